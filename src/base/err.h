@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A failure on its way to somebody who can act on it: what kind, which errno, and one
+ * sentence. It never allocates and may live on any stack.
+ *
+ * Only failures travel this way. A bug is an assert; an outcome (refused, silent) is a
+ * value. A function that can fail returns bool and writes its results only on success;
+ * it either reports a failure to its caller or logs it, never both.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+enum err_kind {
+    ERR_SYSTEM,  /* the system refused: errnum says what; exit status 1 */
+    ERR_INVALID, /* somebody's text or setting makes no sense; exit status 2 */
+    ERR_LIMIT,   /* a ceiling of ours was reached */
+};
+
+struct err {
+    enum err_kind kind;
+    int errnum;        /* positive errno, 0 when no system call is behind it */
+    char message[320]; /* one sentence without a full stop, no newline */
+};
+
+/* All of these fill `err` and return false, so that a caller can `return err_...`.
+ * `err` may be NULL when the caller needs no reason. */
+
+/* "<what>: <strerror(errnum)>" */
+bool err_sys(struct err *err, int errnum, const char *what, ...)
+    __attribute__((format(printf, 3, 4)));
+bool err_set(struct err *err, enum err_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Puts "<prefix>: " before the message that is there. */
+bool err_prefix(struct err *err, const char *prefix, ...)
+    __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/fd.h"
+
+#include "base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+void fd_close(int *fd)
+{
+    if (*fd < 0)
+        return;
+
+    int saved = errno;
+    close(*fd);
+    errno = saved;
+    *fd = -1;
+}
+
+int fd_take(int *fd)
+{
+    int taken = *fd;
+    *fd = -1;
+    return taken;
+}
+
+bool fd_read_file(const char *path, char *ret_data, unsigned long size,
+                  unsigned long *ret_len, struct err *err)
+{
+    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, errno, "%s", path);
+
+    unsigned long len = 0;
+    while (len < size) {
+        ssize_t got = read(fd, ret_data + len, size - len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_sys(err, errno, "%s", path);
+        if (got == 0) {
+            *ret_len = len;
+            return true;
+        }
+        len += (unsigned long)got;
+    }
+    return err_set(err, ERR_LIMIT, "%s: longer than %lu bytes", path, size - 1);
+}

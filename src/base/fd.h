@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * File descriptors with an owner. AUTO_FD closes its descriptor at the end of the scope
+ * unless fd_take() has moved it out.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct err;
+
+#define AUTO_FD __attribute__((cleanup(fd_close))) int
+
+/* Closes *fd unless it is negative, and makes it -1. Keeps errno. */
+void fd_close(int *fd);
+
+/* Moves the descriptor out: returns it and leaves -1 behind. */
+int fd_take(int *fd);
+
+/* Reads at most `size` bytes of a file into `ret_data` (never terminated) and says how
+ * many there were. ERR_LIMIT when the file is longer, ERR_SYSTEM when it cannot be read. */
+bool fd_read_file(const char *path, char *ret_data, unsigned long size,
+                  unsigned long *ret_len, struct err *err);

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/text.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static char empty[1];
+
+void text_init(struct text *text, size_t max)
+{
+    *text = (struct text){.data = empty, .max = max};
+}
+
+void text_done(struct text *text)
+{
+    if (text->size > 0)
+        free(text->data);
+    text_init(text, text->max);
+}
+
+void text_reset(struct text *text)
+{
+    text->len = 0;
+    text->failed = false;
+    if (text->size > 0)
+        text->data[0] = '\0';
+}
+
+/* Room for `more` bytes and the terminator; marks the text as failed when there is none. */
+static bool text_reserve(struct text *text, size_t more)
+{
+    if (text->failed || more > text->max - text->len) {
+        text->failed = true;
+        return false;
+    }
+
+    size_t needed = text->len + more + 1;
+    if (needed <= text->size)
+        return true;
+
+    size_t size = text->size < 128 ? 256 : text->size * 2;
+    if (size < needed)
+        size = needed;
+    if (size > text->max + 1)
+        size = text->max + 1;
+
+    char *data = realloc(text->size > 0 ? text->data : NULL, size);
+    if (!data) {
+        text->failed = true;
+        return false;
+    }
+    data[text->len] = '\0';
+    text->data = data;
+    text->size = size;
+    return true;
+}
+
+void text_append(struct text *text, const char *bytes, size_t len)
+{
+    if (!text_reserve(text, len))
+        return;
+
+    if (len > 0)
+        memcpy(text->data + text->len, bytes, len);
+    text->len += len;
+    text->data[text->len] = '\0';
+}
+
+void text_append_str(struct text *text, const char *str)
+{
+    text_append(text, str, strlen(str));
+}
+
+void text_printf(struct text *text, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    assert(len >= 0);
+
+    if (!text_reserve(text, (size_t)len))
+        return;
+
+    va_start(args, format);
+    vsnprintf(text->data + text->len, (size_t)len + 1, format, args);
+    va_end(args);
+    text->len += (size_t)len;
+}
+
+char *text_take(struct text *text, size_t *ret_len)
+{
+    if (text->failed || !text_reserve(text, 0)) {
+        text_done(text);
+        return NULL;
+    }
+
+    char *data = text->data;
+    *ret_len = text->len;
+    text_init(text, text->max);
+    return data;
+}
+
+bool text_parse_u64(const char *digits, size_t len, uint64_t max, uint64_t *ret)
+{
+    if (len == 0)
+        return false;
+
+    uint64_t value = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (digits[i] < '0' || digits[i] > '9')
+            return false;
+
+        uint64_t digit = (uint64_t)(digits[i] - '0');
+        if (digit > max || value > (max - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *ret = value;
+    return true;
+}
+
+bool text_equals_nocase(const char *text, size_t len, const char *word)
+{
+    return strlen(word) == len && strncasecmp(text, word, len) == 0;
+}

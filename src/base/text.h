@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A text that grows up to a ceiling, and strict readers of numbers.
+ *
+ * A text is given its ceiling when it is made. An append that would pass the ceiling, or
+ * that finds no memory, appends nothing and marks the text as failed; every later append
+ * is ignored, so that a writer checks once, at the end. The content is always terminated,
+ * so that `data` is a C string when it holds no NUL.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct text {
+    char *data; /* owned; "" before the first append */
+    size_t len;
+    size_t size; /* allocated */
+    size_t max;  /* ceiling of len */
+    bool failed;
+};
+
+void text_init(struct text *text, size_t max);
+void text_done(struct text *text);
+
+/* Forgets the content and the failure, keeps the memory. */
+void text_reset(struct text *text);
+
+void text_append(struct text *text, const char *bytes, size_t len);
+void text_append_str(struct text *text, const char *str);
+void text_printf(struct text *text, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Moves the content out; the caller frees it with free(). NULL when the text failed. */
+char *text_take(struct text *text, size_t *ret_len);
+
+/* An unsigned decimal number and nothing else: digits only, no sign, no space, at most
+ * `max`. Returns false without writing when `digits` is anything else. */
+bool text_parse_u64(const char *digits, size_t len, uint64_t max, uint64_t *ret);
+
+/* Whether `text` of `len` bytes equals the C string `word`, ASCII case ignored. */
+bool text_equals_nocase(const char *text, size_t len, const char *word);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the operator may set. The rows stand in settings.def, the only list: parsing,
+ * --help, the manual page and .env.example are made from it.
+ *
+ * Order: the environment, then the `.env` file, then the default. Empty means not set.
+ * A value that makes no sense is an ERR_INVALID that names the variable, the value and
+ * what is accepted.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct err;
+
+#define SETTINGS_CIDRS_MAX   64
+#define SETTINGS_ORIGINS_MAX 32
+
+/* Whom a caller may have probed: design section "who may have what probed". */
+#define TARGETS_MAP(X)                                                                     \
+    X(AUTO, "auto", "own address; the operator on loopback: any unicast address")          \
+    X(CALLER, "caller", "own address, whoever calls")                                      \
+    X(PUBLIC, "public", "any globally reachable address that is not this machine's")       \
+    X(ANY, "any", "any unicast address: a laboratory or a LAN")
+
+enum targets {
+#define X(NAME, text, description) TARGETS_##NAME,
+    TARGETS_MAP(X)
+#undef X
+};
+
+struct cidr_list {
+    size_t count;
+    struct cidr items[SETTINGS_CIDRS_MAX];
+};
+
+struct origin_list {
+    bool is_any; /* "*" */
+    size_t count;
+    char items[SETTINGS_ORIGINS_MAX][256]; /* scheme://host[:port], as browsers send it */
+};
+
+struct rate {
+    double per_second; /* ports; 0 = unlimited */
+};
+
+struct settings {
+    struct address host; /* with `port` in it */
+    uint16_t port;
+    bool debug;
+    struct span check_timeout;
+    unsigned check_retries;
+    struct span check_retry_delay;
+    unsigned workers; /* 0 was resolved to the number of processors we may use */
+    enum targets targets;
+    struct cidr_list trusted_proxies;
+    size_t max_ports;
+    size_t max_probes; /* 0 = from the descriptor limit */
+    size_t max_connections;
+    size_t max_connections_per_caller;
+    struct rate rate;
+    struct cidr_list metrics_from;
+    struct origin_list cors_origins;
+    char tls_cert[4096]; /* path; "" = plain HTTP */
+    char tls_key[4096];
+    enum log_format log_format;
+};
+
+/* A name and a value, as the environment or a file gives them. Borrowed. */
+struct setting_pair {
+    const char *name;
+    const char *value; /* NULL = a name without a value */
+};
+
+/* What settings_load() noticed and did not stop for; the caller logs it. */
+typedef void(settings_warn_fn)(void *ctx, const char *message);
+
+/* Reads the environment (`environ` form) and then `env_file`. NULL: `.env` in the working
+ * directory, which may be absent; a named file must be there. Unknown PORT_CHECK* names go
+ * to `warn` with the nearest name. `ret` is some 50 KB: keep it off small stacks. */
+bool settings_load(char *const environment[], const char *env_file, settings_warn_fn *warn,
+                   void *warn_ctx, struct settings *ret, struct err *err);
+
+/* The table as `--help` prints it, as roff for the manual page, as a commented `.env`, and
+ * the effective values as `--check-config` prints them. */
+void settings_print_help(FILE *out);
+void settings_print_manual(FILE *out);
+void settings_print_example(FILE *out);
+void settings_print_values(const struct settings *settings, FILE *out);
