@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How many connections are open, over all workers and per caller (IPv4 address or IPv6
+ * /64), and whether one more may be. Thread-safe, bounded: its table has room for every
+ * connection that the limit over all allows.
+ */
+#pragma once
+
+#include "net/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct admission;
+struct err;
+
+enum admission_answer {
+    ADMISSION_GRANTED,
+    ADMISSION_FULL,        /* the limit over all */
+    ADMISSION_CALLER_FULL, /* this caller's limit */
+};
+
+bool admission_new(size_t connections_max, size_t per_caller_max, struct admission **ret,
+                   struct err *err);
+struct admission *admission_free(struct admission *admission);
+
+/* Counts one connection in. `is_unlimited` exempts from the caller's limit, not from the
+ * one over all. */
+enum admission_answer admission_enter(struct admission *admission,
+                                      const struct address *peer, bool is_unlimited);
+
+/* Counts one granted connection out; same arguments as when it entered. */
+void admission_leave(struct admission *admission, const struct address *peer,
+                     bool is_unlimited);
+
+size_t admission_connections(struct admission *admission);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * HTTP for one worker: accepts connections, collects requests, hands each whole request to
+ * its route's handler, sends the reply, and lets nobody hold a connection for longer than
+ * the limits below. The only module that knows libmicrohttpd.
+ *
+ * One request is one `exchange`. A handler replies at once with exchange_reply(), or
+ * returns without a reply and replies later from the same thread; meanwhile the connection
+ * is suspended, and if the client leaves, `gone` is called and the exchange is over: after
+ * `gone` and after exchange_reply() it must not be touched.
+ *
+ * The server refuses by itself, before any handler: too many connections (a fixed 503),
+ * too many of one caller (a fixed 429), unknown paths and methods, headers of more than
+ * SERVER_HEADER_MAX, bodies larger than the route's limit, and requests whose framing two
+ * parsers could read in two ways. The text of these answers is asked of `fault`.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "net/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SERVER_HEADER_MAX   (8 * 1024) /* request line and headers: 431 */
+#define SERVER_IDLE_SECONDS 60         /* without a request in progress */
+#define SERVER_HEAD_SECONDS 10 /* from the first byte of a request to its last header */
+#define SERVER_BODY_SECONDS 10 /* from the last header to the end of the body */
+#define SERVER_SEND_SECONDS 30 /* from the reply to its last byte */
+
+struct admission;
+struct cidr_list;
+struct err;
+struct exchange;
+struct loop;
+struct metrics;
+struct server;
+
+typedef void(exchange_fn)(void *ctx, struct exchange *exchange);
+
+struct http_route {
+    const char *method; /* HEAD is served by GET's handler */
+    const char *path;   /* "/check-ports"; "/check-ports/" is the same */
+    exchange_fn *handle;
+    size_t body_max; /* bytes; more is a 413 */
+    unsigned metric; /* index of the route in the metrics */
+};
+
+/* What the server answers by itself, and with which status. */
+#define HTTP_FAULT_MAP(X)                                                                  \
+    X(BAD_FRAMING, 400) /* both Content-Length and Transfer-Encoding, or two */            \
+    X(NOT_FOUND, 404)                                                                      \
+    X(METHOD_NOT_ALLOWED, 405) /* sent with Allow */                                       \
+    X(TIMEOUT, 408)            /* headers or body took too long */                         \
+    X(BODY_TOO_LARGE, 413)                                                                 \
+    X(CALLER_CONNECTIONS, 429) /* too many connections of one caller */                    \
+    X(HEADERS_TOO_LARGE, 431)                                                              \
+    X(CONNECTIONS, 503) /* too many connections */
+
+enum http_fault {
+#define X(NAME, status) HTTP_FAULT_##NAME,
+    HTTP_FAULT_MAP(X)
+#undef X
+};
+
+/* The JSON body for a fault: a constant. */
+typedef const char *(server_fault_fn)(enum http_fault fault);
+
+struct server_config {
+    const struct http_route *routes;
+    size_t route_count;
+    void *handler_ctx; /* handed to every handler */
+    server_fault_fn *fault;
+    const char *server_name;           /* "port-checker/0.1.0" */
+    const struct cidr_list *unlimited; /* peers without a limit of their own: proxies */
+    struct admission *admission;       /* borrowed; shared by all workers */
+    struct metrics *metrics;           /* borrowed */
+    const char *tls_cert, *tls_key;    /* PEM texts, NULL = plain HTTP */
+};
+
+/* `listeners` are bound, listening and non-blocking; they stay the caller's. */
+bool server_new(struct loop *loop, const struct server_config *config, const int *listeners,
+                size_t listener_count, struct server **ret, struct err *err);
+
+/* Ends every connection. Each exchange that waits for its reply is first told that it is
+ * `gone`. */
+struct server *server_free(struct server *server);
+
+/* Takes no more connections; those in the kernel's queue stay there, for a successor or
+ * until the sockets are closed. */
+void server_stop_accepting(struct server *server);
+
+/* Idle connections are closed now, the others after their current reply, which says
+ * `Connection: close`. */
+void server_drain(struct server *server);
+
+/* Exchanges whose reply is not completely sent. */
+size_t server_exchanges(const struct server *server);
+size_t server_connections(const struct server *server);
+
+/* --- one exchange; all strings are borrowed until the reply ---------------------- */
+
+struct address exchange_peer(const struct exchange *exchange);  /* of the TCP connection */
+struct address exchange_local(const struct exchange *exchange); /* our end of it */
+bool exchange_is_http_1_1(const struct exchange *exchange);
+bool exchange_is_tls(const struct exchange *exchange);
+const char *exchange_method(const struct exchange *exchange);
+const char *exchange_body(const struct exchange *exchange, size_t *ret_len);
+
+/* Value of a header, NULL when it is absent. One that came several times has its values
+ * joined with ", " in order. Only the first SERVER_HEADER_MAX bytes can be there. */
+const char *exchange_header(struct exchange *exchange, const char *name);
+
+/* Whether a header with this name, or (`is_prefix`) whose name begins so, is there. */
+bool exchange_has_header(struct exchange *exchange, const char *name, bool is_prefix);
+
+/* Adds a header to the reply that is to come. Call before exchange_reply(). */
+void exchange_set_header(struct exchange *exchange, const char *name, const char *value);
+
+/* Sends the reply; `body` is from malloc() and now the server's, also on failure.
+ * NULL stands for "out of memory" and ends the connection. */
+void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type,
+                    char *body, size_t len);
+
+/* The same for a text that outlives the server. */
+void exchange_reply_const(struct exchange *exchange, unsigned status,
+                          const char *content_type, const char *body, size_t len);
+
+/* When the client leaves before the reply, call `gone`. Set it before the handler returns
+ * without a reply. */
+void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx);
+
+/* For the owner of a waiting exchange. */
+void exchange_set_data(struct exchange *exchange, void *data);
+void *exchange_data(const struct exchange *exchange);

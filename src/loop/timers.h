@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A heap of timers on whatever clock its owner keeps; it reads none itself. Timers are
+ * embedded in their owners and totally ordered: by deadline, then by the order in which
+ * they were set, so that a run can be replayed.
+ *
+ * Setting and stopping take O(log n); a timer whose deadline lies behind all others, the
+ * usual case, is set in O(1).
+ */
+#pragma once
+
+#include "base/clock.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct timer;
+typedef void(timer_fn)(struct timer *timer);
+
+struct timer {
+    struct instant deadline;
+    uint64_t order;
+    uint32_t position; /* 1-based place in the heap, 0 = not set */
+    timer_fn *fire;
+};
+
+struct timers {
+    struct timer **heap; /* owned array of borrowed timers */
+    uint32_t count;
+    uint32_t size;
+    uint64_t next_order;
+};
+
+void timers_init(struct timers *timers);
+
+/* The timers themselves stay with their owners, and count as not set from here on. */
+void timers_done(struct timers *timers);
+
+/* Grows the heap so that `count` timers fit: after it, timers_set() on no more than that
+ * many at once cannot fail. False without memory. */
+bool timers_reserve(struct timers *timers, size_t count);
+
+void timer_init(struct timer *timer, timer_fn *fire);
+static inline bool timer_is_set(const struct timer *timer)
+{
+    return timer->position > 0;
+}
+
+/* Sets or moves a timer. Room must have been reserved. */
+void timers_set(struct timers *timers, struct timer *timer, struct instant deadline);
+void timers_stop(struct timers *timers, struct timer *timer);
+
+/* Whether there is a timer, and the earliest deadline. */
+bool timers_next(const struct timers *timers, struct instant *ret_deadline);
+
+/* Fires the timers that are due at `now`, each stopped before its function runs, which may
+ * set, move and stop any timer. A timer that was set during this call waits for the next
+ * one, so that the call ends. */
+void timers_fire(struct timers *timers, struct instant now);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The probe engine: finds out for (address, TCP ports) which are open, closed, filtered or
+ * unreachable, with plain connect(2), thousands at a time, on one loop.
+ *
+ * A job is one address with its ports. The engine settles every port once, with a verdict,
+ * and then says that the job is done; or it says that it could not judge, and why. Never
+ * is its own trouble (no descriptors, no source port, no route, no time) a verdict.
+ *
+ * By default a probe is half-open: the target's application never notices. How silence,
+ * refusals and ICMP errors become a verdict is the business of schedule, evidence and
+ * verdict; how many probes may be in flight, whose turn it is and what happens at a local
+ * fault is the engine's own.
+ *
+ * Everything belongs to the loop's thread. Only `struct probe_limit` is shared.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "net/address.h"
+#include "probe/verdict.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct engine;
+struct job;
+struct loop;
+
+/* Sockets in flight, over all engines that share it. */
+struct probe_limit {
+    atomic_size_t in_flight;
+    size_t max;
+};
+
+/* What the engine tells its owner for the metrics. All are called often: be quick. */
+struct engine_observer {
+    void *ctx;
+    void (*attempted)(void *ctx); /* a SYN was sent */
+    void (*settled)(void *ctx, const struct port_verdict *verdict);
+    void (*deferred)(void *ctx, int change); /* ports waiting after a local fault: +1, -1 */
+    void (*local_fault)(void *ctx, int errnum); /* see OUTCOME_LOCAL_FAULT, _NO_ROUTE */
+};
+
+struct engine_config {
+    struct span timeout;       /* silence from a port's first SYN becomes FILTERED */
+    unsigned refusals_needed;  /* 1-4: so many refusals make CLOSED */
+    struct span refusal_delay; /* between attempts at a port that refuses */
+    struct probe_limit *limit; /* borrowed */
+    struct engine_observer observer;
+};
+
+enum job_end {
+    JOB_JUDGED,     /* every port has its verdict */
+    JOB_OVERLOADED, /* the deadline came before all ports could be tried */
+    JOB_FAULT,      /* the deadline came and this checker could not try; reason says why */
+    JOB_NO_ROUTE,   /* this checker cannot reach that family or network; reason says why */
+};
+
+struct job_result {
+    enum job_end end;
+    size_t untried;    /* ports for which nothing was ever sent */
+    struct err reason; /* unless judged */
+};
+
+/* The verdict of the port at `index` of job_request.ports. Called at once when it is
+ * final, in any order. May cancel the job. */
+typedef void(job_settled_fn)(void *ctx, size_t index, const struct port_verdict *verdict);
+
+/* Called exactly once unless the job is cancelled, after the last `settled`, never from
+ * within engine_start(). The job is gone when it returns. */
+typedef void(job_done_fn)(void *ctx, const struct job *job,
+                          const struct job_result *result);
+
+struct job_request {
+    struct address target;   /* its port is not looked at */
+    const uint16_t *ports;   /* distinct, not 0; copied */
+    size_t port_count;       /* at least 1 */
+    struct instant deadline; /* on the loop's clock: end without a verdict then */
+    job_settled_fn *settled; /* or NULL */
+    job_done_fn *done;
+    void *ctx;
+};
+
+bool engine_new(struct loop *loop, const struct engine_config *config, struct engine **ret,
+                struct err *err);
+
+/* Cancels every job. */
+struct engine *engine_free(struct engine *engine);
+
+/* Takes a job. ERR_SYSTEM without memory; ERR_LIMIT when the engine has too many. */
+bool engine_start(struct engine *engine, const struct job_request *request,
+                  struct job **ret, struct err *err);
+
+/* Ends a job at once, with its sockets; neither `settled` nor `done` follows. Returns how
+ * many of its ports were never tried. */
+size_t engine_cancel(struct job *job);
+
+/* Within `done`: verdicts in the order of the request. */
+const struct port_verdict *job_verdict(const struct job *job, size_t index);
+
+size_t engine_jobs(const struct engine *engine);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a port can turn out to be, what one attempt at it can tell, and which errno tells
+ * what. Pure; the one place where an errno becomes a statement about a target.
+ *
+ * The rule behind every row: only evidence from the network blames the target. An errno
+ * that nobody has classified is this checker's own trouble.
+ */
+#pragma once
+
+#include "base/clock.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PORT_STATE_MAP(X)                                                                  \
+    X(OPEN, "open")               /* answered with a SYN-ACK */                            \
+    X(CLOSED, "closed")           /* answered with a reset, or ICMP port unreachable */    \
+    X(FILTERED, "filtered")       /* silence */                                            \
+    X(UNREACHABLE, "unreachable") /* the network says that there is no path */
+
+enum port_state {
+#define X(NAME, text) PORT_STATE_##NAME,
+    PORT_STATE_MAP(X)
+#undef X
+        PORT_STATE_COUNT
+};
+
+struct port_verdict {
+    uint16_t port;
+    enum port_state state;
+    int errnum; /* the evidence; 0 when open, ETIMEDOUT when filtered */
+    bool has_rtt;
+    struct span rtt;      /* of the handshake, or from the SYN to the refusal */
+    struct span duration; /* from the port's first SYN to the verdict */
+};
+
+const char *port_state_text(enum port_state state);
+
+/* The contract's `error`: NULL when open, otherwise a text of strerror(3). Administrative
+ * prohibition is shown as "No route to host". */
+const char *port_verdict_error(const struct port_verdict *verdict);
+
+/* What one attempt tells. LOCAL_FAULT tells nothing about the target and is never shown as
+ * its state; NO_ROUTE is a local fault that waiting will not mend. */
+#define OUTCOME_MAP(X)                                                                     \
+    X(PENDING, "pending")         /* no answer yet */                                      \
+    X(OPEN, "open")               /* the handshake was done */                             \
+    X(REFUSED, "refused")         /* a reset, or ICMP port unreachable */                  \
+    X(UNREACHABLE, "unreachable") /* another ICMP error, from the network */               \
+    X(EXPIRED, "expired")         /* the kernel gave this attempt up; no verdict */        \
+    X(LOCAL_FAULT, "local_fault") /* this checker could not try: try again later */        \
+    X(NO_ROUTE, "no_route")       /* this checker cannot reach that family or network */
+
+enum outcome {
+#define X(NAME, text) OUTCOME_##NAME,
+    OUTCOME_MAP(X)
+#undef X
+};
+
+const char *outcome_text(enum outcome outcome);
+
+/* Where an errno came from. */
+enum outcome_source {
+    OUTCOME_FROM_SOCKET,      /* socket(2), setsockopt(2), epoll_ctl(2) */
+    OUTCOME_FROM_CONNECT,     /* returned by connect(2) itself */
+    OUTCOME_FROM_SO_ERROR,    /* SO_ERROR, no ICMP record beside it */
+    OUTCOME_FROM_ICMP,        /* an ICMP error record of somebody else */
+    OUTCOME_FROM_OWN_ICMP,    /* a record whose offender is our own address, target on link:
+                                 nobody answered ARP or neighbour discovery */
+    OUTCOME_FROM_OWN_GATEWAY, /* the same when the target lies behind a gateway: it is the
+                                 gateway that is dead, not the target */
+};
+
+/* probe-engine rules for connect(2), SO_ERROR and the error queue. errnum 0 is PENDING. */
+enum outcome outcome_of_errno(enum outcome_source source, int errnum, bool is_ipv6);
