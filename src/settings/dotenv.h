@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reader of `.env` text: the syntax of python-dotenv 0.21, as
- * dotenv_values(interpolate=False) reads it. Comments, `export`, bare, single- and
+ * dotenv_values(interpolate=False) reads a file. Comments, `export`, bare, single- and
  * double-quoted values with their escapes, values over several lines, names without a
- * value. Unlike python-dotenv, which warns and goes on, a line that cannot be parsed is an
- * error with its line number. Pure; the text needs no terminator and may hold any bytes.
+ * value; \r\n and \r count as \n, also inside quotes; white space is Unicode's; a byte
+ * order mark is part of the first name. Pure; the text needs no terminator.
+ *
+ * Where python-dotenv warns and goes on, or raises, this is an error with the number of
+ * the line (from 1) where the statement begins:
+ *   - a statement that cannot be parsed,
+ *   - text that is not UTF-8.
+ * One thing is refused that python-dotenv accepts: a NUL byte, because neither an
+ * environment nor a C string can hold one. These two are found before anything is parsed.
  */
 #pragma once
 
@@ -18,6 +25,7 @@ struct err;
 typedef bool(dotenv_pair_fn)(void *ctx, const char *name, const char *value,
                              struct err *err);
 
-/* False when a line cannot be parsed (ERR_INVALID, with its number) or `pair` said no. */
+/* False when the text cannot be parsed (ERR_INVALID, with the line; `pair` was called for
+ * what stood before it), when `pair` said no, or without memory (ERR_SYSTEM). */
 bool dotenv_parse(const char *data, size_t len, dotenv_pair_fn *pair, void *ctx,
                   struct err *err);
