@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include "probe/attempt.h"
+
+#include "base/fd.h"
+#include "net/route.h"
+
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* States of <netinet/tcp.h>'s enum in which a handshake has not happened. */
+static bool is_connected_state(uint8_t state)
+{
+    return state != TCP_SYN_SENT && state != TCP_SYN_RECV && state != TCP_CLOSE;
+}
+
+static bool attempt_prepare(int fd, int family)
+{
+    const struct linger reset_on_close = {.l_onoff = 1, .l_linger = 0};
+    const int on = 1, off = 0;
+
+    return setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset_on_close, sizeof reset_on_close) ==
+               0 &&
+           setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off) == 0 &&
+           (family == AF_INET
+                ? setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on) == 0
+                : setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on) == 0);
+}
+
+enum outcome attempt_open(const struct address *to, int *ret_fd, int *ret_errnum)
+{
+    bool is_ipv6 = to->sa.sa_family == AF_INET6;
+    AUTO_FD fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || !attempt_prepare(fd, to->sa.sa_family)) {
+        *ret_errnum = errno;
+        return outcome_of_errno(OUTCOME_FROM_SOCKET, errno, is_ipv6);
+    }
+
+    if (connect(fd, &to->sa, to->len) != 0) {
+        enum outcome outcome = outcome_of_errno(OUTCOME_FROM_CONNECT, errno, is_ipv6);
+        if (outcome != OUTCOME_PENDING) {
+            *ret_errnum = errno;
+            return outcome;
+        }
+    }
+    *ret_fd = fd_take(&fd);
+    return OUTCOME_PENDING;
+}
+
+/* The last ICMP record of the error queue, which is emptied. */
+struct icmp_record {
+    bool is_there;
+    int errnum;
+    struct address offender;
+};
+
+static void record_take(struct msghdr *message, struct icmp_record *record)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part;
+         part = CMSG_NXTHDR(message, part)) {
+        bool is_error =
+            (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_RECVERR) ||
+            (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_RECVERR);
+        if (!is_error)
+            continue;
+
+        struct sock_extended_err *error = (void *)CMSG_DATA(part);
+        if (error->ee_origin != SO_EE_ORIGIN_ICMP && error->ee_origin != SO_EE_ORIGIN_ICMP6)
+            continue;
+        record->is_there = true;
+        record->errnum = (int)error->ee_errno;
+        if (!address_from_sockaddr(SO_EE_OFFENDER(error), sizeof(struct sockaddr_in6),
+                                   &record->offender))
+            record->offender = (struct address){0};
+    }
+}
+
+static struct icmp_record records_drain(int fd)
+{
+    struct icmp_record record = {0};
+    for (;;) {
+        char payload[1];
+        union {
+            struct cmsghdr align;
+            char bytes[512];
+        } control;
+        struct iovec piece = {.iov_base = payload, .iov_len = sizeof payload};
+        struct msghdr message = {
+            .msg_iov = &piece,
+            .msg_iovlen = 1,
+            .msg_control = &control,
+            .msg_controllen = sizeof control,
+        };
+        if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+            return record;
+        record_take(&message, &record);
+    }
+}
+
+static bool own_name(int fd, struct address *ret)
+{
+    struct sockaddr_in6 name;
+    socklen_t len = sizeof name;
+    return getsockname(fd, (struct sockaddr *)&name, &len) == 0 &&
+           address_from_sockaddr((struct sockaddr *)&name, len, ret);
+}
+
+/* Who reported: the network, or our own kernel about a neighbour that does not answer? */
+static enum outcome_source record_source(int fd, const struct address *to,
+                                         const struct icmp_record *record)
+{
+    struct address own;
+    if (!own_name(fd, &own) || !address_equals(&own, &record->offender))
+        return OUTCOME_FROM_ICMP;
+
+    bool has_gateway;
+    if (!route_has_gateway(to, &has_gateway, NULL))
+        return OUTCOME_FROM_OWN_GATEWAY;
+    return has_gateway ? OUTCOME_FROM_OWN_GATEWAY : OUTCOME_FROM_OWN_ICMP;
+}
+
+static void read_error(int fd, const struct address *to, struct attempt_reading *reading)
+{
+    struct icmp_record record = records_drain(fd);
+    int errnum = 0;
+    socklen_t len = sizeof errnum;
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &len);
+    if (errnum == 0)
+        errnum = record.errnum;
+
+    enum outcome_source source =
+        record.is_there ? record_source(fd, to, &record) : OUTCOME_FROM_SO_ERROR;
+    reading->outcome = outcome_of_errno(source, errnum, to->sa.sa_family == AF_INET6);
+    reading->errnum = errnum;
+}
+
+static void read_ends(int fd, const struct address *to, struct attempt_reading *reading)
+{
+    struct address own;
+    if (!own_name(fd, &own))
+        return;
+    reading->is_own_host = address_equals(&own, to);
+    reading->is_self = reading->is_own_host && address_port(&own) == address_port(to);
+}
+
+struct attempt_reading attempt_read(int fd, const struct address *to, bool may_have_error,
+                                    struct span age)
+{
+    struct attempt_reading reading = {.outcome = OUTCOME_PENDING};
+    if (may_have_error)
+        read_error(fd, to, &reading);
+
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return reading;
+    reading.was_repeated = info.tcpi_total_retrans > 0;
+    reading.is_alive = info.tcpi_state == TCP_SYN_SENT || info.tcpi_state == TCP_SYN_RECV;
+
+    if (reading.outcome == OUTCOME_OPEN || is_connected_state(info.tcpi_state)) {
+        reading.outcome = OUTCOME_OPEN;
+        reading.errnum = 0;
+        reading.has_rtt = !reading.was_repeated && info.tcpi_rtt > 0;
+        reading.rtt.ns = (int64_t)info.tcpi_rtt * 1000;
+        read_ends(fd, to, &reading);
+    } else if (reading.outcome == OUTCOME_REFUSED) {
+        reading.has_rtt = age.ns < ATTEMPT_SAMPLE_MS * NS_PER_MS;
+        reading.rtt = age;
+    } else if (reading.outcome == OUTCOME_PENDING && !reading.is_alive) {
+        reading.outcome = OUTCOME_EXPIRED;
+    }
+    return reading;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the engine knows about one target address, and how fast it may be asked. Pure but
+ * for memory: time comes in as an argument.
+ *
+ * - Round-trip time, see rtt.h.
+ * - A window: how many attempts may be on their way at once. It starts at 128, grows by one
+ *   with each answer up to 256, and is halved, at most once per round trip and never below
+ *   32, when an answer needed a retransmission. An attempt leaves the window when it is
+ *   answered, or after the time in which an answer could be expected: a silent host does
+ *   not stretch a hundred ports into rounds.
+ * - Paced: some systems send no more than 200 resets a second (FreeBSD, macOS, load
+ *   balancers) and stay silent about the rest, which would look filtered. An address that
+ *   has sent 150 resets within a second while other ports were silent gets 150 attempts a
+ *   second from then on, until it was left alone for ten seconds.
+ *
+ * The table keeps what was learnt after the last job has gone, for at most HOST_TABLE_MAX
+ * addresses; the one unused for the longest goes first.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "net/address.h"
+#include "probe/rtt.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#define HOST_TABLE_MAX     65536
+#define HOST_WINDOW_FIRST  128
+#define HOST_WINDOW_MAX    256
+#define HOST_WINDOW_MIN    32
+#define HOST_RESETS_PACED  150 /* within one second; also the attempts a second after it */
+#define HOST_PACED_SECONDS 10
+
+struct err;
+struct host_table;
+struct job;
+
+TAILQ_HEAD(job_queue, job);
+
+/* Embedded in an attempt. */
+struct window_entry {
+    TAILQ_ENTRY(window_entry) link;
+    struct instant since;
+    bool is_in;
+};
+TAILQ_HEAD(window_queue, window_entry);
+
+struct host {
+    struct address address;
+    struct rtt rtt;
+
+    struct window_queue window; /* oldest first */
+    unsigned in_window;
+    unsigned window_max;
+    struct instant halved_at;
+    unsigned unanswered; /* attempts that are open, in the window or not */
+
+    struct instant resets_since;
+    unsigned resets;
+    struct instant paced_until; /* ns 0 = not paced */
+    struct instant next_start;
+
+    struct job_queue waiting; /* the engine's: jobs that wait for the window or the pace */
+
+    unsigned users; /* host_table_get() without host_table_put() */
+    uint64_t hash;
+    struct host *next_in_bucket;
+    TAILQ_ENTRY(host) idle_link; /* while users is 0 */
+};
+
+bool host_table_new(size_t max, struct host_table **ret, struct err *err);
+struct host_table *host_table_free(struct host_table *table);
+
+/* The entry for an address; one is made if there is none. NULL without memory. Held until
+ * host_table_put(). */
+struct host *host_table_get(struct host_table *table, const struct address *address);
+void host_table_put(struct host_table *table, struct host *host);
+
+/* May another attempt leave at `now`? If not, ask again at *ret_until, or when an attempt
+ * has been answered. */
+bool host_may_start(struct host *host, struct instant now, struct instant *ret_until);
+
+void host_started(struct host *host, struct window_entry *entry, struct instant now);
+
+/* The attempt was answered or given up. */
+void host_ended(struct host *host, struct window_entry *entry);
+
+/* An answer came: `sample` when it tells the round-trip time, else NULL. */
+void host_answered(struct host *host, const struct span *sample, bool was_repeated,
+                   struct instant now);
+
+/* A reset came. True when the address is paced from here on and was not before. */
+bool host_reset(struct host *host, struct instant now);
