@@ -42,6 +42,11 @@ bool address_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct addr
 /* The IPv4 address inside ::ffff:0:0/96, port kept; any other address as it is. */
 struct address address_unmap(const struct address *address);
 
+/* The IPv4 address that this one leads to, port kept: inside ::ffff:0:0/96 (RFC 4291),
+ * 64:ff9b::/96 (NAT64, RFC 6052) or 2002::/16 (6to4, RFC 3056); any other address as it
+ * is. For judging only: a connection to the two goes by another road. */
+struct address address_unembed(const struct address *address);
+
 /* Without port or brackets; RFC 5952 form. Returns ret_text. */
 const char *address_format(const struct address *address, char ret_text[ADDRESS_TEXT_SIZE]);
 
@@ -60,9 +65,14 @@ bool address_equals(const struct address *a, const struct address *b);
 /* 127.0.0.0/8, ::1, and both of them mapped. */
 bool address_is_loopback(const struct address *address);
 
+/* Whether the first `prefix` bits are those of `bits`, which is in network order and as
+ * long as the addresses of `family`. False for the other family; nothing is unmapped. */
+bool address_has_prefix(const struct address *address, int family, const uint8_t *bits,
+                        unsigned prefix);
+
 /* "192.0.2.0/24", "2001:db8::/32" or a single address. Bits beyond the prefix must be
- * zero. ERR_INVALID. */
+ * zero, and the prefix is decimal without leading zeros. ERR_INVALID. */
 bool cidr_parse(const char *text, size_t len, struct cidr *ret, struct err *err);
 
-/* A mapped address is judged as the IPv4 address that it holds. */
+/* A mapped address is judged as the IPv4 address that it holds, so ::/0 has no IPv4. */
 bool cidr_contains(const struct cidr *cidr, const struct address *address);

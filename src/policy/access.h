@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define ACCESS_EXPLANATION_SIZE 512
+
 /* code: what the log and the metrics call it. A refusal's sentence is made by
  * access_explain(). */
 #define ACCESS_REASON_MAP(X)                                                               \
@@ -41,6 +43,7 @@ struct access_facts {
     struct address peer;  /* of the TCP connection */
     struct address local; /* our end of it */
     bool is_http_1_1;
+    bool is_tls; /* an Origin must then be https, else http */
     const char *host;
     const char *origin;
     const char *sec_fetch_site;
@@ -62,29 +65,44 @@ struct access_decision {
     struct address target; /* unmapped: judge and connect to this one */
 };
 
+/* X-Forwarded-For of a trusted proxy is read from the right, past trusted proxies, to the
+ * first address that is none: the caller. Only elements met on that way are read, so what
+ * a client wrote in front cannot hurt it; one of them that is not a plain address literal
+ * (a port, brackets, "unknown", nothing) makes the caller unknown. When all of them are
+ * trusted the leftmost is the caller. */
 struct access_caller access_identify(const struct access_facts *facts,
                                      const struct cidr_list *trusted_proxies);
 
+/* Whether any block of the list holds the address; a mapped one counts as IPv4. */
+bool access_list_contains(const struct cidr_list *list, const struct address *address);
+
 /* Asked only under `public`, and only for targets that are otherwise fine: is this one of
- * this machine's own addresses? */
+ * this machine's own addresses? For a target that embeds IPv4 it is asked about both. */
 typedef bool(access_is_ours_fn)(const struct address *address);
 
+/* A caller that is not known is refused before anything else, and an address that is
+ * nobody's to probe even to the caller that has it. `public` means what it says for the
+ * caller's own address too: one that is private, or this machine's, is refused. */
 struct access_decision access_decide(const struct access_caller *caller,
                                      const struct address *target, enum targets targets,
                                      access_is_ours_fn *is_ours);
 
 const char *access_reason_code(enum access_reason reason);
 
-/* For a refusal: one or two sentences that name both addresses and the line of
- * configuration that would allow it, where one would. Returns ret_text. */
+/* For a refusal: who may not have what checked, why, and the line of configuration that
+ * would allow it, where one would. Returns ret_text. */
 const char *access_explain(const struct access_caller *caller,
                            const struct access_decision *decision, enum targets targets,
-                           char ret_text[512]);
+                           char ret_text[ACCESS_EXPLANATION_SIZE]);
 
-/* Unicast that may be probed at all: not unspecified, multicast, broadcast, reserved or
- * link-local. The address is unmapped first. */
+/* Unicast that may be probed at all: not 0.0.0.0/8, 224.0.0.0/4, 240.0.0.0/4, ff00::/8,
+ * fe80::/10, nor ::/96 but for ::1 (unspecified; IPv4-compatible addresses are deprecated,
+ * RFC 4291, and a forgotten tunnel would hand them to that IPv4 address). What embeds an
+ * IPv4 address is judged as that one. IPv6 that was never given out is no host on the
+ * internet, but may be one of an overlay network: probeable, and not global. */
 bool access_is_probeable(const struct address *address);
 
 /* Reachable from anywhere, by the most specific row of the IANA special-purpose registries
- * (special_ranges.def), embedded IPv4 judged as that IPv4. */
+ * (net/special_ranges.txt; "N/A" is no), embedded IPv4 judged as that IPv4. What no row
+ * covers: IPv4 and 2000::/3 are global, the rest of IPv6 is not. */
 bool access_is_global(const struct address *address);

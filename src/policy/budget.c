@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+#include "policy/budget.h"
+
+#include "base/err.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* Every call inserts at most two buckets, so dropping more than that keeps up, and a bound
+ * keeps one call short after a flood has passed. */
+#define DROPS_PER_CALL  8
+#define NEEDED_PER_TAKE 2
+
+/* Indices are 32 bits wide, and 0 means "none". */
+#define ENTRIES_LIMIT   (UINT32_MAX / 4)
+
+enum kind {
+    KIND_CALLER,
+    KIND_TARGET,
+    KIND_COUNT,
+};
+
+struct key {
+    uint64_t prefix;
+    uint32_t tag; /* kind and family */
+};
+
+/* A token bucket, told by the moment at which it will be full again: a port pushes that
+ * moment `cost` nanoseconds away, and a full bucket has it in the past. So filling needs no
+ * arithmetic, nothing is rounded, and what is not touched needs no care. */
+struct bucket {
+    int64_t full_at; /* struct instant */
+    struct key key;
+    uint32_t next;  /* in its chain, or in the list of free ones */
+    uint32_t place; /* in the heap */
+};
+
+struct budget {
+    pthread_mutex_t mutex;
+    bool is_unlimited;
+    int64_t cost; /* nanoseconds in which one port comes back */
+    size_t burst;
+
+    uint64_t seed[4];
+    uint32_t *chains; /* owned; by hash, a power of two of them */
+    uint32_t chains_mask;
+
+    struct bucket *buckets; /* owned; 1..max, 0 is nobody's */
+    uint32_t max;
+    uint32_t used_max; /* those above were never used, and their memory never touched */
+    uint32_t free;     /* first of those that were used and are free */
+
+    uint32_t *heap; /* owned; 1..count, the first is the one that is full the soonest */
+    uint32_t count;
+
+    struct bucket shared[KIND_COUNT];
+};
+
+/* ---- making ------------------------------------------------------------------------- */
+
+/* The price of a port, such that a whole burst cannot overflow a clock. */
+static int64_t cost_of_port(double per_second, size_t burst)
+{
+    double cost_max = (double)(INT64_MAX / 4) / (double)burst;
+    double cost = (double)NS_PER_SECOND / per_second + 0.5;
+    if (cost < 1)
+        return 1;
+    return (int64_t)(cost < cost_max ? cost : cost_max);
+}
+
+static bool budget_allocate(struct budget *budget, size_t entries_max, struct err *err)
+{
+    size_t chains = 1;
+    while (chains < entries_max)
+        chains *= 2;
+
+    budget->max = (uint32_t)entries_max;
+    budget->chains_mask = (uint32_t)(chains - 1);
+    budget->chains = calloc(chains, sizeof *budget->chains);
+    budget->buckets = calloc(entries_max + 1, sizeof *budget->buckets);
+    budget->heap = calloc(entries_max + 1, sizeof *budget->heap);
+    if (!budget->chains || !budget->buckets || !budget->heap)
+        return err_sys(err, ENOMEM, "a table of %zu budgets", entries_max);
+
+    if (getrandom(budget->seed, sizeof budget->seed, 0) != (ssize_t)sizeof budget->seed)
+        return err_sys(err, errno, "getrandom");
+
+    return true;
+}
+
+bool budget_new(double per_second, size_t burst, size_t entries_max, struct budget **ret,
+                struct err *err)
+{
+    if (!isfinite(per_second) || per_second < 0)
+        return err_set(err, ERR_INVALID, "a rate is a number of ports, 0 or more");
+
+    bool is_unlimited = per_second <= 0;
+    if (!is_unlimited && (burst == 0 || entries_max < NEEDED_PER_TAKE ||
+                          entries_max > ENTRIES_LIMIT || burst > UINT32_MAX))
+        return err_set(err, ERR_INVALID, "a budget of %zu ports for %zu addresses", burst,
+                       entries_max);
+
+    struct budget *budget = calloc(1, sizeof *budget);
+    if (!budget)
+        return err_sys(err, ENOMEM, "a budget");
+
+    int errnum = pthread_mutex_init(&budget->mutex, NULL);
+    assert(errnum == 0);
+    budget->is_unlimited = is_unlimited;
+    if (!is_unlimited) {
+        budget->burst = burst;
+        budget->cost = cost_of_port(per_second, burst);
+        if (!budget_allocate(budget, entries_max, err)) {
+            budget_free(budget);
+            return false;
+        }
+    }
+    *ret = budget;
+    return true;
+}
+
+struct budget *budget_free(struct budget *budget)
+{
+    if (!budget)
+        return NULL;
+
+    pthread_mutex_destroy(&budget->mutex);
+    free(budget->chains);
+    free(budget->buckets);
+    free(budget->heap);
+    free(budget);
+    return NULL;
+}
+
+static void budget_lock(struct budget *budget)
+{
+    int errnum = pthread_mutex_lock(&budget->mutex);
+    assert(errnum == 0);
+}
+
+static void budget_unlock(struct budget *budget)
+{
+    int errnum = pthread_mutex_unlock(&budget->mutex);
+    assert(errnum == 0);
+}
+
+/* ---- the heap: which bucket is full the soonest ------------------------------------- */
+
+static int64_t heap_key(const struct budget *budget, uint32_t place)
+{
+    return budget->buckets[budget->heap[place]].full_at;
+}
+
+static void heap_put(struct budget *budget, uint32_t place, uint32_t index)
+{
+    budget->heap[place] = index;
+    budget->buckets[index].place = place;
+}
+
+static void heap_swap(struct budget *budget, uint32_t a, uint32_t b)
+{
+    uint32_t index = budget->heap[a];
+    heap_put(budget, a, budget->heap[b]);
+    heap_put(budget, b, index);
+}
+
+/* Moves the bucket at `place` to where its full_at belongs. */
+static void heap_settle(struct budget *budget, uint32_t place)
+{
+    while (place > 1 && heap_key(budget, place) < heap_key(budget, place / 2)) {
+        heap_swap(budget, place, place / 2);
+        place /= 2;
+    }
+    for (;;) {
+        uint32_t least = place;
+        for (uint32_t child = 2 * place; child <= 2 * place + 1; child++) {
+            if (child <= budget->count && heap_key(budget, child) < heap_key(budget, least))
+                least = child;
+        }
+        if (least == place)
+            return;
+        heap_swap(budget, place, least);
+        place = least;
+    }
+}
+
+static void heap_remove(struct budget *budget, uint32_t place)
+{
+    uint32_t last = budget->count--;
+    if (place == last)
+        return;
+
+    heap_put(budget, place, budget->heap[last]);
+    heap_settle(budget, place);
+}
+
+/* ---- the table ---------------------------------------------------------------------- */
+
+static struct key key_of(enum kind kind, const struct address *address)
+{
+    size_t len;
+    struct address owner = address_unembed(address);
+    const uint8_t *bytes = address_bytes(&owner, &len);
+    size_t prefix_len = len == 4 ? 4 : 8; /* /32 or /64 */
+
+    struct key key = {.tag = (uint32_t)(kind << 8) | (uint32_t)len};
+    memcpy(&key.prefix, bytes, prefix_len);
+    return key;
+}
+
+static bool key_equals(const struct key *a, const struct key *b)
+{
+    return a->prefix == b->prefix && a->tag == b->tag;
+}
+
+/* Multilinear hashing over 32-bit words: strongly universal (Lemire and Kaser, "Strongly
+ * universal string hashing is fast"), so that who does not know the seed cannot aim. */
+static uint32_t *chain_of(const struct budget *budget, const struct key *key)
+{
+    uint64_t sum = budget->seed[0] + budget->seed[1] * (uint32_t)key->prefix +
+                   budget->seed[2] * (uint32_t)(key->prefix >> 32) +
+                   budget->seed[3] * key->tag;
+    return &budget->chains[(uint32_t)(sum >> 32) & budget->chains_mask];
+}
+
+static struct bucket *bucket_find(const struct budget *budget, const struct key *key)
+{
+    uint32_t index = *chain_of(budget, key);
+    while (index != 0 && !key_equals(&budget->buckets[index].key, key))
+        index = budget->buckets[index].next;
+    return index != 0 ? &budget->buckets[index] : NULL;
+}
+
+/* A full one, or NULL when all places are held. */
+static struct bucket *bucket_add(struct budget *budget, const struct key *key,
+                                 struct instant now)
+{
+    uint32_t index = budget->free;
+    if (index != 0)
+        budget->free = budget->buckets[index].next;
+    else if (budget->used_max < budget->max)
+        index = ++budget->used_max;
+    else
+        return NULL;
+
+    uint32_t *chain = chain_of(budget, key);
+    budget->buckets[index] =
+        (struct bucket){.full_at = now.ns, .key = *key, .next = *chain};
+    *chain = index;
+    heap_put(budget, ++budget->count, index);
+    heap_settle(budget, budget->count);
+    return &budget->buckets[index];
+}
+
+static void bucket_drop(struct budget *budget, struct bucket *bucket)
+{
+    uint32_t index = (uint32_t)(bucket - budget->buckets);
+    uint32_t *link = chain_of(budget, &bucket->key);
+    while (*link != index)
+        link = &budget->buckets[*link].next;
+    *link = bucket->next;
+
+    heap_remove(budget, bucket->place);
+    bucket->next = budget->free;
+    budget->free = index;
+}
+
+static bool is_full(const struct bucket *bucket, struct instant now)
+{
+    return bucket->full_at <= now.ns;
+}
+
+/* Forgets buckets that have refilled. */
+static void drop_refilled(struct budget *budget, struct instant now)
+{
+    for (int i = 0; i < DROPS_PER_CALL && budget->count > 0; i++) {
+        struct bucket *first = &budget->buckets[budget->heap[1]];
+        if (!is_full(first, now))
+            return;
+        bucket_drop(budget, first);
+    }
+}
+
+static struct bucket *bucket_for(struct budget *budget, enum kind kind,
+                                 const struct address *address, struct instant now)
+{
+    struct key key = key_of(kind, address);
+    struct bucket *bucket = bucket_find(budget, &key);
+    if (!bucket)
+        bucket = bucket_add(budget, &key, now);
+    return bucket ? bucket : &budget->shared[kind];
+}
+
+/* Puts a bucket where it belongs after its full_at has changed. */
+static void bucket_settle(struct budget *budget, struct bucket *bucket, struct instant now)
+{
+    if (bucket == &budget->shared[KIND_CALLER] || bucket == &budget->shared[KIND_TARGET])
+        return;
+
+    if (is_full(bucket, now))
+        bucket_drop(budget, bucket);
+    else
+        heap_settle(budget, bucket->place);
+}
+
+/* ---- taking and giving back --------------------------------------------------------- */
+
+/* When the bucket will be full again if `ports` are taken now. */
+static int64_t full_at_after(const struct budget *budget, const struct bucket *bucket,
+                             size_t ports, struct instant now)
+{
+    int64_t from = is_full(bucket, now) ? now.ns : bucket->full_at;
+    return from + (int64_t)ports * budget->cost;
+}
+
+/* How long until the bucket holds `ports`, which are at most the burst; 0 or less: it does.
+ */
+static struct span wait_for(const struct budget *budget, const struct bucket *bucket,
+                            size_t ports, struct instant now)
+{
+    int64_t full_at_latest = now.ns + (int64_t)budget->burst * budget->cost;
+    return (struct span){full_at_after(budget, bucket, ports, now) - full_at_latest};
+}
+
+static struct budget_answer take(struct budget *budget, struct bucket *caller,
+                                 struct bucket *target, size_t ports, struct instant now)
+{
+    struct span caller_wait = wait_for(budget, caller, ports, now);
+    struct span target_wait =
+        target ? wait_for(budget, target, ports, now) : (struct span){0};
+
+    if (caller_wait.ns > 0 && caller_wait.ns >= target_wait.ns)
+        return (struct budget_answer){BUDGET_CALLER, caller_wait};
+    if (target_wait.ns > 0)
+        return (struct budget_answer){BUDGET_TARGET, target_wait};
+
+    caller->full_at = full_at_after(budget, caller, ports, now);
+    if (target)
+        target->full_at = full_at_after(budget, target, ports, now);
+    return (struct budget_answer){.denied = BUDGET_NONE};
+}
+
+struct budget_answer budget_take(struct budget *budget, const struct address *caller,
+                                 const struct address *target, bool is_foreign,
+                                 size_t ports, struct instant now)
+{
+    if (budget->is_unlimited || ports == 0)
+        return (struct budget_answer){.denied = BUDGET_NONE};
+
+    if (ports > budget->burst)
+        return (struct budget_answer){BUDGET_CALLER, {-1}};
+
+    budget_lock(budget);
+    drop_refilled(budget, now);
+    struct bucket *callers = bucket_for(budget, KIND_CALLER, caller, now);
+    struct bucket *targets =
+        is_foreign ? bucket_for(budget, KIND_TARGET, target, now) : NULL;
+
+    struct budget_answer answer = take(budget, callers, targets, ports, now);
+    bucket_settle(budget, callers, now);
+    if (targets)
+        bucket_settle(budget, targets, now);
+    budget_unlock(budget);
+    return answer;
+}
+
+static void give_back(struct budget *budget, enum kind kind, const struct address *address,
+                      size_t ports, struct instant now)
+{
+    struct key key = key_of(kind, address);
+    struct bucket *bucket = bucket_find(budget, &key);
+    if (!bucket)
+        return;
+
+    bucket->full_at -= (int64_t)ports * budget->cost;
+    bucket_settle(budget, bucket, now);
+}
+
+void budget_give_back(struct budget *budget, const struct address *caller,
+                      const struct address *target, bool is_foreign, size_t ports,
+                      struct instant now)
+{
+    if (budget->is_unlimited || ports == 0)
+        return;
+
+    if (ports > budget->burst)
+        ports = budget->burst;
+
+    budget_lock(budget);
+    give_back(budget, KIND_CALLER, caller, ports, now);
+    if (is_foreign)
+        give_back(budget, KIND_TARGET, target, ports, now);
+    budget_unlock(budget);
+}
+
+size_t budget_entries(struct budget *budget)
+{
+    budget_lock(budget);
+    size_t count = budget->count;
+    budget_unlock(budget);
+    return count;
+}
