@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include "metrics/observer.h"
+
+#include "metrics/metrics.h"
+
+static void attempted(void *ctx)
+{
+    metrics_add(ctx, METRIC_PROBE_ATTEMPTS, 1);
+}
+
+static void settled(void *ctx, const struct port_verdict *verdict)
+{
+    metrics_observe_verdict(ctx, verdict);
+}
+
+static void deferred(void *ctx, int change)
+{
+    metrics_add(ctx, METRIC_PORTS_DEFERRED, change);
+}
+
+static void local_fault(void *ctx, int errnum)
+{
+    metrics_count_local_fault(ctx, errnum);
+}
+
+struct engine_observer metrics_observer(struct metrics *metrics)
+{
+    return (struct engine_observer){
+        .ctx = metrics,
+        .attempted = attempted,
+        .settled = settled,
+        .deferred = deferred,
+        .local_fault = local_fault,
+    };
+}
