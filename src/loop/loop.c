@@ -32,6 +32,7 @@ struct loop {
     int wake_fd;
     struct loop_watch wake_watch;
     atomic_bool is_stopped;
+    bool has_more; /* the next turn does not wait */
 
     struct instant now;
     struct span stalled;
@@ -181,9 +182,9 @@ void loop_watch_stalls(struct loop *loop, bool is_on)
 }
 
 /* How long epoll may wait from `now` on: nanoseconds, negative = for ever. */
-static int64_t wait_limit(const struct loop *loop, struct instant now, bool has_more)
+static int64_t wait_limit(const struct loop *loop, struct instant now)
 {
-    if (has_more)
+    if (loop->has_more)
         return 0;
 
     int64_t limit = loop->stall_watchers > 0 ? STALL_WATCH_NS : -1;
@@ -234,23 +235,21 @@ static void handle_events(struct loop *loop, int count)
     }
 }
 
-static bool end_turn(struct loop *loop)
+static void end_turn(struct loop *loop)
 {
-    bool has_more = false;
     for (unsigned i = 0; i < loop->turn_fn_count; i++)
         if (loop->turn_fns[i].fn(loop->turn_fns[i].ctx))
-            has_more = true;
-    return has_more;
+            loop->has_more = true;
 }
 
 bool loop_run(struct loop *loop, struct err *err)
 {
-    bool has_more = true;
+    loop->has_more = true;
     loop->now = clock_now();
 
     while (!atomic_load_explicit(&loop->is_stopped, memory_order_relaxed)) {
         struct instant before = clock_now();
-        int64_t limit = wait_limit(loop, before, has_more);
+        int64_t limit = wait_limit(loop, before);
         int count =
             epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, wait_ms(limit));
         if (count < 0 && errno != EINTR)
@@ -259,11 +258,17 @@ bool loop_run(struct loop *loop, struct err *err)
         struct instant after = clock_now();
         account_stall(loop, before, after, limit);
         loop->now = after;
+        loop->has_more = false;
         handle_events(loop, count);
         timers_fire(&loop->timers, after);
-        has_more = end_turn(loop);
+        end_turn(loop);
     }
     return true;
+}
+
+void loop_again(struct loop *loop)
+{
+    loop->has_more = true;
 }
 
 void loop_stop(struct loop *loop)

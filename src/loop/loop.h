@@ -49,6 +49,9 @@ void loop_stop(struct loop *loop);
 /* From any thread or signal handler: the loop begins another turn soon. */
 void loop_wake(struct loop *loop);
 
+/* The next turn will not wait. For work that was made after its turn-end function ran. */
+void loop_again(struct loop *loop);
+
 /* When this turn's events were fetched. */
 struct instant loop_now(const struct loop *loop);
 

@@ -167,6 +167,16 @@ static void window_leave(struct host *host, struct window_entry *entry)
     host->in_window--;
 }
 
+/* Attempts that have been silent for longer than an answer takes leave the window. */
+static void window_expire(struct host *host, struct instant now)
+{
+    struct instant oldest_allowed = instant_back(now, schedule_answer_time(&host->rtt));
+    struct window_entry *oldest;
+    while ((oldest = TAILQ_FIRST(&host->window)) &&
+           !instant_before(oldest_allowed, oldest->since))
+        window_leave(host, oldest);
+}
+
 static bool is_paced(const struct host *host, struct instant now)
 {
     return instant_before(now, host->paced_until);
@@ -174,18 +184,14 @@ static bool is_paced(const struct host *host, struct instant now)
 
 bool host_may_start(struct host *host, struct instant now, struct instant *ret_until)
 {
-    struct span answer_time = schedule_answer_time(&host->rtt);
-    struct window_entry *oldest;
-    while ((oldest = TAILQ_FIRST(&host->window)) &&
-           !instant_before(now, instant_add(oldest->since, answer_time)))
-        window_leave(host, oldest);
-
+    window_expire(host, now);
     if (is_paced(host, now) && instant_before(now, host->next_start)) {
         *ret_until = host->next_start;
         return false;
     }
     if (host->in_window >= host->window_max) {
-        *ret_until = instant_add(oldest->since, answer_time);
+        *ret_until = instant_add(TAILQ_FIRST(&host->window)->since,
+                                 schedule_answer_time(&host->rtt));
         return false;
     }
     return true;
@@ -244,9 +250,11 @@ bool host_reset(struct host *host, struct instant now)
         return false;
     }
 
-    /* Attempts that have left the window were silent for longer than an answer takes. */
+    if (host->resets < HOST_RESETS_PACED)
+        return false;
+    window_expire(host, now);
     bool has_silence = host->unanswered > host->in_window;
-    if (host->resets < HOST_RESETS_PACED || !has_silence)
+    if (!has_silence)
         return false;
     host->paced_until = paced_until;
     host->next_start = now;

@@ -20,6 +20,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "loop/timers.h"
 #include "net/address.h"
 #include "probe/rtt.h"
 
@@ -35,6 +36,7 @@
 #define HOST_RESETS_PACED  150 /* within one second; also the attempts a second after it */
 #define HOST_PACED_SECONDS 10
 
+struct engine;
 struct err;
 struct host_table;
 struct job;
@@ -64,7 +66,10 @@ struct host {
     struct instant paced_until; /* ns 0 = not paced */
     struct instant next_start;
 
-    struct job_queue waiting; /* the engine's: jobs that wait for the window or the pace */
+    /* The engine's: jobs that wait for the window or the pace, and when to try again. */
+    struct job_queue waiting;
+    struct timer timer;
+    struct engine *engine;
 
     unsigned users; /* host_table_get() without host_table_put() */
     uint64_t hash;

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The kernel's connection tracking table, which drops packets silently when it is full: an
+ * unanswered SYN occupies an entry for two minutes, and a full table makes every target
+ * look filtered.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Entries that are free. False when connections are not tracked here, or when that cannot
+ * be read: then there is no such limit to respect. */
+bool conntrack_free_entries(size_t *ret);

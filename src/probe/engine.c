@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Jobs: taking them, whose turn it is, and their end.
+ *
+ * A turn of the engine starts at most TURN_STARTS attempts, one a job, round and round:
+ * a job of a thousand ports never holds up a job of one. A job whose address may not be
+ * asked faster waits at that address and costs nothing meanwhile.
+ */
+#include "probe/engine.h"
+
+#include "probe/engine_state.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define TURN_STARTS 64
+#define PORTS_MAX   262144 /* ports of all jobs: some 50 MB */
+#define SHORT_MS    5      /* look again so soon when others hold all the quota */
+
+/* --- places ------------------------------------------------------------------------- */
+
+static void job_leave_place(struct job *job)
+{
+    struct engine *engine = job->engine;
+    switch (job->place) {
+    case JOB_IDLE:
+        break;
+    case JOB_RUNNING:
+        TAILQ_REMOVE(&engine->running, job, place_link);
+        break;
+    case JOB_WAITING:
+        TAILQ_REMOVE(&job->host->waiting, job, place_link);
+        break;
+    case JOB_FINISHED:
+        TAILQ_REMOVE(&engine->finished, job, place_link);
+        break;
+    }
+    job->place = JOB_IDLE;
+}
+
+static void job_run(struct job *job)
+{
+    job_leave_place(job);
+    TAILQ_INSERT_TAIL(&job->engine->running, job, place_link);
+    job->place = JOB_RUNNING;
+}
+
+static void job_wait(struct job *job, struct instant until)
+{
+    struct host *host = job->host;
+    job_leave_place(job);
+    TAILQ_INSERT_TAIL(&host->waiting, job, place_link);
+    job->place = JOB_WAITING;
+    timers_set(&job->engine->timers, &host->timer, until);
+}
+
+static bool job_has_work(const struct job *job)
+{
+    return job->next_fresh < job->port_count || !TAILQ_EMPTY(&job->again);
+}
+
+void host_wake(struct engine *engine, struct host *host)
+{
+    struct job *job = TAILQ_FIRST(&host->waiting);
+    if (job)
+        job_run(job);
+    else
+        timers_stop(&engine->timers, &host->timer);
+}
+
+static void host_timer(struct timer *timer)
+{
+    struct host *host = (void *)((char *)timer - offsetof(struct host, timer));
+    host_wake(host->engine, host);
+}
+
+void job_want(struct job *job, struct port *port)
+{
+    struct engine *engine = job->engine;
+    timers_stop(&engine->timers, &port->timer);
+    if (port->phase == PORT_PROBING)
+        port->stopped_at = engine_now(engine);
+    port->phase = PORT_QUEUED;
+    port->is_again = true;
+    TAILQ_INSERT_TAIL(&job->again, port, queue_link);
+    if (job->place == JOB_IDLE)
+        job_run(job);
+}
+
+void host_refresh_silent(struct engine *engine, struct host *host)
+{
+    struct job *job;
+    LIST_FOREACH(job, &engine->jobs, engine_link)
+    {
+        if (job->host != host)
+            continue;
+        for (size_t i = 0; i < job->port_count; i++) {
+            struct port *port = &job->ports[i];
+            bool is_silent = port->phase == PORT_PROBING && port->attempts &&
+                             port->evidence.refusals == 0 && port->evidence.errors == 0;
+            if (!is_silent || port->is_refreshed)
+                continue;
+            port->is_refreshed = true;
+            job_want(job, port);
+        }
+    }
+}
+
+/* --- the end of a job --------------------------------------------------------------- */
+
+static void job_finish(struct job *job, enum job_end end)
+{
+    job_leave_place(job);
+    TAILQ_INSERT_TAIL(&job->engine->finished, job, place_link);
+    job->place = JOB_FINISHED;
+    job->result.end = end;
+    job->result.untried = job->untried;
+    loop_timer_stop(job->engine->loop, &job->deadline);
+    loop_again(job->engine->loop);
+}
+
+void job_port_settled(struct job *job, struct port *port)
+{
+    /* Finished before it is told: the callback may cancel the job. */
+    if (--job->unsettled == 0)
+        job_finish(job, JOB_JUDGED);
+    if (job->settled)
+        job->settled(job->ctx, (size_t)(port - job->ports), &port->verdict);
+}
+
+static void job_abandon_ports(struct job *job)
+{
+    for (size_t i = 0; i < job->port_count; i++)
+        port_abandon(&job->ports[i]);
+}
+
+void job_fail(struct job *job, enum job_end end, const struct err *reason)
+{
+    job_abandon_ports(job);
+    job->result.reason = *reason;
+    job_finish(job, end);
+}
+
+static void job_deadline(struct timer *timer)
+{
+    struct job *job = (void *)((char *)timer - offsetof(struct job, deadline));
+    struct err reason = job->result.reason;
+    if (!job->has_fault)
+        err_set(&reason, ERR_LIMIT,
+                "this checker is too busy: %zu of %zu ports were not judged in time",
+                job->unsettled, job->port_count);
+    job_fail(job, job->has_fault ? JOB_FAULT : JOB_OVERLOADED, &reason);
+}
+
+static void job_free(struct job *job)
+{
+    struct engine *engine = job->engine;
+    struct host *host = job->host;
+
+    job_leave_place(job);
+    loop_timer_stop(engine->loop, &job->deadline);
+    LIST_REMOVE(job, engine_link);
+    engine->port_count -= job->port_count;
+    if (--engine->job_count == 0)
+        loop_watch_stalls(engine->loop, false);
+
+    /* Whoever waits behind this job at its address must not wait for its sake. */
+    host_wake(engine, host);
+    host_table_put(engine->hosts, host);
+    free(job);
+}
+
+size_t engine_cancel(struct job *job)
+{
+    size_t untried = job->untried;
+    job_abandon_ports(job);
+    job_free(job);
+    return untried;
+}
+
+const struct port_verdict *job_verdict(const struct job *job, size_t index)
+{
+    assert(index < job->port_count && job->result.end == JOB_JUDGED);
+    return &job->ports[index].verdict;
+}
+
+/* --- taking a job ------------------------------------------------------------------- */
+
+static uint64_t random_next(struct engine *engine)
+{
+    /* xorshift64: an order that a target cannot guess is not needed, only a mixed one. */
+    engine->random ^= engine->random << 13;
+    engine->random ^= engine->random >> 7;
+    engine->random ^= engine->random << 17;
+    return engine->random;
+}
+
+/* Firewalls take notice of ports that are asked in ascending order. */
+static void job_shuffle(struct job *job)
+{
+    for (size_t i = 0; i < job->port_count; i++) {
+        size_t j = (size_t)(random_next(job->engine) % (i + 1));
+        job->order[i] = job->order[j];
+        job->order[j] = (uint16_t)i;
+    }
+}
+
+static struct job *job_new(struct engine *engine, const struct job_request *request)
+{
+    size_t count = request->port_count;
+    struct job *job =
+        malloc(sizeof *job + count * (sizeof *job->ports + sizeof *job->order));
+    if (!job)
+        return NULL;
+
+    *job = (struct job){
+        .engine = engine,
+        .target = request->target,
+        .settled = request->settled,
+        .done = request->done,
+        .ctx = request->ctx,
+        .port_count = count,
+        .unsettled = count,
+        .untried = count,
+        .order = (void *)&job->ports[count],
+    };
+    TAILQ_INIT(&job->again);
+    timer_init(&job->deadline, job_deadline);
+    for (size_t i = 0; i < count; i++)
+        port_init(&job->ports[i], job, request->ports[i]);
+    job_shuffle(job);
+    return job;
+}
+
+/* Room on the engine's heap for the timers of every port and of every job's address. */
+static bool timers_make_room(struct engine *engine, size_t ports)
+{
+    return timers_reserve(&engine->timers,
+                          engine->port_count + ports + engine->job_count + 1);
+}
+
+static bool job_attach(struct engine *engine, struct job *job, struct instant deadline)
+{
+    job->host = host_table_get(engine->hosts, &job->target);
+    if (!job->host)
+        return false;
+    if (!loop_timer_set(engine->loop, &job->deadline, deadline)) {
+        host_table_put(engine->hosts, job->host);
+        return false;
+    }
+    job->host->engine = engine;
+    job->host->timer.fire = host_timer;
+    return true;
+}
+
+bool engine_start(struct engine *engine, const struct job_request *request,
+                  struct job **ret, struct err *err)
+{
+    assert(request->port_count > 0 && request->done);
+    if (request->port_count > PORTS_MAX - engine->port_count)
+        return err_set(err, ERR_LIMIT, "this checker is busy with %zu ports already",
+                       engine->port_count);
+    if (!timers_make_room(engine, request->port_count))
+        return err_sys(err, ENOMEM, "starting a check");
+
+    struct job *job = job_new(engine, request);
+    if (!job || !job_attach(engine, job, request->deadline)) {
+        free(job);
+        return err_sys(err, ENOMEM, "starting a check");
+    }
+    LIST_INSERT_HEAD(&engine->jobs, job, engine_link);
+    engine->port_count += job->port_count;
+    if (engine->job_count++ == 0)
+        loop_watch_stalls(engine->loop, true);
+    job_run(job);
+    loop_again(engine->loop);
+    *ret = job;
+    return true;
+}
+
+/* --- turns -------------------------------------------------------------------------- */
+
+static struct port *job_next_port(struct job *job)
+{
+    struct port *port = TAILQ_FIRST(&job->again);
+    if (!port)
+        return &job->ports[job->order[job->next_fresh++]];
+
+    TAILQ_REMOVE(&job->again, port, queue_link);
+    port->is_again = false;
+    return port;
+}
+
+/* Starts one attempt of one job. False when nothing can be started now. */
+static bool engine_start_one(struct engine *engine)
+{
+    struct job *job = TAILQ_FIRST(&engine->running);
+    struct instant until;
+    if (!job)
+        return false;
+    if (!job_has_work(job)) {
+        job_leave_place(job);
+        return true;
+    }
+    if (!host_may_start(job->host, engine_now(engine), &until)) {
+        job_wait(job, until);
+        return true;
+    }
+    if (!quota_take(engine)) {
+        engine->is_short = true;
+        return false;
+    }
+
+    struct port *port = job_next_port(job);
+    if (job_has_work(job))
+        job_run(job);
+    else
+        job_leave_place(job);
+    if (!TAILQ_EMPTY(&job->host->waiting))
+        host_wake(engine, job->host);
+    port_attempt(port);
+    return true;
+}
+
+static void engine_report_finished(struct engine *engine)
+{
+    struct job *job;
+    while ((job = TAILQ_FIRST(&engine->finished))) {
+        job->done(job->ctx, job, &job->result);
+        job_free(job);
+    }
+}
+
+/* Has the loop wake us when the earliest of our own timers is due. */
+static void engine_set_wake(struct engine *engine)
+{
+    struct instant next;
+    bool is_needed = timers_next(&engine->timers, &next);
+    if (engine->is_short) {
+        struct instant again = instant_add(engine_now(engine), span_ms(SHORT_MS));
+        next = is_needed ? instant_min(next, again) : again;
+        is_needed = true;
+    }
+    if (!is_needed) {
+        loop_timer_stop(engine->loop, &engine->wake);
+        return;
+    }
+
+    struct instant at = instant_add(next, loop_stalled(engine->loop));
+    if (!timer_is_set(&engine->wake) || engine->wake.deadline.ns != at.ns)
+        loop_timer_set(engine->loop, &engine->wake, at);
+}
+
+static bool engine_turn(void *ctx)
+{
+    struct engine *engine = ctx;
+    timers_fire(&engine->timers, engine_now(engine));
+
+    engine->is_short = false;
+    unsigned steps = 0;
+    while (steps < TURN_STARTS && engine_start_one(engine))
+        steps++;
+    engine_report_finished(engine);
+    engine_set_wake(engine);
+    return steps == TURN_STARTS;
+}
+
+static void engine_wake(struct timer *timer)
+{
+    (void)timer; /* the turn that it caused does the work */
+}
+
+/* --- life --------------------------------------------------------------------------- */
+
+bool engine_new(struct loop *loop, const struct engine_config *config, struct engine **ret,
+                struct err *err)
+{
+    struct engine *engine = calloc(1, sizeof *engine);
+    if (!engine)
+        return err_sys(err, ENOMEM, "probe engine");
+
+    engine->loop = loop;
+    engine->config = *config;
+    engine->rules = (struct schedule_rules){
+        .timeout = config->timeout,
+        .refusals_needed = config->refusals_needed,
+        .refusal_delay = config->refusal_delay,
+    };
+    engine->ceiling = config->limit->max;
+    timers_init(&engine->timers);
+    timer_init(&engine->wake, engine_wake);
+    LIST_INIT(&engine->jobs);
+    TAILQ_INIT(&engine->running);
+    TAILQ_INIT(&engine->finished);
+    if (getrandom(&engine->random, sizeof engine->random, 0) != sizeof engine->random) {
+        free(engine);
+        return err_sys(err, errno, "getrandom");
+    }
+    engine->random |= 1; /* xorshift never leaves zero */
+    if (!host_table_new(HOST_TABLE_MAX, &engine->hosts, err)) {
+        free(engine);
+        return false;
+    }
+    loop_each_turn(loop, engine_turn, engine);
+    *ret = engine;
+    return true;
+}
+
+struct engine *engine_free(struct engine *engine)
+{
+    if (!engine)
+        return NULL;
+
+    struct job *job;
+    while ((job = LIST_FIRST(&engine->jobs)))
+        engine_cancel(job);
+    loop_timer_stop(engine->loop, &engine->wake);
+    timers_done(&engine->timers);
+    host_table_free(engine->hosts);
+    free(engine);
+    return NULL;
+}
+
+size_t engine_jobs(const struct engine *engine)
+{
+    return engine->job_count;
+}

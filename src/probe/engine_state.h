@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside of the engine, shared by its three parts only:
+ *
+ *   engine.c   jobs: taking them, turns, fairness, their end
+ *   port.c     one port of a job, from its first attempt to its verdict
+ *   quota.c    how many sockets may be in flight
+ *
+ * The engine's clock is the loop's less the time in which this process did not run
+ * (loop_stalled): a port that was silent while nobody listened was not silent. All
+ * instants here are on that clock, except a job's deadline, which is a promise to its
+ * caller and stays on the loop's.
+ */
+#pragma once
+
+#include "loop/loop.h"
+#include "loop/timers.h"
+#include "probe/engine.h"
+#include "probe/evidence.h"
+#include "probe/host.h"
+#include "probe/schedule.h"
+
+#include <sys/queue.h>
+
+struct port;
+
+/* One connect in flight. Leaves the engine only through attempt_end(). */
+struct attempt {
+    struct port *port; /* borrowed: outlives every attempt */
+    struct attempt *next;
+    int fd; /* owned */
+    struct loop_watch watch;
+    struct instant sent_at; /* on CLOCK_MONOTONIC itself: a measurement, not a deadline */
+    struct window_entry window;
+    bool has_error; /* an ICMP error was counted; the socket still waits */
+};
+
+enum port_phase {
+    PORT_QUEUED,   /* wants an attempt, waits for its turn */
+    PORT_PROBING,  /* has its attempts, waits for an answer or its timer */
+    PORT_DEFERRED, /* this checker could not try; waits for its timer */
+    PORT_SETTLED,
+};
+
+struct port {
+    struct job *job; /* borrowed */
+    struct timer timer;
+    struct attempt *attempts; /* owned list of those that are open */
+    TAILQ_ENTRY(port) queue_link;
+
+    enum port_phase phase;
+    uint8_t faults;    /* local faults in a row: the back-off */
+    uint8_t self_met;  /* times that it connected to ourselves */
+    bool is_tried;     /* a SYN was sent */
+    bool is_again;     /* queued in job.again, not among the fresh ones */
+    bool is_refreshed; /* had its extra attempt when its address limited its resets */
+    struct instant first_syn;
+    struct instant last_answer;
+    struct instant stopped_at; /* since when its clock stands still: queued or deferred */
+    struct evidence evidence;
+    struct port_verdict verdict;
+};
+TAILQ_HEAD(port_queue, port);
+
+/* A job's place: exactly one of the engine's run queue, its host's waiting queue, nowhere
+ * (nothing to start), or the finished queue. */
+enum job_place {
+    JOB_IDLE,
+    JOB_RUNNING,
+    JOB_WAITING,
+    JOB_FINISHED,
+};
+
+struct job {
+    struct engine *engine; /* borrowed */
+    struct host *host;     /* held in the table */
+    TAILQ_ENTRY(job) place_link;
+    LIST_ENTRY(job) engine_link;
+    enum job_place place;
+
+    struct address target;
+    struct timer deadline; /* on the loop's clock */
+    job_settled_fn *settled;
+    job_done_fn *done;
+    void *ctx;
+
+    size_t port_count;
+    size_t unsettled;
+    size_t untried;
+    size_t next_fresh;        /* into order[]: ports that never had a turn */
+    struct port_queue again;  /* ports that want another attempt */
+    struct job_result result; /* once finished; before: the latest local fault */
+    bool has_fault;
+
+    uint16_t *order; /* random permutation of the indexes; within this allocation */
+    struct port ports[];
+};
+
+struct engine {
+    struct loop *loop;
+    struct engine_config config;
+    struct schedule_rules rules;
+    struct host_table *hosts;
+
+    struct timers timers;   /* on the engine's clock */
+    struct timer wake;      /* on the loop's: when the engine's earliest timer is due */
+    struct instant wake_at; /* deadline that `wake` was set for, engine's clock */
+
+    LIST_HEAD(, job) jobs;
+    struct job_queue running;  /* jobs with something to start, taking turns */
+    struct job_queue finished; /* to be told `done` at the end of the turn */
+    size_t job_count;
+    size_t port_count; /* of all jobs: the bound on memory */
+
+    size_t in_flight;  /* our part of limit->in_flight */
+    size_t ceiling;    /* shrinks at local faults, grows with answers */
+    size_t track_free; /* what connection tracking lets us have, SIZE_MAX = no limit */
+    struct instant track_read_at;
+    bool is_short; /* a job could not start for want of quota */
+
+    uint64_t random;
+};
+
+/* The engine's clock, this turn. */
+static inline struct instant engine_now(const struct engine *engine)
+{
+    return instant_back(loop_now(engine->loop), loop_stalled(engine->loop));
+}
+
+/* --- engine.c ----------------------------------------------------------------------- */
+
+/* The port wants its turn: it is queued and its job gets a place among the running. */
+void job_want(struct job *job, struct port *port);
+
+/* A port has its verdict. The job may be gone when this returns. */
+void job_port_settled(struct job *job, struct port *port);
+
+/* This checker cannot reach the target at all: ends the job without a verdict. */
+void job_fail(struct job *job, enum job_end end, const struct err *reason);
+
+/* Something left the host's window, or its pace allows more. */
+void host_wake(struct engine *engine, struct host *host);
+
+/* Its address has begun to limit its resets: each port that is silent now gets one more
+ * attempt before its silence counts. */
+void host_refresh_silent(struct engine *engine, struct host *host);
+
+/* --- port.c ------------------------------------------------------------------------- */
+
+void port_init(struct port *port, struct job *job, uint16_t number);
+
+/* Sends the port's next SYN, for which the caller has taken quota; port.c returns it when
+ * the attempt ends. The job may be gone when this returns. */
+void port_attempt(struct port *port);
+
+/* Closes its attempts and stops its timer; for jobs that end early. */
+void port_abandon(struct port *port);
+
+/* --- quota.c ------------------------------------------------------------------------ */
+
+bool quota_take(struct engine *engine);
+void quota_return(struct engine *engine);
+void quota_shrink(struct engine *engine);
