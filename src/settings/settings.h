@@ -4,8 +4,10 @@
  * --help, the manual page and .env.example are made from it.
  *
  * Order: the environment, then the `.env` file, then the default. Empty means not set.
- * A value that makes no sense is an ERR_INVALID that names the variable, the value and
- * what is accepted.
+ * Spaces, tabs and line ends around a value are dropped. A value that makes no sense is an
+ * ERR_INVALID that names the variable, the value, where it came from and what is accepted:
+ *
+ *     PORT_CHECK_TIMEOUT="soon" (from .env): accepted are 0.5 to 20 seconds
  */
 #pragma once
 
@@ -22,6 +24,8 @@ struct err;
 
 #define SETTINGS_CIDRS_MAX   64
 #define SETTINGS_ORIGINS_MAX 32
+#define SETTINGS_WORKERS_MAX 256
+#define SETTINGS_FILE_MAX    (1ul << 20) /* bytes of a .env file */
 
 /* Whom a caller may have probed: design section "who may have what probed". */
 #define TARGETS_MAP(X)                                                                     \
@@ -73,24 +77,28 @@ struct settings {
     enum log_format log_format;
 };
 
-/* A name and a value, as the environment or a file gives them. Borrowed. */
-struct setting_pair {
-    const char *name;
-    const char *value; /* NULL = a name without a value */
-};
-
 /* What settings_load() noticed and did not stop for; the caller logs it. */
 typedef void(settings_warn_fn)(void *ctx, const char *message);
 
 /* Reads the environment (`environ` form) and then `env_file`. NULL: `.env` in the working
- * directory, which may be absent; a named file must be there. Unknown PORT_CHECK* names go
- * to `warn` with the nearest name. `ret` is some 50 KB: keep it off small stacks. */
+ * directory, which may be absent; a named file must be there. Of two entries with one name
+ * the environment's first and the file's last count. A byte order mark before the file's
+ * text is skipped. Unknown names that begin with PORT_CHECK, in any case, go to `warn` with
+ * the nearest name, at most 16 of them.
+ *
+ * Whatever the operator has to put right is ERR_INVALID, also a file that cannot be read;
+ * ERR_SYSTEM is left for a lack of memory. `ret` is some 20 KB: keep it off small stacks.
+ */
 bool settings_load(char *const environment[], const char *env_file, settings_warn_fn *warn,
                    void *warn_ctx, struct settings *ret, struct err *err);
 
-/* The table as `--help` prints it, as roff for the manual page, as a commented `.env`, and
- * the effective values as `--check-config` prints them. */
+/* The table as `--help` prints it (80 columns), as mdoc for the manual page, as a commented
+ * `.env`, and as a Markdown table for the README. */
 void settings_print_help(FILE *out);
 void settings_print_manual(FILE *out);
 void settings_print_example(FILE *out);
+void settings_print_markdown(FILE *out);
+
+/* The effective values as `--check-config` prints them: NAME=value, one a line, in the
+ * order of the table, control characters escaped. */
 void settings_print_values(const struct settings *settings, FILE *out);

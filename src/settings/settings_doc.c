@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A tool of the build: writes what is made from the table of settings to standard output.
+ *
+ *     settings_doc example     .env.example
+ *     settings_doc markdown    the table of the README
+ *     settings_doc manual      the settings as mdoc
+ *     settings_doc FILE        FILE with its line @SETTINGS@ replaced by them
+ */
+#include "settings/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *form;
+    void (*print)(FILE *out);
+} forms[] = {
+    {"example", settings_print_example},
+    {"markdown", settings_print_markdown},
+    {"manual", settings_print_manual},
+};
+
+static int fill_page(const char *path)
+{
+    FILE *page = fopen(path, "re");
+    if (!page) {
+        perror(path);
+        return EXIT_FAILURE;
+    }
+
+    char line[1024];
+    bool is_filled = false;
+    while (fgets(line, sizeof line, page)) {
+        if (strcmp(line, "@SETTINGS@\n") == 0) {
+            settings_print_manual(stdout);
+            is_filled = true;
+        } else {
+            fputs(line, stdout);
+        }
+    }
+    bool is_read = !ferror(page);
+    fclose(page);
+    if (is_read && is_filled)
+        return EXIT_SUCCESS;
+
+    fprintf(stderr, "%s: %s\n", path, is_read ? "no line @SETTINGS@" : "cannot be read");
+    return EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fputs("usage: settings_doc example|markdown|manual|FILE\n", stderr);
+        return 2;
+    }
+
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        if (strcmp(argv[1], forms[i].form) != 0)
+            continue;
+        forms[i].print(stdout);
+        return EXIT_SUCCESS;
+    }
+    return fill_page(argv[1]);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The kinds of settings that are lists, and the texts around values.
+ */
+#include "settings/settings_table.h"
+
+#include "base/err.h"
+#include "base/text.h"
+
+#include <assert.h>
+#include <string.h>
+
+const char *text_shown(const char *text, size_t len, char ret[SHOWN_SIZE])
+{
+    size_t used = 0;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        char one[8];
+        int n;
+        if (c == '"' || c == '\\')
+            n = snprintf(one, sizeof one, "\\%c", c);
+        else if (c < ' ' || c >= 0x7f)
+            n = snprintf(one, sizeof one, "\\x%02x", c);
+        else
+            n = snprintf(one, sizeof one, "%c", c);
+
+        if (used + (size_t)n > SHOWN_SIZE - sizeof "...") {
+            memcpy(ret + used, "...", 3);
+            used += 3;
+            break;
+        }
+        memcpy(ret + used, one, (size_t)n);
+        used += (size_t)n;
+    }
+    ret[used] = '\0';
+    return ret;
+}
+
+static bool is_separator(char c)
+{
+    return c == ',' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+bool list_next(const char **text, size_t *len, const char **ret_item, size_t *ret_len)
+{
+    const char *p = *text;
+    const char *end = p + *len;
+    while (p < end && is_separator(*p))
+        p++;
+    if (p == end)
+        return false;
+
+    *ret_item = p;
+    while (p < end && !is_separator(*p))
+        p++;
+    *ret_len = (size_t)(p - *ret_item);
+    *text = p;
+    *len = (size_t)(end - p);
+    return true;
+}
+
+static bool refuse_item(struct err *hint, const char *item, size_t len, const char *why)
+{
+    char shown[SHOWN_SIZE];
+    return err_set(hint, ERR_INVALID, "\"%s\": %s", text_shown(item, len, shown), why);
+}
+
+/* --- networks --------------------------------------------------------------------- */
+
+static bool parse_cidrs(const struct setting *row, const char *text, size_t len,
+                        void *target, struct err *hint)
+{
+    (void)row;
+    struct cidr_list *list = target;
+    const char *item;
+    size_t item_len;
+    while (list_next(&text, &len, &item, &item_len)) {
+        if (list->count == SETTINGS_CIDRS_MAX)
+            return err_set(hint, ERR_INVALID, "these are more");
+
+        struct err why;
+        if (!cidr_parse(item, item_len, &list->items[list->count], &why))
+            return refuse_item(hint, item, item_len, why.message);
+        list->count++;
+    }
+    return list->count > 0;
+}
+
+static void print_cidrs(const struct setting *row, const void *target, struct text *out)
+{
+    (void)row;
+    const struct cidr_list *list = target;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct cidr *cidr = &list->items[i];
+        size_t bytes;
+        address_bytes(&cidr->base, &bytes);
+        char text[ADDRESS_TEXT_SIZE];
+        text_printf(out, "%s%s", i > 0 ? "," : "", address_format(&cidr->base, text));
+        if (cidr->prefix < bytes * 8)
+            text_printf(out, "/%u", cidr->prefix);
+    }
+}
+
+const struct setting_kind kind_cidrs = {parse_cidrs, print_cidrs};
+
+/* --- origins ----------------------------------------------------------------------
+ * Kept as browsers send them (Fetch standard, "serializing an origin"): lower case, an
+ * IPv6 address in its short form, no port where it is the scheme's own. */
+
+struct scheme {
+    const char *prefix;
+    size_t len;
+    uint64_t port;
+};
+
+static const struct scheme schemes[] = {
+    {"http://", sizeof "http://" - 1, 80},
+    {"https://", sizeof "https://" - 1, 443},
+};
+
+static const struct scheme *find_scheme(const char *item, size_t len)
+{
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (len >= schemes[i].len &&
+            text_equals_nocase(item, schemes[i].len, schemes[i].prefix))
+            return &schemes[i];
+    return NULL;
+}
+
+/* Bytes of the bracketed IPv6 literal at the start of `text`, 0 when there is none. */
+static size_t parse_literal(const char *text, size_t len, char ret[ADDRESS_TEXT_SIZE])
+{
+    const char *close = memchr(text, ']', len);
+    struct address address;
+    if (!close || !address_parse(text + 1, (size_t)(close - text) - 1, &address, NULL) ||
+        address_family_number(&address) != 6)
+        return 0;
+
+    address_format(&address, ret);
+    return (size_t)(close - text) + 1;
+}
+
+/* Bytes of the host at the start of `text`, 0 when there is none; RFC 1123 names with the
+ * underscore that browsers let pass. Writes it as an origin shows it. */
+static size_t parse_host(const char *text, size_t len, char *ret, size_t size)
+{
+    if (len > 0 && text[0] == '[') {
+        char literal[ADDRESS_TEXT_SIZE];
+        size_t taken = parse_literal(text, len, literal);
+        snprintf(ret, size, "[%s]", taken > 0 ? literal : "");
+        return taken;
+    }
+
+    size_t i = 0;
+    for (; i < len && i < size - 1; i++) {
+        char c = text[i];
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c - 'A' + 'a');
+        bool is_name = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+                       c == '.' || c == '_';
+        if (!is_name)
+            break;
+        ret[i] = c;
+    }
+    ret[i] = '\0';
+    return i;
+}
+
+/* Why an origin is refused; NULL when it was written to `ret`. */
+static const char *parse_origin(const char *item, size_t len, char *ret, size_t size)
+{
+    if (len >= size)
+        return "too long";
+    const struct scheme *scheme = find_scheme(item, len);
+    if (!scheme)
+        return "it begins with neither https:// nor http://";
+
+    char host[256];
+    size_t host_len = parse_host(item + scheme->len, len - scheme->len, host, sizeof host);
+    if (host_len == 0)
+        return "there is no host in it";
+
+    const char *rest = item + scheme->len + host_len;
+    size_t rest_len = len - scheme->len - host_len;
+    uint64_t port = scheme->port;
+    if (rest_len > 0 && rest[0] == '/')
+        return "leave out the path and its slash";
+    if (rest_len > 0 && rest[0] != ':')
+        return "no name of a host has such characters";
+    if (rest_len > 0 &&
+        (!text_parse_u64(rest + 1, rest_len - 1, 65535, &port) || port == 0))
+        return "the port is not a number from 1 to 65535";
+
+    int written = port == scheme->port ? snprintf(ret, size, "%s%s", scheme->prefix, host)
+                                       : snprintf(ret, size, "%s%s:%u", scheme->prefix,
+                                                  host, (unsigned)port);
+    return (size_t)written < size ? NULL : "too long";
+}
+
+static bool parse_origins(const struct setting *row, const char *text, size_t len,
+                          void *target, struct err *hint)
+{
+    (void)row;
+    struct origin_list *list = target;
+    if (len == 1 && text[0] == '*') {
+        list->is_any = true;
+        return true;
+    }
+
+    const char *item;
+    size_t item_len;
+    while (list_next(&text, &len, &item, &item_len)) {
+        if (list->count == SETTINGS_ORIGINS_MAX)
+            return err_set(hint, ERR_INVALID, "these are more");
+
+        const char *why = parse_origin(item, item_len, list->items[list->count],
+                                       sizeof list->items[list->count]);
+        if (why)
+            return refuse_item(hint, item, item_len, why);
+        list->count++;
+    }
+    return list->count > 0;
+}
+
+static void print_origins(const struct setting *row, const void *target, struct text *out)
+{
+    (void)row;
+    const struct origin_list *list = target;
+    if (list->is_any)
+        text_append_str(out, "*");
+    for (size_t i = 0; i < list->count; i++)
+        text_printf(out, "%s%s", i > 0 ? "," : "", list->items[i]);
+}
+
+const struct setting_kind kind_origins = {parse_origins, print_origins};

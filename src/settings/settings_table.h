@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside of settings/: the rows of settings.def as data, and the kinds of values that a
+ * row may have. Nobody else includes this.
+ */
+#pragma once
+
+#include "settings/settings.h"
+
+struct setting;
+struct text;
+
+/* How values of one kind are read and shown. */
+struct setting_kind {
+    /* Reads `text`, which is not empty and has no white space around it, into `target`,
+     * the row's member of struct settings, zero until then. When it refuses it may leave
+     * in `hint` what would help beyond the row's `accepted`. */
+    bool (*parse)(const struct setting *row, const char *text, size_t len, void *target,
+                  struct err *hint);
+    /* Shows a value so that parse() takes it back; nothing when it is `unset`. */
+    void (*print)(const struct setting *row, const void *target, struct text *out);
+};
+
+/* One row; the texts are described in settings.def. */
+struct setting {
+    const char *name;
+    const char *default_text;
+    const char *unset;
+    const char *accepted;
+    const char *help;
+    const struct setting_kind *kind;
+    size_t offset; /* of the member in struct settings */
+    size_t size;
+    int64_t min; /* counts: as they are; spans: milliseconds */
+    int64_t max;
+};
+
+enum setting_id {
+#define SECTION(first, title)
+#define SETTING(id, ...) SETTING_##id,
+#include "settings/settings.def"
+#undef SECTION
+#undef SETTING
+    SETTING_COUNT,
+};
+
+extern const struct setting settings_table[SETTING_COUNT];
+
+/* The title of the group that begins with this row; NULL inside a group. */
+extern const char *const settings_sections[SETTING_COUNT];
+
+extern const struct setting_kind kind_address;
+extern const struct setting_kind kind_bool;
+extern const struct setting_kind kind_cidrs;
+extern const struct setting_kind kind_count;
+extern const struct setting_kind kind_log_format;
+extern const struct setting_kind kind_origins;
+extern const struct setting_kind kind_path;
+extern const struct setting_kind kind_rate;
+extern const struct setting_kind kind_seconds;
+extern const struct setting_kind kind_targets;
+
+/* Text from outside, fit for one line of a terminal: what is not printable ASCII becomes
+ * \xHH, `"` and `\` get a backslash, and what is too long ends in "...". Returns `ret`. */
+#define SHOWN_SIZE 56
+const char *text_shown(const char *text, size_t len, char ret[SHOWN_SIZE]);
+
+/* The next item of a list whose separators are commas and white space. False at its end;
+ * several separators are like one. */
+bool list_next(const char **text, size_t *len, const char **ret_item, size_t *ret_len);

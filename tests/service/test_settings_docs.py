@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""What is written from the table of settings, and what must keep up with it."""
+import os
+import pathlib
+import shutil
+import subprocess
+
+import dotenv
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD_DIR = pathlib.Path(os.environ.get("BUILD_DIR", "build"))
+SETTINGS_DOC = BUILD_DIR / "settings_doc"
+
+
+def settings_doc(argument, check=True):
+    return subprocess.run(
+        [SETTINGS_DOC, argument], capture_output=True, text=True, timeout=10, check=check
+    )
+
+
+def test_env_example_is_up_to_date():
+    """After a change of settings.def: build/settings_doc example > .env.example"""
+    assert (ROOT / ".env.example").read_text() == settings_doc("example").stdout
+
+
+def test_env_example_sets_nothing():
+    assert dotenv.dotenv_values(ROOT / ".env.example", interpolate=False) == {}
+
+
+def test_readme_shows_the_table():
+    """After a change of settings.def, put this there: build/settings_doc markdown"""
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("there is no README.md in this tree")
+    assert settings_doc("markdown").stdout in readme.read_text()
+
+
+def test_manual_page_is_clean_and_complete(tmp_path):
+    if not shutil.which("mandoc"):
+        pytest.skip("needs mandoc")
+    page = tmp_path / "port-checker.8"
+    page.write_text(settings_doc(ROOT / "docs/port-checker.8.in").stdout)
+
+    lint = subprocess.run(["mandoc", "-Tlint", page], capture_output=True, text=True, timeout=10)
+    assert (lint.stdout, lint.stderr, lint.returncode) == ("", "", 0)
+
+    shown = subprocess.run(
+        ["mandoc", "-Tascii", page], capture_output=True, text=True, timeout=10, check=True
+    ).stdout
+    plain = []
+    for char in shown:  # bold and underlined text is overstruck
+        if char == "\b":
+            plain.pop()
+        else:
+            plain.append(char)
+    for line in settings_doc("example").stdout.splitlines():
+        if line.startswith("#PORT_"):
+            assert line[1:].split("=")[0] in "".join(plain)
+
+
+def test_a_page_without_a_place_for_the_settings_is_refused(tmp_path):
+    page = tmp_path / "page"
+    page.write_text(".Sh NAME\n")
+    done = settings_doc(page, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"{page}: no line @SETTINGS@\n"
