@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/check_ports.h"
+
+#include "api/check_reply.h"
+#include "api/check_request.h"
+#include "api/problem.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "http/server.h"
+#include "loop/loop.h"
+#include "metrics/metrics.h"
+#include "net/port_set.h"
+#include "policy/budget.h"
+#include "probe/engine.h"
+#include "settings/settings.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JSON_TYPE      "application/json"
+
+/* Seconds to wait before asking again, where nothing better is known: a restart takes a
+ * moment, a crowd a few, a missing route does not come by itself. */
+#define RETRY_SOON     "5"
+#define RETRY_NO_ROUTE "300"
+
+struct checks {
+    struct checks_config config;
+    struct port_set ports; /* of the request that is being read; the engine copies them */
+    size_t running;
+};
+
+/* One request. It lives on the handler's stack until the engine has taken its job. */
+struct check {
+    struct checks *checks;     /* borrowed */
+    struct exchange *exchange; /* borrowed: until the reply, or until it is gone */
+    struct job *job;           /* the engine's, until `done` or engine_cancel() */
+    struct address caller;
+    struct address target;
+    struct instant begun;
+    size_t port_count;
+    bool is_foreign; /* the target is not the caller's own address */
+    bool has_target; /* it got so far that it was known */
+    bool wants_details;
+};
+
+bool checks_new(const struct checks_config *config, struct checks **ret, struct err *err)
+{
+    struct checks *checks = calloc(1, sizeof *checks);
+    if (!checks)
+        return err_sys(err, ENOMEM, "checks");
+
+    if (!port_set_init(&checks->ports, config->settings->max_ports, err)) {
+        free(checks);
+        return false;
+    }
+    checks->config = *config;
+    *ret = checks;
+    return true;
+}
+
+struct checks *checks_free(struct checks *checks)
+{
+    if (!checks)
+        return NULL;
+
+    assert(checks->running == 0);
+    port_set_done(&checks->ports);
+    free(checks);
+    return NULL;
+}
+
+size_t checks_running(const struct checks *checks)
+{
+    return checks->running;
+}
+
+/* ---- the log ---------------------------------------------------------------------- */
+
+static bool log_check_begin(struct log_line *line, const struct check *check)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (!log_begin(line, LOG_LEVEL_INFO, "check"))
+        return false;
+    log_str(line, "caller", address_format(&check->caller, text));
+    if (check->has_target) {
+        log_str(line, "target", address_format(&check->target, text));
+        log_int(line, "ports", (int64_t)check->port_count);
+    }
+    return true;
+}
+
+static void log_check_end(struct log_line *line, const struct check *check)
+{
+    /* Not the loop's now: a check that was answered within one turn took time too. */
+    log_double(line, "ms", span_to_ms(instant_since(clock_now(), check->begun)));
+    log_end(line);
+}
+
+static void log_verdicts(const struct check *check, const struct check_summary *summary)
+{
+    struct log_line line;
+
+    if (!log_check_begin(&line, check))
+        return;
+    for (size_t i = 0; i < PORT_STATE_COUNT; i++)
+        log_int(&line, port_state_text((enum port_state)i), (int64_t)summary->states[i]);
+    log_check_end(&line, check);
+}
+
+/* `status` 0: nobody was left to be told. */
+static void log_failure(const struct check *check, unsigned status, const char *reason)
+{
+    struct log_line line;
+
+    if (!log_check_begin(&line, check))
+        return;
+    if (status > 0)
+        log_int(&line, "status", status);
+    log_str(&line, "reason", reason);
+    log_check_end(&line, check);
+}
+
+static void log_port(const struct check *check, const struct port_verdict *verdict)
+{
+    struct log_line line;
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (!log_begin(&line, LOG_LEVEL_DEBUG, "verdict"))
+        return;
+    const char *error = port_verdict_error(verdict);
+    log_str(&line, "target", address_format(&check->target, text));
+    log_int(&line, "port", verdict->port);
+    log_str(&line, "state", port_state_text(verdict->state));
+    if (error)
+        log_str(&line, "error", error);
+    if (verdict->has_rtt)
+        log_double(&line, "rtt_ms", span_to_ms(verdict->rtt));
+    log_double(&line, "ms", span_to_ms(verdict->duration));
+    log_end(&line);
+}
+
+/* ---- replies that are not 200 ------------------------------------------------------- */
+
+static void count(const struct check *check, enum metric metric)
+{
+    metrics_add(check->checks->config.metrics, metric, 1);
+}
+
+/* Logs and replies. `detail` NULL: the sentence of the table. `retry_after` may be NULL.
+ * The exchange is over then. */
+static void reply_problem(const struct check *check, enum problem problem,
+                          const char *reason, const char *detail, const char *retry_after)
+{
+    unsigned status = problem_status(problem);
+
+    log_failure(check, status, reason);
+    if (retry_after)
+        exchange_set_header(check->exchange, "Retry-After", retry_after);
+    if (detail) {
+        size_t len = 0;
+        char *body = problem_body(problem, detail, &len);
+        exchange_reply(check->exchange, status, JSON_TYPE, body, len);
+    } else {
+        const char *body = problem_text(problem);
+        exchange_reply_const(check->exchange, status, JSON_TYPE, body, strlen(body));
+    }
+}
+
+static void reply_faults(const struct check *check, const struct fault_list *faults)
+{
+    size_t len = 0;
+    char *body = fault_list_body(faults, &len);
+
+    log_failure(check, 422, "invalid_body");
+    exchange_reply(check->exchange, 422, JSON_TYPE, body, len);
+}
+
+static void reply_not_allowed(const struct check *check, const struct access_caller *caller,
+                              const struct access_decision *decision)
+{
+    /* Rows of reasons that allow are never looked up. */
+    static const enum metric metrics[] = {
+        [ACCESS_BAD_FORWARDED] = METRIC_REFUSED_BAD_FORWARDED,
+        [ACCESS_NEVER] = METRIC_REFUSED_NEVER,
+        [ACCESS_NOT_OWN_ADDRESS] = METRIC_REFUSED_NOT_OWN_ADDRESS,
+        [ACCESS_NOT_PUBLIC] = METRIC_REFUSED_NOT_PUBLIC,
+        [ACCESS_THIS_MACHINE] = METRIC_REFUSED_THIS_MACHINE,
+    };
+    char detail[ACCESS_EXPLANATION_SIZE];
+
+    count(check, metrics[decision->reason]);
+    access_explain(caller, decision, check->checks->config.settings->targets, detail);
+    reply_problem(check, PROBLEM_TARGET_NOT_ALLOWED, access_reason_code(decision->reason),
+                  detail, NULL);
+}
+
+static void reply_no_budget(const struct check *check, struct budget_answer answer)
+{
+    bool is_target = answer.denied == BUDGET_TARGET;
+    char detail[320], target[ADDRESS_TEXT_SIZE], retry_after[24];
+
+    count(check, is_target ? METRIC_BUDGET_DENIED_TARGET : METRIC_BUDGET_DENIED_CALLER);
+    address_format(&check->target, target);
+    if (answer.retry_after.ns < 0) {
+        snprintf(detail, sizeof detail,
+                 "%zu ports are more than this checker's rate limit ever allows at once: "
+                 "ask for fewer ports in one request",
+                 check->port_count);
+        reply_problem(check, PROBLEM_RATE_LIMITED, "never_enough_budget", detail, NULL);
+        return;
+    }
+
+    /* Rounded up: a client that waits so long is not refused again. */
+    int64_t seconds = (answer.retry_after.ns + NS_PER_SECOND - 1) / NS_PER_SECOND;
+    if (seconds < 1)
+        seconds = 1;
+    snprintf(retry_after, sizeof retry_after, "%lld", (long long)seconds);
+    if (is_target)
+        snprintf(detail, sizeof detail,
+                 "too many ports of %s were checked for others than itself: ask again in "
+                 "%s s, or from that address",
+                 target, retry_after);
+    else
+        snprintf(detail, sizeof detail,
+                 "too many ports were checked for your address: ask again in %s s, or for "
+                 "fewer ports",
+                 retry_after);
+    reply_problem(check, PROBLEM_RATE_LIMITED,
+                  is_target ? "target_budget" : "caller_budget", detail, retry_after);
+}
+
+/* Why there are no verdicts, in the engine's words, and what to do about it. */
+static void reply_unjudged(const struct check *check, const struct job_result *result)
+{
+    static const struct {
+        enum metric metric;
+        enum problem problem;
+        const char *advice;
+        const char *retry_after;
+    } ends[] = {
+        [JOB_OVERLOADED] = {METRIC_REFUSED_OVERLOADED, PROBLEM_OVERLOADED,
+                            "ask again later, or another checker", RETRY_SOON},
+        [JOB_FAULT] = {METRIC_REFUSED_FAULT, PROBLEM_CHECKER_FAULT,
+                       "ask again later, or another checker", RETRY_SOON},
+        [JOB_NO_ROUTE] = {METRIC_REFUSED_NO_ROUTE, PROBLEM_CHECKER_FAULT,
+                          "ask another checker", RETRY_NO_ROUTE},
+    };
+    char detail[sizeof result->reason.message + 64];
+
+    assert(result->end != JOB_JUDGED && ends[result->end].advice);
+    count(check, ends[result->end].metric);
+    snprintf(detail, sizeof detail, "%s: %s", result->reason.message,
+             ends[result->end].advice);
+    reply_problem(check, ends[result->end].problem, result->reason.message, detail,
+                  ends[result->end].retry_after);
+}
+
+/* ---- while the engine works -----------------------------------------------------------
+ */
+
+/* The end of every check that had a job. */
+static void check_free(struct check *check, size_t untried)
+{
+    struct checks *checks = check->checks;
+
+    if (untried > 0)
+        budget_give_back(checks->config.budget, &check->caller, &check->target,
+                         check->is_foreign, untried, loop_now(checks->config.loop));
+    checks->running--;
+    metrics_add(checks->config.metrics, METRIC_CHECKS_RUNNING, -1);
+    free(check);
+}
+
+static void reply_verdicts(const struct check *check, const struct job *job)
+{
+    struct check_summary summary = {0};
+    struct check_reply reply;
+    size_t len = 0;
+
+    for (size_t i = 0; i < check->port_count; i++)
+        check_summary_add(&summary, job_verdict(job, i));
+
+    check_reply_begin(&reply, &summary, check->wants_details);
+    for (size_t i = 0; i < check->port_count; i++)
+        check_reply_add(&reply, job_verdict(job, i));
+
+    char *body = check_reply_end(&reply, &len);
+    log_verdicts(check, &summary);
+    exchange_reply(check->exchange, 200, JSON_TYPE, body, len);
+}
+
+static void job_is_done(void *ctx, const struct job *job, const struct job_result *result)
+{
+    struct check *check = ctx;
+
+    if (result->end == JOB_JUDGED)
+        reply_verdicts(check, job);
+    else
+        reply_unjudged(check, result);
+    check_free(check, result->untried);
+}
+
+static void port_is_settled(void *ctx, size_t index, const struct port_verdict *verdict)
+{
+    (void)index;
+    log_port(ctx, verdict);
+}
+
+static void client_is_gone(void *ctx, struct exchange *exchange)
+{
+    struct check *check = ctx;
+    (void)exchange;
+
+    size_t untried = engine_cancel(check->job);
+    count(check, METRIC_CHECKS_ABANDONED);
+    log_failure(check, 0, "client_left");
+    check_free(check, untried);
+}
+
+/* ---- from the request to the job ------------------------------------------------------
+ */
+
+/* Nothing to probe is nothing to wait for. */
+static void reply_no_ports(const struct check *check)
+{
+    const struct check_summary summary = {0};
+    struct check_reply reply;
+    size_t len = 0;
+
+    check_reply_begin(&reply, &summary, check->wants_details);
+    char *body = check_reply_end(&reply, &len);
+    log_verdicts(check, &summary);
+    exchange_reply(check->exchange, 200, JSON_TYPE, body, len);
+}
+
+/* ERR_LIMIT is the engine's "too many"; anything else is a lack of memory. */
+static void reply_not_started(const struct check *check, const struct err *err)
+{
+    reply_unjudged(check, &(struct job_result){
+                              .end = err->kind == ERR_LIMIT ? JOB_OVERLOADED : JOB_FAULT,
+                              .reason = *err,
+                          });
+}
+
+static bool start_job(struct check *check, struct err *err)
+{
+    const struct checks_config *config = &check->checks->config;
+    const struct job_request request = {
+        .target = check->target,
+        .ports = check->checks->ports.ports,
+        .port_count = check->port_count,
+        .deadline = instant_add(check->begun, span_ms(CHECK_MILLISECONDS)),
+        .settled = config->settings->debug ? port_is_settled : NULL,
+        .done = job_is_done,
+        .ctx = check,
+    };
+    return engine_start(config->engine, &request, &check->job, err);
+}
+
+/* The budget has been charged. */
+static void start_check(const struct check *request)
+{
+    struct checks *checks = request->checks;
+    struct err err;
+    struct check *check = malloc(sizeof *check);
+    bool is_started = false;
+
+    if (check) {
+        *check = *request;
+        is_started = start_job(check, &err);
+    } else {
+        err_sys(&err, ENOMEM, "starting a check");
+    }
+    if (!is_started) {
+        free(check);
+        budget_give_back(checks->config.budget, &request->caller, &request->target,
+                         request->is_foreign, request->port_count,
+                         loop_now(checks->config.loop));
+        reply_not_started(request, &err);
+        return;
+    }
+    checks->running++;
+    count(check, METRIC_CHECKS_RUNNING);
+    exchange_on_gone(check->exchange, client_is_gone, check);
+}
+
+static void charge_and_start(const struct check *check)
+{
+    const struct checks_config *config = &check->checks->config;
+    struct budget_answer answer =
+        budget_take(config->budget, &check->caller, &check->target, check->is_foreign,
+                    check->port_count, loop_now(config->loop));
+
+    if (answer.denied != BUDGET_NONE)
+        reply_no_budget(check, answer);
+    else
+        start_check(check);
+}
+
+static bool read_request(struct check *check, struct check_request *ret)
+{
+    struct exchange *exchange = check->exchange;
+    struct fault_list faults;
+    size_t len = 0;
+    const char *body = exchange_body(exchange, &len);
+    const char *content_type = exchange_header(exchange, "Content-Type");
+
+    if (!check_request_parse(body, len, content_type, &check->checks->ports, ret,
+                             &faults)) {
+        reply_faults(check, &faults);
+        return false;
+    }
+    check->target = ret->target;
+    check->port_count = check->checks->ports.count;
+    check->has_target = true;
+    check->wants_details = ret->wants_details;
+    return true;
+}
+
+void check_ports_handle(struct checks *checks, struct exchange *exchange)
+{
+    const struct checks_config *config = &checks->config;
+    const struct settings *settings = config->settings;
+    struct access_caller caller = caller_of(exchange, &settings->trusted_proxies);
+    struct check_request request;
+    struct check check = {
+        .checks = checks,
+        .exchange = exchange,
+        .caller = caller.address,
+        .begun = loop_now(config->loop),
+    };
+
+    if (atomic_load_explicit(config->is_draining, memory_order_relaxed)) {
+        count(&check, METRIC_REFUSED_DRAINING);
+        reply_problem(&check, PROBLEM_DRAINING, "draining", NULL, RETRY_SOON);
+        return;
+    }
+    if (!read_request(&check, &request))
+        return;
+
+    struct access_decision decision =
+        access_decide(&caller, &request.target, settings->targets, config->is_ours);
+    check.target = decision.target;
+    check.is_foreign = !address_equals(&decision.target, &caller.address);
+    if (!decision.is_allowed)
+        reply_not_allowed(&check, &caller, &decision);
+    else if (check.port_count == 0)
+        reply_no_ports(&check);
+    else
+        charge_and_start(&check);
+}

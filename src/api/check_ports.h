@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * POST /check-ports: from a request to a job of the engine, and from its verdicts to a
+ * reply. Asked in this order, and the first "no" is the answer: is this checker shutting
+ * down (503), is the body a request (422), may this caller have that address probed (403),
+ * are there ports at all (200 at once), is there budget for all of them (429), can the
+ * engine take the job (503).
+ *
+ * A reply of 200 has a verdict for every port; the checker's own trouble is a 503 with
+ * Retry-After. Whatever comes, the reply goes out CHECK_MILLISECONDS after the request at
+ * the latest. A client that leaves ends its job at once. Ports that were never tried are
+ * given back to the budget.
+ *
+ * One log line a check (`event=check`), at info; with debug also one a port
+ * (`event=verdict`).
+ */
+#pragma once
+
+#include "api/caller.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Clients give up after 30 s; the contract says 25; the rest is for the reply. */
+#define CHECK_MILLISECONDS 24500
+
+struct budget;
+struct checks;
+struct engine;
+struct err;
+struct exchange;
+struct loop;
+struct metrics;
+struct settings;
+
+/* All borrowed, for as long as the checks live. */
+struct checks_config {
+    struct loop *loop;
+    struct engine *engine;
+    const struct settings *settings;
+    struct budget *budget;   /* shared */
+    struct metrics *metrics; /* this worker's */
+    access_is_ours_fn *is_ours;
+    const atomic_bool *is_draining; /* set by the service, shared */
+};
+
+/* The checks of one worker. */
+bool checks_new(const struct checks_config *config, struct checks **ret, struct err *err);
+
+/* After the HTTP server, which ends every exchange, and before the engine. */
+struct checks *checks_free(struct checks *checks);
+
+/* Checks that wait for their verdicts. */
+size_t checks_running(const struct checks *checks);
+
+void check_ports_handle(struct checks *checks, struct exchange *exchange);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/check_reply.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+/* One port: its members take some 110 bytes, and the longest text of strerror(3) is half
+ * as long as what is left. */
+#define ENTRY_MAX 256
+#define FRAME_MAX 256 /* what stands around the ports */
+
+struct entry {
+    size_t len;
+    char data[ENTRY_MAX];
+};
+
+static void put(struct entry *entry, const char *bytes, size_t len)
+{
+    assert(len <= sizeof entry->data - entry->len);
+    memcpy(entry->data + entry->len, bytes, len);
+    entry->len += len;
+}
+
+static void put_str(struct entry *entry, const char *str)
+{
+    put(entry, str, strlen(str));
+}
+
+/* At least `width` digits. */
+static void put_number(struct entry *entry, uint64_t number, size_t width)
+{
+    char digits[20]; /* of UINT64_MAX */
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0 || sizeof digits - at < width);
+    put(entry, digits + at, sizeof digits - at);
+}
+
+/* The texts of strerror(3) need no escapes, in any locale we run in: "C". */
+static void put_error(struct entry *entry, const char *error)
+{
+    if (!error) {
+        put_str(entry, "null");
+        return;
+    }
+    assert(!strpbrk(error, "\"\\\n"));
+    put_str(entry, "\"");
+    put_str(entry, error);
+    put_str(entry, "\"");
+}
+
+/* Milliseconds with three decimals, rounded. */
+static void put_rtt(struct entry *entry, const struct port_verdict *verdict)
+{
+    if (!verdict->has_rtt) {
+        put_str(entry, "null");
+        return;
+    }
+    int64_t ns = verdict->rtt.ns > 0 ? verdict->rtt.ns : 0;
+    uint64_t us = ((uint64_t)ns + 500) / 1000;
+    put_number(entry, us / 1000, 1);
+    put_str(entry, ".");
+    put_number(entry, us % 1000, 3);
+}
+
+void check_summary_add(struct check_summary *summary, const struct port_verdict *verdict)
+{
+    assert(verdict->state < PORT_STATE_COUNT);
+    summary->ports++;
+    summary->states[verdict->state]++;
+}
+
+void check_reply_begin(struct check_reply *reply, const struct check_summary *summary,
+                       bool has_details)
+{
+    *reply = (struct check_reply){.summary = summary, .has_details = has_details};
+    text_init(&reply->text, FRAME_MAX + summary->ports * ENTRY_MAX);
+    text_append_str(&reply->text, summary->states[PORT_STATE_OPEN] > 0
+                                      ? "{\"success\": true, \"results\": {"
+                                      : "{\"success\": false, \"results\": {");
+}
+
+void check_reply_add(struct check_reply *reply, const struct port_verdict *verdict)
+{
+    struct entry entry;
+    entry.len = 0; /* the data is written before it is read */
+
+    put_str(&entry, reply->count > 0 ? ", \"" : "\"");
+    put_number(&entry, verdict->port, 1);
+    put_str(&entry, verdict->state == PORT_STATE_OPEN
+                        ? "\": {\"accessible\": true, \"error\": "
+                        : "\": {\"accessible\": false, \"error\": ");
+    put_error(&entry, port_verdict_error(verdict));
+    if (reply->has_details) {
+        put_str(&entry, ", \"state\": \"");
+        put_str(&entry, port_state_text(verdict->state));
+        put_str(&entry, "\", \"rtt_ms\": ");
+        put_rtt(&entry, verdict);
+    }
+    put_str(&entry, "}");
+    text_append(&reply->text, entry.data, entry.len);
+    reply->count++;
+}
+
+char *check_reply_end(struct check_reply *reply, size_t *ret_len)
+{
+    const struct check_summary *summary = reply->summary;
+
+    assert(reply->count == summary->ports);
+    text_printf(&reply->text,
+                "}, \"message\": \"Successfully verified %zu out of %zu ports\"}",
+                summary->states[PORT_STATE_OPEN], summary->ports);
+    return text_take(&reply->text, ret_len);
+}

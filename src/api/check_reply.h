@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Writes the body of a 200 to POST /check-ports. Pure. A writer of its own and not jansson:
+ * for 101 ports building and dumping a tree took a tenth of the whole check, this takes a
+ * hundredth. Separators are ", " and ": " as everywhere in this API.
+ *
+ * The order is: check_summary_add() for every verdict, check_reply_begin(),
+ * check_reply_add() for the same verdicts again, check_reply_end().
+ */
+#pragma once
+
+#include "base/text.h"
+#include "probe/verdict.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct check_summary {
+    size_t ports;
+    size_t states[PORT_STATE_COUNT];
+};
+
+void check_summary_add(struct check_summary *summary, const struct port_verdict *verdict);
+
+struct check_reply {
+    struct text text;
+    const struct check_summary *summary; /* borrowed until check_reply_end() */
+    bool has_details;                    /* `state` and `rtt_ms` beside each port */
+    size_t count;                        /* of ports written */
+};
+
+void check_reply_begin(struct check_reply *reply, const struct check_summary *summary,
+                       bool has_details);
+void check_reply_add(struct check_reply *reply, const struct port_verdict *verdict);
+
+/* The body, to be freed with free(); NULL when memory ran out on the way. Ends the reply
+ * either way. */
+char *check_reply_end(struct check_reply *reply, size_t *ret_len);

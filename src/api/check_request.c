@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/check_request.h"
+
+#include "api/problem.h"
+#include "base/text.h"
+#include "net/port_set.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdint.h>
+#include <string.h>
+
+#define PORT_MAX        65535
+#define PORT_DIGITS_MAX 5
+
+/* What is being read, and what was found on the way. */
+struct reader {
+    struct port_set *ports;
+    struct fault_list *faults;
+    bool is_full;  /* of faults: stop reading */
+    bool has_more; /* ports than the set may hold */
+};
+
+static void tell(struct reader *reader, enum fault_type type, struct fault_place place)
+{
+    reader->is_full = !fault_add(reader->faults, type, place);
+}
+
+/* RFC 6838 names a subtype's suffix, RFC 9110 the token. */
+static bool is_json_type(const char *content_type)
+{
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789"
+                                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    static const char prefix[] = "application/", suffix[] = "+json";
+    const size_t prefix_len = sizeof prefix - 1, suffix_len = sizeof suffix - 1;
+
+    const char *type = content_type + strspn(content_type, " \t");
+    if (!text_equals_nocase(type, strnlen(type, prefix_len), prefix))
+        return false;
+
+    const char *subtype = type + prefix_len;
+    size_t len = strspn(subtype, token);
+    const char *after = subtype + len + strspn(subtype + len, " \t");
+    if (*after != '\0' && *after != ';')
+        return false;
+
+    return text_equals_nocase(subtype, len, "json") ||
+           (len > suffix_len &&
+            text_equals_nocase(subtype + len - suffix_len, suffix_len, suffix));
+}
+
+/* The document, or NULL with its fault told. */
+static json_t *load(const char *body, size_t len, const char *content_type,
+                    struct reader *reader)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    const struct fault_place whole = {0};
+
+    if (len == 0) {
+        tell(reader, FAULT_MISSING, whole);
+        return NULL;
+    }
+    if (content_type && content_type[0] != '\0' && !is_json_type(content_type)) {
+        fault_add_message(reader->faults, FAULT_OBJECT, whole,
+                          "value is not a valid dict: send JSON with Content-Type: "
+                          "application/json");
+        return NULL;
+    }
+
+    size_t skipped = len >= 3 && memcmp(body, mark, 3) == 0 ? 3 : 0;
+    json_error_t error;
+    json_t *root =
+        json_loadb(body + skipped, len - skipped, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (!root) {
+        size_t offset = skipped + (error.position > 0 ? (size_t)error.position : 0);
+        fault_add_message(reader->faults, FAULT_JSON,
+                          (struct fault_place){.has_index = true, .index = offset}, "%s",
+                          error.text);
+    }
+    return root;
+}
+
+static void read_range(struct reader *reader, const char *text, size_t len,
+                       struct fault_place place)
+{
+    uint16_t first, last;
+    if (!port_range_parse(text, len, &first, &last, NULL)) {
+        reader->is_full = !fault_add_message(reader->faults, FAULT_VALUE, place,
+                                             "Invalid port range: write it as first-last, "
+                                             "both 1-65535, first not above last");
+        return;
+    }
+    if (!port_set_add(reader->ports, first, last))
+        reader->has_more = true;
+}
+
+static void read_port(struct reader *reader, json_int_t port, struct fault_place place)
+{
+    if (port < 1 || port > PORT_MAX) {
+        reader->is_full =
+            !fault_add_message(reader->faults, FAULT_VALUE, place,
+                               "Invalid port number: %" JSON_INTEGER_FORMAT, port);
+        return;
+    }
+    if (!port_set_add(reader->ports, (uint16_t)port, (uint16_t)port))
+        reader->has_more = true;
+}
+
+static void read_real(struct reader *reader, double number, struct fault_place place)
+{
+    /* From 2^52 on a double has no place for a fraction. */
+    bool is_small = number > -0x1p52 && number < 0x1p52;
+    if (is_small && number != (double)(json_int_t)number) {
+        tell(reader, FAULT_INTEGER, place);
+        return;
+    }
+    if (is_small) {
+        read_port(reader, (json_int_t)number, place);
+        return;
+    }
+    reader->is_full = !fault_add_message(reader->faults, FAULT_VALUE, place,
+                                         "Invalid port number: %.0f", number);
+}
+
+static void read_text(struct reader *reader, const char *text, size_t len,
+                      struct fault_place place)
+{
+    uint64_t port;
+
+    if (len > 1 && memchr(text + 1, '-', len - 1))
+        read_range(reader, text, len, place);
+    else if (len <= PORT_DIGITS_MAX && text_parse_u64(text, len, UINT32_MAX, &port))
+        read_port(reader, (json_int_t)port, place);
+    else
+        tell(reader, FAULT_INTEGER, place);
+}
+
+static void read_element(struct reader *reader, const json_t *item,
+                         struct fault_place place)
+{
+    switch (json_typeof(item)) {
+    case JSON_INTEGER:
+        read_port(reader, json_integer_value(item), place);
+        return;
+    case JSON_REAL:
+        read_real(reader, json_real_value(item), place);
+        return;
+    case JSON_STRING:
+        read_text(reader, json_string_value(item), json_string_length(item), place);
+        return;
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+    case JSON_TRUE:
+    case JSON_FALSE:
+    case JSON_NULL:
+        tell(reader, FAULT_INTEGER, place);
+        return;
+    }
+}
+
+static void read_ports(struct reader *reader, const json_t *list)
+{
+    struct fault_place place = {.field = "ports"};
+
+    if (!list || json_is_null(list)) {
+        tell(reader, FAULT_MISSING, place);
+        return;
+    }
+    if (!json_is_array(list)) {
+        tell(reader, FAULT_LIST, place);
+        return;
+    }
+
+    size_t count = json_array_size(list);
+    for (size_t i = 0; i < count && !reader->is_full; i++) {
+        place = (struct fault_place){.field = "ports", .has_index = true, .index = i};
+        read_element(reader, json_array_get(list, i), place);
+    }
+    if (reader->has_more && !reader->is_full) {
+        reader->is_full = !fault_add_message(
+            reader->faults, FAULT_VALUE, (struct fault_place){.field = "ports"},
+            "too many ports: at most %zu different ones may be asked for at once",
+            reader->ports->max);
+    }
+}
+
+static void read_target(struct reader *reader, const json_t *value, struct address *ret)
+{
+    const struct fault_place place = {.field = "provider_ip"};
+
+    if (!value || json_is_null(value))
+        tell(reader, FAULT_MISSING, place);
+    else if (!json_is_string(value))
+        tell(reader, FAULT_STRING, place);
+    else if (!address_parse(json_string_value(value), json_string_length(value), ret, NULL))
+        fault_add_message(reader->faults, FAULT_VALUE, place,
+                          "value is not a valid IPv4 or IPv6 address");
+}
+
+static void read_details(struct reader *reader, const json_t *value, bool *ret)
+{
+    if (!value)
+        *ret = false;
+    else if (json_is_boolean(value))
+        *ret = json_is_true(value);
+    else
+        tell(reader, FAULT_BOOL, (struct fault_place){.field = "details"});
+}
+
+bool check_request_parse(const char *body, size_t len, const char *content_type,
+                         struct port_set *ports, struct check_request *ret,
+                         struct fault_list *ret_faults)
+{
+    struct reader reader = {.ports = ports, .faults = ret_faults};
+    struct check_request request = {0};
+
+    ret_faults->count = 0;
+    port_set_clear(ports);
+    json_t *root = load(body, len, content_type, &reader);
+    if (!root)
+        return false;
+
+    if (json_is_object(root)) {
+        read_target(&reader, json_object_get(root, "provider_ip"), &request.target);
+        read_ports(&reader, json_object_get(root, "ports"));
+        if (!reader.is_full)
+            read_details(&reader, json_object_get(root, "details"), &request.wants_details);
+    } else {
+        tell(&reader, json_is_null(root) ? FAULT_MISSING : FAULT_OBJECT,
+             (struct fault_place){0});
+    }
+    json_decref(root);
+
+    if (ret_faults->count > 0) {
+        port_set_clear(ports);
+        return false;
+    }
+    *ret = request;
+    return true;
+}

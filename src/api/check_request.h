@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads the body of POST /check-ports. Pure: bytes go in, a request or its faults come
+ * out; no sockets, no policy. README and the API's description show the rules; in short:
+ *
+ *   {"provider_ip": "192.0.2.7", "ports": [7466, "50800-50900"], "details": true}
+ *
+ * - A port is an integer, a number without a fraction (20000.0, 2e4), or a text of 1 to 5
+ *   digits. Text with a "-" behind its first character is a range.
+ * - `details` is optional and may not be null. Unknown members are ignored.
+ * - The last of two members with one name counts. A NUL inside a text is no error of JSON.
+ * - A byte order mark in front is skipped; the offset in a fault counts it.
+ * - No faults beyond FAULTS_MAX are looked for. "Too many ports" is one fault, told after
+ *   those of single elements, and counts the ports of the elements that have none.
+ *
+ * The work is bounded by the length of the body: JSON deeper than 2,048 is refused, and a
+ * range is judged before it is expanded.
+ */
+#pragma once
+
+#include "net/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct fault_list;
+struct port_set;
+
+struct check_request {
+    struct address target; /* as it was written: not unmapped */
+    bool wants_details;
+};
+
+/* True: *ret is written and `ports` holds the distinct ports in the order in which they
+ * were first listed, possibly none. False: *ret_faults holds 1 to FAULTS_MAX faults, *ret
+ * is untouched and `ports` is empty.
+ *
+ * `ports` is the caller's, with the ceiling on distinct ports in it. `content_type` is NULL
+ * when the request had none. */
+bool check_request_parse(const char *body, size_t len, const char *content_type,
+                         struct port_set *ports, struct check_request *ret,
+                         struct fault_list *ret_faults);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/problem.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *type, *message;
+} fault_types[FAULT_TYPE_COUNT] = {
+#define X(NAME, type, message) {type, message},
+    FAULT_MAP(X)
+#undef X
+};
+
+static const struct {
+    unsigned status;
+    const char *code;
+    const char *body;
+} problems[PROBLEM_COUNT] = {
+#define CODED(NAME, status, code, detail)                                                  \
+    {status, code, "{\"detail\": \"" detail "\", \"code\": \"" code "\"}"},
+#define PLAIN(NAME, status, detail) {status, NULL, "{\"detail\": \"" detail "\"}"},
+    PROBLEM_MAP(CODED, PLAIN)
+#undef CODED
+#undef PLAIN
+};
+
+unsigned problem_status(enum problem problem)
+{
+    assert(problem < PROBLEM_COUNT);
+    return problems[problem].status;
+}
+
+const char *problem_code(enum problem problem)
+{
+    assert(problem < PROBLEM_COUNT);
+    return problems[problem].code;
+}
+
+const char *problem_text(enum problem problem)
+{
+    assert(problem < PROBLEM_COUNT);
+    return problems[problem].body;
+}
+
+/* Takes the reference to `root`, which may be NULL. */
+static char *dump(json_t *root, size_t *ret_len)
+{
+    if (!root)
+        return NULL;
+
+    char *body = json_dumps(root, 0);
+    json_decref(root);
+    if (body)
+        *ret_len = strlen(body);
+    return body;
+}
+
+char *problem_body(enum problem problem, const char *detail, size_t *ret_len)
+{
+    const char *code = problem_code(problem);
+
+    return dump(json_pack("{s:s, s:s*}", "detail", detail, "code", code), ret_len);
+}
+
+const char *problem_of_http_fault(enum http_fault fault)
+{
+    /* They have the same names, so that a fault without a problem does not compile. */
+    static const enum problem of_fault[] = {
+#define X(NAME, status) [HTTP_FAULT_##NAME] = PROBLEM_##NAME,
+        HTTP_FAULT_MAP(X)
+#undef X
+    };
+
+    assert(fault < sizeof of_fault / sizeof of_fault[0]);
+    return problem_text(of_fault[fault]);
+}
+
+bool fault_add(struct fault_list *list, enum fault_type type, struct fault_place place)
+{
+    return fault_add_message(list, type, place, "%s", fault_types[type].message);
+}
+
+bool fault_add_message(struct fault_list *list, enum fault_type type,
+                       struct fault_place place, const char *format, ...)
+{
+    if (list->count == FAULTS_MAX)
+        return false;
+
+    struct fault *fault = &list->items[list->count++];
+    fault->type = type;
+    fault->place = place;
+
+    va_list args;
+    va_start(args, format);
+    vsnprintf(fault->message, sizeof fault->message, format, args);
+    va_end(args);
+    return list->count < FAULTS_MAX;
+}
+
+const char *fault_type_text(enum fault_type type)
+{
+    assert(type < FAULT_TYPE_COUNT);
+    return fault_types[type].type;
+}
+
+static json_t *place_json(const struct fault_place *place)
+{
+    if (place->field && place->has_index)
+        return json_pack("[ssI]", "body", place->field, (json_int_t)place->index);
+    if (place->field)
+        return json_pack("[ss]", "body", place->field);
+    if (place->has_index)
+        return json_pack("[sI]", "body", (json_int_t)place->index);
+    return json_pack("[s]", "body");
+}
+
+static json_t *fault_json(const struct fault *fault)
+{
+    return json_pack("{s:o, s:s, s:s}", "loc", place_json(&fault->place), "msg",
+                     fault->message, "type", fault_type_text(fault->type));
+}
+
+char *fault_list_body(const struct fault_list *list, size_t *ret_len)
+{
+    json_t *items = json_array();
+    bool ok = items != NULL;
+    for (size_t i = 0; ok && i < list->count; i++)
+        ok = json_array_append_new(items, fault_json(&list->items[i])) == 0;
+    if (!ok) {
+        json_decref(items);
+        return NULL;
+    }
+    return dump(json_pack("{s:o}", "detail", items), ret_len);
+}

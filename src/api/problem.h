@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Everything that can be wrong with a request, and how it is told: the one list of types,
+ * codes, statuses and messages, for the code, for the API's description and for the page.
+ * Bodies are JSON with a member `detail`, separators ", " and ": ".
+ *
+ * A 422 carries a list of faults in the form of FastAPI 0.x; everything else is one
+ * sentence and, for programs, a `code`.
+ */
+#pragma once
+
+#include "http/server.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Faults of a body. The message is what is said unless the place has a better one. */
+#define FAULT_MAP(X)                                                                       \
+    X(MISSING, "value_error.missing", "field required")                                    \
+    X(JSON, "value_error.jsondecode", "not valid JSON")                                    \
+    X(OBJECT, "type_error.dict", "value is not a valid dict")                              \
+    X(LIST, "type_error.list", "value is not a valid list")                                \
+    X(INTEGER, "type_error.integer", "value is not a valid integer")                       \
+    X(BOOL, "type_error.bool", "value could not be parsed to a boolean")                   \
+    X(STRING, "type_error.str", "str type expected")                                       \
+    X(VALUE, "value_error", "value is not valid")
+
+enum fault_type {
+#define X(NAME, type, message) FAULT_##NAME,
+    FAULT_MAP(X)
+#undef X
+        FAULT_TYPE_COUNT
+};
+
+/* Other answers than 200 and 422. CODED rows have a `code`; PLAIN ones look as FastAPI's,
+ * which clients compare with. */
+#define PROBLEM_MAP(CODED, PLAIN)                                                          \
+    CODED(BAD_FRAMING, 400, "bad_framing",                                                 \
+          "the length of the body is said in two ways: send one Content-Length or one "    \
+          "Transfer-Encoding")                                                             \
+    CODED(TARGET_NOT_ALLOWED, 403, "target_not_allowed",                                   \
+          "this checker does not probe that address for you: ask about your own")          \
+    CODED(CALLER_UNKNOWN, 403, "bad_forwarded_for",                                        \
+          "a trusted proxy sent an X-Forwarded-For that cannot be read: repair the proxy") \
+    CODED(METRICS_NOT_ALLOWED, 403, "metrics_not_allowed",                                 \
+          "metrics are for the addresses in PORT_CHECKER_METRICS_FROM: add yours there")   \
+    PLAIN(NOT_FOUND, 404, "Not Found")                                                     \
+    PLAIN(METHOD_NOT_ALLOWED, 405, "Method Not Allowed")                                   \
+    CODED(TIMEOUT, 408, "request_timeout",                                                 \
+          "the request took too long to arrive: send it at once")                          \
+    CODED(BODY_TOO_LARGE, 413, "body_too_large",                                           \
+          "the body is too large: send at most 64 KiB, ports as ranges if need be")        \
+    CODED(RATE_LIMITED, 429, "rate_limited",                                               \
+          "too many ports: ask again after the seconds in Retry-After")                    \
+    CODED(CALLER_CONNECTIONS, 429, "rate_limited",                                         \
+          "too many connections from your address: close some or reuse them")              \
+    CODED(HEADERS_TOO_LARGE, 431, "headers_too_large",                                     \
+          "the headers are too large: send at most 8 KiB")                                 \
+    CODED(CONNECTIONS, 503, "overloaded",                                                  \
+          "this checker has too many connections: ask again later, or another checker")    \
+    CODED(OVERLOADED, 503, "overloaded",                                                   \
+          "this checker is too busy: ask again later, or another checker")                 \
+    CODED(CHECKER_FAULT, 503, "checker_fault",                                             \
+          "this checker could not try every port: ask again later, or another checker")    \
+    CODED(DRAINING, 503, "draining",                                                       \
+          "this checker is shutting down: ask again later, or another checker")
+
+enum problem {
+#define X(NAME, ...) PROBLEM_##NAME,
+    PROBLEM_MAP(X, X)
+#undef X
+        PROBLEM_COUNT
+};
+
+unsigned problem_status(enum problem problem);
+
+/* NULL for a PLAIN row. */
+const char *problem_code(enum problem problem);
+
+/* The body with the sentence of the table: a constant. */
+const char *problem_text(enum problem problem);
+
+/* The body with a better sentence; free() it. NULL without memory, or when `detail` is not
+ * UTF-8. */
+char *problem_body(enum problem problem, const char *detail, size_t *ret_len);
+
+/* A server_fault_fn. */
+const char *problem_of_http_fault(enum http_fault fault);
+
+/* --- the faults of one body ------------------------------------------------------- */
+
+#define FAULTS_MAX         20
+#define FAULT_MESSAGE_SIZE 352 /* the largest double as an integer has 309 digits */
+
+/* Where: ["body"], ["body", 17], ["body", "ports"] or ["body", "ports", 3]. */
+struct fault_place {
+    const char *field; /* a constant, or NULL */
+    bool has_index;
+    size_t index; /* of the list's element; without a field: of the body's byte */
+};
+
+struct fault {
+    enum fault_type type;
+    struct fault_place place;
+    char message[FAULT_MESSAGE_SIZE]; /* UTF-8 */
+};
+
+/* In the order in which they were found. */
+struct fault_list {
+    size_t count;
+    struct fault items[FAULTS_MAX];
+};
+
+/* Adds a fault with its message from the table, or with one of its own. False when the
+ * list is full by now: read no further. A fault beyond that is dropped. */
+bool fault_add(struct fault_list *list, enum fault_type type, struct fault_place place);
+bool fault_add_message(struct fault_list *list, enum fault_type type,
+                       struct fault_place place, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+const char *fault_type_text(enum fault_type type);
+
+/* The body of the 422; free() it. NULL without memory. */
+char *fault_list_body(const struct fault_list *list, size_t *ret_len);

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/routes.h"
+
+#include "api/caller.h"
+#include "api/check_ports.h"
+#include "api/problem.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "metrics/metrics.h"
+#include "policy/budget.h"
+#include "probe/engine.h"
+#include "settings/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JSON_TYPE          "application/json"
+#define CHECK_BODY_MAX     (64 * 1024)
+#define PREFLIGHT_MAX_AGE  "600" /* seconds; no browser keeps it much longer */
+#define CORS_HEADERS_SHOWN "Retry-After"
+
+struct api {
+    struct api_config config;
+    struct checks *checks; /* owned */
+};
+
+/* ---- other origins ---------------------------------------------------------------- */
+
+static bool is_cors_on(const struct settings *settings)
+{
+    return settings->cors_origins.is_any || settings->cors_origins.count > 0;
+}
+
+/* Origins are compared as browsers send them: byte by byte. */
+static bool has_origin(const struct origin_list *list, const char *origin)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i], origin) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the reply may be read by the page that asks; says so in its headers. */
+static bool allow_origin(const struct api *api, struct exchange *exchange)
+{
+    const struct settings *settings = api->config.settings;
+
+    if (!is_cors_on(settings))
+        return false;
+    if (settings->cors_origins.is_any) {
+        exchange_set_header(exchange, "Access-Control-Allow-Origin", "*");
+        return true;
+    }
+
+    /* Also when there is no Origin: a cache must not hand that reply to a page. */
+    exchange_set_header(exchange, "Vary", "Origin");
+    const char *origin = exchange_header(exchange, "Origin");
+    if (!origin || !has_origin(&settings->cors_origins, origin))
+        return false;
+
+    exchange_set_header(exchange, "Access-Control-Allow-Origin", origin);
+    return true;
+}
+
+static void share(const struct api *api, struct exchange *exchange)
+{
+    if (allow_origin(api, exchange))
+        exchange_set_header(exchange, "Access-Control-Expose-Headers", CORS_HEADERS_SHOWN);
+}
+
+static void preflight(const struct api *api, struct exchange *exchange, const char *methods)
+{
+    if (allow_origin(api, exchange)) {
+        exchange_set_header(exchange, "Access-Control-Allow-Methods", methods);
+        exchange_set_header(exchange, "Access-Control-Allow-Headers", "content-type");
+        exchange_set_header(exchange, "Access-Control-Max-Age", PREFLIGHT_MAX_AGE);
+    }
+    exchange_reply_const(exchange, 204, "text/plain", "", 0);
+}
+
+static void handle_preflight_post(void *ctx, struct exchange *exchange)
+{
+    preflight(ctx, exchange, "POST");
+}
+
+static void handle_preflight_get(void *ctx, struct exchange *exchange)
+{
+    preflight(ctx, exchange, "GET");
+}
+
+/* ---- the routes ------------------------------------------------------------------- */
+
+static void reply_constant(struct exchange *exchange, unsigned status, const char *body)
+{
+    exchange_reply_const(exchange, status, JSON_TYPE, body, strlen(body));
+}
+
+static void handle_check_ports(void *ctx, struct exchange *exchange)
+{
+    const struct api *api = ctx;
+
+    share(api, exchange);
+    check_ports_handle(api->checks, exchange);
+}
+
+static void handle_health(void *ctx, struct exchange *exchange)
+{
+    const struct api *api = ctx;
+
+    share(api, exchange);
+    if (atomic_load_explicit(api->config.is_draining, memory_order_relaxed))
+        reply_constant(exchange, 503, "{\"status\": \"draining\"}");
+    else
+        reply_constant(exchange, 200, "{\"status\": \"ok\"}");
+}
+
+static void handle_ip(void *ctx, struct exchange *exchange)
+{
+    const struct api *api = ctx;
+    char address[ADDRESS_TEXT_SIZE];
+    struct text text;
+    size_t len = 0;
+
+    share(api, exchange);
+    struct access_caller caller =
+        caller_of(exchange, &api->config.settings->trusted_proxies);
+    if (!caller.is_known) {
+        metrics_add(api->config.metrics, METRIC_REFUSED_BAD_FORWARDED, 1);
+        reply_constant(exchange, problem_status(PROBLEM_CALLER_UNKNOWN),
+                       problem_text(PROBLEM_CALLER_UNKNOWN));
+        return;
+    }
+
+    text_init(&text, 128);
+    text_printf(&text, "{\"ip\": \"%s\", \"family\": %d}",
+                address_format(&caller.address, address),
+                address_family_number(&caller.address));
+    char *body = text_take(&text, &len);
+    exchange_reply(exchange, 200, JSON_TYPE, body, len);
+}
+
+static bool may_read_metrics(const struct settings *settings, struct exchange *exchange)
+{
+    struct address peer = exchange_peer(exchange);
+    struct access_caller caller = caller_of(exchange, &settings->trusted_proxies);
+
+    if (!access_list_contains(&settings->trusted_proxies, &peer) &&
+        caller_is_forwarded(exchange))
+        return false;
+
+    return caller.is_known && access_list_contains(&settings->metrics_from, &peer) &&
+           access_list_contains(&settings->metrics_from, &caller.address);
+}
+
+static void handle_metrics(void *ctx, struct exchange *exchange)
+{
+    const struct api_config *config = &((const struct api *)ctx)->config;
+    struct text text;
+    size_t len = 0;
+
+    if (!may_read_metrics(config->settings, exchange)) {
+        metrics_add(config->metrics, METRIC_REFUSED_METRICS, 1);
+        reply_constant(exchange, problem_status(PROBLEM_METRICS_NOT_ALLOWED),
+                       problem_text(PROBLEM_METRICS_NOT_ALLOWED));
+        return;
+    }
+
+    const struct metrics_facts facts = {
+        .version = config->version,
+        .budget_entries = budget_entries(config->budget),
+        .probes_in_flight =
+            atomic_load_explicit(&config->limit->in_flight, memory_order_relaxed),
+        .probes_max = config->limit->max,
+    };
+    text_init(&text, METRICS_TEXT_MAX);
+    metrics_render(config->all, config->all_count, &facts, &text);
+    char *body = text_take(&text, &len);
+    exchange_reply(exchange, 200, METRICS_CONTENT_TYPE, body, len);
+}
+
+/* clang-format off */
+static const struct http_route routes[] = {
+    {"POST",    "/check-ports", handle_check_ports,    CHECK_BODY_MAX, METRIC_ROUTE_CHECK_PORTS},
+    {"GET",     "/health",      handle_health,         0,              METRIC_ROUTE_HEALTH},
+    {"GET",     "/ip",          handle_ip,             0,              METRIC_ROUTE_IP},
+    {"GET",     "/metrics",     handle_metrics,        0,              METRIC_ROUTE_METRICS},
+
+    /* Only with PORT_CHECKER_CORS_ORIGINS; the last rows. */
+    {"OPTIONS", "/check-ports", handle_preflight_post, 0,              METRIC_ROUTE_CHECK_PORTS},
+    {"OPTIONS", "/health",      handle_preflight_get,  0,              METRIC_ROUTE_HEALTH},
+    {"OPTIONS", "/ip",          handle_preflight_get,  0,              METRIC_ROUTE_IP},
+};
+/* clang-format on */
+
+#define ROUTE_COUNT     (sizeof routes / sizeof routes[0])
+#define PREFLIGHT_COUNT 3
+
+/* ---- the api ---------------------------------------------------------------------- */
+
+bool api_new(const struct api_config *config, struct api **ret, struct err *err)
+{
+    const struct checks_config checks_config = {
+        .loop = config->loop,
+        .engine = config->engine,
+        .settings = config->settings,
+        .budget = config->budget,
+        .metrics = config->metrics,
+        .is_ours = config->is_ours,
+        .is_draining = config->is_draining,
+    };
+    struct api *api = calloc(1, sizeof *api);
+    if (!api)
+        return err_sys(err, ENOMEM, "api");
+
+    if (!checks_new(&checks_config, &api->checks, err)) {
+        free(api);
+        return false;
+    }
+    api->config = *config;
+    *ret = api;
+    return true;
+}
+
+struct api *api_free(struct api *api)
+{
+    if (!api)
+        return NULL;
+
+    checks_free(api->checks);
+    free(api);
+    return NULL;
+}
+
+const struct http_route *api_routes(const struct api *api, size_t *ret_count)
+{
+    *ret_count =
+        is_cors_on(api->config.settings) ? ROUTE_COUNT : ROUTE_COUNT - PREFLIGHT_COUNT;
+    return routes;
+}
+
+size_t api_active_checks(const struct api *api)
+{
+    return checks_running(api->checks);
+}
