@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#include "service/listeners.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FIRST_INHERITED_FD 3 /* by the protocol of LISTEN_FDS */
+
+static bool fail(struct err *err, const struct address *address, const char *what)
+{
+    int errnum = errno;
+    char ip[ADDRESS_TEXT_SIZE];
+    return err_sys(err, errnum, "%s %s port %u (PORT_CHECKER_HOST, PORT_CHECKER_PORT)",
+                   what, address_format(address, ip), address_port(address));
+}
+
+static bool socket_bind(const struct address *address, bool is_shared, int *ret_fd,
+                        struct err *err)
+{
+    const int on = 1, off = 0;
+    AUTO_FD fd =
+        socket(address->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return fail(err, address, "cannot listen on");
+
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        (is_shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
+        (address->sa.sa_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0))
+        return fail(err, address, "cannot listen on");
+
+    if (bind(fd, &address->sa, address->len) != 0)
+        return fail(err, address, "cannot listen on");
+
+    *ret_fd = fd_take(&fd);
+    return true;
+}
+
+static bool own_name(int fd, struct address *ret)
+{
+    struct sockaddr_in6 name;
+    socklen_t len = sizeof name;
+    return getsockname(fd, (struct sockaddr *)&name, &len) == 0 &&
+           address_from_sockaddr((struct sockaddr *)&name, len, ret);
+}
+
+/* Binds alone, to see that nobody else is there, and learns the port. */
+static bool address_claim(struct address *address, struct err *err)
+{
+    AUTO_FD fd = -1;
+    if (!socket_bind(address, false, &fd, err))
+        return false;
+    if (!own_name(fd, address))
+        return fail(err, address, "cannot listen on");
+    return true;
+}
+
+static bool listeners_add(struct listeners *listeners, struct err *err)
+{
+    AUTO_FD fd = -1;
+    if (!socket_bind(&listeners->bound, true, &fd, err))
+        return false;
+    if (listen(fd, SOMAXCONN) != 0)
+        return fail(err, &listeners->bound, "cannot listen on");
+
+    listeners->fds[listeners->count++] = fd_take(&fd);
+    return true;
+}
+
+/* --- across execve(2) ----------------------------------------------------------------- */
+
+static size_t inherited_count(void)
+{
+    const char *pid = getenv("LISTEN_PID");
+    const char *fds = getenv("LISTEN_FDS");
+    uint64_t pid_value, count = 0;
+    if (!pid || !fds || !text_parse_u64(pid, strlen(pid), INT32_MAX, &pid_value) ||
+        pid_value != (uint64_t)getpid() ||
+        !text_parse_u64(fds, strlen(fds), LISTENERS_MAX, &count))
+        return 0;
+    return count;
+}
+
+static bool is_fitting(int fd, const struct address *wanted, struct address *ret_name)
+{
+    int is_listening = 0;
+    socklen_t len = sizeof is_listening;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) == 0 &&
+           is_listening && own_name(fd, ret_name) && address_equals(ret_name, wanted) &&
+           (address_port(wanted) == 0 || address_port(wanted) == address_port(ret_name));
+}
+
+static void listeners_inherit(struct listeners *listeners, const struct address *wanted)
+{
+    size_t count = inherited_count();
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+
+    for (size_t i = 0; i < count; i++) {
+        int fd = FIRST_INHERITED_FD + (int)i;
+        struct address name;
+        if (!is_fitting(fd, listeners->count > 0 ? &listeners->bound : wanted, &name)) {
+            close(fd);
+            continue;
+        }
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        listeners->bound = name;
+        listeners->fds[listeners->count++] = fd;
+    }
+}
+
+bool listeners_open(const struct address *address, size_t wanted, struct listeners *ret,
+                    struct err *err)
+{
+    struct listeners listeners = {.bound = *address};
+    if (wanted > LISTENERS_MAX)
+        wanted = LISTENERS_MAX;
+
+    listeners_inherit(&listeners, address);
+    if (listeners.count == 0 && !address_claim(&listeners.bound, err))
+        return false;
+    while (listeners.count < wanted)
+        if (!listeners_add(&listeners, err)) {
+            listeners_done(&listeners);
+            return false;
+        }
+    *ret = listeners;
+    return true;
+}
+
+void listeners_done(struct listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->count; i++)
+        fd_close(&listeners->fds[i]);
+    listeners->count = 0;
+}
+
+bool listeners_hand_over(struct listeners *listeners, struct err *err)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        int parked = fcntl(listeners->fds[i], F_DUPFD_CLOEXEC,
+                           FIRST_INHERITED_FD + (int)listeners->count);
+        if (parked < 0)
+            return err_sys(err, errno, "handing a listening socket over");
+        fd_close(&listeners->fds[i]);
+        listeners->fds[i] = parked;
+    }
+    for (size_t i = 0; i < listeners->count; i++)
+        if (dup2(listeners->fds[i], FIRST_INHERITED_FD + (int)i) < 0)
+            return err_sys(err, errno, "handing a listening socket over");
+
+    char pid[24], count[24];
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    snprintf(count, sizeof count, "%zu", listeners->count);
+    setenv("LISTEN_PID", pid, true);
+    setenv("LISTEN_FDS", count, true);
+    return true;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The listening sockets: one a worker, all on one address, joined by SO_REUSEPORT; and how
+ * they survive a re-execution.
+ *
+ * A second instance on the same port must fail, which SO_REUSEPORT alone would not see to:
+ * the address is first bound without it, which fails while anybody else holds it.
+ *
+ * A predecessor hands its sockets over as service managers do: LISTEN_PID and LISTEN_FDS
+ * in the environment, descriptors from 3 on.
+ */
+#pragma once
+
+#include "net/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct err;
+
+#define LISTENERS_MAX 256
+
+struct listeners {
+    int fds[LISTENERS_MAX]; /* owned; non-blocking, listening */
+    size_t count;
+    struct address bound; /* with the real port */
+};
+
+/* At least `wanted` sockets on `address`. Inherited ones are taken when they listen on that
+ * very address (any port, when `address` has none), and closed otherwise. ERR_SYSTEM when
+ * the address is in use or not ours: the message names it. */
+bool listeners_open(const struct address *address, size_t wanted, struct listeners *ret,
+                    struct err *err);
+void listeners_done(struct listeners *listeners);
+
+/* Puts the sockets where a successor looks for them, open across execve(2), and says so in
+ * the environment. Closes whatever other descriptors it finds there: call it last, right
+ * before execve(2). */
+bool listeners_hand_over(struct listeners *listeners, struct err *err);

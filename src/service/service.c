@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+#include "service/service.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "http/admission.h"
+#include "metrics/metrics.h"
+#include "policy/budget.h"
+#include "service/control.h"
+#include "service/reload.h"
+#include "service/worker.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+
+#define BUDGET_ENTRIES_MAX 131072 /* some 12 MB when they are all in use */
+
+/* --- building ------------------------------------------------------------------------- */
+
+static bool shared_make(struct service *service, struct err *err)
+{
+    const struct settings *settings = &service->settings;
+    service->probe_limit.max = service->limits.probes;
+    return budget_new(settings->rate.per_second, settings->max_ports, BUDGET_ENTRIES_MAX,
+                      &service->budget, err) &&
+           admission_new(service->limits.connections, settings->max_connections_per_caller,
+                         &service->admission, err);
+}
+
+static bool workers_make(struct service *service, struct err *err)
+{
+    service->worker_count = service->settings.workers;
+    for (size_t i = 0; i < service->worker_count; i++)
+        if (!metrics_new(&service->metrics[i], err))
+            return false;
+    for (size_t i = 0; i < service->worker_count; i++)
+        if (!worker_new(service, i, &service->workers[i], err))
+            return false;
+    return true;
+}
+
+static bool workers_start(struct service *service, struct err *err)
+{
+    for (size_t i = 0; i < service->worker_count; i++)
+        if (!worker_start(service->workers[i], err))
+            return false;
+    return true;
+}
+
+static bool service_build(struct service *service, struct err *err)
+{
+    /* One heap for all threads: with one a thread, each would keep what it once needed. */
+    mallopt(M_ARENA_MAX, 1);
+
+    if (!limits_raise(&service->limits.descriptors, err))
+        return false;
+    service->limits = limits_share(service->limits.descriptors, &service->settings);
+    return tls_load(&service->settings, &service->tls, err) &&
+           listeners_open(&service->settings.host, service->settings.workers,
+                          &service->listeners, err) &&
+           control_block_signals(err) && shared_make(service, err) &&
+           workers_make(service, err) && workers_start(service, err);
+}
+
+/* --- taking down ---------------------------------------------------------------------- */
+
+/* Everything but the listening sockets, which a successor may want. */
+static void service_take_down(struct service *service)
+{
+    atomic_store(&service->phase, SERVICE_STOPPING);
+    for (size_t i = 0; i < service->worker_count; i++)
+        if (service->workers[i]) {
+            worker_nudge(service->workers[i]);
+            worker_join(service->workers[i]);
+        }
+    for (size_t i = 0; i < service->worker_count; i++) {
+        service->workers[i] = worker_free(service->workers[i]);
+        service->metrics[i] = metrics_free(service->metrics[i]);
+    }
+    service->admission = admission_free(service->admission);
+    service->budget = budget_free(service->budget);
+    tls_done(&service->tls);
+}
+
+static void log_limits(const struct service *service)
+{
+    const struct settings *settings = &service->settings;
+    if (service->limits.connections < settings->max_connections)
+        log_message(LOG_LEVEL_WARNING, "limit",
+                    "with %zu descriptors (RLIMIT_NOFILE) only %zu of %zu connections "
+                    "(PORT_CHECKER_MAX_CONNECTIONS)",
+                    service->limits.descriptors, service->limits.connections,
+                    settings->max_connections);
+    if (service->limits.probes < settings->max_probes)
+        log_message(LOG_LEVEL_WARNING, "limit",
+                    "with %zu descriptors (RLIMIT_NOFILE) only %zu of %zu probes "
+                    "(PORT_CHECKER_MAX_PROBES)",
+                    service->limits.descriptors, service->limits.probes,
+                    settings->max_probes);
+}
+
+static void log_ready(const struct service *service)
+{
+    char ip[ADDRESS_TEXT_SIZE];
+    struct log_line line;
+    if (!log_begin(&line, LOG_LEVEL_INFO, "ready"))
+        return;
+
+    log_str(&line, "address", address_format(&service->listeners.bound, ip));
+    log_int(&line, "port", address_port(&service->listeners.bound));
+    log_str(&line, "version", PORT_CHECKER_VERSION);
+    log_int(&line, "workers", (int64_t)service->worker_count);
+    log_int(&line, "connections", (int64_t)service->limits.connections);
+    log_int(&line, "probes", (int64_t)service->limits.probes);
+    log_bool(&line, "tls", service->tls.cert != NULL);
+    log_end(&line);
+}
+
+static int failed(const struct err *err)
+{
+    log_message(LOG_LEVEL_ERROR, "failed", "%s", err->message);
+    return err->kind == ERR_INVALID ? 2 : 1;
+}
+
+int service_run(struct service *service, const struct invocation *invocation)
+{
+    struct err err;
+    enum control_end end = CONTROL_EXIT;
+    bool is_built = service_build(service, &err);
+    if (is_built) {
+        log_limits(service);
+        log_ready(service);
+    }
+
+    bool is_fine = is_built && control_run(service, invocation, &end, &err);
+    service_take_down(service);
+    if (is_fine && end == CONTROL_RELOAD) {
+        is_fine = listeners_hand_over(&service->listeners, &err) &&
+                  reload_execute(invocation, &err);
+    }
+    listeners_done(&service->listeners);
+    if (!is_fine)
+        return failed(&err);
+    log_message(LOG_LEVEL_INFO, "stopped", "all is done");
+    return 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The whole service as one object: what all workers share, the workers, and how it ends.
+ *
+ *   main.c      arguments, exit statuses
+ *   service.c   builds everything in order, runs, takes it down in the opposite order
+ *   worker.c    one thread with its loop, engine, HTTP server and checks
+ *   control.c   the main thread's loop: signals, draining, reloads
+ *   reload.c    tries a new binary and becomes it
+ *   listeners.c, limits.c, tls.c   what a start needs
+ */
+#pragma once
+
+#include "service/limits.h"
+#include "service/listeners.h"
+#include "service/tls.h"
+#include "settings/settings.h"
+
+#include "probe/engine.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct admission;
+struct budget;
+struct err;
+struct metrics;
+struct worker;
+
+/* What the workers are told to do. Only ever raised. */
+enum service_phase {
+    SERVICE_RUNNING,
+    SERVICE_DRAINING, /* no new checks, running ones finish; then the process ends */
+    SERVICE_YIELDING, /* no new connections, open ones finish; then a successor runs */
+    SERVICE_STOPPING, /* now */
+};
+
+struct service {
+    struct settings settings;
+    struct limits limits;
+    struct listeners listeners;
+    struct tls tls;
+
+    /* Shared by the workers; each is thread-safe. */
+    struct probe_limit probe_limit;
+    struct budget *budget;
+    struct admission *admission;
+    atomic_int phase;        /* enum service_phase */
+    atomic_bool is_draining; /* phase is DRAINING: what /health and new checks are told */
+
+    struct worker *workers[LISTENERS_MAX];
+    struct metrics *metrics[LISTENERS_MAX]; /* a block a worker, read by all */
+    size_t worker_count;
+};
+
+/* How the process was started: what a re-execution repeats. */
+struct invocation {
+    char binary[4096];    /* absolute path, as of the start */
+    const char *env_file; /* NULL = `.env` where there is one */
+    char *const *argv;    /* borrowed from main() */
+};
+
+/* Runs until a signal ends it. `settings` have been loaded. Returns the exit status: 0
+ * after draining, 1 with a line in the log when the system refused something. Does not
+ * return when it re-executes itself. */
+int service_run(struct service *service, const struct invocation *invocation);

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+#include "service/worker.h"
+
+#include "api/problem.h"
+#include "api/routes.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "http/server.h"
+#include "loop/loop.h"
+#include "metrics/observer.h"
+#include "net/route.h"
+#include "service/service.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#define THREAD_STACK (512 * 1024)
+
+struct worker {
+    struct service *service; /* borrowed */
+    pthread_t thread;
+    bool is_started;
+
+    struct loop *loop; /* these four owned, made and freed in this order and its reverse */
+    struct engine *engine;
+    struct api *api;
+    struct server *server;
+
+    enum service_phase phase; /* that this worker has carried out */
+    atomic_size_t unfinished;
+};
+
+/* --- in its thread -------------------------------------------------------------------- */
+
+static void phase_carry_out(struct worker *worker, enum service_phase phase)
+{
+    switch (phase) {
+    case SERVICE_RUNNING:
+        break;
+    case SERVICE_DRAINING:
+        server_drain(worker->server);
+        break;
+    case SERVICE_YIELDING:
+        server_stop_accepting(worker->server);
+        server_drain(worker->server);
+        break;
+    case SERVICE_STOPPING:
+        loop_stop(worker->loop);
+        break;
+    }
+    worker->phase = phase;
+}
+
+static size_t count_unfinished(const struct worker *worker)
+{
+    size_t count = server_exchanges(worker->server);
+    if (worker->phase == SERVICE_YIELDING)
+        count += server_connections(worker->server);
+    return count;
+}
+
+/* Last in every turn. */
+static bool worker_turn(void *ctx)
+{
+    struct worker *worker = ctx;
+    enum service_phase phase = (enum service_phase)atomic_load_explicit(
+        &worker->service->phase, memory_order_relaxed);
+    if (phase != worker->phase)
+        phase_carry_out(worker, phase);
+    if (phase != SERVICE_RUNNING)
+        atomic_store_explicit(&worker->unfinished, count_unfinished(worker),
+                              memory_order_release);
+    log_flush();
+    return false;
+}
+
+static void *worker_main(void *ctx)
+{
+    struct worker *worker = ctx;
+    struct err err;
+
+    log_buffer();
+    if (!loop_run(worker->loop, &err)) {
+        log_message(LOG_LEVEL_ERROR, "worker_failed", "%s", err.message);
+        log_flush();
+        abort(); /* a worker without a loop would hold its share of the connections */
+    }
+    log_flush();
+    return NULL;
+}
+
+/* --- life ----------------------------------------------------------------------------- */
+
+static bool engine_make(struct worker *worker, struct metrics *metrics, struct err *err)
+{
+    struct service *service = worker->service;
+    const struct engine_config config = {
+        .timeout = service->settings.check_timeout,
+        .refusals_needed = service->settings.check_retries,
+        .refusal_delay = service->settings.check_retry_delay,
+        .limit = &service->probe_limit,
+        .observer = metrics_observer(metrics),
+    };
+    return engine_new(worker->loop, &config, &worker->engine, err);
+}
+
+static bool api_make(struct worker *worker, struct metrics *metrics, struct err *err)
+{
+    struct service *service = worker->service;
+    const struct api_config config = {
+        .loop = worker->loop,
+        .engine = worker->engine,
+        .settings = &service->settings,
+        .budget = service->budget,
+        .is_ours = route_is_ours,
+        .is_draining = &service->is_draining,
+        .metrics = metrics,
+        .all = service->metrics,
+        .all_count = service->worker_count,
+        .limit = &service->probe_limit,
+        .version = PORT_CHECKER_VERSION,
+    };
+    return api_new(&config, &worker->api, err);
+}
+
+static bool server_make(struct worker *worker, size_t index, struct metrics *metrics,
+                        struct err *err)
+{
+    struct service *service = worker->service;
+    int fds[LISTENERS_MAX];
+    size_t fd_count = 0;
+    for (size_t i = index; i < service->listeners.count; i += service->worker_count)
+        fds[fd_count++] = service->listeners.fds[i];
+
+    size_t route_count;
+    const struct http_route *routes = api_routes(worker->api, &route_count);
+    const struct server_config config = {
+        .routes = routes,
+        .route_count = route_count,
+        .handler_ctx = worker->api,
+        .fault = problem_of_http_fault,
+        .server_name = "port-checker/" PORT_CHECKER_VERSION,
+        .unlimited = &service->settings.trusted_proxies,
+        .admission = service->admission,
+        .metrics = metrics,
+        .tls_cert = service->tls.cert,
+        .tls_key = service->tls.key,
+    };
+    return server_new(worker->loop, &config, fds, fd_count, &worker->server, err);
+}
+
+bool worker_new(struct service *service, size_t index, struct worker **ret, struct err *err)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return err_sys(err, ENOMEM, "worker");
+
+    struct metrics *metrics = service->metrics[index];
+    worker->service = service;
+    if (!loop_new(&worker->loop, err) || !engine_make(worker, metrics, err) ||
+        !api_make(worker, metrics, err) || !server_make(worker, index, metrics, err)) {
+        worker_free(worker);
+        return false;
+    }
+    loop_each_turn(worker->loop, worker_turn, worker);
+    *ret = worker;
+    return true;
+}
+
+bool worker_start(struct worker *worker, struct err *err)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, THREAD_STACK);
+    int failure = pthread_create(&worker->thread, &attributes, worker_main, worker);
+    pthread_attr_destroy(&attributes);
+    if (failure != 0)
+        return err_sys(err, failure, "starting a thread");
+    worker->is_started = true;
+    return true;
+}
+
+void worker_nudge(struct worker *worker)
+{
+    /* Counts as unfinished until the worker has seen the new phase. */
+    atomic_store_explicit(&worker->unfinished, 1, memory_order_relaxed);
+    loop_wake(worker->loop);
+}
+
+size_t worker_unfinished(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->unfinished, memory_order_acquire);
+}
+
+void worker_join(struct worker *worker)
+{
+    if (worker->is_started)
+        pthread_join(worker->thread, NULL);
+    worker->is_started = false;
+}
+
+struct worker *worker_free(struct worker *worker)
+{
+    if (!worker)
+        return NULL;
+
+    assert(!worker->is_started);
+    server_free(worker->server);
+    api_free(worker->api);
+    engine_free(worker->engine);
+    loop_free(worker->loop);
+    free(worker);
+    return NULL;
+}

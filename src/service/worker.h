@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One worker: a thread with a loop, an engine, an HTTP server and the checks between them.
+ * It shares with other workers only what `struct service` holds.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct err;
+struct service;
+struct worker;
+
+/* Makes everything but the thread. The worker serves the service's listeners `index`,
+ * `index` + the number of workers, and so on, and counts in the metrics of that index. */
+bool worker_new(struct service *service, size_t index, struct worker **ret,
+                struct err *err);
+
+/* Not before all workers have been made. */
+bool worker_start(struct worker *worker, struct err *err);
+
+/* Tells the worker that the service's phase has changed. Any thread. */
+void worker_nudge(struct worker *worker);
+
+/* What still has to finish before the phase is over: exchanges, and while yielding also
+ * connections. At least 1 until the worker has seen the phase. Any thread. */
+size_t worker_unfinished(const struct worker *worker);
+
+/* Waits for the thread, which ends in phase STOPPING. */
+void worker_join(struct worker *worker);
+
+/* After worker_join(). */
+struct worker *worker_free(struct worker *worker);
