@@ -133,8 +133,8 @@ static void skip_blank_lines(struct reader *r)
 
 static void skip_line(struct reader *r)
 {
-    char *newline = memchr(r->at, '\n', (size_t)(r->end - r->at));
-    r->at = newline ? newline : r->end;
+    while (r->at < r->end && *r->at != '\n')
+        r->at++;
 }
 
 /* `(?:export[^\S\r\n]+)?`: without the space it is a name that begins like that. */
@@ -358,7 +358,7 @@ bool dotenv_parse(const char *data, size_t len, dotenv_pair_fn *pair, void *ctx,
     if (!copy)
         return err_sys(err, ENOMEM, "text of a .env file");
 
-    size_t copied;
+    size_t copied = 0;
     bool ok = copy_text(data, len, copy, &copied, err);
     if (ok) {
         struct reader r = {.at = copy, .end = copy + copied, .line = 1};
