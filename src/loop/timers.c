@@ -94,6 +94,10 @@ static void settle(struct timers *timers, struct timer *timer, uint32_t index)
 
 void timers_set(struct timers *timers, struct timer *timer, struct instant deadline)
 {
+    /* Behind all that is due: a timer that sets itself into the past for ever must not
+     * keep those from firing. */
+    if (timers->is_firing && instant_before(deadline, timers->firing_at))
+        deadline = timers->firing_at;
     timer->deadline = deadline;
     timer->order = timers->next_order++;
 
@@ -128,13 +132,17 @@ bool timers_next(const struct timers *timers, struct instant *ret_deadline)
 
 void timers_fire(struct timers *timers, struct instant now)
 {
+    assert(!timers->is_firing);
     uint64_t first_new = timers->next_order;
+    timers->is_firing = true;
+    timers->firing_at = now;
 
     while (timers->count > 0) {
         struct timer *timer = timers->heap[0];
         if (instant_before(now, timer->deadline) || timer->order >= first_new)
-            return;
+            break;
         timers_stop(timers, timer);
         timer->fire(timer);
     }
+    timers->is_firing = false;
 }

@@ -30,6 +30,8 @@ struct timers {
     uint32_t count;
     uint32_t size;
     uint64_t next_order;
+    bool is_firing;
+    struct instant firing_at; /* `now` of the timers_fire() that is under way */
 };
 
 void timers_init(struct timers *timers);
@@ -47,14 +49,15 @@ static inline bool timer_is_set(const struct timer *timer)
     return timer->position > 0;
 }
 
-/* Sets or moves a timer. Room must have been reserved. */
+/* Sets or moves a timer. Room must have been reserved. Within timers_fire() a deadline that
+ * has passed already counts as `now`. */
 void timers_set(struct timers *timers, struct timer *timer, struct instant deadline);
 void timers_stop(struct timers *timers, struct timer *timer);
 
 /* Whether there is a timer, and the earliest deadline. */
 bool timers_next(const struct timers *timers, struct instant *ret_deadline);
 
-/* Fires the timers that are due at `now`, each stopped before its function runs, which may
+/* Fires all timers that are due at `now`, each stopped before its function runs, which may
  * set, move and stop any timer. A timer that was set during this call waits for the next
- * one, so that the call ends. */
+ * one, so that the call ends. Not to be called from within itself. */
 void timers_fire(struct timers *timers, struct instant now);
