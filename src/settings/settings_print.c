@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define HELP_WIDTH   79 /* leaves the last of 80 columns free, where some terminals wrap */
-#define VALUE_MAX    (SETTINGS_ORIGINS_MAX * 264)
+#define VALUE_MAX    (SETTINGS_ORIGINS_MAX * 264ul)
 #define MAN_LINE_MAX 78 /* mandoc wants sources under 80 bytes a line */
 
 static const char *shown_default(const struct setting *row)

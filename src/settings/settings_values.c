@@ -125,7 +125,7 @@ const struct setting_kind kind_count = {parse_count, print_count};
 /* --- words ------------------------------------------------------------------------ */
 
 static const char *const targets_words[] = {
-#define X(NAME, text, description) [TARGETS_##NAME] = text,
+#define X(NAME, text, description) [TARGETS_##NAME] = (text),
     TARGETS_MAP(X)
 #undef X
 };
