@@ -86,15 +86,17 @@ void check_reply_begin(struct check_reply *reply, const struct check_summary *su
 
 void check_reply_add(struct check_reply *reply, const struct port_verdict *verdict)
 {
+    const char *error = port_verdict_error(verdict);
     struct entry entry;
     entry.len = 0; /* the data is written before it is read */
 
+    assert((error == NULL) == (verdict->state == PORT_STATE_OPEN));
     put_str(&entry, reply->count > 0 ? ", \"" : "\"");
     put_number(&entry, verdict->port, 1);
     put_str(&entry, verdict->state == PORT_STATE_OPEN
                         ? "\": {\"accessible\": true, \"error\": "
                         : "\": {\"accessible\": false, \"error\": ");
-    put_error(&entry, port_verdict_error(verdict));
+    put_error(&entry, error);
     if (reply->has_details) {
         put_str(&entry, ", \"state\": \"");
         put_str(&entry, port_state_text(verdict->state));

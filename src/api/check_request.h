@@ -9,7 +9,9 @@
  *   digits. Text with a "-" behind its first character is a range.
  * - `details` is optional and may not be null. Unknown members are ignored.
  * - The last of two members with one name counts. A NUL inside a text is no error of JSON.
- * - A byte order mark in front is skipped; the offset in a fault counts it.
+ * - A byte order mark in front is skipped. The offset in a fault of JSON is where the
+ *   parser stopped, right behind what it could not use; it counts from the first byte of
+ *   the body as it was sent, mark included.
  * - No faults beyond FAULTS_MAX are looked for. "Too many ports" is one fault, told after
  *   those of single elements, and counts the ports of the elements that have none.
  *

@@ -118,10 +118,24 @@ static json_t *place_json(const struct fault_place *place)
     return json_pack("[s]", "body");
 }
 
+/* jansson's own messages quote what was read so far, and may end within a character. */
+static json_t *message_json(const char *message)
+{
+    json_t *json = json_string(message);
+    if (json)
+        return json;
+
+    char plain[FAULT_MESSAGE_SIZE];
+    size_t len = strlen(message);
+    for (size_t i = 0; i <= len; i++)
+        plain[i] = (unsigned char)message[i] < 0x80 ? message[i] : '?';
+    return json_string(plain);
+}
+
 static json_t *fault_json(const struct fault *fault)
 {
-    return json_pack("{s:o, s:s, s:s}", "loc", place_json(&fault->place), "msg",
-                     fault->message, "type", fault_type_text(fault->type));
+    return json_pack("{s:o, s:o, s:s}", "loc", place_json(&fault->place), "msg",
+                     message_json(fault->message), "type", fault_type_text(fault->type));
 }
 
 char *fault_list_body(const struct fault_list *list, size_t *ret_len)

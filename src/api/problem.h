@@ -102,7 +102,8 @@ struct fault_place {
 struct fault {
     enum fault_type type;
     struct fault_place place;
-    char message[FAULT_MESSAGE_SIZE]; /* UTF-8 */
+    char message[FAULT_MESSAGE_SIZE]; /* shown with "?" for what is not ASCII, unless UTF-8
+                                       */
 };
 
 /* In the order in which they were found. */

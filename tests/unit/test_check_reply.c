@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/check_reply.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+static char *write_reply(const struct port_verdict *verdicts, size_t count,
+                         bool has_details)
+{
+    struct check_summary summary = {0};
+    struct check_reply reply;
+    size_t len = 0;
+
+    for (size_t i = 0; i < count; i++)
+        check_summary_add(&summary, &verdicts[i]);
+    check_reply_begin(&reply, &summary, has_details);
+    for (size_t i = 0; i < count; i++)
+        check_reply_add(&reply, &verdicts[i]);
+    char *body = check_reply_end(&reply, &len);
+    assert_non_null(body);
+    assert_int_equal(strlen(body), len);
+    return body;
+}
+
+#define OPEN(number)                                                                       \
+    {                                                                                      \
+        .port = number, .state = PORT_STATE_OPEN                                           \
+    }
+#define NOT_OPEN(number, how, evidence)                                                    \
+    {                                                                                      \
+        .port = number, .state = PORT_STATE_##how, .errnum = evidence                      \
+    }
+
+static void the_contract_s_example(void **state)
+{
+    (void)state;
+    static const struct port_verdict verdicts[] = {
+        OPEN(7466),
+        OPEN(50800),
+        NOT_OPEN(50801, CLOSED, ECONNREFUSED),
+    };
+    char *body = write_reply(verdicts, 3, false);
+    assert_string_equal(
+        body, "{\"success\": true, \"results\": "
+              "{\"7466\": {\"accessible\": true, \"error\": null}, "
+              "\"50800\": {\"accessible\": true, \"error\": null}, "
+              "\"50801\": {\"accessible\": false, \"error\": \"Connection refused\"}}, "
+              "\"message\": \"Successfully verified 2 out of 3 ports\"}");
+    free(body);
+}
+
+static void no_ports_at_all(void **state)
+{
+    (void)state;
+    char *body = write_reply(NULL, 0, true);
+    assert_string_equal(body, "{\"success\": false, \"results\": {}, "
+                              "\"message\": \"Successfully verified 0 out of 0 ports\"}");
+    free(body);
+}
+
+static void every_way_not_to_be_open(void **state)
+{
+    (void)state;
+    static const struct port_verdict verdicts[] = {
+        NOT_OPEN(65535, FILTERED, ETIMEDOUT), NOT_OPEN(1, UNREACHABLE, EHOSTUNREACH),
+        NOT_OPEN(2, UNREACHABLE, ENETUNREACH),
+        NOT_OPEN(3, UNREACHABLE, EACCES), /* administratively prohibited, IPv6 */
+    };
+    char *body = write_reply(verdicts, 4, false);
+    assert_string_equal(
+        body, "{\"success\": false, \"results\": "
+              "{\"65535\": {\"accessible\": false, \"error\": \"Connection timed out\"}, "
+              "\"1\": {\"accessible\": false, \"error\": \"No route to host\"}, "
+              "\"2\": {\"accessible\": false, \"error\": \"Network is unreachable\"}, "
+              "\"3\": {\"accessible\": false, \"error\": \"No route to host\"}}, "
+              "\"message\": \"Successfully verified 0 out of 4 ports\"}");
+    free(body);
+}
+
+static void details_stand_beside_each_port(void **state)
+{
+    (void)state;
+    static const struct port_verdict verdicts[] = {
+        {.port = 80, .state = PORT_STATE_OPEN, .has_rtt = true, .rtt = {12345678}},
+        {.port = 81,
+         .state = PORT_STATE_CLOSED,
+         .errnum = ECONNREFUSED,
+         .has_rtt = true,
+         .rtt = {41400}},
+        NOT_OPEN(82, FILTERED, ETIMEDOUT),
+        NOT_OPEN(83, UNREACHABLE, EHOSTUNREACH),
+    };
+    char *body = write_reply(verdicts, 4, true);
+    assert_string_equal(
+        body, "{\"success\": true, \"results\": "
+              "{\"80\": {\"accessible\": true, \"error\": null, \"state\": \"open\", "
+              "\"rtt_ms\": 12.346}, "
+              "\"81\": {\"accessible\": false, \"error\": \"Connection refused\", "
+              "\"state\": \"closed\", \"rtt_ms\": 0.041}, "
+              "\"82\": {\"accessible\": false, \"error\": \"Connection timed out\", "
+              "\"state\": \"filtered\", \"rtt_ms\": null}, "
+              "\"83\": {\"accessible\": false, \"error\": \"No route to host\", "
+              "\"state\": \"unreachable\", \"rtt_ms\": null}}, "
+              "\"message\": \"Successfully verified 1 out of 4 ports\"}");
+    free(body);
+}
+
+static void times_are_rounded_to_microseconds(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t ns;
+        const char *wanted;
+    } rows[] = {
+        {0, "0.000"},
+        {499, "0.000"},
+        {500, "0.001"},
+        {999499, "0.999"},
+        {999500, "1.000"},
+        {1000000, "1.000"},
+        {-5, "0.000"},
+        {20000 * 1000000ll, "20000.000"},
+        {INT64_MAX, "9223372036854.776"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char wanted[64];
+        struct port_verdict verdict = {
+            .port = 1, .state = PORT_STATE_OPEN, .has_rtt = true, .rtt = {rows[i].ns}};
+        char *body = write_reply(&verdict, 1, true);
+        snprintf(wanted, sizeof wanted, "\"rtt_ms\": %s}}", rows[i].wanted);
+        assert_non_null(strstr(body, wanted));
+        free(body);
+    }
+}
+
+/* The writer does not escape, and gives a port a fixed room: no errno may have a text that
+ * asks for more. */
+static void every_errno_has_a_text_that_fits(void **state)
+{
+    (void)state;
+    for (int errnum = 1; errnum < 4096; errnum++) {
+        if (!strerrordesc_np(errnum))
+            continue;
+        struct port_verdict verdict = {
+            .port = 65535,
+            .state = PORT_STATE_UNREACHABLE,
+            .errnum = errnum,
+            .has_rtt = true,
+            .rtt = {INT64_MAX},
+        };
+        char *body = write_reply(&verdict, 1, true);
+        json_t *root = json_loads(body, 0, NULL);
+        assert_non_null(root);
+        json_t *port = json_object_get(json_object_get(root, "results"), "65535");
+        assert_string_equal(json_string_value(json_object_get(port, "error")),
+                            port_verdict_error(&verdict));
+        json_decref(root);
+        free(body);
+    }
+}
+
+/* jansson as the oracle: it must read the text, and write the same. */
+static void the_text_is_what_jansson_would_write(void **state)
+{
+    (void)state;
+    enum { COUNT = 65535 };
+    struct port_verdict *verdicts = calloc(COUNT, sizeof *verdicts);
+    assert_non_null(verdicts);
+    for (size_t i = 0; i < COUNT; i++) {
+        static const int errnums[] = {0, ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH};
+        verdicts[i] = (struct port_verdict){
+            .port = (uint16_t)(COUNT - i),
+            .state = (enum port_state)(i % PORT_STATE_COUNT),
+            .errnum = errnums[i % PORT_STATE_COUNT],
+        };
+    }
+    char *body = write_reply(verdicts, COUNT, false);
+    json_t *root = json_loads(body, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(root);
+    assert_int_equal(json_object_size(json_object_get(root, "results")), COUNT);
+    char *again = json_dumps(root, 0);
+    assert_string_equal(body, again);
+    json_decref(root);
+    free(again);
+    free(body);
+    free(verdicts);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_contract_s_example),
+        cmocka_unit_test(no_ports_at_all),
+        cmocka_unit_test(every_way_not_to_be_open),
+        cmocka_unit_test(details_stand_beside_each_port),
+        cmocka_unit_test(times_are_rounded_to_microseconds),
+        cmocka_unit_test(every_errno_has_a_text_that_fits),
+        cmocka_unit_test(the_text_is_what_jansson_would_write),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
