@@ -23,14 +23,14 @@
 #define TARGETS_HELP TARGETS_MAP(X)
 
 #define SECTION(first, title)
-#define SETTING(id, row_name, row_default, row_unset, row_accepted, target, row_help)      \
-    [SETTING_##id] = {                                                                     \
-        .name = (row_name),                                                                  \
-        .default_text = (row_default),                                                       \
-        .unset = (row_unset),                                                                \
-        .accepted = (row_accepted),                                                          \
-        .help = (row_help),                                                                  \
-        target,                                                                            \
+#define SETTING(id, row_name, row_default, row_unset, row_accepted, target, row_help)  \
+    [SETTING_##id] = {                                                                 \
+        .name = (row_name),                                                            \
+        .default_text = (row_default),                                                 \
+        .unset = (row_unset),                                                          \
+        .accepted = (row_accepted),                                                    \
+        .help = (row_help),                                                            \
+        target,                                                                        \
     },
 const struct setting settings_table[SETTING_COUNT] = {
 #include "settings/settings.def"
