@@ -5,9 +5,9 @@
  * the limits below. The only module that knows libmicrohttpd.
  *
  * One request is one `exchange`. A handler replies at once with exchange_reply(), or
- * returns without a reply and replies later from the same thread; meanwhile the connection
- * is suspended, and if the client leaves, `gone` is called and the exchange is over: after
- * `gone` and after exchange_reply() it must not be touched.
+ * returns without a reply and replies later from the same thread; meanwhile, if the client
+ * closes, resets or half-closes its connection, `gone` is called and the exchange is over:
+ * after `gone` and after exchange_reply() it must not be touched.
  *
  * The server refuses by itself, before any handler: too many connections (a fixed 503),
  * too many of one caller (a fixed 429), unknown paths and methods, headers of more than
@@ -23,11 +23,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERVER_HEADER_MAX   (8 * 1024) /* request line and headers: 431 */
-#define SERVER_IDLE_SECONDS 60         /* without a request in progress */
-#define SERVER_HEAD_SECONDS 10 /* from the first byte of a request to its last header */
-#define SERVER_BODY_SECONDS 10 /* from the last header to the end of the body */
-#define SERVER_SEND_SECONDS 30 /* from the reply to its last byte */
+#define SERVER_HEADER_MAX     (8 * 1024) /* request line and headers: 431 */
+#define SERVER_IDLE_SECONDS   60         /* without a request in progress */
+#define SERVER_HEAD_SECONDS   10 /* from the first byte of a request to its last header */
+#define SERVER_BODY_SECONDS   10 /* from the last header to the end of the body */
+#define SERVER_SEND_SECONDS   30 /* from the reply to its last byte */
+#define SERVER_LINGER_SECONDS 2  /* from a refusal until a client must have read it */
 
 struct admission;
 struct cidr_list;
@@ -67,6 +68,11 @@ enum http_fault {
 /* The JSON body for a fault: a constant. */
 typedef const char *(server_fault_fn)(enum http_fault fault);
 
+/* Absolute limits of time, 0 = the default above. For tests. */
+struct server_limits {
+    struct span idle, head, body, send, linger;
+};
+
 struct server_config {
     const struct http_route *routes;
     size_t route_count;
@@ -76,7 +82,8 @@ struct server_config {
     const struct cidr_list *unlimited; /* peers without a limit of their own: proxies */
     struct admission *admission;       /* borrowed; shared by all workers */
     struct metrics *metrics;           /* borrowed */
-    const char *tls_cert, *tls_key;    /* PEM texts, NULL = plain HTTP */
+    const char *tls_cert, *tls_key;    /* PEM texts, NULL = plain HTTP; borrowed */
+    struct server_limits limits;
 };
 
 /* `listeners` are bound, listening and non-blocking; they stay the caller's. */
@@ -84,7 +91,7 @@ bool server_new(struct loop *loop, const struct server_config *config, const int
                 size_t listener_count, struct server **ret, struct err *err);
 
 /* Ends every connection. Each exchange that waits for its reply is first told that it is
- * `gone`. */
+ * `gone`. The loop, which lives longer, must not turn again. */
 struct server *server_free(struct server *server);
 
 /* Takes no more connections; those in the kernel's queue stay there, for a successor or
@@ -99,7 +106,9 @@ void server_drain(struct server *server);
 size_t server_exchanges(const struct server *server);
 size_t server_connections(const struct server *server);
 
-/* --- one exchange; all strings are borrowed until the reply ---------------------- */
+/* --- one exchange ------------------------------------------------------------------
+ * Text and body of the request are borrowed until the handler returns or replies,
+ * whichever is first: while an exchange waits, nothing of its request is kept. */
 
 struct address exchange_peer(const struct exchange *exchange);  /* of the TCP connection */
 struct address exchange_local(const struct exchange *exchange); /* our end of it */
@@ -115,7 +124,8 @@ const char *exchange_header(struct exchange *exchange, const char *name);
 /* Whether a header with this name, or (`is_prefix`) whose name begins so, is there. */
 bool exchange_has_header(struct exchange *exchange, const char *name, bool is_prefix);
 
-/* Adds a header to the reply that is to come. Call before exchange_reply(). */
+/* Adds a header to the reply that is to come, at any time before exchange_reply(). The
+ * texts are copied. A value with a control character in it is left out. */
 void exchange_set_header(struct exchange *exchange, const char *name, const char *value);
 
 /* Sends the reply; `body` is from malloc() and now the server's, also on failure.

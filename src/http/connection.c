@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One connection from accept to close: who holds its socket, which phase it is in, and
+ * what happens when the phase's time is up. Times are absolute: bytes that trickle in do
+ * not prolong them.
+ */
+#include "base/fd.h"
+#include "http/admission.h"
+#include "http/private.h"
+#include "metrics/metrics.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RESTING_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
+#define LEFT_EVENTS    (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+
+static void connection_on_event(void *ctx, uint32_t events);
+static void connection_on_time(struct timer *timer);
+
+bool connection_is_tls(const struct connection *connection)
+{
+    return connection->server->config.tls_cert != NULL;
+}
+
+struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* --- what the kernel has seen ----------------------------------------------------------
+ */
+
+static uint64_t bytes_received(const struct connection *connection)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return 0;
+    return info.tcpi_bytes_received;
+}
+
+/* Whether libmicrohttpd has read exactly the requests that we have counted: then nothing is
+ * lost when it lets go of the connection. A FIN counts as a byte, which errs to the safe
+ * side. */
+static bool has_read_ahead(const struct connection *connection)
+{
+    if (!connection->is_exact || connection_is_tls(connection))
+        return true;
+
+    int waiting = 0;
+    if (ioctl(connection->fd, SIOCINQ, &waiting) != 0 || waiting < 0)
+        return true;
+    return bytes_received(connection) - (uint64_t)waiting != connection->consumed;
+}
+
+/* --- phases and their limits ------------------------------------------------------------
+ */
+
+static struct span phase_limit(const struct connection *connection)
+{
+    const struct server_limits *limits = &connection->server->limits;
+    switch (connection->phase) {
+    case PHASE_IDLE:
+        return limits->idle;
+    case PHASE_HEAD:
+        return limits->head;
+    case PHASE_BODY:
+        return limits->body;
+    case PHASE_WAITING:
+        break;
+    case PHASE_SENDING:
+        return limits->send;
+    }
+    return (struct span){INT64_MAX / 4};
+}
+
+/* While libmicrohttpd holds the socket, phases follow each other without a timer being
+ * touched: a tick looks now and then. It is shorter than any limit, so that each deadline
+ * is still met. */
+static struct span tick_of(const struct server *server)
+{
+    struct span tick = span_seconds(SETTLE_SECONDS);
+    const struct span limits[] = {server->limits.idle, server->limits.head,
+                                  server->limits.body, server->limits.send};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (limits[i].ns / 4 < tick.ns)
+            tick.ns = limits[i].ns / 4;
+    return tick;
+}
+
+static void set_timer(struct connection *connection)
+{
+    struct server *server = connection->server;
+    if (connection->phase == PHASE_WAITING) {
+        loop_timer_stop(server->loop, &connection->timer);
+        return;
+    }
+
+    struct instant at = instant_add(connection->since, phase_limit(connection));
+    if (connection->mhd)
+        at = instant_min(at, instant_add(loop_now(server->loop), tick_of(server)));
+    /* Room was made when the connection began, so that this cannot fail for want of it. */
+    loop_timer_set(server->loop, &connection->timer, at);
+}
+
+void connection_enter(struct connection *connection, enum phase phase)
+{
+    bool was_waiting = connection->phase == PHASE_WAITING;
+    connection->phase = phase;
+    connection->since = loop_now(connection->server->loop);
+    if (phase == PHASE_IDLE)
+        connection->is_ticked = false;
+    if (!connection->mhd || was_waiting || phase == PHASE_WAITING)
+        set_timer(connection);
+}
+
+static void settle(struct connection *connection, unsigned seconds)
+{
+    connection->is_settling = seconds > 0;
+    MHD_set_connection_option(connection->mhd, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
+void connection_unsettle(struct connection *connection)
+{
+    if (connection->is_settling)
+        settle(connection, 0);
+}
+
+/* libmicrohttpd tells nothing of a request before its first line is whole: on a tick, ask
+ * the kernel whether bytes have come that belong to no request yet. */
+static bool has_begun(struct connection *connection)
+{
+    if (connection->is_exact && !connection_is_tls(connection))
+        return bytes_received(connection) != connection->consumed;
+
+    uint64_t bytes = bytes_received(connection);
+    bool has_more = connection->is_ticked && bytes != connection->ticked;
+    connection->is_ticked = true;
+    connection->ticked = bytes;
+    return has_more;
+}
+
+static void tick_idle(struct connection *connection)
+{
+    struct server *server = connection->server;
+    struct span idle = instant_since(loop_now(server->loop), connection->since);
+    if (has_begun(connection))
+        connection_enter(connection, PHASE_HEAD);
+    else if (connection->is_settling)
+        server_need_run(server);
+    else if (idle.ns >= span_seconds(SETTLE_SECONDS).ns && !has_read_ahead(connection))
+        settle(connection, 1);
+}
+
+static void time_is_up(struct connection *connection)
+{
+    metrics_add(connection->server->config.metrics, METRIC_CONNECTIONS_TIMED_OUT, 1);
+    switch (connection->phase) {
+    case PHASE_HEAD:
+    case PHASE_BODY:
+        connection_refuse(connection, HTTP_FAULT_TIMEOUT);
+        return;
+    case PHASE_IDLE:
+    case PHASE_WAITING:
+    case PHASE_SENDING:
+        connection_kill(connection);
+        return;
+    }
+}
+
+static void connection_on_time(struct timer *timer)
+{
+    struct connection *connection = TO_CONNECTION(timer);
+    struct instant now = loop_now(connection->server->loop);
+    if (!instant_before(now, instant_add(connection->since, phase_limit(connection)))) {
+        time_is_up(connection);
+        return;
+    }
+    if (connection->mhd && connection->phase == PHASE_IDLE)
+        tick_idle(connection);
+    set_timer(connection);
+}
+
+/* --- from hand to hand ------------------------------------------------------------------
+ */
+
+bool connection_watch(struct connection *connection, uint32_t events)
+{
+    struct loop *loop = connection->server->loop;
+    if (connection->watch.generation != 0)
+        return loop_watch_change(loop, connection->fd, connection->watch, events, NULL);
+    return loop_watch_add(loop, connection->fd, events, connection_on_event, connection,
+                          &connection->watch, NULL);
+}
+
+/* A whole head waits in the kernel, or under TLS its first byte. */
+static void hand_over(struct connection *connection)
+{
+    struct server *server = connection->server;
+    loop_watch_drop(server->loop, connection->fd, &connection->watch);
+    if (connection->phase == PHASE_IDLE)
+        connection_enter(connection, PHASE_HEAD);
+
+    server->adding = connection;
+    if (MHD_add_connection(server->daemon, connection->fd, &connection->peer.sa,
+                           connection->peer.len) == MHD_YES) {
+        set_timer(connection);
+        server_need_run(server);
+    } else if (server->adding) { /* closed by libmicrohttpd, before it had begun */
+        connection->fd = -1;
+        connection_end(connection);
+    }
+    server->adding = NULL;
+}
+
+static void await(struct connection *connection)
+{
+    if (connection->watch.generation == 0 && !connection_watch(connection, RESTING_EVENTS))
+        connection_end(connection);
+}
+
+/* Something may have come while we hold the socket and no request is in progress. */
+static void look(struct connection *connection)
+{
+    struct server *server = connection->server;
+    bool is_tls = connection_is_tls(connection);
+    connection->has_input = false;
+    ssize_t n = recv(connection->fd, server->scratch, is_tls ? 1 : sizeof server->scratch,
+                     MSG_PEEK);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        await(connection);
+        return;
+    }
+    if (n <= 0) {
+        connection_end(connection);
+        return;
+    }
+    if (is_tls) {
+        hand_over(connection);
+        return;
+    }
+
+    switch (head_scan(server->scratch, (size_t)n, SERVER_HEADER_MAX)) {
+    case HEAD_PARTIAL:
+        if (connection->phase == PHASE_IDLE)
+            connection_enter(connection, PHASE_HEAD);
+        await(connection);
+        return;
+    case HEAD_WHOLE:
+        hand_over(connection);
+        return;
+    case HEAD_TOO_LARGE:
+        connection_refuse(connection, HTTP_FAULT_HEADERS_TOO_LARGE);
+        return;
+    }
+}
+
+bool connection_take_back(struct connection *connection)
+{
+    if (has_read_ahead(connection))
+        return false;
+
+    int fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0)
+        return false;
+
+    int mhd_fd = connection->fd;
+    connection->fd = fd;
+    if (!connection_watch(connection, RESTING_EVENTS)) {
+        connection->fd = mhd_fd;
+        close(fd);
+        return false;
+    }
+    connection->mhd = NULL;
+    connection->leaving++;
+    return true;
+}
+
+/* Ends it, and lets the client read what was written. */
+static void end_politely(struct connection *connection)
+{
+    struct server *server = connection->server;
+    loop_watch_drop(server->loop, connection->fd, &connection->watch);
+    linger_begin(server, fd_take(&connection->fd));
+    connection_end(connection);
+}
+
+void connection_rest(struct connection *connection, bool must_close)
+{
+    if (must_close || connection->server->is_draining) {
+        if (connection->has_input)
+            end_politely(connection);
+        else
+            connection_end(connection);
+        return;
+    }
+
+    connection_enter(connection, PHASE_IDLE);
+    if (connection->has_input)
+        look(connection);
+}
+
+/* libmicrohttpd has closed: the connection is over, unless it only let go of one that
+ * rests. */
+static void closed_by_mhd(struct connection *connection)
+{
+    struct server *server = connection->server;
+    bool rests = connection->is_settling && connection->phase == PHASE_IDLE &&
+                 !connection->is_dead && !server->is_draining &&
+                 !has_read_ahead(connection);
+    connection->is_settling = false;
+    int fd = -1;
+    if (rests || connection->wants_linger)
+        fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 3);
+    loop_watch_drop(server->loop, connection->fd, &connection->watch);
+    connection->fd = fd;
+    if (fd >= 0 && rests) {
+        set_timer(connection);
+        await(connection);
+        return;
+    }
+    if (fd >= 0)
+        linger_begin(server, fd_take(&connection->fd));
+    connection_end(connection);
+}
+
+void connection_notify(void *cls, struct MHD_Connection *mhd, void **socket_context,
+                       enum MHD_ConnectionNotificationCode code)
+{
+    struct server *server = cls;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        server->adding->mhd = mhd;
+        *socket_context = server->adding;
+        return;
+    }
+
+    struct connection *connection = *socket_context;
+    *socket_context = NULL;
+    if (server->adding == connection)
+        server->adding = NULL;
+    if (connection->leaving > 0) {
+        if (--connection->leaving == 0 && connection->is_dead)
+            free(connection); /* it ended meanwhile */
+        return;
+    }
+    connection->mhd = NULL;
+    closed_by_mhd(connection);
+}
+
+/* --- events while we hold the socket, or while its exchange waits -----------------------
+ */
+
+static void on_left(struct connection *connection)
+{
+    if (connection->exchange)
+        exchange_abandon(connection->exchange);
+    connection_kill(connection);
+}
+
+static void connection_on_event(void *ctx, uint32_t events)
+{
+    struct connection *connection = ctx;
+    struct exchange *exchange = connection->exchange;
+    if (!exchange) {
+        look(connection);
+        return;
+    }
+
+    if (events & EPOLLIN)
+        connection->has_input = true;
+    if (exchange->is_waiting) {
+        if (events & LEFT_EVENTS)
+            on_left(connection);
+    } else if (!connection->mhd && (events & (EPOLLHUP | EPOLLERR))) {
+        on_left(connection);
+    } else if (!connection->mhd && (events & EPOLLOUT)) {
+        reply_continue(exchange);
+    }
+}
+
+/* --- begin and end ----------------------------------------------------------------------
+ */
+
+void connection_begin(struct server *server, int fd, const struct address *peer,
+                      bool is_unlimited)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (!connection) {
+        close(fd);
+        admission_leave(server->config.admission, peer, is_unlimited);
+        return;
+    }
+
+    *connection = (struct connection){
+        .server = server,
+        .next = server->connections,
+        .peer = *peer,
+        .fd = fd,
+        .is_unlimited = is_unlimited,
+        .is_exact = true,
+    };
+    timer_init(&connection->timer, connection_on_time);
+    if (connection->next)
+        connection->next->prev = connection;
+    server->connections = connection;
+    server->connection_count++;
+    metrics_add(server->config.metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
+    metrics_add(server->config.metrics, METRIC_CONNECTIONS_OPEN, 1);
+    connection_enter(connection, PHASE_IDLE);
+    if (timer_is_set(&connection->timer))
+        look(connection);
+    else
+        connection_end(connection); /* without a limit it may not stay */
+}
+
+void connection_end(struct connection *connection)
+{
+    struct server *server = connection->server;
+    assert(!connection->mhd);
+    if (connection->exchange) {
+        exchange_abandon(connection->exchange);
+        exchange_end(connection->exchange);
+    }
+    loop_timer_stop(server->loop, &connection->timer);
+    loop_watch_drop(server->loop, connection->fd, &connection->watch);
+    fd_close(&connection->fd);
+
+    if (connection->next)
+        connection->next->prev = connection->prev;
+    if (connection->prev)
+        connection->prev->next = connection->next;
+    else
+        server->connections = connection->next;
+    server->connection_count--;
+    metrics_add(server->config.metrics, METRIC_CONNECTIONS_OPEN, -1);
+    admission_leave(server->config.admission, &connection->peer, connection->is_unlimited);
+    connection->is_dead = true;
+    if (connection->leaving == 0)
+        free(connection);
+}
+
+void connection_kill(struct connection *connection)
+{
+    if (!connection->mhd) {
+        connection_end(connection);
+        return;
+    }
+
+    connection->is_dead = true;
+    shutdown(connection->fd, SHUT_RDWR); /* libmicrohttpd sees that, and closes */
+    struct exchange *exchange = connection->exchange;
+    if (exchange && exchange->is_suspended) {
+        exchange->is_suspended = false;
+        MHD_resume_connection(connection->mhd);
+    }
+    server_need_run(connection->server);
+}
+
+void connection_refuse(struct connection *connection, enum http_fault fault)
+{
+    struct server *server = connection->server;
+    if (!connection_is_tls(connection))
+        reply_write_fault(server, connection->fd, fault);
+    if (connection->exchange)
+        connection->exchange->status = fault_status(fault);
+    else
+        metrics_count_request(server->config.metrics, METRIC_ROUTE_OTHER,
+                              fault_status(fault));
+    if (connection->mhd) {
+        connection_kill(connection);
+        return;
+    }
+
+    end_politely(connection);
+}
+
+void connection_refuse_rest(struct connection *connection, enum http_fault fault)
+{
+    connection->is_dead = true;
+    connection->exchange->status = fault_status(fault);
+    if (connection_is_tls(connection))
+        return;
+
+    reply_write_fault(connection->server, connection->fd, fault);
+    connection->wants_linger = true;
+}

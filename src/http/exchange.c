@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One request from its last header to its end: is its framing sound, which route is it,
+ * collect the body, run the handler, and wait when that has not replied.
+ *
+ * libmicrohttpd calls exchange_step() when the headers are there, then for each piece of
+ * the body, then once more at the end. A reply on the first call refuses the body and ends
+ * the connection; on the last one the connection may go on.
+ */
+#include "base/log.h"
+#include "http/private.h"
+#include "metrics/metrics.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+/* Thrown away of a body that turned out too large, so that the client gets its answer in
+ * good order; whoever sends more is cut off. */
+#define EXCESS_MAX (1024 * 1024)
+
+#define FIELDS_MAX 4096
+
+/* The values of a repeated header. */
+struct joined {
+    struct joined *next;
+    struct text text;
+};
+
+/* --- the first call: what is asked? -----------------------------------------------------
+ */
+
+static enum MHD_Result add_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                  size_t name_len, const char *value, size_t value_len)
+{
+    (void)kind;
+    head_add(cls, name, name_len, value ? value : "", value_len);
+    return MHD_YES;
+}
+
+/* "http://host/path" asks for "/path" (RFC 9112 section 3.2.2). */
+static const char *path_of(const char *url)
+{
+    if (url[0] == '/')
+        return url;
+
+    const char *authority = strstr(url, "://");
+    if (!authority)
+        return url;
+
+    const char *path = strchr(authority + 3, '/');
+    return path ? path : "/";
+}
+
+static bool path_matches(const struct http_route *route, const char *path)
+{
+    size_t len = strlen(route->path);
+    return strncmp(path, route->path, len) == 0 &&
+           (path[len] == '\0' || (path[len] == '/' && path[len + 1] == '\0'));
+}
+
+static bool method_matches(const struct http_route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+}
+
+static void set_allow(struct exchange *exchange, const char *path)
+{
+    const struct server_config *config = &exchange->connection->server->config;
+    struct text allow;
+    text_init(&allow, 256);
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct http_route *route = &config->routes[i];
+        if (!path_matches(route, path))
+            continue;
+        text_printf(&allow, "%s%s%s", allow.len > 0 ? ", " : "", route->method,
+                    strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
+    }
+    exchange_set_header(exchange, "Allow", allow.data);
+    text_done(&allow);
+}
+
+static void refuse(struct exchange *exchange, enum http_fault fault)
+{
+    exchange->is_refused = true;
+    exchange->fault = fault;
+}
+
+static void find_route(struct exchange *exchange, const char *path)
+{
+    const struct server_config *config = &exchange->connection->server->config;
+    bool has_path = false;
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct http_route *route = &config->routes[i];
+        if (!path_matches(route, path))
+            continue;
+
+        has_path = true;
+        exchange->metric = route->metric;
+        if (method_matches(route, exchange->method)) {
+            exchange->route = route;
+            return;
+        }
+    }
+
+    if (has_path)
+        set_allow(exchange, path);
+    refuse(exchange, has_path ? HTTP_FAULT_METHOD_NOT_ALLOWED : HTTP_FAULT_NOT_FOUND);
+}
+
+static size_t head_size(const struct exchange *exchange)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return info ? info->header_size : 0;
+}
+
+static bool wants_close(const struct exchange *exchange)
+{
+    const char *value =
+        MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, "Connection");
+    return !exchange->is_1_1 || (value && strcasestr(value, "close") != NULL);
+}
+
+static void judge(struct exchange *exchange, const char *url)
+{
+    if (!head_is_sound(&exchange->head, exchange->is_1_1)) {
+        exchange->must_close = true;
+        refuse(exchange, HTTP_FAULT_BAD_FRAMING);
+        return;
+    }
+    if (head_size(exchange) > SERVER_HEADER_MAX) {
+        exchange->must_close = true;
+        refuse(exchange, HTTP_FAULT_HEADERS_TOO_LARGE);
+        return;
+    }
+
+    find_route(exchange, path_of(url));
+    if (exchange->route && exchange->head.content_length > exchange->route->body_max)
+        refuse(exchange, HTTP_FAULT_BODY_TOO_LARGE);
+    if (exchange->is_refused && head_has_body(&exchange->head))
+        exchange->must_close = true;
+}
+
+static bool reply_fault(struct exchange *exchange)
+{
+    const struct server *server = exchange->connection->server;
+    const char *body = server->config.fault(exchange->fault);
+    return reply_queue(exchange, fault_status(exchange->fault), "application/json", body,
+                       NULL, strlen(body));
+}
+
+static enum MHD_Result exchange_begin(struct connection *connection,
+                                      struct MHD_Connection *mhd, const char *url,
+                                      const char *method, const char *version,
+                                      void **con_cls)
+{
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    if (!exchange)
+        return MHD_NO;
+
+    *exchange = (struct exchange){
+        .connection = connection,
+        .mhd = mhd,
+        .metric = METRIC_ROUTE_OTHER,
+        .method = method,
+        .version = version,
+        .is_head_request = strcmp(method, "HEAD") == 0,
+        .is_1_1 = strcmp(version, "HTTP/1.0") != 0,
+    };
+    *con_cls = exchange;
+    connection->exchange = exchange;
+    connection->server->exchange_count++;
+    connection_unsettle(connection);
+    connection_enter(connection, PHASE_BODY);
+
+    text_init(&exchange->fields, FIELDS_MAX);
+    head_init(&exchange->head, version + strlen(version));
+    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, add_header, &exchange->head);
+    judge(exchange, url);
+    text_init(&exchange->body, exchange->route ? exchange->route->body_max : 0);
+    if (!exchange->is_refused || !exchange->must_close)
+        return MHD_YES;
+
+    /* The client may be sending still: see to it that it can read this. */
+    connection->wants_linger = true;
+    connection_enter(connection, PHASE_SENDING);
+    return reply_fault(exchange) ? MHD_YES : MHD_NO;
+}
+
+/* --- the calls in between: the body ------------------------------------------------------
+ */
+
+static enum MHD_Result collect(struct exchange *exchange, const char *bytes, size_t *len)
+{
+    exchange->body_bytes += *len;
+    if (exchange->body_bytes > exchange->body.max + EXCESS_MAX) {
+        connection_refuse_rest(exchange->connection, HTTP_FAULT_BODY_TOO_LARGE);
+        return MHD_NO;
+    }
+
+    if (exchange->body_bytes > exchange->body.max) {
+        exchange->must_close = true;
+        refuse(exchange, HTTP_FAULT_BODY_TOO_LARGE);
+        text_done(&exchange->body);
+    } else {
+        text_append(&exchange->body, bytes, *len);
+        if (exchange->body.failed)
+            return MHD_NO;
+    }
+    *len = 0;
+    return MHD_YES;
+}
+
+/* --- the last call: the handler
+ * ----------------------------------------------------------- */
+
+/* How many bytes of the connection this request was; nobody knows for a chunked one. */
+static void account(struct exchange *exchange)
+{
+    struct connection *connection = exchange->connection;
+    connection->consumed += head_size(exchange) + exchange->body_bytes;
+    if (exchange->head.is_chunked)
+        connection->is_exact = false;
+}
+
+/* While an exchange waits it keeps nothing of its request. */
+static void forget_request(struct exchange *exchange)
+{
+    exchange->method = exchange->version = NULL;
+    text_done(&exchange->body);
+    while (exchange->joined) {
+        struct joined *joined = exchange->joined;
+        exchange->joined = joined->next;
+        text_done(&joined->text);
+        free(joined);
+    }
+}
+
+static enum MHD_Result begin_waiting(struct exchange *exchange, void **con_cls)
+{
+    struct connection *connection = exchange->connection;
+    exchange->must_close |= wants_close(exchange);
+    forget_request(exchange);
+    exchange->is_waiting = true;
+    connection_enter(connection, PHASE_WAITING);
+    if (connection_take_back(connection)) {
+        exchange->mhd = NULL;
+        *con_cls = NULL; /* libmicrohttpd's part of the request ends here */
+        return MHD_NO;
+    }
+
+    if (!connection_watch(connection, EPOLLRDHUP | EPOLLET)) {
+        exchange_abandon(exchange);
+        return MHD_NO;
+    }
+    exchange->is_suspended = true;
+    MHD_suspend_connection(exchange->mhd);
+    return MHD_YES;
+}
+
+static enum MHD_Result exchange_run(struct exchange *exchange, void **con_cls)
+{
+    struct connection *connection = exchange->connection;
+    account(exchange);
+    if (exchange->is_refused) {
+        connection_enter(connection, PHASE_SENDING);
+        return reply_fault(exchange) ? MHD_YES : MHD_NO;
+    }
+
+    exchange->is_in_handler = true;
+    exchange->route->handle(connection->server->config.handler_ctx, exchange);
+    exchange->is_in_handler = false;
+    if (exchange->is_broken)
+        return MHD_NO;
+    if (exchange->status != 0)
+        return MHD_YES;
+    return begin_waiting(exchange, con_cls);
+}
+
+enum MHD_Result exchange_step(void *cls, struct MHD_Connection *mhd, const char *url,
+                              const char *method, const char *version, const char *upload,
+                              size_t *upload_len, void **con_cls)
+{
+    (void)cls;
+    struct connection *connection = connection_of(mhd);
+    struct exchange *exchange = *con_cls;
+    if (connection->is_dead)
+        return MHD_NO;
+
+    if (!exchange)
+        return exchange_begin(connection, mhd, url, method, version, con_cls);
+    if (*upload_len > 0)
+        return collect(exchange, upload, upload_len);
+    return exchange_run(exchange, con_cls);
+}
+
+/* --- the end
+ * ------------------------------------------------------------------------------- */
+
+void exchange_abandon(struct exchange *exchange)
+{
+    if (!exchange->is_waiting)
+        return;
+
+    exchange->is_waiting = false;
+    if (exchange->gone)
+        exchange->gone(exchange->gone_ctx, exchange);
+}
+
+void exchange_end(struct exchange *exchange)
+{
+    struct connection *connection = exchange->connection;
+    struct server *server = connection->server;
+    connection->exchange = NULL;
+    server->exchange_count--;
+    if (exchange->status != 0)
+        metrics_count_request(server->config.metrics, exchange->metric, exchange->status);
+    forget_request(exchange);
+    text_done(&exchange->fields);
+    text_done(&exchange->out);
+    free(exchange->out_owned);
+    free(exchange);
+}
+
+void exchange_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
+                        enum MHD_RequestTerminationCode code)
+{
+    (void)cls;
+    (void)mhd;
+    (void)code;
+    struct exchange *exchange = *con_cls;
+    if (!exchange)
+        return;
+
+    *con_cls = NULL;
+    struct connection *connection = exchange->connection;
+    exchange_abandon(exchange);
+    exchange_end(exchange);
+    connection_enter(connection, PHASE_IDLE);
+}
+
+/* --- what handlers see
+ * ---------------------------------------------------------------------- */
+
+struct address exchange_peer(const struct exchange *exchange)
+{
+    return exchange->connection->peer;
+}
+
+struct address exchange_local(const struct exchange *exchange)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof storage;
+    struct address local = {.len = sizeof local.in, .in = {.sin_family = AF_INET}};
+    if (getsockname(exchange->connection->fd, (struct sockaddr *)&storage, &len) == 0)
+        address_from_sockaddr((struct sockaddr *)&storage, len, &local);
+    return local;
+}
+
+bool exchange_is_http_1_1(const struct exchange *exchange)
+{
+    return exchange->is_1_1;
+}
+
+bool exchange_is_tls(const struct exchange *exchange)
+{
+    return connection_is_tls(exchange->connection);
+}
+
+const char *exchange_method(const struct exchange *exchange)
+{
+    return exchange->method;
+}
+
+const char *exchange_body(const struct exchange *exchange, size_t *ret_len)
+{
+    *ret_len = exchange->body.len;
+    return exchange->body.data;
+}
+
+struct lookup {
+    const char *name;
+    size_t name_len;
+    bool is_prefix;
+    unsigned count;
+    const char *first;
+    struct text *all;
+};
+
+static enum MHD_Result look_at(void *cls, enum MHD_ValueKind kind, const char *name,
+                               size_t name_len, const char *value, size_t value_len)
+{
+    (void)kind;
+    struct lookup *lookup = cls;
+    if (lookup->is_prefix ? name_len < lookup->name_len : name_len != lookup->name_len)
+        return MHD_YES;
+    if (strncasecmp(name, lookup->name, lookup->name_len) != 0)
+        return MHD_YES;
+
+    if (lookup->count++ == 0)
+        lookup->first = value;
+    if (lookup->all) {
+        text_append_str(lookup->all, lookup->count > 1 ? ", " : "");
+        text_append(lookup->all, value, value_len);
+    }
+    return MHD_YES;
+}
+
+static struct lookup look_up(const struct exchange *exchange, const char *name,
+                             bool is_prefix, struct text *all)
+{
+    struct lookup lookup = {
+        .name = name, .name_len = strlen(name), .is_prefix = is_prefix, .all = all};
+    if (exchange->method) /* the request is still there */
+        MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, look_at, &lookup);
+    return lookup;
+}
+
+const char *exchange_header(struct exchange *exchange, const char *name)
+{
+    struct lookup lookup = look_up(exchange, name, false, NULL);
+    if (lookup.count < 2)
+        return lookup.first;
+
+    struct joined *joined = calloc(1, sizeof *joined);
+    if (!joined)
+        return lookup.first;
+
+    text_init(&joined->text, (size_t)2 * SERVER_HEADER_MAX);
+    joined->next = exchange->joined;
+    exchange->joined = joined;
+    look_up(exchange, name, false, &joined->text);
+    return joined->text.data;
+}
+
+bool exchange_has_header(struct exchange *exchange, const char *name, bool is_prefix)
+{
+    return look_up(exchange, name, is_prefix, NULL).count > 0;
+}
+
+void exchange_set_header(struct exchange *exchange, const char *name, const char *value)
+{
+    for (const char *c = value; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return;
+    text_printf(&exchange->fields, "%s: %s\r\n", name, value);
+}
+
+/* --- replies
+ * ---------------------------------------------------------------------------------- */
+
+static void reply_later(struct exchange *exchange, unsigned status,
+                        const char *content_type, const char *body, char *owned, size_t len)
+{
+    struct connection *connection = exchange->connection;
+    exchange->is_waiting = exchange->is_suspended = false;
+    loop_watch_drop(connection->server->loop, connection->fd, &connection->watch);
+    connection_enter(connection, PHASE_SENDING);
+    if (!body || !reply_queue(exchange, status, content_type, body, owned, len))
+        connection->is_dead = true;
+    MHD_resume_connection(exchange->mhd);
+    server_need_run(connection->server);
+}
+
+static void reply_any(struct exchange *exchange, unsigned status, const char *content_type,
+                      const char *body, char *owned, size_t len)
+{
+    if (exchange->is_in_handler) {
+        connection_enter(exchange->connection, PHASE_SENDING);
+        if (!body || !reply_queue(exchange, status, content_type, body, owned, len))
+            exchange->is_broken = true;
+    } else if (exchange->mhd) {
+        reply_later(exchange, status, content_type, body, owned, len);
+    } else {
+        reply_send(exchange, status, content_type, body, owned, len);
+    }
+}
+
+void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type,
+                    char *body, size_t len)
+{
+    reply_any(exchange, status, content_type, body, body, len);
+}
+
+void exchange_reply_const(struct exchange *exchange, unsigned status,
+                          const char *content_type, const char *body, size_t len)
+{
+    reply_any(exchange, status, content_type, body, NULL, len);
+}
+
+void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx)
+{
+    exchange->gone = gone;
+    exchange->gone_ctx = ctx;
+}
+
+void exchange_set_data(struct exchange *exchange, void *data)
+{
+    exchange->data = data;
+}
+
+void *exchange_data(const struct exchange *exchange)
+{
+    return exchange->data;
+}

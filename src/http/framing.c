@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/framing.h"
+
+#include "base/text.h"
+
+#include <string.h>
+
+/* RFC 9110 section 5.6.2: the characters of a token besides letters and digits. */
+static bool is_token_char(char c)
+{
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
+        return true;
+
+    return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+}
+
+static bool is_token(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!is_token_char(text[i]))
+            return false;
+    return len > 0;
+}
+
+/* No control character but the tab: a bare CR would be a line end to some. */
+static bool is_field_value(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (((unsigned char)text[i] < 0x20 && text[i] != '\t') || text[i] == 0x7f)
+            return false;
+    return true;
+}
+
+void head_init(struct head *head, const char *end)
+{
+    *head = (struct head){.end = end};
+}
+
+/* Spaces that libmicrohttpd leaves at the end of a value mean nothing. */
+static size_t trimmed(const char *value, size_t len)
+{
+    while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'))
+        len--;
+    return len;
+}
+
+void head_add(struct head *head, const char *name, size_t name_len, const char *value,
+              size_t value_len)
+{
+    /* CRLF or a bare LF lies between; addresses are compared as numbers, for they need not
+     * be of one object when the line was moved. */
+    uintptr_t gap = (uintptr_t)name - (uintptr_t)head->end;
+    if ((gap != 1 && gap != 2) || !is_token(name, name_len) ||
+        !is_field_value(value, value_len))
+        head->is_malformed = true;
+    head->end = value + value_len;
+
+    if (text_equals_nocase(name, name_len, "Content-Length")) {
+        head->content_lengths++;
+        if (!text_parse_u64(value, trimmed(value, value_len), INT64_MAX,
+                            &head->content_length))
+            head->is_malformed = true;
+    } else if (text_equals_nocase(name, name_len, "Transfer-Encoding")) {
+        head->transfer_encodings++;
+        head->is_chunked = text_equals_nocase(value, value_len, "chunked");
+    } else if (text_equals_nocase(name, name_len, "Host")) {
+        head->hosts++;
+    } else if (text_equals_nocase(name, name_len, "Expect")) {
+        head->expects_continue = true;
+    }
+}
+
+bool head_is_sound(const struct head *head, bool is_1_1)
+{
+    if (head->is_malformed || head->hosts > 1 || head->content_lengths > 1)
+        return false;
+
+    if (head->transfer_encodings == 0)
+        return true;
+    return head->transfer_encodings == 1 && head->is_chunked &&
+           head->content_lengths == 0 && is_1_1;
+}
+
+bool head_has_body(const struct head *head)
+{
+    return head->transfer_encodings > 0 || head->content_length > 0;
+}
+
+enum head_state head_scan(const char *bytes, size_t len, size_t max)
+{
+    size_t start = 0;
+    while (start < len && (bytes[start] == '\r' || bytes[start] == '\n'))
+        start++;
+
+    const char *end = bytes + len;
+    const char *at = bytes + start;
+    while (at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        at++;
+        const char *next = at;
+        if (next < end && *next == '\r')
+            next++;
+        if (next < end && *next == '\n')
+            return (size_t)(next + 1 - bytes) <= max ? HEAD_WHOLE : HEAD_TOO_LARGE;
+    }
+    return len < max ? HEAD_PARTIAL : HEAD_TOO_LARGE;
+}

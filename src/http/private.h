@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of the HTTP server share, and nobody else includes.
+ *
+ *     accept.c      listeners -> admission -> a connection, or a fixed refusal
+ *     connection.c  one connection: who holds its socket, which limit of time runs
+ *     exchange.c    one request: checks, body, handler, end
+ *     reply.c       replies, through libmicrohttpd or past it
+ *     framing.c     what the headers say about where the request ends (pure)
+ *     linger.c      closing so that the client can still read our last words
+ *     server.c      the daemon and its turn
+ *
+ * A connection's socket is held by one of two. *We* hold it while no request is being
+ * read: nothing but a struct connection and a watch, so that thousands may rest or wait.
+ * libmicrohttpd holds it from the moment a whole head of a request is in the kernel's
+ * buffer; it stays there over further requests for as long as they come quickly.
+ *
+ * When a handler has to wait and libmicrohttpd has read nothing beyond this one request,
+ * the connection is taken back: its descriptor is duplicated, libmicrohttpd closes its own
+ * and frees all that it kept, and the reply is written by us. Otherwise (TLS, pipelined or
+ * chunked requests) the connection is suspended inside libmicrohttpd, which costs some
+ * 18 KB and, at each resume, a walk over all suspended connections.
+ */
+#pragma once
+
+#include "base/text.h"
+#include "http/framing.h"
+#include "http/server.h"
+#include "loop/loop.h"
+
+#include <microhttpd.h>
+
+/* Of libmicrohttpd, for one connection: room for a head of SERVER_HEADER_MAX and some 100
+ * header lines. It is zeroed after every request. */
+#define POOL_SIZE      (16 * 1024)
+
+/* A connection that rests inside libmicrohttpd for this long is taken back. */
+#define SETTLE_SECONDS 2
+
+#define LINGER_MAX     256                /* connections at once */
+#define LINGER_BYTES   (16 * 1024 * 1024) /* thrown away for one of them */
+#define PREPARED_MAX   16                 /* kinds of constant replies */
+
+struct listener {
+    struct server *server; /* borrowed */
+    int fd;                /* borrowed */
+    struct loop_watch watch;
+};
+
+/* A constant reply that libmicrohttpd keeps ready. */
+struct prepared {
+    const char *body;
+    const char *content_type;
+    size_t len;
+    struct MHD_Response *response; /* owned, NULL = free */
+};
+
+struct server {
+    struct loop *loop; /* borrowed */
+    struct server_config config;
+    struct server_limits limits; /* none is 0 */
+
+    struct MHD_Daemon *daemon; /* owned */
+    struct loop_watch daemon_watch;
+    int daemon_fd; /* libmicrohttpd's epoll: readable when it has something to do */
+    bool is_run_needed;
+    struct timer run_timer;    /* brings about the turn that is needed */
+    struct connection *adding; /* during MHD_add_connection() */
+
+    struct listener *listeners; /* owned */
+    size_t listener_count;
+    struct timer accept_timer; /* set while accepting pauses */
+    int spare_fd;              /* given up for a refusal when there is no other */
+    bool is_accepting;
+    bool is_draining;
+
+    struct connection *connections; /* all of them, newest first */
+    struct lingerer *lingerers;
+    size_t connection_count;
+    size_t exchange_count;
+    size_t lingerer_count;
+
+    struct prepared prepared[PREPARED_MAX];
+    char scratch[SERVER_HEADER_MAX + 1];
+};
+
+enum phase {
+    PHASE_IDLE,    /* no request has begun */
+    PHASE_HEAD,    /* a request has begun */
+    PHASE_BODY,    /* its headers are there */
+    PHASE_WAITING, /* its handler has not replied: no limit of ours */
+    PHASE_SENDING, /* the reply is on its way */
+};
+
+/* Leaves only through connection_end(). */
+struct connection {
+    struct server *server; /* borrowed: outlives every connection */
+    struct connection *next, *prev;
+    struct MHD_Connection *mhd; /* NULL while we hold the socket */
+    struct exchange *exchange;  /* the request in progress, NULL = none */
+    struct timer timer;
+    struct instant since; /* when the phase began */
+    struct loop_watch watch;
+    uint64_t consumed; /* bytes of all whole requests so far */
+    uint64_t ticked;   /* bytes that had come at the last tick */
+    struct address peer;
+    int fd; /* owned; while libmicrohttpd holds the socket: its descriptor */
+    enum phase phase;
+    unsigned leaving; /* taken back so often, and libmicrohttpd has yet to let go */
+    bool is_unlimited;
+    bool is_exact;     /* `consumed` is to be believed */
+    bool is_dead;      /* nothing more may be made of what comes in */
+    bool is_settling;  /* libmicrohttpd was told to let go, and does so unless bytes come */
+    bool is_ticked;    /* `ticked` is of this rest */
+    bool has_input;    /* something came while we held the socket and did not look */
+    bool wants_linger; /* it may still be sending what we refused */
+};
+
+/* Leaves only through exchange_end(). */
+struct exchange {
+    struct connection *connection; /* borrowed */
+    struct MHD_Connection *mhd;    /* NULL once the connection was taken back */
+    const struct http_route *route;
+    unsigned metric; /* of the route */
+    unsigned status; /* of the reply; 0 = none yet */
+    bool is_refused; /* `fault` is the answer, once the request has ended */
+    enum http_fault fault;
+
+    const char *method;  /* libmicrohttpd's; NULL once the handler has returned */
+    const char *version; /* likewise */
+    struct head head;
+    struct text body;
+    uint64_t body_bytes; /* that came, kept or not */
+    bool is_head_request;
+    bool is_1_1;
+    bool must_close;
+    bool is_body_too_large;
+    bool is_in_handler;
+    bool is_waiting;
+    bool is_suspended; /* waits inside libmicrohttpd */
+    bool is_broken;    /* cannot be answered: the connection ends */
+
+    struct text fields;    /* "Name: value\r\n" of the reply to come */
+    struct joined *joined; /* owned: what exchange_header() put together */
+    exchange_fn *gone;
+    void *gone_ctx;
+    void *data;
+
+    struct text out; /* reply past libmicrohttpd: the head ... */
+    const char *out_body;
+    char *out_owned; /* owned: the body, unless it is a constant */
+    size_t out_len;  /* of the body; 0 for HEAD */
+    size_t out_sent; /* of both */
+};
+
+#define TO_CONNECTION(member_ptr)                                                          \
+    ((struct connection *)(void *)((char *)(member_ptr)-offsetof(struct connection, timer)))
+
+/* --- server.c ----------------------------------------------------------------------- */
+
+/* libmicrohttpd has something to do: it runs at the end of this turn, or of the next. */
+void server_need_run(struct server *server);
+
+/* --- accept.c ----------------------------------------------------------------------- */
+
+bool accept_start(struct server *server, const int *fds, size_t count, struct err *err);
+void accept_stop(struct server *server);
+void accept_done(struct server *server);
+
+/* --- connection.c ------------------------------------------------------------------- */
+
+/* Takes an accepted descriptor, which was let in by the admission. */
+void connection_begin(struct server *server, int fd, const struct address *peer,
+                      bool is_unlimited);
+
+/* The only way out: frees everything, leaves the admission. The descriptor is closed if it
+ * is ours. An exchange that waits is told. */
+void connection_end(struct connection *connection);
+
+/* Ends it as soon as may be, whoever holds it. */
+void connection_kill(struct connection *connection);
+
+/* Writes a fixed answer past libmicrohttpd and kills; under TLS it only kills. */
+void connection_refuse(struct connection *connection, enum http_fault fault);
+
+/* The same from inside the access handler, which must return MHD_NO; what the client goes
+ * on sending is thrown away for a while. */
+void connection_refuse_rest(struct connection *connection, enum http_fault fault);
+
+void connection_enter(struct connection *connection, enum phase phase);
+
+/* A request has come before libmicrohttpd let go. */
+void connection_unsettle(struct connection *connection);
+bool connection_is_tls(const struct connection *connection);
+
+/* Tries to take the connection back from libmicrohttpd, between the request's end and its
+ * reply. When true, the access handler must return MHD_NO. */
+bool connection_take_back(struct connection *connection);
+
+/* Watches whether the client leaves. */
+bool connection_watch(struct connection *connection, uint32_t events);
+
+/* A reply of our own has been sent: rest, or end. */
+void connection_rest(struct connection *connection, bool must_close);
+
+/* Called by libmicrohttpd. */
+void connection_notify(void *cls, struct MHD_Connection *mhd, void **socket_context,
+                       enum MHD_ConnectionNotificationCode code);
+struct connection *connection_of(struct MHD_Connection *mhd);
+
+/* --- exchange.c --------------------------------------------------------------------- */
+
+enum MHD_Result exchange_step(void *cls, struct MHD_Connection *mhd, const char *url,
+                              const char *method, const char *version, const char *upload,
+                              size_t *upload_len, void **con_cls);
+void exchange_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
+                        enum MHD_RequestTerminationCode code);
+
+/* Counts, frees. */
+void exchange_end(struct exchange *exchange);
+
+/* The client has left: tells the owner of a waiting exchange. */
+void exchange_abandon(struct exchange *exchange);
+
+/* --- reply.c ------------------------------------------------------------------------ */
+
+/* Hands the reply to libmicrohttpd. False: the connection must end. `owned` is freed in
+ * any case. */
+bool reply_queue(struct exchange *exchange, unsigned status, const char *content_type,
+                 const char *body, char *owned, size_t len);
+
+/* Writes the reply to a connection that was taken back, as far as it goes. */
+void reply_send(struct exchange *exchange, unsigned status, const char *content_type,
+                const char *body, char *owned, size_t len);
+void reply_continue(struct exchange *exchange);
+
+unsigned fault_status(enum http_fault fault);
+
+/* Writes the whole answer to a fault, with Connection: close, straight to a socket. */
+void reply_write_fault(const struct server *server, int fd, enum http_fault fault);
+void reply_release(struct server *server);
+
+/* --- linger.c ----------------------------------------------------------------------- */
+
+/* Takes a descriptor on which the last words were written: ends our side, throws away what
+ * still comes, closes when the client has ended or time is up. */
+void linger_begin(struct server *server, int fd);
+
+/* Closes them all, now. Returns how many there were. */
+size_t linger_drop(struct server *server);

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Replies on both ways: handed to libmicrohttpd, or written by us. Both look the same to
+ * the client.
+ */
+#include "base/err.h"
+#include "http/private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#define REPLY_HEAD_MAX (16 * 1024)
+
+unsigned fault_status(enum http_fault fault)
+{
+    static const unsigned statuses[] = {
+#define X(NAME, status) [HTTP_FAULT_##NAME] = (status),
+        HTTP_FAULT_MAP(X)
+#undef X
+    };
+    return statuses[fault];
+}
+
+/* --- written by us ------------------------------------------------------------------- */
+
+static void append_date(struct text *out)
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t now = time(NULL);
+    struct tm tm;
+    gmtime_r(&now, &tm);
+    text_printf(out, "Date: %.3s, %02d %.3s %d %02d:%02d:%02d GMT\r\n",
+                days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon,
+                tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+static void append_head(struct text *out, const struct server *server, unsigned status,
+                        const char *content_type, size_t len, bool must_close)
+{
+    text_printf(out, "HTTP/1.1 %u %s\r\n", status, MHD_get_reason_phrase_for(status));
+    append_date(out);
+    if (must_close)
+        text_append_str(out, "Connection: close\r\n");
+    text_printf(out,
+                "Server: %s\r\nCache-Control: no-store\r\nContent-Type: %s\r\n"
+                "Content-Length: %zu\r\n",
+                server->config.server_name, content_type, len);
+}
+
+void reply_write_fault(const struct server *server, int fd, enum http_fault fault)
+{
+    const char *body = server->config.fault(fault);
+    struct text out;
+    text_init(&out, REPLY_HEAD_MAX);
+    append_head(&out, server, fault_status(fault), "application/json", strlen(body), true);
+    if (fault == HTTP_FAULT_CONNECTIONS || fault == HTTP_FAULT_CALLER_CONNECTIONS)
+        text_append_str(&out, "Retry-After: 1\r\n");
+    text_printf(&out, "\r\n%s", body);
+    /* A fresh or idle socket takes it whole; whoever lets us wait gets no second try. */
+    ssize_t sent =
+        out.failed ? 0 : send(fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)sent;
+    text_done(&out);
+}
+
+static void out_end(struct exchange *exchange)
+{
+    struct connection *connection = exchange->connection;
+    bool must_close = exchange->must_close;
+    exchange_end(exchange);
+    connection_rest(connection, must_close);
+}
+
+/* The client is gone or hopeless. */
+static void out_fail(struct exchange *exchange)
+{
+    struct connection *connection = exchange->connection;
+    exchange_end(exchange);
+    connection_end(connection);
+}
+
+void reply_continue(struct exchange *exchange)
+{
+    size_t head_len = exchange->out.len;
+    while (exchange->out_sent < head_len + exchange->out_len) {
+        struct iovec parts[2];
+        size_t count = 0;
+        if (exchange->out_sent < head_len)
+            parts[count++] = (struct iovec){exchange->out.data + exchange->out_sent,
+                                            head_len - exchange->out_sent};
+        size_t body_sent =
+            exchange->out_sent > head_len ? exchange->out_sent - head_len : 0;
+        if (exchange->out_len > body_sent) {
+            union {
+                const char *from;
+                void *to;
+            } body = {.from = exchange->out_body + body_sent}; /* iovec knows no const */
+            parts[count++] = (struct iovec){body.to, exchange->out_len - body_sent};
+        }
+
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+        ssize_t n = sendmsg(exchange->connection->fd, &message, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN) {
+            if (!connection_watch(exchange->connection,
+                                  EPOLLIN | EPOLLRDHUP | EPOLLOUT | EPOLLET))
+                out_fail(exchange);
+            return;
+        }
+        if (n < 0) {
+            out_fail(exchange);
+            return;
+        }
+        exchange->out_sent += (size_t)n;
+    }
+    out_end(exchange);
+}
+
+void reply_send(struct exchange *exchange, unsigned status, const char *content_type,
+                const char *body, char *owned, size_t len)
+{
+    const struct server *server = exchange->connection->server;
+    exchange->status = status;
+    exchange->is_waiting = false;
+    exchange->must_close |= server->is_draining;
+    exchange->out_body = body;
+    exchange->out_owned = owned;
+    exchange->out_len = exchange->is_head_request ? 0 : len;
+    text_init(&exchange->out, REPLY_HEAD_MAX);
+    append_head(&exchange->out, server, status, content_type, len, exchange->must_close);
+    text_append(&exchange->out, exchange->fields.data, exchange->fields.len);
+    text_append_str(&exchange->out, "\r\n");
+    connection_enter(exchange->connection, PHASE_SENDING);
+    if (!body || exchange->out.failed || exchange->fields.failed)
+        out_fail(exchange);
+    else
+        reply_continue(exchange);
+}
+
+/* --- through libmicrohttpd ------------------------------------------------------------ */
+
+static bool add_field(struct MHD_Response *response, const char *name, const char *value)
+{
+    return MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
+static struct MHD_Response *response_new(const struct server *server, const char *type,
+                                         const char *body, char *owned, size_t len)
+{
+    union {
+        const char *from;
+        void *to;
+    } data = {.from = body}; /* not written to */
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        len, data.to, owned ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (!response) {
+        free(owned);
+        return NULL;
+    }
+
+    if (add_field(response, "Server", server->config.server_name) &&
+        add_field(response, "Cache-Control", "no-store") &&
+        add_field(response, "Content-Type", type))
+        return response;
+
+    MHD_destroy_response(response);
+    return NULL;
+}
+
+/* Takes "Name: value\r\n" lines apart; they are ours. */
+static bool add_fields(struct MHD_Response *response, struct text *fields)
+{
+    if (fields->failed)
+        return false;
+
+    char *line = fields->data;
+    while (*line) {
+        char *colon = strchr(line, ':');
+        char *end = strchr(line, '\r');
+        assert(colon && end && colon < end);
+        *colon = *end = '\0';
+        if (!add_field(response, line, colon + 2))
+            return false;
+        line = end + 2;
+    }
+    return true;
+}
+
+/* A constant reply without anything special: made once, sent many times. */
+static struct MHD_Response *prepared_get(struct server *server, const char *content_type,
+                                         const char *body, size_t len)
+{
+    for (size_t i = 0; i < PREPARED_MAX; i++) {
+        struct prepared *prepared = &server->prepared[i];
+        if (!prepared->response) {
+            prepared->response = response_new(server, content_type, body, NULL, len);
+            prepared->body = body;
+            prepared->content_type = content_type;
+            prepared->len = len;
+            return prepared->response;
+        }
+        if (prepared->body == body && prepared->len == len &&
+            prepared->content_type == content_type)
+            return prepared->response;
+    }
+    return NULL;
+}
+
+bool reply_queue(struct exchange *exchange, unsigned status, const char *content_type,
+                 const char *body, char *owned, size_t len)
+{
+    struct server *server = exchange->connection->server;
+    exchange->status = status;
+    bool must_close = exchange->must_close || server->is_draining;
+    struct MHD_Response *response = NULL;
+    if (!owned && !must_close && exchange->fields.len == 0)
+        response = prepared_get(server, content_type, body, len);
+    if (response)
+        return MHD_queue_response(exchange->mhd, status, response) == MHD_YES;
+
+    response = response_new(server, content_type, body, owned, len);
+    if (!response)
+        return false;
+
+    bool ok = add_fields(response, &exchange->fields) &&
+              (!must_close || add_field(response, "Connection", "close")) &&
+              MHD_queue_response(exchange->mhd, status, response) == MHD_YES;
+    MHD_destroy_response(response);
+    return ok;
+}
+
+void reply_release(struct server *server)
+{
+    for (size_t i = 0; i < PREPARED_MAX; i++)
+        if (server->prepared[i].response)
+            MHD_destroy_response(server->prepared[i].response);
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The HTTP server with routes that only tests need. Prints its port, serves until its
+ * standard input ends or SIGTERM, drains on SIGHUP. Options are NAME=VALUE.
+ */
+#include "base/err.h"
+#include "base/text.h"
+#include "http/admission.h"
+#include "http/server.h"
+#include "loop/loop.h"
+#include "metrics/metrics.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PARKED_MAX 8192
+
+struct options {
+    uint64_t connections, per_caller, files;
+    uint64_t idle_ms, head_ms, body_ms, send_ms, linger_ms;
+    char cert[16384], key[16384];
+};
+
+/* What every handler is given. */
+struct echo {
+    struct loop *loop;
+    struct server *server;
+    struct metrics *metrics;
+    struct exchange *parked[PARKED_MAX]; /* those that wait until /release */
+    size_t parked_count;
+    uint64_t gone;
+    uint64_t handled;
+    char *big;
+    int signals;
+};
+
+struct wait {
+    struct timer timer;
+    struct exchange *exchange;
+    struct echo *echo;
+};
+
+static void reply_text(struct exchange *exchange, unsigned status, const char *text)
+{
+    exchange_reply(exchange, status, "text/plain", strdup(text), strlen(text));
+}
+
+static void health(void *ctx, struct exchange *exchange)
+{
+    (void)ctx;
+    static const char body[] = "{\"status\": \"ok\"}";
+    exchange_reply_const(exchange, 200, "application/json", body, sizeof body - 1);
+}
+
+static void echo_headers(void *ctx, struct exchange *exchange)
+{
+    ((struct echo *)ctx)->handled++;
+    char text[2048];
+    char peer[ADDRESS_TEXT_SIZE], local[ADDRESS_TEXT_SIZE];
+    struct address peer_address = exchange_peer(exchange);
+    struct address local_address = exchange_local(exchange);
+    const char *header = exchange_header(exchange, "X-Test");
+    const char *again = exchange_header(exchange, "x-test");
+    snprintf(text, sizeof text,
+             "method=%s 1.1=%d tls=%d peer=%s local=%s x-test=%s again=%s prefix=%d has=%d",
+             exchange_method(exchange), exchange_is_http_1_1(exchange),
+             exchange_is_tls(exchange), address_format(&peer_address, peer),
+             address_format(&local_address, local), header ? header : "-",
+             again ? again : "-", exchange_has_header(exchange, "X-Forwarded-", true),
+             exchange_has_header(exchange, "Via", false));
+    exchange_set_header(exchange, "X-Reply", "yes");
+    exchange_set_header(exchange, "X-Forged", "a\r\nEvil: 1");
+    reply_text(exchange, 200, text);
+}
+
+static void echo_body(void *ctx, struct exchange *exchange)
+{
+    ((struct echo *)ctx)->handled++;
+    size_t len;
+    const char *body = exchange_body(exchange, &len);
+    char *copy = malloc(len + 1);
+    if (copy)
+        memcpy(copy, body, len);
+    exchange_reply(exchange, 200, "application/octet-stream", copy, len);
+}
+
+static void wait_gone(void *ctx, struct exchange *exchange)
+{
+    (void)exchange;
+    struct wait *wait = ctx;
+    wait->echo->gone++;
+    loop_timer_stop(wait->echo->loop, &wait->timer);
+    free(wait);
+}
+
+static void wait_over(struct timer *timer)
+{
+    struct wait *wait = (struct wait *)(void *)timer;
+    reply_text(wait->exchange, 200, "waited");
+    free(wait);
+}
+
+/* Replies after the milliseconds in X-Wait. */
+static void wait_ms(void *ctx, struct exchange *exchange)
+{
+    struct echo *echo = ctx;
+    echo->handled++;
+    const char *text = exchange_header(exchange, "X-Wait");
+    uint64_t ms = 0;
+    struct wait *wait = calloc(1, sizeof *wait);
+    if (!wait || !text || !text_parse_u64(text, strlen(text), 60000, &ms)) {
+        free(wait);
+        exchange_reply(exchange, 500, "text/plain", NULL, 0);
+        return;
+    }
+    wait->exchange = exchange;
+    wait->echo = echo;
+    timer_init(&wait->timer, wait_over);
+    loop_timer_set(echo->loop, &wait->timer,
+                   instant_add(loop_now(echo->loop), span_ms((int64_t)ms)));
+    exchange_on_gone(exchange, wait_gone, wait);
+    exchange_set_header(exchange, "X-Waited", "yes");
+}
+
+static void park_gone(void *ctx, struct exchange *exchange)
+{
+    struct echo *echo = ctx;
+    echo->gone++;
+    for (size_t i = 0; i < echo->parked_count; i++)
+        if (echo->parked[i] == exchange) {
+            echo->parked[i] = echo->parked[--echo->parked_count];
+            return;
+        }
+    abort(); /* gone twice, or never parked */
+}
+
+static void park(void *ctx, struct exchange *exchange)
+{
+    struct echo *echo = ctx;
+    echo->handled++;
+    if (echo->parked_count == PARKED_MAX) {
+        reply_text(exchange, 503, "full");
+        return;
+    }
+    echo->parked[echo->parked_count++] = exchange;
+    exchange_set_data(exchange, echo);
+    exchange_on_gone(exchange, park_gone, exchange_data(exchange));
+}
+
+static void release(void *ctx, struct exchange *exchange)
+{
+    struct echo *echo = ctx;
+    size_t count = echo->parked_count;
+    while (echo->parked_count > 0)
+        reply_text(echo->parked[--echo->parked_count], 200, "released");
+    char text[32];
+    snprintf(text, sizeof text, "%zu", count);
+    reply_text(exchange, 200, text);
+}
+
+/* Whoever waits gets a reply that cannot be made. */
+static void spoil(void *ctx, struct exchange *exchange)
+{
+    struct echo *echo = ctx;
+    while (echo->parked_count > 0)
+        exchange_reply(echo->parked[--echo->parked_count], 200, "text/plain", NULL, 0);
+    reply_text(exchange, 200, "spoilt");
+}
+
+#define BIG_LEN (8U * 1024 * 1024)
+
+static void big(void *ctx, struct exchange *exchange)
+{
+    struct echo *echo = ctx;
+    if (exchange_has_header(exchange, "X-Park", false))
+        park(ctx, exchange);
+    else
+        exchange_reply_const(exchange, 200, "text/plain", echo->big, BIG_LEN);
+}
+
+/* Whoever waits gets the big reply. */
+static void release_big(void *ctx, struct exchange *exchange)
+{
+    struct echo *echo = ctx;
+    while (echo->parked_count > 0)
+        exchange_reply_const(echo->parked[--echo->parked_count], 200, "text/plain",
+                             echo->big, BIG_LEN);
+    reply_text(exchange, 200, "released");
+}
+
+static void stats(void *ctx, struct exchange *exchange)
+{
+    struct echo *echo = ctx;
+    char text[256];
+    snprintf(text, sizeof text,
+             "{\"gone\": %lu, \"parked\": %zu, \"handled\": %lu, \"connections\": %zu, "
+             "\"exchanges\": %zu}",
+             echo->gone, echo->parked_count, echo->handled,
+             server_connections(echo->server), server_exchanges(echo->server));
+    reply_text(exchange, 200, text);
+}
+
+static void metrics_text(void *ctx, struct exchange *exchange)
+{
+    struct echo *echo = ctx;
+    struct text text;
+    text_init(&text, 1 << 20);
+    struct metrics_facts facts = {.version = "0"};
+    metrics_render(&echo->metrics, 1, &facts, &text);
+    size_t len;
+    char *body = text_take(&text, &len);
+    exchange_reply(exchange, 200, "text/plain", body, len);
+}
+
+static void broken(void *ctx, struct exchange *exchange)
+{
+    (void)ctx;
+    exchange_reply(exchange, 200, "text/plain", NULL, 0);
+}
+
+static const struct http_route routes[] = {
+    {"GET", "/health", health, 0, METRIC_ROUTE_HEALTH},
+    {"GET", "/echo", echo_headers, 0, METRIC_ROUTE_IP},
+    {"POST", "/echo", echo_body, 65536, METRIC_ROUTE_CHECK_PORTS},
+    {"GET", "/wait", wait_ms, 0, METRIC_ROUTE_IP},
+    {"POST", "/wait", wait_ms, 65536, METRIC_ROUTE_IP},
+    {"GET", "/park", park, 0, METRIC_ROUTE_IP},
+    {"POST", "/park", park, 65536, METRIC_ROUTE_IP},
+    {"GET", "/release", release, 0, METRIC_ROUTE_IP},
+    {"GET", "/release-big", release_big, 0, METRIC_ROUTE_IP},
+    {"GET", "/spoil", spoil, 0, METRIC_ROUTE_IP},
+    {"GET", "/big", big, 0, METRIC_ROUTE_IP},
+    {"GET", "/stats", stats, 0, METRIC_ROUTE_IP},
+    {"GET", "/metrics", metrics_text, 0, METRIC_ROUTE_METRICS},
+    {"GET", "/broken", broken, 0, METRIC_ROUTE_IP},
+};
+
+static const char *fault_text(enum http_fault fault)
+{
+    static const char *const texts[] = {
+#define X(NAME, status) [HTTP_FAULT_##NAME] = "{\"detail\": \"" #NAME "\"}",
+        HTTP_FAULT_MAP(X)
+#undef X
+    };
+    return texts[fault];
+}
+
+static void on_signal(void *ctx, uint32_t events)
+{
+    (void)events;
+    struct echo *echo = ctx;
+    struct signalfd_siginfo info;
+    if (read(echo->signals, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    if (info.ssi_signo == SIGHUP)
+        server_drain(echo->server);
+    else if (info.ssi_signo == SIGUSR1)
+        server_stop_accepting(echo->server);
+    else
+        loop_stop(echo->loop);
+}
+
+__attribute__((noreturn)) static void die(const struct err *err)
+{
+    fprintf(stderr, "%s\n", err->message);
+    exit(1);
+}
+
+static void read_pem(const char *path, char *ret, size_t size)
+{
+    FILE *file = fopen(path, "r");
+    if (!file)
+        exit(1);
+    ret[fread(ret, 1, size - 1, file)] = '\0';
+    fclose(file);
+}
+
+static void read_options(int argc, char **argv, struct options *options)
+{
+    const struct {
+        const char *name;
+        uint64_t *value;
+    } numbers[] = {
+        {"connections", &options->connections},
+        {"per_caller", &options->per_caller},
+        {"files", &options->files},
+        {"idle_ms", &options->idle_ms},
+        {"head_ms", &options->head_ms},
+        {"body_ms", &options->body_ms},
+        {"send_ms", &options->send_ms},
+        {"linger_ms", &options->linger_ms},
+    };
+    for (int i = 1; i < argc; i++) {
+        const char *value = strchr(argv[i], '=');
+        if (!value)
+            exit(2);
+        size_t len = (size_t)(value++ - argv[i]);
+        if (strncmp(argv[i], "cert", len) == 0)
+            read_pem(value, options->cert, sizeof options->cert);
+        if (strncmp(argv[i], "key", len) == 0)
+            read_pem(value, options->key, sizeof options->key);
+        for (size_t j = 0; j < sizeof numbers / sizeof *numbers; j++)
+            if (strlen(numbers[j].name) == len &&
+                strncmp(argv[i], numbers[j].name, len) == 0)
+                text_parse_u64(value, strlen(value), 1000000, numbers[j].value);
+    }
+}
+
+static int listen_any(uint16_t *ret_port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) != 0 ||
+        listen(fd, 4096) != 0 || getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        exit(1);
+    *ret_port = ntohs(address.sin_port);
+    return fd;
+}
+
+static int catch_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static struct echo echo;
+static struct options options;
+
+int main(int argc, char **argv)
+{
+    options = (struct options){.connections = 4096, .per_caller = 4096};
+    read_options(argc, argv, &options);
+    if (options.files > 0)
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){options.files, options.files});
+
+    echo.big = malloc(BIG_LEN);
+    if (!echo.big)
+        return 1;
+    memset(echo.big, 'b', BIG_LEN);
+    echo.signals = catch_signals();
+
+    struct err err;
+    struct admission *admission = NULL;
+    uint16_t port;
+    int listener = listen_any(&port);
+    if (!loop_new(&echo.loop, &err) || !metrics_new(&echo.metrics, &err) ||
+        !admission_new(options.connections, options.per_caller, &admission, &err))
+        die(&err);
+
+    struct server_config config = {
+        .routes = routes,
+        .route_count = sizeof routes / sizeof *routes,
+        .handler_ctx = &echo,
+        .fault = fault_text,
+        .server_name = "echo/1",
+        .admission = admission,
+        .metrics = echo.metrics,
+        .tls_cert = options.cert[0] ? options.cert : NULL,
+        .tls_key = options.key[0] ? options.key : NULL,
+        .limits = {.idle = span_ms((int64_t)options.idle_ms),
+                   .head = span_ms((int64_t)options.head_ms),
+                   .body = span_ms((int64_t)options.body_ms),
+                   .send = span_ms((int64_t)options.send_ms),
+                   .linger = span_ms((int64_t)options.linger_ms)},
+    };
+    struct loop_watch watch;
+    if (!server_new(echo.loop, &config, &listener, 1, &echo.server, &err) ||
+        !loop_watch_add(echo.loop, echo.signals, EPOLLIN, on_signal, &echo, &watch, &err))
+        die(&err);
+
+    printf("%u\n", port);
+    fflush(stdout);
+    if (!loop_run(echo.loop, &err))
+        die(&err);
+
+    server_free(echo.server);
+    size_t left = admission_connections(admission);
+    admission_free(admission);
+    loop_watch_drop(echo.loop, echo.signals, &watch);
+    loop_free(echo.loop);
+    metrics_free(echo.metrics);
+    close(listener);
+    close(echo.signals);
+    free(echo.big);
+    printf("end gone=%lu left=%zu\n", echo.gone, left);
+    return 0;
+}
