@@ -220,7 +220,7 @@ bool access_is_global(const struct address *address)
     struct address judged = address_unembed(address);
     const struct block *block = block_find(
         special_ranges, sizeof special_ranges / sizeof special_ranges[0], &judged);
-    return block->is_global;
+    return block && block->is_global; /* the table covers everything */
 }
 
 /* ---- may it ------------------------------------------------------------------------- */
