@@ -80,6 +80,14 @@ static json_t *load(const char *body, size_t len, const char *content_type,
     return root;
 }
 
+/* Once there are too many the rest is only read for its faults: a body of nothing but wide
+ * ranges must not cost a walk through the set for each of them. */
+static void add_ports(struct reader *reader, uint16_t first, uint16_t last)
+{
+    if (!reader->has_more)
+        reader->has_more = !port_set_add(reader->ports, first, last);
+}
+
 static void read_range(struct reader *reader, const char *text, size_t len,
                        struct fault_place place)
 {
@@ -90,8 +98,7 @@ static void read_range(struct reader *reader, const char *text, size_t len,
                                              "both 1-65535, first not above last");
         return;
     }
-    if (!port_set_add(reader->ports, first, last))
-        reader->has_more = true;
+    add_ports(reader, first, last);
 }
 
 static void read_port(struct reader *reader, json_int_t port, struct fault_place place)
@@ -102,8 +109,7 @@ static void read_port(struct reader *reader, json_int_t port, struct fault_place
                                "Invalid port number: %" JSON_INTEGER_FORMAT, port);
         return;
     }
-    if (!port_set_add(reader->ports, (uint16_t)port, (uint16_t)port))
-        reader->has_more = true;
+    add_ports(reader, (uint16_t)port, (uint16_t)port);
 }
 
 static void read_real(struct reader *reader, double number, struct fault_place place)

@@ -1,0 +1,764 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The handlers, from a request to a reply, with the HTTP side, the engine and the clock
+ * played by this file.
+ */
+#include "api/routes.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "loop/loop.h"
+#include "metrics/metrics.h"
+#include "policy/budget.h"
+#include "probe/engine.h"
+#include "settings/settings.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#define HEADERS_MAX 8
+
+/* ---- the clock -------------------------------------------------------------------- */
+
+static struct instant fake_now;
+
+struct instant loop_now(const struct loop *loop)
+{
+    (void)loop;
+    return fake_now;
+}
+
+/* ---- the HTTP side ---------------------------------------------------------------- */
+
+struct exchange {
+    const char *peer, *local;
+    const char *body;
+    const char *headers[HEADERS_MAX][2]; /* of the request */
+    bool is_http_1_0;
+
+    exchange_fn *gone;
+    void *gone_ctx;
+    unsigned status; /* 0 = no reply yet */
+    unsigned replies;
+    char type[64];
+    char reply[8192];
+    char reply_headers[1024]; /* "Name: value\n" each */
+};
+
+static struct address address_of(const char *text)
+{
+    struct address address;
+    assert_true(address_parse(text, strlen(text), &address, NULL));
+    return address;
+}
+
+struct address exchange_peer(const struct exchange *exchange)
+{
+    return address_of(exchange->peer ? exchange->peer : "192.0.2.7");
+}
+
+struct address exchange_local(const struct exchange *exchange)
+{
+    return address_of(exchange->local ? exchange->local : "192.0.2.1");
+}
+
+bool exchange_is_http_1_1(const struct exchange *exchange)
+{
+    return !exchange->is_http_1_0;
+}
+
+bool exchange_is_tls(const struct exchange *exchange)
+{
+    (void)exchange;
+    return false;
+}
+
+const char *exchange_body(const struct exchange *exchange, size_t *ret_len)
+{
+    const char *body = exchange->body ? exchange->body : "";
+    *ret_len = strlen(body);
+    return body;
+}
+
+const char *exchange_header(struct exchange *exchange, const char *name)
+{
+    for (size_t i = 0; i < HEADERS_MAX && exchange->headers[i][0]; i++) {
+        if (strcasecmp(exchange->headers[i][0], name) == 0)
+            return exchange->headers[i][1];
+    }
+    return NULL;
+}
+
+bool exchange_has_header(struct exchange *exchange, const char *name, bool is_prefix)
+{
+    for (size_t i = 0; i < HEADERS_MAX && exchange->headers[i][0]; i++) {
+        const char *header = exchange->headers[i][0];
+        if (is_prefix ? strncasecmp(header, name, strlen(name)) == 0
+                      : strcasecmp(header, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+void exchange_set_header(struct exchange *exchange, const char *name, const char *value)
+{
+    size_t len = strlen(exchange->reply_headers);
+    assert_int_equal(exchange->status, 0);
+    snprintf(exchange->reply_headers + len, sizeof exchange->reply_headers - len,
+             "%s: %s\n", name, value);
+}
+
+void exchange_reply_const(struct exchange *exchange, unsigned status,
+                          const char *content_type, const char *body, size_t len)
+{
+    assert_non_null(body);
+    exchange->status = status;
+    exchange->replies++;
+    snprintf(exchange->type, sizeof exchange->type, "%s", content_type);
+    snprintf(exchange->reply, sizeof exchange->reply, "%.*s", (int)len, body);
+}
+
+void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type,
+                    char *body, size_t len)
+{
+    exchange_reply_const(exchange, status, content_type, body, len);
+    free(body);
+}
+
+void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx)
+{
+    exchange->gone = gone;
+    exchange->gone_ctx = ctx;
+}
+
+/* ---- the engine ------------------------------------------------------------------- */
+
+struct job {
+    struct job_request request;
+    uint16_t ports[2048];
+    struct port_verdict verdicts[2048];
+};
+
+/* The one job that can run. */
+static struct job the_job;
+static bool is_job_running;
+static const struct err *start_error; /* engine_start() fails with it unless NULL */
+static size_t untried_when_cancelled;
+
+bool engine_start(struct engine *engine, const struct job_request *request,
+                  struct job **ret, struct err *err)
+{
+    (void)engine;
+    if (start_error) {
+        *err = *start_error;
+        return false;
+    }
+    assert_false(is_job_running);
+    assert_in_range(request->port_count, 1, 2048);
+    is_job_running = true;
+    the_job.request = *request;
+    memcpy(the_job.ports, request->ports, request->port_count * sizeof *request->ports);
+    *ret = &the_job;
+    return true;
+}
+
+size_t engine_cancel(struct job *job)
+{
+    assert_ptr_equal(job, &the_job);
+    assert_true(is_job_running);
+    is_job_running = false;
+    return untried_when_cancelled;
+}
+
+const struct port_verdict *job_verdict(const struct job *job, size_t index)
+{
+    assert_in_range(index, 0, job->request.port_count - 1);
+    return &job->verdicts[index];
+}
+
+/* The first port is open, all others refuse. */
+static void finish_job(void)
+{
+    const struct job_result result = {.end = JOB_JUDGED};
+    assert_true(is_job_running);
+    for (size_t i = 0; i < the_job.request.port_count; i++) {
+        the_job.verdicts[i] = (struct port_verdict){
+            .port = the_job.ports[i],
+            .state = i == 0 ? PORT_STATE_OPEN : PORT_STATE_CLOSED,
+            .errnum = i == 0 ? 0 : ECONNREFUSED,
+            .has_rtt = true,
+            .rtt = span_ms(2),
+        };
+    }
+    is_job_running = false;
+    the_job.request.done(the_job.request.ctx, &the_job, &result);
+}
+
+static void fail_job(enum job_end end, const char *reason, size_t untried)
+{
+    struct job_result result = {.end = end, .untried = untried};
+    assert_true(is_job_running);
+    err_set(&result.reason, ERR_SYSTEM, "%s", reason);
+    is_job_running = false;
+    the_job.request.done(the_job.request.ctx, &the_job, &result);
+}
+
+/* ---- one worker ------------------------------------------------------------------- */
+
+static struct settings settings;
+static struct probe_limit limit = {.in_flight = 3, .max = 100};
+static atomic_bool is_draining;
+static struct metrics *metrics;
+static struct budget *budget;
+static struct api *api;
+
+static bool is_ours(const struct address *address)
+{
+    (void)address;
+    return false;
+}
+
+static struct cidr cidr_of(const char *text)
+{
+    struct cidr cidr;
+    assert_true(cidr_parse(text, strlen(text), &cidr, NULL));
+    return cidr;
+}
+
+/* 10 ports, refilled at one a second; everybody's own address. */
+static int set_up(void **state)
+{
+    (void)state;
+    fake_now = (struct instant){1000 * NS_PER_SECOND};
+    start_error = NULL;
+    untried_when_cancelled = 0;
+    is_job_running = false;
+    atomic_store(&is_draining, false);
+    settings = (struct settings){
+        .targets = TARGETS_AUTO,
+        .max_ports = 1024,
+        .metrics_from = {.count = 1, .items = {cidr_of("127.0.0.0/8")}},
+        .trusted_proxies = {.count = 1, .items = {cidr_of("10.0.0.0/8")}},
+    };
+    assert_true(metrics_new(&metrics, NULL));
+    assert_true(budget_new(1, 10, 64, &budget, NULL));
+
+    const struct api_config config = {
+        .settings = &settings,
+        .budget = budget,
+        .metrics = metrics,
+        .all = &metrics,
+        .all_count = 1,
+        .limit = &limit,
+        .is_ours = is_ours,
+        .is_draining = &is_draining,
+        .version = "1.2.3",
+    };
+    return api_new(&config, &api, NULL) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    assert_false(is_job_running);
+    assert_int_equal(api_active_checks(api), 0);
+    api = api_free(api);
+    budget = budget_free(budget);
+    metrics = metrics_free(metrics);
+    return 0;
+}
+
+static void request(struct exchange *exchange, const char *method, const char *path)
+{
+    size_t count = 0;
+    const struct http_route *routes = api_routes(api, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(routes[i].method, method) == 0 && strcmp(routes[i].path, path) == 0) {
+            routes[i].handle(api, exchange);
+            return;
+        }
+    }
+    fail_msg("no route %s %s", method, path);
+}
+
+static void check(struct exchange *exchange, const char *body)
+{
+    exchange->body = body;
+    request(exchange, "POST", "/check-ports");
+}
+
+#define OWN(ports) "{\"provider_ip\": \"192.0.2.7\", \"ports\": " ports "}"
+
+/* `line` with the line end before and behind it. */
+static void assert_metric(const char *line)
+{
+    char wanted[128];
+    struct text text;
+    text_init(&text, METRICS_TEXT_MAX);
+    metrics_render(&metrics, 1, &(struct metrics_facts){.version = "1.2.3"}, &text);
+    snprintf(wanted, sizeof wanted, "\n%s\n", line);
+    if (!strstr(text.data, wanted))
+        fail_msg("no %s in\n%s", line, text.data);
+    text_done(&text);
+}
+
+/* ---- checks ------------------------------------------------------------------------ */
+
+static void a_check_of_one_s_own_address(void **state)
+{
+    (void)state;
+    struct exchange exchange = {0};
+    check(&exchange, OWN("[80, 81, 80]"));
+    assert_int_equal(exchange.status, 0);
+    assert_int_equal(api_active_checks(api), 1);
+    assert_metric("port_checker_checks_running 1");
+    assert_int_equal(the_job.request.port_count, 2);
+    assert_true(the_job.request.deadline.ns == fake_now.ns + 24500 * NS_PER_MS);
+
+    finish_job();
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.type, "application/json");
+    assert_string_equal(
+        exchange.reply,
+        "{\"success\": true, \"results\": "
+        "{\"80\": {\"accessible\": true, \"error\": null}, "
+        "\"81\": {\"accessible\": false, \"error\": \"Connection refused\"}}, "
+        "\"message\": \"Successfully verified 1 out of 2 ports\"}");
+    assert_string_equal(exchange.reply_headers, "");
+    assert_metric("port_checker_checks_running 0");
+}
+
+static void details_are_shown_to_who_asks(void **state)
+{
+    (void)state;
+    struct exchange exchange = {0};
+    check(&exchange,
+          "{\"provider_ip\": \"192.0.2.7\", \"ports\": [80], \"details\": true}");
+    finish_job();
+    assert_non_null(strstr(exchange.reply, "\"state\": \"open\", \"rtt_ms\": 2.000}"));
+}
+
+static void a_mapped_address_is_probed_as_ipv4(void **state)
+{
+    (void)state;
+    struct exchange exchange = {.peer = "::ffff:192.0.2.7"};
+    check(&exchange, "{\"provider_ip\": \"::ffff:192.0.2.7\", \"ports\": [80]}");
+    struct address target = address_of("192.0.2.7");
+    assert_true(address_equals(&the_job.request.target, &target));
+    finish_job();
+    assert_int_equal(exchange.status, 200);
+}
+
+static void no_ports_are_answered_at_once_and_free_of_charge(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct exchange exchange = {0};
+        check(&exchange, OWN("[]"));
+        assert_int_equal(exchange.status, 200);
+        assert_string_equal(exchange.reply,
+                            "{\"success\": false, \"results\": {}, "
+                            "\"message\": \"Successfully verified 0 out of 0 ports\"}");
+    }
+}
+
+static void a_stranger_s_address_is_refused_even_without_ports(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{\"provider_ip\": \"198.51.100.9\", \"ports\": [80]}",
+        "{\"provider_ip\": \"198.51.100.9\", \"ports\": []}",
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct exchange exchange = {0};
+        check(&exchange, bodies[i]);
+        assert_int_equal(exchange.status, 403);
+        assert_non_null(strstr(exchange.reply, "192.0.2.7"));
+        assert_non_null(strstr(exchange.reply, "198.51.100.9"));
+        assert_non_null(strstr(exchange.reply, "\", \"code\": \"target_not_allowed\"}"));
+    }
+    assert_metric("port_checker_refusals_total{reason=\"not_own_address\"} 2");
+}
+
+static void a_body_is_judged_before_the_policy(void **state)
+{
+    (void)state;
+    struct exchange exchange = {0};
+    check(&exchange, "{\"provider_ip\": \"198.51.100.9\", \"ports\": [0]}");
+    assert_int_equal(exchange.status, 422);
+    assert_string_equal(
+        exchange.reply,
+        "{\"detail\": [{\"loc\": [\"body\", \"ports\", 0], "
+        "\"msg\": \"Invalid port number: 0\", \"type\": \"value_error\"}]}");
+}
+
+static void the_content_type_is_looked_at(void **state)
+{
+    (void)state;
+    struct exchange exchange = {.headers = {{"Content-Type", "text/plain"}}};
+    check(&exchange, OWN("[80]"));
+    assert_int_equal(exchange.status, 422);
+}
+
+static void a_proxy_that_talks_nonsense_is_refused(void **state)
+{
+    (void)state;
+    struct exchange exchange = {.peer = "10.0.0.1",
+                                .headers = {{"X-Forwarded-For", "192.0.2.7, nonsense"}}};
+    check(&exchange, OWN("[80]"));
+    assert_int_equal(exchange.status, 403);
+    assert_metric("port_checker_refusals_total{reason=\"bad_forwarded_for\"} 1");
+}
+
+static void the_caller_behind_a_proxy_is_the_one_it_names(void **state)
+{
+    (void)state;
+    struct exchange exchange = {.peer = "10.0.0.1",
+                                .headers = {{"X-Forwarded-For", "192.0.2.7"}}};
+    check(&exchange, OWN("[80]"));
+    assert_int_equal(exchange.status, 0);
+    finish_job();
+    assert_int_equal(exchange.status, 200);
+}
+
+static void a_budget_that_is_spent_says_when_to_come_back(void **state)
+{
+    (void)state;
+    struct exchange first = {0}, second = {0}, third = {0};
+    check(&first, OWN("[\"1-9\"]"));
+    finish_job();
+    fake_now.ns += 100 * NS_PER_MS;
+    check(&second, OWN("[\"1-4\"]")); /* 1.1 are left; 2.9 s are missing */
+    assert_int_equal(second.status, 429);
+    assert_string_equal(second.reply_headers, "Retry-After: 3\n");
+    assert_non_null(strstr(second.reply, "\"code\": \"rate_limited\"}"));
+    assert_metric("port_checker_budget_denials_total{scope=\"caller\"} 1");
+
+    fake_now.ns += 3 * NS_PER_SECOND;
+    check(&third, OWN("[\"1-4\"]"));
+    finish_job();
+    assert_int_equal(third.status, 200);
+}
+
+static void more_ports_than_the_budget_ever_has(void **state)
+{
+    (void)state;
+    struct exchange exchange = {0};
+    check(&exchange, OWN("[\"1-11\"]"));
+    assert_int_equal(exchange.status, 429);
+    assert_string_equal(exchange.reply_headers, "");
+    assert_non_null(strstr(exchange.reply, "11 ports are more than"));
+}
+
+static void strangers_share_a_target_s_budget(void **state)
+{
+    (void)state;
+    struct exchange first = {.peer = "192.0.2.8"}, second = {.peer = "192.0.2.9"},
+                    own = {0};
+    settings.targets = TARGETS_ANY;
+    check(&first, OWN("[\"1-10\"]"));
+    finish_job();
+    check(&second, OWN("[\"1-10\"]"));
+    assert_int_equal(second.status, 429);
+    assert_string_equal(second.reply_headers, "Retry-After: 10\n");
+    assert_metric("port_checker_budget_denials_total{scope=\"target\"} 1");
+    check(&own, OWN("[\"1-10\"]"));
+    finish_job();
+    assert_int_equal(own.status, 200);
+}
+
+/* Whether a check of `ports` of the 10 is granted now; it is finished at once. */
+static bool is_granted(const char *body)
+{
+    struct exchange exchange = {0};
+    check(&exchange, body);
+    if (exchange.status == 0)
+        finish_job();
+    return exchange.status == 200;
+}
+
+static void an_overloaded_checker_says_so_and_gives_back(void **state)
+{
+    (void)state;
+    struct exchange exchange = {0};
+    check(&exchange, OWN("[\"1-10\"]"));
+    fail_job(JOB_OVERLOADED, "this checker is too busy", 4);
+    assert_int_equal(exchange.status, 503);
+    assert_string_equal(exchange.reply_headers, "Retry-After: 5\n");
+    assert_string_equal(exchange.reply,
+                        "{\"detail\": \"this checker is too busy: ask again later, or "
+                        "another checker\", \"code\": \"overloaded\"}");
+    assert_metric("port_checker_refusals_total{reason=\"overloaded\"} 1");
+    assert_false(is_granted(OWN("[\"1-5\"]")));
+    assert_true(is_granted(OWN("[\"1-4\"]")));
+}
+
+static void a_fault_and_a_missing_route_are_the_checker_s(void **state)
+{
+    (void)state;
+    struct exchange fault = {0}, route = {0};
+    check(&fault, OWN("[1]"));
+    fail_job(JOB_FAULT, "this checker could not open a connection: Too many open files", 1);
+    assert_int_equal(fault.status, 503);
+    assert_non_null(strstr(fault.reply, "Too many open files: ask again later"));
+    assert_non_null(strstr(fault.reply, "\"code\": \"checker_fault\"}"));
+    assert_metric("port_checker_refusals_total{reason=\"checker_fault\"} 1");
+
+    check(&route, OWN("[1]"));
+    fail_job(JOB_NO_ROUTE, "this checker has no IPv6 route", 1);
+    assert_int_equal(route.status, 503);
+    assert_string_equal(route.reply_headers, "Retry-After: 300\n");
+    assert_string_equal(route.reply,
+                        "{\"detail\": \"this checker has no IPv6 route: ask another "
+                        "checker\", \"code\": \"checker_fault\"}");
+    assert_metric("port_checker_refusals_total{reason=\"no_route\"} 1");
+}
+
+static void a_job_that_cannot_start_is_not_charged(void **state)
+{
+    (void)state;
+    struct err busy, memory;
+    struct exchange first = {0}, second = {0};
+    err_set(&busy, ERR_LIMIT, "this checker is busy with 9 ports already");
+    err_sys(&memory, ENOMEM, "starting a check");
+    start_error = &busy;
+    check(&first, OWN("[\"1-10\"]"));
+    start_error = &memory;
+    check(&second, OWN("[\"1-10\"]"));
+    start_error = NULL;
+    assert_int_equal(first.status, 503);
+    assert_non_null(strstr(first.reply, "\"code\": \"overloaded\"}"));
+    assert_int_equal(second.status, 503);
+    assert_non_null(strstr(second.reply, "\"code\": \"checker_fault\"}"));
+    assert_int_equal(api_active_checks(api), 0);
+    assert_true(is_granted(OWN("[\"1-10\"]")));
+}
+
+static void a_client_that_leaves_cancels_and_gets_its_ports_back(void **state)
+{
+    (void)state;
+    struct exchange exchange = {0};
+    untried_when_cancelled = 7;
+    check(&exchange, OWN("[\"1-10\"]"));
+    assert_non_null(exchange.gone);
+    exchange.gone(exchange.gone_ctx, &exchange);
+    assert_false(is_job_running);
+    assert_int_equal(exchange.replies, 0);
+    assert_int_equal(api_active_checks(api), 0);
+    assert_metric("port_checker_checks_abandoned_total 1");
+    assert_false(is_granted(OWN("[\"1-8\"]")));
+    assert_true(is_granted(OWN("[\"1-7\"]")));
+}
+
+static void nothing_new_is_taken_while_draining(void **state)
+{
+    (void)state;
+    struct exchange running = {0}, late = {0}, health = {0};
+    check(&running, OWN("[80]"));
+    atomic_store(&is_draining, true);
+    check(&late, OWN("[80]"));
+    assert_int_equal(late.status, 503);
+    assert_non_null(strstr(late.reply, "\"code\": \"draining\"}"));
+    assert_string_equal(late.reply_headers, "Retry-After: 5\n");
+
+    request(&health, "GET", "/health");
+    assert_int_equal(health.status, 503);
+    assert_string_equal(health.reply, "{\"status\": \"draining\"}");
+
+    finish_job();
+    assert_int_equal(running.status, 200);
+}
+
+/* ---- the other routes --------------------------------------------------------------- */
+
+static void health_is_ok(void **state)
+{
+    (void)state;
+    struct exchange exchange = {0};
+    request(&exchange, "GET", "/health");
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.reply, "{\"status\": \"ok\"}");
+    assert_string_equal(exchange.type, "application/json");
+}
+
+static void ip_names_the_caller(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *peer, *forwarded_for;
+        unsigned status;
+        const char *reply;
+    } rows[] = {
+        {"192.0.2.7", NULL, 200, "{\"ip\": \"192.0.2.7\", \"family\": 4}"},
+        {"::ffff:192.0.2.7", NULL, 200, "{\"ip\": \"192.0.2.7\", \"family\": 4}"},
+        {"2001:db8::1", "192.0.2.9", 200, "{\"ip\": \"2001:db8::1\", \"family\": 6}"},
+        {"10.0.0.1", "192.0.2.9", 200, "{\"ip\": \"192.0.2.9\", \"family\": 4}"},
+        {"10.0.0.1", NULL, 200, "{\"ip\": \"10.0.0.1\", \"family\": 4}"},
+        {"10.0.0.1", "x", 403,
+         "{\"detail\": \"a trusted proxy sent an X-Forwarded-For that cannot be read: "
+         "repair "
+         "the proxy\", \"code\": \"bad_forwarded_for\"}"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct exchange exchange = {.peer = rows[i].peer};
+        if (rows[i].forwarded_for) {
+            exchange.headers[0][0] = "X-Forwarded-For";
+            exchange.headers[0][1] = rows[i].forwarded_for;
+        }
+        request(&exchange, "GET", "/ip");
+        assert_int_equal(exchange.status, rows[i].status);
+        assert_string_equal(exchange.reply, rows[i].reply);
+    }
+}
+
+static void metrics_are_for_those_inside(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *peer, *header, *value;
+        unsigned status;
+    } rows[] = {
+        {"127.0.0.1", NULL, NULL, 200},
+        {"::ffff:127.0.0.1", NULL, NULL, 200},
+        {"192.0.2.7", NULL, NULL, 403},
+        {"10.0.0.1", NULL, NULL, 200}, /* a proxy, inside */
+        {"10.0.0.1", "X-Forwarded-For", "127.0.0.1", 200},
+        {"10.0.0.1", "X-Forwarded-For", "192.0.2.7", 403}, /* for a stranger */
+        {"10.0.0.1", "X-Forwarded-For", "x", 403},
+        {"192.0.2.7", "X-Forwarded-For", "127.0.0.1", 403},
+        {"127.0.0.1", "X-Forwarded-For", "127.0.0.1", 403}, /* a proxy nobody declared */
+        {"127.0.0.1", "Via", "1.1 x", 403},
+        {"127.0.0.1", "X-Forwarded-Proto", "https", 403},
+    };
+    settings.metrics_from.items[settings.metrics_from.count++] = cidr_of("10.0.0.0/8");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct exchange exchange = {.peer = rows[i].peer,
+                                    .headers = {{rows[i].header, rows[i].value}}};
+        request(&exchange, "GET", "/metrics");
+        assert_int_equal(exchange.status, rows[i].status);
+        if (rows[i].status == 200) {
+            assert_string_equal(exchange.type, "text/plain; version=0.0.4; charset=utf-8");
+            assert_non_null(
+                strstr(exchange.reply, "port_checker_build_info{version=\"1.2.3\"} 1\n"));
+        } else {
+            assert_non_null(strstr(exchange.reply, "\"code\": \"metrics_not_allowed\"}"));
+        }
+    }
+    assert_metric("port_checker_refusals_total{reason=\"metrics_not_allowed\"} 7");
+}
+
+/* ---- other origins ------------------------------------------------------------------ */
+
+static void list_origin(const char *origin)
+{
+    struct origin_list *list = &settings.cors_origins;
+    snprintf(list->items[list->count++], sizeof list->items[0], "%s", origin);
+}
+
+static void without_origins_there_is_nothing_of_cors(void **state)
+{
+    (void)state;
+    struct exchange exchange = {.headers = {{"Origin", "https://a.example"}}};
+    size_t count = 0;
+    const struct http_route *routes = api_routes(api, &count);
+    for (size_t i = 0; i < count; i++)
+        assert_string_not_equal(routes[i].method, "OPTIONS");
+    request(&exchange, "GET", "/health");
+    assert_string_equal(exchange.reply_headers, "");
+}
+
+static void a_listed_origin_is_named(void **state)
+{
+    (void)state;
+    struct exchange listed = {.headers = {{"Origin", "https://a.example"}}};
+    struct exchange other = {.headers = {{"Origin", "https://a.example.org"}}};
+    struct exchange none = {0};
+    list_origin("http://b.example:8080");
+    list_origin("https://a.example");
+    check(&listed, "{}");
+    assert_int_equal(listed.status, 422);
+    assert_string_equal(listed.reply_headers,
+                        "Vary: Origin\nAccess-Control-Allow-Origin: https://a.example\n"
+                        "Access-Control-Expose-Headers: Retry-After\n");
+    request(&other, "GET", "/ip");
+    assert_string_equal(other.reply_headers, "Vary: Origin\n");
+    request(&none, "GET", "/health");
+    assert_string_equal(none.reply_headers, "Vary: Origin\n");
+}
+
+static void a_preflight_is_answered(void **state)
+{
+    (void)state;
+    struct exchange post = {.headers = {{"Origin", "https://a.example"}}};
+    struct exchange get = {.headers = {{"Origin", "https://a.example"}}};
+    struct exchange other = {.headers = {{"Origin", "https://x.example"}}};
+    list_origin("https://a.example");
+    request(&post, "OPTIONS", "/check-ports");
+    assert_int_equal(post.status, 204);
+    assert_string_equal(post.reply, "");
+    assert_string_equal(post.reply_headers,
+                        "Vary: Origin\nAccess-Control-Allow-Origin: https://a.example\n"
+                        "Access-Control-Allow-Methods: POST\n"
+                        "Access-Control-Allow-Headers: content-type\n"
+                        "Access-Control-Max-Age: 600\n");
+    request(&get, "OPTIONS", "/ip");
+    assert_non_null(strstr(get.reply_headers, "Access-Control-Allow-Methods: GET\n"));
+    request(&other, "OPTIONS", "/health");
+    assert_string_equal(other.reply_headers, "Vary: Origin\n");
+}
+
+static void any_origin(void **state)
+{
+    (void)state;
+    struct exchange exchange = {.headers = {{"Origin", "null"}}};
+    settings.cors_origins.is_any = true;
+    request(&exchange, "GET", "/ip");
+    assert_string_equal(exchange.reply_headers,
+                        "Access-Control-Allow-Origin: *\n"
+                        "Access-Control-Expose-Headers: Retry-After\n");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_check_of_one_s_own_address),
+        TEST(details_are_shown_to_who_asks),
+        TEST(a_mapped_address_is_probed_as_ipv4),
+        TEST(no_ports_are_answered_at_once_and_free_of_charge),
+        TEST(a_stranger_s_address_is_refused_even_without_ports),
+        TEST(a_body_is_judged_before_the_policy),
+        TEST(the_content_type_is_looked_at),
+        TEST(a_proxy_that_talks_nonsense_is_refused),
+        TEST(the_caller_behind_a_proxy_is_the_one_it_names),
+        TEST(a_budget_that_is_spent_says_when_to_come_back),
+        TEST(more_ports_than_the_budget_ever_has),
+        TEST(strangers_share_a_target_s_budget),
+        TEST(an_overloaded_checker_says_so_and_gives_back),
+        TEST(a_fault_and_a_missing_route_are_the_checker_s),
+        TEST(a_job_that_cannot_start_is_not_charged),
+        TEST(a_client_that_leaves_cancels_and_gets_its_ports_back),
+        TEST(nothing_new_is_taken_while_draining),
+        TEST(health_is_ok),
+        TEST(ip_names_the_caller),
+        TEST(metrics_are_for_those_inside),
+        TEST(without_origins_there_is_nothing_of_cors),
+        TEST(a_listed_origin_is_named),
+        TEST(a_preflight_is_answered),
+        TEST(any_origin),
+    };
+    log_setup(LOG_FORMAT_TEXT, LOG_LEVEL_WARNING);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
