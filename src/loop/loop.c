@@ -165,6 +165,15 @@ void loop_each_turn(struct loop *loop, loop_turn_fn *fn, void *ctx)
     loop->turn_fn_count++;
 }
 
+void loop_each_turn_end(struct loop *loop, loop_turn_fn *fn, void *ctx)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < loop->turn_fn_count; i++)
+        if (loop->turn_fns[i].fn != fn || loop->turn_fns[i].ctx != ctx)
+            loop->turn_fns[kept++] = loop->turn_fns[i];
+    loop->turn_fn_count = kept;
+}
+
 struct instant loop_now(const struct loop *loop)
 {
     return loop->now;
@@ -210,7 +219,7 @@ static int wait_ms(int64_t limit_ns)
 }
 
 /* Adds to `stalled` what the last turn's work and this wait took beyond what they should
- * have. A wait of unlimited length counts only when nobody watches for stalls. */
+ * have. A wait without a limit cannot be late. */
 static void account_stall(struct loop *loop, struct instant before, struct instant after,
                           int64_t limit_ns)
 {

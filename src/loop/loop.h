@@ -77,6 +77,7 @@ void loop_watch_drop(struct loop *loop, int fd, struct loop_watch *watch);
 bool loop_timer_set(struct loop *loop, struct timer *timer, struct instant deadline);
 void loop_timer_stop(struct loop *loop, struct timer *timer);
 
-/* At most LOOP_TURN_FNS_MAX of them, for the life of the loop. */
+/* At most LOOP_TURN_FNS_MAX of them. Not to be ended from within a turn-end function. */
 #define LOOP_TURN_FNS_MAX 8
 void loop_each_turn(struct loop *loop, loop_turn_fn *fn, void *ctx);
+void loop_each_turn_end(struct loop *loop, loop_turn_fn *fn, void *ctx);

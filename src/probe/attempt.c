@@ -160,6 +160,11 @@ struct attempt_reading attempt_read(int fd, const struct address *to, bool may_h
     reading.was_repeated = info.tcpi_total_retrans > 0;
     reading.is_alive = info.tcpi_state == TCP_SYN_SENT || info.tcpi_state == TCP_SYN_RECV;
 
+    /* It may have been answered and reset between the event and now. */
+    bool is_over = !reading.is_alive && !is_connected_state(info.tcpi_state);
+    if (is_over && !may_have_error)
+        read_error(fd, to, &reading);
+
     if (reading.outcome == OUTCOME_OPEN || is_connected_state(info.tcpi_state)) {
         reading.outcome = OUTCOME_OPEN;
         reading.errnum = 0;

@@ -62,6 +62,13 @@ static bool job_has_work(const struct job *job)
     return job->next_fresh < job->port_count || !TAILQ_EMPTY(&job->again);
 }
 
+/* Another job that waits for the same address may try its luck. */
+static void host_wake_next(struct engine *engine, struct host *host)
+{
+    if (!TAILQ_EMPTY(&host->waiting))
+        host_wake(engine, host);
+}
+
 void host_wake(struct engine *engine, struct host *host)
 {
     struct job *job = TAILQ_FIRST(&host->waiting);
@@ -80,8 +87,13 @@ static void host_timer(struct timer *timer)
 void job_want(struct job *job, struct port *port)
 {
     struct engine *engine = job->engine;
+    if (port->is_again)
+        return;
+
     timers_stop(&engine->timers, &port->timer);
-    if (port->phase == PORT_PROBING)
+    if (port->phase == PORT_DEFERRED)
+        engine->config.observer.deferred(engine->config.observer.ctx, -1);
+    else
         port->stopped_at = engine_now(engine);
     port->phase = PORT_QUEUED;
     port->is_again = true;
@@ -259,7 +271,7 @@ static bool job_attach(struct engine *engine, struct job *job, struct instant de
 bool engine_start(struct engine *engine, const struct job_request *request,
                   struct job **ret, struct err *err)
 {
-    assert(request->port_count > 0 && request->done);
+    assert(request->port_count > 0 && request->port_count <= UINT16_MAX && request->done);
     if (request->port_count > PORTS_MAX - engine->port_count)
         return err_set(err, ERR_LIMIT, "this checker is busy with %zu ports already",
                        engine->port_count);
@@ -303,6 +315,7 @@ static bool engine_start_one(struct engine *engine)
         return false;
     if (!job_has_work(job)) {
         job_leave_place(job);
+        host_wake_next(engine, job->host);
         return true;
     }
     if (!host_may_start(job->host, engine_now(engine), &until)) {
@@ -314,13 +327,13 @@ static bool engine_start_one(struct engine *engine)
         return false;
     }
 
+    /* Whoever waits for this address comes before this job's next port: when its window
+     * opens by one at a time, the same job would take every place. */
     struct port *port = job_next_port(job);
+    job_leave_place(job);
+    host_wake_next(engine, job->host);
     if (job_has_work(job))
         job_run(job);
-    else
-        job_leave_place(job);
-    if (!TAILQ_EMPTY(&job->host->waiting))
-        host_wake(engine, job->host);
     port_attempt(port);
     return true;
 }
@@ -417,6 +430,7 @@ struct engine *engine_free(struct engine *engine)
     struct job *job;
     while ((job = LIST_FIRST(&engine->jobs)))
         engine_cancel(job);
+    loop_each_turn_end(engine->loop, engine_turn, engine);
     loop_timer_stop(engine->loop, &engine->wake);
     timers_done(&engine->timers);
     host_table_free(engine->hosts);

@@ -78,7 +78,7 @@ typedef void(job_done_fn)(void *ctx, const struct job *job,
 struct job_request {
     struct address target;   /* its port is not looked at */
     const uint16_t *ports;   /* distinct, not 0; copied */
-    size_t port_count;       /* at least 1 */
+    size_t port_count;       /* 1-65535 */
     struct instant deadline; /* on the loop's clock: end without a verdict then */
     job_settled_fn *settled; /* or NULL */
     job_done_fn *done;
@@ -96,7 +96,7 @@ bool engine_start(struct engine *engine, const struct job_request *request,
                   struct job **ret, struct err *err);
 
 /* Ends a job at once, with its sockets; neither `settled` nor `done` follows. Returns how
- * many of its ports were never tried. */
+ * many of its ports were never tried. Not for a job within its own `done`. */
 size_t engine_cancel(struct job *job);
 
 /* Within `done`: verdicts in the order of the request. */

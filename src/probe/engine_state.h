@@ -54,7 +54,8 @@ struct port {
     bool is_tried;     /* a SYN was sent */
     bool is_again;     /* queued in job.again, not among the fresh ones */
     bool is_refreshed; /* had its extra attempt when its address limited its resets */
-    struct instant first_syn;
+    struct instant
+        first_syn; /* of those that count: not one that this checker failed to send */
     struct instant last_answer;
     struct instant stopped_at; /* since when its clock stands still: queued or deferred */
     struct evidence evidence;

@@ -114,7 +114,7 @@ static void table_forget(struct host_table *table, struct host *host)
 static struct host *table_add(struct host_table *table, const struct address *address,
                               uint64_t hash)
 {
-    if (table->count >= table->max && !TAILQ_EMPTY(&table->idle))
+    while (table->count >= table->max && !TAILQ_EMPTY(&table->idle))
         table_forget(table, TAILQ_FIRST(&table->idle));
     if (table->count >= table->bucket_count)
         table_grow(table);

@@ -85,7 +85,6 @@ static void port_defer(struct port *port, int errnum)
     job->has_fault = true;
     err_sys(&job->result.reason, errnum, "this checker could not open a connection");
     engine->config.observer.local_fault(engine->config.observer.ctx, errnum);
-    quota_shrink(engine);
 
     /* It waits for another turn already, with another attempt still open. */
     if (port->is_again || port->phase == PORT_DEFERRED)
@@ -249,8 +248,10 @@ static void port_sent(struct port *port)
     struct engine *engine = job->engine;
     if (!port->is_tried) {
         port->is_tried = true;
-        port->first_syn = engine_now(engine);
         job->untried--;
+    }
+    if (port->evidence.attempts == 0) {
+        port->first_syn = engine_now(engine);
     } else {
         struct span stood_still = instant_since(engine_now(engine), port->stopped_at);
         port->first_syn = instant_add(port->first_syn, stood_still);
@@ -311,18 +312,26 @@ void port_attempt(struct port *port)
     } else if (outcome == OUTCOME_NO_ROUTE) {
         port_no_route(port, reading.errnum);
     } else {
+        quota_shrink(engine);
         port_defer(port, reading.errnum ? reading.errnum : ENOMEM);
     }
 }
 
 /* --- deciding ----------------------------------------------------------------------- */
 
-static unsigned live_attempts(const struct port *port)
+static struct schedule_facts port_facts(const struct port *port)
 {
-    unsigned live = 0;
-    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
-        live++;
-    return live;
+    struct schedule_facts facts = {
+        .evidence = port->evidence,
+        .first_syn = port->first_syn,
+        .last_answer = port->last_answer,
+    };
+    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next) {
+        facts.live++;
+        if (!attempt->has_error)
+            facts.silent++;
+    }
+    return facts;
 }
 
 /* Before any verdict but OPEN: an answer may have come that no event has told of yet.
@@ -359,12 +368,7 @@ static void port_look(struct port *port)
 
     struct engine *engine = port->job->engine;
     struct instant until;
-    const struct schedule_facts facts = {
-        .evidence = port->evidence,
-        .first_syn = port->first_syn,
-        .last_answer = port->last_answer,
-        .live = live_attempts(port),
-    };
+    const struct schedule_facts facts = port_facts(port);
     switch (schedule_next(&facts, &engine->rules, &port->job->host->rtt, engine_now(engine),
                           &until)) {
     case SCHEDULE_ATTEMPT:
@@ -382,13 +386,10 @@ static void port_look(struct port *port)
 static void port_timer(struct timer *timer)
 {
     struct port *port = (void *)((char *)timer - offsetof(struct port, timer));
-    struct engine *engine = port->job->engine;
-
     if (port->phase != PORT_DEFERRED) {
         port_look(port);
         return;
     }
-    engine->config.observer.deferred(engine->config.observer.ctx, -1);
     job_want(port->job, port);
 }
 

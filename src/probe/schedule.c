@@ -20,7 +20,8 @@ static bool attempt_due(const struct schedule_facts *facts,
     if (evidence->attempts >= SCHEDULE_ATTEMPTS_MAX)
         return false;
 
-    if (evidence->refusals > 0 && evidence->refusals < rules->refusals_needed) {
+    if (evidence->refusals > 0 && evidence->refusals < rules->refusals_needed &&
+        facts->silent == 0) {
         *ret_due = instant_add(facts->last_answer, rules->refusal_delay);
         return true;
     }

@@ -3,7 +3,8 @@
  * When the attempts at one port leave. Pure: facts and now in, the next step out.
  *
  * The first attempt leaves as soon as the port has its turn. Another follows
- * - a refusal, after `refusal_delay`, while more refusals are needed;
+ * - a refusal, after `refusal_delay`, while more refusals are needed and no attempt that
+ *   may bring one is under way;
  * - an ICMP error, after the time in which an answer could be expected, to see whether it
  *   was a passing one;
  * - an attempt that the kernel gave up, at once.
@@ -34,6 +35,7 @@ struct schedule_facts {
     struct instant first_syn;
     struct instant last_answer; /* latest refusal or ICMP error; only with such evidence */
     unsigned live;              /* attempts that may still be answered with a handshake */
+    unsigned silent;            /* those of them that have not told anything yet */
 };
 
 enum schedule_step {

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A laboratory for the probe engine inside the test program: two network namespaces of its
+ * own, joined by a veth pair, and a rig of loop, engine and checks.
+ *
+ *   here    10.77.0.1/24  fd77::1/64   the engine's side
+ *   there   10.77.0.2/24  fd77::2/64   targets; its firewall is the scenery
+ *   10.88.0.0/16 and fd88::/64 lie behind gateways that do not exist.
+ *
+ * Where the rights or the programs ip and nft are missing, lab_enter() says no and every
+ * test that needs them is skipped.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "loop/loop.h"
+#include "net/address.h"
+#include "probe/engine.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define HERE       "10.77.0.1"
+#define THERE      "10.77.0.2"
+#define THERE6     "fd77::2"
+
+#define RIG_CHECKS 256
+#define RIG_PORTS  1200
+
+/* --- namespaces --------------------------------------------------------------------- */
+
+static int lab_here_ns = -1, lab_there_ns = -1;
+
+static inline bool shell(const char *command)
+{
+    bool is_done = system(command) == 0;
+    if (!is_done)
+        fprintf(stderr, "# failed: %s\n", command);
+    return is_done;
+}
+
+static inline bool write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool is_done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (fd >= 0)
+        close(fd);
+    return is_done;
+}
+
+static inline bool enter_network(void)
+{
+    char map[64];
+    if (unshare(CLONE_NEWNET) == 0)
+        return true;
+
+    snprintf(map, sizeof map, "0 %u 1", (unsigned)getuid());
+    return unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 &&
+           write_file("/proc/self/setgroups", "deny") &&
+           write_file("/proc/self/uid_map", map) && write_file("/proc/self/gid_map", map);
+}
+
+static inline void go(int ns)
+{
+    if (setns(ns, CLONE_NEWNET) != 0)
+        abort();
+}
+
+/* Runs a command on the other side. */
+static inline bool there(const char *command)
+{
+    go(lab_there_ns);
+    bool is_done = shell(command);
+    go(lab_here_ns);
+    return is_done;
+}
+
+static inline bool lab_enter(void)
+{
+    char wires[256];
+    if (!enter_network())
+        return false;
+    lab_here_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (unshare(CLONE_NEWNET) != 0)
+        return false;
+    lab_there_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    go(lab_here_ns);
+
+    snprintf(wires, sizeof wires,
+             "ip link set lo up && ip link add here type veth peer name there && "
+             "ip link set there netns /proc/%d/fd/%d",
+             (int)getpid(), lab_there_ns);
+    return shell(wires) &&
+           shell("ip addr add 10.77.0.1/24 dev here && "
+                 "ip addr add fd77::1/64 dev here nodad && ip link set here up") &&
+           there("ip link set lo up && ip addr add 10.77.0.2/24 dev there && "
+                 "ip addr add fd77::2/64 dev there nodad && ip link set there up && "
+                 "echo 0 >/proc/sys/net/ipv4/icmp_ratelimit && "
+                 "echo 0 >/proc/sys/net/ipv6/icmp/ratelimit") &&
+           shell("ip route add 10.88.0.0/16 via 10.77.0.99 && "
+                 "ip -6 route add fd88::/64 via fd77::99 && "
+                 "echo 1 >/proc/sys/net/ipv4/neigh/here/mcast_solicit && "
+                 "echo 100 >/proc/sys/net/ipv4/neigh/here/retrans_time_ms && "
+                 "echo 1 >/proc/sys/net/ipv6/neigh/here/mcast_solicit && "
+                 "echo 100 >/proc/sys/net/ipv6/neigh/here/retrans_time_ms");
+}
+
+/* Replaces the firewall on the other side; `rules` are lines of one input chain. */
+static inline bool firewall(const char *rules)
+{
+    char command[3500];
+    snprintf(command, sizeof command,
+             "nft -f - <<'END'\n"
+             "flush ruleset\n"
+             "table inet lab { chain in { type filter hook input priority 0\n"
+             "%s\n"
+             "}\n}\nEND",
+             rules);
+    return there(command);
+}
+
+static inline int count_descriptors(void)
+{
+    int count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+/* The number after `name` in /proc/net/snmp's Tcp lines, on the other side. */
+static inline long tcp_counter_there(const char *name)
+{
+    char names[1024] = "", values[1024] = "";
+    go(lab_there_ns);
+    FILE *file = fopen("/proc/net/snmp", "re");
+    go(lab_here_ns);
+    assert_non_null(file);
+    while (strncmp(names, "Tcp:", 4) != 0)
+        assert_non_null(fgets(names, sizeof names, file));
+    assert_non_null(fgets(values, sizeof values, file));
+    fclose(file);
+
+    char *names_at, *values_at;
+    char *word = strtok_r(names, " \n", &names_at);
+    char *value = strtok_r(values, " \n", &values_at);
+    while (word && value && strcmp(word, name) != 0) {
+        word = strtok_r(NULL, " \n", &names_at);
+        value = strtok_r(NULL, " \n", &values_at);
+    }
+    assert_non_null(value);
+    return strtol(value, NULL, 10);
+}
+
+/* --- targets ------------------------------------------------------------------------ */
+
+static inline struct address address_of(const char *text, uint16_t port)
+{
+    struct address address;
+    assert_true(address_parse(text, strlen(text), &address, NULL));
+    address_set_port(&address, port);
+    return address;
+}
+
+static inline uint16_t port_of(int fd)
+{
+    struct sockaddr_in6 name;
+    socklen_t len = sizeof name;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
+    return ntohs(name.sin6_port); /* at the same place in sockaddr_in */
+}
+
+static inline int bound_socket(const char *text, uint16_t port)
+{
+    struct address address = address_of(text, port);
+    const int on = 1;
+    int fd = socket(address.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+    assert_int_equal(bind(fd, &address.sa, address.len), 0);
+    return fd;
+}
+
+static inline int listener(const char *text, uint16_t port, int backlog)
+{
+    int fd = bound_socket(text, port);
+    assert_int_equal(listen(fd, backlog), 0);
+    return fd;
+}
+
+static inline int listener_there(const char *text, uint16_t port, int backlog)
+{
+    go(lab_there_ns);
+    int fd = listener(text, port, backlog);
+    go(lab_here_ns);
+    return fd;
+}
+
+/* A port of loopback that is free now; nothing else runs in this namespace. */
+static inline uint16_t closed_port(void)
+{
+    int fd = bound_socket("127.0.0.1", 0);
+    uint16_t port = port_of(fd);
+    close(fd);
+    return port;
+}
+
+/* --- the rig ------------------------------------------------------------------------ */
+
+struct rig;
+
+struct check {
+    struct rig *rig;
+    struct job *job; /* NULL once done or cancelled */
+    size_t count;
+    size_t settled;
+    size_t last_index;
+    bool is_done;
+    struct instant done_at;
+    struct job_result result;
+    struct port_verdict *verdicts; /* owned; of `settled`, by index */
+    void (*on_settled)(struct check *check);
+};
+
+struct rig {
+    struct loop *loop;
+    struct engine *engine;
+    struct probe_limit limit;
+    struct engine_config config;
+    struct timer guard;
+    int descriptors;
+    struct instant started_at;
+
+    int attempted, settled, deferred, deferred_ever, faults, last_fault;
+    size_t in_flight_max;
+    void (*on_attempt)(struct rig *rig);
+
+    struct check checks[RIG_CHECKS];
+    size_t check_count;
+    size_t unfinished;
+};
+
+static inline void rig_attempted(void *ctx)
+{
+    struct rig *rig = ctx;
+    rig->attempted++;
+    size_t in_flight = atomic_load(&rig->limit.in_flight);
+    if (in_flight > rig->in_flight_max)
+        rig->in_flight_max = in_flight;
+    if (rig->on_attempt)
+        rig->on_attempt(rig);
+}
+
+static inline void rig_settled(void *ctx, const struct port_verdict *verdict)
+{
+    struct rig *rig = ctx;
+    (void)verdict;
+    rig->settled++;
+}
+
+static inline void rig_deferred(void *ctx, int change)
+{
+    struct rig *rig = ctx;
+    rig->deferred += change;
+    if (change > 0)
+        rig->deferred_ever++;
+    assert_true(rig->deferred >= 0);
+}
+
+static inline void rig_fault(void *ctx, int errnum)
+{
+    struct rig *rig = ctx;
+    rig->faults++;
+    rig->last_fault = errnum;
+}
+
+static inline void rig_guard(struct timer *timer)
+{
+    (void)timer;
+    fail_msg("the check has not ended after 30 seconds");
+}
+
+/* Half a second for an answer; change rig->config before the first check. */
+static inline struct rig *rig_new(void)
+{
+    struct rig *rig = calloc(1, sizeof *rig);
+    assert_non_null(rig);
+    rig->descriptors = count_descriptors();
+    assert_true(loop_new(&rig->loop, NULL));
+    rig->limit.max = 4096;
+    rig->config = (struct engine_config){
+        .timeout = span_ms(500),
+        .refusals_needed = 1,
+        .refusal_delay = span_ms(100),
+        .limit = &rig->limit,
+        .observer = {.ctx = rig,
+                     .attempted = rig_attempted,
+                     .settled = rig_settled,
+                     .deferred = rig_deferred,
+                     .local_fault = rig_fault},
+    };
+    timer_init(&rig->guard, rig_guard);
+    rig->started_at = clock_now();
+    return rig;
+}
+
+static inline void check_settled(void *ctx, size_t index,
+                                 const struct port_verdict *verdict)
+{
+    struct check *check = ctx;
+    assert_true(index < check->count);
+    assert_int_equal(check->verdicts[index].port, 0); /* each port once */
+    assert_false(check->is_done);
+    check->verdicts[index] = *verdict;
+    check->last_index = index;
+    check->settled++;
+    if (check->on_settled)
+        check->on_settled(check);
+}
+
+static inline void check_end(struct check *check)
+{
+    check->job = NULL;
+    if (--check->rig->unfinished == 0)
+        loop_stop(check->rig->loop);
+}
+
+static inline void check_done(void *ctx, const struct job *job,
+                              const struct job_result *result)
+{
+    struct check *check = ctx;
+    assert_false(check->is_done);
+    assert_ptr_equal(job, check->job);
+    check->is_done = true;
+    check->done_at = clock_now();
+    check->result = *result;
+    for (size_t i = 0; result->end == JOB_JUDGED && i < check->count; i++)
+        assert_memory_equal(job_verdict(job, i), &check->verdicts[i],
+                            sizeof check->verdicts[i]);
+    check_end(check);
+}
+
+/* Starts a check of `count` ports, judged within `deadline_ms` or not at all. */
+static inline struct check *rig_check(struct rig *rig, const char *target,
+                                      const uint16_t *ports, size_t count,
+                                      int64_t deadline_ms)
+{
+    struct err err;
+    assert_true(rig->check_count < RIG_CHECKS);
+    if (!rig->engine)
+        assert_true(engine_new(rig->loop, &rig->config, &rig->engine, NULL));
+
+    struct check *check = &rig->checks[rig->check_count++];
+    check->rig = rig;
+    check->count = count;
+    check->verdicts = calloc(count, sizeof *check->verdicts);
+    assert_non_null(check->verdicts);
+    rig->unfinished++;
+    const struct job_request request = {
+        .target = address_of(target, 0),
+        .ports = ports,
+        .port_count = count,
+        .deadline = instant_add(clock_now(), span_ms(deadline_ms)),
+        .settled = check_settled,
+        .done = check_done,
+        .ctx = check,
+    };
+    if (!engine_start(rig->engine, &request, &check->job, &err))
+        fail_msg("%s", err.message);
+    return check;
+}
+
+static inline struct check *rig_check_one(struct rig *rig, const char *target,
+                                          uint16_t port)
+{
+    return rig_check(rig, target, &port, 1, 20000);
+}
+
+static inline void check_cancel(struct check *check)
+{
+    engine_cancel(check->job);
+    check_end(check);
+}
+
+/* Until every check has ended. */
+static inline void rig_run(struct rig *rig)
+{
+    struct err err;
+    assert_true(
+        loop_timer_set(rig->loop, &rig->guard, instant_add(clock_now(), span_seconds(30))));
+    if (!loop_run(rig->loop, &err))
+        fail_msg("%s", err.message);
+}
+
+/* Nothing may be left behind. */
+static inline void rig_free(struct rig *rig)
+{
+    assert_int_equal(rig->engine ? engine_jobs(rig->engine) : 0, 0);
+    rig->engine = engine_free(rig->engine);
+    loop_free(rig->loop);
+    assert_int_equal(rig->deferred, 0);
+    assert_int_equal(atomic_load(&rig->limit.in_flight), 0);
+    assert_int_equal(count_descriptors(), rig->descriptors);
+    for (size_t i = 0; i < rig->check_count; i++)
+        free(rig->checks[i].verdicts);
+    free(rig);
+}
+
+static inline int64_t rig_age_ms(const struct rig *rig, struct instant at)
+{
+    return instant_since(at, rig->started_at).ns / NS_PER_MS;
+}
+
+static inline void assert_state(const struct check *check, size_t index,
+                                enum port_state state)
+{
+    assert_true(check->is_done);
+    if (check->result.end != JOB_JUDGED)
+        fail_msg("no verdict: end %d, %s", (int)check->result.end,
+                 check->result.reason.message);
+    if (check->verdicts[index].state != state)
+        fail_msg("port %u is %s, not %s", (unsigned)check->verdicts[index].port,
+                 port_state_text(check->verdicts[index].state), port_state_text(state));
+}
+
+static inline size_t count_state(const struct check *check, enum port_state state)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < check->count; i++)
+        if (check->verdicts[i].port != 0 && check->verdicts[i].state == state)
+            count++;
+    return count;
+}
