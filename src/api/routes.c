@@ -17,8 +17,8 @@
 #include <string.h>
 
 #define JSON_TYPE          "application/json"
-#define CHECK_BODY_MAX     (64 * 1024)
-#define PREFLIGHT_MAX_AGE  "600" /* seconds; no browser keeps it much longer */
+#define BODY_MAX           (64 * 1024)
+#define PREFLIGHT_MAX_AGE  "600" /* seconds: a change of the list is seen after that */
 #define CORS_HEADERS_SHOWN "Retry-After"
 
 struct api {
@@ -81,12 +81,12 @@ static void preflight(const struct api *api, struct exchange *exchange, const ch
     exchange_reply_const(exchange, 204, "text/plain", "", 0);
 }
 
-static void handle_preflight_post(void *ctx, struct exchange *exchange)
+static void preflight_post(void *ctx, struct exchange *exchange)
 {
     preflight(ctx, exchange, "POST");
 }
 
-static void handle_preflight_get(void *ctx, struct exchange *exchange)
+static void preflight_get(void *ctx, struct exchange *exchange)
 {
     preflight(ctx, exchange, "GET");
 }
@@ -183,15 +183,15 @@ static void handle_metrics(void *ctx, struct exchange *exchange)
 
 /* clang-format off */
 static const struct http_route routes[] = {
-    {"POST",    "/check-ports", handle_check_ports,    CHECK_BODY_MAX, METRIC_ROUTE_CHECK_PORTS},
-    {"GET",     "/health",      handle_health,         0,              METRIC_ROUTE_HEALTH},
-    {"GET",     "/ip",          handle_ip,             0,              METRIC_ROUTE_IP},
-    {"GET",     "/metrics",     handle_metrics,        0,              METRIC_ROUTE_METRICS},
+    {"POST",    "/check-ports", handle_check_ports, BODY_MAX, METRIC_ROUTE_CHECK_PORTS},
+    {"GET",     "/health",      handle_health,      0,        METRIC_ROUTE_HEALTH},
+    {"GET",     "/ip",          handle_ip,          0,        METRIC_ROUTE_IP},
+    {"GET",     "/metrics",     handle_metrics,     0,        METRIC_ROUTE_METRICS},
 
     /* Only with PORT_CHECKER_CORS_ORIGINS; the last rows. */
-    {"OPTIONS", "/check-ports", handle_preflight_post, 0,              METRIC_ROUTE_CHECK_PORTS},
-    {"OPTIONS", "/health",      handle_preflight_get,  0,              METRIC_ROUTE_HEALTH},
-    {"OPTIONS", "/ip",          handle_preflight_get,  0,              METRIC_ROUTE_IP},
+    {"OPTIONS", "/check-ports", preflight_post,     0,        METRIC_ROUTE_CHECK_PORTS},
+    {"OPTIONS", "/health",      preflight_get,      0,        METRIC_ROUTE_HEALTH},
+    {"OPTIONS", "/ip",          preflight_get,      0,        METRIC_ROUTE_IP},
 };
 /* clang-format on */
 

@@ -101,7 +101,7 @@ static void assert_rows(const struct row *rows, size_t count)
                        rows[i].wanted);
 }
 
-#define ASSERT_ROWS(rows) assert_rows(rows, sizeof rows / sizeof rows[0])
+#define ASSERT_ROWS(rows) assert_rows((rows), sizeof(rows) / sizeof(rows)[0])
 
 static void requests_are_read(void **state)
 {
