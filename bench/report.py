@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""The bench's table, on the screen and as docs/benchmarks.md."""
+import datetime
+import os
+import pathlib
+import re
+import statistics
+import textwrap
+
+
+class Figure:
+    """The same thing measured several times: its median stands for it."""
+
+    def __init__(self, values, unit, digits=0):
+        self.values = list(values)
+        self.median = statistics.median(self.values)
+        self.unit = unit
+        self.digits = digits
+
+    def number(self, value):
+        return f"{value:,.{self.digits}f}"
+
+    def __str__(self):
+        text = f"{self.number(self.median)} {self.unit}"
+        if len(self.values) > 1:
+            low, high = min(self.values), max(self.values)
+            text += f" ({self.number(low)}-{self.number(high)})"
+        return text
+
+
+class Row:
+    """`judged` is held against `limit`; `at_least` says which way. A row without a limit
+    is there to be read."""
+
+    def __init__(self, work, ours, reference=None, ratio=None, at_least=None, at_most=None,
+                 judged=None):
+        self.work, self.ours, self.reference = work, ours, reference
+        self.at_least, self.at_most = at_least, at_most
+        if ratio is None and reference is not None:
+            ratio = ours.median / reference.median
+        self.ratio = ratio
+        self.judged = judged if judged is not None else ratio
+        if self.judged is None:
+            self.judged = ours.median
+
+    def goal(self):
+        unit = "" if self.ratio is not None else " " + self.ours.unit
+        if self.at_least is not None:
+            return f"at least {self.at_least:g}{unit}"
+        if self.at_most is not None:
+            return f"at most {self.at_most:g}{unit}"
+        return ""
+
+    def holds(self):
+        """None when there is nothing to hold."""
+        if self.at_least is not None:
+            return self.judged >= self.at_least
+        if self.at_most is not None:
+            return self.judged <= self.at_most
+        return None
+
+    def cells(self):
+        word = {None: "", True: "yes", False: "**no**"}[self.holds()]
+        return [self.work, str(self.ours), str(self.reference or "-"),
+                "-" if self.ratio is None else f"{self.ratio:.2f}", self.goal() or "-", word or "-"]
+
+
+HEAD = ["work", "ours", "reference", "ratio", "goal", "holds"]
+
+
+def table(rows):
+    lines = [HEAD, *[row.cells() for row in rows]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |"
+        for line in lines)
+
+
+def verdict(rows):
+    goals = [row for row in rows if row.holds() is not None]
+    missed = [row.work for row in goals if not row.holds()]
+    text = f"{len(goals) - len(missed)} of {len(goals)} goals hold."
+    if missed:
+        text += " Missed: " + "; ".join(missed) + "."
+    return text
+
+
+def machine():
+    cpu = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    system = os.uname()
+    return {
+        "Processor": f"{cpu.group(1) if cpu else system.machine}, "
+                     f"{len(os.sched_getaffinity(0))} cores",
+        "Kernel": f"{system.sysname} {system.release}",
+    }
+
+
+METHOD = """
+Everything happens on one machine, in a network namespace of its own where only loopback
+exists, so load, service and targets share the processors; nothing is pinned. What is
+compared in a row was measured side by side in one run: {rounds} rounds, each of which takes
+every contestant in turn for {seconds} s. A figure is the median of the rounds, in brackets the
+smallest and the largest; a ratio is that of the medians. Processor time is what the scheduler
+counts for the threads of the process (`/proc/PID/task/*/schedstat`), in user and kernel mode.
+On loopback that includes the kernel's work for the target's side of each connection.
+
+- **Checks of open ports.** wrk posts the same check over and over. The targets are listeners
+  on 127.0.0.1; a half-open probe never reaches their `accept()`. *Reference loop* is
+  `bench/reference_loop.c`: one thread, the same half-open connects to the same ports, one
+  epoll, no HTTP, no JSON, no log, no verdicts. *Probes/s* counts only ports of checks whose
+  reply arrived. After each round the service's own counters must say that every port was
+  found open, else the bench fails.
+- **GET /health** against nginx with one worker that answers `return 200` with the same body
+  and without an access log. Compared is the processor time of the one serving process.
+- **Closed ports.** One client on one connection checks two closed ports, waits 1 ms, and does
+  it again, {closed} times a round. The time is the client's, from the first byte sent to the
+  last byte read.
+- **Memory** is `VmRSS` of a service with the default number of workers: after its start and
+  one check; with 4,000 connections, each waiting for the verdict on one silent port of an
+  address of its own (SYNs to {silent} are dropped); with 4,000 connections that have had
+  one reply each and stay open.
+- **Growing jobs.** Processor time per probe for checks of 1, 16, 101 and 1,024 open ports, one
+  worker. What a request costs by itself is measured with a check of no ports at all, and
+  taken off: it would hide any growth behind the first port. The goal is for the costliest
+  size against a single port.
+- **Waiting jobs.** Two services with one worker each: in the one a single check waits for a
+  silent port, in the other 4,000 do. Both in turn are given checks of 101 open ports.
+""".strip()
+
+
+def method_text(facts):
+    text = METHOD.format(**facts)
+    paragraphs = re.split(r"\n(?=- )|\n\n", text)
+    lines = []
+    for paragraph in paragraphs:
+        indent = "  " if paragraph.startswith("- ") else ""
+        lines.append(textwrap.fill(" ".join(paragraph.split()), 92, subsequent_indent=indent,
+                                   break_on_hyphens=False, break_long_words=False))
+        lines.append("" if not indent else None)
+    return "\n".join(line for line in lines if line is not None)
+
+
+def page(rows, facts):
+    """Markdown of docs/benchmarks.md."""
+    about = {"Date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d, %H:%M UTC"),
+             "Command": f"`{facts['command']}`", **machine(), "Versions": facts["versions"]}
+    described = "\n".join(f"- {name}: {value}" for name, value in about.items())
+    settings = "\n".join(f"| `{name}` | `{value}` |"
+                         for name, value in facts["settings"].items())
+    sizes = "\n".join("| " + " | ".join(cells) + " |" for cells in facts["sizes"])
+    return f"""# Benchmarks
+
+This page is written by `./dev bench`; do not edit it.
+
+{described}
+
+{table(rows)}
+
+{verdict(rows)}
+
+## Processor time of one probe, by the size of the job
+
+| ports in a check | per check | per probe | without the request itself |
+|---|---|---|---|
+{sizes}
+
+## Settings that were raised
+
+| setting | value |
+|---|---|
+{settings}
+
+Everything else is at its default, the log included (one line a check, to a file).
+
+## What is measured, and how
+
+{method_text(facts)}
+"""
