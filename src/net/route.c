@@ -75,6 +75,14 @@ bool route_has_gateway(const struct address *to, bool *ret_has_gateway, struct e
     return true;
 }
 
+bool route_has_source(const struct address *to)
+{
+    AUTO_FD fd = socket(to->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, &to->sa, to->len) == 0)
+        return true;
+    return errno != EADDRNOTAVAIL && errno != ENETUNREACH;
+}
+
 bool route_is_ours(const struct address *address)
 {
     struct address own = *address;

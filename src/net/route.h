@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Two questions to this machine's kernel about an address. Each costs a few microseconds
+ * Questions to this machine's kernel about an address. Each costs a few microseconds
  * and no packet.
  */
 #pragma once
@@ -14,6 +14,11 @@ struct err;
 /* Whether packets to `to` go through a gateway (rather than to a neighbour on the link or
  * to this machine itself). ERR_SYSTEM when the kernel knows no route. */
 bool route_has_gateway(const struct address *to, bool *ret_has_gateway, struct err *err);
+
+/* Whether this machine has an address of its own from which to reach `to`; where IPv6 is
+ * switched off, it has none, and connect(2) says EADDRNOTAVAIL as it does when all source
+ * ports are taken. True when that cannot be found out. */
+bool route_has_source(const struct address *to);
 
 /* Whether an address is one of this machine's own: of an interface, or 127.0.0.0/8. Where
  * the machine is told to bind foreign addresses (ip_nonlocal_bind), every address counts as

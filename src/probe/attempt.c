@@ -40,9 +40,12 @@ enum outcome attempt_open(const struct address *to, int *ret_fd, int *ret_errnum
     }
 
     if (connect(fd, &to->sa, to->len) != 0) {
-        enum outcome outcome = outcome_of_errno(OUTCOME_FROM_CONNECT, errno, is_ipv6);
+        int errnum = errno;
+        enum outcome outcome = outcome_of_errno(OUTCOME_FROM_CONNECT, errnum, is_ipv6);
+        if (errnum == EADDRNOTAVAIL && !route_has_source(to))
+            outcome = OUTCOME_NO_ROUTE;
         if (outcome != OUTCOME_PENDING) {
-            *ret_errnum = errno;
+            *ret_errnum = errnum;
             return outcome;
         }
     }
