@@ -48,6 +48,12 @@ static uint64_t bytes_received(const struct connection *connection)
     return info.tcpi_bytes_received;
 }
 
+static bool has_unread(const struct connection *connection)
+{
+    int waiting = 0;
+    return ioctl(connection->fd, SIOCINQ, &waiting) == 0 && waiting > 0;
+}
+
 /* Whether libmicrohttpd has read exactly the requests that we have counted: then nothing is
  * lost when it lets go of the connection. A FIN counts as a byte, which errs to the safe
  * side. */
@@ -249,14 +255,21 @@ static void look(struct connection *connection)
         return;
     }
 
-    switch (head_scan(server->scratch, (size_t)n, SERVER_HEADER_MAX)) {
+    struct head head;
+    bool is_1_1;
+    switch (head_scan(server->scratch, (size_t)n, SERVER_HEADER_MAX, &head, &is_1_1)) {
     case HEAD_PARTIAL:
         if (connection->phase == PHASE_IDLE)
             connection_enter(connection, PHASE_HEAD);
         await(connection);
         return;
     case HEAD_WHOLE:
-        hand_over(connection);
+        /* Judged again when libmicrohttpd has parsed it, for there may be later requests;
+         * but it answers a malformed Content-Length by itself, with two heads. */
+        if (head_is_sound(&head, is_1_1))
+            hand_over(connection);
+        else
+            connection_refuse(connection, HTTP_FAULT_BAD_FRAMING);
         return;
     case HEAD_TOO_LARGE:
         connection_refuse(connection, HTTP_FAULT_HEADERS_TOO_LARGE);
@@ -319,7 +332,8 @@ static void closed_by_mhd(struct connection *connection)
                  !has_read_ahead(connection);
     connection->is_settling = false;
     int fd = -1;
-    if (rests || connection->wants_linger)
+    bool lingers = !connection->is_dead && has_unread(connection);
+    if (rests || lingers || connection->wants_linger)
         fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 3);
     loop_watch_drop(server->loop, connection->fd, &connection->watch);
     connection->fd = fd;

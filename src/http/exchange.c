@@ -180,6 +180,7 @@ static enum MHD_Result exchange_begin(struct connection *connection,
     text_init(&exchange->fields, FIELDS_MAX);
     head_init(&exchange->head, version + strlen(version));
     MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, add_header, &exchange->head);
+    head_finish(&exchange->head, method + head_size(exchange));
     judge(exchange, url);
     text_init(&exchange->body, exchange->route ? exchange->route->body_max : 0);
     if (!exchange->is_refused || !exchange->must_close)

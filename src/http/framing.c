@@ -70,6 +70,13 @@ void head_add(struct head *head, const char *name, size_t name_len, const char *
     }
 }
 
+void head_finish(struct head *head, const char *end)
+{
+    uintptr_t gap = (uintptr_t)end - (uintptr_t)head->end;
+    if (gap < 2 || gap > 4)
+        head->is_malformed = true;
+}
+
 bool head_is_sound(const struct head *head, bool is_1_1)
 {
     if (head->is_malformed || head->hosts > 1 || head->content_lengths > 1)
@@ -86,7 +93,48 @@ bool head_has_body(const struct head *head)
     return head->transfer_encodings > 0 || head->content_length > 0;
 }
 
-enum head_state head_scan(const char *bytes, size_t len, size_t max)
+/* One line of a head, without its line end. */
+static void head_add_line(struct head *head, const char *line, size_t len)
+{
+    const char *colon = memchr(line, ':', len);
+    if (!colon) {
+        head->is_malformed = true;
+        head->end = line + len;
+        return;
+    }
+
+    const char *value = colon + 1;
+    const char *end = line + len;
+    while (value < end && (*value == ' ' || *value == '\t'))
+        value++;
+    head_add(head, line, (size_t)(colon - line), value, (size_t)(end - value));
+}
+
+/* `at` is the first line, `end` behind the blank line. */
+static void head_parse(const char *at, const char *end, struct head *head, bool *ret_is_1_1)
+{
+    static const char old[] = " HTTP/1.0";
+    bool is_first = true;
+    while (at < end) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        const char *next = line_end + 1;
+        if (line_end > at && line_end[-1] == '\r')
+            line_end--;
+        size_t len = (size_t)(line_end - at);
+        if (is_first) {
+            head_init(head, line_end);
+            *ret_is_1_1 = len < sizeof old - 1 ||
+                          memcmp(line_end - (sizeof old - 1), old, sizeof old - 1) != 0;
+            is_first = false;
+        } else if (len > 0) {
+            head_add_line(head, at, len);
+        }
+        at = next;
+    }
+}
+
+enum head_state head_scan(const char *bytes, size_t len, size_t max, struct head *ret,
+                          bool *ret_is_1_1)
 {
     size_t start = 0;
     while (start < len && (bytes[start] == '\r' || bytes[start] == '\n'))
@@ -99,8 +147,12 @@ enum head_state head_scan(const char *bytes, size_t len, size_t max)
         const char *next = at;
         if (next < end && *next == '\r')
             next++;
-        if (next < end && *next == '\n')
-            return (size_t)(next + 1 - bytes) <= max ? HEAD_WHOLE : HEAD_TOO_LARGE;
+        if (next < end && *next == '\n') {
+            if ((size_t)(next + 1 - bytes) > max)
+                return HEAD_TOO_LARGE;
+            head_parse(bytes + start, next + 1, ret, ret_is_1_1);
+            return HEAD_WHOLE;
+        }
     }
     return len < max ? HEAD_PARTIAL : HEAD_TOO_LARGE;
 }

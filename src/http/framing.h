@@ -34,6 +34,9 @@ void head_init(struct head *head, const char *end);
 void head_add(struct head *head, const char *name, size_t name_len, const char *value,
               size_t value_len);
 
+/* After the last: the head ends here, behind its blank line. */
+void head_finish(struct head *head, const char *end);
+
 /* Whether there is one reading only. */
 bool head_is_sound(const struct head *head, bool is_1_1);
 bool head_has_body(const struct head *head);
@@ -45,5 +48,7 @@ enum head_state {
 };
 
 /* Looks at the first bytes of a request: is its head all there, and within `max`? Blank
- * lines before it belong to it; a bare LF ends a line, as libmicrohttpd reads it. */
-enum head_state head_scan(const char *bytes, size_t len, size_t max);
+ * lines before it belong to it; a bare LF ends a line, as libmicrohttpd reads it. When it
+ * is whole, its lines are read into `ret`, except the first. */
+enum head_state head_scan(const char *bytes, size_t len, size_t max, struct head *ret,
+                          bool *ret_is_1_1);

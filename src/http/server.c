@@ -202,6 +202,7 @@ struct server *server_free(struct server *server)
     }
     linger_drop(server);
     loop_timer_stop(server->loop, &server->run_timer);
+    loop_each_turn_end(server->loop, run, server);
     reply_release(server);
     free(server);
     return NULL;

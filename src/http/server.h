@@ -91,7 +91,7 @@ bool server_new(struct loop *loop, const struct server_config *config, const int
                 size_t listener_count, struct server **ret, struct err *err);
 
 /* Ends every connection. Each exchange that waits for its reply is first told that it is
- * `gone`. The loop, which lives longer, must not turn again. */
+ * `gone`. Not to be called from a handler or a turn-end function. */
 struct server *server_free(struct server *server);
 
 /* Takes no more connections; those in the kernel's queue stay there, for a successor or

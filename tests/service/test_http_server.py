@@ -1,0 +1,917 @@
+# SPDX-License-Identifier: MIT
+"""The HTTP server by itself: echo_server is the server with routes made for these tests."""
+import contextlib
+import json
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import time
+
+import pytest
+
+BUILD_DIR = os.environ.get("BUILD_DIR", "build")
+PROGRAM = os.path.join(BUILD_DIR, "tests", "echo_server")
+WAIT = 10  # seconds; nothing that works takes so long
+
+
+class Reply:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    def all(self, name):
+        return [v for k, v in self.headers if k == name.lower()]
+
+    def one(self, name):
+        values = self.all(name)
+        assert len(values) == 1, (name, self.headers)
+        return values[0]
+
+    def __repr__(self):
+        return f"<{self.status} {self.body[:80]!r}>"
+
+
+class Client:
+    """One connection; reads replies one by one and says when the server has ended."""
+
+    def __init__(self, sock):
+        self.sock, self.data = sock, b""
+        sock.settimeout(WAIT)
+
+    def send(self, data):
+        self.sock.sendall(data)
+        return self
+
+    def fill(self):
+        try:
+            more = self.sock.recv(65536)
+        except ConnectionResetError:
+            more = b""
+        self.data += more
+        return bool(more)
+
+    def reply(self, is_head=False):
+        while b"\r\n\r\n" not in self.data:
+            assert self.fill(), f"connection ended, got {self.data!r}"
+        head, self.data = self.data.split(b"\r\n\r\n", 1)
+        lines = head.decode("latin-1").split("\r\n")
+        version, status = lines[0].split(" ")[:2]
+        assert version == "HTTP/1.1"
+        headers = [(k.lower(), v) for k, v in (line.split(": ", 1) for line in lines[1:])]
+        reply = Reply(int(status), headers, b"")
+        if status == "100" or is_head:
+            return reply
+        length = int(reply.one("content-length"))
+        while len(self.data) < length:
+            assert self.fill(), f"body cut short: {len(self.data)} of {length}"
+        reply.body, self.data = self.data[:length], self.data[length:]
+        return reply
+
+    def ask(self, text):
+        return self.send(text.encode("latin-1")).reply()
+
+    def get(self, path, extra=""):
+        return self.ask(f"GET {path} HTTP/1.1\r\nHost: x\r\n{extra}\r\n")
+
+    def ended(self):
+        """The server ends the connection, and has nothing more to say."""
+        while self.fill():
+            pass
+        return self.data == b""
+
+    def is_open(self):
+        return self.get("/health").status == 200
+
+    def reset(self):
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+
+class Server:
+    def __init__(self, is_tls=False, **options):
+        self.context = None
+        if is_tls:
+            self.context = ssl.create_default_context()
+            self.context.check_hostname = False
+            self.context.verify_mode = ssl.CERT_NONE
+        arguments = [f"{k}={v}" for k, v in options.items()]
+        self.process = subprocess.Popen(
+            [PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+        self.clients = []
+
+    def raw(self, source=None):
+        return socket.create_connection(
+            ("127.0.0.1", self.port), WAIT, (source, 0) if source else None)
+
+    def client(self, source=None):
+        sock = self.raw(source)
+        if self.context:
+            sock = self.context.wrap_socket(sock)
+        client = Client(sock)
+        self.clients.append(client)
+        return client
+
+    def ask(self, text):
+        return self.client().ask(text)
+
+    def get(self, path, extra=""):
+        return self.client().get(path, extra)
+
+    def stats(self):
+        client = self.client()
+        stats = json.loads(client.get("/stats", "Connection: close\r\n").body)
+        client.sock.close()
+        self.clients.remove(client)
+        return stats
+
+    def until(self, **wanted):
+        deadline = time.monotonic() + WAIT
+        while True:
+            stats = self.stats()
+            if all(stats[k] == v for k, v in wanted.items()):
+                return stats
+            assert time.monotonic() < deadline, f"wanted {wanted}, have {stats}"
+            select.select([], [], [], 0.01)
+
+    def metric(self, series):
+        text = self.get("/metrics").body.decode()
+        match = re.search(rf"^port_checker_{re.escape(series)} (\S+)$", text, re.M)
+        assert match, f"no {series}"
+        return float(match.group(1))
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def resident(self):
+        with open(f"/proc/{self.process.pid}/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+
+    def stop(self):
+        """Everything that was taken was given back, and no sanitizer complained."""
+        for client in self.clients:
+            client.sock.close()
+        self.process.terminate()
+        out, err = self.process.communicate(timeout=30)
+        assert self.process.returncode == 0, err
+        assert err == ""
+        assert re.fullmatch(r"end gone=\d+ left=0\n", out), out
+        return out
+
+
+@contextlib.contextmanager
+def serving(**options):
+    server = Server(**options)
+    try:
+        yield server
+    except BaseException:
+        server.process.kill()
+        print(server.process.communicate()[1])
+        raise
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pem")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-subj", "/CN=localhost", "-days", "2", "-keyout", key, "-out", cert],
+        check=True, capture_output=True)
+    return {"is_tls": True, "cert": cert, "key": key}
+
+
+@pytest.fixture(params=["plain", "tls"])
+def server(request):
+    options = request.getfixturevalue("pem") if request.param == "tls" else {}
+    with serving(**options) as server:
+        yield server
+
+
+@pytest.fixture
+def plain():
+    with serving() as server:
+        yield server
+
+
+def post(path, body, extra=""):
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{extra}\r\n{body}"
+
+
+# --- plain requests ---------------------------------------------------------------------
+
+
+def test_a_reply_has_its_headers(server):
+    reply = server.get("/health")
+    assert (reply.status, reply.body) == (200, b'{"status": "ok"}')
+    assert reply.one("server") == "echo/1"
+    assert reply.one("content-type") == "application/json"
+    assert reply.one("cache-control") == "no-store"
+    assert time.strptime(reply.one("date"), "%a, %d %b %Y %H:%M:%S GMT")
+    assert not reply.all("connection")
+
+
+def test_a_waited_for_reply_looks_like_any_other(server):
+    client = server.client()
+    at_once = client.get("/echo")
+    late = client.get("/wait", "X-Wait: 20\r\n")
+    assert late.body == b"waited"
+    names = {k for k, _ in at_once.headers} - {"x-reply"}
+    assert {k for k, _ in late.headers} - {"x-waited"} == names
+    assert late.one("x-waited") == "yes"
+    assert client.is_open()
+
+
+def test_what_the_handler_sees(server):
+    reply = server.get("/echo", "X-Test: a\r\nX-test: b \r\nX-Other: c\r\nX-TEST: d\r\n"
+                                "X-Forwarded-For: z\r\n")
+    text = reply.body.decode()
+    assert "method=GET 1.1=1" in text
+    assert "peer=127.0.0.1 local=127.0.0.1" in text
+    assert f"tls={int(server.context is not None)}" in text
+    assert re.search("x-test=a, b ?, d again=a, b ?, d prefix=1 has=0", text), text
+
+
+def test_a_forged_reply_header_is_left_out(server):
+    reply = server.get("/echo")
+    assert reply.one("x-reply") == "yes"
+    assert not reply.all("evil") and not reply.all("x-forged")
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/", "/health?a=b", "/health/?a=b&c",
+                                  "http://other/health", "/health?%00"])
+def test_ways_to_name_a_path(server, path):
+    assert server.get(path).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/healt", "/healthy", "/health//", "//health",
+                                  "/health/x", "/HEALTH", "/health%00", "/%68ealth",
+                                  "http://other", "*", "/../health"])
+def test_unknown_paths(server, path):
+    client = server.client()
+    reply = client.get(path)
+    assert (reply.status, reply.body) == (404, b'{"detail": "NOT_FOUND"}')
+    assert client.is_open()
+
+
+def test_a_method_that_is_not_allowed_names_those_that_are(server):
+    client = server.client()
+    for method in "PUT", "DELETE", "OPTIONS", "PATCH", "BREW", "get":
+        reply = client.ask(f"{method} /echo/ HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert reply.status == 405, method
+        assert sorted(reply.one("allow").split(", ")) == ["GET", "HEAD", "POST"]
+        assert b"METHOD_NOT_ALLOWED" in reply.body
+    assert client.ask("POST /health HTTP/1.1\r\nHost: x\r\n\r\n").one("allow") == "GET, HEAD"
+
+
+def test_head_is_get_without_the_body(server):
+    client = server.client()
+    for path in "/health", "/wait", "/nope":
+        client.send(f"HEAD {path} HTTP/1.1\r\nHost: x\r\nX-Wait: 20\r\n\r\n".encode())
+        head = client.reply(is_head=True)
+        get = client.get(path, "X-Wait: 20\r\n")
+        assert head.status == get.status
+        assert head.one("content-length") == str(len(get.body))
+        assert head.one("content-type") == get.one("content-type")
+
+
+@pytest.mark.parametrize("path", ["/health", "/wait"])
+def test_http_1_0_closes(server, path):
+    client = server.client()
+    reply = client.ask(f"GET {path} HTTP/1.0\r\nX-Wait: 20\r\n\r\n")
+    assert reply.status == 200
+    assert reply.one("connection") == "close"
+    assert client.ended()
+
+
+def test_http_1_0_keep_alive(server):
+    client = server.client()
+    for _ in range(3):
+        reply = client.ask("GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        assert reply.status == 200
+        assert reply.one("connection").lower() == "keep-alive"
+
+
+@pytest.mark.parametrize("path", ["/health", "/wait", "/nope"])
+def test_the_client_may_ask_to_close(server, path):
+    client = server.client()
+    reply = client.get(path, "X-Wait: 20\r\nConnection: close\r\n")
+    assert reply.one("connection") == "close"
+    assert client.ended()
+
+
+def test_many_requests_on_one_connection(server):
+    client = server.client()
+    for i in range(200):
+        assert client.get("/health").status == 200
+        assert client.ask(post("/echo", f"body {i}")).body == f"body {i}".encode()
+        if i % 10 == 0:
+            assert client.get("/wait", "X-Wait: 1\r\n").body == b"waited"
+    assert server.stats()["connections"] == 2
+
+
+def test_pipelined_requests_are_answered_in_order(server):
+    client = server.client()
+    requests = []
+    for i in range(50):
+        requests.append(post("/echo", f"body {i}"))
+        if i % 7 == 0:
+            requests.append("GET /wait HTTP/1.1\r\nHost: x\r\nX-Wait: 3\r\n\r\n")
+    client.send("".join(requests).encode())
+    for i in range(50):
+        assert client.reply().body == f"body {i}".encode()
+        if i % 7 == 0:
+            assert client.reply().body == b"waited"
+    assert client.is_open()
+
+
+def test_requests_byte_by_byte(server):
+    client = server.client()
+    client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    requests = [post("/echo", "hello"), "GET /wait HTTP/1.1\r\nHost: x\r\nX-Wait: 1\r\n\r\n",
+                "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"]
+    for byte in "".join(requests * 2).encode():
+        client.send(bytes([byte]))
+    for _ in range(2):
+        assert client.reply().body == b"hello"
+        assert client.reply().body == b"waited"
+        assert client.reply().body == b'{"status": "ok"}'
+
+
+def test_blank_lines_and_bare_line_feeds_before_a_request(server):
+    client = server.client()
+    for _ in range(3):
+        assert client.ask("\r\n\r\n" + post("/echo", "a")).body == b"a"
+        assert client.ask("\nGET /wait HTTP/1.1\nHost: x\nX-Wait: 1\n\n").body == b"waited"
+
+
+# --- bodies --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 4096, 20000, 65536])
+def test_bodies_up_to_the_limit(server, size):
+    body = "x" * size
+    client = server.client()
+    assert client.ask(post("/echo", body)).body == body.encode()
+    chunk = f"{size:x}\r\n{body}\r\n0\r\n\r\n"
+    assert client.ask("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                      + chunk).body == body.encode()
+    assert client.is_open()
+
+
+def test_chunks_come_together(server):
+    client = server.client()
+    for path in "/echo", "/wait":
+        client.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Wait: 5\r\n"
+                    "Transfer-Encoding: Chunked\r\n\r\n".encode())
+        for piece in "1\r\na\r\n", "a;ext=1\r\n0123456789", "\r\n3\r\nb", "cd\r\n0", "\r\n",\
+                     "Trailer: 1\r\n\r\n":
+            client.send(piece.encode())
+        assert client.reply().body == (b"a0123456789bcd" if path == "/echo" else b"waited")
+    assert client.is_open()
+
+
+def test_a_body_with_nul_bytes(server):
+    assert server.ask(post("/echo", "\0a\0\0b\0")).body == b"\0a\0\0b\0"
+
+
+def test_expect_100_continue(server):
+    client = server.client()
+    client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+                b"Expect: 100-continue\r\n\r\n")
+    assert client.reply().status == 100
+    assert client.send(b"abc").reply().body == b"abc"
+    assert client.is_open()
+
+
+@pytest.mark.parametrize("path,length,status", [("/echo", 65537, 413), ("/nope", 3, 404),
+                                                ("/health", 3, 405)])
+def test_a_refusal_comes_instead_of_100_continue(server, path, length, status):
+    client = server.client()
+    client.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
+                "Expect: 100-continue\r\n\r\n".encode())
+    reply = client.reply()
+    assert reply.status == status
+    assert reply.one("connection") == "close"
+    assert client.ended()
+
+
+@pytest.mark.parametrize("size", [65537, 200_000, 10 * 1024 * 1024])
+def test_a_body_too_large_is_told_although_it_is_being_sent(server, size):
+    client = server.client()
+    with contextlib.suppress(ConnectionError):
+        client.send(f"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+        client.send(b"x" * size)
+    reply = client.reply()
+    assert (reply.status, reply.body) == (413, b'{"detail": "BODY_TOO_LARGE"}')
+    assert client.ended()
+
+
+@pytest.mark.parametrize("size", [65537, 800_000])
+def test_a_chunked_body_too_large(server, size):
+    client = server.client()
+    client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.send(b"%x\r\n%b\r\n0\r\n\r\n" % (size, b"x" * size))
+    reply = client.reply()
+    assert (reply.status, reply.body) == (413, b'{"detail": "BODY_TOO_LARGE"}')
+    assert reply.one("connection") == "close"
+    assert client.ended()
+    assert server.stats()["handled"] == 0
+
+
+def test_an_endless_chunked_body_is_cut_off(plain):
+    client = plain.client()
+    client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(3 * 1024 * 1024 // 65536):
+        client.send(b"10000\r\n%b\r\n" % (b"x" * 65536))
+    assert client.reply().status == 413
+    assert client.ended()
+
+
+def test_a_route_without_a_body_takes_an_empty_one(server):
+    client = server.client()
+    assert client.get("/health", "Content-Length: 0\r\n").status == 200
+    assert client.get("/health", "Content-Length: 1\r\n").status == 413
+
+
+# --- framing: whatever two parsers could read in two ways ------------------------------------
+
+SMUGGLED = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
+AMBIGUOUS = {
+    "length and chunked": "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+    "chunked and length": "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+    "two lengths": "Content-Length: 5\r\nContent-Length: 6\r\n",
+    "the same length twice": "Content-Length: 5\r\nContent-Length: 5\r\n",
+    "two zero lengths": "Content-Length: 0\r\nContent-Length: 0\r\n",
+    "a list of lengths": "Content-Length: 5, 5\r\n",
+    "a signed length": "Content-Length: +5\r\n",
+    "a negative length": "Content-Length: -5\r\n",
+    "a hexadecimal length": "Content-Length: 0x5\r\n",
+    "an empty length": "Content-Length:\r\n",
+    "a length beyond all": "Content-Length: 99999999999999999999999\r\n",
+    "gzip, chunked": "Transfer-Encoding: gzip, chunked\r\n",
+    "identity": "Transfer-Encoding: identity\r\n",
+    "xchunked": "Transfer-Encoding: xchunked\r\n",
+    "chunked twice": "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+    "chunked and identity": "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+    "a vertical tab before chunked": "Transfer-Encoding: \x0bchunked\r\n",
+    "space before the colon": "Transfer-Encoding : chunked\r\n",
+    "tab before the colon": "Content-Length\t: 5\r\n",
+    "a folded line": "X-A: b\r\n c\r\n",
+    "a folded chunked": "Transfer-Encoding:\r\n chunked\r\n",
+    "a folded last line": "Content-Length: 5\r\nX-A: b\r\n\tTransfer-Encoding: chunked\r\n",
+    "a first line that is folded": " X-A: b\r\nContent-Length: 5\r\n",
+    "a NUL in a value": "X-A: b\0c\r\n",
+    "a NUL in a name": "X-\0A: b\r\n",
+    "a bare CR": "X-A: b\rTransfer-Encoding: chunked\r\n",
+    "no name": ": b\r\n",
+    "no colon": "Transfer-Encoding chunked\r\n",
+    "two hosts": "Host: y\r\n",
+}
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_ambiguous_framing_is_refused(server, name, is_first):
+    client = server.client()
+    if not is_first:
+        assert client.is_open()
+    request = f"POST /echo HTTP/1.1\r\nHost: x\r\n{AMBIGUOUS[name]}\r\n"
+    client.send((request + "0\r\n\r\n" + SMUGGLED * 2).encode("latin-1"))
+    reply = client.reply()
+    assert reply.status in (400, 413), reply
+    assert reply.one("connection") == "close"
+    # A malformed length on a later request is answered by libmicrohttpd, with two heads.
+    assert client.ended() or "length" in name
+    assert server.stats()["handled"] == 0
+
+
+def test_http_1_0_has_no_chunks(server):
+    client = server.client()
+    client.send(b"POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                + SMUGGLED.encode())
+    assert client.reply().status == 400
+    assert client.ended()
+    assert server.stats()["handled"] == 0
+
+
+@pytest.mark.parametrize("chunks", ["x\r\n", "-1\r\n", "5\r\nhelloX\r\n", "\r\n", "0x5\r\nhello",
+                                    "5 \r\nhello\r\n", "fffffffffffffffff\r\n"])
+def test_broken_chunks(server, chunks):
+    client = server.client()
+    client.send(("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 + chunks + "\r\n0\r\n\r\n" + SMUGGLED).encode())
+    assert client.reply().status in (400, 413)
+    client.ended()
+    assert server.stats()["handled"] == 0
+
+
+@pytest.mark.parametrize("garbage", [b"\0" * 100 + b"\n\n", b"\x16\x03\x01\x02\0\x01\0\n\n\n",
+                                     b"GET\n\n", b"GET /health\n\n", b"a b c d\r\n\r\n",
+                                     b"GET /health HTTP/9.9\r\n\r\n", b"\xff\xfe\n\r\n",
+                                     b"GET /health HTTP/1.1\r\nHost: x\r\n:\r\n\r\n"])
+def test_garbage(plain, garbage):
+    client = plain.client().send(garbage)
+    while client.fill():
+        pass
+    assert b" 200 " not in client.data
+    assert plain.get("/health").status == 200
+
+
+def fat(size, line=100):
+    """A request whose head is `size` bytes."""
+    head = "GET /health HTTP/1.1\r\nHost: x\r\n"
+    while len(head) + 2 < size:
+        room = min(line, size - 2 - len(head))
+        if size - 2 - len(head) - room < 5:
+            room = size - 2 - len(head)
+        head += "a:" + "b" * (room - 4) + "\r\n"
+    return (head + "\r\n").encode()
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+def test_headers_up_to_the_limit(server, is_first):
+    client = server.client()
+    if not is_first:
+        assert client.is_open()
+    assert len(fat(8192)) == 8192
+    assert client.send(fat(8192)).reply().status == 200
+    reply = client.send(fat(8193)).reply()
+    assert (reply.status, reply.body) == (431, b'{"detail": "HEADERS_TOO_LARGE"}')
+    assert client.ended()
+
+
+@pytest.mark.parametrize("line", [8, 100, 100_000])
+def test_headers_far_beyond_the_limit(plain, line):
+    client = plain.client()
+    with contextlib.suppress(ConnectionError):
+        client.send(fat(300_000, line))
+    reply = client.reply()
+    assert (reply.status, reply.body) == (431, b'{"detail": "HEADERS_TOO_LARGE"}')
+    assert client.ended()
+
+
+def test_headers_beyond_the_limit_on_a_later_request(server):
+    client = server.client()
+    assert client.is_open()
+    with contextlib.suppress(ConnectionError):
+        client.send(fat(100_000))
+    assert client.reply().status == 431  # beyond 14 KB the text is libmicrohttpd's
+    assert client.ended()
+
+
+# --- limits of number ------------------------------------------------------------------------
+
+
+def test_too_many_connections_are_told():
+    with serving(connections=3) as server:
+        clients = [server.client() for _ in range(3)]
+        assert all(client.is_open() for client in clients)
+        refused = server.client()
+        reply = refused.reply()
+        assert (reply.status, reply.body) == (503, b'{"detail": "CONNECTIONS"}')
+        assert reply.one("connection") == "close"
+        assert reply.one("content-type") == "application/json"
+        assert reply.one("server") == "echo/1"
+        assert int(reply.one("retry-after")) >= 1
+        assert refused.ended()
+        # the same for one who speaks first
+        assert server.client().send(post("/echo", "x" * 60000).encode()).reply().status == 503
+        clients.pop().sock.close()
+        deadline = time.monotonic() + WAIT
+        while server.client().get("/health").status == 503:
+            assert time.monotonic() < deadline
+
+
+def test_too_many_connections_of_one_caller():
+    with serving(per_caller=2) as server:
+        mine = [server.client() for _ in range(2)]
+        assert all(client.is_open() for client in mine)
+        reply = server.client().reply()
+        assert (reply.status, reply.body) == (429, b'{"detail": "CALLER_CONNECTIONS"}')
+        assert server.client("127.0.0.2").is_open()
+        refused = 'http_connections_refused_total{reason="caller"}'
+        other = server.client("127.0.0.3")
+        text = other.get("/metrics").body.decode()
+        assert f"port_checker_{refused} 1" in text
+
+
+def test_out_of_descriptors_is_told():
+    with serving(files=40, linger_ms=100) as server:
+        clients = []
+        for _ in range(60):
+            clients.append(server.client())
+        replies = []
+        for client in clients:
+            try:
+                replies.append(client.get("/health").status)
+            except (AssertionError, ConnectionError):
+                replies.append(None)
+        assert set(replies) == {200, 503}, replies
+        spent = os.times()
+        before = cpu_seconds(server)
+        select.select([], [], [], 0.5)
+        assert cpu_seconds(server) - before < 0.2, "spins"
+        for client, status in zip(clients, replies):
+            if status == 200:
+                assert client.is_open()
+            client.sock.close()
+        server.clients.clear()
+        deadline = time.monotonic() + WAIT
+        while server.client().ask("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").status == 503:
+            assert time.monotonic() < deadline
+        assert spent
+
+
+def cpu_seconds(server):
+    with open(f"/proc/{server.process.pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# --- limits of time ------------------------------------------------------------------------------
+
+SHORT = {"idle_ms": 400, "head_ms": 300, "body_ms": 300, "send_ms": 400, "linger_ms": 200}
+
+
+@pytest.fixture(params=["plain", "tls"])
+def hasty(request):
+    options = dict(request.getfixturevalue("pem")) if request.param == "tls" else {}
+    with serving(**options, **SHORT) as server:
+        yield server
+
+
+def drip(client, data, seconds=WAIT):
+    """Sends a byte now and then until the server has had enough; how long that took."""
+    started = time.monotonic()
+    for byte in data:
+        try:
+            client.send(bytes([byte]))
+        except OSError:
+            break
+        if select.select([client.sock], [], [], 0.02)[0]:
+            break
+        assert time.monotonic() - started < seconds, "may go on for ever"
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+def test_slow_headers(hasty, is_first):
+    client = hasty.client()
+    if not is_first:
+        assert client.is_open()
+    took = drip(client, b"GET /health HTTP/1.1\r\nX: " + b"x" * 1000)
+    assert 0.2 < took < 1.5
+    if not hasty.context:
+        assert client.reply().status == 408
+    assert client.ended()
+    assert hasty.metric("http_connections_timed_out_total") == 1
+
+
+def test_slow_headers_past_the_first_line(hasty):
+    client = hasty.client()
+    assert client.is_open()
+    client.send(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+    assert drip(client, b"X: " + b"x" * 1000) < 1.5
+    if not hasty.context:
+        assert client.reply().status == 408
+    assert client.ended()
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+def test_slow_bodies(hasty, is_first):
+    client = hasty.client()
+    if not is_first:
+        assert client.is_open()
+    client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    took = drip(client, b"x" * 900)
+    assert 0.2 < took < 1.5
+    if not hasty.context:
+        reply = client.reply()
+        assert (reply.status, reply.body) == (408, b'{"detail": "TIMEOUT"}')
+    assert client.ended()
+
+
+@pytest.mark.parametrize("before", ["nothing", "a request", "a wait"])
+def test_idle_connections_end_quietly(hasty, before):
+    client = hasty.client()
+    if before == "a request":
+        assert client.is_open()
+    if before == "a wait":
+        assert client.get("/wait", "X-Wait: 10\r\n").status == 200
+    started = time.monotonic()
+    assert client.ended()
+    # A TLS client that has not asked anything is one whose headers are slow.
+    least = 0.2 if hasty.context and before == "nothing" else 0.3
+    assert least < time.monotonic() - started < 1.5
+
+
+def test_waiting_has_no_limit_of_ours(hasty):
+    assert hasty.get("/wait", "X-Wait: 1500\r\n").body == b"waited"
+
+
+@pytest.mark.parametrize("path", ["/big", "/release-big"])
+def test_a_reply_that_nobody_reads(hasty, path):
+    client = hasty.client()
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    if path == "/release-big":
+        client.send(b"GET /big HTTP/1.1\r\nHost: x\r\nX-Park: 1\r\n\r\n")
+        hasty.until(parked=1)
+        assert hasty.get(path).status == 200
+    else:
+        client.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+        hasty.until(exchanges=2)
+    hasty.until(exchanges=1)
+    assert hasty.metric("http_connections_timed_out_total") >= 1
+
+
+@pytest.mark.parametrize("parked", [False, True])
+def test_a_large_reply_arrives_whole(server, parked):
+    client = server.client()
+    if parked:
+        client.send(b"GET /big HTTP/1.1\r\nHost: x\r\nX-Park: 1\r\n\r\n")
+        server.until(parked=1)
+        assert server.get("/release-big").status == 200
+        reply = client.reply()
+    else:
+        reply = client.get("/big")
+    assert reply.body == b"b" * (8 * 1024 * 1024)
+    assert client.is_open()
+
+
+def test_a_connection_that_rested_serves_on(plain):
+    """After two seconds of rest libmicrohttpd lets go of it: the client must not notice."""
+    client = plain.client()
+    assert client.is_open()
+    before = plain.descriptors()
+    select.select([], [], [], 6)
+    assert plain.descriptors() <= before
+    for _ in range(3):
+        assert client.is_open()
+    client.send(b"GET /health HT")
+    select.select([], [], [], 0.1)
+    assert client.send(b"TP/1.1\r\nHost: x\r\n\r\n").reply().status == 200
+
+
+# --- clients that leave ----------------------------------------------------------------------------
+
+LEAVING = {
+    "closes": lambda client: client.sock.close(),
+    "resets": lambda client: client.reset(),
+    "half-closes": lambda client: client.sock.shutdown(socket.SHUT_WR),
+}
+ASKING = {
+    "a get": "GET /park HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a post": post("/park", "body"),
+    "chunks": "POST /park HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "pipelined": post("/park", "body") + SMUGGLED,
+}
+
+
+@pytest.mark.parametrize("asking", ASKING)
+@pytest.mark.parametrize("leaving", LEAVING)
+def test_who_leaves_while_waiting_is_gone_once(server, leaving, asking):
+    if server.context and leaving == "half-closes":
+        pytest.skip("TLS has no half-closed connections")
+    before = server.until(exchanges=1)
+    fds = server.descriptors()
+    client = server.client().send(ASKING[asking].encode())
+    server.until(parked=1)
+    LEAVING[leaving](client)
+    after = server.until(parked=0, gone=before["gone"] + 1, exchanges=1)
+    assert after["handled"] == before["handled"] + 1
+    deadline = time.monotonic() + WAIT
+    while server.descriptors() > fds + 3:  # those of the clients that asked for stats
+        assert time.monotonic() < deadline
+    assert server.get("/release").body == b"0"
+
+
+def test_who_sends_and_leaves_at_once(plain):
+    for how in "closes", "half-closes":
+        for _ in range(50):
+            client = plain.client().send(ASKING["a post"].encode())
+            LEAVING[how](client)
+    plain.until(gone=100, parked=0, exchanges=1)
+
+
+def test_replies_reach_all_who_waited(server):
+    clients = [server.client().send(ASKING[kind].encode()) for kind in ASKING for _ in range(20)]
+    server.until(parked=80)
+    assert server.get("/release").body == b"80"
+    for client in clients:
+        assert client.reply().body == b"released"
+    for client in clients[-20:]:
+        assert client.reply().status == 200  # the pipelined one
+    for client in clients:
+        assert client.is_open()
+    assert server.stats()["gone"] == 0
+
+
+def test_a_reply_that_cannot_be_made_ends_the_connection(server):
+    client = server.client().send(b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert client.ended()
+    clients = [server.client().send(ASKING[kind].encode()) for kind in ASKING]
+    server.until(parked=4)
+    assert server.get("/spoil").status == 200
+    assert all(client.ended() for client in clients)
+    assert server.until(exchanges=1)["gone"] == 0
+
+
+# --- draining and the end --------------------------------------------------------------------------
+
+
+def test_draining(server):
+    idle = server.client()
+    used = server.client()
+    assert used.is_open()
+    waiting = [server.client().send(ASKING[kind].encode()) for kind in ASKING]
+    server.until(parked=4)
+    busy = server.client()
+    busy.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
+    server.until(exchanges=6)
+    server.process.send_signal(signal.SIGHUP)
+    assert used.ended()
+    if not server.context:
+        assert idle.ended()
+    reply = busy.send(b"bc").reply()
+    assert (reply.body, reply.one("connection")) == (b"abc", "close")
+    assert busy.ended()
+    reply = server.get("/release")
+    assert (reply.body, reply.one("connection")) == (b"4", "close")
+    for client in waiting:
+        reply = client.reply()
+        assert (reply.body, reply.one("connection")) == (b"released", "close")
+        assert client.ended()
+
+
+def test_stop_accepting_leaves_connections_in_the_queue(plain):
+    client = plain.client()
+    assert client.is_open()
+    plain.process.send_signal(signal.SIGUSR1)
+    late = plain.client().send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    for _ in range(20):
+        assert client.is_open()
+    assert not select.select([late.sock], [], [], 0.1)[0]
+
+
+def test_the_end_tells_all_who_wait(request):
+    for options in {}, request.getfixturevalue("pem"):
+        server = Server(**options)
+        for kind in ASKING:
+            for _ in range(5):
+                server.client().send(ASKING[kind].encode())
+        server.until(parked=20)
+        held = server.clients
+        server.clients = []
+        assert server.stop() == "end gone=20 left=0\n"
+        assert all(client.ended() for client in held[:20])
+
+
+# --- many ----------------------------------------------------------------------------------------------
+
+
+def test_two_thousand_connections_and_back(plain):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    try:
+        fds, memory = plain.descriptors(), None
+        for _ in range(4):
+            clients = [plain.client() for _ in range(2000)]
+            for i, client in enumerate(clients):
+                client.send([b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /hea",
+                             ASKING["a get"].encode(), b""][i % 4])
+            for client in clients[::4]:
+                assert client.reply().status == 200
+            plain.until(parked=500)
+            assert plain.stats()["connections"] >= 2000
+            for i, client in enumerate(clients):
+                client.reset() if i % 2 else client.sock.close()
+            plain.until(connections=1, parked=0)
+            deadline = time.monotonic() + WAIT
+            while plain.descriptors() > fds:
+                assert time.monotonic() < deadline
+            if memory is None:
+                memory = plain.resident()
+        if "asan" not in BUILD_DIR and "sanit" not in BUILD_DIR:
+            assert plain.resident() < memory + 2 * 1024 * 1024
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_requests_are_counted(plain):
+    client = plain.client()
+    for _ in range(3):
+        assert client.is_open()
+    assert client.get("/nope").status == 404
+    assert client.get("/wait", "X-Wait: 1\r\n").status == 200
+    series = 'http_requests_total{{route="{}",status="{}"}}'
+    assert plain.metric(series.format("/health", 200)) == 3
+    assert plain.metric(series.format("other", 404)) == 1
+    assert plain.metric(series.format("/ip", 200)) == 1
+    assert plain.metric("http_connections_open") == 1 + 4
