@@ -213,7 +213,8 @@ bool cidr_parse(const char *text, size_t len, struct cidr *ret, struct err *err)
         return err_set(err, ERR_INVALID, "there are bits beyond the prefix length %u",
                        cidr.prefix);
 
-    if (cidr.prefix >= 96 && address_has_prefix(&cidr.base, AF_INET6, mapped_bits, 96)) {
+    /* No bit is set beyond the prefix, so a mapped base has one of 96 at least. */
+    if (address_has_prefix(&cidr.base, AF_INET6, mapped_bits, 96)) {
         cidr.base = address_unmap(&cidr.base);
         cidr.prefix -= 96;
     }

@@ -331,18 +331,24 @@ static const char *nth(unsigned n, char ret_text[32])
 static void buckets_that_have_refilled_are_forgotten(void **state)
 {
     (void)state;
-    struct budget *budget = make(RATE, BURST, 64);
-    char text[32];
-    for (unsigned n = 0; n < 64; n++)
-        assert_granted(take(budget, nth(n, text), 1 + n, at_ms(0)));
-    assert_int_equal(budget_entries(budget), 64);
+    /* by the order of their coming: the soonest full first, last, and mixed */
+    static const unsigned factors[] = {1, 63, 37, 11};
+    for (size_t i = 0; i < COUNT(factors); i++) {
+        struct budget *budget = make(RATE, BURST, 64);
+        char text[32];
+        for (unsigned n = 0; n < 64; n++) {
+            unsigned spent = (n * factors[i]) % 64;
+            assert_granted(take(budget, nth(spent, text), 1 + spent, at_ms(0)));
+        }
+        assert_int_equal(budget_entries(budget), 64);
 
-    /* The one with 1 port is full after 50 ms, the one with 64 after 3.2 s. */
-    for (unsigned i = 0; i < 16; i++)
-        take(budget, "192.0.2.1", 1, at_ms(1600));
-    assert_int_equal(budget_entries(budget), 32 + 1);
-    assert_int_equal(drain(budget, nth(63, text), at_ms(1600)), BURST - 32);
-    budget_free(budget);
+        /* The one with 1 port is full after 50 ms, the one with 64 after 3.2 s. */
+        for (unsigned call = 0; call < 16; call++)
+            take(budget, "192.0.2.1", 1, at_ms(1600));
+        assert_int_equal(budget_entries(budget), 32 + 1);
+        assert_int_equal(drain(budget, nth(63, text), at_ms(1600)), BURST - 32);
+        budget_free(budget);
+    }
 }
 
 static void a_refused_request_leaves_no_bucket_behind(void **state)
