@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""The service as a process: started with settings, found by its ready line, ended."""
+import json
+import os
+import pathlib
+import re
+import resource
+import signal
+import subprocess
+import tempfile
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from harness.http import Connection, check_body
+from harness.waiting import PATIENCE, eventually
+
+BUILD_DIR = pathlib.Path(os.environ.get("BUILD_DIR", "build")).resolve()
+BINARY = BUILD_DIR / "port-checker"
+
+SANITIZER_REPORT = re.compile(r"Sanitizer|runtime error:")
+SANITIZER_STATUS = 99
+
+# What the programs may see of our environment: no setting of the person who runs us.
+PASSED_ON = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")
+
+FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?: |$)')
+
+# Settings that suit most tests: silence is told soon, and nobody runs out of ports.
+USUAL = {
+    "PORT_CHECKER_HOST": "127.0.0.1",
+    "PORT_CHECKER_PORT": "0",
+    "PORT_CHECKER_WORKERS": "2",
+    "PORT_CHECK_TIMEOUT": "0.5",
+    "PORT_CHECKER_RATE": "0",
+}
+
+
+def environment(settings):
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return {**passed_on, **{name: str(value) for name, value in settings.items()}}
+
+
+def run(*arguments, directory, binary=BINARY, **settings):
+    """Runs the program to its end, in `directory`, and returns the completed process."""
+    ended = subprocess.run(
+        [binary, *arguments],
+        cwd=directory,
+        env=environment(settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20 * PATIENCE,
+    )
+    refuse_reports(ended.returncode, ended.stderr)
+    return ended
+
+
+def refuse_reports(status, text):
+    assert status != SANITIZER_STATUS and not SANITIZER_REPORT.search(text), text
+
+
+def parse_line(line):
+    """The fields of one log line of either form; None when it is no log line."""
+    if line.startswith("{"):
+        return json.loads(line)
+    fields = {}
+    for name, value in FIELD.findall(line):
+        fields[name] = json.loads(value) if value.startswith('"') else value
+    return fields if "event" in fields else None
+
+
+class Service:
+    """A running port-checker. `settings` are added to USUAL; None takes one away."""
+
+    def __init__(self, settings=None, env_file=None, arguments=(), descriptors=None,
+                 directory=None, binary=BINARY):
+        settings = {**USUAL, **(settings or {})}
+        self.folder = None if directory else tempfile.TemporaryDirectory(prefix="checker-")
+        self.directory = pathlib.Path(directory or self.folder.name)
+        self.env_file = self.directory / ".env"
+        if env_file is not None:
+            self.env_file.write_text(env_file)
+
+        self.log = open(self.directory / "stderr", "w+b")
+        self.process = subprocess.Popen(
+            [binary, *arguments],
+            cwd=self.directory,
+            env=environment({k: v for k, v in settings.items() if v is not None}),
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
+                                                   (descriptors, descriptors)))
+            if descriptors else None,
+        )
+        self.pid = self.process.pid
+        self.context = None  # of TLS
+        self.ready = {}
+
+    # --- what it says -----------------------------------------------------------------
+
+    def stderr(self):
+        """All that was written so far; our own position in the file stays 0."""
+        size = os.fstat(self.log.fileno()).st_size
+        return os.pread(self.log.fileno(), size, 0).decode(errors="replace")
+
+    def events(self, name=None):
+        """The log lines so far, complete ones only."""
+        lines = self.stderr().split("\n")[:-1]
+        events = [fields for fields in map(parse_line, lines) if fields]
+        return [fields for fields in events if name in (None, fields["event"])]
+
+    def wait_event(self, name, count=1, within=10.0):
+        """Waits until so many lines have that event, and returns the last of these."""
+        def last():
+            found = self.events(name)
+            return found[count - 1] if len(found) >= count else None
+        return eventually(last, f"{count} x event={name} in the log", within)
+
+    def wait_ready(self, count=1):
+        def ready_or_ended():
+            return len(self.events("ready")) >= count or self.process.poll() is not None
+        eventually(ready_or_ended, "the ready line", within=15)
+        assert self.process.poll() is None, f"it ended: {self.stderr()}"
+        self.ready = self.events("ready")[count - 1]
+        return self
+
+    @property
+    def port(self):
+        return int(self.ready["port"])
+
+    @property
+    def address(self):
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.ready["address"])
+        return (host or self.ready["address"], self.port)
+
+    # --- talking to it ----------------------------------------------------------------
+
+    def connect(self, source=None, host=None, **options):
+        address = (host, self.port) if host else self.address
+        return Connection(address, source=source, context=self.context, **options)
+
+    def exchange(self, method, path, headers=(), body=None, source=None, host=None, **more):
+        """One request on a connection of its own."""
+        with self.connect(source=source, host=host) as connection:
+            return connection.exchange(method, path, headers, body, **more)
+
+    def get(self, path, headers=(), **more):
+        return self.exchange("GET", path, headers, **more)
+
+    def post(self, body, headers=(("Content-Type", "application/json"),), **more):
+        return self.exchange("POST", "/check-ports", headers, body, **more)
+
+    def check(self, ports, provider_ip="127.0.0.1", headers=(), details=None, **more):
+        extra = {} if details is None else {"details": details}
+        body = check_body(ports, provider_ip, **extra)
+        return self.post(body, [("Content-Type", "application/json"), *headers], **more)
+
+    def verdicts(self, ports, provider_ip="127.0.0.1", **more):
+        """{port: state} of a check that must be answered with 200."""
+        reply = self.check(ports, provider_ip, details=True, **more)
+        assert reply.status == 200, reply
+        results = reply.json()["results"]
+        return {int(port): result["state"] for port, result in results.items()}
+
+    def metrics(self):
+        """{series: value}; a series is its name, or (name, value of its only label)."""
+        reply = self.get("/metrics")
+        assert reply.status == 200, reply
+        found = {}
+        for family in text_string_to_metric_families(reply.body.decode()):
+            for sample in family.samples:
+                labels = tuple(sample.labels.values())
+                found[(sample.name, *labels) if labels else sample.name] = sample.value
+        return found
+
+    def metric(self, name, *labels):
+        name = "port_checker_" + name
+        return self.metrics().get((name, *labels) if labels else name, 0)
+
+    # --- what it holds ----------------------------------------------------------------
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def resident(self):
+        """Bytes of memory."""
+        with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize()
+
+    # --- its end ----------------------------------------------------------------------
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, within=30):
+        return self.process.wait(timeout=within * PATIENCE)
+
+    def stop(self):
+        """Ends it as an operator does; it must be done soon and content."""
+        try:
+            if self.process.poll() is None:
+                self.signal(signal.SIGTERM)
+            status = self.wait()
+            text = self.stderr()
+            refuse_reports(status, text)
+            assert status == 0, f"exit status {status}: {text}"
+        finally:
+            self.discard()
+
+    def discard(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        if self.folder:
+            self.folder.cleanup()
