@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Proof of the listener. A handshake does not say who answered: proxies, neighbours behind
+ * the same address and forwards to another port accept, too. A listener of port-verifier
+ * therefore writes one line as soon as it accepts, and whoever knows the token can tell
+ * whether that line was written by it, and on which port:
+ *
+ *     golem-port-verifier 1 <local port> <hex HMAC-SHA256(key = token, message = port)>\n
+ *
+ * The key is the 32 ASCII bytes of the token, the message is the port as decimal text.
+ * Pure: bytes in, a judgement out. The bytes are somebody else's; nothing here keeps them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PROOF_TOKEN_LEN 32
+#define PROOF_READ_MAX  128 /* so many bytes of a target are looked at, and no more */
+#define PROOF_LINE_SIZE 96  /* our longest line takes 93 bytes, and its terminator */
+
+#define PROOF_MAP(X)                                                                       \
+    X(NONE, NULL)               /* nothing to say: not asked for, or not yet */            \
+    X(MATCH, "match")           /* it is this listener */                                  \
+    X(OTHER_PORT, "other_port") /* it is ours, but on another port than the probed one */  \
+    X(MISMATCH, "mismatch")     /* somebody else talks */                                  \
+    X(SILENT, "silent")         /* nothing, or an end before a whole line */
+
+enum proof {
+#define X(NAME, text) PROOF_##NAME,
+    PROOF_MAP(X)
+#undef X
+};
+
+/* The contract's `proof`; NULL for PROOF_NONE. */
+const char *proof_text(enum proof proof);
+
+struct proof_token {
+    char hex[PROOF_TOKEN_LEN + 1]; /* terminated */
+};
+
+/* 32 lower-case hex digits and nothing else. */
+bool proof_token_parse(const char *text, size_t len, struct proof_token *ret);
+
+/* The line, with its newline and a terminator; *ret_len is without the terminator. False
+ * when the library cannot compute (out of memory). */
+bool proof_line_make(const struct proof_token *token, uint16_t port,
+                     char ret_line[PROOF_LINE_SIZE], size_t *ret_len);
+
+/* What the `len` bytes received so far from `port` prove; only the first PROOF_READ_MAX
+ * are looked at. `is_ended`: no more will come (an end, a reset, no time left).
+ * PROOF_NONE: read on; with `is_ended`, it could not be computed. PROOF_MISMATCH takes a
+ * whole line or PROOF_READ_MAX bytes without one. *ret_port is written with
+ * PROOF_OTHER_PORT alone: the port that the listener is bound to. The comparison takes the
+ * same time wherever the first difference is. */
+enum proof proof_judge(const char *bytes, size_t len, bool is_ended,
+                       const struct proof_token *token, uint16_t port, uint16_t *ret_port);
