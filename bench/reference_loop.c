@@ -3,7 +3,7 @@
  * The least that a half-open check of open ports can cost: one thread, one epoll, for each
  * probe socket, connect, one event, its error, close. No HTTP, no deadlines, no verdicts.
  *
- *   reference_loop --first PORT --count N [--seconds S] [--host IPV4] [--in-flight N]
+ *   reference_loop --first PORT --ports N [--seconds S] [--host IPV4] [--in-flight N]
  *
  * Prints one JSON line: probes, seconds, probes_per_second. Fails (1) at the first probe
  * that finds its port not open: there is nothing to compare with then.
@@ -144,7 +144,7 @@ static bool options_parse(int argc, char *argv[], struct options *options)
             is_good = inet_pton(AF_INET, value, &options->host) == 1;
         else if (strcmp(name, "--first") == 0)
             is_good = number_parse(value, UINT16_MAX, &options->first);
-        else if (strcmp(name, "--count") == 0)
+        else if (strcmp(name, "--ports") == 0)
             is_good = number_parse(value, UINT16_MAX, &options->count);
         else if (strcmp(name, "--seconds") == 0)
             is_good = number_parse(value, 600, &options->seconds);
@@ -164,7 +164,7 @@ int main(int argc, char *argv[])
         .options = {.host.s_addr = htonl(INADDR_LOOPBACK), .seconds = 1, .in_flight = 128},
     };
     if (!options_parse(argc, argv, &reference.options)) {
-        fputs("usage: reference_loop --first PORT --count N [--seconds S] [--host IPV4] "
+        fputs("usage: reference_loop --first PORT --ports N [--seconds S] [--host IPV4] "
               "[--in-flight N]\n",
               stderr);
         return 2;

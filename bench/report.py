@@ -119,7 +119,7 @@ On loopback that includes the kernel's work for the target's side of each connec
 - **Memory** is `VmRSS` of a service with the default number of workers: after its start and
   one check; with 4,000 connections, each waiting for the verdict on one silent port of an
   address of its own (SYNs to {silent} are dropped); with 4,000 connections that have had
-  one reply each and stay open.
+  one reply each and stay open, {idle} s later and at once.
 - **Growing jobs.** Processor time per probe for checks of 1, 16, 101 and 1,024 open ports, one
   worker. What a request costs by itself is measured with a check of no ports at all, and
   taken off: it would hide any growth behind the first port. The goal is for the costliest
@@ -144,7 +144,8 @@ def method_text(facts):
 def page(rows, facts):
     """Markdown of docs/benchmarks.md."""
     about = {"Date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d, %H:%M UTC"),
-             "Command": f"`{facts['command']}`", **machine(), "Versions": facts["versions"]}
+             "Command": f"`{facts['command']}`", **machine(), "Versions": facts["versions"],
+             "Load of the machine before the start": facts["load"]}
     described = "\n".join(f"- {name}: {value}" for name, value in about.items())
     settings = "\n".join(f"| `{name}` | `{value}` |"
                          for name, value in facts["settings"].items())
