@@ -7,10 +7,7 @@ import resource
 import pytest
 
 from harness import network, targets
-from harness.service import Service
-
-running = []  # services, for the report of a failed test
-
+from harness.service import Service, kept, running
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "heavy: takes long or much; not under sanitizers")
@@ -26,18 +23,6 @@ def pytest_runtest_makereport():
             if not service.log.closed:
                 said = service.stderr()[-4000:]
                 report.sections.append((f"stderr of port-checker {service.pid}", said))
-
-
-@contextlib.contextmanager
-def kept(service):
-    """Ends the service, content, however the test ends."""
-    running.append(service)
-    try:
-        yield service
-        service.stop()
-    finally:
-        service.discard()
-        running.remove(service)
 
 
 @pytest.fixture

@@ -86,12 +86,10 @@ class Machine:
         command("ip", "link", "add", self.NEAR, "type", "veth",
                 "peer", "name", self.FAR, "netns", path)
         self.command("ip", "link", "set", "lo", "up")
-        for near, far, prefix in self.NETS:
-            extra = ("nodad",) if ":" in near else ()
-            command("ip", "address", "add", f"{near}/{prefix}", "dev", self.NEAR, *extra)
-            self.command("ip", "address", "add", f"{far}/{prefix}", "dev", self.FAR, *extra)
         command("ip", "link", "set", self.NEAR, "up")
         self.command("ip", "link", "set", self.FAR, "up")
+        for net in self.NETS:
+            self.add_net(*net)
         for family in "ipv4/icmp_ratelimit", "ipv6/icmp/ratelimit":
             self.run(self._write, f"/proc/sys/net/{family}", "0")
 
@@ -110,6 +108,12 @@ class Machine:
         """In a thread of its own, for a thread that changed its namespace is spoilt."""
         with concurrent.futures.ThreadPoolExecutor(1) as thread:
             return thread.submit(function, *arguments, **options).result()
+
+    def add_net(self, near, far, prefix):
+        """Gives both ends of the cable one more address."""
+        extra = ("nodad",) if ":" in near else ()
+        command("ip", "address", "add", f"{near}/{prefix}", "dev", self.NEAR, *extra)
+        self.command("ip", "address", "add", f"{far}/{prefix}", "dev", self.FAR, *extra)
 
     def run(self, function, *arguments, **options):
         """Calls `function` as if on that machine: its sockets stay there."""

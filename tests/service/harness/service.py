@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The service as a process: started with settings, found by its ready line, ended."""
+import contextlib
 import json
 import os
 import pathlib
@@ -215,3 +216,18 @@ class Service:
         self.log.close()
         if self.folder:
             self.folder.cleanup()
+
+
+running = []  # for the report of a failed test
+
+
+@contextlib.contextmanager
+def kept(service):
+    """Ends the service, content, however the test ends."""
+    running.append(service)
+    try:
+        yield service
+        service.stop()
+    finally:
+        service.discard()
+        running.remove(service)

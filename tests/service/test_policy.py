@@ -1,0 +1,506 @@
+# SPDX-License-Identifier: MIT
+"""Who may have what probed, and how much of it, tried from outside."""
+
+import pytest
+
+from harness.http import check_body
+from harness.service import Service, kept
+from harness.waiting import eventually
+
+JSON = ("Content-Type", "application/json")
+
+# What only the operator may have probed: an address of loopback that is not the caller's.
+OTHER = "127.0.0.77"
+
+LAN = "192.168.55.1"
+PUBLIC = "11.22.33.44"
+PUBLIC_6 = "2a01:77::1"
+
+
+def asks(service, target=OTHER, **more):
+    """The status of a check of one port of `target`."""
+    return service.check([1], target, **more).status
+
+
+def assert_refused(reply, caller, target, *hints):
+    """A refusal names both addresses and the line of configuration that would allow it."""
+    assert reply.status == 403, reply
+    assert reply.json()["code"] == "target_not_allowed"
+    detail = reply.json()["detail"]
+    assert detail.startswith(f"{caller} may not have {target} checked: "), detail
+    for hint in hints:
+        assert hint in detail, detail
+
+
+# --- the four values ----------------------------------------------------------------------
+
+
+def test_auto_lets_the_operator_name_any_unicast_address(start):
+    service = start()
+
+    for target in ("127.0.0.1", OTHER, "::1"):
+        assert asks(service, target) == 200
+
+
+def test_auto_lets_others_name_only_themselves(start, add_address):
+    service = start(PORT_CHECKER_HOST="0.0.0.0")
+    caller, other = add_address(LAN), add_address("192.168.55.2")
+    from_there = {"source": caller, "host": caller}
+
+    assert asks(service, caller, **from_there) == 200
+    assert asks(service, f"::ffff:{caller}", **from_there) == 200
+    for target in (other, "127.0.0.1"):
+        assert_refused(service.check([1], target, **from_there), caller, target,
+                       "PORT_CHECKER_TARGETS=any")
+
+
+def test_a_real_neighbour_is_judged_by_its_own_address(start, machine):
+    service = start(PORT_CHECKER_HOST="0.0.0.0")
+    (near, far, _), _ = machine.NETS
+
+    def ask(target):
+        return machine.run(service.check, [1], target, host=near)
+
+    assert machine.run(service.get, "/ip", host=near).json() == {"ip": far, "family": 4}
+    assert ask(far).json()["results"]["1"]["error"] == "Connection refused"
+    assert_refused(ask(near), far, near, "PORT_CHECKER_TARGETS=any")
+    assert_refused(ask("127.0.0.1"), far, "127.0.0.1", "PORT_CHECKER_TARGETS=any")
+
+
+def test_a_real_neighbour_over_ipv6(start, machine):
+    service = start(PORT_CHECKER_HOST="::")
+    _, (near, far, _) = machine.NETS
+
+    def ask(target):
+        return machine.run(service.check, [1], target, host=near)
+
+    assert machine.run(service.get, "/ip", host=near).json() == {"ip": far, "family": 6}
+    assert ask(far).json()["results"]["1"]["error"] == "Connection refused"
+    assert_refused(ask(near), far, near)
+    assert_refused(ask("::1"), far, "::1")
+
+
+def test_caller_makes_no_exception_for_the_operator(start):
+    service = start(PORT_CHECKER_TARGETS="caller")
+
+    assert asks(service, "127.0.0.1") == 200
+    assert_refused(service.check([1], OTHER), "127.0.0.1", OTHER,
+                   "PORT_CHECKER_TARGETS=any", "PORT_CHECKER_TARGETS=auto")
+
+
+def test_public_takes_global_addresses_of_others_only(start, machine):
+    service = start(PORT_CHECKER_TARGETS="public")
+    near, far = "11.22.33.1", PUBLIC
+    machine.add_net(near, far, 24)
+    machine.add_net("2a01:77::2", PUBLIC_6, 64)
+
+    assert asks(service, far) == 200
+    assert asks(service, PUBLIC_6) == 200
+    assert_refused(service.check([1], near), "127.0.0.1", near, "own machine")
+    assert_refused(service.check([1], "2a01:77::2"), "127.0.0.1", "2a01:77::2", "own machine")
+    for target in ("127.0.0.1", machine.NETS[0][1], "10.0.0.1", "::1", "fd77::2",
+                   "2001:db8::1", "100.64.0.1", "198.51.100.7"):
+        assert_refused(service.check([1], target), "127.0.0.1", target,
+                       "PORT_CHECKER_TARGETS=any")
+
+
+def test_any_takes_any_unicast_address_from_anybody(start, add_address):
+    service = start(PORT_CHECKER_TARGETS="any", PORT_CHECKER_HOST="0.0.0.0")
+    add_address(LAN)
+
+    for target in (LAN, "127.0.0.1", "::1", OTHER):
+        assert asks(service, target, source=LAN, host=LAN) == 200
+
+
+def test_a_mapped_target_is_probed_as_ipv4(start, open_port):
+    service, port = start(), open_port(OTHER)
+
+    assert service.verdicts([port], f"::ffff:{OTHER}") == {port: "open"}
+    assert service.events("check")[-1]["target"] == OTHER
+
+
+def test_a_mapped_caller_is_itself(start, add_address):
+    service = start(PORT_CHECKER_HOST="::")
+    caller = add_address(LAN)
+    from_there = {"source": caller, "host": caller}
+
+    assert service.get("/ip", **from_there).json() == {"ip": caller, "family": 4}
+    assert asks(service, caller, **from_there) == 200
+    assert asks(service, f"::ffff:{caller}", **from_there) == 200
+    assert asks(service, "127.0.0.1", **from_there) == 403
+
+
+def test_the_operator_stays_one_on_a_dual_stack_socket(start):
+    service = start(PORT_CHECKER_HOST="::")
+
+    assert asks(service, OTHER, host="127.0.0.1") == 200
+    assert asks(service, OTHER, host="::1") == 200
+
+
+# --- the operator, clause by clause -------------------------------------------------------
+
+
+def test_the_operator_may_come_from_any_loopback_address(start):
+    service = start(PORT_CHECKER_HOST="0.0.0.0")
+
+    assert asks(service, source="127.9.9.9", host="127.4.4.4") == 200
+
+
+def test_a_loopback_peer_that_talks_to_another_address_is_not_the_operator(
+        start, add_address):
+    service = start(PORT_CHECKER_HOST="0.0.0.0")
+    add_address(LAN)
+
+    assert asks(service, source="127.0.0.1", host=LAN, headers=[("Host", "localhost")]) == 403
+
+
+def test_a_peer_that_is_not_loopback_is_not_the_operator(start, add_address):
+    service = start(PORT_CHECKER_HOST="0.0.0.0")
+    add_address(LAN)
+    headers = [("Host", "localhost")]
+
+    assert asks(service, source=LAN, host="127.0.0.1", headers=headers) == 403
+    assert asks(service, source=LAN, host=LAN, headers=headers) == 403
+
+
+@pytest.mark.parametrize("host", [
+    "localhost", "LOCALHOST", "localhost:80", "localhost:7466", "127.0.0.1", "127.9.8.7:1",
+    "[::1]", "[::1]:7466", "[0:0:0:0:0:0:0:1]",
+])
+def test_a_host_of_the_operator(shared, host):
+    assert asks(shared, headers=[("Host", host)]) == 200
+
+
+@pytest.mark.parametrize("host", [
+    "", "example.org", "localhost.example.org", "localhost.", "127.0.0.1.example.org",
+    "192.168.1.1", "0.0.0.0", "[::]", "::1", "[127.0.0.1]", "localhost:", "localhost:x",
+    "localhost:0", "localhost:65536", "localhost@example.org", "127.1", "2130706433",
+    "[::1]x", "[::1", "localhost, localhost", "user@localhost",
+])
+def test_a_host_that_is_not_the_operators(shared, host):
+    assert asks(shared, headers=[("Host", host)]) in (400, 403)
+
+
+def test_two_hosts_are_not_the_operators(shared):
+    assert asks(shared, headers=[("Host", "localhost"), ("Host", "localhost")]) in (400, 403)
+
+
+def test_http_1_0_is_not_the_operators(shared):
+    body = check_body([1], OTHER)
+    reply = shared.post(body, [JSON, ("Host", "localhost")], version="HTTP/1.0")
+
+    assert reply.status == 403
+    assert_refused(reply, "127.0.0.1", OTHER, "HTTP/1.1")
+
+
+@pytest.mark.parametrize("header", [
+    ("X-Forwarded-For", "127.0.0.1"), ("X-Forwarded-For", ""), ("x-forwarded-host", "a"),
+    ("X-Forwarded-Proto", "https"), ("X-Forwarded-Whatever", "1"),
+    ("Forwarded", "for=127.0.0.1"), ("X-Real-IP", "127.0.0.1"), ("Via", "1.1 proxy"),
+    ("via", ""), ("CF-Connecting-IP", "127.0.0.1"),
+])
+def test_a_trace_of_a_proxy_takes_the_operators_rights(shared, header):
+    assert_refused(shared.check([1], OTHER, headers=[header]), "127.0.0.1", OTHER,
+                   "PORT_CHECKER_TRUSTED_PROXIES")
+
+
+def test_a_header_that_only_looks_like_a_proxys_takes_nothing(shared):
+    for header in (("X-Forwarded", "1"), ("X-Forward-For", "1"), ("Viaduct", "1")):
+        assert asks(shared, headers=[header]) == 200
+
+
+def test_an_origin_must_equal_the_host(shared):
+    host = "localhost:%d" % shared.port
+    for origin in (f"http://{host}", f"HTTP://{host.upper()}"):
+        assert asks(shared, headers=[("Host", host), ("Origin", origin)]) == 200
+
+
+@pytest.mark.parametrize("origin", [
+    "http://example.org", "null", "", "http://localhost", "http://localhost:1",
+    "https://localhost:{port}", "http://127.0.0.1:{port}", "localhost:{port}",
+    "http://localhost:{port}/", "http://localhost:{port}.example.org", "http://[::1]:{port}",
+    "http://localhost:{port} http://localhost:{port}",
+])
+def test_another_origin_takes_the_operators_rights(shared, origin):
+    headers = [("Host", f"localhost:{shared.port}"),
+               ("Origin", origin.format(port=shared.port))]
+
+    assert asks(shared, headers=headers) == 403
+
+
+@pytest.mark.parametrize("site, status", [
+    ("same-origin", 200), ("none", 200), ("cross-site", 403), ("same-site", 403),
+    ("", 403), ("None", 403), ("none, none", 403),
+])
+def test_sec_fetch_site(shared, site, status):
+    assert asks(shared, headers=[("Sec-Fetch-Site", site)]) == status
+
+
+def test_a_trusted_proxy_on_loopback_is_not_the_operator(start):
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1")
+
+    assert asks(service) == 403
+    assert asks(service, "127.0.0.1") == 200
+    assert asks(service, source="127.0.0.2") == 200, "another loopback peer still is"
+
+
+# --- X-Forwarded-For ----------------------------------------------------------------------
+
+
+def caller_of(service, *lines, **more):
+    reply = service.get("/ip", [("X-Forwarded-For", line) for line in lines], **more)
+    return reply.json()["ip"] if reply.status == 200 else reply.json()["code"]
+
+
+@pytest.fixture(scope="module")
+def behind():
+    """A service behind trusted proxies: 127.0.0.1, 10.0.0.0/8 and fd00::/8."""
+    settings = {"PORT_CHECKER_TRUSTED_PROXIES": "127.0.0.1 10.0.0.0/8, fd00::/8"}
+    with kept(Service(settings)) as service:
+        yield service.wait_ready()
+
+
+@pytest.mark.parametrize("lines, caller", [
+    ([], "127.0.0.1"),
+    (["203.0.113.7"], "203.0.113.7"),
+    (["203.0.113.7, 10.1.1.1"], "203.0.113.7"),
+    (["203.0.113.7,10.1.1.1,\t10.2.2.2 "], "203.0.113.7"),
+    (["1.1.1.1, 203.0.113.7"], "203.0.113.7"),
+    (["1.1.1.1, 203.0.113.7, 10.1.1.1"], "203.0.113.7"),
+    (["1.1.1.1", "203.0.113.7"], "203.0.113.7"),
+    (["203.0.113.7", "10.1.1.1"], "203.0.113.7"),
+    (["10.9.9.9, 10.1.1.1"], "10.9.9.9"),
+    (["nonsense, 203.0.113.7"], "203.0.113.7"),
+    (["::ffff:203.0.113.7"], "203.0.113.7"),
+    (["203.0.113.7, ::ffff:10.1.1.1"], "203.0.113.7"),
+    (["2001:db8::7, fd00::1"], "2001:db8::7"),
+    (["203.0.113.7, 127.0.0.2"], "127.0.0.2"),
+])
+def test_the_caller_is_read_from_the_right_past_trusted_proxies(behind, lines, caller):
+    assert caller_of(behind, *lines) == caller
+
+
+@pytest.mark.parametrize("lines", [
+    [""], ["unknown"], ["203.0.113.7:1234"], ["[2001:db8::7]"], ["203.0.113.7,"],
+    ["203.0.113.7, , 10.1.1.1"], ["203.0.113.7", ""], ["203.0.113.7, unknown, 10.1.1.1"],
+    ["203.0.113.07"], ["for=203.0.113.7"], ["203.0.113.7;10.1.1.1"], ["10.1.1.1 10.1.1.2"],
+])
+def test_a_malformed_element_on_the_way_is_refused(behind, lines):
+    assert caller_of(behind, *lines) == "bad_forwarded_for"
+    headers = [("X-Forwarded-For", line) for line in lines]
+    assert asks(behind, "203.0.113.7", headers=headers) == 403
+
+
+def test_x_forwarded_for_of_a_stranger_is_not_read(behind):
+    for line in ("203.0.113.7", "nonsense"):
+        assert caller_of(behind, line, source="127.0.0.2") == "127.0.0.2"
+
+
+def test_no_other_header_is_read(behind):
+    headers = [("Forwarded", "for=203.0.113.7"), ("X-Real-IP", "203.0.113.7"),
+               ("CF-Connecting-IP", "203.0.113.7"), ("True-Client-IP", "203.0.113.7")]
+
+    assert behind.get("/ip", headers).json()["ip"] == "127.0.0.1"
+
+
+def test_a_forwarded_caller_may_name_itself_and_nobody_else(behind):
+    forwarded = [("X-Forwarded-For", "127.0.0.50")]
+
+    assert asks(behind, "127.0.0.50", headers=forwarded) == 200
+    for target in ("127.0.0.1", OTHER):
+        assert_refused(behind.check([1], target, headers=forwarded), "127.0.0.50", target)
+
+
+# --- metrics ------------------------------------------------------------------------------
+
+
+def test_metrics_are_for_loopback_unless_said_otherwise(start, add_address):
+    service = start(PORT_CHECKER_HOST="0.0.0.0")
+    add_address(LAN)
+
+    assert service.get("/metrics").status == 200
+    reply = service.get("/metrics", source=LAN, host=LAN)
+    assert (reply.status, reply.json()["code"]) == (403, "metrics_not_allowed")
+    assert "PORT_CHECKER_METRICS_FROM" in reply.json()["detail"]
+
+
+def test_metrics_from_says_who_may_read_them(start, add_address):
+    service = start(PORT_CHECKER_HOST="0.0.0.0", PORT_CHECKER_METRICS_FROM="192.168.55.0/24")
+    add_address(LAN)
+
+    assert service.get("/metrics", source=LAN, host=LAN).status == 200
+    assert service.get("/metrics").status == 403
+
+
+@pytest.mark.parametrize("header", [("X-Forwarded-For", "127.0.0.1"), ("Via", "1.1 a")])
+def test_metrics_are_not_given_through_a_proxy_that_nobody_declared(shared, header):
+    assert shared.get("/metrics", [header]).status == 403
+
+
+def test_metrics_through_a_trusted_proxy_depend_on_the_caller(start):
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1",
+                    PORT_CHECKER_METRICS_FROM="127.0.0.1 203.0.113.7")
+
+    assert service.get("/metrics", [("X-Forwarded-For", "203.0.113.7")]).status == 200
+    assert service.get("/metrics", [("X-Forwarded-For", "203.0.113.8")]).status == 403
+
+
+# --- budgets ------------------------------------------------------------------------------
+
+
+def assert_rate_limited(reply):
+    assert reply.status == 429, reply
+    assert list(reply.json()) == ["detail", "code"]
+    assert reply.json()["code"] == "rate_limited"
+    return reply.header("Retry-After")
+
+
+def test_a_burst_is_as_large_as_max_ports_and_the_operator_is_charged_too(start):
+    service = start(PORT_CHECKER_RATE="1/h", PORT_CHECKER_MAX_PORTS=100)
+
+    assert service.check(["1-60"]).status == 200
+    retry_after = assert_rate_limited(service.check(["1-60"]))
+    assert 20 * 3600 - 60 <= int(retry_after) <= 20 * 3600
+    assert service.check(["1-40"]).status == 200, "all or nothing: nothing was taken"
+    assert 3600 - 60 <= int(assert_rate_limited(service.check([1]))) <= 3600
+
+
+def test_retry_after_is_exact(start):
+    service = start(PORT_CHECKER_RATE="1/s", PORT_CHECKER_MAX_PORTS=2)
+
+    assert service.check([1, 2]).status == 200
+    assert assert_rate_limited(service.check([1, 2])) == "2"
+    assert assert_rate_limited(service.check([1])) == "1"
+    eventually(lambda: service.check([1]).status == 200, "a port comes back", within=1.5)
+
+
+def test_an_empty_list_and_a_refusal_cost_nothing(start):
+    service = start(PORT_CHECKER_RATE="1/h", PORT_CHECKER_MAX_PORTS=2)
+
+    for _ in range(5):
+        assert service.check([]).status == 200
+        assert service.check([1, 2], "224.0.0.1").status == 403
+        assert service.check([0, 1]).status == 422
+    assert service.check([1, 2]).status == 200
+
+
+def test_callers_have_budgets_of_their_own(start):
+    service = start(PORT_CHECKER_RATE="1/h", PORT_CHECKER_MAX_PORTS=2)
+
+    for source in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
+        assert service.check([1, 2], source, source=source).status == 200
+        assert_rate_limited(service.check([1], source, source=source))
+
+
+def test_one_ipv6_network_is_one_caller(start, add_address):
+    service = start(PORT_CHECKER_HOST="::", PORT_CHECKER_RATE="1/h", PORT_CHECKER_MAX_PORTS=2)
+    add_address("fd55::1"), add_address("fd55::2"), add_address("fd55:0:0:1::1")
+
+    assert asks(service, "fd55::1", source="fd55::1") == 200
+    assert asks(service, "fd55::2", source="fd55::2") == 200
+    assert asks(service, "fd55::1", source="fd55::1") == 429
+    assert asks(service, "fd55:0:0:1::1", source="fd55:0:0:1::1") == 200
+
+
+def test_what_strangers_spend_on_an_address_is_not_its_owners(start):
+    service = start(PORT_CHECKER_TARGETS="any", PORT_CHECKER_RATE="1/h",
+                    PORT_CHECKER_MAX_PORTS=2)
+    owner = "127.0.0.99"
+
+    assert service.check([1, 2], owner, source="127.0.0.2").status == 200
+    reply = service.check([1], owner, source="127.0.0.3")
+    assert_rate_limited(reply)
+    assert owner in reply.json()["detail"]
+    assert service.check([1, 2], owner, source=owner).status == 200
+    assert asks(service, "127.0.0.98", source="127.0.0.3") == 200, "that one had spent nothing"
+
+
+def test_all_workers_share_one_budget(start):
+    service = start(PORT_CHECKER_RATE="1/h", PORT_CHECKER_MAX_PORTS=20,
+                    PORT_CHECKER_WORKERS=4)
+    statuses = [service.check([1]).status for _ in range(60)]
+
+    assert statuses == [200] * 20 + [429] * 40
+
+
+def test_ports_that_were_never_tried_are_given_back(start, silent_ports):
+    ports = silent_ports(100)
+    service = start(PORT_CHECKER_RATE="1/h", PORT_CHECKER_MAX_PORTS=100,
+                    PORT_CHECKER_MAX_PROBES=10, PORT_CHECK_TIMEOUT="20",
+                    PORT_CHECKER_WORKERS=1)
+    with service.connect() as connection:
+        connection.request("POST", "/check-ports", [JSON], check_body(ports))
+        eventually(lambda: service.metric("probes_in_flight") == 10, "10 probes")
+    eventually(lambda: service.metric("checks_running") == 0, "the check is cancelled")
+
+    tried = int(service.metric("probe_attempts_total"))
+    assert 10 <= tried < 50
+    assert service.check([f"1-{100 - tried}"]).status == 200
+    assert_rate_limited(service.check([1]))
+
+
+def test_a_check_without_a_route_costs_nothing(start, own_network):
+    service = start(PORT_CHECKER_RATE="1/h", PORT_CHECKER_MAX_PORTS=2,
+                    PORT_CHECKER_TARGETS="any")
+    for _ in range(3):
+        assert service.check([1, 2], "203.0.113.1").status == 503
+    assert service.check([1, 2]).status == 200
+
+
+def test_rate_0_is_no_limit(start):
+    service = start(PORT_CHECKER_RATE="0", PORT_CHECKER_MAX_PORTS=500)
+
+    for _ in range(5):
+        assert service.check(["1-500"]).status == 200
+
+
+# --- many connections ---------------------------------------------------------------------
+
+
+def open_until(service, status, count, source=None):
+    """Opens connections; the first `count` are served, the next one is told `status`."""
+    opened = []
+    for _ in range(count):
+        connection = service.connect(source=source)
+        opened.append(connection)
+        assert connection.exchange("GET", "/health").status == 200
+    with service.connect(source=source) as connection:
+        connection.request("GET", "/health")
+        reply = connection.reply()
+        assert reply.status == status, reply
+        assert reply.header("Retry-After") and reply.header("Connection") == "close"
+        assert connection.is_ended()
+    return opened, reply
+
+
+def test_connections_of_one_caller_are_limited(start):
+    service = start(PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER=5)
+    opened, reply = open_until(service, 429, 5)
+
+    assert reply.json()["code"] == "rate_limited"
+    assert service.get("/health", source="127.0.0.2").status == 200
+    opened.pop().close()
+    eventually(lambda: service.get("/health").status == 200, "one has become free")
+    for connection in opened:
+        assert connection.exchange("GET", "/health").status == 200
+        connection.close()
+
+
+def test_connections_of_all_are_limited(start):
+    service = start(PORT_CHECKER_MAX_CONNECTIONS=5)
+    opened, reply = open_until(service, 503, 5)
+
+    assert reply.json()["code"] == "overloaded"
+    assert service.get("/health", source="127.0.0.2").status == 503
+    for connection in opened:
+        connection.close()
+    eventually(lambda: service.get("/health").status == 200, "all have become free")
+
+
+def test_trusted_proxies_have_no_limit_of_their_own(start):
+    service = start(PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER=3, PORT_CHECKER_MAX_CONNECTIONS=8,
+                    PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1")
+    opened, _ = open_until(service, 503, 8)
+
+    for connection in opened:
+        connection.close()

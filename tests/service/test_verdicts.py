@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: MIT
+"""Is every verdict right? Against ports whose state the test itself has made."""
+import pathlib
+import socket
+import time
+
+import pytest
+
+from harness import network, targets
+from harness.http import check_body
+from harness.waiting import PATIENCE, eventually
+
+JSON = ("Content-Type", "application/json")
+PORT_RANGE = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+ERRORS = {"open": {None}, "closed": {"Connection refused"},
+          "filtered": {"Connection timed out"},
+          "unreachable": {"No route to host", "Network is unreachable"}}
+
+# What a packet filter answers with, and what that makes of the port.
+REJECTIONS = {
+    "127.0.0.1": [
+        ("tcp reset", "closed", "Connection refused"),
+        ("icmp type port-unreachable", "closed", "Connection refused"),
+        ("icmp type host-unreachable", "unreachable", "No route to host"),
+        ("icmp type net-unreachable", "unreachable", "Network is unreachable"),
+        ("icmp type host-prohibited", "unreachable", "No route to host"),
+        ("icmp type net-prohibited", "unreachable", "Network is unreachable"),
+        ("icmp type admin-prohibited", "unreachable", "No route to host"),
+    ],
+    "::1": [
+        ("tcp reset", "closed", "Connection refused"),
+        ("icmpv6 type port-unreachable", "closed", "Connection refused"),
+        ("icmpv6 type no-route", "unreachable", "Network is unreachable"),
+        ("icmpv6 type addr-unreachable", "unreachable", "No route to host"),
+        ("icmpv6 type admin-prohibited", "unreachable", "No route to host"),
+    ],
+}
+
+
+def assert_results(reply, expected):
+    """`expected`: {port: state}; also that all members of a result fit each other."""
+    assert reply.status == 200, reply
+    body = reply.json()
+    results = body["results"]
+    assert {int(port): result["state"] for port, result in results.items()} == expected
+    for result in results.values():
+        assert result["accessible"] is (result["state"] == "open")
+        assert result["error"] in ERRORS[result["state"]], result
+    count = sum(state == "open" for state in expected.values())
+    assert body["success"] is (count > 0)
+    assert body["message"] == f"Successfully verified {count} out of {len(expected)} ports"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_open_closed_and_filtered_side_by_side(
+        start, open_port, closed_port, silent_ports, address):
+    service = start()
+    expected = {open_port(address): "open", closed_port(address): "closed",
+                **{port: "filtered" for port in silent_ports(20)},
+                open_port(address): "open"}
+
+    assert_results(service.check(list(expected), address, details=True), expected)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_what_a_packet_filter_here_answers(start, packet_filter, address):
+    service = start()
+    expected, errors = {}, {}
+    for port, (kind, state, error) in enumerate(REJECTIONS[address], 21000):
+        packet_filter.rule([port], f"reject with {kind}")
+        expected[port], errors[str(port)] = state, error
+    reply = service.check(list(expected), address, details=True)
+
+    assert_results(reply, expected)
+    results = reply.json()["results"]
+    assert {port: result["error"] for port, result in results.items()} == errors
+
+
+@pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])
+def test_what_another_machine_answers(start, machine, later, family):
+    _, far, _ = machine.NETS[family]
+    rules = network.Filter(machine)
+    service = start(PORT_CHECKER_TARGETS="any")
+
+    opened = later.enter_context(machine.run(targets.listener, far))
+    expected = {targets.port_of(opened): "open", 9: "closed", 22000: "filtered"}
+    errors = {}
+    rules.rule([22000], "drop")
+    kinds = REJECTIONS[["127.0.0.1", "::1"][family]]
+    for port, (kind, state, error) in enumerate(kinds, 21000):
+        rules.rule([port], f"reject with {kind}")
+        expected[port], errors[str(port)] = state, error
+    reply = service.check(list(expected), far, details=True)
+
+    assert_results(reply, expected)
+    results = reply.json()["results"]
+    assert {port: results[port]["error"] for port in errors} == errors
+    assert targets.accepted(opened) == 0
+
+
+@pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])
+def test_a_host_that_does_not_exist_is_not_accessible(start, machine, family):
+    service = start(PORT_CHECKER_TARGETS="any", PORT_CHECK_TIMEOUT="3.5")
+    target = ["192.168.77.200", "fd77::200"][family]
+
+    assert service.verdicts([80, 443], target) in (
+        {80: "unreachable", 443: "unreachable"}, {80: "filtered", 443: "filtered"})
+
+
+@pytest.mark.parametrize("target, name", [("203.0.113.1", "IPv4"), ("2001:db8::1", "IPv6")])
+def test_no_route_is_a_503_that_says_so(start, own_network, target, name):
+    service = start(PORT_CHECKER_TARGETS="any")
+    reply = service.check([80, 443], target)
+
+    assert reply.status == 503, reply
+    assert list(reply.json()) == ["detail", "code"]
+    assert reply.json()["code"] == "checker_fault"
+    assert "route" in reply.json()["detail"] and name in reply.json()["detail"]
+    assert int(reply.header("Retry-After")) > 0
+    assert service.metric("refusals_total", "no_route") == 1
+    assert service.metric("verdicts_total", "unreachable") == 0
+
+
+@pytest.mark.parametrize("kind", ["unreachable", "prohibit", "blackhole"])
+@pytest.mark.parametrize("target", ["203.0.113.1", "2001:db8::1"])
+def test_routes_of_our_own_never_blame_the_target(start, own_network, later, kind, target):
+    network.command("ip", "route", "add", kind, target)
+    later.callback(network.command, "ip", "route", "del", kind, target)
+    service = start(PORT_CHECKER_TARGETS="any")
+    reply = service.check([80, 443], target)
+
+    assert (reply.status, reply.json()["code"]) == (503, "checker_fault"), reply
+    assert service.metric("verdicts_total", "unreachable") == 0
+
+
+# --- time ---------------------------------------------------------------------------------
+
+
+def took(service, ports, **more):
+    begun = time.monotonic()
+    states = service.verdicts(ports, **more)
+    return time.monotonic() - begun, states
+
+
+def test_silence_lasts_as_long_as_the_timeout(start, silent_ports):
+    port, = silent_ports(1)
+    for timeout in (0.5, 1.5):
+        seconds, states = took(start(PORT_CHECK_TIMEOUT=timeout), [port])
+
+        assert states == {port: "filtered"}
+        assert timeout <= seconds < timeout + 1 * PATIENCE
+
+
+def test_a_closed_port_is_asked_as_often_as_retries_say(start, closed_port):
+    port = closed_port()
+    for retries in (1, 3):
+        service = start(PORT_CHECK_RETRIES=retries, PORT_CHECK_RETRY_DELAY="0.2",
+                        PORT_CHECK_TIMEOUT=5)
+        seconds, states = took(service, [port])
+
+        assert states == {port: "closed"}
+        assert service.metric("probe_attempts_total") == retries
+        assert seconds >= 0.2 * (retries - 1)
+
+
+def test_a_port_that_opens_between_two_attempts_is_open(start, later):
+    service = start(PORT_CHECK_RETRIES=4, PORT_CHECK_RETRY_DELAY="0.3", PORT_CHECK_TIMEOUT=5)
+    sock = later.enter_context(targets.closed())
+    with service.connect() as connection:
+        connection.request("POST", "/check-ports", [JSON],
+                           check_body([targets.port_of(sock)], details=True))
+        eventually(lambda: service.metric("probe_attempts_total") >= 1, "the first attempt")
+        sock.listen()
+
+        assert_results(connection.reply(), {targets.port_of(sock): "open"})
+
+
+def test_a_port_that_still_refuses_at_the_timeout_is_closed(start, closed_port):
+    port = closed_port()
+    service = start(PORT_CHECK_RETRIES=4, PORT_CHECK_RETRY_DELAY=5, PORT_CHECK_TIMEOUT="0.5")
+    seconds, states = took(service, [port])
+
+    assert states == {port: "closed"}
+    assert seconds < 3 * PATIENCE
+
+
+def test_a_late_answer_wins(start, packet_filter, open_port):
+    """The first SYN is lost; the kernel sends it again after a second."""
+    port = open_port()
+    packet_filter.rule([port], "drop")
+    service = start(PORT_CHECK_TIMEOUT=5)
+    with service.connect() as connection:
+        connection.request("POST", "/check-ports", [JSON], check_body([port], details=True))
+        eventually(lambda: service.metric("probe_attempts_total") == 1, "the first SYN")
+        packet_filter.clear()
+
+        assert_results(connection.reply(), {port: "open"})
+
+
+def test_closed_ports_do_not_wait_for_silent_ones_of_another_check(
+        start, silent_ports, closed_port):
+    service = start(PORT_CHECK_TIMEOUT=5, PORT_CHECKER_WORKERS=1)
+    ports = silent_ports(1024)
+    with service.connect() as connection:
+        connection.request("POST", "/check-ports", [JSON], check_body(ports))
+        eventually(lambda: service.metric("checks_running") == 1, "the long check")
+        seconds, _ = took(service, [closed_port()], provider_ip="127.0.0.1")
+
+        assert seconds < 1 * PATIENCE
+
+
+# --- our own trouble ----------------------------------------------------------------------
+
+
+def assert_all_open_or_503(reply, ports):
+    if reply.status == 503:
+        assert reply.json()["code"] in ("overloaded", "checker_fault"), reply
+        assert int(reply.header("Retry-After")) > 0
+    else:
+        assert_results(reply, {port: "open" for port in ports})
+
+
+def test_few_descriptors_make_it_slow_and_never_wrong(start, later):
+    ports = [targets.port_of(later.enter_context(targets.listener())) for _ in range(1000)]
+    service = start(descriptors=64)
+
+    for _ in range(3):
+        assert_all_open_or_503(service.check(ports, details=True), ports)
+
+
+def test_few_descriptors_shared_by_many_checks(start, later):
+    ports = [targets.port_of(later.enter_context(targets.listener())) for _ in range(300)]
+    service = start(descriptors=64, PORT_CHECKER_WORKERS=1)
+    body = check_body(ports, details=True)
+    with service.connect() as one, service.connect() as two, service.connect() as three:
+        for connection in (one, two, three):
+            connection.request("POST", "/check-ports", [JSON], body)
+        for connection in (one, two, three):
+            assert_all_open_or_503(connection.reply(), ports)
+
+
+def test_max_probes_is_never_exceeded(start, silent_ports):
+    service = start(PORT_CHECKER_MAX_PROBES=16, PORT_CHECK_TIMEOUT="0.5")
+    ports = silent_ports(40)
+    idle = service.descriptors()
+    with service.connect() as one, service.connect() as two:
+        for connection in (one, two):
+            connection.request("POST", "/check-ports", [JSON], check_body(ports))
+        most = 0
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            most = max(most, service.metric("probes_in_flight"))
+            assert service.descriptors() <= idle + 16 + 8
+        assert most == 16
+        for connection in (one, two):
+            assert connection.reply().json()["message"].endswith("0 out of 40 ports")
+
+
+@pytest.fixture
+def few_source_ports(own_network):
+    """Four source ports for the whole machine, so that a connection may meet itself."""
+    before = PORT_RANGE.read_text()
+
+    def narrow():
+        PORT_RANGE.write_text("40000 40003")
+        return [40000, 40001, 40002, 40003]
+    yield narrow
+    PORT_RANGE.write_text(before)
+
+
+def connects_to_itself(port):
+    with socket.socket() as sock:
+        try:
+            sock.connect(("127.0.0.1", port))
+        except OSError:
+            return False
+        return sock.getsockname() == sock.getpeername()
+
+
+def test_a_connection_to_itself_is_no_open_port(start, few_source_ports):
+    service = start(PORT_CHECKER_WORKERS=1)
+    with service.connect() as connection:
+        ports = few_source_ports()
+        assert any(connects_to_itself(port) for _ in range(100) for port in ports), \
+            "the trap works"
+        for _ in range(100):
+            reply = connection.exchange("POST", "/check-ports", [JSON],
+                                        check_body(ports, details=True))
+            if reply.status != 503:
+                assert_results(reply, {port: "closed" for port in ports})
+
+
+def test_too_few_source_ports_never_blame_the_target(start, few_source_ports, later):
+    ports = [targets.port_of(later.enter_context(targets.listener())) for _ in range(50)]
+    service = start(PORT_CHECKER_WORKERS=1)
+    with service.connect() as connection:
+        few_source_ports()
+        reply = connection.exchange("POST", "/check-ports", [JSON],
+                                    check_body(ports, details=True))
+
+        assert_all_open_or_503(reply, ports)
+
+
+# --- what the target notices ----------------------------------------------------------------
+
+
+def test_a_full_queue_of_the_application_is_not_filled_further(start, later):
+    """Full-handshake probes would fill the queue that they measure."""
+    sock = later.enter_context(targets.listener(backlog=1))
+    service = start()
+    port = targets.port_of(sock)
+    for _ in range(100):
+        assert service.verdicts([port]) == {port: "open"}
+
+    assert targets.accepted(sock) == 0
+
+
+def test_a_listener_that_closes_every_connection_is_open(start, later):
+    sock = later.enter_context(targets.listener())
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    service = start()
+
+    assert service.verdicts([targets.port_of(sock)]) == {targets.port_of(sock): "open"}
+
+
+def test_a_full_accept_queue_looks_filtered(start, later):
+    """Linux drops the SYN without a word; that is what anybody else would see, too."""
+    sock = later.enter_context(targets.listener(backlog=0))
+    port = targets.port_of(sock)
+    for _ in range(2):
+        waiting = later.enter_context(socket.socket())
+        waiting.setblocking(False)
+        waiting.connect_ex(("127.0.0.1", port))
+    service = start()
+
+    assert service.verdicts([port]) == {port: "filtered"}
+
+
+def test_the_checkers_own_port_is_open(start):
+    service = start()
+
+    assert service.verdicts([service.port]) == {service.port: "open"}
+
+
+def test_checks_of_the_same_ports_do_not_disturb_each_other(start, later):
+    ports = [targets.port_of(later.enter_context(targets.listener())) for _ in range(50)]
+    service = start()
+    body = check_body(ports, details=True)
+    connections = [later.enter_context(service.connect()) for _ in range(20)]
+    for connection in connections:
+        connection.request("POST", "/check-ports", [JSON], body)
+    for connection in connections:
+        assert_results(connection.reply(), {port: "open" for port in ports})
