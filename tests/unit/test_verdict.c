@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#include "probe/verdict.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define SOCKET  OUTCOME_FROM_SOCKET
+#define CONNECT OUTCOME_FROM_CONNECT
+#define ERROR   OUTCOME_FROM_SO_ERROR
+#define ICMP    OUTCOME_FROM_ICMP
+#define OWN     OUTCOME_FROM_OWN_ICMP
+#define GATEWAY OUTCOME_FROM_OWN_GATEWAY
+
+static const enum outcome_source sources[] = {SOCKET, CONNECT, ERROR, ICMP, OWN, GATEWAY};
+
+static void only_evidence_from_the_network_blames_the_target(void **state)
+{
+    (void)state;
+    /* clang-format off */
+    static const struct {
+        enum outcome_source source;
+        int errnum;
+        enum outcome outcome;
+    } rows[] = {
+        {SOCKET,  EMFILE,        OUTCOME_LOCAL_FAULT},
+        {SOCKET,  ENFILE,        OUTCOME_LOCAL_FAULT},
+        {SOCKET,  ENOBUFS,       OUTCOME_LOCAL_FAULT},
+        {SOCKET,  ENOMEM,        OUTCOME_LOCAL_FAULT},
+        {SOCKET,  EAFNOSUPPORT,  OUTCOME_NO_ROUTE},
+        {SOCKET,  ECONNREFUSED,  OUTCOME_LOCAL_FAULT},
+
+        {CONNECT, EINPROGRESS,   OUTCOME_PENDING},
+        {CONNECT, EINTR,         OUTCOME_PENDING},
+        {CONNECT, ECONNREFUSED,  OUTCOME_REFUSED},
+        {CONNECT, EADDRNOTAVAIL, OUTCOME_LOCAL_FAULT},
+        {CONNECT, EAGAIN,        OUTCOME_LOCAL_FAULT},
+        {CONNECT, ENOBUFS,       OUTCOME_LOCAL_FAULT},
+        {CONNECT, ENOMEM,        OUTCOME_LOCAL_FAULT},
+        {CONNECT, EADDRINUSE,    OUTCOME_LOCAL_FAULT},
+        {CONNECT, ENETUNREACH,   OUTCOME_NO_ROUTE},
+        {CONNECT, EHOSTUNREACH,  OUTCOME_NO_ROUTE},
+        {CONNECT, EACCES,        OUTCOME_NO_ROUTE},
+        {CONNECT, EPERM,         OUTCOME_NO_ROUTE},
+        {CONNECT, EINVAL,        OUTCOME_NO_ROUTE},
+        {CONNECT, ETIMEDOUT,     OUTCOME_LOCAL_FAULT},
+
+        {ERROR,   ECONNREFUSED,  OUTCOME_REFUSED},
+        {ERROR,   ECONNRESET,    OUTCOME_OPEN},
+        {ERROR,   EPIPE,         OUTCOME_OPEN},
+        {ERROR,   ECONNABORTED,  OUTCOME_OPEN},
+        {ERROR,   ETIMEDOUT,     OUTCOME_EXPIRED},
+        {ERROR,   EHOSTUNREACH,  OUTCOME_LOCAL_FAULT},
+        {ERROR,   ENETUNREACH,   OUTCOME_LOCAL_FAULT},
+        {ERROR,   EHOSTDOWN,     OUTCOME_LOCAL_FAULT},
+        {ERROR,   ENONET,        OUTCOME_LOCAL_FAULT},
+        {ERROR,   ENOPROTOOPT,   OUTCOME_LOCAL_FAULT},
+        {ERROR,   EOPNOTSUPP,    OUTCOME_LOCAL_FAULT},
+        {ERROR,   EPROTO,        OUTCOME_LOCAL_FAULT},
+        {ERROR,   EACCES,        OUTCOME_LOCAL_FAULT},
+        {ERROR,   ENETDOWN,      OUTCOME_LOCAL_FAULT},
+        {ERROR,   EPERM,         OUTCOME_LOCAL_FAULT},
+        {ERROR,   EIO,           OUTCOME_LOCAL_FAULT},
+
+        {ICMP,    ECONNREFUSED,  OUTCOME_REFUSED},
+        {ICMP,    ECONNRESET,    OUTCOME_OPEN},
+        {ICMP,    EPIPE,         OUTCOME_OPEN},
+        {ICMP,    ECONNABORTED,  OUTCOME_OPEN},
+        {ICMP,    ETIMEDOUT,     OUTCOME_EXPIRED},
+        {ICMP,    EHOSTUNREACH,  OUTCOME_UNREACHABLE},
+        {ICMP,    ENETUNREACH,   OUTCOME_UNREACHABLE},
+        {ICMP,    EHOSTDOWN,     OUTCOME_UNREACHABLE},
+        {ICMP,    ENONET,        OUTCOME_UNREACHABLE},
+        {ICMP,    ENOPROTOOPT,   OUTCOME_UNREACHABLE},
+        {ICMP,    EOPNOTSUPP,    OUTCOME_UNREACHABLE},
+        {ICMP,    EPROTO,        OUTCOME_UNREACHABLE},
+        {ICMP,    ENETDOWN,      OUTCOME_LOCAL_FAULT},
+        {ICMP,    EPERM,         OUTCOME_LOCAL_FAULT},
+        {ICMP,    EIO,           OUTCOME_LOCAL_FAULT},
+
+        {OWN,     EHOSTUNREACH,  OUTCOME_UNREACHABLE},
+        {OWN,     ECONNREFUSED,  OUTCOME_REFUSED},
+        {OWN,     ECONNRESET,    OUTCOME_OPEN},
+        {OWN,     ENETDOWN,      OUTCOME_LOCAL_FAULT},
+        {GATEWAY, EHOSTUNREACH,  OUTCOME_LOCAL_FAULT},
+        {GATEWAY, ENETUNREACH,   OUTCOME_LOCAL_FAULT},
+        {GATEWAY, ECONNREFUSED,  OUTCOME_REFUSED},
+        {GATEWAY, ECONNRESET,    OUTCOME_OPEN},
+    };
+    /* clang-format on */
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++) {
+            enum outcome outcome =
+                outcome_of_errno(rows[i].source, rows[i].errnum, is_ipv6 != 0);
+            if (outcome != rows[i].outcome)
+                fail_msg("row %zu, %s: %s, not %s", i, strerrorname_np(rows[i].errnum),
+                         outcome_text(outcome), outcome_text(rows[i].outcome));
+        }
+}
+
+static void an_administrative_prohibition_is_eacces_in_ipv6_only(void **state)
+{
+    (void)state;
+    assert_int_equal(outcome_of_errno(ICMP, EACCES, true), OUTCOME_UNREACHABLE);
+    assert_int_equal(outcome_of_errno(ICMP, EACCES, false), OUTCOME_LOCAL_FAULT);
+    assert_int_equal(outcome_of_errno(OWN, EACCES, true), OUTCOME_UNREACHABLE);
+    assert_int_equal(outcome_of_errno(GATEWAY, EACCES, true), OUTCOME_LOCAL_FAULT);
+}
+
+static void no_error_is_pending_whatever_the_source(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        assert_int_equal(outcome_of_errno(sources[i], 0, false), OUTCOME_PENDING);
+}
+
+static void an_errno_that_nobody_classified_is_our_own_trouble(void **state)
+{
+    (void)state;
+    static const int strange[] = {ELOOP, EXDEV, EDOM, 4095, -1, 133};
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        for (size_t j = 0; j < sizeof strange / sizeof *strange; j++)
+            assert_int_equal(outcome_of_errno(sources[i], strange[j], true),
+                             OUTCOME_LOCAL_FAULT);
+}
+
+static void the_error_is_a_text_of_strerror_or_none(void **state)
+{
+    (void)state;
+    static const struct {
+        enum port_state state;
+        int errnum;
+        const char *text;
+    } rows[] = {
+        {PORT_STATE_OPEN, 0, NULL},
+        {PORT_STATE_CLOSED, ECONNREFUSED, "Connection refused"},
+        {PORT_STATE_FILTERED, ETIMEDOUT, "Connection timed out"},
+        {PORT_STATE_UNREACHABLE, EHOSTUNREACH, "No route to host"},
+        {PORT_STATE_UNREACHABLE, ENETUNREACH, "Network is unreachable"},
+        {PORT_STATE_UNREACHABLE, EACCES, "No route to host"},
+        {PORT_STATE_UNREACHABLE, EHOSTDOWN, "Host is down"},
+        {PORT_STATE_UNREACHABLE, ENOPROTOOPT, "Protocol not available"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct port_verdict verdict = {.state = rows[i].state,
+                                             .errnum = rows[i].errnum};
+        const char *text = port_verdict_error(&verdict);
+        if (rows[i].text)
+            assert_string_equal(text, rows[i].text);
+        else
+            assert_null(text);
+    }
+}
+
+static void states_have_the_words_of_the_contract(void **state)
+{
+    (void)state;
+    assert_string_equal(port_state_text(PORT_STATE_OPEN), "open");
+    assert_string_equal(port_state_text(PORT_STATE_CLOSED), "closed");
+    assert_string_equal(port_state_text(PORT_STATE_FILTERED), "filtered");
+    assert_string_equal(port_state_text(PORT_STATE_UNREACHABLE), "unreachable");
+    assert_int_equal(PORT_STATE_COUNT, 4);
+    assert_string_equal(outcome_text(OUTCOME_NO_ROUTE), "no_route");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_evidence_from_the_network_blames_the_target),
+        cmocka_unit_test(an_administrative_prohibition_is_eacces_in_ipv6_only),
+        cmocka_unit_test(no_error_is_pending_whatever_the_source),
+        cmocka_unit_test(an_errno_that_nobody_classified_is_our_own_trouble),
+        cmocka_unit_test(the_error_is_a_text_of_strerror_or_none),
+        cmocka_unit_test(states_have_the_words_of_the_contract),
+    };
+    return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
+}
