@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Network namespaces without names: each is a descriptor of this process and vanishes with
+it, however it ends. Nothing here touches the namespace in which the laboratory is started.
+"""
+import contextlib
+import ctypes
+import fcntl
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+
+CLONE_NEWNET = 0x40000000
+TUNSETIFF = 0x400454CA
+IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def checked(result):
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+class Namespace:
+    """`with namespace:` moves this thread into it; what is started or opened meanwhile
+    belongs to it for good."""
+
+    def __init__(self, name):
+        self.name = name
+        home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            checked(libc.unshare(CLONE_NEWNET))
+            self.fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            checked(libc.setns(home, CLONE_NEWNET))
+            os.close(home)
+        self.homes = []
+
+    @property
+    def path(self):
+        return f"/proc/{os.getpid()}/fd/{self.fd}"
+
+    def __enter__(self):
+        self.homes.append(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        checked(libc.setns(self.fd, CLONE_NEWNET))
+        return self
+
+    def __exit__(self, *_):
+        home = self.homes.pop()
+        checked(libc.setns(home, CLONE_NEWNET))
+        os.close(home)
+
+    def close(self):
+        os.close(self.fd)
+
+    def run(self, *words, text=None):
+        with self:
+            ended = subprocess.run(words, input=text, text=True, capture_output=True)
+        if ended.returncode != 0:
+            raise RuntimeError(f"{self.name}: {' '.join(words)}: {ended.stderr.strip()}")
+        return ended.stdout
+
+    def ip(self, lines):
+        """Many `ip` commands at once, one a line."""
+        self.run("ip", "-batch", "-", text=lines)
+
+    def nft(self, text):
+        self.run("nft", "-f", "-", text=text)
+
+    def sysctl(self, name, value=None):
+        path = pathlib.Path("/proc/sys") / name.replace(".", "/")
+        with self:
+            if value is not None:
+                path.write_text(str(value))
+            return path.read_text().strip()
+
+    def socket(self, *arguments):
+        with self:
+            return socket.socket(*arguments)
+
+    def tun(self, name):
+        """A TUN device here, as long as the descriptor that is returned lives."""
+        with self:
+            device = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+            wish = struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI)
+            fcntl.ioctl(device, TUNSETIFF, wish)
+        return device
+
+
+def why_not():
+    """Why namespaces cannot be had here; None when they can."""
+    if os.geteuid() != 0:
+        return "takes root, or a user namespace in which it is root"
+    for tool in ("ip", "nft"):
+        if subprocess.run(["sh", "-c", f"command -v {tool}"], capture_output=True).returncode:
+            return f"{tool} is missing"
+    try:
+        with contextlib.closing(Namespace("trial")) as trial:
+            trial.ip("link set lo up\n")
+            trial.nft("add table inet trial\n")
+    except (OSError, RuntimeError) as error:
+        return f"no network namespace to be had: {error}"
+    return None

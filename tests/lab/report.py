@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""The figures as people read them: on the terminal, in docs/laboratory.md, as plots."""
+
+
+def number(value, digits=2):
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.{digits}f}"
+    return str(value)
+
+
+def matrix(confusion):
+    """`open 976 open 3 filtered; closed ...`"""
+    return "; ".join(
+        f"{truth}: " + ", ".join(f"{count} {state}" for state, count in sorted(row.items()))
+        for truth, row in confusion.items())
+
+
+COLUMNS = (
+    ("tool", lambda n, f: n),
+    ("pairs", lambda n, f: number(f["pairs"])),
+    ("wrong", lambda n, f: number(f["wrong"])),
+    ("fn", lambda n, f: number(f["false_negatives"])),
+    ("missed", lambda n, f: number(f["missed"])),
+    ("unjudged", lambda n, f: number(f["unjudged"])),
+    ("whole T50", lambda n, f: number(f["whole_t50"])),
+    ("T95", lambda n, f: number(f["whole_t95"])),
+    ("open T50", lambda n, f: number(f["open_t50"])),
+    ("T95", lambda n, f: number(f["open_t95"])),
+    ("closed T95", lambda n, f: number(f["closed_t95"])),
+    ("filt. T95", lambda n, f: number(f["filtered_t95"])),
+    ("SYNs o/c/f/u", lambda n, f: "/".join(number(f[f"syns_{s}"], 1) for s in
+                                           ("open", "closed", "filtered", "unreachable"))),
+    ("cpu us/pair", lambda n, f: number(1000 * f["cpu_ms"] / max(1, f["pairs"]), 0)),
+)
+
+
+def print_record(record):
+    print(f"\n{record['name']}: {record['title']}")
+    if record["skipped"]:
+        print(f"  skipped: {record['skipped']}")
+        return
+    rows = [[title for title, _ in COLUMNS]]
+    rows += [[cell(name, figures) for _, cell in COLUMNS]
+             for name, figures in record["tools"].items()]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    for row in rows:
+        print("  " + "  ".join(text.rjust(width) if i else text.ljust(width)
+                               for i, (text, width) in enumerate(zip(row, widths))))
+    for name, figures in record["tools"].items():
+        if figures["wrong"] or figures["troubles"]:
+            print(f"    {name}: {matrix(figures['confusion'])}")
+            for trouble, count in figures["troubles"].items():
+                print(f"    {name}: {count} x {trouble}")
+            for example in figures["examples"][:3]:
+                print(f"    {name}: {example}")
+    for goal in record["goals"]:
+        print("  " + goal_text(goal))
+
+
+def goal_text(goal):
+    said = {True: "holds", False: "DOES NOT HOLD", None: "not measured"}[goal["holds"]]
+    return f"{said}: {goal['metric']} {number(goal['value'])} (at most {number(goal['limit'])})"
+
+
+def print_goals(records):
+    print("\nGoals")
+    for record in records:
+        for goal in record["goals"]:
+            print(f"  {goal['row']:38} {record['name']:20} {goal_text(goal)}")

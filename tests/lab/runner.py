@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: MIT
+"""Runs scenarios: brings the network into its state, asks the tools in turn, measures."""
+import asyncio
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import tempfile
+
+import topology as places
+from faults import FAULTS
+from measure import metrics, wrong_ports
+from tools import NmapCareful, NmapFast, PlainRule, Service
+from topology import Topology
+
+SEED = 20261122
+PROGRAMS = {tool.name: tool for tool in (NmapFast, NmapCareful, PlainRule)}
+AT_A_TIME = {"nmap -T4": 4, "nmap careful": 4, "plain rule": 8}
+
+PLACES = {
+    "dead-link": places.DEAD_LINK,
+    "dead-host": places.DEAD_HOST,
+    "dead-route": places.DEAD_ROUTE,
+    "dead-gateway": places.DEAD_GATEWAY,
+    "no-route": places.NO_ROUTE,
+}
+
+LOSS = """
+table inet loss {{
+    chain forward {{
+        type filter hook forward priority 0;
+        iifname "up0" tcp flags & (syn|ack) == syn numgen random mod 1000 < {share} drop
+    }}
+}}
+"""
+
+SYNPROXY = """
+table inet proxy {{
+    chain raw {{
+        type filter hook prerouting priority raw;
+        tcp dport {ports} tcp flags & (syn|ack) == syn notrack
+    }}
+    chain forward {{
+        type filter hook forward priority 0;
+        tcp dport {ports} ct state invalid,untracked synproxy mss 1460 wscale 7 timestamp sack-perm
+        ct state invalid drop
+    }}
+}}
+"""
+
+
+class Missing(Exception):
+    """What a scenario needs is not to be had here."""
+
+
+class Run:
+    """One scenario in one topology."""
+
+    def __init__(self, topology, scenario, mode, binary, tools=None, scale=1.0):
+        self.topology, self.scenario, self.binary = topology, scenario, binary
+        self.plan = {name: max(1, round(count * scale))
+                     for name, count in scenario.plan(mode).items()
+                     if not tools or name in tools}
+        self.answers = {name: [] for name in self.plan}
+        self.syns = {name: {} for name in self.plan}
+        self.relay_counts = None
+        self.running = {}
+        self.log = None
+
+    async def measure(self):
+        """name of a tool -> its figures."""
+        with contextlib.ExitStack() as stack:
+            self._network(stack)
+            for index in range(self.scenario.rounds):
+                await self._round(index)
+            self.relay_counts = self.topology.stop_relay()
+        return {name: {**metrics(answers, self.syns[name]),
+                       "examples": wrong_ports(answers)}
+                for name, answers in self.answers.items() if answers}
+
+    # --- the network --------------------------------------------------------------------
+
+    def _network(self, stack):
+        topology, scenario = self.topology, self.scenario
+        if scenario.path == "relay":
+            if not topology.devices:
+                raise Missing("no TUN devices")
+            handle, self.log = tempfile.mkstemp(prefix="relay-", dir=topology.folder)
+            os.close(handle)
+            topology.start_relay([link.text() for link in scenario.links], SEED, self.log)
+            stack.callback(topology.stop_relay)
+        if scenario.syn_loss:
+            topology.router.nft(LOSS.format(share=scenario.syn_loss))
+            stack.callback(topology.router.nft, "delete table inet loss\n")
+        if scenario.synproxy:
+            topology.router.sysctl("net.netfilter.nf_conntrack_tcp_loose", 0)
+            ports = places.port_range(places.KINDS["proxied"])
+            topology.router.nft(SYNPROXY.format(ports=ports))
+            stack.callback(topology.router.nft, "delete table inet proxy\n")
+        if scenario.icmp_limits:
+            topology.icmp_limits(True)
+            stack.callback(topology.icmp_limits, False)
+        for name, value in scenario.sysctls:
+            stack.callback(topology.checker.sysctl, name, topology.checker.sysctl(name))
+            topology.checker.sysctl(name, value)
+
+        self.fault = FAULTS[scenario.fault](topology)
+
+    def _open(self, name):
+        limit = self.fault.descriptors
+        if name == Service.name:
+            return Service(self.topology, self.binary, dict(self.scenario.settings), limit)
+        return PROGRAMS[name](self.topology, limit)
+
+    # --- asking -------------------------------------------------------------------------
+
+    async def _round(self, index):
+        """Every tool in its turn, over the same addresses; the first changes."""
+        names = list(self.plan)
+        names = names[index % len(names):] + names[:index % len(names)] if names else []
+        share = {name: self._share(name, index) for name in names}
+        addresses = self._addresses(max(share.values(), default=0))
+        for name in names:
+            if share[name]:
+                await self._batch(name, addresses[:share[name]])
+
+    def _share(self, name, index):
+        count, rounds = self.plan[name], self.scenario.rounds
+        return count // rounds + (index < count % rounds)
+
+    def _addresses(self, count):
+        scenario = self.scenario
+        if scenario.place == "targets":
+            return self.topology.fresh(scenario.path, scenario.family, count)
+        pattern = PLACES[scenario.place]
+        if scenario.place == "dead-route" and scenario.path == "relay":
+            pattern = places.DEAD_ROUTE_RELAY
+        start = self.topology.used.get(scenario.place, 130)
+        self.topology.used[scenario.place] = start + count
+        return places.numbered(pattern[scenario.family], start, count)
+
+    async def _batch(self, name, addresses):
+        ports = self.scenario.numbers()
+        work = [(address, ports) for address in addresses for _ in range(self.scenario.repeat)]
+        if name not in self.running:
+            self.running[name] = self._open(name)
+        tool = self.running[name]
+        self.fault.enter()
+        try:
+            for seconds, order in self.scenario.orders:
+                if seconds == 0:
+                    self._order(tool, order)
+            before = self.topology.syns()
+            orders = asyncio.create_task(self._orders(tool))
+            try:
+                at_a_time = min(self.scenario.concurrency, AT_A_TIME.get(name, 1000))
+                answers = await tool.batch(work, at_a_time)
+            finally:
+                orders.cancel()
+                await asyncio.gather(orders, return_exceptions=True)
+            after = self.topology.syns()
+        finally:
+            self.fault.leave()
+            if self.scenario.fault or self.scenario.settings:
+                tool.close()
+                del self.running[name]
+        self.answers[name] += answers
+        for kind, count in after.items():
+            if count > before[kind]:
+                self.syns[name][kind] = self.syns[name].get(kind, 0) + count - before[kind]
+
+    def close(self):
+        for tool in self.running.values():
+            tool.close()
+        self.running = {}
+
+    async def _orders(self, tool):
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        for seconds, order in self.scenario.orders:
+            if seconds > 0:
+                await asyncio.sleep(start + seconds - loop.time())
+                self._order(tool, order)
+
+    def _order(self, tool, order):
+        if order in ("fill", "drain"):
+            self.topology.order(order)
+        elif order == "heal":
+            self.fault.heal()
+        elif order == "stop":
+            tool.signal(signal.SIGSTOP)
+        elif order == "continue":
+            tool.signal(signal.SIGCONT)
+        else:
+            raise ValueError(order)
+
+
+async def run_one(make_topology, scenario, mode, binary, **options):
+    """The record of one scenario, ready for JSON. Never raises for what is missing."""
+    record = {"name": scenario.name, "title": scenario.title, "tools": {}, "skipped": ""}
+    topology = make_topology()
+    run = Run(topology, scenario, mode, binary, **options)
+    try:
+        record["tools"] = await run.measure()
+        record["relay"] = run.relay_counts
+    except Missing as missing:
+        record["skipped"] = str(missing)
+    finally:
+        run.close()
+        topology.close()
+    record["goals"] = judge(scenario, record["tools"].get(Service.name))
+    return record
+
+
+def judge(scenario, figures):
+    """One entry a goal: holds, does not hold, or None where it was not measured."""
+    rows = []
+    for goal in scenario.goals:
+        value = figures.get(goal.name) if figures else None
+        holds = None if value is None else value <= goal.limit
+        rows.append({"row": goal.row, "metric": goal.name, "limit": goal.limit,
+                     "value": value, "holds": holds})
+    return rows
+
+
+class Laboratory:
+    def __init__(self, mode, build, folder, say, **options):
+        self.mode, self.say, self.options = mode, say, options
+        build = pathlib.Path(build)
+        self.binary, self.relay = build / "port-checker", build / "tests/lab_relay"
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def topology(self):
+        return Topology(self.relay, self.folder)
+
+    async def run(self, scenarios):
+        """Those that measure time one after the other; local faults side by side."""
+        wanted = [s for s in scenarios if s.plan(self.mode)]
+        records = {}
+        for scenario in wanted:
+            if scenario.group != "faults":
+                records[scenario.name] = await self._one(scenario)
+        side_by_side = asyncio.Semaphore(6)
+
+        async def fault(scenario):
+            async with side_by_side:
+                records[scenario.name] = await self._one(scenario)
+
+        await asyncio.gather(*(fault(s) for s in wanted if s.group == "faults"))
+        return [records[s.name] for s in wanted]
+
+    async def _one(self, scenario):
+        record = await run_one(self.topology, scenario, self.mode, self.binary, **self.options)
+        (self.folder / f"{scenario.name}.json").write_text(json.dumps(record, indent=1))
+        self.say(record)
+        return record

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: MIT
+"""The tools that are compared. Each is asked about one address and a list of ports, and
+answers with an Answer."""
+import asyncio
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, field
+
+from ports import CLOSED, FILTERED, OPEN, UNJUDGED, UNREACHABLE
+from topology import CHECKER_CONTROL, HERE
+
+PATIENCE = 240.0  # seconds for one run of a tool
+
+
+@dataclass
+class Answer:
+    tool: str
+    address: str
+    ports: dict = field(default_factory=dict)  # port -> (state, milliseconds or None)
+    seconds: float = 0.0                       # until the whole answer was there
+    cpu: float = 0.0                           # seconds of processor time, where known
+    trouble: str = ""                          # what it said instead of judging
+
+
+async def run_child(space, words, preexec, children):
+    """Runs a program in a namespace: (stdout, stderr, seconds, processor seconds). While it
+    runs it is one of the set `children`."""
+    loop = asyncio.get_running_loop()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        start = time.monotonic()
+        with space:
+            child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                     preexec_fn=preexec)
+        children.add(child)
+        watched = os.pidfd_open(child.pid)
+        ended = loop.create_future()
+        loop.add_reader(watched, lambda: ended.done() or ended.set_result(None))
+        try:
+            await asyncio.wait_for(ended, PATIENCE)
+        except (asyncio.TimeoutError, asyncio.CancelledError):
+            child.kill()
+            raise
+        finally:
+            children.discard(child)
+            loop.remove_reader(watched)
+            os.close(watched)
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - start
+        out.seek(0)
+        err.seek(0)
+        return (out.read().decode(errors="replace"), err.read().decode(errors="replace"),
+                seconds, usage.ru_utime + usage.ru_stime)
+
+
+# --- this service ---------------------------------------------------------------------
+
+VERDICT = re.compile(r'event=verdict target="?([^" ]+)"? port=(\d+) .*?\bms=([\d.]+)')
+
+
+class Service:
+    """The service of this project, started in the checker's namespace and asked over HTTP
+    from the control namespace. How long each port took is read from its own debug log
+    (from the first SYN); the whole answer is timed by the client."""
+
+    name = "port-checker"
+
+    def __init__(self, topology, binary, settings=None, descriptors=None):
+        self.topology = topology
+        self.folder = tempfile.TemporaryDirectory(prefix="lab-")
+        folder = pathlib.Path(self.folder.name)
+        # A copy: in debug mode the service reloads itself when its program changes.
+        self.binary = shutil.copy(binary, folder / "port-checker")
+        self.log = open(folder / "log", "w+b")
+        self.log_at = 0
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PORT_CHECKER_HOST": CHECKER_CONTROL,
+            "PORT_CHECKER_TARGETS": "any",
+            "PORT_CHECKER_RATE": "0",
+            "PORT_CHECKER_MAX_PORTS": "4096",
+            "PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER": "4096",
+            "PORT_CHECKER_DEBUG": "true",
+            **(settings or {}),
+        }
+        with topology.checker:
+            self.process = subprocess.Popen(
+                [self.binary], env=environment, cwd=folder, stdin=subprocess.DEVNULL,
+                stdout=self.log, stderr=self.log,
+                preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
+                                                       (descriptors, descriptors)))
+                if descriptors else None)
+        self._wait_ready()
+
+    def _wait_ready(self):
+        deadline = time.monotonic() + 10
+        while "event=ready" not in self.text():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                text = self.text()
+                self.close()
+                raise RuntimeError(f"the service did not start: {text}")
+            time.sleep(0.02)
+
+    def text(self, start=0):
+        size = os.fstat(self.log.fileno()).st_size
+        return os.pread(self.log.fileno(), size - start, start).decode(errors="replace")
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
+        if not self.log.closed:
+            self.log.close()
+            self.folder.cleanup()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def cpu(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")")[1]
+        user, system = fields.split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    async def ask(self, address, ports):
+        answer = Answer(self.name, address)
+        start = time.monotonic()
+        try:
+            status, body = await asyncio.wait_for(self._post(address, ports), 40)
+        except (OSError, asyncio.TimeoutError, ValueError, EOFError) as error:
+            status, body = 0, {"detail": f"{type(error).__name__}: {error}"}
+        answer.seconds = time.monotonic() - start
+        if status == 200:
+            for port, result in body["results"].items():
+                answer.ports[int(port)] = (result["state"], None)
+        else:
+            answer.trouble = f"{status} {body.get('detail')}"
+            answer.ports = {port: (UNJUDGED, None) for port in ports}
+        return answer
+
+    async def _post(self, address, ports):
+        loop = asyncio.get_running_loop()
+        connection = self.topology.control.socket(socket.AF_INET, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        try:
+            await loop.sock_connect(connection, (CHECKER_CONTROL, 7466))
+        except BaseException:
+            connection.close()
+            raise
+        reader, writer = await asyncio.open_connection(sock=connection)
+        try:
+            body = json.dumps({"provider_ip": address, "ports": ports, "details": True})
+            writer.write(("POST /check-ports HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n"
+                          "Content-Type: application/json\r\n"
+                          f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            return int(head.split()[1]), json.loads(await reader.read())
+        finally:
+            writer.close()
+
+    async def batch(self, work, concurrency):
+        """`work`: (address, ports) pairs; so many at a time."""
+        before = self.cpu()
+        answers = await gather(self.ask, work, concurrency)
+        if answers:
+            answers[0].cpu = self.cpu() - before
+        await asyncio.sleep(0.05)  # the log's last lines
+        self._add_times(answers)
+        return answers
+
+    def _add_times(self, answers):
+        text = self.text(self.log_at)
+        self.log_at += len(text.encode())
+        times = {(address, int(port)): float(ms)
+                 for address, port, ms in VERDICT.findall(text)}
+        for answer in answers:
+            for port, (state, _) in answer.ports.items():
+                if state != UNJUDGED:
+                    answer.ports[port] = (state, times.get((answer.address, port)))
+
+
+async def gather(ask, work, concurrency):
+    free = asyncio.Semaphore(concurrency)
+
+    async def one(address, ports):
+        async with free:
+            return await ask(address, ports)
+
+    return await asyncio.gather(*(one(address, ports) for address, ports in work))
+
+
+# --- the others: a program for each address ---------------------------------------------
+
+class Program:
+    def __init__(self, topology, descriptors=None):
+        self.topology, self.descriptors = topology, descriptors
+        self.children = set()
+
+    def close(self):
+        pass  # run_child() ends what it has started
+
+    def signal(self, number):
+        for child in self.children:
+            child.send_signal(number)
+
+    async def batch(self, work, concurrency):
+        return await gather(self.ask, work, concurrency)
+
+    async def ask(self, address, ports):
+        limit = (lambda: resource.setrlimit(
+            resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))) \
+            if self.descriptors else None
+        out, err, seconds, cpu = await run_child(
+            self.topology.checker, self.words(address, ports), limit, self.children)
+        answer = Answer(self.name, address, seconds=seconds, cpu=cpu)
+        try:
+            answer.ports = self.read(out, ports)
+        except (ValueError, KeyError, ElementTree.ParseError):
+            answer.trouble = err.strip()[-200:] or "no output"
+        for port in ports:
+            answer.ports.setdefault(port, (UNJUDGED, None))
+        return answer
+
+
+class PlainRule(Program):
+    name = "plain rule"
+
+    def words(self, address, ports):
+        return [sys.executable, HERE / "plain_rule.py", address, ",".join(map(str, ports))]
+
+    def read(self, out, _):
+        return {int(port): tuple(verdict) for port, verdict in json.loads(out).items()}
+
+
+class Nmap(Program):
+    """Only whole answers are timed. Its "filtered" is split by the reason that it gives."""
+
+    flags = ()
+
+    def words(self, address, ports):
+        family = ["-6"] if ":" in address else []
+        return ["nmap", *family, "-n", "-Pn", "-sT", "--reason", *self.flags, "-oX", "-",
+                "-p", ",".join(map(str, ports)), address]
+
+    def read(self, out, ports):
+        root = ElementTree.fromstring(out)
+        verdicts = {}
+        default = None
+        for extra in root.iter("extraports"):
+            for reason in extra.iter("extrareasons"):
+                state = self.state(extra.get("state"), reason.get("reason"))
+                for port in numbers(reason.get("ports", "")):
+                    verdicts[port] = (state, None)
+                default = state
+        for port in root.iter("port"):
+            status = port.find("state")
+            verdicts[int(port.get("portid"))] = (
+                self.state(status.get("state"), status.get("reason")), None)
+        if default:
+            for port in ports:
+                verdicts.setdefault(port, (default, None))
+        return verdicts
+
+    @staticmethod
+    def state(state, reason):
+        if state == "filtered" and reason.startswith(("net-", "host-", "admin-", "proto-")):
+            return UNREACHABLE
+        return {"open": OPEN, "closed": CLOSED, "filtered": FILTERED}.get(state, UNJUDGED)
+
+
+class NmapFast(Nmap):
+    name = "nmap -T4"
+    flags = ("-T4",)
+
+
+class NmapCareful(Nmap):
+    name = "nmap careful"
+    flags = ("-T3", "--max-retries", "10", "--initial-rtt-timeout", "1s",
+             "--min-rtt-timeout", "1s", "--max-scan-delay", "0")
+
+
+def numbers(text):
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)
