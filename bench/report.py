@@ -162,8 +162,8 @@ This page is written by `./dev bench`; do not edit it.
 
 ## Processor time of one probe, by the size of the job
 
-| ports in a check | per check | per probe | without the request itself |
-|---|---|---|---|
+| ports in a check | per check | per probe | without the request itself | engine alone |
+|---|---|---|---|---|
 {sizes}
 
 ## Settings that were raised
