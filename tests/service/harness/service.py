@@ -199,6 +199,8 @@ class Service:
 
     def stop(self):
         """Ends it as an operator does; it must be done soon and content."""
+        if self.log.closed:
+            return
         try:
             if self.process.poll() is None:
                 self.signal(signal.SIGTERM)

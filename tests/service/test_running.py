@@ -1,0 +1,722 @@
+# SPDX-License-Identifier: MIT
+"""Starting, ending, and everything that an operator does in between."""
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from harness import targets
+from harness.http import Connection, check_body
+from harness.service import BINARY, Service, kept, run
+from harness.waiting import PATIENCE, eventually
+
+JSON = ("Content-Type", "application/json")
+WORKERS = pytest.mark.parametrize("workers", [1, 4])
+
+
+@pytest.fixture
+def long_check(silent_ports):
+    """long_check(service): a connection with a check that waits for PORT_CHECK_TIMEOUT."""
+    connections = []
+    ports = silent_ports(3)
+
+    def begin(service, **options):
+        connection = service.connect(**options)
+        connections.append(connection)
+        running = service.metric("checks_running")
+        connection.request("POST", "/check-ports", [JSON], check_body(ports))
+        eventually(lambda: service.metric("checks_running") == running + 1, "the check runs")
+        return connection
+    yield begin
+    for connection in connections:
+        connection.close()
+
+
+def assert_filtered(reply):
+    assert reply.status == 200, reply
+    assert reply.json()["message"] == "Successfully verified 0 out of 3 ports"
+
+
+# --- the command line ---------------------------------------------------------------------
+
+
+def test_help_names_every_setting_and_exits_0(tmp_path):
+    ended = run("--help", directory=tmp_path)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for option in ("--env-file", "--check-config", "--help", "--version"):
+        assert option in ended.stdout
+    lines = run("--check-config", directory=tmp_path).stdout.splitlines()
+    names = [re.search(r"PORT_CHECK\w+", line).group() for line in lines]
+    assert len(names) > 15
+    assert set(names) == set(re.findall(r"PORT_CHECK\w+", ended.stdout))
+
+
+def test_version_is_one_line(tmp_path):
+    ended = run("--version", directory=tmp_path)
+
+    assert ended.returncode == 0
+    assert re.fullmatch(r"port-checker \d+\.\d+\.\d+\n", ended.stdout)
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["extra"], ["--env-file"], ["-x"],
+                                       ["--help=yes"], ["--check-config", "extra"]])
+def test_wrong_arguments_exit_2(tmp_path, arguments):
+    ended = run(*arguments, directory=tmp_path)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "--help" in ended.stderr
+
+
+def test_help_that_nobody_can_read_is_no_success(tmp_path):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        ended = subprocess.run([BINARY, "--help"], stdout=full, cwd=tmp_path, timeout=20)
+
+    assert ended.returncode == 1
+
+
+def test_check_config_prints_what_would_be_in_force(tmp_path):
+    (tmp_path / ".env").write_text("PORT_CHECKER_PORT=1234\nPORT_CHECK_RETRIES=2\n")
+    ended = run("--check-config", directory=tmp_path, PORT_CHECK_RETRIES="3")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = ended.stdout.splitlines()
+    assert "PORT_CHECKER_PORT=1234" in lines
+    assert "PORT_CHECK_RETRIES=3" in lines, "the environment wins over the file"
+    assert "PORT_CHECKER_TARGETS=auto" in lines
+
+
+def test_check_config_takes_a_named_file_in_place_of_env(tmp_path):
+    (tmp_path / ".env").write_text("PORT_CHECKER_PORT=1\n")
+    (tmp_path / "other").write_text("export PORT_CHECKER_PORT='2'\n")
+    ended = run("--env-file", "other", "--check-config", directory=tmp_path)
+
+    assert "PORT_CHECKER_PORT=2" in ended.stdout.splitlines()
+
+
+def test_empty_means_not_set(tmp_path):
+    (tmp_path / ".env").write_text("PORT_CHECKER_PORT=1234\n")
+    ended = run("--check-config", directory=tmp_path, PORT_CHECKER_PORT="")
+
+    assert "PORT_CHECKER_PORT=1234" in ended.stdout.splitlines()
+
+
+def test_an_unknown_setting_is_a_warning_with_the_nearest_name(tmp_path):
+    ended = run("--check-config", directory=tmp_path, PORT_CHECKER_TARGET="any")
+
+    assert ended.returncode == 0
+    assert "PORT_CHECKER_TARGET" in ended.stderr and "PORT_CHECKER_TARGETS" in ended.stderr
+
+
+# --- wrong settings -----------------------------------------------------------------------
+
+WRONG = [
+    ("PORT_CHECKER_HOST", "localhost", "IPv4 and IPv6 addresses"),
+    ("PORT_CHECKER_HOST", "[::1]", "IPv4 and IPv6 addresses"),
+    ("PORT_CHECKER_PORT", "65536", "0 to 65535"),
+    ("PORT_CHECKER_PORT", "http", "0 to 65535"),
+    ("PORT_CHECKER_PORT", "-1", "0 to 65535"),
+    ("PORT_CHECKER_DEBUG", "maybe", "true, false, 1, 0, yes, no, on and off"),
+    ("PORT_CHECK_TIMEOUT", "0.4", "0.5 to 20 seconds"),
+    ("PORT_CHECK_TIMEOUT", "20.1", "0.5 to 20 seconds"),
+    ("PORT_CHECK_TIMEOUT", "soon", "0.5 to 20 seconds"),
+    ("PORT_CHECK_TIMEOUT", "nan", "0.5 to 20 seconds"),
+    ("PORT_CHECK_RETRIES", "0", "1 to 4"),
+    ("PORT_CHECK_RETRIES", "5", "1 to 4"),
+    ("PORT_CHECK_RETRY_DELAY", "5.1", "0 to 5 seconds"),
+    ("PORT_CHECKER_WORKERS", "0", "1 to 256"),
+    ("PORT_CHECKER_TARGETS", "everyone", "auto, caller, public and any"),
+    ("PORT_CHECKER_TRUSTED_PROXIES", "10.0.0.0/33", "networks such as"),
+    ("PORT_CHECKER_TRUSTED_PROXIES", "proxy", "networks such as"),
+    ("PORT_CHECKER_MAX_PORTS", "0", "1 to 65535"),
+    ("PORT_CHECKER_MAX_PROBES", "0", "1 to 1000000"),
+    ("PORT_CHECKER_MAX_CONNECTIONS", "0", "1 to 1000000"),
+    ("PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER", "x", "1 to 1000000"),
+    ("PORT_CHECKER_RATE", "fast", "20/s, 1200/min and 72000/h"),
+    ("PORT_CHECKER_RATE", "-1/s", "20/s, 1200/min and 72000/h"),
+    ("PORT_CHECKER_METRICS_FROM", "everywhere", "networks such as"),
+    ("PORT_CHECKER_CORS_ORIGINS", "example.org", "origins such as"),
+    ("PORT_CHECKER_LOG_FORMAT", "xml", "text and json"),
+]
+
+
+@pytest.mark.parametrize("name, value, accepted", WRONG)
+def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path, name, value, accepted):
+    ended = run(directory=tmp_path, **{name: value})
+
+    assert ended.returncode == 2
+    line, = ended.stderr.splitlines()
+    assert f'{name}="{value}"' in line and accepted in line
+    assert run("--check-config", directory=tmp_path, **{name: value}).returncode == 2
+
+
+def test_a_wrong_setting_of_the_file_says_where_it_stands(tmp_path):
+    (tmp_path / ".env").write_text("PORT_CHECK_TIMEOUT=soon\n")
+    ended = run(directory=tmp_path)
+
+    assert ended.returncode == 2
+    line, = ended.stderr.splitlines()
+    assert 'PORT_CHECK_TIMEOUT="soon"' in line and ".env" in line
+
+
+def test_a_line_of_the_file_that_cannot_be_parsed_stops_the_start(tmp_path):
+    (tmp_path / ".env").write_text("PORT_CHECKER_PORT=0\nA='never closed\n")
+    ended = run(directory=tmp_path)
+
+    assert ended.returncode == 2
+    line, = ended.stderr.splitlines()
+    assert ".env" in line and "2" in line
+
+
+def test_an_unreadable_file_stops_the_start(tmp_path):
+    (tmp_path / ".env").mkdir()
+    ended = run(directory=tmp_path)
+
+    assert ended.returncode == 2
+    line, = ended.stderr.splitlines()
+    assert ".env" in line
+
+
+def test_a_named_file_must_be_there(tmp_path):
+    ended = run("--env-file", "nowhere.env", directory=tmp_path)
+
+    assert ended.returncode == 2
+    line, = ended.stderr.splitlines()
+    assert "nowhere.env" in line and "No such file" in line
+
+
+# --- the address --------------------------------------------------------------------------
+
+
+def run_on(directory, host, port, workers=1):
+    return run(directory=directory, PORT_CHECKER_HOST=host, PORT_CHECKER_PORT=str(port),
+               PORT_CHECKER_WORKERS=str(workers))
+
+
+@WORKERS
+@pytest.mark.parametrize("first, second", [
+    ("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "0.0.0.0"),
+    ("::", "127.0.0.1"), ("127.0.0.1", "::"), ("::1", "::1"),
+])
+def test_a_second_instance_on_the_same_port_fails(start, tmp_path, workers, first, second):
+    service = start(PORT_CHECKER_HOST=first, PORT_CHECKER_WORKERS=workers)
+    ended = run_on(tmp_path, second, service.port, workers)
+
+    assert ended.returncode == 1
+    line, = ended.stderr.splitlines()
+    assert "Address already in use" in line and str(service.port) in line
+    assert service.get("/health").status == 200
+
+
+def test_a_port_of_another_program_is_in_use(tmp_path, later):
+    sock = later.enter_context(targets.listener())
+    ended = run_on(tmp_path, "127.0.0.1", targets.port_of(sock))
+
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
+def test_an_address_that_is_not_ours_fails(tmp_path, host):
+    ended = run_on(tmp_path, host, 0)
+
+    assert ended.returncode == 1
+    line, = ended.stderr.splitlines()
+    assert "Cannot assign requested address" in line and host in line
+
+
+def test_a_port_that_was_just_left_can_be_taken_again(start):
+    service = start()
+    port = service.port
+    with service.connect() as connection:
+        assert connection.exchange("GET", "/health").status == 200
+        service.stop()
+
+    assert start(PORT_CHECKER_PORT=port).port == port
+
+
+@WORKERS
+def test_port_0_is_a_free_one_and_the_ready_line_names_it(start, workers):
+    one, two = start(PORT_CHECKER_WORKERS=workers), start(PORT_CHECKER_WORKERS=workers)
+
+    assert one.port != two.port
+    assert one.ready["workers"] == str(workers)
+    for _ in range(20):
+        assert one.get("/health").status == two.get("/health").status == 200
+
+
+def test_the_ready_line_comes_once_and_when_it_is_true(start):
+    for _ in range(5):
+        service = start(PORT_CHECKER_HOST="::1", PORT_CHECKER_WORKERS=4)
+
+        assert service.get("/health").status == 200
+        assert len(service.events("ready")) == 1
+        assert service.ready["address"] == "::1"
+        assert service.ready["tls"] == "false"
+
+
+# --- the log ------------------------------------------------------------------------------
+
+
+def test_one_line_a_check_with_all_that_an_operator_asks(start, open_port, silent_ports):
+    service = start()
+    ports = [open_port(), 9, *silent_ports(2)]
+    assert service.check(ports).status == 200
+    service.wait_event("check")
+    line, = service.events("check")
+
+    assert line["caller"] == line["target"] == "127.0.0.1"
+    assert [line[name] for name in ("ports", "open", "closed", "filtered", "unreachable")] \
+        == ["4", "1", "1", "2", "0"]
+    assert 500 <= float(line["ms"]) < 5000 * PATIENCE
+    assert service.events("verdict") == []
+
+
+def test_a_refused_check_is_one_line_that_says_why(start):
+    service = start(PORT_CHECKER_RATE="1/h", PORT_CHECKER_MAX_PORTS=1)
+    for ask in (lambda: service.post(b"{"), lambda: service.check([1], "0.0.0.0"),
+                lambda: service.check([1]), lambda: service.check([1])):
+        ask()
+    service.wait_event("check", 4)
+    lines = service.events("check")
+
+    assert [line.get("status") for line in lines] == ["422", "403", None, "429"]
+    assert [line.get("reason") for line in lines] == \
+        ["invalid_body", "never_allowed", None, "caller_budget"]
+
+
+def test_debug_tells_each_port(start, open_port):
+    service = start(PORT_CHECKER_DEBUG="yes")
+    port = open_port()
+    service.check([port, 9])
+
+    service.wait_event("verdict", 2)
+    lines = service.events("verdict")
+    assert {(line["port"], line["state"]) for line in lines} == \
+        {(str(port), "open"), ("9", "closed")}
+
+
+def test_json_lines_parse(start):
+    service = start(PORT_CHECKER_LOG_FORMAT="json", PORT_CHECKER_DEBUG="1")
+    service.check([9])
+    service.check([9], "::1")
+    service.signal(signal.SIGTERM)
+    service.wait()
+    lines = service.stderr().splitlines()
+
+    assert len(lines) >= 6
+    events = [json.loads(line) for line in lines]
+    for event in events:
+        assert {"time", "level", "event"} <= set(event)
+    check = [event for event in events if event["event"] == "check"]
+    assert [one["target"] for one in check] == ["127.0.0.1", "::1"]
+    assert check[0]["ports"] == 1 and isinstance(check[0]["ms"], float)
+
+
+def test_nothing_of_a_request_can_forge_a_line(start):
+    service = start()
+    service.post(b'{"provider_ip": "x\\nevent=forged", "ports": [1]}')
+    service.get("/health\tevent=forged", [("X", "event=forged")])
+    service.check([1], headers=[("X-Forwarded-For", "event=forged")])
+    service.wait_event("check", 2)
+
+    assert "forged" not in service.stderr()
+
+
+# --- draining -----------------------------------------------------------------------------
+
+
+@WORKERS
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_running_checks_finish_and_takes_no_new_ones(
+        start, long_check, workers, number):
+    service = start(PORT_CHECK_TIMEOUT="1.5", PORT_CHECKER_WORKERS=workers)
+    running = [long_check(service) for _ in range(4)]
+    service.signal(number)
+    service.wait_event("draining")
+
+    health = service.get("/health")
+    assert (health.status, health.body) == (503, b'{"status": "draining"}')
+    assert health.header("Connection").lower() == "close"
+    refused = service.check([1])
+    assert (refused.status, refused.json()["code"]) == (503, "draining")
+    assert int(refused.header("Retry-After")) > 0
+    assert service.post(b"{").status == 503
+    for connection in running:
+        assert_filtered(connection.reply())
+        assert connection.is_ended()
+    assert service.wait() == 0
+    assert service.events("stopped")
+
+
+def test_without_checks_it_ends_at_once(start):
+    service = start(PORT_CHECKER_WORKERS=4)
+    with service.connect() as connection:
+        assert connection.exchange("GET", "/health").status == 200
+        service.signal(signal.SIGTERM)
+
+        assert service.wait(within=2) == 0
+        assert connection.is_ended()
+
+
+def test_a_second_signal_ends_it_at_once(start, long_check):
+    service = start(PORT_CHECK_TIMEOUT=20)
+    connection = long_check(service)
+    service.signal(signal.SIGTERM)
+    service.wait_event("draining")
+    service.signal(signal.SIGTERM)
+
+    assert service.wait(within=2) == 0
+    assert connection.is_ended()
+
+
+def test_a_signal_of_a_terminal_is_not_needed_twice_when_clients_left(start, long_check):
+    service = start(PORT_CHECK_TIMEOUT=20)
+    long_check(service).close()
+    service.signal(signal.SIGTERM)
+
+    assert service.wait(within=3) == 0
+
+
+# --- reloading ----------------------------------------------------------------------------
+
+
+class Hammer:
+    """Clients that come all the time; every one must be served."""
+
+    def __init__(self, service, threads=4):
+        self.service = service
+        self.stop = threading.Event()
+        self.failures = []
+        self.served = [0] * threads
+        self.threads = [threading.Thread(target=self._strike, args=(i,), daemon=True)
+                        for i in range(threads)]
+
+    def _strike(self, index):
+        while not self.stop.is_set():
+            try:
+                reply = self.service.get("/health")
+                if reply.status != 200:
+                    self.failures.append(reply)
+            except (OSError, EOFError) as error:
+                self.failures.append(error)
+            self.served[index] += 1
+
+    def more(self, count):
+        """Waits until every client was served so often again."""
+        goals = [served + count for served in self.served]
+        eventually(lambda: all(map(int.__ge__, self.served, goals)), "clients are served")
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(20 * PATIENCE)
+
+
+@WORKERS
+def test_sighup_takes_new_settings_and_no_client_notices(start, long_check, workers):
+    settings = f"PORT_CHECK_TIMEOUT=1\nPORT_CHECKER_WORKERS={workers}\n"
+    service = start(PORT_CHECK_TIMEOUT=None, PORT_CHECKER_WORKERS=None,
+                    env_file=settings + "PORT_CHECKER_MAX_PORTS=3\n")
+    port = service.port
+    assert service.check(["1-4"]).status == 422
+    with Hammer(service) as hammer:
+        hammer.more(20)
+        running = long_check(service)
+        service.env_file.write_text(settings + "PORT_CHECKER_MAX_PORTS=4\n")
+        service.signal(signal.SIGHUP)
+        assert_filtered(running.reply())
+        service.wait_ready(2)
+        hammer.more(20)
+
+    assert hammer.failures == []
+    assert service.port == port, "port 0 stays what it became"
+    assert service.process.poll() is None
+    assert service.check(["1-4"]).status == 200, "the new settings are in force"
+
+
+@WORKERS
+def test_many_reloads_under_load(start, workers):
+    service = start(PORT_CHECKER_WORKERS=workers)
+    with Hammer(service) as hammer:
+        for count in range(2, 8):
+            service.signal(signal.SIGHUP)
+            service.wait_ready(count)
+            hammer.more(10)
+
+    assert hammer.failures == []
+
+
+def test_a_reload_may_change_the_number_of_workers(start):
+    service = start(PORT_CHECKER_WORKERS=None, env_file="PORT_CHECKER_WORKERS=4\n")
+    with Hammer(service) as hammer:
+        for count, workers in enumerate((1, 3, 2), 2):
+            service.env_file.write_text(f"PORT_CHECKER_WORKERS={workers}\n")
+            service.signal(signal.SIGHUP)
+            assert service.wait_ready(count).ready["workers"] == str(workers)
+            hammer.more(10)
+
+    assert hammer.failures == []
+
+
+def test_descriptors_do_not_pile_up_over_reloads(start):
+    service = start(PORT_CHECKER_WORKERS=4)
+    service.signal(signal.SIGHUP)
+    service.wait_ready(2)
+    before = service.descriptors()
+    for count in range(3, 8):
+        service.signal(signal.SIGHUP)
+        service.wait_ready(count)
+
+    assert service.descriptors() == before
+
+
+@pytest.mark.parametrize("text", ["PORT_CHECKER_MAX_PORTS=none\n", "A='never closed\n",
+                                  "PORT_CHECKER_TLS_CERT=nowhere\n"])
+def test_a_bad_new_configuration_changes_nothing(start, text):
+    service = start(env_file="PORT_CHECKER_MAX_PORTS=3\n")
+    service.env_file.write_text(text)
+    service.signal(signal.SIGHUP)
+
+    service.wait_event("reload_refused")
+    assert service.check(["1-4"]).status == 422
+    assert service.check(["1-3"]).status == 200
+    assert len(service.events("ready")) == 1
+
+    service.env_file.write_text("PORT_CHECKER_MAX_PORTS=4\n")
+    service.signal(signal.SIGHUP)
+    service.wait_ready(2)
+    assert service.check(["1-4"]).status == 200
+
+
+def test_signals_while_a_reload_is_under_way(start, long_check):
+    service = start(PORT_CHECK_TIMEOUT="1.5")
+    running = long_check(service)
+    for _ in range(5):
+        service.signal(signal.SIGHUP)
+    service.wait_event("reload")
+    service.signal(signal.SIGTERM)
+
+    assert_filtered(running.reply())
+    assert service.wait() == 0
+    assert len(service.events("ready")) == 1
+
+
+def test_an_idle_client_does_not_hold_up_a_reload(start):
+    service = start()
+    with service.connect() as idle:
+        assert idle.exchange("GET", "/health").status == 200
+        service.signal(signal.SIGHUP)
+        service.wait_ready(2)
+
+        assert idle.is_ended()
+
+
+def test_in_debug_a_new_env_file_is_taken_by_itself(start):
+    service = start(PORT_CHECKER_DEBUG="true", env_file="PORT_CHECKER_MAX_PORTS=3\n")
+    assert service.check(["1-4"]).status == 422
+    service.env_file.write_text("PORT_CHECKER_MAX_PORTS=4\n")
+    service.wait_ready(2)
+
+    assert service.check(["1-4"]).status == 200
+
+
+def test_in_debug_a_long_check_does_not_hold_up_a_reload(start, long_check):
+    service = start(PORT_CHECKER_DEBUG="true", PORT_CHECK_TIMEOUT=20)
+    running = long_check(service)
+    service.signal(signal.SIGHUP)
+    service.wait_ready(2)
+
+    assert running.is_ended()
+
+
+@pytest.fixture
+def copied_service(tmp_path):
+    """A service whose binary is a copy that may be replaced."""
+    binary = tmp_path / "port-checker"
+    shutil.copy(BINARY, binary)
+    settings = {"PORT_CHECKER_DEBUG": "true"}
+    with kept(Service(settings, directory=tmp_path, binary=binary)) as service:
+        yield service.wait_ready(), binary
+
+
+def replace(binary, make):
+    make(binary.with_name("new"))
+    os.chmod(binary.with_name("new"), 0o755)
+    os.replace(binary.with_name("new"), binary)
+
+
+def test_in_debug_a_new_binary_is_taken_by_itself(copied_service):
+    service, binary = copied_service
+    with Hammer(service) as hammer:
+        replace(binary, lambda new: shutil.copyfile(BINARY, new))
+        service.wait_ready(2)
+        hammer.more(10)
+
+    assert hammer.failures == []
+
+
+@pytest.mark.parametrize("text", ["", "no program", "#!/bin/sh\nexit 1\n"])
+def test_a_binary_that_does_not_work_is_not_taken(copied_service, text):
+    service, binary = copied_service
+    replace(binary, lambda new: new.write_text(text))
+    service.wait_event("reload_refused")
+
+    assert service.get("/health").status == 200
+    replace(binary, lambda new: shutil.copyfile(BINARY, new))
+    service.wait_ready(2)
+
+
+def test_a_process_that_inherits_no_sockets_of_its_own_ignores_the_variables(start):
+    service = start(LISTEN_PID="1", LISTEN_FDS="3")
+
+    assert service.get("/health").status == 200
+
+
+# --- HTTPS --------------------------------------------------------------------------------
+
+
+def make_pair(directory, name):
+    """A self-signed certificate for 127.0.0.1 and its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl")
+    cert, key = directory / f"{name}.pem", directory / f"{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)
+    return cert, key
+
+
+def tls_settings(cert, key):
+    return {"PORT_CHECKER_TLS_CERT": str(cert), "PORT_CHECKER_TLS_KEY": str(key)}
+
+
+@pytest.fixture
+def start_tls(start, tmp_path):
+    """start_tls(NAME=value, ...): a service that speaks HTTPS, and clients that check it."""
+    def start_it(**settings):
+        cert, key = make_pair(tmp_path, "own")
+        service = start(**tls_settings(cert, key), **settings)
+        context = ssl.create_default_context(cafile=str(cert))
+        context.check_hostname = False
+        service.context = context
+        return service
+    return start_it
+
+
+@WORKERS
+def test_https(start_tls, open_port, workers):
+    service = start_tls(PORT_CHECKER_WORKERS=workers)
+    port = open_port()
+
+    assert service.ready["tls"] == "true"
+    for _ in range(10):
+        assert service.get("/health").body == b'{"status": "ok"}'
+        assert service.check([port, 9]).json()["message"].endswith("1 out of 2 ports")
+    with service.connect() as connection:
+        assert connection.socket.version() in ("TLSv1.2", "TLSv1.3")
+        for _ in range(10):
+            reply = connection.exchange("POST", "/check-ports", [JSON], check_body([port]))
+            assert reply.json()["success"] is True
+
+
+def test_https_refuses_like_http(start_tls):
+    service = start_tls()
+
+    assert service.get("/nowhere").status == 404
+    assert service.post(b"{").status == 422
+    assert service.post(b" " * 70000).status == 413
+    assert service.check([1], "0.0.0.0").status == 403
+
+
+def test_the_operators_own_page_over_https(start_tls):
+    service = start_tls()
+    host = ("Host", f"localhost:{service.port}")
+
+    for scheme, status in (("https", 200), ("http", 403)):
+        origin = ("Origin", f"{scheme}://localhost:{service.port}")
+        assert service.check([1], "127.0.0.77", headers=[host, origin]).status == status
+
+
+def test_plain_http_at_an_https_port_is_cut_off(start_tls):
+    service = start_tls()
+    with Connection(service.address) as connection:
+        connection.send(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+
+        assert b"HTTP/1.1 200" not in connection.rest()
+    assert service.get("/health").status == 200
+
+
+def test_a_client_that_leaves_over_https_cancels_its_check(start_tls, long_check):
+    service = start_tls(PORT_CHECK_TIMEOUT=20)
+    long_check(service).close()
+
+    eventually(lambda: service.metric("checks_running") == 0, "the check is cancelled")
+    assert service.metric("checks_abandoned_total") == 1
+
+
+def test_draining_and_reloading_over_https(start_tls, long_check):
+    service = start_tls(PORT_CHECK_TIMEOUT=1)
+    running = long_check(service)
+    service.signal(signal.SIGHUP)
+    assert_filtered(running.reply())
+    service.wait_ready(2)
+
+    running = long_check(service)
+    service.signal(signal.SIGTERM)
+    service.wait_event("draining")
+    assert service.get("/health").status == 503
+    assert_filtered(running.reply())
+    assert service.wait() == 0
+
+
+def test_bad_certificates_stop_the_start_with_one_line(tmp_path):
+    cert, key = make_pair(tmp_path, "one")
+    _, other_key = make_pair(tmp_path, "other")
+    garbage = tmp_path / "garbage"
+    garbage.write_text("no PEM")
+    for pair in ((cert, other_key), (garbage, key), (cert, garbage), (key, cert),
+                 (tmp_path / "nowhere", key), (cert, tmp_path / "nowhere"), (cert, ""),
+                 ("", key), (tmp_path, key)):
+        for arguments in ((), ("--check-config",)):
+            ended = run(*arguments, directory=tmp_path, PORT_CHECKER_PORT="0",
+                        **tls_settings(*pair))
+
+            assert ended.returncode == 2, (pair, ended)
+            line, = ended.stderr.splitlines()
+            assert "PORT_CHECKER_TLS_" in line, pair
+
+
+def test_a_listener_of_a_service_manager_is_taken(tmp_path, later):
+    """LISTEN_PID and LISTEN_FDS, as systemd passes them."""
+    sock = later.enter_context(socket.socket())
+    sock.bind(("127.0.0.1", 0))
+    sock.listen()
+    port = targets.port_of(sock)
+    script = f'exec 3<&{sock.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "{BINARY}"'
+    log = later.enter_context(open(tmp_path / "log", "w+b"))
+    process = subprocess.Popen(
+        ["bash", "-c", script], cwd=tmp_path, pass_fds=[sock.fileno()], stderr=log,
+        env={**os.environ, "PORT_CHECKER_HOST": "127.0.0.1", "PORT_CHECKER_PORT": str(port),
+             "PORT_CHECKER_WORKERS": "1"})
+    try:
+        with Connection(("127.0.0.1", port)) as connection:
+            assert connection.exchange("GET", "/health").status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10 * PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
