@@ -162,7 +162,7 @@ static void tick_idle(struct connection *connection)
     if (has_begun(connection))
         connection_enter(connection, PHASE_HEAD);
     else if (connection->is_settling)
-        server_need_run(server);
+        server_need_run(server, connection->lane);
     else if (idle.ns >= span_seconds(SETTLE_SECONDS).ns && !has_read_ahead(connection))
         settle(connection, 1);
 }
@@ -209,7 +209,7 @@ bool connection_watch(struct connection *connection, uint32_t events)
 }
 
 /* A whole head waits in the kernel, or under TLS its first byte. */
-static void hand_over(struct connection *connection)
+static void hand_over(struct connection *connection, enum lane_kind lane)
 {
     struct server *server = connection->server;
     loop_watch_drop(server->loop, connection->fd, &connection->watch);
@@ -217,10 +217,11 @@ static void hand_over(struct connection *connection)
         connection_enter(connection, PHASE_HEAD);
 
     server->adding = connection;
-    if (MHD_add_connection(server->daemon, connection->fd, &connection->peer.sa,
+    connection->lane = lane;
+    if (MHD_add_connection(server->lanes[lane].daemon, connection->fd, &connection->peer.sa,
                            connection->peer.len) == MHD_YES) {
         set_timer(connection);
-        server_need_run(server);
+        server_need_run(server, connection->lane);
     } else if (server->adding) { /* closed by libmicrohttpd, before it had begun */
         connection->fd = -1;
         connection_end(connection);
@@ -234,8 +235,23 @@ static void await(struct connection *connection)
         connection_end(connection);
 }
 
-/* Something may have come while we hold the socket and no request is in progress. */
-static void look(struct connection *connection)
+static void head_came(struct connection *connection, const struct head *head, bool is_1_1)
+{
+    /* Judged again when libmicrohttpd has parsed it, for there may be later requests; but
+     * it answers a malformed Content-Length by itself, with two heads. */
+    if (!head_is_sound(head, is_1_1))
+        connection_refuse(connection, HTTP_FAULT_BAD_FRAMING);
+    else if (head->lines > LINES_MAX)
+        connection_refuse(connection, HTTP_FAULT_HEADERS_TOO_LARGE);
+    else if (head->size + head->lines * LINE_COST + 1024 > LANE_SMALL_MEMORY)
+        hand_over(connection, LANE_LARGE);
+    else
+        hand_over(connection, LANE_SMALL);
+}
+
+/* Something may have come while we hold the socket and no request is in progress. When the
+ * client has ended its side, half a head is all that there will ever be. */
+static void look(struct connection *connection, bool has_ended)
 {
     struct server *server = connection->server;
     bool is_tls = connection_is_tls(connection);
@@ -251,7 +267,7 @@ static void look(struct connection *connection)
         return;
     }
     if (is_tls) {
-        hand_over(connection);
+        hand_over(connection, LANE_LARGE);
         return;
     }
 
@@ -259,17 +275,16 @@ static void look(struct connection *connection)
     bool is_1_1;
     switch (head_scan(server->scratch, (size_t)n, SERVER_HEADER_MAX, &head, &is_1_1)) {
     case HEAD_PARTIAL:
+        if (has_ended) {
+            connection_end(connection);
+            return;
+        }
         if (connection->phase == PHASE_IDLE)
             connection_enter(connection, PHASE_HEAD);
         await(connection);
         return;
     case HEAD_WHOLE:
-        /* Judged again when libmicrohttpd has parsed it, for there may be later requests;
-         * but it answers a malformed Content-Length by itself, with two heads. */
-        if (head_is_sound(&head, is_1_1))
-            hand_over(connection);
-        else
-            connection_refuse(connection, HTTP_FAULT_BAD_FRAMING);
+        head_came(connection, &head, is_1_1);
         return;
     case HEAD_TOO_LARGE:
         connection_refuse(connection, HTTP_FAULT_HEADERS_TOO_LARGE);
@@ -319,7 +334,7 @@ void connection_rest(struct connection *connection, bool must_close)
 
     connection_enter(connection, PHASE_IDLE);
     if (connection->has_input)
-        look(connection);
+        look(connection, false);
 }
 
 /* libmicrohttpd has closed: the connection is over, unless it only let go of one that
@@ -385,7 +400,7 @@ static void connection_on_event(void *ctx, uint32_t events)
     struct connection *connection = ctx;
     struct exchange *exchange = connection->exchange;
     if (!exchange) {
-        look(connection);
+        look(connection, (events & LEFT_EVENTS) != 0);
         return;
     }
 
@@ -431,7 +446,7 @@ void connection_begin(struct server *server, int fd, const struct address *peer,
     metrics_add(server->config.metrics, METRIC_CONNECTIONS_OPEN, 1);
     connection_enter(connection, PHASE_IDLE);
     if (timer_is_set(&connection->timer))
-        look(connection);
+        look(connection, false);
     else
         connection_end(connection); /* without a limit it may not stay */
 }
@@ -476,7 +491,7 @@ void connection_kill(struct connection *connection)
         exchange->is_suspended = false;
         MHD_resume_connection(connection->mhd);
     }
-    server_need_run(connection->server);
+    server_need_run(connection->server, connection->lane);
 }
 
 void connection_refuse(struct connection *connection, enum http_fault fault)

@@ -4,14 +4,16 @@
 #include "base/text.h"
 
 #include <string.h>
+#include <strings.h>
 
-/* RFC 9110 section 5.6.2: the characters of a token besides letters and digits. */
+/* RFC 9110 section 5.6.2. */
 static bool is_token_char(char c)
 {
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+        c == '-')
         return true;
 
-    return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+    return c != '\0' && strchr("!#$%&'*+.^_`|~", c) != NULL;
 }
 
 static bool is_token(const char *text, size_t len)
@@ -44,6 +46,11 @@ static size_t trimmed(const char *value, size_t len)
     return len;
 }
 
+static inline bool is_name(const char *name, size_t len, const char *word)
+{
+    return len == strlen(word) && strncasecmp(name, word, len) == 0;
+}
+
 void head_add(struct head *head, const char *name, size_t name_len, const char *value,
               size_t value_len)
 {
@@ -54,19 +61,18 @@ void head_add(struct head *head, const char *name, size_t name_len, const char *
         !is_field_value(value, value_len))
         head->is_malformed = true;
     head->end = value + value_len;
+    head->lines++;
 
-    if (text_equals_nocase(name, name_len, "Content-Length")) {
+    if (is_name(name, name_len, "Content-Length")) {
         head->content_lengths++;
         if (!text_parse_u64(value, trimmed(value, value_len), INT64_MAX,
                             &head->content_length))
             head->is_malformed = true;
-    } else if (text_equals_nocase(name, name_len, "Transfer-Encoding")) {
+    } else if (is_name(name, name_len, "Transfer-Encoding")) {
         head->transfer_encodings++;
         head->is_chunked = text_equals_nocase(value, value_len, "chunked");
-    } else if (text_equals_nocase(name, name_len, "Host")) {
+    } else if (is_name(name, name_len, "Host")) {
         head->hosts++;
-    } else if (text_equals_nocase(name, name_len, "Expect")) {
-        head->expects_continue = true;
     }
 }
 
@@ -151,6 +157,7 @@ enum head_state head_scan(const char *bytes, size_t len, size_t max, struct head
             if ((size_t)(next + 1 - bytes) > max)
                 return HEAD_TOO_LARGE;
             head_parse(bytes + start, next + 1, ret, ret_is_1_1);
+            ret->size = (size_t)(next + 1 - bytes);
             return HEAD_WHOLE;
         }
     }

@@ -18,12 +18,13 @@
 /* What the headers of one request say. */
 struct head {
     const char *end; /* where the text of the last line ended; borrowed */
+    unsigned lines;
+    size_t size; /* bytes, blank lines before included; of head_scan() only */
     unsigned content_lengths;
     unsigned transfer_encodings;
     unsigned hosts;
     bool is_chunked;
     bool is_malformed;
-    bool expects_continue;
     uint64_t content_length;
 };
 

@@ -30,16 +30,27 @@
 
 #include <microhttpd.h>
 
-/* Of libmicrohttpd, for one connection: room for a head of SERVER_HEADER_MAX and some 100
- * header lines. It is zeroed after every request. */
-#define POOL_SIZE      (16 * 1024)
+/* Memory of libmicrohttpd for one connection: the head of a request, LINE_COST for each of
+ * its lines, and the head of the reply. All of it is zeroed after every request and half of
+ * it before every reply, a fifth of the work of a small request at 16 KiB. So most
+ * connections get a small one, where a later head of SERVER_HEADER_MAX may have some 20
+ * lines; those that begin with a head that needs more get a large one. */
+enum lane_kind {
+    LANE_SMALL,
+    LANE_LARGE, /* and TLS, whose heads we cannot see */
+    LANE_COUNT,
+};
+#define LANE_SMALL_MEMORY (10 * 1024)
+#define LANE_LARGE_MEMORY (32 * 1024)
+#define LINE_COST         64
+#define LINES_MAX         256 /* of a first head that we can see: 431 */
 
 /* A connection that rests inside libmicrohttpd for this long is taken back. */
-#define SETTLE_SECONDS 2
+#define SETTLE_SECONDS    2
 
-#define LINGER_MAX     256                /* connections at once */
-#define LINGER_BYTES   (16 * 1024 * 1024) /* thrown away for one of them */
-#define PREPARED_MAX   16                 /* kinds of constant replies */
+#define LINGER_MAX        256                /* connections at once */
+#define LINGER_BYTES      (16 * 1024 * 1024) /* thrown away for one of them */
+#define PREPARED_MAX      16                 /* kinds of constant replies */
 
 struct listener {
     struct server *server; /* borrowed */
@@ -55,15 +66,21 @@ struct prepared {
     struct MHD_Response *response; /* owned, NULL = free */
 };
 
+/* One libmicrohttpd daemon. */
+struct lane {
+    struct server *server;     /* borrowed */
+    struct MHD_Daemon *daemon; /* owned */
+    int fd;                    /* its epoll: readable when it has something to do */
+    struct loop_watch watch;
+    bool is_run_needed;
+};
+
 struct server {
     struct loop *loop; /* borrowed */
     struct server_config config;
     struct server_limits limits; /* none is 0 */
 
-    struct MHD_Daemon *daemon; /* owned */
-    struct loop_watch daemon_watch;
-    int daemon_fd; /* libmicrohttpd's epoll: readable when it has something to do */
-    bool is_run_needed;
+    struct lane lanes[LANE_COUNT];
     struct timer run_timer;    /* brings about the turn that is needed */
     struct connection *adding; /* during MHD_add_connection() */
 
@@ -106,7 +123,8 @@ struct connection {
     struct address peer;
     int fd; /* owned; while libmicrohttpd holds the socket: its descriptor */
     enum phase phase;
-    unsigned leaving; /* taken back so often, and libmicrohttpd has yet to let go */
+    enum lane_kind lane; /* where libmicrohttpd holds it */
+    unsigned leaving;    /* taken back so often, and libmicrohttpd has yet to let go */
     bool is_unlimited;
     bool is_exact;     /* `consumed` is to be believed */
     bool is_dead;      /* nothing more may be made of what comes in */
@@ -159,7 +177,7 @@ struct exchange {
 /* --- server.c ----------------------------------------------------------------------- */
 
 /* libmicrohttpd has something to do: it runs at the end of this turn, or of the next. */
-void server_need_run(struct server *server);
+void server_need_run(struct server *server, enum lane_kind kind);
 
 /* --- accept.c ----------------------------------------------------------------------- */
 

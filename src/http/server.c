@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the libmicrohttpd daemon and decides when it runs. Its epoll descriptor is watched
- * in our loop; it runs at the end of a turn in which that was readable, or in which we gave
- * it something to do.
+ * Owns the libmicrohttpd daemons and decides when they run. The epoll descriptor of each is
+ * watched in our loop; it runs at the end of a turn in which that was readable, or in which
+ * we gave it something to do.
  */
 #include "http/server.h"
 
@@ -28,7 +28,7 @@ static void on_panic(void *cls, const char *file, unsigned line, const char *rea
     abort();
 }
 
-__attribute__((format(printf, 2, 0))) static void on_log(void *cls, const char *format,
+static __attribute__((format(printf, 2, 0))) void on_log(void *cls, const char *format,
                                                          va_list args)
 {
     (void)cls;
@@ -51,7 +51,17 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *mhd, char *text)
     return strlen(text);
 }
 
-static bool daemon_start(struct server *server, struct err *err)
+/* --- lanes ------------------------------------------------------------------------------
+ */
+
+static void on_lane_event(void *ctx, uint32_t events)
+{
+    (void)events;
+    struct lane *lane = ctx;
+    lane->is_run_needed = true;
+}
+
+static struct MHD_Daemon *daemon_start(struct server *server, size_t memory)
 {
     const struct server_config *config = &server->config;
     union {
@@ -69,34 +79,55 @@ static bool daemon_start(struct server *server, struct err *err)
      * shutdown(), which is what lets us keep a duplicate of the socket. */
     unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
                      MHD_USE_TURBO | MHD_USE_ERROR_LOG |
-                     (config->tls_cert ? MHD_USE_TLS : 0);
-    server->daemon = MHD_start_daemon(
+                     (config->tls_cert ? (unsigned)MHD_USE_TLS : 0);
+    return MHD_start_daemon(
         flags, 0, NULL, NULL, exchange_step, server, MHD_OPTION_EXTERNAL_LOGGER, on_log,
         NULL, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_SIZE,
-        MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_NOTIFY_CONNECTION, connection_notify,
-        server, MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, server,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
+        MHD_OPTION_NOTIFY_CONNECTION, connection_notify, server,
+        MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, server,
         MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_ARRAY,
         config->tls_cert ? tls : plain, MHD_OPTION_END);
-    if (!server->daemon)
-        return err_set(err, ERR_SYSTEM,
-                       config->tls_cert ? "the HTTPS server cannot start: are "
-                                          "certificate and key a matching pair?"
-                                        : "the HTTP server cannot start");
-
-    server->daemon_fd =
-        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    return true;
 }
 
-/* --- turns -------------------------------------------------------------------------------
- */
-
-static void on_daemon_event(void *ctx, uint32_t events)
+static bool lane_start(struct server *server, enum lane_kind kind, size_t memory,
+                       struct err *err)
 {
-    (void)events;
-    struct server *server = ctx;
-    server->is_run_needed = true;
+    struct lane *lane = &server->lanes[kind];
+    lane->server = server;
+    lane->daemon = daemon_start(server, memory);
+    if (!lane->daemon && server->config.tls_cert)
+        return err_set(err, ERR_SYSTEM,
+                       "the HTTPS server cannot start: is the certificate the key's?");
+    if (!lane->daemon)
+        return err_set(err, ERR_SYSTEM, "the HTTP server cannot start");
+
+    lane->fd = MHD_get_daemon_info(lane->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    return loop_watch_add(server->loop, lane->fd, EPOLLIN, on_lane_event, lane,
+                          &lane->watch, err);
+}
+
+static void lane_stop(struct lane *lane)
+{
+    if (!lane->daemon)
+        return;
+
+    MHD_run(lane->daemon); /* whoever was suspended resumes, which stopping demands */
+    loop_watch_drop(lane->server->loop, lane->fd, &lane->watch);
+    MHD_stop_daemon(lane->daemon);
+}
+
+static bool lane_run(struct lane *lane)
+{
+    if (!lane->is_run_needed)
+        return false;
+
+    lane->is_run_needed = false;
+    MHD_run(lane->daemon);
+    MHD_UNSIGNED_LONG_LONG timeout;
+    if (MHD_get_timeout(lane->daemon, &timeout) == MHD_YES && timeout == 0)
+        lane->is_run_needed = true;
+    return lane->is_run_needed;
 }
 
 static void on_run_time(struct timer *timer)
@@ -104,29 +135,23 @@ static void on_run_time(struct timer *timer)
     (void)timer; /* the turn itself is what was needed */
 }
 
-void server_need_run(struct server *server)
+void server_need_run(struct server *server, enum lane_kind kind)
 {
-    if (server->is_run_needed)
+    if (server->lanes[kind].is_run_needed)
         return;
 
-    server->is_run_needed = true;
+    server->lanes[kind].is_run_needed = true;
     loop_timer_set(server->loop, &server->run_timer, loop_now(server->loop));
 }
 
 static bool run(void *ctx)
 {
     struct server *server = ctx;
-    if (!server->is_run_needed)
-        return false;
-
     loop_timer_stop(server->loop, &server->run_timer);
-    server->is_run_needed = false;
-    MHD_run(server->daemon);
-
-    MHD_UNSIGNED_LONG_LONG timeout;
-    if (MHD_get_timeout(server->daemon, &timeout) == MHD_YES && timeout == 0)
-        server->is_run_needed = true;
-    return server->is_run_needed;
+    bool has_more = false;
+    for (size_t i = 0; i < LANE_COUNT; i++)
+        has_more |= lane_run(&server->lanes[i]);
+    return has_more;
 }
 
 /* --- the server
@@ -135,15 +160,6 @@ static bool run(void *ctx)
 static struct span or_default(struct span limit, int64_t seconds)
 {
     return limit.ns > 0 ? limit : span_seconds(seconds);
-}
-
-static bool server_start(struct server *server, const int *listeners, size_t count,
-                         struct err *err)
-{
-    return daemon_start(server, err) &&
-           loop_watch_add(server->loop, server->daemon_fd, EPOLLIN, on_daemon_event, server,
-                          &server->daemon_watch, err) &&
-           accept_start(server, listeners, count, err);
 }
 
 bool server_new(struct loop *loop, const struct server_config *config, const int *listeners,
@@ -165,12 +181,14 @@ bool server_new(struct loop *loop, const struct server_config *config, const int
     };
     timer_init(&server->run_timer, on_run_time);
     MHD_set_panic_func(on_panic, NULL);
-    if (!server_start(server, listeners, listener_count, err)) {
+    loop_each_turn(loop, run, server);
+    if (!lane_start(server, LANE_SMALL, LANE_SMALL_MEMORY, err) ||
+        !lane_start(server, LANE_LARGE, LANE_LARGE_MEMORY, err) ||
+        !accept_start(server, listeners, listener_count, err)) {
         server_free(server);
         return false;
     }
 
-    loop_each_turn(loop, run, server);
     *ret = server;
     return true;
 }
@@ -194,12 +212,8 @@ struct server *server_free(struct server *server)
 
     accept_done(server);
     end_all(server);
-    linger_drop(server);
-    if (server->daemon) {
-        MHD_run(server->daemon); /* whoever was suspended resumes, which stopping demands */
-        loop_watch_drop(server->loop, server->daemon_fd, &server->daemon_watch);
-        MHD_stop_daemon(server->daemon);
-    }
+    for (size_t i = 0; i < LANE_COUNT; i++)
+        lane_stop(&server->lanes[i]);
     linger_drop(server);
     loop_timer_stop(server->loop, &server->run_timer);
     loop_each_turn_end(server->loop, run, server);
