@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/route.h"
+
+#include "engine_lab.h"
+
+static bool has_lab;
+
+static void need_lab(void)
+{
+    if (!has_lab)
+        skip();
+}
+
+static void a_gateway_is_one_only_where_there_is_one(void **state)
+{
+    (void)state;
+    need_lab();
+    static const struct {
+        const char *to;
+        bool has_gateway;
+    } rows[] = {
+        {"127.0.0.1", false},  {"::1", false},      {HERE, false},
+        {"fd77::1", false},    {THERE, false},      {THERE6, false},
+        {"10.77.0.50", false}, {"10.88.1.2", true}, {"fd88::2", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct address to = address_of(rows[i].to, 80);
+        struct err err = {0};
+        bool has_gateway = !rows[i].has_gateway;
+        if (!route_has_gateway(&to, &has_gateway, &err) ||
+            has_gateway != rows[i].has_gateway)
+            fail_msg("%s: %s", rows[i].to, err.message);
+    }
+}
+
+static void where_there_is_no_route_that_is_an_error(void **state)
+{
+    (void)state;
+    need_lab();
+    static const char *const texts[] = {"10.1.2.3", "2001:db8::1"};
+    for (size_t i = 0; i < 2; i++) {
+        struct address to = address_of(texts[i], 0);
+        struct err err;
+        bool has_gateway = true;
+        assert_false(route_has_gateway(&to, &has_gateway, &err));
+        assert_int_equal(err.kind, ERR_SYSTEM);
+        assert_int_equal(err.errnum, ENETUNREACH);
+        assert_true(has_gateway);
+        assert_false(route_has_source(&to));
+    }
+}
+
+static void own_addresses_are_those_of_the_interfaces_and_loopback(void **state)
+{
+    (void)state;
+    need_lab();
+    static const struct {
+        const char *text;
+        bool is_ours;
+    } rows[] = {
+        {"127.0.0.1", true},  {"127.9.8.7", true},    {"::1", true},
+        {HERE, true},         {"fd77::1", true},      {THERE, false},
+        {THERE6, false},      {"10.77.0.50", false},  {"10.88.1.2", false},
+        {"192.0.2.1", false}, {"2001:db8::1", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct address address = address_of(rows[i].text, 7466);
+        if (route_is_ours(&address) != rows[i].is_ours)
+            fail_msg("%s", rows[i].text);
+    }
+}
+
+static void there_is_a_source_for_what_has_a_route(void **state)
+{
+    (void)state;
+    need_lab();
+    static const char *const texts[] = {"127.0.0.1", "::1", THERE, THERE6, "10.88.1.2"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct address to = address_of(texts[i], 80);
+        assert_true(route_has_source(&to));
+    }
+}
+
+static void without_ipv6_there_is_none(void **state)
+{
+    (void)state;
+    need_lab();
+    struct address loopback = address_of("::1", 80), four = address_of(THERE, 80);
+    assert_true(write_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"));
+    bool has_source = route_has_source(&loopback);
+    assert_true(write_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0"));
+    assert_false(has_source);
+    assert_true(route_has_source(&four));
+}
+
+int main(void)
+{
+    has_lab = lab_enter();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_gateway_is_one_only_where_there_is_one),
+        cmocka_unit_test(where_there_is_no_route_that_is_an_error),
+        cmocka_unit_test(own_addresses_are_those_of_the_interfaces_and_loopback),
+        cmocka_unit_test(there_is_a_source_for_what_has_a_route),
+        cmocka_unit_test(without_ipv6_there_is_none),
+    };
+    return cmocka_run_group_tests_name("route", tests, NULL, NULL);
+}
