@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""Real nginx and HAProxy in front of a service, with files of their own in a folder.
+
+Both keep their connections to the service open and use them for everybody, as a request
+smuggler wishes, and neither lets anybody ask for /ip: the service never sees that path
+unless somebody got past the proxy.
+"""
+import shutil
+import socket
+import subprocess
+
+from harness.http import Connection
+from harness.waiting import PATIENCE, eventually
+
+NGINX = """
+daemon off;
+master_process off;
+pid {folder}/pid;
+error_log {folder}/error.log;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    client_max_body_size 0;
+    upstream checker {{ server 127.0.0.1:{upstream}; keepalive 1; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location ^~ /ip {{ return 403; }}
+        location / {{
+            proxy_pass http://checker;
+            proxy_http_version 1.1;
+            proxy_request_buffering off;
+            proxy_set_header Connection "";
+            proxy_set_header X-Forwarded-For $remote_addr;
+        }}
+    }}
+}}
+"""
+
+HAPROXY = """
+global
+    maxconn 200
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+    option http-keep-alive
+    option forwardfor
+    http-reuse always
+frontend front
+    bind 127.0.0.1:{port}
+    http-request deny if {{ path_beg /ip }}
+    default_backend checker
+backend checker
+    server checker 127.0.0.1:{upstream}
+"""
+
+KINDS = {
+    "nginx": (NGINX, ["nginx", "-p", "{folder}", "-e", "{folder}/start.log", "-c", "{file}"]),
+    "haproxy": (HAPROXY, ["haproxy", "-db", "-f", "{file}"]),
+}
+
+
+def is_there(kind):
+    return shutil.which(kind, path="/usr/sbin:/usr/bin") is not None
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Proxy:
+    def __init__(self, kind, folder, upstream):
+        text, words = KINDS[kind]
+        self.address = ("127.0.0.1", free_port())
+        file = folder / f"{kind}.conf"
+        file.write_text(text.format(folder=folder, port=self.address[1], upstream=upstream))
+        self.log = open(folder / f"{kind}.out", "w+b")
+        self.process = subprocess.Popen(
+            [word.format(folder=folder, file=file) for word in words],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        try:
+            eventually(self._is_up, f"{kind} listens")
+        except AssertionError:
+            self.close()
+            raise
+
+    def _is_up(self):
+        assert self.process.poll() is None, f"it ended, see {self.log.name}"
+        try:
+            self.connect().close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    def connect(self, timeout=15.0):
+        return Connection(self.address, timeout=timeout)
+
+    def close(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10 * PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
