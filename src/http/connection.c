@@ -376,6 +376,7 @@ void connection_notify(void *cls, struct MHD_Connection *mhd, void **socket_cont
     *socket_context = NULL;
     if (server->adding == connection)
         server->adding = NULL;
+    server_count_freed(server);
     if (connection->leaving > 0) {
         if (--connection->leaving == 0 && connection->is_dead)
             free(connection); /* it ended meanwhile */

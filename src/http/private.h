@@ -18,8 +18,8 @@
  * When a handler has to wait and libmicrohttpd has read nothing beyond this one request,
  * the connection is taken back: its descriptor is duplicated, libmicrohttpd closes its own
  * and frees all that it kept, and the reply is written by us. Otherwise (TLS, pipelined or
- * chunked requests) the connection is suspended inside libmicrohttpd, which costs some
- * 18 KB and, at each resume, a walk over all suspended connections.
+ * chunked requests) the connection is suspended inside libmicrohttpd, which costs its
+ * memory and, at each resume, a walk over all suspended connections: 0.2 ms among 4,000.
  */
 #pragma once
 
@@ -47,6 +47,11 @@ enum lane_kind {
 
 /* A connection that rests inside libmicrohttpd for this long is taken back. */
 #define SETTLE_SECONDS    2
+
+/* So many connections gone from libmicrohttpd, and their memory goes back to the system, a
+ * little later: freed chunks between those that stay would be kept for ever. */
+#define TRIM_CONNECTIONS  512
+#define TRIM_SECONDS      5
 
 #define LINGER_MAX        256                /* connections at once */
 #define LINGER_BYTES      (16 * 1024 * 1024) /* thrown away for one of them */
@@ -81,6 +86,8 @@ struct server {
     struct server_limits limits; /* none is 0 */
 
     struct lane lanes[LANE_COUNT];
+    struct timer trim_timer;
+    unsigned trimmable; /* connections that libmicrohttpd has closed since the last trim */
     struct timer run_timer;    /* brings about the turn that is needed */
     struct connection *adding; /* during MHD_add_connection() */
 
@@ -178,6 +185,9 @@ struct exchange {
 
 /* libmicrohttpd has something to do: it runs at the end of this turn, or of the next. */
 void server_need_run(struct server *server, enum lane_kind kind);
+
+/* libmicrohttpd has freed what it kept of a connection. */
+void server_count_freed(struct server *server);
 
 /* --- accept.c ----------------------------------------------------------------------- */
 

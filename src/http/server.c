@@ -11,6 +11,7 @@
 #include "http/private.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,6 +145,23 @@ void server_need_run(struct server *server, enum lane_kind kind)
     loop_timer_set(server->loop, &server->run_timer, loop_now(server->loop));
 }
 
+static void on_trim_time(struct timer *timer)
+{
+    struct server *server =
+        (struct server *)(void *)((char *)timer - offsetof(struct server, trim_timer));
+    server->trimmable = 0;
+    malloc_trim(0);
+}
+
+void server_count_freed(struct server *server)
+{
+    if (++server->trimmable < TRIM_CONNECTIONS || timer_is_set(&server->trim_timer))
+        return;
+
+    loop_timer_set(server->loop, &server->trim_timer,
+                   instant_add(loop_now(server->loop), span_seconds(TRIM_SECONDS)));
+}
+
 static bool run(void *ctx)
 {
     struct server *server = ctx;
@@ -180,6 +198,7 @@ bool server_new(struct loop *loop, const struct server_config *config, const int
         .linger = or_default(config->limits.linger, SERVER_LINGER_SECONDS),
     };
     timer_init(&server->run_timer, on_run_time);
+    timer_init(&server->trim_timer, on_trim_time);
     MHD_set_panic_func(on_panic, NULL);
     loop_each_turn(loop, run, server);
     if (!lane_start(server, LANE_SMALL, LANE_SMALL_MEMORY, err) ||
@@ -216,6 +235,7 @@ struct server *server_free(struct server *server)
         lane_stop(&server->lanes[i]);
     linger_drop(server);
     loop_timer_stop(server->loop, &server->run_timer);
+    loop_timer_stop(server->loop, &server->trim_timer);
     loop_each_turn_end(server->loop, run, server);
     reply_release(server);
     free(server);
