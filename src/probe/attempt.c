@@ -30,20 +30,30 @@ static bool attempt_prepare(int fd, int family)
                 : setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on) == 0);
 }
 
+/* Two errnos of connect(2) have two meanings each. EADDRNOTAVAIL: all source ports are
+ * taken, or there is no source address at all. EHOSTUNREACH: a routing rule says so, or a
+ * neighbour was found to be gone just while the SYN was built. */
+static enum outcome connect_outcome(const struct address *to, int errnum)
+{
+    bool has_gateway;
+    if (errnum == EADDRNOTAVAIL && !route_has_source(to))
+        return OUTCOME_NO_ROUTE;
+    if (errnum == EHOSTUNREACH && route_has_gateway(to, &has_gateway, NULL))
+        return OUTCOME_LOCAL_FAULT;
+    return outcome_of_errno(OUTCOME_FROM_CONNECT, errnum, to->sa.sa_family == AF_INET6);
+}
+
 enum outcome attempt_open(const struct address *to, int *ret_fd, int *ret_errnum)
 {
-    bool is_ipv6 = to->sa.sa_family == AF_INET6;
     AUTO_FD fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || !attempt_prepare(fd, to->sa.sa_family)) {
         *ret_errnum = errno;
-        return outcome_of_errno(OUTCOME_FROM_SOCKET, errno, is_ipv6);
+        return outcome_of_errno(OUTCOME_FROM_SOCKET, errno, to->sa.sa_family == AF_INET6);
     }
 
     if (connect(fd, &to->sa, to->len) != 0) {
         int errnum = errno;
-        enum outcome outcome = outcome_of_errno(OUTCOME_FROM_CONNECT, errnum, is_ipv6);
-        if (errnum == EADDRNOTAVAIL && !route_has_source(to))
-            outcome = OUTCOME_NO_ROUTE;
+        enum outcome outcome = connect_outcome(to, errnum);
         if (outcome != OUTCOME_PENDING) {
             *ret_errnum = errnum;
             return outcome;

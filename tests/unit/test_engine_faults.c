@@ -195,10 +195,14 @@ static void an_address_without_a_route_ends_the_job_at_once(void **state)
     } rows[] = {
         {"10.1.2.3", "this checker has no IPv4 route"},
         {"2001:db8::1", "this checker has no IPv6 route"},
+        {"10.98.0.1", "this checker has no IPv4 route"},
+        {"fd98::1", "this checker has no IPv6 route"},
         {"10.99.0.1", "forbids it to reach the IPv4"},
         {"fd99::1", "forbids it to reach the IPv6"},
     };
-    assert_true(shell("ip route replace prohibit 10.99.0.0/16 && "
+    assert_true(shell("ip route replace unreachable 10.98.0.0/16 && "
+                      "ip -6 route replace unreachable fd98::/64 && "
+                      "ip route replace prohibit 10.99.0.0/16 && "
                       "ip -6 route replace prohibit fd99::/64"));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct rig *rig = rig_new();
