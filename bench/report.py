@@ -28,20 +28,21 @@ class Figure:
         return text
 
 
-class Row:
-    """`judged` is held against `limit`; `at_least` says which way. A row without a limit
-    is there to be read."""
+def ratio_of(ours, reference):
+    """Median of the rounds' own ratios: what slows the machine down for a while slows both
+    of a round's contestants."""
+    return statistics.median(a / b for a, b in zip(ours.values, reference.values))
 
-    def __init__(self, work, ours, reference=None, ratio=None, at_least=None, at_most=None,
-                 judged=None):
+
+class Row:
+    """Held against its goal is the ratio, or without a reference the figure itself. A row
+    without a goal is there to be read."""
+
+    def __init__(self, work, ours, reference=None, at_least=None, at_most=None):
         self.work, self.ours, self.reference = work, ours, reference
         self.at_least, self.at_most = at_least, at_most
-        if ratio is None and reference is not None:
-            ratio = ours.median / reference.median
-        self.ratio = ratio
-        self.judged = judged if judged is not None else ratio
-        if self.judged is None:
-            self.judged = ours.median
+        self.ratio = reference and ratio_of(ours, reference)
+        self.judged = self.ratio if reference else ours.median
 
     def goal(self):
         unit = "" if self.ratio is not None else " " + self.ours.unit
@@ -101,7 +102,8 @@ Everything happens on one machine, in a network namespace of its own where only 
 exists, so load, service and targets share the processors; nothing is pinned. What is
 compared in a row was measured side by side in one run: {rounds} rounds, each of which takes
 every contestant in turn for {seconds} s. A figure is the median of the rounds, in brackets the
-smallest and the largest; a ratio is that of the medians. Processor time is what the scheduler
+smallest and the largest; a ratio is the median of the rounds' own ratios, because the speed
+of a shared machine changes from round to round. Processor time is what the scheduler
 counts for the threads of the process (`/proc/PID/task/*/schedstat`), in user and kernel mode.
 On loopback that includes the kernel's work for the target's side of each connection.
 
