@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""Clients that vanish in the middle of long checks, a thousand times: no descriptor, no job
+and no byte stays behind."""
+import pytest
+
+from harness.http import check_body
+from harness.waiting import SANITIZER, eventually
+
+pytestmark = pytest.mark.heavy
+
+JSON = ("Content-Type", "application/json")
+PORTS = 1024
+UNDER_WAY = 100  # probes in flight when they leave; at most 128 may go to one address at once
+AT_ONCE = 20
+LEAVE = ("close", "reset", "half_close")
+
+
+def vanish(service, ports, rounds):
+    """`rounds` clients ask about all ports and leave, `AT_ONCE` of them at a time."""
+    body = check_body(ports)
+    begun = 0
+    while begun < rounds:
+        clients = []
+        for _ in range(AT_ONCE):
+            client = service.connect()
+            client.request("POST", "/check-ports", [JSON], body)
+            clients.append(client)
+        begun += AT_ONCE
+        eventually(lambda: service.metric("checks_running") == AT_ONCE, "their checks run")
+        eventually(lambda: service.metric("probes_in_flight") >= UNDER_WAY, "probes fly")
+        for number, client in enumerate(clients):
+            getattr(client, LEAVE[number % len(LEAVE)])()
+        eventually(lambda: service.metric("checks_running") == 0, "all are cancelled")
+        for client in clients:
+            client.close()
+
+
+def at_rest(service):
+    """What the service holds when nobody wants anything."""
+    eventually(lambda: service.metric("http_connections_open") == 1, "connections are closed")
+    eventually(lambda: service.metric("probes_in_flight") == 0, "probes are closed")
+    assert service.metric("checks_running") == 0
+    assert service.metric("ports_deferred") == 0
+    return service.descriptors(), service.resident()
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_clients_that_vanish_leave_nothing_behind(start, silent_ports, workers):
+    service = start(PORT_CHECK_TIMEOUT=20, PORT_CHECKER_WORKERS=workers)
+    ports = silent_ports(PORTS)
+    rounds = 1000
+
+    vanish(service, ports, 100)  # what is kept for later use is kept after this
+    descriptors, resident = at_rest(service)
+    vanish(service, ports, rounds)
+    eventually(lambda: at_rest(service)[0] == descriptors, "descriptors are back")
+    if not SANITIZER:
+        eventually(lambda: at_rest(service)[1] <= resident + (1 << 20),
+                   f"memory is back at {resident} bytes, give or take 1 MiB")
+
+    assert service.metric("checks_abandoned_total") == rounds + 100
+    assert service.verdicts([service.port, 9]) == {service.port: "open", 9: "closed"}
