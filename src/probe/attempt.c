@@ -17,6 +17,16 @@ static bool is_connected_state(uint8_t state)
     return state != TCP_SYN_SENT && state != TCP_SYN_RECV && state != TCP_CLOSE;
 }
 
+/* <linux/tcp.h>'s struct tcp_info as far as it is needed; glibc's ends where `known` does,
+ * and the two headers do not go together. */
+struct tcp_facts {
+    struct tcp_info known;
+    uint64_t rates_and_bytes[4];
+    uint32_t segments_out;
+    uint32_t segments_in;
+};
+_Static_assert(sizeof(struct tcp_info) == 104, "glibc's struct tcp_info has grown");
+
 static bool attempt_prepare(int fd, int family)
 {
     const struct linger reset_on_close = {.l_onoff = 1, .l_linger = 0};
@@ -150,6 +160,13 @@ static void read_error(int fd, const struct address *to, struct attempt_reading 
     reading->errnum = errnum;
 }
 
+/* A handshake with a listener brings in one segment, the SYN-ACK. A socket of ours at the
+ * far end, itself or another, has sent its own SYN before: a simultaneous open. */
+static bool may_be_our_own(const struct tcp_facts *facts, socklen_t len)
+{
+    return len < sizeof *facts || facts->segments_in != 1;
+}
+
 static void read_ends(int fd, const struct address *to, struct attempt_reading *reading)
 {
     struct address own;
@@ -166,24 +183,26 @@ struct attempt_reading attempt_read(int fd, const struct address *to, bool may_h
     if (may_have_error)
         read_error(fd, to, &reading);
 
-    struct tcp_info info = {0};
-    socklen_t len = sizeof info;
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+    struct tcp_facts facts = {0};
+    const struct tcp_info *info = &facts.known;
+    socklen_t len = sizeof facts;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &facts, &len) != 0)
         return reading;
-    reading.was_repeated = info.tcpi_total_retrans > 0;
-    reading.is_alive = info.tcpi_state == TCP_SYN_SENT || info.tcpi_state == TCP_SYN_RECV;
+    reading.was_repeated = info->tcpi_total_retrans > 0;
+    reading.is_alive = info->tcpi_state == TCP_SYN_SENT || info->tcpi_state == TCP_SYN_RECV;
 
     /* It may have been answered and reset between the event and now. */
-    bool is_over = !reading.is_alive && !is_connected_state(info.tcpi_state);
+    bool is_over = !reading.is_alive && !is_connected_state(info->tcpi_state);
     if (is_over && !may_have_error)
         read_error(fd, to, &reading);
 
-    if (reading.outcome == OUTCOME_OPEN || is_connected_state(info.tcpi_state)) {
+    if (reading.outcome == OUTCOME_OPEN || is_connected_state(info->tcpi_state)) {
         reading.outcome = OUTCOME_OPEN;
         reading.errnum = 0;
-        reading.has_rtt = !reading.was_repeated && info.tcpi_rtt > 0;
-        reading.rtt.ns = (int64_t)info.tcpi_rtt * 1000;
-        read_ends(fd, to, &reading);
+        reading.has_rtt = !reading.was_repeated && info->tcpi_rtt > 0;
+        reading.rtt.ns = (int64_t)info->tcpi_rtt * 1000;
+        if (may_be_our_own(&facts, len))
+            read_ends(fd, to, &reading);
     } else if (reading.outcome == OUTCOME_REFUSED) {
         reading.has_rtt = age.ns < ATTEMPT_SAMPLE_MS * NS_PER_MS;
         reading.rtt = age;
