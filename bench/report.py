@@ -63,7 +63,7 @@ class Row:
     def cells(self):
         word = {None: "", True: "yes", False: "**no**"}[self.holds()]
         return [self.work, str(self.ours), str(self.reference or "-"),
-                "-" if self.ratio is None else f"{self.ratio:.2f}", self.goal() or "-", word or "-"]
+                f"{self.ratio:.2f}" if self.ratio else "-", self.goal() or "-", word or "-"]
 
 
 HEAD = ["work", "ours", "reference", "ratio", "goal", "holds"]
@@ -107,12 +107,12 @@ of a shared machine changes from round to round. Processor time is what the sche
 counts for the threads of the process (`/proc/PID/task/*/schedstat`), in user and kernel mode.
 On loopback that includes the kernel's work for the target's side of each connection.
 
-- **Checks of open ports.** wrk posts the same check over and over. The targets are listeners
-  on 127.0.0.1; a half-open probe never reaches their `accept()`. *Reference loop* is
-  `bench/reference_loop.c`: one thread, the same half-open connects to the same ports, one
-  epoll, no HTTP, no JSON, no log, no verdicts. *Probes/s* counts only ports of checks whose
-  reply arrived. After each round the service's own counters must say that every port was
-  found open, else the bench fails.
+- **Checks of open ports.** wrk posts the same check over and over, for 101 ports from 8
+  connections a worker. The targets are listeners on 127.0.0.1; a half-open probe never
+  reaches their `accept()`. *Reference* is `bench/reference_loop.c`: one thread, the same
+  half-open connects to the same ports, 128 in flight, one epoll, no HTTP, no JSON, no log,
+  no verdicts. *Probes/s* counts only ports of checks whose reply arrived. After each round
+  the service's own counters must say that every port was found open, else the bench fails.
 - **GET /health** against nginx with one worker that answers `return 200` with the same body
   and without an access log. Compared is the processor time of the one serving process.
 - **Closed ports.** One client on one connection checks two closed ports, waits 1 ms, and does
@@ -122,10 +122,13 @@ On loopback that includes the kernel's work for the target's side of each connec
   one check; with 4,000 connections, each waiting for the verdict on one silent port of an
   address of its own (SYNs to {silent} are dropped); with 4,000 connections that have had
   one reply each and stay open, {idle} s later and at once.
-- **Growing jobs.** Processor time per probe for checks of 1, 16, 101 and 1,024 open ports, one
-  worker. What a request costs by itself is measured with a check of no ports at all, and
-  taken off: it would hide any growth behind the first port. The goal is for the costliest
-  size against a single port.
+- **Growing jobs.** Processor time per probe for checks of 1, 16, 101 and 1,024 open ports,
+  one worker. What a request costs by itself is measured with a check of no ports at all,
+  and taken off: it would hide any growth behind the first port. What it costs a request to
+  wait for a verdict is left in, and is why one port is dearest. The goal is for the largest
+  rise from any size to a larger one. *Engine alone* is `bench/engine_bench.c`: two jobs at
+  a time, no HTTP; there the goal is for the dearest size against the cheapest, whichever
+  is the larger.
 - **Waiting jobs.** Two services with one worker each: in the one a single check waits for a
   silent port, in the other 4,000 do. Both in turn are given checks of 101 open ports.
 """.strip()
@@ -145,7 +148,8 @@ def method_text(facts):
 
 def page(rows, facts):
     """Markdown of docs/benchmarks.md."""
-    about = {"Date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d, %H:%M UTC"),
+    now = datetime.datetime.now(datetime.timezone.utc)
+    about = {"Date": now.strftime("%Y-%m-%d, %H:%M UTC"),
              "Command": f"`{facts['command']}`", **machine(), "Versions": facts["versions"],
              "Load of the machine before the start": facts["load"]}
     described = "\n".join(f"- {name}: {value}" for name, value in about.items())
