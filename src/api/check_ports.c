@@ -263,8 +263,9 @@ static void reply_unjudged(const struct check *check, const struct job_result *r
 /* ---- while the engine works -----------------------------------------------------------
  */
 
-/* The end of every check that had a job. */
-static void check_free(struct check *check, size_t untried)
+/* The end of every check that had a job, before its reply: a client that has read that may
+ * ask again at once, of another worker. */
+static void check_end(const struct check *check, size_t untried)
 {
     struct checks *checks = check->checks;
 
@@ -273,7 +274,6 @@ static void check_free(struct check *check, size_t untried)
                          check->is_foreign, untried, loop_now(checks->config.loop));
     checks->running--;
     metrics_add(checks->config.metrics, METRIC_CHECKS_RUNNING, -1);
-    free(check);
 }
 
 static void reply_verdicts(const struct check *check, const struct job *job)
@@ -298,11 +298,12 @@ static void job_is_done(void *ctx, const struct job *job, const struct job_resul
 {
     struct check *check = ctx;
 
+    check_end(check, result->untried);
     if (result->end == JOB_JUDGED)
         reply_verdicts(check, job);
     else
         reply_unjudged(check, result);
-    check_free(check, result->untried);
+    free(check);
 }
 
 static void port_is_settled(void *ctx, size_t index, const struct port_verdict *verdict)
@@ -319,7 +320,8 @@ static void client_is_gone(void *ctx, struct exchange *exchange)
     size_t untried = engine_cancel(check->job);
     count(check, METRIC_CHECKS_ABANDONED);
     log_failure(check, 0, "client_left");
-    check_free(check, untried);
+    check_end(check, untried);
+    free(check);
 }
 
 /* ---- from the request to the job ------------------------------------------------------

@@ -280,7 +280,8 @@ def test_one_line_a_check_with_all_that_an_operator_asks(start, open_port, silen
 
 
 def test_a_refused_check_is_one_line_that_says_why(start):
-    service = start(PORT_CHECKER_RATE="1/h", PORT_CHECKER_MAX_PORTS=1)
+    service = start(PORT_CHECKER_RATE="1/h", PORT_CHECKER_MAX_PORTS=1,
+                    PORT_CHECKER_WORKERS=1)
     for ask in (lambda: service.post(b"{"), lambda: service.check([1], "0.0.0.0"),
                 lambda: service.check([1]), lambda: service.check([1])):
         ask()
