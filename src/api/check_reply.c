@@ -3,12 +3,15 @@
 
 #include <assert.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 /* One port: its members take some 110 bytes, and the longest text of strerror(3) is half
  * as long as what is left. */
-#define ENTRY_MAX 256
-#define FRAME_MAX 256 /* what stands around the ports */
+#define ENTRY_MAX      CHECK_LINE_SIZE
+#define FRAME_MAX      256 /* what stands around the ports */
+
+#define MESSAGE_FORMAT "\"Successfully verified %zu out of %zu ports\""
 
 struct entry {
     size_t len;
@@ -67,6 +70,24 @@ static void put_rtt(struct entry *entry, const struct port_verdict *verdict)
     put_number(entry, us % 1000, 3);
 }
 
+/* The members of one port. */
+static void put_verdict(struct entry *entry, const struct port_verdict *verdict,
+                        bool has_details)
+{
+    const char *error = port_verdict_error(verdict);
+
+    assert((error == NULL) == (verdict->state == PORT_STATE_OPEN));
+    put_str(entry, error ? "\"accessible\": false, \"error\": "
+                         : "\"accessible\": true, \"error\": ");
+    put_error(entry, error);
+    if (has_details) {
+        put_str(entry, ", \"state\": \"");
+        put_str(entry, port_state_text(verdict->state));
+        put_str(entry, "\", \"rtt_ms\": ");
+        put_rtt(entry, verdict);
+    }
+}
+
 void check_summary_add(struct check_summary *summary, const struct port_verdict *verdict)
 {
     assert(verdict->state < PORT_STATE_COUNT);
@@ -86,23 +107,13 @@ void check_reply_begin(struct check_reply *reply, const struct check_summary *su
 
 void check_reply_add(struct check_reply *reply, const struct port_verdict *verdict)
 {
-    const char *error = port_verdict_error(verdict);
     struct entry entry;
     entry.len = 0; /* the data is written before it is read */
 
-    assert((error == NULL) == (verdict->state == PORT_STATE_OPEN));
     put_str(&entry, reply->count > 0 ? ", \"" : "\"");
     put_number(&entry, verdict->port, 1);
-    put_str(&entry, verdict->state == PORT_STATE_OPEN
-                        ? "\": {\"accessible\": true, \"error\": "
-                        : "\": {\"accessible\": false, \"error\": ");
-    put_error(&entry, error);
-    if (reply->has_details) {
-        put_str(&entry, ", \"state\": \"");
-        put_str(&entry, port_state_text(verdict->state));
-        put_str(&entry, "\", \"rtt_ms\": ");
-        put_rtt(&entry, verdict);
-    }
+    put_str(&entry, "\": {");
+    put_verdict(&entry, verdict, reply->has_details);
     put_str(&entry, "}");
     text_append(&reply->text, entry.data, entry.len);
     reply->count++;
@@ -113,8 +124,34 @@ char *check_reply_end(struct check_reply *reply, size_t *ret_len)
     const struct check_summary *summary = reply->summary;
 
     assert(reply->count == summary->ports);
-    text_printf(&reply->text,
-                "}, \"message\": \"Successfully verified %zu out of %zu ports\"}",
+    text_printf(&reply->text, "}, \"message\": " MESSAGE_FORMAT "}",
                 summary->states[PORT_STATE_OPEN], summary->ports);
     return text_take(&reply->text, ret_len);
+}
+
+/* ---- lines of a stream ----------------------------------------------------------------
+ */
+
+size_t check_line_port(const struct port_verdict *verdict, bool has_details,
+                       char ret_line[CHECK_LINE_SIZE])
+{
+    struct entry entry;
+    entry.len = 0;
+
+    put_str(&entry, "{\"port\": ");
+    put_number(&entry, verdict->port, 1);
+    put_str(&entry, ", ");
+    put_verdict(&entry, verdict, has_details);
+    put_str(&entry, "}\n");
+    memcpy(ret_line, entry.data, entry.len);
+    return entry.len;
+}
+
+size_t check_line_last(const struct check_summary *summary, char ret_line[CHECK_LINE_SIZE])
+{
+    int len = snprintf(ret_line, CHECK_LINE_SIZE,
+                       "{\"success\": %s, \"message\": " MESSAGE_FORMAT "}\n",
+                       summary->states[PORT_STATE_OPEN] > 0 ? "true" : "false",
+                       summary->states[PORT_STATE_OPEN], summary->ports);
+    return (size_t)len;
 }

@@ -4,8 +4,9 @@
  * for 101 ports building and dumping a tree took a tenth of the whole check, this takes a
  * hundredth. Separators are ", " and ": " as everywhere in this API.
  *
- * The order is: check_summary_add() for every verdict, check_reply_begin(),
- * check_reply_add() for the same verdicts again, check_reply_end().
+ * As one body the order is: check_summary_add() for every verdict, check_reply_begin(),
+ * check_reply_add() for the same verdicts again, check_reply_end(). As a stream of lines
+ * (NDJSON) each port is one line, and the last line has what stands around them.
  */
 #pragma once
 
@@ -36,3 +37,10 @@ void check_reply_add(struct check_reply *reply, const struct port_verdict *verdi
 /* The body, to be freed with free(); NULL when memory ran out on the way. Ends the reply
  * either way. */
 char *check_reply_end(struct check_reply *reply, size_t *ret_len);
+
+#define CHECK_LINE_SIZE 256
+
+/* One line with its newline, not terminated. Returns its length. */
+size_t check_line_port(const struct port_verdict *verdict, bool has_details,
+                       char ret_line[CHECK_LINE_SIZE]);
+size_t check_line_last(const struct check_summary *summary, char ret_line[CHECK_LINE_SIZE]);

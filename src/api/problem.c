@@ -18,11 +18,12 @@ static const struct {
 static const struct {
     unsigned status;
     const char *code;
+    const char *detail;
     const char *body;
 } problems[PROBLEM_COUNT] = {
 #define CODED(NAME, status, code, detail)                                                  \
-    {status, code, "{\"detail\": \"" detail "\", \"code\": \"" code "\"}"},
-#define PLAIN(NAME, status, detail) {status, NULL, "{\"detail\": \"" detail "\"}"},
+    {status, code, detail, "{\"detail\": \"" detail "\", \"code\": \"" code "\"}"},
+#define PLAIN(NAME, status, detail) {status, NULL, detail, "{\"detail\": \"" detail "\"}"},
     PROBLEM_MAP(CODED, PLAIN)
 #undef CODED
 #undef PLAIN
@@ -38,6 +39,12 @@ const char *problem_code(enum problem problem)
 {
     assert(problem < PROBLEM_COUNT);
     return problems[problem].code;
+}
+
+const char *problem_sentence(enum problem problem)
+{
+    assert(problem < PROBLEM_COUNT);
+    return problems[problem].detail;
 }
 
 const char *problem_text(enum problem problem)

@@ -77,6 +77,9 @@ unsigned problem_status(enum problem problem);
 /* NULL for a PLAIN row. */
 const char *problem_code(enum problem problem);
 
+/* The sentence of the table. */
+const char *problem_sentence(enum problem problem);
+
 /* The body with the sentence of the table: a constant. */
 const char *problem_text(enum problem problem);
 
