@@ -7,30 +7,19 @@
  * the body, then once more at the end. A reply on the first call refuses the body and ends
  * the connection; on the last one the connection may go on.
  */
-#include "base/log.h"
 #include "http/private.h"
 #include "metrics/metrics.h"
 
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/socket.h>
 
 /* Thrown away of a body that turned out too large, so that the client gets its answer in
  * good order; whoever sends more is cut off. */
 #define EXCESS_MAX (1024 * 1024)
 
-#define FIELDS_MAX 4096
+#define FIELDS_MAX 4096 /* of a reply, besides those that every reply has */
 
-/* The values of a repeated header. */
-struct joined {
-    struct joined *next;
-    struct text text;
-};
-
-/* --- the first call: what is asked? -----------------------------------------------------
- */
+/* --- the first call: what is asked? ---------------------------------------------- */
 
 static enum MHD_Result add_header(void *cls, enum MHD_ValueKind kind, const char *name,
                                   size_t name_len, const char *value, size_t value_len)
@@ -118,11 +107,10 @@ static size_t head_size(const struct exchange *exchange)
     return info ? info->header_size : 0;
 }
 
-static bool wants_close(const struct exchange *exchange)
+static bool wants_close(struct exchange *exchange)
 {
-    const char *value =
-        MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, "Connection");
-    return !exchange->is_1_1 || (value && strcasestr(value, "close") != NULL);
+    const char *options = exchange_header(exchange, "Connection");
+    return !exchange->is_1_1 || (options && strcasestr(options, "close") != NULL);
 }
 
 static void judge(struct exchange *exchange, const char *url)
@@ -192,8 +180,7 @@ static enum MHD_Result exchange_begin(struct connection *connection,
     return reply_fault(exchange) ? MHD_YES : MHD_NO;
 }
 
-/* --- the calls in between: the body ------------------------------------------------------
- */
+/* --- the calls in between: the body ---------------------------------------------- */
 
 static enum MHD_Result collect(struct exchange *exchange, const char *bytes, size_t *len)
 {
@@ -216,8 +203,7 @@ static enum MHD_Result collect(struct exchange *exchange, const char *bytes, siz
     return MHD_YES;
 }
 
-/* --- the last call: the handler
- * ----------------------------------------------------------- */
+/* --- the last call: the handler -------------------------------------------------- */
 
 /* How many bytes of the connection this request was; nobody knows for a chunked one. */
 static void account(struct exchange *exchange)
@@ -233,12 +219,7 @@ static void forget_request(struct exchange *exchange)
 {
     exchange->method = exchange->version = NULL;
     text_done(&exchange->body);
-    while (exchange->joined) {
-        struct joined *joined = exchange->joined;
-        exchange->joined = joined->next;
-        text_done(&joined->text);
-        free(joined);
-    }
+    request_forget_joined(exchange);
 }
 
 static enum MHD_Result begin_waiting(struct exchange *exchange, void **con_cls)
@@ -299,8 +280,7 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *mhd, const char 
     return exchange_run(exchange, con_cls);
 }
 
-/* --- the end
- * ------------------------------------------------------------------------------- */
+/* --- the end --------------------------------------------------------------------- */
 
 void exchange_abandon(struct exchange *exchange)
 {
@@ -344,115 +324,7 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
     connection_enter(connection, PHASE_IDLE);
 }
 
-/* --- what handlers see
- * ---------------------------------------------------------------------- */
-
-struct address exchange_peer(const struct exchange *exchange)
-{
-    return exchange->connection->peer;
-}
-
-struct address exchange_local(const struct exchange *exchange)
-{
-    struct sockaddr_storage storage;
-    socklen_t len = sizeof storage;
-    struct address local = {.len = sizeof local.in, .in = {.sin_family = AF_INET}};
-    if (getsockname(exchange->connection->fd, (struct sockaddr *)&storage, &len) == 0)
-        address_from_sockaddr((struct sockaddr *)&storage, len, &local);
-    return local;
-}
-
-bool exchange_is_http_1_1(const struct exchange *exchange)
-{
-    return exchange->is_1_1;
-}
-
-bool exchange_is_tls(const struct exchange *exchange)
-{
-    return connection_is_tls(exchange->connection);
-}
-
-const char *exchange_method(const struct exchange *exchange)
-{
-    return exchange->method;
-}
-
-const char *exchange_body(const struct exchange *exchange, size_t *ret_len)
-{
-    *ret_len = exchange->body.len;
-    return exchange->body.data;
-}
-
-struct lookup {
-    const char *name;
-    size_t name_len;
-    bool is_prefix;
-    unsigned count;
-    const char *first;
-    struct text *all;
-};
-
-static enum MHD_Result look_at(void *cls, enum MHD_ValueKind kind, const char *name,
-                               size_t name_len, const char *value, size_t value_len)
-{
-    (void)kind;
-    struct lookup *lookup = cls;
-    if (lookup->is_prefix ? name_len < lookup->name_len : name_len != lookup->name_len)
-        return MHD_YES;
-    if (strncasecmp(name, lookup->name, lookup->name_len) != 0)
-        return MHD_YES;
-
-    if (lookup->count++ == 0)
-        lookup->first = value;
-    if (lookup->all) {
-        text_append_str(lookup->all, lookup->count > 1 ? ", " : "");
-        text_append(lookup->all, value, value_len);
-    }
-    return MHD_YES;
-}
-
-static struct lookup look_up(const struct exchange *exchange, const char *name,
-                             bool is_prefix, struct text *all)
-{
-    struct lookup lookup = {
-        .name = name, .name_len = strlen(name), .is_prefix = is_prefix, .all = all};
-    if (exchange->method) /* the request is still there */
-        MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, look_at, &lookup);
-    return lookup;
-}
-
-const char *exchange_header(struct exchange *exchange, const char *name)
-{
-    struct lookup lookup = look_up(exchange, name, false, NULL);
-    if (lookup.count < 2)
-        return lookup.first;
-
-    struct joined *joined = calloc(1, sizeof *joined);
-    if (!joined)
-        return lookup.first;
-
-    text_init(&joined->text, (size_t)2 * SERVER_HEADER_MAX);
-    joined->next = exchange->joined;
-    exchange->joined = joined;
-    look_up(exchange, name, false, &joined->text);
-    return joined->text.data;
-}
-
-bool exchange_has_header(struct exchange *exchange, const char *name, bool is_prefix)
-{
-    return look_up(exchange, name, is_prefix, NULL).count > 0;
-}
-
-void exchange_set_header(struct exchange *exchange, const char *name, const char *value)
-{
-    for (const char *c = value; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            return;
-    text_printf(&exchange->fields, "%s: %s\r\n", name, value);
-}
-
-/* --- replies
- * ---------------------------------------------------------------------------------- */
+/* --- replies --------------------------------------------------------------------- */
 
 static void reply_later(struct exchange *exchange, unsigned status,
                         const char *content_type, const char *body, char *owned, size_t len)
@@ -491,20 +363,4 @@ void exchange_reply_const(struct exchange *exchange, unsigned status,
                           const char *content_type, const char *body, size_t len)
 {
     reply_any(exchange, status, content_type, body, NULL, len);
-}
-
-void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx)
-{
-    exchange->gone = gone;
-    exchange->gone_ctx = ctx;
-}
-
-void exchange_set_data(struct exchange *exchange, void *data)
-{
-    exchange->data = data;
-}
-
-void *exchange_data(const struct exchange *exchange)
-{
-    return exchange->data;
 }

@@ -129,6 +129,7 @@ static void head_parse(const char *at, const char *end, struct head *head, bool 
         size_t len = (size_t)(line_end - at);
         if (is_first) {
             head_init(head, line_end);
+            head->is_malformed = !is_field_value(at, len); /* it has the same characters */
             *ret_is_1_1 = len < sizeof old - 1 ||
                           memcmp(line_end - (sizeof old - 1), old, sizeof old - 1) != 0;
             is_first = false;

@@ -3,8 +3,10 @@
  * What the files of the HTTP server share, and nobody else includes.
  *
  *     accept.c      listeners -> admission -> a connection, or a fixed refusal
- *     connection.c  one connection: who holds its socket, which limit of time runs
+ *     connection.c  one connection: who holds its socket
+ *     phase.c       which of its limits of time runs
  *     exchange.c    one request: checks, body, handler, end
+ *     request.c     what a handler sees of it
  *     reply.c       replies, through libmicrohttpd or past it
  *     framing.c     what the headers say about where the request ends (pure)
  *     linger.c      closing so that the client can still read our last words
@@ -215,10 +217,6 @@ void connection_refuse(struct connection *connection, enum http_fault fault);
  * on sending is thrown away for a while. */
 void connection_refuse_rest(struct connection *connection, enum http_fault fault);
 
-void connection_enter(struct connection *connection, enum phase phase);
-
-/* A request has come before libmicrohttpd let go. */
-void connection_unsettle(struct connection *connection);
 bool connection_is_tls(const struct connection *connection);
 
 /* Tries to take the connection back from libmicrohttpd, between the request's end and its
@@ -236,6 +234,23 @@ void connection_notify(void *cls, struct MHD_Connection *mhd, void **socket_cont
                        enum MHD_ConnectionNotificationCode code);
 struct connection *connection_of(struct MHD_Connection *mhd);
 
+/* --- phase.c ------------------------------------------------------------------------ */
+
+void connection_enter(struct connection *connection, enum phase phase);
+void phase_set_timer(struct connection *connection);
+void phase_on_time(struct timer *timer);
+
+/* A request has come before libmicrohttpd let go. */
+void connection_unsettle(struct connection *connection);
+
+/* Whether something waits in the kernel that nobody will read. */
+bool connection_has_unread(const struct connection *connection);
+
+/* False when libmicrohttpd has read exactly the requests that were counted: then nothing is
+ * lost when it lets go of the connection. A FIN counts as a byte, which errs to the safe
+ * side. */
+bool connection_has_read_ahead(const struct connection *connection);
+
 /* --- exchange.c --------------------------------------------------------------------- */
 
 enum MHD_Result exchange_step(void *cls, struct MHD_Connection *mhd, const char *url,
@@ -249,6 +264,10 @@ void exchange_end(struct exchange *exchange);
 
 /* The client has left: tells the owner of a waiting exchange. */
 void exchange_abandon(struct exchange *exchange);
+
+/* --- request.c ---------------------------------------------------------------------- */
+
+void request_forget_joined(struct exchange *exchange);
 
 /* --- reply.c ------------------------------------------------------------------------ */
 

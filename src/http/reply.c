@@ -26,7 +26,7 @@ unsigned fault_status(enum http_fault fault)
     return statuses[fault];
 }
 
-/* --- written by us ------------------------------------------------------------------- */
+/* --- written by us --------------------------------------------------------------- */
 
 static void append_date(struct text *out)
 {
@@ -144,7 +144,7 @@ void reply_send(struct exchange *exchange, unsigned status, const char *content_
         reply_continue(exchange);
 }
 
-/* --- through libmicrohttpd ------------------------------------------------------------ */
+/* --- through libmicrohttpd ------------------------------------------------------- */
 
 static bool add_field(struct MHD_Response *response, const char *name, const char *value)
 {

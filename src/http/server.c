@@ -52,8 +52,7 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *mhd, char *text)
     return strlen(text);
 }
 
-/* --- lanes ------------------------------------------------------------------------------
- */
+/* --- lanes ----------------------------------------------------------------------- */
 
 static void on_lane_event(void *ctx, uint32_t events)
 {
@@ -172,8 +171,7 @@ static bool run(void *ctx)
     return has_more;
 }
 
-/* --- the server
- * ---------------------------------------------------------------------------- */
+/* --- the server ------------------------------------------------------------------ */
 
 static struct span or_default(struct span limit, int64_t seconds)
 {

@@ -79,8 +79,11 @@ static void a_nul_byte_is_refused(void **state)
     (void)state;
     static const char value[] = POST "X: a\0b\r\n\r\n";
     static const char name[] = POST "X\0: a\r\n\r\n";
+    static const char first[] = "\0POST / HTTP/1.1\r\n\r\n";
     struct head head;
     bool is_1_1;
+    assert_int_equal(scan(first, sizeof first - 1, 8192, &head, &is_1_1), HEAD_WHOLE);
+    assert_false(head_is_sound(&head, is_1_1));
     assert_int_equal(scan(value, sizeof value - 1, 8192, &head, &is_1_1), HEAD_WHOLE);
     assert_false(head_is_sound(&head, is_1_1));
     assert_int_equal(scan(name, sizeof name - 1, 8192, &head, &is_1_1), HEAD_WHOLE);

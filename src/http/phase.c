@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which phase a connection is in, and what happens when the phase's time is up. Times are
+ * absolute: bytes that trickle in do not prolong them.
+ */
+#include "http/private.h"
+#include "metrics/metrics.h"
+
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+/* --- what the kernel has seen ---------------------------------------------------- */
+
+static uint64_t bytes_received(const struct connection *connection)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return 0;
+    return info.tcpi_bytes_received;
+}
+
+bool connection_has_unread(const struct connection *connection)
+{
+    int waiting = 0;
+    return ioctl(connection->fd, SIOCINQ, &waiting) == 0 && waiting > 0;
+}
+
+bool connection_has_read_ahead(const struct connection *connection)
+{
+    if (!connection->is_exact || connection_is_tls(connection))
+        return true;
+
+    int waiting = 0;
+    if (ioctl(connection->fd, SIOCINQ, &waiting) != 0 || waiting < 0)
+        return true;
+    return bytes_received(connection) - (uint64_t)waiting != connection->consumed;
+}
+
+/* --- phases and their limits ----------------------------------------------------- */
+
+static struct span phase_limit(const struct connection *connection)
+{
+    const struct server_limits *limits = &connection->server->limits;
+    switch (connection->phase) {
+    case PHASE_IDLE:
+        return limits->idle;
+    case PHASE_HEAD:
+        return limits->head;
+    case PHASE_BODY:
+        return limits->body;
+    case PHASE_WAITING:
+        break;
+    case PHASE_SENDING:
+        return limits->send;
+    }
+    return (struct span){INT64_MAX / 4};
+}
+
+/* While libmicrohttpd holds the socket, phases follow each other without a timer being
+ * touched: a tick looks now and then. It is shorter than any limit, so that each deadline
+ * is still met. */
+static struct span tick_of(const struct server *server)
+{
+    struct span tick = span_seconds(SETTLE_SECONDS);
+    const struct span limits[] = {server->limits.idle, server->limits.head,
+                                  server->limits.body, server->limits.send};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (limits[i].ns / 4 < tick.ns)
+            tick.ns = limits[i].ns / 4;
+    return tick;
+}
+
+void phase_set_timer(struct connection *connection)
+{
+    struct server *server = connection->server;
+    if (connection->phase == PHASE_WAITING) {
+        loop_timer_stop(server->loop, &connection->timer);
+        return;
+    }
+
+    struct instant at = instant_add(connection->since, phase_limit(connection));
+    if (connection->mhd)
+        at = instant_min(at, instant_add(loop_now(server->loop), tick_of(server)));
+    /* Room was made when the connection began, so that this cannot fail for want of it. */
+    loop_timer_set(server->loop, &connection->timer, at);
+}
+
+void connection_enter(struct connection *connection, enum phase phase)
+{
+    bool was_waiting = connection->phase == PHASE_WAITING;
+    connection->phase = phase;
+    connection->since = loop_now(connection->server->loop);
+    if (phase == PHASE_IDLE)
+        connection->is_ticked = false;
+    if (!connection->mhd || was_waiting || phase == PHASE_WAITING)
+        phase_set_timer(connection);
+}
+
+static void settle(struct connection *connection, unsigned seconds)
+{
+    connection->is_settling = seconds > 0;
+    MHD_set_connection_option(connection->mhd, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
+void connection_unsettle(struct connection *connection)
+{
+    if (connection->is_settling)
+        settle(connection, 0);
+}
+
+/* libmicrohttpd tells nothing of a request before its first line is whole: on a tick, ask
+ * the kernel whether bytes have come that belong to no request yet. */
+static bool has_begun(struct connection *connection)
+{
+    if (connection->is_exact && !connection_is_tls(connection))
+        return bytes_received(connection) != connection->consumed;
+
+    uint64_t bytes = bytes_received(connection);
+    bool has_more = connection->is_ticked && bytes != connection->ticked;
+    connection->is_ticked = true;
+    connection->ticked = bytes;
+    return has_more;
+}
+
+static void tick_idle(struct connection *connection)
+{
+    struct server *server = connection->server;
+    struct span idle = instant_since(loop_now(server->loop), connection->since);
+    if (has_begun(connection))
+        connection_enter(connection, PHASE_HEAD);
+    else if (connection->is_settling)
+        server_need_run(server, connection->lane);
+    else if (idle.ns >= span_seconds(SETTLE_SECONDS).ns &&
+             !connection_has_read_ahead(connection))
+        settle(connection, 1);
+}
+
+static void time_is_up(struct connection *connection)
+{
+    metrics_add(connection->server->config.metrics, METRIC_CONNECTIONS_TIMED_OUT, 1);
+    switch (connection->phase) {
+    case PHASE_HEAD:
+    case PHASE_BODY:
+        connection_refuse(connection, HTTP_FAULT_TIMEOUT);
+        return;
+    case PHASE_IDLE:
+    case PHASE_WAITING:
+    case PHASE_SENDING:
+        connection_kill(connection);
+        return;
+    }
+}
+
+void phase_on_time(struct timer *timer)
+{
+    struct connection *connection = TO_CONNECTION(timer);
+    struct instant now = loop_now(connection->server->loop);
+    if (!instant_before(now, instant_add(connection->since, phase_limit(connection)))) {
+        time_is_up(connection);
+        return;
+    }
+    if (connection->mhd && connection->phase == PHASE_IDLE)
+        tick_idle(connection);
+    phase_set_timer(connection);
+}
