@@ -11,12 +11,13 @@ import tempfile
 import topology as places
 from faults import FAULTS
 from measure import metrics, wrong_ports
-from tools import NmapCareful, NmapFast, PlainRule, Service
+from tools import Masscan, NmapCareful, NmapFast, PlainRule, Service
 from topology import Topology
 
+LANES = 6  # scenarios side by side, each in namespaces of its own
 SEED = 20261122
-PROGRAMS = {tool.name: tool for tool in (NmapFast, NmapCareful, PlainRule)}
-AT_A_TIME = {"nmap -T4": 4, "nmap careful": 4, "plain rule": 8}
+PROGRAMS = {tool.name: tool for tool in (NmapFast, NmapCareful, PlainRule, Masscan)}
+AT_A_TIME = {"nmap -T4": 8, "nmap careful": 8, "plain rule": 16, "masscan": 8}
 
 PLACES = {
     "dead-link": places.DEAD_LINK,
@@ -59,6 +60,7 @@ class Run:
 
     def __init__(self, topology, scenario, mode, binary, tools=None, scale=1.0):
         self.topology, self.scenario, self.binary = topology, scenario, binary
+        self.rounds = scenario.rounds_of(mode)
         self.plan = {name: max(1, round(count * scale))
                      for name, count in scenario.plan(mode).items()
                      if not tools or name in tools}
@@ -72,7 +74,7 @@ class Run:
         """name of a tool -> its figures."""
         with contextlib.ExitStack() as stack:
             self._network(stack)
-            for index in range(self.scenario.rounds):
+            for index in range(self.rounds):
                 await self._round(index)
             self.relay_counts = self.topology.stop_relay()
         return {name: {**metrics(answers, self.syns[name]),
@@ -126,7 +128,7 @@ class Run:
                 await self._batch(name, addresses[:share[name]])
 
     def _share(self, name, index):
-        count, rounds = self.plan[name], self.scenario.rounds
+        count, rounds = self.plan[name], self.rounds
         return count // rounds + (index < count % rounds)
 
     def _addresses(self, count):
@@ -154,7 +156,7 @@ class Run:
             before = self.topology.syns()
             orders = asyncio.create_task(self._orders(tool))
             try:
-                at_a_time = min(self.scenario.concurrency, AT_A_TIME.get(name, 1000))
+                at_a_time = AT_A_TIME.get(name, self.scenario.concurrency)
                 answers = await tool.batch(work, at_a_time)
             finally:
                 orders.cancel()
@@ -236,19 +238,19 @@ class Laboratory:
         return Topology(self.relay, self.folder)
 
     async def run(self, scenarios):
-        """Those that measure time one after the other; local faults side by side."""
+        """Those where time matters alone, one after the other; the rest side by side."""
         wanted = [s for s in scenarios if s.plan(self.mode)]
         records = {}
+        lanes = asyncio.Semaphore(LANES)
+
+        async def run(scenario):
+            async with lanes:
+                records[scenario.name] = await self._one(scenario)
+
         for scenario in wanted:
-            if scenario.group != "faults":
-                records[scenario.name] = await self._one(scenario)
-        side_by_side = asyncio.Semaphore(6)
-
-        async def fault(scenario):
-            async with side_by_side:
-                records[scenario.name] = await self._one(scenario)
-
-        await asyncio.gather(*(fault(s) for s in wanted if s.group == "faults"))
+            if scenario.alone:
+                await run(scenario)
+        await asyncio.gather(*(run(s) for s in wanted if not s.alone))
         return [records[s.name] for s in wanted]
 
     async def _one(self, scenario):

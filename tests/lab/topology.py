@@ -163,9 +163,11 @@ class Topology:
             }}""")
 
     def icmp_limits(self, on):
-        """The kernel's own limits on ICMP, or none. (Beyond 1 a second to one destination,
-        a namespace may send no more than icmp_msgs_per_sec.)"""
+        """The kernel's own limits on ICMP: 1 a second to one destination, 1000 to all. Or
+        none."""
         for space in (self.router, self.target):
+            space.sysctl("net.ipv4.icmp_msgs_per_sec", 1000 if on else 1000000)
+            space.sysctl("net.ipv4.icmp_msgs_burst", 50 if on else 100000)
             space.sysctl("net.ipv4.icmp_ratelimit", 1000 if on else 0)
             space.sysctl("net.ipv6.icmp.ratelimit", 1000 if on else 0)
 
@@ -207,6 +209,11 @@ class Topology:
         self.targets.stdin.flush()
         if self.targets.stdout.readline() != "done\n":
             raise RuntimeError(f"the targets did not {word}")
+
+    def router_mac(self):
+        """Of the router on the checker's link, as masscan wants it."""
+        link = json.loads(self.router.run("ip", "-json", "link", "show", "up0"))[0]
+        return link["address"].replace(":", "-")
 
     # --- using it ---------------------------------------------------------------------
 
