@@ -9,6 +9,7 @@ import pytest
 from harness import network, targets
 from harness.service import Service, kept, running
 
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "heavy: takes long or much; not under sanitizers")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -46,10 +47,30 @@ def start():
 
 
 @pytest.fixture(scope="module")
-def shared():
-    """One service with the usual settings for all tests of a file that change nothing."""
-    with kept(Service()) as service:
+def latest():
+    """The service that `shared` gave out last, in a list."""
+    services = []
+    yield services
+    for service in services:
+        service.stop()
+
+
+@pytest.fixture
+def shared(latest):
+    """One service with the usual settings for all tests of a file that change nothing; a
+    new one when it did not survive a test, which then has failed."""
+    if not latest:
+        latest.append(Service())
+    service, = latest
+    running.append(service)
+    try:
         yield service.wait_ready()
+        if service.process.poll() is not None:
+            latest.clear()
+            service.stop()
+            pytest.fail(f"the service ended: {service.process.returncode}")
+    finally:
+        running.remove(service)
 
 
 @pytest.fixture
