@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What port-verifier is asked to do: its command line and environment, checked. The table
+ * of options in arguments.c is the only list of them.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "net/address.h"
+#include "verifier/local_port.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+
+#define CHECKERS_MAX 16
+#define PORTS_MAX    4096 /* listed one by one they fit into a request of 64 KiB */
+
+enum action {
+    ACTION_VERIFY,
+    ACTION_PROBE,
+    ACTION_HELP,
+    ACTION_VERSION,
+};
+
+struct server {
+    char *url;          /* owned; without a slash at its end */
+    int literal_family; /* 4 or 6 when its host is an address, else 0 */
+};
+
+/* Strings are borrowed from argv or the environment unless said. Ports are ascending. */
+struct arguments {
+    enum action action;
+    size_t server_count;
+    struct server servers[CHECKERS_MAX];
+    bool has_ip[FAMILY_COUNT];
+    struct address ip[FAMILY_COUNT];
+    struct address target; /* ACTION_PROBE */
+
+    uint16_t *ports; /* owned, as are the other two lists */
+    size_t port_count;
+    uint16_t *required;
+    size_t required_count;
+    uint16_t *in_use;
+    size_t in_use_count;
+    unsigned quorum;
+
+    const char *ca_file;
+    struct span timeout; /* of a request; of a port when probing */
+    bool is_json;
+    const char *output;
+    bool is_watching;
+    struct span watch;   /* from one round to the next */
+    struct span confirm; /* until a change is looked at again */
+    const char *on_change;
+};
+
+/* `servers` is PORT_VERIFIER_SERVERS or NULL. libcurl must have been set up. ERR_INVALID.
+ */
+bool arguments_parse(int argc, char *argv[], const char *servers, struct arguments *ret,
+                     struct err *err);
+void arguments_done(struct arguments *arguments);
+
+/* Whether this checker is to be asked over this family. */
+bool arguments_want(const struct arguments *arguments, const struct server *server,
+                    enum family family);
+
+/* "30s", "500ms", "10m", "1h", "2d", or plain seconds. ERR_INVALID. */
+bool arguments_parse_span(const char *text, struct span least, struct span most,
+                          struct span *ret, struct err *err);
+
+/* The text of --help. */
+extern const char arguments_help[];

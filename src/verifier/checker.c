@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+#include "verifier/checker.h"
+
+#include "base/err.h"
+#include "base/text.h"
+#include "verifier/signs.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BODY_MAX (1u << 17)
+#define URL_SIZE 2100
+
+struct checker {
+    struct checker_config config; /* all borrowed */
+    struct fetch *fetch;          /* owned */
+    enum checker_phase phase;
+    bool has_told; /* the address came from it */
+    struct address peer;
+    struct text body; /* of the POST that is under way */
+    size_t judged;
+    struct instant start;
+    struct checker_result result;
+};
+
+static const char *const failure_texts[] = {
+#define X(NAME, text) [FAILURE_##NAME] = (text),
+    FAILURE_MAP(X)
+#undef X
+};
+
+const char *failure_text(enum failure failure)
+{
+    return failure_texts[failure];
+}
+
+/* --- the end -------------------------------------------------------------------------- */
+
+static void finish(struct checker *checker)
+{
+    checker->phase = CHECKER_DONE;
+    checker->result.duration = instant_since(clock_now(), checker->start);
+    checker->config.changed(checker->config.ctx, checker);
+}
+
+static void fail(struct checker *checker, enum failure failure, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void fail(struct checker *checker, enum failure failure, const char *format, ...)
+{
+    char message[sizeof checker->result.message];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+
+    checker->result.failure = failure;
+    reply_copy_printable(message, checker->result.message, sizeof checker->result.message);
+    finish(checker);
+}
+
+/* A request that came to no answer. */
+static void fail_unanswered(struct checker *checker, const struct fetch_result *result)
+{
+    const char *words = result->errnum > 0 ? strerrordesc_np(result->errnum) : NULL;
+    switch (result->end) {
+    case FETCH_ANSWERED:
+        break;
+    case FETCH_NO_NAME:
+        fail(checker, FAILURE_NO_NAME, "its name has no IPv%d address, or is not known",
+             family_number(checker->config.family));
+        break;
+    case FETCH_NO_FAMILY:
+        fail(checker, FAILURE_NO_FAMILY, "this machine has no way to it over IPv%d: %s",
+             family_number(checker->config.family), words ? words : "no route");
+        break;
+    case FETCH_NO_CONNECTION:
+        fail(checker, FAILURE_NO_CONNECTION, "no connection: %s",
+             words ? words : "nobody answered in time");
+        break;
+    case FETCH_TLS:
+        fail(checker, FAILURE_TLS, "TLS: %s", result->message);
+        break;
+    case FETCH_TIMEOUT:
+        fail(checker, FAILURE_TIMEOUT, "no answer in time");
+        break;
+    case FETCH_BROKEN_OFF:
+        fail(checker, FAILURE_BROKEN_OFF, "the reply broke off: %s", result->message);
+        break;
+    case FETCH_TOO_LARGE:
+        fail(checker, FAILURE_NONSENSE, "a reply of more than %u bytes", FETCH_REPLY_MAX);
+        break;
+    case FETCH_FAILED:
+        fail(checker, FAILURE_INTERNAL, "%s", result->message);
+        break;
+    }
+}
+
+/* An answer that is no 200. */
+static void fail_status(struct checker *checker, const struct fetch_result *result)
+{
+    char detail[REPLY_SENTENCE_SIZE];
+    char wait[48] = "";
+    reply_read_detail(result->body, result->body_len, detail);
+    if (result->retry_after > 0)
+        snprintf(wait, sizeof wait, ", asks to wait %u s", result->retry_after);
+    checker->result.retry_after = result->retry_after;
+
+    enum failure failure = result->status == 429   ? FAILURE_RATE_LIMITED
+                           : result->status >= 500 ? FAILURE_SERVER_ERROR
+                                                   : FAILURE_REFUSED;
+    fail(checker, failure, "status %u%s%s%s", result->status, wait, detail[0] ? ": " : "",
+         detail);
+}
+
+static void note_connection(struct checker *checker, const struct fetch_result *result)
+{
+    checker->result.status = result->status;
+    if (!result->has_addresses)
+        return;
+    checker->peer = result->peer;
+    checker->result.has_local = true;
+    checker->result.local_address = result->local;
+}
+
+static bool request_send(struct checker *checker, const char *path, const char *body,
+                         fetch_lines_fn *lines, fetch_done_fn *done, struct err *err)
+{
+    char url[URL_SIZE];
+    snprintf(url, sizeof url, "%s%s", checker->config.url, path);
+    const struct fetch_request request = {
+        .url = url,
+        .body = body,
+        .lines = lines,
+        .done = done,
+        .ctx = checker,
+    };
+    return fetch_start(checker->fetch, &request, err);
+}
+
+/* --- the question --------------------------------------------------------------------- */
+
+static void body_write(struct checker *checker)
+{
+    char ip[ADDRESS_TEXT_SIZE];
+    text_reset(&checker->body);
+    text_printf(&checker->body, "{\"provider_ip\": \"%s\", \"ports\": [",
+                address_format(&checker->result.public_address, ip));
+    for (size_t i = 0; i < checker->config.port_count; i++)
+        text_printf(&checker->body, "%s%u", i > 0 ? ", " : "", checker->config.ports[i]);
+    text_append_str(&checker->body, "]");
+    if (!checker->result.is_plain)
+        text_printf(&checker->body, ", \"details\": true, \"token\": \"%s\"",
+                    checker->config.token->hex);
+    text_append_str(&checker->body, "}");
+}
+
+static void ask(struct checker *checker);
+
+static void verdicts_take(struct checker *checker, const struct fetch_result *result)
+{
+    size_t count = checker->config.port_count;
+    struct remote_verdict *verdicts = calloc(count, sizeof *verdicts);
+    struct err err;
+    if (!verdicts) {
+        fail(checker, FAILURE_INTERNAL, "out of memory");
+        return;
+    }
+    if (!reply_parse(result->body, result->body_len, result->is_stream,
+                     checker->config.ports, count, verdicts, &err)) {
+        free(verdicts);
+        fail(checker, FAILURE_NONSENSE, "its reply makes no sense: %s", err.message);
+        return;
+    }
+    checker->result.verdicts = verdicts;
+    checker->judged = count;
+    for (size_t i = 0; i < count; i++)
+        if (verdicts[i].proof != PROOF_NONE)
+            checker->result.knows_proof = true;
+    finish(checker);
+}
+
+static void ask_done(void *ctx, const struct fetch_result *result)
+{
+    struct checker *checker = ctx;
+    note_connection(checker, result);
+    if (result->end != FETCH_ANSWERED) {
+        fail_unanswered(checker, result);
+        return;
+    }
+    if (result->status == 200) {
+        verdicts_take(checker, result);
+        return;
+    }
+
+    bool may_be_extension = result->status == 422 || result->status == 400;
+    if (!may_be_extension || checker->result.is_plain) {
+        fail_status(checker, result);
+        return;
+    }
+
+    checker->result.is_plain = true;
+    ask(checker);
+}
+
+static void lines_came(void *ctx, size_t lines)
+{
+    struct checker *checker = ctx;
+    checker->judged =
+        lines < checker->config.port_count ? lines : checker->config.port_count;
+}
+
+static void ask(struct checker *checker)
+{
+    struct err err;
+    checker->phase = CHECKER_ASKING;
+    body_write(checker);
+    if (checker->body.failed || !request_send(checker, "/check-ports", checker->body.data,
+                                              lines_came, ask_done, &err))
+        fail(checker, FAILURE_INTERNAL, "out of memory");
+}
+
+/* --- the own address ------------------------------------------------------------------ */
+
+static void address_done(void *ctx, const struct fetch_result *result)
+{
+    struct checker *checker = ctx;
+    struct address address;
+    struct err err;
+
+    note_connection(checker, result);
+    if (result->end != FETCH_ANSWERED) {
+        fail_unanswered(checker, result);
+        return;
+    }
+    if (result->status == 429 || result->status >= 500) {
+        fail_status(checker, result);
+        return;
+    }
+    if (result->status != 200 ||
+        !reply_parse_ip(result->body, result->body_len, &address, &err)) {
+        /* the plain contract has no /ip */
+        checker->phase = CHECKER_WAITING_FOR_ADDRESS;
+        checker->config.changed(checker->config.ctx, checker);
+        return;
+    }
+
+    char text[ADDRESS_TEXT_SIZE];
+    if (address_family_number(&address) != family_number(checker->config.family)) {
+        fail(checker, FAILURE_NO_ADDRESS,
+             "asked over IPv%d it sees us come from %s: a translator (NAT64) stands "
+             "between",
+             family_number(checker->config.family), address_format(&address, text));
+        return;
+    }
+
+    checker->has_told = true;
+    checker->result.has_public = true;
+    checker->result.public_address = address;
+    ask(checker);
+    checker->config.changed(checker->config.ctx, checker);
+}
+
+bool checker_told(const struct checker *checker, struct address *ret)
+{
+    if (!checker->has_told)
+        return false;
+    *ret = checker->result.public_address;
+    return true;
+}
+
+/* Without a translator between, our end of the connection is what the checker sees: when
+ * that end is an address of the internet, or when both ends are not. */
+static bool own_end_is_public(const struct checker *checker)
+{
+    return checker->result.has_local && (signs_is_public(&checker->result.local_address) ||
+                                         !signs_is_public(&checker->peer));
+}
+
+void checker_tell(struct checker *checker, const struct address *address)
+{
+    assert(checker->phase == CHECKER_WAITING_FOR_ADDRESS);
+    if (!address && own_end_is_public(checker))
+        address = &checker->result.local_address;
+    if (!address) {
+        fail(checker, FAILURE_NO_ADDRESS,
+             "it does not tell which address it sees, and neither does another: name "
+             "it with --ip");
+        return;
+    }
+
+    checker->result.has_public = true;
+    checker->result.public_address = *address;
+    address_set_port(&checker->result.public_address, 0);
+    ask(checker);
+}
+
+/* --- life ----------------------------------------------------------------------------- */
+
+static bool begin(struct checker *checker, struct err *err)
+{
+    if (!checker->config.public_address) {
+        checker->phase = CHECKER_ASKING_ADDRESS;
+        return request_send(checker, "/ip", NULL, NULL, address_done, err);
+    }
+    checker->result.has_public = true;
+    checker->result.public_address = *checker->config.public_address;
+    checker->phase = CHECKER_ASKING;
+    body_write(checker);
+    if (checker->body.failed)
+        return err_sys(err, ENOMEM, "request");
+    return request_send(checker, "/check-ports", checker->body.data, lines_came, ask_done,
+                        err);
+}
+
+bool checker_new(const struct checker_config *config, struct checker **ret, struct err *err)
+{
+    struct checker *checker = calloc(1, sizeof *checker);
+    if (!checker)
+        return err_sys(err, ENOMEM, "checker");
+
+    checker->config = *config;
+    checker->start = clock_now();
+    text_init(&checker->body, BODY_MAX);
+    if (!fetch_new(config->fetcher, family_number(config->family), &checker->fetch, err) ||
+        !begin(checker, err)) {
+        checker_free(checker);
+        return false;
+    }
+    *ret = checker;
+    return true;
+}
+
+struct checker *checker_free(struct checker *checker)
+{
+    if (!checker)
+        return NULL;
+
+    fetch_free(checker->fetch);
+    text_done(&checker->body);
+    free(checker->result.verdicts);
+    free(checker);
+    return NULL;
+}
+
+enum checker_phase checker_phase(const struct checker *checker)
+{
+    return checker->phase;
+}
+
+size_t checker_judged(const struct checker *checker)
+{
+    return checker->judged;
+}
+
+const struct checker_result *checker_result(const struct checker *checker)
+{
+    return &checker->result;
+}
+
+struct checker_result checker_take_result(struct checker *checker)
+{
+    struct checker_result result = checker->result;
+    checker->result.verdicts = NULL;
+    return result;
+}
+
+const char *checker_url(const struct checker *checker)
+{
+    return checker->config.url;
+}
+
+enum family checker_family(const struct checker *checker)
+{
+    return checker->config.family;
+}

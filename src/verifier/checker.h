@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One checker asked over one family: GET /ip for the own address, then POST /check-ports
+ * on the same connection, with a token and with details. A checker that refuses these
+ * (422, 400) is asked again in the plain contract. Ports are always listed one by one, for
+ * ranges are an extension too.
+ *
+ * Two checkers may need each other: one that does not tell addresses waits for an address
+ * that another has told. So its owner is told when one wants an address, see checker_told.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "net/address.h"
+#include "probe/proof.h"
+#include "verifier/fetch.h"
+#include "verifier/local_port.h"
+#include "verifier/reply.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct checker;
+struct err;
+
+#define CHECKER_MESSAGE_SIZE 256
+
+/* Why there is no answer: for programs, and whether it is about the checker at all. */
+#define FAILURE_MAP(X)                                                                     \
+    X(NONE, NULL)                                                                          \
+    X(NO_NAME, "no_name")             /* its name has no such address */                   \
+    X(NO_FAMILY, "no_family")         /* this machine has no way there */                  \
+    X(NO_CONNECTION, "no_connection") /* nobody took the connection */                     \
+    X(TLS, "tls")                     /* it could not be trusted */                        \
+    X(TIMEOUT, "timeout")             /* no whole answer in time */                        \
+    X(BROKEN_OFF, "broken_off")       /* the reply ended early or was no HTTP */           \
+    X(SERVER_ERROR, "server_error")   /* 5xx: it could not judge */                        \
+    X(RATE_LIMITED, "rate_limited")   /* 429 */                                            \
+    X(REFUSED, "refused")             /* another status: it will not do this for us */     \
+    X(NONSENSE, "nonsense")           /* 200, and nothing that could be understood */      \
+    X(NO_ADDRESS, "no_address")       /* nobody told the address to ask about */           \
+    X(INTERNAL, "internal")           /* this program's own trouble */
+
+enum failure {
+#define X(NAME, text) FAILURE_##NAME,
+    FAILURE_MAP(X)
+#undef X
+};
+
+const char *failure_text(enum failure failure);
+
+struct checker_result {
+    enum failure failure;
+    char message[CHECKER_MESSAGE_SIZE]; /* one sentence; "" when it answered */
+    unsigned status;                    /* of HTTP; 0 = none came */
+    unsigned retry_after;               /* seconds; 0 = not said */
+
+    bool has_public; /* it told, or was told, which address it looked at */
+    struct address public_address;
+    bool has_local; /* where our connection to it began */
+    struct address local_address;
+
+    bool is_plain;    /* it was asked in the plain contract, or answered so */
+    bool knows_proof; /* the reply has proofs */
+    struct span duration;
+    struct remote_verdict *verdicts; /* one a port; NULL when it did not answer */
+};
+
+/* checker: in need of an address (`done` false), or at its end. */
+typedef void(checker_changed_fn)(void *ctx, struct checker *checker);
+
+struct checker_config {
+    struct fetcher *fetcher;
+    const char *url; /* without a slash at its end; borrowed, as is all that follows */
+    enum family family;
+    const uint16_t *ports; /* ascending */
+    size_t port_count;
+    const struct proof_token *token;
+    const struct address *public_address; /* NULL: ask for it */
+    checker_changed_fn *changed;          /* never called from within checker_new() */
+    void *ctx;
+};
+
+bool checker_new(const struct checker_config *config, struct checker **ret,
+                 struct err *err);
+struct checker *checker_free(struct checker *checker);
+
+enum checker_phase {
+    CHECKER_ASKING_ADDRESS,
+    CHECKER_WAITING_FOR_ADDRESS, /* it does not tell: checker_tell() it, or give up */
+    CHECKER_ASKING,
+    CHECKER_DONE,
+};
+
+enum checker_phase checker_phase(const struct checker *checker);
+
+/* Whether this checker has told the own address, and which. */
+bool checker_told(const struct checker *checker, struct address *ret);
+
+/* While it waits: the address that others told, or NULL when nobody did; then it takes our
+ * end of its connection, if no translator can stand between, or fails. */
+void checker_tell(struct checker *checker, const struct address *address);
+
+/* How many ports it has judged so far, where it streams. */
+size_t checker_judged(const struct checker *checker);
+
+/* CHECKER_DONE only; the checker's own until checker_take_result(). */
+const struct checker_result *checker_result(const struct checker *checker);
+
+/* Moves the result out; the caller frees `verdicts` with free(). */
+struct checker_result checker_take_result(struct checker *checker);
+
+const char *checker_url(const struct checker *checker);
+enum family checker_family(const struct checker *checker);

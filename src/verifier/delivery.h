@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where reports go: standard output, as text or as JSON, and the file of --output.
+ */
+#pragma once
+
+#include "verifier/arguments.h"
+#include "verifier/report.h"
+
+#include <stdbool.h>
+
+struct err;
+
+enum status {
+    STATUS_OK,
+    STATUS_NOT_OK,
+    STATUS_USAGE,
+    STATUS_UNKNOWN,
+    STATUS_SYSTEM,
+};
+
+enum status delivery_status(const struct report *report);
+
+/* To standard output. ERR_SYSTEM, also when nobody reads it. */
+bool delivery_print(const struct arguments *arguments, const struct report *report,
+                    struct err *err);
+
+/* To the file, when there is one. ERR_SYSTEM. */
+bool delivery_save(const struct arguments *arguments, const struct report *report,
+                   struct err *err);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "verifier/diagnosis.h"
+
+#include <assert.h>
+
+static const char *const cause_texts[] = {
+#define X(NAME, text) [CAUSE_##NAME] = (text),
+    CAUSE_MAP(X)
+#undef X
+};
+
+const char *cause_text(enum cause cause)
+{
+    return cause_texts[cause];
+}
+
+/* Our listener on the probed port could have proved itself. */
+static bool could_prove(const struct local_port *local, const struct remote_verdict *remote)
+{
+    return local->binding == BINDING_BOUND && remote->proof != PROOF_NONE;
+}
+
+static bool is_reached(const struct local_port *local, const struct remote_verdict *remote)
+{
+    if (remote->state != PORT_STATE_OPEN || remote->proof == PROOF_OTHER_PORT)
+        return false;
+    return !could_prove(local, remote) || remote->proof == PROOF_MATCH;
+}
+
+static enum cause cause_of_open(const struct local_port *local,
+                                const struct remote_verdict *remote)
+{
+    if (remote->proof == PROOF_OTHER_PORT)
+        return CAUSE_OTHER_PORT;
+    if (!could_prove(local, remote))
+        return CAUSE_UNPROVED;
+    if (remote->proof == PROOF_MATCH)
+        return CAUSE_GOOD;
+    return local->accepted > 0 ? CAUSE_PROOF_LOST : CAUSE_SOMEBODY_ELSE;
+}
+
+/* What one checker's verdict shows, with what was seen here. Whether silence is that of all
+ * ports is not this port's to say: see silence_judge(). */
+static enum cause cause_of(const struct local_port *local,
+                           const struct remote_verdict *remote)
+{
+    switch (remote->state) {
+    case PORT_STATE_OPEN:
+        return cause_of_open(local, remote);
+    case PORT_STATE_CLOSED:
+        return local->binding == BINDING_BOUND || local->owner.is_listening
+                   ? CAUSE_REFUSED
+                   : CAUSE_NOT_BOUND;
+    case PORT_STATE_FILTERED:
+        return local->has_syn ? CAUSE_WAY_BACK : CAUSE_NO_WAY_IN;
+    case PORT_STATE_UNREACHABLE:
+        return CAUSE_UNREACHABLE;
+    case PORT_STATE_COUNT:
+        break;
+    }
+    assert(!"a state of the contract");
+    return CAUSE_UNKNOWN;
+}
+
+/* A proof that was possible and is not ours. Who was merely let in (UNPROVED) may have met
+ * the same stranger. */
+static bool is_contradiction(enum cause cause)
+{
+    return cause == CAUSE_OTHER_PORT || cause == CAUSE_SOMEBODY_ELSE ||
+           cause == CAUSE_PROOF_LOST;
+}
+
+static bool is_stronger(enum cause cause, enum cause than)
+{
+    if (than == CAUSE_UNPROVED && is_contradiction(cause))
+        return true;
+    if (cause == CAUSE_UNPROVED && is_contradiction(than))
+        return false;
+    return cause < than;
+}
+
+static struct finding port_judge(const struct diagnosis *diagnosis, size_t port)
+{
+    const struct local_port *local = &diagnosis->local[port];
+    struct finding finding = {.cause = CAUSE_UNKNOWN,
+                              .asked = (unsigned)diagnosis->remote_count};
+    bool is_contradicted = false;
+
+    for (size_t i = 0; i < diagnosis->remote_count; i++) {
+        const struct remote_verdict *remote = &diagnosis->remotes[i][port];
+        enum cause cause = cause_of(local, remote);
+        finding.reached += is_reached(local, remote);
+        finding.is_proved = finding.is_proved || cause == CAUSE_GOOD;
+        is_contradicted = is_contradicted || is_contradiction(cause);
+        if (!is_stronger(cause, finding.cause))
+            continue;
+        finding.cause = cause;
+        finding.witness = i;
+        finding.leads_to = cause == CAUSE_OTHER_PORT ? remote->proof_port : 0;
+    }
+    finding.is_good =
+        finding.reached >= diagnosis->quorum && (finding.is_proved || !is_contradicted);
+    if (!finding.is_good && finding.reached > 0 && !is_contradiction(finding.cause))
+        finding.cause = CAUSE_NO_QUORUM;
+    return finding;
+}
+
+/* Silence of every port has another cause than silence of some. */
+static void silence_judge(struct finding *findings, size_t count)
+{
+    size_t silent = 0;
+    for (size_t i = 0; i < count; i++)
+        silent += findings[i].cause == CAUSE_NO_WAY_IN;
+    if (silent == count)
+        return;
+
+    for (size_t i = 0; i < count; i++)
+        if (findings[i].cause == CAUSE_NO_WAY_IN)
+            findings[i].cause = CAUSE_NOT_FORWARDED;
+}
+
+void diagnose(const struct diagnosis *diagnosis, struct finding *ret)
+{
+    assert(diagnosis->quorum > 0);
+    for (size_t i = 0; i < diagnosis->port_count; i++)
+        ret[i] = port_judge(diagnosis, i);
+    silence_judge(ret, diagnosis->port_count);
+}

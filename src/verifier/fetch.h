@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * HTTP(S) requests on a loop: libcurl's multi interface driven by our epoll and timers. The
+ * one place that knows libcurl.
+ *
+ * A caller's requests go over one connection as long as the other side keeps it open, over
+ * one family of addresses, directly (proxies of the environment are not used: the answer
+ * is about the address that we come from), and from a stable IPv6 address where the machine
+ * also has temporary ones. Redirects are not followed.
+ *
+ * Everything belongs to the loop's thread.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "net/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct err;
+struct fetch;
+struct fetcher;
+struct loop;
+
+#define FETCH_MESSAGE_SIZE 200
+#define FETCH_REPLY_MAX    (4u << 20)
+
+#define FETCH_END_MAP(X)                                                                   \
+    X(ANSWERED)      /* a whole reply, of whatever status */                               \
+    X(NO_NAME)       /* the name has no address of this family, or is not known */         \
+    X(NO_FAMILY)     /* this machine has no way to that address: errnum says why */        \
+    X(NO_CONNECTION) /* nobody took the connection: errnum, or 0 when time ran out */      \
+    X(TLS)           /* the other side could not be trusted */                             \
+    X(TIMEOUT)       /* connected, and no whole answer in time */                          \
+    X(BROKEN_OFF)    /* the reply ended early or was no HTTP */                            \
+    X(TOO_LARGE)     /* more than FETCH_REPLY_MAX */                                       \
+    X(FAILED)        /* something of ours */
+
+enum fetch_end {
+#define X(NAME) FETCH_##NAME,
+    FETCH_END_MAP(X)
+#undef X
+};
+
+/* Valid until the callback returns. */
+struct fetch_result {
+    enum fetch_end end;
+    int errnum;
+    const char *message; /* libcurl's words; "" when it has none */
+
+    /* ANSWERED only */
+    unsigned status;
+    const char *body; /* terminated */
+    size_t body_len;
+    unsigned retry_after; /* seconds; 0 = not said */
+    bool is_stream;       /* application/x-ndjson */
+
+    bool has_addresses; /* a connection was made: */
+    struct address local;
+    struct address peer;
+};
+
+typedef void(fetch_done_fn)(void *ctx, const struct fetch_result *result);
+
+/* The number of lines of a streamed reply that have come so far has changed. */
+typedef void(fetch_lines_fn)(void *ctx, size_t lines);
+
+struct fetch_config {
+    const char *ca_file; /* instead of the system's store, or NULL; borrowed */
+    struct span timeout; /* of one request */
+};
+
+/* libcurl must have been set up: fetch_global_init(). */
+bool fetcher_new(struct loop *loop, const struct fetch_config *config, struct fetcher **ret,
+                 struct err *err);
+/* No request may be left. */
+struct fetcher *fetcher_free(struct fetcher *fetcher);
+
+/* Once, before threads. */
+bool fetch_global_init(struct err *err);
+void fetch_global_done(void);
+
+/* One caller: requests one after the other to one place over one family (4 or 6). */
+bool fetch_new(struct fetcher *fetcher, int family, struct fetch **ret, struct err *err);
+/* Ends a request that is under way without its callback. */
+struct fetch *fetch_free(struct fetch *fetch);
+
+struct fetch_request {
+    const char *url;
+    const char *body;      /* JSON for a POST, borrowed until done; NULL for a GET */
+    fetch_lines_fn *lines; /* or NULL */
+    fetch_done_fn *done;   /* never called from within fetch_start(); may start the next */
+    void *ctx;
+};
+
+/* ERR_SYSTEM without memory. */
+bool fetch_start(struct fetch *fetch, const struct fetch_request *request, struct err *err);
+
+/* Whether a URL is one that can be asked: http or https, a host, perhaps a port and a path,
+ * and nothing else. *ret_url is without the slash at its end; free() it. ERR_INVALID. */
+bool fetch_url_check(const char *text, char **ret_url, int *ret_literal_family,
+                     struct err *err);

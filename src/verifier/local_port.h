@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * This end of the story: what became of one port of one family on this machine.
+ */
+#pragma once
+
+#include "verifier/owners.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The families of a verification, as indices. */
+enum family { FAMILY_4, FAMILY_6, FAMILY_COUNT };
+
+/* 4 or 6; AF_INET or AF_INET6. */
+int family_number(enum family family);
+int family_domain(enum family family);
+
+#define BINDING_MAP(X)                                                                     \
+    X(BOUND, "bound")                 /* we listen on it */                                \
+    X(IN_USE, "in_use")               /* somebody else on this machine holds it */         \
+    X(NO_PERMISSION, "no_permission") /* the system keeps it from us */                    \
+    X(FAILED, "failed")               /* it could not be bound; errnum says why */         \
+    X(NO_FAMILY, "no_family")         /* this machine does not have this family */         \
+    X(NONE, "none")                   /* never tried: another machine is looked at */
+
+enum binding {
+#define X(NAME, text) BINDING_##NAME,
+    BINDING_MAP(X)
+#undef X
+};
+
+const char *binding_text(enum binding binding);
+
+struct local_port {
+    enum binding binding;
+    int errnum;         /* BINDING_FAILED */
+    struct owner owner; /* BINDING_IN_USE */
+    unsigned accepted;  /* connections that came in while we listened */
+    bool has_syn;       /* a handshake from outside was seen that never finished */
+};

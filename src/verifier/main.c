@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * port-verifier: arguments, exit statuses. The statuses are those of enum status:
+ *
+ *   0  the ports are good
+ *   1  they are not
+ *   2  the arguments make no sense
+ *   3  no checker answered
+ *   4  the system refused something
+ */
+#include "base/err.h"
+#include "verifier/arguments.h"
+#include "verifier/fetch.h"
+#include "verifier/probe_run.h"
+#include "verifier/verify.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What was printed reached its reader, too. */
+static enum status print(const char *text)
+{
+    fputs(text, stdout);
+    return fflush(stdout) == 0 ? STATUS_OK : STATUS_SYSTEM;
+}
+
+static enum status run(const struct arguments *arguments)
+{
+    struct err err = {0};
+    enum status status = STATUS_SYSTEM;
+    switch (arguments->action) {
+    case ACTION_HELP:
+        return print(arguments_help);
+    case ACTION_VERSION:
+        return print("port-verifier " PORT_CHECKER_VERSION "\n");
+    case ACTION_VERIFY:
+        status = verify_run(arguments, &err);
+        break;
+    case ACTION_PROBE:
+        status = probe_run(arguments, &err);
+        break;
+    }
+    if (status == STATUS_SYSTEM)
+        fprintf(stderr, "port-verifier: %s\n", err.message);
+    return status;
+}
+
+int main(int argc, char *argv[])
+{
+    struct arguments arguments;
+    struct err err;
+    if (!fetch_global_init(&err)) {
+        fprintf(stderr, "port-verifier: %s\n", err.message);
+        return STATUS_SYSTEM;
+    }
+    enum status status;
+    if (arguments_parse(argc, argv, getenv("PORT_VERIFIER_SERVERS"), &arguments, &err)) {
+        status = run(&arguments);
+        arguments_done(&arguments);
+    } else {
+        fprintf(stderr, "port-verifier: %s\nTry: port-verifier --help\n", err.message);
+        status = err.kind == ERR_INVALID ? STATUS_USAGE : STATUS_SYSTEM;
+    }
+    fetch_global_done();
+    return (int)status;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A file that is at any time either the old or the new text, whole.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct err;
+
+/* Replaces a regular file by rename(2), in its own folder, where there must be room for
+ * both; symbolic links are followed. What exists and is no regular file (a pipe, /dev/null)
+ * is written to instead. ERR_SYSTEM. */
+bool output_replace(const char *path, const char *data, size_t len, struct err *err);

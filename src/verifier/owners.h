@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who holds a TCP port of this machine, as far as the system lets us see: other people's
+ * processes are visible to root alone.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OWNER_NAME_SIZE 16 /* of the kernel's task name */
+
+struct owner {
+    uint16_t port;
+    int family; /* AF_INET or AF_INET6: whose bind(2) failed */
+
+    bool is_listening;          /* false: a connection of ours or somebody's, going out */
+    bool is_loopback_only;      /* listens where nobody else can reach it */
+    char name[OWNER_NAME_SIZE]; /* of the process, printable; "" when it cannot be seen */
+};
+
+/* Fills in all but `port` and `family` of `count` entries, in one pass over the system. */
+void owners_find(struct owner *owners, size_t count);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lists of ports as people write and read them: "7466,50800-50900". Pure.
+ */
+#pragma once
+
+#include "base/text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct port_set;
+
+/* Ports and ranges, separated by commas or spaces, added to `set`. An empty text adds none.
+ * ERR_INVALID, with the set as it may be. */
+bool ports_parse(const char *text, struct port_set *set, struct err *err);
+
+/* Puts the ports in ascending order. */
+void ports_sort(uint16_t *ports, size_t count);
+
+/* Whether `port` is among ascending ports, and where. */
+bool ports_find(const uint16_t *ports, size_t count, uint16_t port, size_t *ret_index);
+
+/* Appends ascending ports with ranges for neighbours: "7466,50800-50847". */
+void ports_format(const uint16_t *ports, size_t count, struct text *text);

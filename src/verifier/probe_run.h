@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The command "probe": the engine from this machine outward, no service asked.
+ */
+#pragma once
+
+#include "verifier/delivery.h"
+
+struct err;
+
+/* Returns the exit status. ERR_SYSTEM with STATUS_SYSTEM, else `err` is untouched. */
+enum status probe_run(const struct arguments *arguments, struct err *err);

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+#include "verifier/reply.h"
+
+#include "base/err.h"
+#include "base/text.h"
+#include "verifier/ports.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PORT_DIGITS_MAX 5
+#define PORT_MAX        65535
+
+static json_t *json_release(json_t *json)
+{
+    json_decref(json);
+    return NULL;
+}
+
+void reply_copy_printable(const char *text, char *ret, size_t size)
+{
+    size_t at = 0;
+    for (; text[at] && at + 1 < size; at++)
+        ret[at] = text[at] >= ' ' && text[at] <= '~' ? text[at] : '?';
+    ret[at] = '\0';
+}
+
+static json_t *object_load(const char *body, size_t len, struct err *err)
+{
+    json_error_t error;
+    json_t *json = json_loadb(body, len, 0, &error);
+    if (!json) {
+        char said[REPLY_SENTENCE_SIZE];
+        reply_copy_printable(error.text, said, sizeof said);
+        err_set(err, ERR_INVALID, "no JSON: %s", said);
+        return NULL;
+    }
+    if (!json_is_object(json)) {
+        err_set(err, ERR_INVALID, "the JSON is no object");
+        return json_release(json);
+    }
+    return json;
+}
+
+/* --- one port ------------------------------------------------------------------------- */
+
+/* Texts of strerror(3), and what Python's sockets call a time-out. */
+static enum port_state state_of_words(const char *words)
+{
+    static const struct {
+        const char *part;
+        enum port_state state;
+    } rows[] = {
+        {"refused", PORT_STATE_CLOSED},
+        {"timed out", PORT_STATE_FILTERED},
+        {"timeout", PORT_STATE_FILTERED},
+        {"temporarily unavailable", PORT_STATE_FILTERED},
+        {"in progress", PORT_STATE_FILTERED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcasestr(words, rows[i].part))
+            return rows[i].state;
+    return PORT_STATE_UNREACHABLE;
+}
+
+static bool state_read(const json_t *entry, bool is_accessible, const char *words,
+                       enum port_state *ret)
+{
+    const json_t *said = json_object_get(entry, "state");
+    if (!said) {
+        *ret = is_accessible ? PORT_STATE_OPEN : state_of_words(words);
+        return true;
+    }
+    for (enum port_state state = 0; state < PORT_STATE_COUNT; state++)
+        if (json_is_string(said) &&
+            strcmp(json_string_value(said), port_state_text(state)) == 0) {
+            *ret = state;
+            return (state == PORT_STATE_OPEN) == is_accessible;
+        }
+    return false;
+}
+
+static bool proof_read(const json_t *entry, struct remote_verdict *verdict)
+{
+    static const enum proof proofs[] = {PROOF_MATCH, PROOF_OTHER_PORT, PROOF_MISMATCH,
+                                        PROOF_SILENT};
+    const json_t *said = json_object_get(entry, "proof");
+    if (!said || json_is_null(said))
+        return true;
+    if (!json_is_string(said) || verdict->state != PORT_STATE_OPEN)
+        return false;
+
+    for (size_t i = 0; i < sizeof proofs / sizeof proofs[0]; i++)
+        if (strcmp(json_string_value(said), proof_text(proofs[i])) == 0)
+            verdict->proof = proofs[i];
+    if (verdict->proof != PROOF_OTHER_PORT)
+        return verdict->proof != PROOF_NONE;
+
+    json_int_t port = json_integer_value(json_object_get(entry, "proof_port"));
+    verdict->proof_port = (uint16_t)port;
+    return port >= 1 && port <= PORT_MAX;
+}
+
+static bool entry_read(const json_t *entry, struct remote_verdict *ret)
+{
+    const json_t *accessible = json_object_get(entry, "accessible");
+    const json_t *error = json_object_get(entry, "error");
+    const json_t *rtt = json_object_get(entry, "rtt_ms");
+    bool is_accessible = json_is_true(accessible);
+    if (!json_is_boolean(accessible) ||
+        (error && !json_is_string(error) && !json_is_null(error)))
+        return false;
+
+    struct remote_verdict verdict = {.proof = PROOF_NONE};
+    if (!is_accessible)
+        reply_copy_printable(json_is_string(error) ? json_string_value(error) : "",
+                             verdict.words, sizeof verdict.words);
+    if (json_is_number(rtt)) {
+        verdict.rtt_ms = json_number_value(rtt);
+        verdict.has_rtt = verdict.rtt_ms >= 0;
+    }
+    if (!state_read(entry, is_accessible, verdict.words, &verdict.state) ||
+        !proof_read(entry, &verdict))
+        return false;
+
+    *ret = verdict;
+    return true;
+}
+
+/* --- all of them ---------------------------------------------------------------------- */
+
+/* Verdicts as they come in, told from those still missing. */
+struct collection {
+    const uint16_t *ports;
+    size_t port_count;
+    struct remote_verdict *verdicts; /* owned */
+    bool *is_there;                  /* owned */
+    size_t count;
+};
+
+static bool collection_init(struct collection *collection, const uint16_t *ports,
+                            size_t port_count, struct err *err)
+{
+    *collection = (struct collection){.ports = ports, .port_count = port_count};
+    collection->verdicts = calloc(port_count + 1, sizeof *collection->verdicts);
+    collection->is_there = calloc(port_count + 1, sizeof *collection->is_there);
+    return (collection->verdicts && collection->is_there) || err_sys(err, ENOMEM, "reply");
+}
+
+static void collection_done(struct collection *collection)
+{
+    free(collection->verdicts);
+    free(collection->is_there);
+}
+
+/* Ports that nobody asked about are not ours to judge, and skipped. */
+static bool collection_add(struct collection *collection, uint16_t port,
+                           const json_t *entry, struct err *err)
+{
+    size_t index;
+    if (!ports_find(collection->ports, collection->port_count, port, &index))
+        return true;
+    if (!json_is_object(entry) || !entry_read(entry, &collection->verdicts[index]))
+        return err_set(err, ERR_INVALID, "no verdict can be read for port %u", port);
+
+    collection->count += !collection->is_there[index];
+    collection->is_there[index] = true;
+    return true;
+}
+
+static bool collection_take(struct collection *collection, struct remote_verdict *ret,
+                            struct err *err)
+{
+    if (collection->count < collection->port_count) {
+        size_t missing = 0;
+        while (collection->is_there[missing])
+            missing++;
+        return err_set(err, ERR_INVALID, "no verdict for %zu ports, the first is %u",
+                       collection->port_count - collection->count,
+                       collection->ports[missing]);
+    }
+    memcpy(ret, collection->verdicts, collection->port_count * sizeof *ret);
+    return true;
+}
+
+static bool whole_read(struct collection *collection, const char *body, size_t len,
+                       struct err *err)
+{
+    json_t *reply = object_load(body, len, err);
+    if (!reply)
+        return false;
+
+    json_t *results = json_object_get(reply, "results");
+    bool is_fine = json_is_object(results);
+    if (!is_fine)
+        err_set(err, ERR_INVALID, "the JSON has no \"results\"");
+
+    const char *name;
+    json_t *entry;
+    json_object_foreach(results, name, entry)
+    {
+        uint64_t port;
+        size_t name_len = strlen(name);
+        if (is_fine && name_len <= PORT_DIGITS_MAX &&
+            text_parse_u64(name, name_len, PORT_MAX, &port))
+            is_fine = collection_add(collection, (uint16_t)port, entry, err);
+    }
+    json_decref(reply);
+    return is_fine;
+}
+
+/* One line: a port; or the last, which has `success`; or a fault, which has `detail`. */
+static bool line_read(struct collection *collection, const json_t *line, bool *ret_is_last,
+                      struct err *err)
+{
+    json_int_t port = json_integer_value(json_object_get(line, "port"));
+    if (port >= 1 && port <= PORT_MAX)
+        return collection_add(collection, (uint16_t)port, line, err);
+    if (json_is_boolean(json_object_get(line, "success"))) {
+        *ret_is_last = true;
+        return true;
+    }
+    const char *detail = json_string_value(json_object_get(line, "detail"));
+    char said[REPLY_SENTENCE_SIZE] = "a line is no verdict";
+    if (detail)
+        reply_copy_printable(detail, said, sizeof said);
+    return err_set(err, ERR_INVALID, "%s", said);
+}
+
+static bool stream_read(struct collection *collection, const char *body, size_t len,
+                        struct err *err)
+{
+    bool is_last = false;
+    for (size_t at = 0; at < len && !is_last;) {
+        const char *end = memchr(body + at, '\n', len - at);
+        size_t line_len = end ? (size_t)(end - (body + at)) : len - at;
+        if (line_len > 0) {
+            json_t *line = object_load(body + at, line_len, err);
+            bool is_fine = line && line_read(collection, line, &is_last, err);
+            json_decref(line);
+            if (!is_fine)
+                return false;
+        }
+        at += line_len + 1;
+    }
+    return is_last || err_set(err, ERR_INVALID, "the stream ended early");
+}
+
+bool reply_parse(const char *body, size_t len, bool is_stream, const uint16_t *ports,
+                 size_t port_count, struct remote_verdict *ret, struct err *err)
+{
+    struct collection collection;
+    bool is_fine = collection_init(&collection, ports, port_count, err) &&
+                   (is_stream ? stream_read(&collection, body, len, err)
+                              : whole_read(&collection, body, len, err)) &&
+                   collection_take(&collection, ret, err);
+    collection_done(&collection);
+    return is_fine;
+}
+
+/* --- the others ----------------------------------------------------------------------- */
+
+bool reply_parse_ip(const char *body, size_t len, struct address *ret, struct err *err)
+{
+    json_t *reply = object_load(body, len, err);
+    if (!reply)
+        return false;
+
+    const char *ip = json_string_value(json_object_get(reply, "ip"));
+    struct address address;
+    bool is_fine = ip && address_parse(ip, strlen(ip), &address, NULL);
+    if (is_fine)
+        *ret = address_unmap(&address);
+    else
+        err_set(err, ERR_INVALID, "it names no address");
+    json_decref(reply);
+    return is_fine;
+}
+
+const char *reply_read_detail(const char *body, size_t len,
+                              char ret_sentence[REPLY_SENTENCE_SIZE])
+{
+    ret_sentence[0] = '\0';
+    json_t *reply = object_load(body, len, NULL);
+    const json_t *detail = json_object_get(reply, "detail");
+    if (json_is_array(detail))
+        detail = json_object_get(json_array_get(detail, 0), "msg");
+    if (json_is_string(detail))
+        reply_copy_printable(json_string_value(detail), ret_sentence, REPLY_SENTENCE_SIZE);
+    json_decref(reply);
+    return ret_sentence;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What checkers answer: verdicts of POST /check-ports, whole or streamed, the address of
+ * GET /ip, and the sentence in an error. Pure, and strict where a wrong guess would be a
+ * wrong verdict: a reply that leaves a port out or contradicts itself is refused whole.
+ *
+ * The plain contract (accessible, error) is enough. Words of a checker are shown to people,
+ * so they are kept short and printable.
+ */
+#pragma once
+
+#include "net/address.h"
+#include "probe/proof.h"
+#include "probe/verdict.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+
+#define REMOTE_WORDS_SIZE   64
+#define REPLY_SENTENCE_SIZE 200
+
+/* What one checker says of one port. */
+struct remote_verdict {
+    enum port_state state; /* with the plain contract: read from its error text */
+    enum proof proof;      /* PROOF_NONE: the reply has none */
+    uint16_t proof_port;   /* PROOF_OTHER_PORT */
+    bool has_rtt;
+    double rtt_ms;
+    char words[REMOTE_WORDS_SIZE]; /* the error; "" when open */
+};
+
+/* A 200 to /check-ports. Writes one verdict a port, in the order of `ports`, which are
+ * ascending; nothing is written unless the whole reply makes sense. ERR_INVALID. */
+bool reply_parse(const char *body, size_t len, bool is_stream, const uint16_t *ports,
+                 size_t port_count, struct remote_verdict *ret, struct err *err);
+
+/* A 200 to /ip. The address is unmapped. ERR_INVALID. */
+bool reply_parse_ip(const char *body, size_t len, struct address *ret, struct err *err);
+
+/* The `detail` of an error body, of a list its first `msg`: printable, "" when there is
+ * none. Returns ret_sentence. */
+const char *reply_read_detail(const char *body, size_t len,
+                              char ret_sentence[REPLY_SENTENCE_SIZE]);
+
+/* Copies text of others for people's eyes: ASCII, "?" for anything else, cut at `size`. */
+void reply_copy_printable(const char *text, char *ret, size_t size);

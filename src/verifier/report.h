@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What one verification found: the data, the answer to "is it good?", and its two forms.
+ * A report owns all that it holds and depends on nothing else.
+ */
+#pragma once
+
+#include "base/text.h"
+#include "verifier/checker.h"
+#include "verifier/diagnosis.h"
+#include "verifier/signs.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+struct err;
+
+#define REPORT_VERSION 1
+
+/* What became of one checker in one family. */
+struct report_checker {
+    char *url; /* owned; of the engine in this program: NULL */
+    struct checker_result result;
+};
+
+/* One family's half. Arrays are owned; `port_count` long unless said. */
+struct family_report {
+    enum family family;
+    struct timespec time; /* when it was judged; wall clock */
+    bool is_known;        /* at least one checker answered */
+    bool is_ok;           /* every required port, and one of the others, is good */
+
+    bool has_public;
+    struct address public_address;
+    bool has_local;
+    struct address local_address;
+    struct signs signs;
+
+    size_t checker_count;
+    struct report_checker *checkers; /* checker_count long */
+
+    size_t port_count;
+    uint16_t *ports; /* ascending */
+    struct local_port *local;
+    struct finding *findings;
+    bool *is_advertised;
+};
+
+enum report_status {
+    REPORT_OK, /* one family at least is as it should be */
+    REPORT_NOT_OK,
+    REPORT_UNKNOWN, /* no checker answered */
+};
+
+struct report {
+    bool is_probe; /* seen from this machine outward: nothing was bound, nobody asked */
+    struct timespec time;
+    struct span duration;
+    unsigned quorum;
+    size_t required_count;
+    uint16_t *required;                           /* owned, ascending */
+    struct family_report *families[FAMILY_COUNT]; /* owned; NULL: not on this machine, or
+                                                     with none of the checkers */
+};
+
+bool report_new(const uint16_t *required, size_t required_count, struct report **ret,
+                struct err *err);
+struct report *report_free(struct report *report);
+
+/* An empty half for these ports. */
+bool family_report_new(enum family family, const uint16_t *ports, size_t port_count,
+                       size_t checker_max, struct family_report **ret, struct err *err);
+struct family_report *family_report_free(struct family_report *half);
+
+/* Judges a half whose addresses, checkers and local ports are filled in. `in_use` are ports
+ * that may be advertised although somebody else holds them; 7466 always may. ERR_SYSTEM
+ * without memory. */
+struct report_policy {
+    unsigned quorum;
+    const uint16_t *required; /* ascending */
+    size_t required_count;
+    const uint16_t *in_use; /* ascending */
+    size_t in_use_count;
+};
+bool family_report_judge(struct family_report *half, const struct report_policy *policy,
+                         struct err *err);
+
+enum report_status report_status(const struct report *report);
+
+/* Whether both say the same to somebody who advertises ports: families, own addresses, and
+ * which ports are good, proved and advertised. A half that is not known in `later` says
+ * nothing new. */
+bool report_equals(const struct report *earlier, const struct report *later);
+
+/* Takes from `earlier` the halves of which `later` knows nothing. */
+void report_inherit(struct report *later, struct report *earlier);
+
+/* The verdict that is the evidence for a port's cause; NULL when no checker answered. */
+const struct remote_verdict *report_witness(const struct family_report *half, size_t index);
+
+/* --- runs --------------------------------------------------------------------------- */
+
+/* Ports are alike when one line can tell about all of them. */
+bool report_ports_alike(const struct family_report *half, size_t a, size_t b);
+
+/* The last index of the run of neighbours that begins at `first`. */
+size_t report_run_end(const struct family_report *half, size_t first);
+
+/* Appends the ports that are alike to that of `index`, or all that are advertised. */
+void report_format_alike(const struct family_report *half, size_t index, struct text *text);
+void report_format_advertised(const struct family_report *half, struct text *text);
+
+/* --- forms -------------------------------------------------------------------------- */
+
+/* The JSON object of docs/verifier-report.schema.json, one line with a newline. NULL
+ * without memory; free() it. */
+char *report_json(const struct report *report, size_t *ret_len);
+
+struct report_style {
+    bool is_terminal; /* laid out for people, at most `columns` wide */
+    bool has_colours;
+    unsigned columns;
+};
+void report_text(const struct report *report, const struct report_style *style,
+                 struct text *text);

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The report as JSON. docs/verifier-report.schema.json describes every member; a change
+ * that takes one away or gives it another meaning raises REPORT_VERSION.
+ */
+#include "verifier/report.h"
+
+#include "verifier/advice.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SENTENCE_MAX (1u << 16)
+
+/* --- pieces: each returns a new reference, or NULL without memory -------------------- */
+
+static json_t *null_or_string(const char *text)
+{
+    return text ? json_string(text) : json_null();
+}
+
+static json_t *address_json(bool is_known, const struct address *address)
+{
+    char ip[ADDRESS_TEXT_SIZE];
+    return is_known ? json_string(address_format(address, ip)) : json_null();
+}
+
+static json_t *time_json(const struct timespec *time)
+{
+    struct tm parts;
+    char text[32];
+    gmtime_r(&time->tv_sec, &parts);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return json_string(text);
+}
+
+static json_t *milliseconds_json(double ms)
+{
+    return json_real((double)(long long)(ms * 1000 + 0.5) / 1000);
+}
+
+static json_t *ports_json(const uint16_t *ports, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_integer(ports[i]));
+    return list;
+}
+
+static json_t *text_json(struct text *text)
+{
+    json_t *string = text->failed ? NULL : json_stringn(text->data, text->len);
+    text_done(text);
+    return string;
+}
+
+/* --- ports ---------------------------------------------------------------------------- */
+
+static json_t *verdict_json(const struct remote_verdict *verdict, size_t checker)
+{
+    return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o}", "checker", (int)checker, "state",
+                     port_state_text(verdict->state), "error",
+                     null_or_string(verdict->words[0] ? verdict->words : NULL), "rtt_ms",
+                     verdict->has_rtt ? milliseconds_json(verdict->rtt_ms) : json_null(),
+                     "proof", null_or_string(proof_text(verdict->proof)), "proof_port",
+                     verdict->proof == PROOF_OTHER_PORT ? json_integer(verdict->proof_port)
+                                                        : json_null());
+}
+
+static json_t *verdicts_json(const struct family_report *half, size_t index)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < half->checker_count; i++) {
+        const struct remote_verdict *verdicts = half->checkers[i].result.verdicts;
+        if (verdicts)
+            json_array_append_new(list, verdict_json(&verdicts[index], i));
+    }
+    return list;
+}
+
+static json_t *port_json(const struct report *report, const struct family_report *half,
+                         size_t index)
+{
+    const struct finding *finding = &half->findings[index];
+    const struct local_port *local = &half->local[index];
+    const struct remote_verdict *witness = report_witness(half, index);
+    bool has_owner = local->binding == BINDING_IN_USE && local->owner.name[0];
+
+    return json_pack(
+        "{s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:i, s:b, s:o}", "port",
+        (int)half->ports[index], "good", (int)finding->is_good, "advertise",
+        (int)half->is_advertised[index], "proved", (int)finding->is_proved, "state",
+        null_or_string(witness ? port_state_text(witness->state) : NULL), "cause",
+        null_or_string(report->is_probe ? NULL : cause_text(finding->cause)), "leads_to",
+        finding->cause == CAUSE_OTHER_PORT ? json_integer(finding->leads_to) : json_null(),
+        "listener", binding_text(local->binding), "held_by",
+        null_or_string(has_owner ? local->owner.name : NULL), "accepted",
+        (int)local->accepted, "syn_seen", (int)local->has_syn, "verdicts",
+        verdicts_json(half, index));
+}
+
+static json_t *all_ports_json(const struct report *report, const struct family_report *half)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < half->port_count; i++)
+        json_array_append_new(list, port_json(report, half, i));
+    return list;
+}
+
+static json_t *advertised_json(const struct family_report *half)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < half->port_count; i++)
+        if (half->is_advertised[i])
+            json_array_append_new(list, json_integer(half->ports[i]));
+    return list;
+}
+
+/* --- causes --------------------------------------------------------------------------- */
+
+typedef void(sentence_fn)(const struct report *report, const struct family_report *half,
+                          size_t index, struct text *text);
+
+static json_t *sentence_json(sentence_fn *write, const struct report *report,
+                             const struct family_report *half, size_t index)
+{
+    struct text text;
+    text_init(&text, SENTENCE_MAX);
+    write(report, half, index, &text);
+    return text_json(&text);
+}
+
+static json_t *cause_json(const struct report *report, const struct family_report *half,
+                          size_t index)
+{
+    struct text ports;
+    text_init(&ports, SENTENCE_MAX);
+    report_format_alike(half, index, &ports);
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "cause",
+                     cause_text(half->findings[index].cause), "ports", text_json(&ports),
+                     "label", sentence_json(advice_label, report, half, index), "text",
+                     sentence_json(advice_cause, report, half, index), "remedy",
+                     sentence_json(advice_remedy, report, half, index));
+}
+
+static json_t *causes_json(const struct report *report, const struct family_report *half)
+{
+    json_t *list = json_array();
+    bool *is_told = calloc(half->port_count + 1, sizeof *is_told);
+    for (size_t i = 0; is_told && i < half->port_count; i++) {
+        if (is_told[i] || report->is_probe || half->findings[i].cause == CAUSE_GOOD)
+            continue;
+        json_array_append_new(list, cause_json(report, half, i));
+        for (size_t j = i; j < half->port_count; j++)
+            is_told[j] = is_told[j] || report_ports_alike(half, i, j);
+    }
+    free(is_told);
+    return list;
+}
+
+static json_t *signs_json(struct signs signs)
+{
+    json_t *list = json_array();
+    for (enum sign sign = 0; sign < SIGN_COUNT; sign++)
+        if (signs_have(signs, sign))
+            json_array_append_new(list, json_string(sign_text(sign)));
+    return list;
+}
+
+/* --- checkers ------------------------------------------------------------------------- */
+
+static json_t *checker_json(const struct report_checker *checker)
+{
+    const struct checker_result *result = &checker->result;
+    bool has_failed = result->failure != FAILURE_NONE;
+    return json_pack(
+        "{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}", "url",
+        null_or_string(checker->url), "answered", (int)!has_failed, "error",
+        null_or_string(failure_text(result->failure)), "message",
+        null_or_string(has_failed ? result->message : NULL), "status",
+        result->status > 0 ? json_integer(result->status) : json_null(), "retry_after",
+        result->retry_after > 0 ? json_integer(result->retry_after) : json_null(), "ip",
+        address_json(result->has_public, &result->public_address), "plain",
+        (int)result->is_plain, "proof", (int)result->knows_proof, "duration_ms",
+        milliseconds_json(span_to_ms(result->duration)));
+}
+
+static json_t *checkers_json(const struct family_report *half)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < half->checker_count; i++)
+        json_array_append_new(list, checker_json(&half->checkers[i]));
+    return list;
+}
+
+/* --- all of it ------------------------------------------------------------------------ */
+
+static json_t *half_json(const struct report *report, const struct family_report *half)
+{
+    return json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "family",
+                     family_number(half->family), "known", (int)half->is_known, "ok",
+                     (int)half->is_ok, "time", time_json(&half->time), "ip",
+                     address_json(half->has_public, &half->public_address), "local_ip",
+                     address_json(half->has_local, &half->local_address), "signs",
+                     signs_json(half->signs), "advertise", advertised_json(half),
+                     "checkers", checkers_json(half), "ports", all_ports_json(report, half),
+                     "causes", causes_json(report, half));
+}
+
+static const char *status_text(enum report_status status)
+{
+    switch (status) {
+    case REPORT_OK:
+        return "ok";
+    case REPORT_NOT_OK:
+        return "not_ok";
+    case REPORT_UNKNOWN:
+        return "unknown";
+    }
+    return "";
+}
+
+static json_t *report_build(const struct report *report)
+{
+    json_t *halves = json_array();
+    for (enum family family = 0; family < FAMILY_COUNT; family++)
+        if (report->families[family])
+            json_array_append_new(halves, half_json(report, report->families[family]));
+
+    return json_pack("{s:i, s:s, s:s, s:s, s:o, s:o, s:i, s:o, s:o}", "version",
+                     REPORT_VERSION, "program", "port-verifier " PORT_CHECKER_VERSION,
+                     "kind", report->is_probe ? "probe" : "verify", "status",
+                     status_text(report_status(report)), "time", time_json(&report->time),
+                     "duration_ms", milliseconds_json(span_to_ms(report->duration)),
+                     "quorum", (int)report->quorum, "required",
+                     ports_json(report->required, report->required_count), "families",
+                     halves);
+}
+
+static int text_dump(const char *data, size_t len, void *ctx)
+{
+    struct text *text = ctx;
+    text_append(text, data, len);
+    return text->failed ? -1 : 0;
+}
+
+char *report_json(const struct report *report, size_t *ret_len)
+{
+    json_t *json = report_build(report);
+    struct text text;
+    text_init(&text, SIZE_MAX / 2);
+    if (!json || json_dump_callback(json, text_dump, &text, JSON_REAL_PRECISION(12)) != 0)
+        text.failed = true;
+    text_append_str(&text, "\n");
+    json_decref(json);
+    return text_take(&text, ret_len);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The report for people: on a terminal laid out and coloured, elsewhere one fact a line.
+ */
+#include "verifier/report.h"
+
+#include "verifier/advice.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_MAX (1u << 16)
+#define INDENT   2
+
+enum colour {
+    COLOUR_NONE,
+    COLOUR_BOLD,
+    COLOUR_RED,
+    COLOUR_GREEN,
+    COLOUR_YELLOW,
+};
+
+struct sheet {
+    const struct report *report;
+    const struct report_style *style;
+    struct text *text;
+};
+
+static void colour_put(const struct sheet *sheet, enum colour colour, const char *words)
+{
+    static const char *const codes[] = {
+        [COLOUR_NONE] = "",           [COLOUR_BOLD] = "\033[1m",
+        [COLOUR_RED] = "\033[31m",    [COLOUR_GREEN] = "\033[32m",
+        [COLOUR_YELLOW] = "\033[33m",
+    };
+    bool is_coloured = sheet->style->has_colours && colour != COLOUR_NONE;
+    text_append_str(sheet->text, is_coloured ? codes[colour] : "");
+    text_append_str(sheet->text, words);
+    text_append_str(sheet->text, is_coloured ? "\033[0m" : "");
+}
+
+/* Words wrapped at the terminal's edge, from the second line on indented. */
+static void wrapped_put(const struct sheet *sheet, const char *words, unsigned indent)
+{
+    if (!sheet->style->is_terminal) {
+        text_printf(sheet->text, "%s\n", words);
+        return;
+    }
+    size_t room = sheet->style->columns > indent + 20 ? sheet->style->columns - indent : 20;
+    while (strlen(words) > room) {
+        size_t cut = room;
+        while (cut > 0 && words[cut] != ' ')
+            cut--;
+        if (cut == 0)
+            cut = strcspn(words, " "); /* one long word: a URL, a list of ports */
+        if (words[cut] == '\0')
+            break;
+        text_printf(sheet->text, "%.*s\n%*s", (int)cut, words, (int)indent, "");
+        words += cut + 1;
+    }
+    text_printf(sheet->text, "%s\n", words);
+}
+
+static void family_prefix(const struct sheet *sheet, const struct family_report *half)
+{
+    if (sheet->style->is_terminal)
+        text_printf(sheet->text, "%*s", INDENT, "");
+    else
+        text_printf(sheet->text, "ipv%d ", family_number(half->family));
+}
+
+/* --- heading and checkers ------------------------------------------------------------- */
+
+static void heading_put(const struct sheet *sheet, const struct family_report *half)
+{
+    char ip[ADDRESS_TEXT_SIZE];
+    const char *address =
+        half->has_public ? address_format(&half->public_address, ip) : "address not known";
+    if (!sheet->style->is_terminal) {
+        text_printf(sheet->text, "ipv%d address %s\n", family_number(half->family),
+                    half->has_public ? address : "unknown");
+        return;
+    }
+    struct text line;
+    text_init(&line, LINE_MAX);
+    text_printf(&line, "IPv%d, %s", family_number(half->family), address);
+    colour_put(sheet, COLOUR_BOLD, line.data);
+    text_append_str(sheet->text, "\n");
+    text_done(&line);
+}
+
+static void checker_put(const struct sheet *sheet, const struct family_report *half,
+                        const struct report_checker *checker)
+{
+    const struct checker_result *result = &checker->result;
+    if (!checker->url)
+        return;
+
+    family_prefix(sheet, half);
+    text_printf(sheet->text, "checker %s: ", checker->url);
+    if (result->failure != FAILURE_NONE) {
+        colour_put(sheet, COLOUR_YELLOW, "no answer");
+        text_printf(sheet->text, ": %s\n", result->message);
+        return;
+    }
+    text_printf(sheet->text, "answered in %.1f s%s\n", span_to_seconds(result->duration),
+                result->is_plain ? ", knows no proof" : "");
+}
+
+/* --- the table ------------------------------------------------------------------------ */
+
+static enum colour colour_of(const struct report *report, const struct family_report *half,
+                             size_t index)
+{
+    const struct finding *finding = &half->findings[index];
+    if (finding->is_good && !half->is_advertised[index])
+        return COLOUR_YELLOW;
+    if (finding->is_good)
+        return COLOUR_GREEN;
+    return finding->cause == CAUSE_UNKNOWN || report->is_probe ? COLOUR_YELLOW : COLOUR_RED;
+}
+
+static void range_format(const struct family_report *half, size_t first, size_t last,
+                         char *ret, size_t size)
+{
+    if (first == last)
+        snprintf(ret, size, "%u", half->ports[first]);
+    else
+        snprintf(ret, size, "%u-%u", half->ports[first], half->ports[last]);
+}
+
+static void run_put(const struct sheet *sheet, const struct family_report *half,
+                    size_t first, size_t last)
+{
+    char range[16];
+    struct text label;
+    text_init(&label, LINE_MAX);
+    range_format(half, first, last, range, sizeof range);
+    advice_label(sheet->report, half, first, &label);
+
+    family_prefix(sheet, half);
+    text_printf(sheet->text, sheet->style->is_terminal ? "%-13s" : "%s ", range);
+    colour_put(sheet, colour_of(sheet->report, half, first), label.data);
+    text_append_str(sheet->text, "\n");
+    text_done(&label);
+}
+
+static void table_put(const struct sheet *sheet, const struct family_report *half)
+{
+    for (size_t first = 0; first < half->port_count;) {
+        size_t last = report_run_end(half, first);
+        run_put(sheet, half, first, last);
+        first = last + 1;
+    }
+}
+
+/* --- causes --------------------------------------------------------------------------- */
+
+static void cause_put(const struct sheet *sheet, const struct family_report *half,
+                      size_t index)
+{
+    struct text cause;
+    struct text remedy;
+    text_init(&cause, LINE_MAX);
+    text_init(&remedy, LINE_MAX);
+    advice_cause(sheet->report, half, index, &cause);
+    advice_remedy(sheet->report, half, index, &remedy);
+
+    family_prefix(sheet, half);
+    text_append_str(sheet->text, "why: ");
+    wrapped_put(sheet, cause.data, INDENT + 5);
+    if (remedy.len > 0) {
+        family_prefix(sheet, half);
+        text_append_str(sheet->text, sheet->style->is_terminal ? "do:  " : "do: ");
+        wrapped_put(sheet, remedy.data, INDENT + 5);
+    }
+    text_done(&cause);
+    text_done(&remedy);
+}
+
+static void causes_put(const struct sheet *sheet, const struct family_report *half)
+{
+    bool *is_told = calloc(half->port_count + 1, sizeof *is_told);
+    for (size_t i = 0; is_told && i < half->port_count; i++) {
+        if (is_told[i] || sheet->report->is_probe || half->findings[i].cause == CAUSE_GOOD)
+            continue;
+        cause_put(sheet, half, i);
+        for (size_t j = i; j < half->port_count; j++)
+            is_told[j] = is_told[j] || report_ports_alike(half, i, j);
+    }
+    free(is_told);
+}
+
+/* --- the end -------------------------------------------------------------------------- */
+
+static void advertised_put(const struct sheet *sheet, const struct family_report *half)
+{
+    struct text ports;
+    if (!half->is_known)
+        return;
+
+    text_init(&ports, LINE_MAX);
+    report_format_advertised(half, &ports);
+    family_prefix(sheet, half);
+    colour_put(sheet, COLOUR_BOLD, sheet->report->is_probe ? "open:" : "advertise:");
+    text_printf(sheet->text, " %s\n", ports.len > 0 ? ports.data : "nothing");
+    text_done(&ports);
+}
+
+static void half_put(const struct sheet *sheet, const struct family_report *half)
+{
+    heading_put(sheet, half);
+    for (size_t i = 0; i < half->checker_count; i++)
+        checker_put(sheet, half, &half->checkers[i]);
+    if (half->is_known)
+        table_put(sheet, half);
+    causes_put(sheet, half);
+    advertised_put(sheet, half);
+}
+
+void report_text(const struct report *report, const struct report_style *style,
+                 struct text *text)
+{
+    const struct sheet sheet = {.report = report, .style = style, .text = text};
+    bool is_first = true;
+    for (enum family family = 0; family < FAMILY_COUNT; family++) {
+        if (!report->families[family])
+            continue;
+        if (!is_first && style->is_terminal)
+            text_append_str(text, "\n");
+        half_put(&sheet, report->families[family]);
+        is_first = false;
+    }
+}

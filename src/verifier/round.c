@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Owns the listeners, the watch for handshakes and the checkers of one verification. What
+ * checkers tell is acted upon at the loop's next turn, never from within their callbacks.
+ */
+#include "verifier/round.h"
+
+#include "base/err.h"
+#include "loop/loop.h"
+#include "verifier/checker.h"
+#include "verifier/listeners.h"
+#include "verifier/report.h"
+#include "verifier/syn_watch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct round {
+    struct round_config config; /* all borrowed */
+    struct proof_token token;
+    struct listeners *listeners; /* owned, as are the next two */
+    struct syn_watch *syn_watch;
+    struct checker *checkers[CHECKERS_MAX * FAMILY_COUNT];
+    size_t checker_count;
+    struct instant start;
+    struct timer step;
+};
+
+static void step_soon(struct round *round)
+{
+    if (!loop_timer_set(round->config.loop, &round->step, loop_now(round->config.loop)))
+        abort(); /* no memory for a timer, and nothing that would go on without it */
+}
+
+static void checker_changed(void *ctx, struct checker *checker)
+{
+    (void)checker;
+    step_soon(ctx);
+}
+
+/* --- addresses that one checker tells and another needs --------------------------------
+ */
+
+static bool address_known(const struct round *round, enum family family,
+                          struct address *ret)
+{
+    for (size_t i = 0; i < round->checker_count; i++)
+        if (checker_family(round->checkers[i]) == family &&
+            checker_told(round->checkers[i], ret))
+            return true;
+    return false;
+}
+
+static bool address_may_come(const struct round *round, enum family family)
+{
+    for (size_t i = 0; i < round->checker_count; i++)
+        if (checker_family(round->checkers[i]) == family &&
+            checker_phase(round->checkers[i]) == CHECKER_ASKING_ADDRESS)
+            return true;
+    return false;
+}
+
+static void addresses_pass_on(struct round *round, enum family family)
+{
+    struct address address;
+    bool is_known = address_known(round, family, &address);
+    if (!is_known && address_may_come(round, family))
+        return;
+
+    for (size_t i = 0; i < round->checker_count; i++)
+        if (checker_family(round->checkers[i]) == family &&
+            checker_phase(round->checkers[i]) == CHECKER_WAITING_FOR_ADDRESS)
+            checker_tell(round->checkers[i], is_known ? &address : NULL);
+}
+
+/* --- the report ----------------------------------------------------------------------- */
+
+static bool is_absent(const struct checker *checker)
+{
+    enum failure failure = checker_result(checker)->failure;
+    return failure == FAILURE_NO_NAME || failure == FAILURE_NO_FAMILY;
+}
+
+static struct checker *other_family_of(const struct round *round,
+                                       const struct checker *checker)
+{
+    for (size_t i = 0; i < round->checker_count; i++)
+        if (round->checkers[i] != checker &&
+            checker_url(round->checkers[i]) == checker_url(checker))
+            return round->checkers[i];
+    return NULL;
+}
+
+/* A checker without addresses of one family, or a machine without it, is no failure as long
+ * as there is the other. What is in neither is told once, with IPv4. */
+static bool is_reported(const struct round *round, const struct checker *checker)
+{
+    const struct checker *other = other_family_of(round, checker);
+    if (!other || !is_absent(checker))
+        return true;
+    return is_absent(other) && checker_family(checker) == FAMILY_4;
+}
+
+static void addresses_note(struct family_report *half, const struct checker_result *result)
+{
+    if (!half->has_public && result->has_public) {
+        half->has_public = true;
+        half->public_address = result->public_address;
+    } else if (result->has_public &&
+               !address_equals(&half->public_address, &result->public_address)) {
+        signs_add(&half->signs, SIGN_ADDRESSES_DISAGREE);
+    }
+    if (!half->has_local && result->has_local) {
+        half->has_local = true;
+        half->local_address = result->local_address;
+    }
+}
+
+static bool checkers_collect(const struct round *round, struct family_report *half)
+{
+    for (size_t i = 0; i < round->checker_count; i++) {
+        struct checker *checker = round->checkers[i];
+        if (checker_family(checker) != half->family || !is_reported(round, checker))
+            continue;
+        struct report_checker *entry = &half->checkers[half->checker_count];
+        entry->url = strdup(checker_url(checker));
+        if (!entry->url)
+            return false;
+        entry->result = checker_take_result(checker);
+        half->checker_count++;
+        if (entry->result.failure == FAILURE_NONE)
+            addresses_note(half, &entry->result);
+    }
+    for (size_t i = 0; !half->has_public && i < half->checker_count; i++)
+        addresses_note(half, &half->checkers[i].result);
+    if (half->has_public && half->has_local) {
+        struct signs signs = signs_read(&half->local_address, &half->public_address);
+        half->signs.bits |= signs.bits;
+    }
+    return true;
+}
+
+static bool half_make(const struct round *round, enum family family,
+                      struct family_report **ret)
+{
+    const struct arguments *arguments = round->config.arguments;
+    struct family_report *half;
+    if (!family_report_new(family, arguments->ports, arguments->port_count,
+                           round->checker_count, &half, NULL))
+        return false;
+
+    memcpy(half->local, listeners_local(round->listeners, family),
+           arguments->port_count * sizeof *half->local);
+    const struct report_policy policy = {
+        .quorum = arguments->quorum,
+        .required = arguments->required,
+        .required_count = arguments->required_count,
+        .in_use = arguments->in_use,
+        .in_use_count = arguments->in_use_count,
+    };
+    if (!checkers_collect(round, half) || !family_report_judge(half, &policy, NULL)) {
+        family_report_free(half);
+        return false;
+    }
+    if (half->checker_count == 0)
+        half = family_report_free(half);
+    *ret = half;
+    return true;
+}
+
+static struct report *report_make(const struct round *round)
+{
+    const struct arguments *arguments = round->config.arguments;
+    struct report *report;
+    if (!report_new(arguments->required, arguments->required_count, &report, NULL))
+        return NULL;
+
+    report->quorum = arguments->quorum;
+    for (enum family family = 0; family < FAMILY_COUNT; family++)
+        if (!half_make(round, family, &report->families[family]))
+            return report_free(report);
+    report->duration = instant_since(clock_now(), round->start);
+    return report;
+}
+
+/* --- steps ---------------------------------------------------------------------------- */
+
+static bool all_done(const struct round *round)
+{
+    for (size_t i = 0; i < round->checker_count; i++)
+        if (checker_phase(round->checkers[i]) != CHECKER_DONE)
+            return false;
+    return true;
+}
+
+static void step_fire(struct timer *timer)
+{
+    struct round *round = (void *)((char *)timer - offsetof(struct round, step));
+    for (enum family family = 0; family < FAMILY_COUNT; family++)
+        addresses_pass_on(round, family);
+    if (!all_done(round))
+        return;
+
+    /* What came in and was not told yet belongs to the story. */
+    listeners_sweep(round->listeners);
+    syn_watch_look(round->syn_watch);
+    round->config.done(round->config.ctx, report_make(round));
+}
+
+/* --- life ----------------------------------------------------------------------------- */
+
+/* 128 random bits. */
+static bool token_make(struct proof_token *ret, struct err *err)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t random[PROOF_TOKEN_LEN / 2];
+    if (gnutls_rnd(GNUTLS_RND_KEY, random, sizeof random) != GNUTLS_E_SUCCESS)
+        return err_sys(err, EIO, "random numbers");
+
+    for (size_t i = 0; i < sizeof random; i++) {
+        ret->hex[2 * i] = digits[random[i] >> 4];
+        ret->hex[2 * i + 1] = digits[random[i] & 0xf];
+    }
+    ret->hex[PROOF_TOKEN_LEN] = '\0';
+    return true;
+}
+
+static bool checkers_start(struct round *round, struct err *err)
+{
+    const struct arguments *arguments = round->config.arguments;
+    for (size_t i = 0; i < arguments->server_count; i++)
+        for (enum family family = 0; family < FAMILY_COUNT; family++) {
+            const struct server *server = &arguments->servers[i];
+            if (!arguments_want(arguments, server, family))
+                continue;
+            const struct checker_config config = {
+                .fetcher = round->config.fetcher,
+                .url = server->url,
+                .family = family,
+                .ports = arguments->ports,
+                .port_count = arguments->port_count,
+                .token = &round->token,
+                .public_address = arguments->has_ip[family] ? &arguments->ip[family] : NULL,
+                .changed = checker_changed,
+                .ctx = round,
+            };
+            if (!checker_new(&config, &round->checkers[round->checker_count], err))
+                return false;
+            round->checker_count++;
+        }
+    assert(round->checker_count > 0);
+    return true;
+}
+
+static bool begin(struct round *round, struct err *err)
+{
+    const struct arguments *arguments = round->config.arguments;
+    if (!token_make(&round->token, err) ||
+        !listeners_open(round->config.loop, arguments->ports, arguments->port_count,
+                        &round->token, round->config.connections_max, &round->listeners,
+                        err))
+        return false;
+
+    struct local_port *local[FAMILY_COUNT];
+    for (enum family family = 0; family < FAMILY_COUNT; family++)
+        local[family] = listeners_local(round->listeners, family);
+    return syn_watch_new(round->config.loop, arguments->ports, arguments->port_count, local,
+                         &round->syn_watch, err) &&
+           checkers_start(round, err);
+}
+
+bool round_new(const struct round_config *config, struct round **ret, struct err *err)
+{
+    struct round *round = calloc(1, sizeof *round);
+    if (!round)
+        return err_sys(err, ENOMEM, "verification");
+
+    round->config = *config;
+    round->start = clock_now();
+    timer_init(&round->step, step_fire);
+    if (!begin(round, err)) {
+        round_free(round);
+        return false;
+    }
+    *ret = round;
+    return true;
+}
+
+struct round *round_free(struct round *round)
+{
+    if (!round)
+        return NULL;
+
+    loop_timer_stop(round->config.loop, &round->step);
+    for (size_t i = 0; i < round->checker_count; i++)
+        checker_free(round->checkers[i]);
+    syn_watch_free(round->syn_watch);
+    listeners_free(round->listeners);
+    free(round);
+    return NULL;
+}
+
+struct round_progress round_progress(const struct round *round)
+{
+    struct round_progress progress = {
+        .checkers = round->checker_count,
+        .ports = round->config.arguments->port_count,
+    };
+    for (size_t i = 0; i < round->checker_count; i++) {
+        size_t judged = checker_judged(round->checkers[i]);
+        progress.answered += checker_phase(round->checkers[i]) == CHECKER_DONE;
+        if (judged > progress.judged)
+            progress.judged = judged;
+    }
+    return progress;
+}

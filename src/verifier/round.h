@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One verification from beginning to end: bind, ask all checkers at once, judge.
+ * Everything belongs to the loop's thread.
+ */
+#pragma once
+
+#include "verifier/arguments.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct err;
+struct fetcher;
+struct loop;
+struct report;
+struct round;
+
+/* Called once, never from within round_new(): the report is the callee's, NULL when it
+ * failed for lack of memory. The callee may free the round. */
+typedef void(round_done_fn)(void *ctx, struct report *report);
+
+struct round_config {
+    struct loop *loop;
+    struct fetcher *fetcher;
+    const struct arguments *arguments; /* all borrowed until the round is freed */
+    size_t connections_max;            /* held at a time by the listeners */
+    round_done_fn *done;
+    void *ctx;
+};
+
+/* ERR_SYSTEM. */
+bool round_new(const struct round_config *config, struct round **ret, struct err *err);
+
+/* Ends it without `done` when it has not ended. */
+struct round *round_free(struct round *round);
+
+struct round_progress {
+    size_t checkers; /* asked; one that is asked over both families counts twice */
+    size_t answered; /* of these, or failed */
+    size_t ports;
+    size_t judged; /* by that checker which is furthest */
+};
+
+struct round_progress round_progress(const struct round *round);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "verifier/syn_watch.h"
+
+#include "base/err.h"
+#include "loop/loop.h"
+#include "verifier/ports.h"
+#include "verifier/tcp_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* A handshake whose end is blocked stays for many seconds: the kernel repeats its SYN-ACK
+ * (tcp_synack_retries). */
+#define LOOK_MS 250
+
+struct syn_watch {
+    struct loop *loop;     /* borrowed */
+    const uint16_t *ports; /* borrowed */
+    size_t port_count;
+    struct local_port *local[FAMILY_COUNT]; /* borrowed */
+    struct timer timer;
+};
+
+static void row_look(void *ctx, const struct tcp_row *row)
+{
+    struct syn_watch *watch = ctx;
+    if (row->state != TCP_STATE_SYN_RECV)
+        return;
+
+    struct address local = address_unmap(&row->local);
+    size_t index;
+    if (ports_find(watch->ports, watch->port_count, address_port(&local), &index))
+        watch->local[local.sa.sa_family == AF_INET6 ? FAMILY_6 : FAMILY_4][index].has_syn =
+            true;
+}
+
+void syn_watch_look(struct syn_watch *watch)
+{
+    tcp_table_read("/proc/net/tcp", row_look, watch);
+    tcp_table_read("/proc/net/tcp6", row_look, watch);
+}
+
+static void timer_fire(struct timer *timer)
+{
+    struct syn_watch *watch = (void *)((char *)timer - offsetof(struct syn_watch, timer));
+    syn_watch_look(watch);
+    loop_timer_set(watch->loop, timer,
+                   instant_add(loop_now(watch->loop), span_ms(LOOK_MS)));
+}
+
+bool syn_watch_new(struct loop *loop, const uint16_t *ports, size_t port_count,
+                   struct local_port *const local[FAMILY_COUNT], struct syn_watch **ret,
+                   struct err *err)
+{
+    struct syn_watch *watch = calloc(1, sizeof *watch);
+    if (!watch)
+        return err_sys(err, ENOMEM, "watching handshakes");
+
+    watch->loop = loop;
+    watch->ports = ports;
+    watch->port_count = port_count;
+    for (enum family family = 0; family < FAMILY_COUNT; family++)
+        watch->local[family] = local[family];
+    timer_init(&watch->timer, timer_fire);
+    if (!loop_timer_set(loop, &watch->timer, instant_add(clock_now(), span_ms(LOOK_MS)))) {
+        free(watch);
+        return err_sys(err, ENOMEM, "watching handshakes");
+    }
+    *ret = watch;
+    return true;
+}
+
+struct syn_watch *syn_watch_free(struct syn_watch *watch)
+{
+    if (!watch)
+        return NULL;
+
+    loop_timer_stop(watch->loop, &watch->timer);
+    free(watch);
+    return NULL;
+}

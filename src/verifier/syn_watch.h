@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Looks, while a check is under way, for handshakes that were begun at our ports and do not
+ * finish (SYN_RECV): the way in is open, the way back is not.
+ */
+#pragma once
+
+#include "verifier/local_port.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct loop;
+struct syn_watch;
+
+/* `ports` are ascending; `local` has one entry a port for each family, whose `has_syn` is
+ * set when one is seen. All are borrowed until syn_watch_free(). */
+bool syn_watch_new(struct loop *loop, const uint16_t *ports, size_t port_count,
+                   struct local_port *const local[FAMILY_COUNT], struct syn_watch **ret,
+                   struct err *err);
+struct syn_watch *syn_watch_free(struct syn_watch *watch);
+
+/* Looks once more, now. */
+void syn_watch_look(struct syn_watch *watch);

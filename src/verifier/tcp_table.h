@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The kernel's list of TCP sockets, /proc/net/tcp and /proc/net/tcp6: who holds a port,
+ * and handshakes that were begun and not finished.
+ */
+#pragma once
+
+#include "net/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* As the kernel numbers them (include/net/tcp_states.h); the others do not matter here. */
+enum tcp_state {
+    TCP_STATE_SYN_RECV = 3,
+    TCP_STATE_LISTEN = 10,
+};
+
+struct tcp_row {
+    struct address local; /* with its port; not unmapped */
+    unsigned state;       /* enum tcp_state, or another number of the kernel's */
+    uint64_t inode;       /* 0 for a handshake that is not finished */
+};
+
+/* Pure: one line without its newline. False for the heading and for anything else. */
+bool tcp_row_parse(const char *line, size_t len, struct tcp_row *ret);
+
+/* Calls `fn` for every row of a file. A file that is not there has no rows. */
+typedef void(tcp_row_fn)(void *ctx, const struct tcp_row *row);
+void tcp_table_read(const char *path, tcp_row_fn *fn, void *ctx);

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+#include "verifier/verify.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "loop/loop.h"
+#include "verifier/fetch.h"
+#include "verifier/hook.h"
+#include "verifier/listeners.h"
+#include "verifier/progress.h"
+#include "verifier/round.h"
+#include "verifier/watch.h"
+
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OWN_DESCRIPTORS   64 /* streams, checkers, resolvers, files read in passing */
+#define CONNECTIONS_LEAST 16
+
+struct verify {
+    const struct arguments *arguments; /* borrowed */
+    struct loop *loop;                 /* owned, as are the next five */
+    struct fetcher *fetcher;
+    struct round *round; /* NULL between rounds */
+    struct progress *progress;
+    struct hook hook;
+    struct watch watch;
+
+    size_t connections_max;
+    struct timer timer; /* for the next round */
+    struct instant round_start;
+    int signal_fd; /* owned; -1 without --watch */
+    struct loop_watch signal_watch;
+
+    enum status status;
+    bool has_failed;
+    struct err failure;
+};
+
+static void stop(struct verify *verify, enum status status)
+{
+    verify->status = status;
+    loop_stop(verify->loop);
+}
+
+static void stop_failed(struct verify *verify, const struct err *err)
+{
+    verify->has_failed = true;
+    verify->failure = *err;
+    stop(verify, STATUS_SYSTEM);
+}
+
+/* While watching, most troubles pass. */
+static void complain(const struct err *err)
+{
+    fprintf(stderr, "port-verifier: %s\n", err->message);
+}
+
+/* --- rounds --------------------------------------------------------------------------- */
+
+static void round_done(void *ctx, struct report *report);
+
+static void progress_write(void *ctx, char *line, unsigned long size)
+{
+    const struct verify *verify = ctx;
+    if (!verify->round)
+        return;
+    struct round_progress at = round_progress(verify->round);
+    double seconds = span_to_seconds(instant_since(clock_now(), verify->round_start));
+    snprintf(line, size, "%.1f s: %zu of %zu answers, %zu of %zu ports", seconds,
+             at.answered, at.checkers, at.judged, at.ports);
+}
+
+static bool round_begin(struct verify *verify, struct err *err)
+{
+    const struct round_config config = {
+        .loop = verify->loop,
+        .fetcher = verify->fetcher,
+        .arguments = verify->arguments,
+        .connections_max = verify->connections_max,
+        .done = round_done,
+        .ctx = verify,
+    };
+    verify->round_start = clock_now();
+    if (!round_new(&config, &verify->round, err))
+        return false;
+    verify->progress = progress_new(verify->loop, progress_write, verify);
+    return true;
+}
+
+static void round_end(struct verify *verify)
+{
+    verify->progress = progress_free(verify->progress);
+    verify->round = round_free(verify->round);
+}
+
+static void once_done(struct verify *verify, struct report *report)
+{
+    struct err err;
+    bool is_delivered = delivery_save(verify->arguments, report, &err) &&
+                        delivery_print(verify->arguments, report, &err);
+    if (is_delivered)
+        stop(verify, delivery_status(report));
+    else
+        stop_failed(verify, &err);
+    report_free(report);
+}
+
+/* --- watching ------------------------------------------------------------------------- */
+
+static void next_round_in(struct verify *verify, struct span pause)
+{
+    struct err err;
+    if (loop_timer_set(verify->loop, &verify->timer, instant_add(clock_now(), pause)))
+        return;
+    err_sys(&err, ENOMEM, "watching");
+    stop_failed(verify, &err);
+}
+
+static void next_round_later(struct verify *verify)
+{
+    uint32_t random = 0;
+    gnutls_rnd(GNUTLS_RND_NONCE, &random, sizeof random);
+    next_round_in(verify, watch_pause(verify->arguments->watch, random));
+}
+
+static void command_run(struct verify *verify)
+{
+    size_t len;
+    struct err err;
+    if (!verify->arguments->on_change)
+        return;
+
+    char *json = report_json(verify->watch.firm, &len);
+    if (!json)
+        err_sys(&err, ENOMEM, "starting the command");
+    if (!json || !hook_run(&verify->hook, json, len, &err))
+        complain(&err);
+    free(json);
+}
+
+static void firm_deliver(struct verify *verify, bool is_news)
+{
+    struct err err;
+    if (!delivery_save(verify->arguments, verify->watch.firm, &err))
+        complain(&err);
+    if (is_news && !delivery_print(verify->arguments, verify->watch.firm, &err))
+        stop_failed(verify, &err); /* nobody reads us any more */
+}
+
+static void watched_done(struct verify *verify, struct report *report)
+{
+    bool is_unknown = report_status(report) == REPORT_UNKNOWN;
+    enum watch_step step = watch_take(&verify->watch, report);
+    switch (step) {
+    case WATCH_FIRST:
+        firm_deliver(verify, true);
+        break;
+    case WATCH_SAME:
+        if (is_unknown)
+            fputs("port-verifier: no checker answered; what was known stands\n", stderr);
+        firm_deliver(verify, false);
+        break;
+    case WATCH_CHANGED:
+        firm_deliver(verify, true);
+        command_run(verify);
+        break;
+    case WATCH_SUSPECT:
+        fprintf(stderr, "port-verifier: something has changed; looking again in %.1f s\n",
+                span_to_seconds(verify->arguments->confirm));
+        next_round_in(verify, verify->arguments->confirm);
+        return;
+    case WATCH_RESTLESS:
+        fputs("port-verifier: every look shows something else; what was known stands\n",
+              stderr);
+        break;
+    }
+    next_round_later(verify);
+}
+
+static void timer_fire(struct timer *timer)
+{
+    struct verify *verify = (void *)((char *)timer - offsetof(struct verify, timer));
+    struct err err;
+    if (round_begin(verify, &err))
+        return;
+    complain(&err);
+    next_round_later(verify);
+}
+
+static void round_done(void *ctx, struct report *report)
+{
+    struct verify *verify = ctx;
+    round_end(verify);
+    if (!report) {
+        struct err err;
+        err_sys(&err, ENOMEM, "report");
+        stop_failed(verify, &err);
+    } else if (verify->arguments->is_watching) {
+        watched_done(verify, report);
+    } else {
+        once_done(verify, report);
+    }
+}
+
+/* --- signals -------------------------------------------------------------------------- */
+
+static void command_ended(struct verify *verify)
+{
+    int status;
+    struct err err;
+    if (!hook_reap(&verify->hook, &status, &err))
+        return;
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "port-verifier: the command was ended by signal %d\n",
+                WTERMSIG(status));
+    else if (WEXITSTATUS(status) != 0)
+        fprintf(stderr, "port-verifier: the command ended with status %d\n",
+                WEXITSTATUS(status));
+    if (err.message[0])
+        complain(&err);
+}
+
+static void signal_event(void *ctx, uint32_t events)
+{
+    struct verify *verify = ctx;
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(verify->signal_fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGCHLD)
+            command_ended(verify);
+        else
+            stop(verify, STATUS_OK);
+    }
+}
+
+static bool signals_watch(struct verify *verify, struct err *err)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0)
+        return err_sys(err, errno, "sigprocmask");
+
+    verify->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (verify->signal_fd < 0)
+        return err_sys(err, errno, "signalfd");
+    return loop_watch_add(verify->loop, verify->signal_fd, EPOLLIN, signal_event, verify,
+                          &verify->signal_watch, err);
+}
+
+/* --- life ----------------------------------------------------------------------------- */
+
+/* Every port takes two descriptors; connections get what is left. */
+static bool descriptors_share(struct verify *verify, struct err *err)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return err_sys(err, errno, "getrlimit");
+    if (limit.rlim_cur < limit.rlim_max) {
+        struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            limit = raised;
+    }
+    size_t own = verify->arguments->port_count * FAMILY_COUNT + OWN_DESCRIPTORS;
+    if (limit.rlim_cur < own + CONNECTIONS_LEAST)
+        return err_set(err, ERR_LIMIT,
+                       "%zu ports take %zu descriptors, and the limit is %zu: raise it "
+                       "(ulimit -n) or list fewer ports",
+                       verify->arguments->port_count, own + CONNECTIONS_LEAST,
+                       (size_t)limit.rlim_cur);
+
+    size_t rest = limit.rlim_cur - own;
+    verify->connections_max =
+        rest < LISTENERS_CONNECTIONS_MAX ? rest : LISTENERS_CONNECTIONS_MAX;
+    return true;
+}
+
+static bool begin(struct verify *verify, struct err *err)
+{
+    const struct fetch_config config = {
+        .ca_file = verify->arguments->ca_file,
+        .timeout = verify->arguments->timeout,
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return descriptors_share(verify, err) && loop_new(&verify->loop, err) &&
+           (!verify->arguments->is_watching || signals_watch(verify, err)) &&
+           fetcher_new(verify->loop, &config, &verify->fetcher, err) &&
+           round_begin(verify, err);
+}
+
+static void end(struct verify *verify)
+{
+    round_end(verify);
+    fetcher_free(verify->fetcher);
+    watch_done(&verify->watch);
+    hook_done(&verify->hook);
+    if (verify->loop) {
+        loop_timer_stop(verify->loop, &verify->timer);
+        loop_watch_drop(verify->loop, -1, &verify->signal_watch);
+    }
+    fd_close(&verify->signal_fd);
+    loop_free(verify->loop);
+}
+
+enum status verify_run(const struct arguments *arguments, struct err *err)
+{
+    struct verify verify = {
+        .arguments = arguments,
+        .hook.command = arguments->on_change,
+        .signal_fd = -1,
+        .status = STATUS_SYSTEM,
+    };
+    timer_init(&verify.timer, timer_fire);
+    if (begin(&verify, err) && loop_run(verify.loop, err) && verify.has_failed)
+        *err = verify.failure;
+    end(&verify);
+    return verify.status;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The command "verify": one round, or rounds for ever (--watch) until SIGTERM or SIGINT.
+ */
+#pragma once
+
+#include "verifier/delivery.h"
+
+struct err;
+
+/* Returns the exit status. ERR_SYSTEM with STATUS_SYSTEM, else `err` is untouched. */
+enum status verify_run(const struct arguments *arguments, struct err *err);
