@@ -82,12 +82,14 @@ def add_syns(figures, answers, syns):
         figures[f"syns_{truth}"] = sent[truth] / pairs[truth] if pairs[truth] else None
 
 
-def wrong_ports(answers, limit=20):
-    """Examples, for people."""
+def wrong_ports(answers, lost, limit=20):
+    """Examples, for people; `lost`: (address, port) -> packets dropped on the way."""
     found = []
     for answer in answers:
         for port, (state, _) in sorted(answer.ports.items()):
             kind = kind_of(port)
             if state != UNJUDGED and state not in kind.accepted:
-                found.append(f"{answer.address} {port} ({kind.name}): {state}")
+                count = lost.get((answer.address, str(port)), 0)
+                found.append(f"{answer.address} {port} ({kind.name}): {state}"
+                             + (f", {count} packets lost" if count else ""))
     return found[:limit]

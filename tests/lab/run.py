@@ -11,6 +11,7 @@ import sys
 import time
 
 import netns
+import page
 from report import print_goals, print_record
 from runner import Laboratory
 from scenarios import table
@@ -61,6 +62,8 @@ def main():
     }
     if not (arguments.only or arguments.tools):
         (folder / f"{arguments.mode}.json").write_text(json.dumps(finished, indent=1))
+        is_whole = arguments.mode == "full" and arguments.scale == 1
+        page.write(finished, TOP / "docs" if is_whole else folder)
     print_goals(records)
     print(f"\n{len(records)} scenarios in {finished['seconds']:.0f} s; raw results in {folder}")
     return 0

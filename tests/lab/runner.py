@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import json
-import os
 import pathlib
 import signal
-import tempfile
+from collections import Counter
 
 import topology as places
 from faults import FAULTS
@@ -77,9 +76,20 @@ class Run:
             for index in range(self.rounds):
                 await self._round(index)
             self.relay_counts = self.topology.stop_relay()
+        lost = self._lost()
         return {name: {**metrics(answers, self.syns[name]),
-                       "examples": wrong_ports(answers)}
+                       "examples": wrong_ports(answers, lost)}
                 for name, answers in self.answers.items() if answers}
+
+    def _lost(self):
+        """(address, port) of a target -> its packets that the relay has dropped."""
+        lost = Counter()
+        if self.log:
+            with open(self.log, encoding="ascii") as lines:
+                for line in lines:
+                    _, direction, _, source, source_port, to, to_port, _ = line.split()
+                    lost[(to, to_port) if direction == "a" else (source, source_port)] += 1
+        return lost
 
     # --- the network --------------------------------------------------------------------
 
@@ -88,8 +98,7 @@ class Run:
         if scenario.path == "relay":
             if not topology.devices:
                 raise Missing("no TUN devices")
-            handle, self.log = tempfile.mkstemp(prefix="relay-", dir=topology.folder)
-            os.close(handle)
+            self.log = topology.folder / f"{scenario.name}.dropped"
             topology.start_relay([link.text() for link in scenario.links], SEED, self.log)
             stack.callback(topology.stop_relay)
         if scenario.syn_loss:

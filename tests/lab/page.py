@@ -1,0 +1,166 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""page.py RESULTS FOLDER: docs/laboratory.md and its two plots from the raw results."""
+import json
+import pathlib
+import sys
+
+from plot import Axis, chart
+from report import COLUMNS, matrix, number
+
+LOSSES = (0, 1, 5, 10, 20)  # percent: the scenarios mixed-0 ... mixed-20
+SERVICE = "port-checker"
+
+UNITS = {"whole_t95": "s to the whole answer, 95%", "open_t95": "s to the verdict, 95%",
+         "false_negatives": "open ports called otherwise", "wrong": "wrong verdicts",
+         "missed": "open or closed ports called filtered",
+         "not_right": "verdicts wrong or not given", "syns_open": "SYNs an open port",
+         "syns_closed": "SYNs a closed port", "syns_filtered": "SYNs a dropped port"}
+
+METHOD = """\
+Made by `./dev lab full`. Everything happens in network namespaces: a checker, a router, and
+targets that answer on whole networks of private addresses. All tools are asked about the
+same addresses in turn, the first one changing from round to round, each with addresses that
+nobody has been asked about before.
+
+- **wrong**: verdicts other than the true state. **fn**: open ports called anything else.
+  **missed**: open or closed ports called filtered. **unjudged**: the tool said that it could not tell (here:
+  a 503). 0 failures in *n* trials bound the rate at 3/*n*.
+- **whole**: from the request to the whole answer, as its client sees it, with as many
+  addresses at a time as the scenario says. **open**, **closed**, **filt.**: time to verdict by
+  true state; of this service and of the plain rule for each port, from its first SYN; of the others
+  only whole answers are known, and these stand in their place.
+- **SYNs**: that left for an open / closed / filtered / unreachable port, retransmissions included,
+  counted by the packet filter (masscan sends past it). **cpu**: processor time of the tool,
+  per port, microseconds; of this service with its log of every verdict switched on.
+- nmap has no state "unreachable"; its "filtered" is split by the reason that it gives. *nmap
+  careful* is `-T3 --max-retries 10 --initial-rtt-timeout 1s --min-rtt-timeout 1s
+  --max-scan-delay 0`. *plain rule*: three tries of 5 s, 1 s apart, all ports at once. masscan
+  runs at its default of one SYN a port, 1000 SYNs a second, waits 2 s, and calls filtered
+  what did not answer.
+"""
+
+
+def figures_of(records, loss, tool):
+    record = records.get(f"mixed-{loss}")
+    return record["tools"].get(tool) if record else None
+
+
+def tools_of(records):
+    names = []
+    for loss in LOSSES:
+        record = records.get(f"mixed-{loss}")
+        names += [name for name in (record["tools"] if record else ()) if name not in names]
+    return names
+
+
+def front(records):
+    """False negatives against time. None at all: hollow, at the bound 3/n."""
+    series = {}
+    for tool in tools_of(records):
+        points = []
+        for loss in LOSSES:
+            figures = figures_of(records, loss, tool)
+            if figures and figures["open_pairs"]:
+                failures, count = figures["false_negatives"], figures["open_pairs"]
+                points.append((figures["whole_t95"], (failures or 3) / count, not failures,
+                               f"{loss}%"))
+        series[tool] = points
+    across = Axis("time to the whole answer, T95 (s)", 1, 60,
+                  tuple((value, str(value)) for value in (1, 2, 5, 10, 20, 50)))
+    up = Axis("open ports not seen as open", 1e-4, 1,
+              ((1e-4, "0.01%"), (1e-3, "0.1%"), (1e-2, "1%"), (1e-1, "10%"), (1, "100%")))
+    return chart("Accuracy against time: 0 to 20% of SYNs lost", across, up, series,
+                 ("hollow: none in n ports;", "drawn at the bound 3/n"))
+
+
+def time_by_loss(records):
+    series = {}
+    for tool in tools_of(records):
+        series[tool] = [(loss, figures["whole_t95"], False, "") for loss in LOSSES
+                        if (figures := figures_of(records, loss, tool))]
+    across = Axis("SYNs lost (%)", 0, 20, tuple((loss, f"{loss}%") for loss in LOSSES), False)
+    up = Axis("time to the whole answer, T95 (s)", 1, 100,
+              tuple((value, str(value)) for value in (1, 2, 5, 10, 20, 50, 100)))
+    return chart("Time to verdict by loss: 61 open, 20 closed, 21 dropped ports", across, up,
+                 series)
+
+
+def goal_rows(records):
+    yield "| goal | scenario | reach | measured | of | |"
+    yield "|---|---|---|---|---|---|"
+    for record in records.values():
+        figures = record["tools"].get(SERVICE, {})
+        for goal in record["goals"]:
+            holds = {True: "holds", False: "**does not hold**", None: "not measured"}
+            yield (f"| {goal['row']} | {record['name']} | at most {number(goal['limit'])} "
+                   f"{UNITS[goal['metric']]} | {number(goal['value'])} | "
+                   f"{size_of(goal['metric'], figures)} | {holds[goal['holds']]} |")
+
+
+def size_of(metric, figures):
+    """How much was tried, and what no failure among so many says."""
+    if metric == "whole_t95":
+        return f"{figures.get('checks', 0)} checks"
+    pairs = {truth: sum(row.values()) for truth, row in figures.get("confusion", {}).items()}
+    tried = {"false_negatives": ("open",), "open_t95": ("open",), "syns_open": ("open",),
+             "syns_closed": ("closed",), "syns_filtered": ("filtered",),
+             "missed": ("open", "closed")}.get(metric, tuple(pairs))
+    count = sum(pairs.get(truth, 0) for truth in tried)
+    if metric in ("wrong", "missed", "false_negatives", "not_right") and count:
+        if figures.get(metric) == 0:
+            return f"{count} ports (rate below {3 / count:.1g})"
+    return f"{count} ports"
+
+
+def scenario_rows(record):
+    yield f"### {record['name']}"
+    yield record["title"] + "."
+    yield ""
+    if record["skipped"]:
+        yield f"Skipped: {record['skipped']}."
+        return
+    yield "| " + " | ".join(title for title, _ in COLUMNS) + " |"
+    yield "|" + "---|" * len(COLUMNS)
+    for name, figures in record["tools"].items():
+        yield "| " + " | ".join(cell(name, figures) for _, cell in COLUMNS) + " |"
+    yield ""
+    for name, figures in record["tools"].items():
+        said = "".join(f"; {count} x \"{trouble}\""
+                       for trouble, count in figures["troubles"].items())
+        yield f"- {name}: {matrix(figures['confusion'])}{said}"
+    if record.get("relay"):
+        dropped = sum(way["dropped"] for way in record["relay"].values())
+        passed = sum(way["passed"] for way in record["relay"].values())
+        yield f"- the relay dropped {dropped} of {dropped + passed} packets"
+
+
+def page(results):
+    records = {record["name"]: record for record in results["records"]}
+    goals = [goal for record in records.values() for goal in record["goals"]]
+    held = sum(goal["holds"] is True for goal in goals)
+    lines = [
+        "# The laboratory", "",
+        f"{results['date']}, Linux {results['kernel']}, {results['processors']} processors, "
+        f"{results['seconds'] / 60:.0f} minutes, `./dev lab {results['command']}`. "
+        f"{held} of {len(goals)} goals hold.", "",
+        METHOD,
+        "![False negatives against time](laboratory-front.svg)", "",
+        "![Time to verdict by loss](laboratory-time.svg)", "",
+        "## Goals", "", *goal_rows(records), "",
+        "## Scenarios", ""]
+    for record in records.values():
+        lines += [*scenario_rows(record), ""]
+    return "\n".join(lines)
+
+
+def write(results, folder):
+    folder = pathlib.Path(folder)
+    records = {record["name"]: record for record in results["records"]}
+    (folder / "laboratory.md").write_text(page(results))
+    (folder / "laboratory-front.svg").write_text(front(records))
+    (folder / "laboratory-time.svg").write_text(time_by_loss(records))
+
+
+if __name__ == "__main__":
+    write(json.loads(pathlib.Path(sys.argv[1]).read_text()), sys.argv[2])
