@@ -3,6 +3,9 @@
 
 #include "http/server.h"
 
+#include <string.h>
+#include <strings.h>
+
 bool caller_is_forwarded(struct exchange *exchange)
 {
     static const struct {
@@ -35,4 +38,19 @@ struct access_caller caller_of(struct exchange *exchange,
         .has_forwarding_header = caller_is_forwarded(exchange),
     };
     return access_identify(&facts, trusted_proxies);
+}
+
+bool caller_is_other_site(struct exchange *exchange)
+{
+    const char *site = exchange_header(exchange, "Sec-Fetch-Site");
+    const char *origin = exchange_header(exchange, "Origin");
+    const char *host = exchange_header(exchange, "Host");
+
+    if (site)
+        return strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
+    if (!origin)
+        return false;
+
+    const char *authority = strstr(origin, "://");
+    return !authority || !host || strcasecmp(authority + 3, host) != 0;
 }

@@ -15,3 +15,7 @@ struct access_caller caller_of(struct exchange *exchange,
 /* Whether the request names forwarders, whoever wrote that: any X-Forwarded-*, Forwarded,
  * X-Real-IP, Via or CF-Connecting-IP. */
 bool caller_is_forwarded(struct exchange *exchange);
+
+/* Whether a browser says that a page of another site sent this: by Sec-Fetch-Site, or by an
+ * Origin that is not Host where there is none (browsers leave it out over plain HTTP). */
+bool caller_is_other_site(struct exchange *exchange);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/check_ports.h"
 
+#include "api/check_answer.h"
 #include "api/check_reply.h"
 #include "api/check_request.h"
 #include "api/problem.h"
@@ -20,8 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JSON_TYPE      "application/json"
-
 /* Seconds to wait before asking again, where nothing better is known: a restart takes a
  * moment, a crowd a few, a missing route does not come by itself. */
 #define RETRY_SOON     "5"
@@ -35,16 +34,16 @@ struct checks {
 
 /* One request. It lives on the handler's stack until the engine has taken its job. */
 struct check {
-    struct checks *checks;     /* borrowed */
-    struct exchange *exchange; /* borrowed: until the reply, or until it is gone */
-    struct job *job;           /* the engine's, until `done` or engine_cancel() */
+    struct checks *checks; /* borrowed */
+    struct answer answer;  /* to an exchange that is there until it has been answered
+                              or is gone */
+    struct job *job;       /* the engine's, until `done` or engine_cancel() */
     struct address caller;
     struct address target;
     struct instant begun;
     size_t port_count;
     bool is_foreign; /* the target is not the caller's own address */
     bool has_target; /* it got so far that it was known */
-    bool wants_details;
 };
 
 bool checks_new(const struct checks_config *config, struct checks **ret, struct err *err)
@@ -153,34 +152,20 @@ static void count(const struct check *check, enum metric metric)
 
 /* Logs and replies. `detail` NULL: the sentence of the table. `retry_after` may be NULL.
  * The exchange is over then. */
-static void reply_problem(const struct check *check, enum problem problem,
-                          const char *reason, const char *detail, const char *retry_after)
+static void reply_problem(struct check *check, enum problem problem, const char *reason,
+                          const char *detail, const char *retry_after)
 {
-    unsigned status = problem_status(problem);
-
-    log_failure(check, status, reason);
-    if (retry_after)
-        exchange_set_header(check->exchange, "Retry-After", retry_after);
-    if (detail) {
-        size_t len = 0;
-        char *body = problem_body(problem, detail, &len);
-        exchange_reply(check->exchange, status, JSON_TYPE, body, len);
-    } else {
-        const char *body = problem_text(problem);
-        exchange_reply_const(check->exchange, status, JSON_TYPE, body, strlen(body));
-    }
+    log_failure(check, problem_status(problem), reason);
+    answer_problem(&check->answer, problem, detail, retry_after);
 }
 
-static void reply_faults(const struct check *check, const struct fault_list *faults)
+static void reply_faults(struct check *check, const struct fault_list *faults)
 {
-    size_t len = 0;
-    char *body = fault_list_body(faults, &len);
-
     log_failure(check, 422, "invalid_body");
-    exchange_reply(check->exchange, 422, JSON_TYPE, body, len);
+    answer_faults(&check->answer, faults);
 }
 
-static void reply_not_allowed(const struct check *check, const struct access_caller *caller,
+static void reply_not_allowed(struct check *check, const struct access_caller *caller,
                               const struct access_decision *decision)
 {
     /* Rows of reasons that allow are never looked up. */
@@ -199,7 +184,7 @@ static void reply_not_allowed(const struct check *check, const struct access_cal
                   detail, NULL);
 }
 
-static void reply_no_budget(const struct check *check, struct budget_answer answer)
+static void reply_no_budget(struct check *check, struct budget_answer answer)
 {
     bool is_target = answer.denied == BUDGET_TARGET;
     char detail[320], target[ADDRESS_TEXT_SIZE], retry_after[24];
@@ -235,7 +220,7 @@ static void reply_no_budget(const struct check *check, struct budget_answer answ
 }
 
 /* Why there are no verdicts, in the engine's words, and what to do about it. */
-static void reply_unjudged(const struct check *check, const struct job_result *result)
+static void reply_unjudged(struct check *check, const struct job_result *result)
 {
     static const struct {
         enum metric metric;
@@ -276,22 +261,14 @@ static void check_end(const struct check *check, size_t untried)
     metrics_add(checks->config.metrics, METRIC_CHECKS_RUNNING, -1);
 }
 
-static void reply_verdicts(const struct check *check, const struct job *job)
+static void reply_verdicts(struct check *check, const struct job *job)
 {
     struct check_summary summary = {0};
-    struct check_reply reply;
-    size_t len = 0;
 
     for (size_t i = 0; i < check->port_count; i++)
         check_summary_add(&summary, job_verdict(job, i));
-
-    check_reply_begin(&reply, &summary, check->wants_details);
-    for (size_t i = 0; i < check->port_count; i++)
-        check_reply_add(&reply, job_verdict(job, i));
-
-    char *body = check_reply_end(&reply, &len);
     log_verdicts(check, &summary);
-    exchange_reply(check->exchange, 200, JSON_TYPE, body, len);
+    answer_verdicts(&check->answer, &summary, job);
 }
 
 static void job_is_done(void *ctx, const struct job *job, const struct job_result *result)
@@ -308,8 +285,12 @@ static void job_is_done(void *ctx, const struct job *job, const struct job_resul
 
 static void port_is_settled(void *ctx, size_t index, const struct port_verdict *verdict)
 {
+    struct check *check = ctx;
     (void)index;
-    log_port(ctx, verdict);
+
+    if (check->checks->config.settings->debug)
+        log_port(check, verdict);
+    answer_port(&check->answer, verdict, check->port_count);
 }
 
 static void client_is_gone(void *ctx, struct exchange *exchange)
@@ -321,6 +302,7 @@ static void client_is_gone(void *ctx, struct exchange *exchange)
     count(check, METRIC_CHECKS_ABANDONED);
     log_failure(check, 0, "client_left");
     check_end(check, untried);
+    answer_drop(&check->answer);
     free(check);
 }
 
@@ -328,20 +310,16 @@ static void client_is_gone(void *ctx, struct exchange *exchange)
  */
 
 /* Nothing to probe is nothing to wait for. */
-static void reply_no_ports(const struct check *check)
+static void reply_no_ports(struct check *check)
 {
     const struct check_summary summary = {0};
-    struct check_reply reply;
-    size_t len = 0;
 
-    check_reply_begin(&reply, &summary, check->wants_details);
-    char *body = check_reply_end(&reply, &len);
     log_verdicts(check, &summary);
-    exchange_reply(check->exchange, 200, JSON_TYPE, body, len);
+    answer_verdicts(&check->answer, &summary, NULL);
 }
 
 /* ERR_LIMIT is the engine's "too many"; anything else is a lack of memory. */
-static void reply_not_started(const struct check *check, const struct err *err)
+static void reply_not_started(struct check *check, const struct err *err)
 {
     reply_unjudged(check, &(struct job_result){
                               .end = err->kind == ERR_LIMIT ? JOB_OVERLOADED : JOB_FAULT,
@@ -352,12 +330,13 @@ static void reply_not_started(const struct check *check, const struct err *err)
 static bool start_job(struct check *check, struct err *err)
 {
     const struct checks_config *config = &check->checks->config;
+    bool needs_each = config->settings->debug || check->answer.form == ANSWER_STREAM;
     const struct job_request request = {
         .target = check->target,
         .ports = check->checks->ports.ports,
         .port_count = check->port_count,
         .deadline = instant_add(check->begun, span_ms(CHECK_MILLISECONDS)),
-        .settled = config->settings->debug ? port_is_settled : NULL,
+        .settled = needs_each ? port_is_settled : NULL,
         .done = job_is_done,
         .ctx = check,
     };
@@ -365,7 +344,7 @@ static bool start_job(struct check *check, struct err *err)
 }
 
 /* The budget has been charged. */
-static void start_check(const struct check *request)
+static void start_check(struct check *request)
 {
     struct checks *checks = request->checks;
     struct err err;
@@ -388,10 +367,10 @@ static void start_check(const struct check *request)
     }
     checks->running++;
     count(check, METRIC_CHECKS_RUNNING);
-    exchange_on_gone(check->exchange, client_is_gone, check);
+    exchange_on_gone(check->answer.exchange, client_is_gone, check);
 }
 
-static void charge_and_start(const struct check *check)
+static void charge_and_start(struct check *check)
 {
     const struct checks_config *config = &check->checks->config;
     struct budget_answer answer =
@@ -404,55 +383,118 @@ static void charge_and_start(const struct check *check)
         start_check(check);
 }
 
-static bool read_request(struct check *check, struct check_request *ret)
-{
-    struct exchange *exchange = check->exchange;
-    struct fault_list faults;
-    size_t len = 0;
-    const char *body = exchange_body(exchange, &len);
-    const char *content_type = exchange_header(exchange, "Content-Type");
+/* ---- the handlers ---------------------------------------------------------------------
+ */
 
-    if (!check_request_parse(body, len, content_type, &check->checks->ports, ret,
+static bool read_request(struct check *check, const char *body, size_t len,
+                         const char *content_type)
+{
+    struct check_request request;
+    struct fault_list faults;
+
+    if (!check_request_parse(body, len, content_type, &check->checks->ports, &request,
                              &faults)) {
         reply_faults(check, &faults);
         return false;
     }
-    check->target = ret->target;
+    check->target = request.target;
     check->port_count = check->checks->ports.count;
     check->has_target = true;
-    check->wants_details = ret->wants_details;
+    check->answer.has_details = request.wants_details;
     return true;
+}
+
+static bool read_body(struct check *check)
+{
+    struct exchange *exchange = check->answer.exchange;
+    size_t len = 0;
+    const char *body = exchange_body(exchange, &len);
+
+    return read_request(check, body, len, exchange_header(exchange, "Content-Type"));
+}
+
+/* What the form means is written as JSON, and judged like any other. */
+static bool read_form(struct check *check)
+{
+    char own[ADDRESS_TEXT_SIZE];
+    size_t len = 0;
+    char *json =
+        check_form_json(&check->answer.typed, address_format(&check->caller, own), &len);
+    if (!json) {
+        reply_problem(check, PROBLEM_OVERLOADED, "no_memory", NULL, RETRY_SOON);
+        return false;
+    }
+    bool is_read = read_request(check, json, len, NULL);
+    free(json);
+    return is_read;
+}
+
+static void decide(struct check *check, const struct access_caller *caller)
+{
+    const struct checks_config *config = &check->checks->config;
+    struct access_decision decision =
+        access_decide(caller, &check->target, config->settings->targets, config->is_ours);
+
+    check->target = decision.target;
+    check->is_foreign = !address_equals(&decision.target, &caller->address);
+    if (!decision.is_allowed)
+        reply_not_allowed(check, caller, &decision);
+    else if (check->port_count == 0)
+        reply_no_ports(check);
+    else
+        charge_and_start(check);
+}
+
+static bool is_draining(struct check *check)
+{
+    if (!atomic_load_explicit(check->checks->config.is_draining, memory_order_relaxed))
+        return false;
+
+    count(check, METRIC_REFUSED_DRAINING);
+    reply_problem(check, PROBLEM_DRAINING, "draining", NULL, RETRY_SOON);
+    return true;
+}
+
+static struct check check_init(struct checks *checks, struct exchange *exchange,
+                               const struct access_caller *caller)
+{
+    return (struct check){
+        .checks = checks,
+        .answer = {.exchange = exchange, .pages = checks->config.pages},
+        .caller = caller->address,
+        .begun = loop_now(checks->config.loop),
+    };
 }
 
 void check_ports_handle(struct checks *checks, struct exchange *exchange)
 {
-    const struct checks_config *config = &checks->config;
-    const struct settings *settings = config->settings;
-    struct access_caller caller = caller_of(exchange, &settings->trusted_proxies);
-    struct check_request request;
-    struct check check = {
-        .checks = checks,
-        .exchange = exchange,
-        .caller = caller.address,
-        .begun = loop_now(config->loop),
-    };
+    struct access_caller caller =
+        caller_of(exchange, &checks->config.settings->trusted_proxies);
+    struct check check = check_init(checks, exchange, &caller);
 
-    if (atomic_load_explicit(config->is_draining, memory_order_relaxed)) {
-        count(&check, METRIC_REFUSED_DRAINING);
-        reply_problem(&check, PROBLEM_DRAINING, "draining", NULL, RETRY_SOON);
+    check.answer.form = answer_form_of(exchange);
+    if (!is_draining(&check) && read_body(&check))
+        decide(&check, &caller);
+}
+
+void check_form_handle(struct checks *checks, struct exchange *exchange)
+{
+    struct access_caller caller =
+        caller_of(exchange, &checks->config.settings->trusted_proxies);
+    struct check check = check_init(checks, exchange, &caller);
+    size_t len = 0;
+    const char *body = exchange_body(exchange, &len);
+
+    if (!check_form_parse(body, len, &check.answer.typed)) {
+        reply_problem(&check, PROBLEM_OVERLOADED, "no_memory", NULL, RETRY_SOON);
         return;
     }
-    if (!read_request(&check, &request))
-        return;
-
-    struct access_decision decision =
-        access_decide(&caller, &request.target, settings->targets, config->is_ours);
-    check.target = decision.target;
-    check.is_foreign = !address_equals(&decision.target, &caller.address);
-    if (!decision.is_allowed)
-        reply_not_allowed(&check, &caller, &decision);
-    else if (check.port_count == 0)
-        reply_no_ports(&check);
-    else
-        charge_and_start(&check);
+    check.answer.form = ANSWER_PAGE;
+    if (caller_is_other_site(exchange))
+        reply_problem(&check, PROBLEM_TARGET_NOT_ALLOWED, "other_site",
+                      "this form was sent by a page of another site: open this checker's "
+                      "own page",
+                      NULL);
+    else if (!is_draining(&check) && read_form(&check))
+        decide(&check, &caller);
 }

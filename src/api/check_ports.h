@@ -11,6 +11,10 @@
  * the latest. A client that leaves ends its job at once. Ports that were never tried are
  * given back to the budget.
  *
+ * A client may have the verdicts one by one while they come, see check_answer.h. The form
+ * of the page comes the same way; one that a page of another site sends is a 403, for its
+ * reader did not ask for it.
+ *
  * One log line a check (`event=check`), at info; with debug also one a port
  * (`event=verdict`).
  */
@@ -32,6 +36,7 @@ struct err;
 struct exchange;
 struct loop;
 struct metrics;
+struct pages;
 struct settings;
 
 /* All borrowed, for as long as the checks live. */
@@ -41,6 +46,7 @@ struct checks_config {
     const struct settings *settings;
     struct budget *budget;   /* shared */
     struct metrics *metrics; /* this worker's */
+    const struct pages *pages;
     access_is_ours_fn *is_ours;
     const atomic_bool *is_draining; /* set by the service, shared */
 };
@@ -55,3 +61,6 @@ struct checks *checks_free(struct checks *checks);
 size_t checks_running(const struct checks *checks);
 
 void check_ports_handle(struct checks *checks, struct exchange *exchange);
+
+/* POST / */
+void check_form_handle(struct checks *checks, struct exchange *exchange);

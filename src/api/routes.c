@@ -3,6 +3,7 @@
 
 #include "api/caller.h"
 #include "api/check_ports.h"
+#include "api/pages.h"
 #include "api/problem.h"
 #include "base/err.h"
 #include "base/text.h"
@@ -117,29 +118,99 @@ static void handle_health(void *ctx, struct exchange *exchange)
         reply_constant(exchange, 200, "{\"status\": \"ok\"}");
 }
 
+/* False: the reply has been sent. */
+static bool know_caller(const struct api *api, struct exchange *exchange,
+                        struct access_caller *ret)
+{
+    *ret = caller_of(exchange, &api->config.settings->trusted_proxies);
+    if (ret->is_known)
+        return true;
+
+    metrics_add(api->config.metrics, METRIC_REFUSED_BAD_FORWARDED, 1);
+    reply_constant(exchange, problem_status(PROBLEM_CALLER_UNKNOWN),
+                   problem_text(PROBLEM_CALLER_UNKNOWN));
+    return false;
+}
+
+static void reply_text(struct exchange *exchange, struct text *text)
+{
+    size_t len = 0;
+    char *body = text_take(text, &len);
+    exchange_reply(exchange, 200, JSON_TYPE, body, len);
+}
+
 static void handle_ip(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
+    struct access_caller caller;
     char address[ADDRESS_TEXT_SIZE];
     struct text text;
-    size_t len = 0;
 
     share(api, exchange);
-    struct access_caller caller =
-        caller_of(exchange, &api->config.settings->trusted_proxies);
-    if (!caller.is_known) {
-        metrics_add(api->config.metrics, METRIC_REFUSED_BAD_FORWARDED, 1);
-        reply_constant(exchange, problem_status(PROBLEM_CALLER_UNKNOWN),
-                       problem_text(PROBLEM_CALLER_UNKNOWN));
+    if (!know_caller(api, exchange, &caller))
         return;
-    }
 
     text_init(&text, 128);
     text_printf(&text, "{\"ip\": \"%s\", \"family\": %d}",
                 address_format(&caller.address, address),
                 address_family_number(&caller.address));
-    char *body = text_take(&text, &len);
-    exchange_reply(exchange, 200, JSON_TYPE, body, len);
+    reply_text(exchange, &text);
+}
+
+/* Which addresses this caller may name, in one word. */
+static const char *scope_of(enum targets targets, const struct access_caller *caller)
+{
+    switch (targets) {
+    case TARGETS_AUTO:
+        return caller->is_operator ? "any" : "own";
+    case TARGETS_CALLER:
+        return "own";
+    case TARGETS_PUBLIC:
+        return "public";
+    case TARGETS_ANY:
+        return "any";
+    }
+    return "own"; /* not reached: a value outside the enum allows nothing */
+}
+
+static void handle_limits(void *ctx, struct exchange *exchange)
+{
+    const struct api *api = ctx;
+    const struct settings *settings = api->config.settings;
+    struct access_caller caller;
+    struct text text;
+
+    share(api, exchange);
+    if (!know_caller(api, exchange, &caller))
+        return;
+
+    text_init(&text, 128);
+    text_printf(&text,
+                "{\"targets\": \"%s\", \"max_ports\": %zu, \"timeout_seconds\": %.3f}",
+                scope_of(settings->targets, &caller), settings->max_ports,
+                span_to_ms(settings->check_timeout) / 1000);
+    reply_text(exchange, &text);
+}
+
+static void handle_page(void *ctx, struct exchange *exchange)
+{
+    const struct api *api = ctx;
+
+    pages_handle(api->config.pages, exchange);
+}
+
+/* A description of the API is for tools of other sites, too. */
+static void handle_openapi(void *ctx, struct exchange *exchange)
+{
+    share(ctx, exchange);
+    handle_page(ctx, exchange);
+}
+
+static void handle_form(void *ctx, struct exchange *exchange)
+{
+    const struct api *api = ctx;
+
+    check_form_handle(api->checks, exchange);
 }
 
 static bool may_read_metrics(const struct settings *settings, struct exchange *exchange)
@@ -183,20 +254,34 @@ static void handle_metrics(void *ctx, struct exchange *exchange)
 
 /* clang-format off */
 static const struct http_route routes[] = {
-    {"POST",    "/check-ports", handle_check_ports, BODY_MAX, METRIC_ROUTE_CHECK_PORTS},
-    {"GET",     "/health",      handle_health,      0,        METRIC_ROUTE_HEALTH},
-    {"GET",     "/ip",          handle_ip,          0,        METRIC_ROUTE_IP},
-    {"GET",     "/metrics",     handle_metrics,     0,        METRIC_ROUTE_METRICS},
+    {"POST",    "/check-ports",  handle_check_ports, BODY_MAX, METRIC_ROUTE_CHECK_PORTS},
+    {"GET",     "/health",       handle_health,      0,        METRIC_ROUTE_HEALTH},
+    {"GET",     "/ip",           handle_ip,          0,        METRIC_ROUTE_IP},
+    {"GET",     "/limits",       handle_limits,      0,        METRIC_ROUTE_LIMITS},
+    {"GET",     "/metrics",      handle_metrics,     0,        METRIC_ROUTE_METRICS},
+    {"GET",     "/",             handle_page,        0,        METRIC_ROUTE_PAGE},
+    {"POST",    "/",             handle_form,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/docs",         handle_page,        0,        METRIC_ROUTE_DOCS},
+    {"GET",     "/openapi.json", handle_openapi,     0,        METRIC_ROUTE_DOCS},
+    {"GET",     "/style.css",    handle_page,        0,        METRIC_ROUTE_PAGE},
+    {"GET",     "/icon.svg",     handle_page,        0,        METRIC_ROUTE_PAGE},
+    {"GET",     "/app.js",       handle_page,        0,        METRIC_ROUTE_PAGE},
+    {"GET",     "/grid.js",      handle_page,        0,        METRIC_ROUTE_PAGE},
+    {"GET",     "/ports.js",     handle_page,        0,        METRIC_ROUTE_PAGE},
+    {"GET",     "/report.js",    handle_page,        0,        METRIC_ROUTE_PAGE},
+    {"GET",     "/stream.js",    handle_page,        0,        METRIC_ROUTE_PAGE},
+    {"GET",     "/words.js",     handle_page,        0,        METRIC_ROUTE_PAGE},
 
     /* Only with PORT_CHECKER_CORS_ORIGINS; the last rows. */
-    {"OPTIONS", "/check-ports", preflight_post,     0,        METRIC_ROUTE_CHECK_PORTS},
-    {"OPTIONS", "/health",      preflight_get,      0,        METRIC_ROUTE_HEALTH},
-    {"OPTIONS", "/ip",          preflight_get,      0,        METRIC_ROUTE_IP},
+    {"OPTIONS", "/check-ports",  preflight_post,     0,        METRIC_ROUTE_CHECK_PORTS},
+    {"OPTIONS", "/health",       preflight_get,      0,        METRIC_ROUTE_HEALTH},
+    {"OPTIONS", "/ip",           preflight_get,      0,        METRIC_ROUTE_IP},
+    {"OPTIONS", "/limits",       preflight_get,      0,        METRIC_ROUTE_LIMITS},
 };
 /* clang-format on */
 
 #define ROUTE_COUNT     (sizeof routes / sizeof routes[0])
-#define PREFLIGHT_COUNT 3
+#define PREFLIGHT_COUNT 4
 
 /* ---- the api ---------------------------------------------------------------------- */
 
@@ -208,6 +293,7 @@ bool api_new(const struct api_config *config, struct api **ret, struct err *err)
         .settings = config->settings,
         .budget = config->budget,
         .metrics = config->metrics,
+        .pages = config->pages,
         .is_ours = config->is_ours,
         .is_draining = config->is_draining,
     };

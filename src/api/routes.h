@@ -5,10 +5,14 @@
  *
  *   POST /check-ports   check_ports.h
  *   GET  /health        {"status": "ok"}, or 503 {"status": "draining"}
- *   GET  /ip            {"ip": "203.0.113.7", "family": 4}: the caller as the policy sees
- * it GET  /metrics       Prometheus text, for PORT_CHECKER_METRICS_FROM only
+ *   GET  /ip            {"ip": "203.0.113.7", "family": 4}: as the policy sees the caller
+ *   GET  /limits        {"targets": "own", "max_ports": 1024, "timeout_seconds": 5.0}:
+ *                       what this caller may ask; "own", "public" or "any" addresses
+ *   GET  /metrics       Prometheus text, for PORT_CHECKER_METRICS_FROM only
+ *   GET  / and others   the page, its files and the reference: pages.h
+ *   POST /              the page's form, answered with a page
  *
- * With PORT_CHECKER_CORS_ORIGINS the first three may be used by pages of those origins:
+ * With PORT_CHECKER_CORS_ORIGINS the first four may be used by pages of those origins:
  * replies, also those with errors, name the origin, and OPTIONS answers the preflight.
  *
  * /metrics is given when both the TCP peer and the caller as the policy sees it are inside,
@@ -30,6 +34,7 @@ struct engine;
 struct err;
 struct loop;
 struct metrics;
+struct pages;
 struct probe_limit;
 struct settings;
 
@@ -39,6 +44,7 @@ struct api_config {
     struct engine *engine;
     const struct settings *settings;
     struct budget *budget;          /* shared by all workers */
+    const struct pages *pages;      /* shared by all workers */
     access_is_ours_fn *is_ours;     /* any thread */
     const atomic_bool *is_draining; /* set by the service */
 

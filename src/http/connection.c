@@ -238,14 +238,16 @@ static void connection_on_event(void *ctx, uint32_t events)
 
     if (events & EPOLLIN)
         connection->has_input = true;
-    if (exchange->is_waiting) {
-        if (events & LEFT_EVENTS)
-            on_left(connection);
-    } else if (!connection->mhd && (events & (EPOLLHUP | EPOLLERR))) {
+    if (exchange->is_waiting && (events & LEFT_EVENTS))
         on_left(connection);
-    } else if (!connection->mhd && (events & EPOLLOUT)) {
+    else if (connection->mhd || exchange->status == 0)
+        return; /* nothing of ours to send */
+    else if (events & (EPOLLHUP | EPOLLERR))
+        on_left(connection);
+    else if ((events & EPOLLOUT) && exchange->is_stream)
+        stream_continue(exchange);
+    else if (events & EPOLLOUT)
         reply_continue(exchange);
-    }
 }
 
 /* --- begin and end --------------------------------------------------------------- */

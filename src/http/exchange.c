@@ -298,6 +298,7 @@ void exchange_end(struct exchange *exchange)
     struct server *server = connection->server;
     connection->exchange = NULL;
     server->exchange_count--;
+    stream_forget(exchange);
     if (exchange->status != 0)
         metrics_count_request(server->config.metrics, exchange->metric, exchange->status);
     forget_request(exchange);

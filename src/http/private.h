@@ -8,6 +8,7 @@
  *     exchange.c    one request: checks, body, handler, end
  *     request.c     what a handler sees of it
  *     reply.c       replies, through libmicrohttpd or past it
+ *     stream.c      replies in pieces
  *     framing.c     what the headers say about where the request ends (pure)
  *     linger.c      closing so that the client can still read our last words
  *     server.c      the daemon and its turn
@@ -58,6 +59,8 @@ enum lane_kind {
 #define LINGER_MAX        256                /* connections at once */
 #define LINGER_BYTES      (16 * 1024 * 1024) /* thrown away for one of them */
 #define PREPARED_MAX      16                 /* kinds of constant replies */
+#define REPLY_HEAD_MAX    (16 * 1024)
+#define STREAM_BLOCK      (4 * 1024) /* asked for at once, over HTTP/1.0 */
 
 struct listener {
     struct server *server; /* borrowed */
@@ -102,6 +105,7 @@ struct server {
 
     struct connection *connections; /* all of them, newest first */
     struct lingerer *lingerers;
+    struct exchange *to_flush; /* streams with something to send at the turn's end */
     size_t connection_count;
     size_t exchange_count;
     size_t lingerer_count;
@@ -178,6 +182,10 @@ struct exchange {
     char *out_owned; /* owned: the body, unless it is a constant */
     size_t out_len;  /* of the body; 0 for HEAD */
     size_t out_sent; /* of both */
+
+    struct exchange *next_to_flush;
+    bool is_to_flush;
+    bool is_stream; /* replies in pieces: `out` has all that is not sent, head included */
 };
 
 #define TO_CONNECTION(member_ptr)                                                          \
@@ -281,11 +289,27 @@ void reply_send(struct exchange *exchange, unsigned status, const char *content_
                 const char *body, char *owned, size_t len);
 void reply_continue(struct exchange *exchange);
 
+/* The same for a reply in pieces: its head into `out`, or its source to libmicrohttpd. */
+void reply_append_stream_head(struct exchange *exchange, const char *content_type);
+bool reply_queue_stream(struct exchange *exchange, const char *content_type,
+                        MHD_ContentReaderCallback source);
+
 unsigned fault_status(enum http_fault fault);
 
 /* Writes the whole answer to a fault, with Connection: close, straight to a socket. */
 void reply_write_fault(const struct server *server, int fd, enum http_fault fault);
 void reply_release(struct server *server);
+
+/* --- stream.c ----------------------------------------------------------------------- */
+
+/* Sends what was written in this turn. */
+void stream_flush(struct server *server);
+
+/* The client takes bytes again. */
+void stream_continue(struct exchange *exchange);
+
+/* The exchange ends. */
+void stream_forget(struct exchange *exchange);
 
 /* --- linger.c ----------------------------------------------------------------------- */
 

@@ -14,8 +14,6 @@
 #include <sys/uio.h>
 #include <time.h>
 
-#define REPLY_HEAD_MAX (16 * 1024)
-
 unsigned fault_status(enum http_fault fault)
 {
     static const unsigned statuses[] = {
@@ -40,17 +38,21 @@ static void append_date(struct text *out)
                 tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
+/* Whether the handler has said how its reply may be stored; otherwise it must not be. */
+static bool has_caching(const struct text *fields)
+{
+    return strstr(fields->data, "Cache-Control: ") != NULL;
+}
+
 static void append_head(struct text *out, const struct server *server, unsigned status,
-                        const char *content_type, size_t len, bool must_close)
+                        const char *content_type, bool must_close, bool has_caching)
 {
     text_printf(out, "HTTP/1.1 %u %s\r\n", status, MHD_get_reason_phrase_for(status));
     append_date(out);
     if (must_close)
         text_append_str(out, "Connection: close\r\n");
-    text_printf(out,
-                "Server: %s\r\nCache-Control: no-store\r\nContent-Type: %s\r\n"
-                "Content-Length: %zu\r\n",
-                server->config.server_name, content_type, len);
+    text_printf(out, "Server: %s\r\n%sContent-Type: %s\r\n", server->config.server_name,
+                has_caching ? "" : "Cache-Control: no-store\r\n", content_type);
 }
 
 void reply_write_fault(const struct server *server, int fd, enum http_fault fault)
@@ -58,7 +60,8 @@ void reply_write_fault(const struct server *server, int fd, enum http_fault faul
     const char *body = server->config.fault(fault);
     struct text out;
     text_init(&out, REPLY_HEAD_MAX);
-    append_head(&out, server, fault_status(fault), "application/json", strlen(body), true);
+    append_head(&out, server, fault_status(fault), "application/json", true, false);
+    text_printf(&out, "Content-Length: %zu\r\n", strlen(body));
     if (fault == HTTP_FAULT_CONNECTIONS || fault == HTTP_FAULT_CALLER_CONNECTIONS)
         text_append_str(&out, "Retry-After: 1\r\n");
     text_printf(&out, "\r\n%s", body);
@@ -134,7 +137,9 @@ void reply_send(struct exchange *exchange, unsigned status, const char *content_
     exchange->out_owned = owned;
     exchange->out_len = exchange->is_head_request ? 0 : len;
     text_init(&exchange->out, REPLY_HEAD_MAX);
-    append_head(&exchange->out, server, status, content_type, len, exchange->must_close);
+    append_head(&exchange->out, server, status, content_type, exchange->must_close,
+                has_caching(&exchange->fields));
+    text_printf(&exchange->out, "Content-Length: %zu\r\n", len);
     text_append(&exchange->out, exchange->fields.data, exchange->fields.len);
     text_append_str(&exchange->out, "\r\n");
     connection_enter(exchange->connection, PHASE_SENDING);
@@ -144,6 +149,19 @@ void reply_send(struct exchange *exchange, unsigned status, const char *content_
         reply_continue(exchange);
 }
 
+void reply_append_stream_head(struct exchange *exchange, const char *content_type)
+{
+    const struct server *server = exchange->connection->server;
+    exchange->must_close |= server->is_draining || !exchange->is_1_1;
+    append_head(&exchange->out, server, exchange->status, content_type,
+                exchange->must_close, has_caching(&exchange->fields));
+    if (exchange->is_1_1)
+        text_append_str(&exchange->out, "Transfer-Encoding: chunked\r\n");
+    text_append(&exchange->out, exchange->fields.data, exchange->fields.len);
+    text_append_str(&exchange->out, "\r\n");
+    exchange->out.failed |= exchange->fields.failed;
+}
+
 /* --- through libmicrohttpd ------------------------------------------------------- */
 
 static bool add_field(struct MHD_Response *response, const char *name, const char *value)
@@ -151,8 +169,23 @@ static bool add_field(struct MHD_Response *response, const char *name, const cha
     return MHD_add_response_header(response, name, value) == MHD_YES;
 }
 
+/* Takes `response`, which may be NULL, and gives it back with what every reply has. */
+static struct MHD_Response *response_dress(const struct server *server, const char *type,
+                                           bool has_caching, struct MHD_Response *response)
+{
+    if (response && add_field(response, "Server", server->config.server_name) &&
+        (has_caching || add_field(response, "Cache-Control", "no-store")) &&
+        add_field(response, "Content-Type", type))
+        return response;
+
+    if (response)
+        MHD_destroy_response(response);
+    return NULL;
+}
+
 static struct MHD_Response *response_new(const struct server *server, const char *type,
-                                         const char *body, char *owned, size_t len)
+                                         const char *body, char *owned, size_t len,
+                                         bool has_caching)
 {
     union {
         const char *from;
@@ -160,18 +193,9 @@ static struct MHD_Response *response_new(const struct server *server, const char
     } data = {.from = body}; /* not written to */
     struct MHD_Response *response = MHD_create_response_from_buffer(
         len, data.to, owned ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
-    if (!response) {
+    if (!response)
         free(owned);
-        return NULL;
-    }
-
-    if (add_field(response, "Server", server->config.server_name) &&
-        add_field(response, "Cache-Control", "no-store") &&
-        add_field(response, "Content-Type", type))
-        return response;
-
-    MHD_destroy_response(response);
-    return NULL;
+    return response_dress(server, type, has_caching, response);
 }
 
 /* Takes "Name: value\r\n" lines apart; they are ours. */
@@ -200,7 +224,7 @@ static struct MHD_Response *prepared_get(struct server *server, const char *cont
     for (size_t i = 0; i < PREPARED_MAX; i++) {
         struct prepared *prepared = &server->prepared[i];
         if (!prepared->response) {
-            prepared->response = response_new(server, content_type, body, NULL, len);
+            prepared->response = response_new(server, content_type, body, NULL, len, false);
             prepared->body = body;
             prepared->content_type = content_type;
             prepared->len = len;
@@ -211,6 +235,20 @@ static struct MHD_Response *prepared_get(struct server *server, const char *cont
             return prepared->response;
     }
     return NULL;
+}
+
+/* Takes `response`, which may be NULL. */
+static bool queue_with_fields(struct exchange *exchange, bool must_close,
+                              struct MHD_Response *response)
+{
+    if (!response)
+        return false;
+
+    bool ok = add_fields(response, &exchange->fields) &&
+              (!must_close || add_field(response, "Connection", "close")) &&
+              MHD_queue_response(exchange->mhd, exchange->status, response) == MHD_YES;
+    MHD_destroy_response(response);
+    return ok;
 }
 
 bool reply_queue(struct exchange *exchange, unsigned status, const char *content_type,
@@ -225,15 +263,21 @@ bool reply_queue(struct exchange *exchange, unsigned status, const char *content
     if (response)
         return MHD_queue_response(exchange->mhd, status, response) == MHD_YES;
 
-    response = response_new(server, content_type, body, owned, len);
-    if (!response)
-        return false;
+    response = response_new(server, content_type, body, owned, len,
+                            has_caching(&exchange->fields));
+    return queue_with_fields(exchange, must_close, response);
+}
 
-    bool ok = add_fields(response, &exchange->fields) &&
-              (!must_close || add_field(response, "Connection", "close")) &&
-              MHD_queue_response(exchange->mhd, status, response) == MHD_YES;
-    MHD_destroy_response(response);
-    return ok;
+bool reply_queue_stream(struct exchange *exchange, const char *content_type,
+                        MHD_ContentReaderCallback source)
+{
+    const struct server *server = exchange->connection->server;
+    bool must_close = exchange->must_close || server->is_draining;
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, STREAM_BLOCK, source, exchange, NULL);
+    response =
+        response_dress(server, content_type, has_caching(&exchange->fields), response);
+    return queue_with_fields(exchange, must_close, response);
 }
 
 void reply_release(struct server *server)

@@ -46,6 +46,11 @@ const char *exchange_method(const struct exchange *exchange)
     return exchange->method;
 }
 
+const struct http_route *exchange_route(const struct exchange *exchange)
+{
+    return exchange->route;
+}
+
 const char *exchange_body(const struct exchange *exchange, size_t *ret_len)
 {
     *ret_len = exchange->body.len;

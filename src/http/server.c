@@ -166,6 +166,7 @@ static bool run(void *ctx)
     struct server *server = ctx;
     loop_timer_stop(server->loop, &server->run_timer);
     bool has_more = false;
+    stream_flush(server);
     for (size_t i = 0; i < LANE_COUNT; i++)
         has_more |= lane_run(&server->lanes[i]);
     return has_more;

@@ -115,6 +115,7 @@ struct address exchange_local(const struct exchange *exchange); /* our end of it
 bool exchange_is_http_1_1(const struct exchange *exchange);
 bool exchange_is_tls(const struct exchange *exchange);
 const char *exchange_method(const struct exchange *exchange);
+const struct http_route *exchange_route(const struct exchange *exchange);
 const char *exchange_body(const struct exchange *exchange, size_t *ret_len);
 
 /* Value of a header, NULL when it is absent. One that came several times has its values
@@ -128,6 +129,8 @@ bool exchange_has_header(struct exchange *exchange, const char *name, bool is_pr
  * texts are copied. A value with a control character in it is left out. */
 void exchange_set_header(struct exchange *exchange, const char *name, const char *value);
 
+/* Every reply says `Cache-Control: no-store`, unless this was set to something else. */
+
 /* Sends the reply; `body` is from malloc() and now the server's, also on failure.
  * NULL stands for "out of memory" and ends the connection. */
 void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type,
@@ -136,6 +139,20 @@ void exchange_reply(struct exchange *exchange, unsigned status, const char *cont
 /* The same for a text that outlives the server. */
 void exchange_reply_const(struct exchange *exchange, unsigned status,
                           const char *content_type, const char *body, size_t len);
+
+/* --- a reply in pieces: for an exchange that waits, instead of exchange_reply() --------
+ *
+ * Pieces go out at the end of the turn in which they were written. What the client has not
+ * taken yet is kept, at most `max` bytes of it (twice that with HTTP's frames around small
+ * pieces); beyond that the connection ends. Over HTTP/1.1 the pieces are chunks, over 1.0
+ * the end of the connection is the end. Until exchange_stream_end() the exchange counts as
+ * waiting: no limit of time runs, and `gone` is called when the client leaves or the
+ * connection has to end; never from within these functions. After the end
+ * SERVER_SEND_SECONDS are left for what is not taken yet, and the exchange is over. */
+void exchange_stream_begin(struct exchange *exchange, unsigned status,
+                           const char *content_type, size_t max);
+void exchange_stream_write(struct exchange *exchange, const char *bytes, size_t len);
+void exchange_stream_end(struct exchange *exchange);
 
 /* When the client leaves before the reply, call `gone`. Set it before the handler returns
  * without a reply. */

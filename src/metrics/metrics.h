@@ -32,7 +32,10 @@ enum metric {
     X(CHECK_PORTS, "/check-ports")                                                         \
     X(HEALTH, "/health")                                                                   \
     X(IP, "/ip")                                                                           \
-    X(METRICS, "/metrics")
+    X(LIMITS, "/limits")                                                                   \
+    X(METRICS, "/metrics")                                                                 \
+    X(PAGE, "/")     /* with its files */                                                  \
+    X(DOCS, "/docs") /* with /openapi.json */
 
 enum metric_route {
 #define X(NAME, text) METRIC_ROUTE_##NAME,

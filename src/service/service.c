@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/service.h"
 
+#include "api/pages.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "http/admission.h"
@@ -24,7 +25,8 @@ static bool shared_make(struct service *service, struct err *err)
     return budget_new(settings->rate.per_second, settings->max_ports, BUDGET_ENTRIES_MAX,
                       &service->budget, err) &&
            admission_new(service->limits.connections, settings->max_connections_per_caller,
-                         &service->admission, err);
+                         &service->admission, err) &&
+           pages_new(&service->pages, err);
 }
 
 static bool workers_make(struct service *service, struct err *err)
@@ -77,6 +79,7 @@ static void service_take_down(struct service *service)
         service->workers[i] = worker_free(service->workers[i]);
         service->metrics[i] = metrics_free(service->metrics[i]);
     }
+    service->pages = pages_free(service->pages);
     service->admission = admission_free(service->admission);
     service->budget = budget_free(service->budget);
     tls_done(&service->tls);

@@ -25,6 +25,7 @@ struct admission;
 struct budget;
 struct err;
 struct metrics;
+struct pages;
 struct worker;
 
 /* What the workers are told to do. Only ever raised. */
@@ -45,6 +46,7 @@ struct service {
     struct probe_limit probe_limit;
     struct budget *budget;
     struct admission *admission;
+    struct pages *pages;
     atomic_int phase;        /* enum service_phase */
     atomic_bool is_draining; /* phase is DRAINING: what /health and new checks are told */
 

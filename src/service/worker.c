@@ -116,6 +116,7 @@ static bool api_make(struct worker *worker, struct metrics *metrics, struct err 
         .engine = worker->engine,
         .settings = &service->settings,
         .budget = service->budget,
+        .pages = service->pages,
         .is_ours = route_is_ours,
         .is_draining = &service->is_draining,
         .metrics = metrics,

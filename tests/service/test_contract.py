@@ -385,7 +385,7 @@ def test_some_addresses_are_nobodys_to_probe(start, setting):
     assert service.metric("probe_attempts_total") == 0
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/check-ports/x", "/Health", "//health",
+@pytest.mark.parametrize("path", ["/index.html", "/nowhere", "/check-ports/x", "/Health", "//health",
                                   "/health//", "/check-ports%2f", "/health/../ip", "*"])
 def test_an_unknown_path_is_a_404(shared, path):
     reply = shared.get(path)

@@ -5,6 +5,7 @@
  */
 #include "api/routes.h"
 
+#include "api/pages.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -49,11 +50,13 @@ struct exchange {
 
     exchange_fn *gone;
     void *gone_ctx;
+    const struct http_route *route;
     unsigned status; /* 0 = no reply yet */
+    bool is_stream, is_stream_ended;
     unsigned replies;
     char type[64];
     char reply[8192];
-    char reply_headers[1024]; /* "Name: value\n" each */
+    char reply_headers[2048]; /* "Name: value\n" each */
 };
 
 static struct address address_of(const char *text)
@@ -134,6 +137,33 @@ void exchange_reply(struct exchange *exchange, unsigned status, const char *cont
 {
     exchange_reply_const(exchange, status, content_type, body, len);
     free(body);
+}
+
+const struct http_route *exchange_route(const struct exchange *exchange)
+{
+    return exchange->route;
+}
+
+void exchange_stream_begin(struct exchange *exchange, unsigned status,
+                           const char *content_type, size_t max)
+{
+    assert_false(exchange->is_stream);
+    assert_true(max > 0);
+    exchange_reply_const(exchange, status, content_type, "", 0);
+    exchange->is_stream = true;
+}
+
+void exchange_stream_write(struct exchange *exchange, const char *bytes, size_t len)
+{
+    size_t at = strlen(exchange->reply);
+    assert_true(exchange->is_stream && !exchange->is_stream_ended);
+    snprintf(exchange->reply + at, sizeof exchange->reply - at, "%.*s", (int)len, bytes);
+}
+
+void exchange_stream_end(struct exchange *exchange)
+{
+    assert_true(exchange->is_stream && !exchange->is_stream_ended);
+    exchange->is_stream_ended = true;
 }
 
 void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx)
@@ -221,6 +251,7 @@ static struct probe_limit limit = {.in_flight = 3, .max = 100};
 static atomic_bool is_draining;
 static struct metrics *metrics;
 static struct budget *budget;
+static struct pages *pages;
 static struct api *api;
 
 static bool is_ours(const struct address *address)
@@ -253,10 +284,12 @@ static int set_up(void **state)
     };
     assert_true(metrics_new(&metrics, NULL));
     assert_true(budget_new(1, 10, 64, &budget, NULL));
+    assert_true(pages_new(&pages, NULL));
 
     const struct api_config config = {
         .settings = &settings,
         .budget = budget,
+        .pages = pages,
         .metrics = metrics,
         .all = &metrics,
         .all_count = 1,
@@ -274,6 +307,7 @@ static int tear_down(void **state)
     assert_false(is_job_running);
     assert_int_equal(api_active_checks(api), 0);
     api = api_free(api);
+    pages = pages_free(pages);
     budget = budget_free(budget);
     metrics = metrics_free(metrics);
     return 0;
@@ -285,6 +319,7 @@ static void request(struct exchange *exchange, const char *method, const char *p
     const struct http_route *routes = api_routes(api, &count);
     for (size_t i = 0; i < count; i++) {
         if (strcmp(routes[i].method, method) == 0 && strcmp(routes[i].path, path) == 0) {
+            exchange->route = &routes[i];
             routes[i].handle(api, exchange);
             return;
         }
@@ -729,6 +764,215 @@ static void any_origin(void **state)
                         "Access-Control-Expose-Headers: Retry-After\n");
 }
 
+/* ---- streams ------------------------------------------------------------------------ */
+
+#define STREAM_HEADERS .headers = {{"Accept", "application/x-ndjson"}}
+
+static void settle(size_t index, enum port_state state, int errnum)
+{
+    const struct port_verdict verdict = {
+        .port = the_job.ports[index], .state = state, .errnum = errnum};
+    the_job.request.settled(the_job.request.ctx, index, &verdict);
+}
+
+static void a_stream_has_a_line_for_each_port_when_it_is_settled(void **state)
+{
+    (void)state;
+    struct exchange exchange = {STREAM_HEADERS};
+    check(&exchange, OWN("[80, 81]"));
+    assert_false(exchange.is_stream);
+
+    settle(1, PORT_STATE_CLOSED, ECONNREFUSED);
+    assert_true(exchange.is_stream);
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.type, "application/x-ndjson");
+    assert_string_equal(exchange.reply, "{\"port\": 81, \"accessible\": false, \"error\": "
+                                        "\"Connection refused\"}\n");
+    exchange.reply[0] = '\0';
+    settle(0, PORT_STATE_OPEN, 0);
+    assert_string_equal(exchange.reply,
+                        "{\"port\": 80, \"accessible\": true, \"error\": null}\n");
+    exchange.reply[0] = '\0';
+    finish_job();
+    assert_true(exchange.is_stream_ended);
+    assert_string_equal(exchange.reply, "{\"success\": true, \"message\": \"Successfully "
+                                        "verified 1 out of 2 ports\"}\n");
+}
+
+static void a_fault_after_the_first_line_is_the_last_line(void **state)
+{
+    (void)state;
+    struct exchange exchange = {STREAM_HEADERS};
+    check(&exchange, OWN("[80, 81]"));
+    settle(0, PORT_STATE_OPEN, 0);
+    exchange.reply[0] = '\0';
+    fail_job(JOB_FAULT, "no free source port", 1);
+    assert_true(exchange.is_stream_ended);
+    assert_string_equal(exchange.reply,
+                        "{\"detail\": \"no free source port: ask again later, or another "
+                        "checker\", \"code\": \"checker_fault\"}\n");
+    assert_string_equal(exchange.reply_headers, "");
+}
+
+static void a_fault_before_the_first_line_has_its_status(void **state)
+{
+    (void)state;
+    struct exchange exchange = {STREAM_HEADERS};
+    check(&exchange, OWN("[80, 81]"));
+    fail_job(JOB_OVERLOADED, "too many", 2);
+    assert_false(exchange.is_stream);
+    assert_int_equal(exchange.status, 503);
+    assert_string_equal(exchange.reply_headers, "Retry-After: 5\n");
+}
+
+static void a_stream_of_no_ports_is_its_last_line(void **state)
+{
+    (void)state;
+    struct exchange exchange = {STREAM_HEADERS};
+    check(&exchange, OWN("[]"));
+    assert_string_equal(exchange.type, "application/x-ndjson");
+    assert_string_equal(exchange.reply, "{\"success\": false, \"message\": \"Successfully "
+                                        "verified 0 out of 0 ports\"}\n");
+}
+
+static void a_client_that_leaves_its_stream_cancels(void **state)
+{
+    (void)state;
+    struct exchange exchange = {STREAM_HEADERS};
+    check(&exchange, OWN("[80, 81]"));
+    settle(0, PORT_STATE_OPEN, 0);
+    exchange.gone(exchange.gone_ctx, &exchange);
+    assert_false(is_job_running);
+    assert_false(exchange.is_stream_ended);
+    assert_metric("port_checker_checks_abandoned_total 1");
+}
+
+/* ---- what a caller may ask ---------------------------------------------------------- */
+
+static void limits_tell_what_this_caller_may_ask(void **state)
+{
+    (void)state;
+    static const struct {
+        enum targets targets;
+        const char *word, *word_for_operator;
+    } rows[] = {
+        {TARGETS_AUTO, "own", "any"},
+        {TARGETS_CALLER, "own", "own"},
+        {TARGETS_PUBLIC, "public", "public"},
+        {TARGETS_ANY, "any", "any"},
+    };
+    settings.check_timeout = span_ms(2500);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct exchange stranger = {0};
+        struct exchange operator= {.peer = "127.0.0.1",
+                                   .local = "127.0.0.1",
+                                   .headers = {{"Host", "localhost:7466"}}};
+        char wanted[128];
+        settings.targets = rows[i].targets;
+        request(&stranger, "GET", "/limits");
+        snprintf(wanted, sizeof wanted,
+                 "{\"targets\": \"%s\", \"max_ports\": 1024, \"timeout_seconds\": 2.500}",
+                 rows[i].word);
+        assert_string_equal(stranger.reply, wanted);
+        request(&operator, "GET", "/limits");
+        snprintf(wanted, sizeof wanted, "{\"targets\": \"%s\",", rows[i].word_for_operator);
+        assert_memory_equal(operator.reply, wanted, strlen(wanted));
+    }
+}
+
+/* ---- the page ----------------------------------------------------------------------- */
+
+static void a_page_is_sent_once(void **state)
+{
+    (void)state;
+    struct exchange first = {0};
+    request(&first, "GET", "/stream.js");
+    assert_int_equal(first.status, 200);
+    const char *tag = strstr(first.reply_headers, "ETag: ");
+    assert_non_null(tag);
+    char known[64];
+    snprintf(known, sizeof known, "%.18s", tag + strlen("ETag: "));
+
+    struct exchange again = {.headers = {{"If-None-Match", known}}};
+    request(&again, "GET", "/stream.js");
+    assert_int_equal(again.status, 304);
+    struct exchange squeezed = {
+        .headers = {{"If-None-Match", known}, {"Accept-Encoding", "br, gzip"}}};
+    request(&squeezed, "GET", "/stream.js");
+    assert_int_equal(squeezed.status, 200);
+    assert_non_null(strstr(squeezed.reply_headers, "Content-Encoding: gzip\n"));
+}
+
+static void form(struct exchange *exchange, const char *body)
+{
+    exchange->body = body;
+    request(exchange, "POST", "/");
+}
+
+static void a_form_is_a_check_that_is_answered_with_a_page(void **state)
+{
+    (void)state;
+    static struct exchange exchange; /* the fake keeps the beginning of the page */
+    exchange = (struct exchange){0};
+    form(&exchange, "provider_ip=&ports=80%2C+82");
+    assert_int_equal(the_job.request.port_count, 2);
+    char target[ADDRESS_TEXT_SIZE];
+    assert_string_equal(address_format(&the_job.request.target, target), "192.0.2.7");
+    finish_job();
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.type, "text/html; charset=utf-8");
+    assert_non_null(strstr(exchange.reply, "value=\"80, 82\""));
+    assert_non_null(strstr(exchange.reply, "1 of 2 ports can be reached"));
+}
+
+static void what_was_typed_comes_back_as_text(void **state)
+{
+    (void)state;
+    struct exchange exchange = {0};
+    form(&exchange, "ports=%22%3E%3Cscript%3E&provider_ip=%3Cb%3E");
+    assert_int_equal(exchange.status, 422);
+    assert_null(strstr(exchange.reply, "<b>"));
+    assert_null(strstr(exchange.reply, "\"><script>"));
+    assert_non_null(strstr(exchange.reply, "&#34;&#62;&#60;script&#62;"));
+    assert_non_null(strstr(exchange.reply, "value is not a valid IPv4 or IPv6 address"));
+}
+
+static void a_form_of_another_site_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value;
+        unsigned status;
+    } rows[] = {
+        {"Sec-Fetch-Site", "same-origin", 0},
+        {"Sec-Fetch-Site", "none", 0},
+        {"Sec-Fetch-Site", "cross-site", 403},
+        {"Sec-Fetch-Site", "same-site", 403},
+        {"Origin", "http://checker.example:7466", 0},
+        {"Origin", "http://evil.example", 403},
+        {"Origin", "null", 403},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct exchange exchange = {
+            .headers = {{"Host", "checker.example:7466"}, {rows[i].name, rows[i].value}}};
+        form(&exchange, "ports=80");
+        assert_int_equal(exchange.status, rows[i].status);
+        if (exchange.status == 0)
+            exchange.gone(exchange.gone_ctx, &exchange);
+    }
+}
+
+static void a_form_is_under_the_same_policy_and_budget(void **state)
+{
+    (void)state;
+    struct exchange foreign = {0}, much = {0};
+    form(&foreign, "provider_ip=192.0.2.8&ports=80");
+    assert_int_equal(foreign.status, 403);
+    assert_non_null(strstr(foreign.reply, "192.0.2.7 may not have 192.0.2.8 checked"));
+    form(&much, "ports=1-11");
+    assert_int_equal(much.status, 429);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -754,6 +998,17 @@ int main(void)
         TEST(health_is_ok),
         TEST(ip_names_the_caller),
         TEST(metrics_are_for_those_inside),
+        TEST(a_stream_has_a_line_for_each_port_when_it_is_settled),
+        TEST(a_fault_after_the_first_line_is_the_last_line),
+        TEST(a_fault_before_the_first_line_has_its_status),
+        TEST(a_stream_of_no_ports_is_its_last_line),
+        TEST(a_client_that_leaves_its_stream_cancels),
+        TEST(limits_tell_what_this_caller_may_ask),
+        TEST(a_page_is_sent_once),
+        TEST(a_form_is_a_check_that_is_answered_with_a_page),
+        TEST(what_was_typed_comes_back_as_text),
+        TEST(a_form_of_another_site_is_refused),
+        TEST(a_form_is_under_the_same_policy_and_budget),
         TEST(without_origins_there_is_nothing_of_cors),
         TEST(a_listed_origin_is_named),
         TEST(a_preflight_is_answered),

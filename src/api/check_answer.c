@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/check_answer.h"
+
+#include "api/accept.h"
+#include "api/check_page.h"
+#include "api/pages.h"
+#include "http/server.h"
+#include "probe/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define JSON_TYPE   "application/json"
+#define STREAM_TYPE "application/x-ndjson"
+#define HTML_TYPE   "text/html; charset=utf-8"
+
+/* Whoever names both and wants JSON more gets JSON. */
+enum answer_form answer_form_of(struct exchange *exchange)
+{
+    const char *accept = exchange_header(exchange, "Accept");
+    unsigned quality = accept_quality(accept, STREAM_TYPE);
+
+    return quality > 0 && quality >= accept_quality(accept, JSON_TYPE) ? ANSWER_STREAM
+                                                                       : ANSWER_JSON;
+}
+
+void answer_drop(struct answer *answer)
+{
+    if (answer->form == ANSWER_PAGE)
+        check_form_done(&answer->typed);
+}
+
+/* ---- a page ---------------------------------------------------------------------------
+ */
+
+/* Takes `html`, which may be NULL. */
+static void reply_page(struct answer *answer, unsigned status, char *html)
+{
+    size_t len = 0;
+    char *page = NULL;
+
+    if (html)
+        page = pages_answer(answer->pages, answer->typed.address, answer->typed.ports, html,
+                            &len);
+    free(html);
+    pages_set_headers(answer->exchange);
+    exchange_reply(answer->exchange, status, HTML_TYPE, page, len);
+    answer_drop(answer);
+}
+
+/* ---- a stream -------------------------------------------------------------------------
+ */
+
+/* What is written and not taken yet is never more than all there is to say. */
+static size_t stream_max(size_t port_count)
+{
+    return (port_count + 4) * CHECK_LINE_SIZE;
+}
+
+void answer_port(struct answer *answer, const struct port_verdict *verdict,
+                 size_t port_count)
+{
+    char line[CHECK_LINE_SIZE];
+
+    if (answer->form != ANSWER_STREAM)
+        return;
+    if (!answer->has_begun) {
+        answer->has_begun = true;
+        exchange_stream_begin(answer->exchange, 200, STREAM_TYPE, stream_max(port_count));
+    }
+    size_t len = check_line_port(verdict, answer->has_details, line);
+    exchange_stream_write(answer->exchange, line, len);
+}
+
+/* Without memory the stream just ends: incomplete, as a client can see. */
+static void end_with_body(struct answer *answer, const char *body, size_t len)
+{
+    if (body) {
+        exchange_stream_write(answer->exchange, body, len);
+        exchange_stream_write(answer->exchange, "\n", 1);
+    }
+    exchange_stream_end(answer->exchange);
+}
+
+static void reply_last_line(struct answer *answer, const struct check_summary *summary)
+{
+    char line[CHECK_LINE_SIZE];
+    size_t len = check_line_last(summary, line);
+
+    if (answer->has_begun) {
+        exchange_stream_write(answer->exchange, line, len);
+        exchange_stream_end(answer->exchange);
+        return;
+    }
+    char *body = malloc(len);
+    if (body)
+        memcpy(body, line, len);
+    exchange_reply(answer->exchange, 200, STREAM_TYPE, body, len);
+}
+
+/* ---- the ends of a check --------------------------------------------------------------
+ */
+
+static void reply_json(struct answer *answer, const struct check_summary *summary,
+                       const struct job *job)
+{
+    struct check_reply reply;
+    size_t len = 0;
+
+    check_reply_begin(&reply, summary, answer->has_details);
+    for (size_t i = 0; i < summary->ports; i++)
+        check_reply_add(&reply, job_verdict(job, i));
+    char *body = check_reply_end(&reply, &len);
+    exchange_reply(answer->exchange, 200, JSON_TYPE, body, len);
+}
+
+static void reply_table(struct answer *answer, const struct check_summary *summary,
+                        const struct job *job)
+{
+    struct check_page page;
+
+    check_page_begin(&page, summary);
+    for (size_t i = 0; i < summary->ports; i++)
+        check_page_add(&page, job_verdict(job, i));
+    reply_page(answer, 200, check_page_end(&page));
+}
+
+void answer_verdicts(struct answer *answer, const struct check_summary *summary,
+                     const struct job *job)
+{
+    switch (answer->form) {
+    case ANSWER_JSON:
+        reply_json(answer, summary, job);
+        return;
+    case ANSWER_STREAM:
+        reply_last_line(answer, summary);
+        return;
+    case ANSWER_PAGE:
+        reply_table(answer, summary, job);
+        return;
+    }
+}
+
+void answer_faults(struct answer *answer, const struct fault_list *faults)
+{
+    size_t len = 0;
+
+    if (answer->form == ANSWER_PAGE) {
+        reply_page(answer, 422, check_page_faults(faults));
+        return;
+    }
+    char *body = fault_list_body(faults, &len);
+    exchange_reply(answer->exchange, 422, JSON_TYPE, body, len);
+}
+
+void answer_problem(struct answer *answer, enum problem problem, const char *detail,
+                    const char *retry_after)
+{
+    unsigned status = problem_status(problem);
+    const char *sentence = detail ? detail : problem_sentence(problem);
+    size_t len = 0;
+
+    if (retry_after && !answer->has_begun)
+        exchange_set_header(answer->exchange, "Retry-After", retry_after);
+    if (answer->form == ANSWER_PAGE) {
+        reply_page(answer, status, check_page_problem(status, sentence));
+        return;
+    }
+    if (!detail && !answer->has_begun) {
+        const char *text = problem_text(problem);
+        exchange_reply_const(answer->exchange, status, JSON_TYPE, text, strlen(text));
+        return;
+    }
+    char *body = problem_body(problem, sentence, &len);
+    if (answer->has_begun) {
+        end_with_body(answer, body, len);
+        free(body);
+    } else {
+        exchange_reply(answer->exchange, status, JSON_TYPE, body, len);
+    }
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * In which form a check is answered: as one JSON body, as a stream of lines while it runs
+ * (Accept: application/x-ndjson), or as a page (the form of a browser without JavaScript).
+ * What is answered is check_ports' business; how it is written is decided here.
+ *
+ * A stream begins with its first port. What goes wrong before has its usual status; what
+ * goes wrong after is a last line with `detail` and `code`.
+ */
+#pragma once
+
+#include "api/check_form.h"
+#include "api/check_reply.h"
+#include "api/problem.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct exchange;
+struct job;
+struct pages;
+struct port_verdict;
+
+enum answer_form {
+    ANSWER_JSON,
+    ANSWER_STREAM,
+    ANSWER_PAGE,
+};
+
+/* May be copied before the first call that ends it. */
+struct answer {
+    struct exchange *exchange; /* borrowed */
+    enum answer_form form;
+    bool has_details;
+    bool has_begun;            /* the first line of the stream was written */
+    const struct pages *pages; /* borrowed */
+    struct check_form typed;   /* owned; for a page */
+};
+
+/* ANSWER_STREAM when the request asks for one, else ANSWER_JSON. */
+enum answer_form answer_form_of(struct exchange *exchange);
+
+/* Does nothing unless this is a stream. `port_count` is of the whole check. Never calls
+ * back. */
+void answer_port(struct answer *answer, const struct port_verdict *verdict,
+                 size_t port_count);
+
+/* Each of these ends the answer, frees what it owns, and ends the exchange. */
+
+/* The verdicts of a job that was judged; `job` NULL when there were no ports. */
+void answer_verdicts(struct answer *answer, const struct check_summary *summary,
+                     const struct job *job);
+void answer_faults(struct answer *answer, const struct fault_list *faults);
+
+/* `detail` NULL: the sentence of the table. `retry_after` may be NULL. */
+void answer_problem(struct answer *answer, enum problem problem, const char *detail,
+                    const char *retry_after);
+
+/* Frees what it owns when the exchange is over already. */
+void answer_drop(struct answer *answer);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/check_page.h"
+
+#include "api/pages.h"
+#include "api/problem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ROW_MAX   512 /* of HTML, for one row */
+#define FRAME_MAX 8192
+
+/* For somebody at home. The page with JavaScript has more of it, in web/words.js. */
+static const char *const remedies[PORT_STATE_COUNT] = {
+    [PORT_STATE_CLOSED] =
+        "Somebody answered, and refused. Start the provider first and check while it runs; "
+        "see that the router forwards these ports to this very computer. A firewall that "
+        "rejects looks the same.",
+    [PORT_STATE_FILTERED] =
+        "Nothing came back. Forward these ports (TCP) in the router to this computer, and "
+        "allow them in its firewall. If the internet address on the router's status page "
+        "is not the one that was checked, there is another router or carrier-grade NAT in "
+        "front of it: ask your internet provider for a public address.",
+    [PORT_STATE_UNREACHABLE] =
+        "A router on the way says that there is no path. See that the address is yours "
+        "and that the machine is online; some firewalls answer like this, too.",
+};
+
+static void begin(struct text *html, const char *class, const char *title)
+{
+    text_printf(html, "<section class=\"%s\" aria-labelledby=\"answer-title\">\n", class);
+    text_append_str(html, "<h2 id=\"answer-title\">");
+    html_append(html, title);
+    text_append_str(html, "</h2>\n");
+}
+
+static char *end(struct text *html)
+{
+    size_t len;
+    text_append_str(html, "</section>\n");
+    return text_take(html, &len);
+}
+
+/* ---- verdicts -------------------------------------------------------------------------
+ */
+
+void check_page_begin(struct check_page *page, const struct check_summary *summary)
+{
+    size_t open = summary->states[PORT_STATE_OPEN];
+    char title[128];
+
+    *page = (struct check_page){.summary = summary};
+    text_init(&page->html, FRAME_MAX + summary->ports * ROW_MAX);
+    snprintf(title, sizeof title, "%zu of %zu ports can be reached from this checker.",
+             open, summary->ports);
+    begin(&page->html, "answer", title);
+    if (summary->ports > 0)
+        text_append_str(&page->html, "<table><thead><tr><th>Port</th><th>State</th>"
+                                     "<th>Reason</th></tr></thead><tbody>\n");
+}
+
+static void put_row(struct check_page *page)
+{
+    const char *state = port_state_text(page->first.state);
+    const char *error = port_verdict_error(&page->first);
+
+    text_printf(&page->html, "<tr><td>%u", page->first.port);
+    if (page->last != page->first.port)
+        text_printf(&page->html, "&ndash;%u", page->last);
+    text_printf(&page->html,
+                "</td><td><span class=\"glyph\" data-state=\"%s\"></span>%s</td><td>",
+                state, state);
+    html_append(&page->html, error ? error : "answered");
+    text_append_str(&page->html, "</td></tr>\n");
+}
+
+void check_page_add(struct check_page *page, const struct port_verdict *verdict)
+{
+    bool is_alike = page->count > 0 && verdict->port == page->last + 1 &&
+                    verdict->state == page->first.state &&
+                    verdict->errnum == page->first.errnum;
+    if (!is_alike) {
+        if (page->count > 0)
+            put_row(page);
+        page->first = *verdict;
+    }
+    page->last = verdict->port;
+    page->count++;
+}
+
+char *check_page_end(struct check_page *page)
+{
+    if (page->count > 0) {
+        put_row(page);
+        text_append_str(&page->html, "</tbody></table>\n");
+    }
+    for (size_t i = 0; i < PORT_STATE_COUNT; i++) {
+        const char *state = port_state_text((enum port_state)i);
+        if (page->summary->states[i] == 0 || !remedies[i])
+            continue;
+        text_printf(&page->html,
+                    "<div class=\"card remedy\" data-state=\"%s\"><h3>"
+                    "<span class=\"glyph\" data-state=\"%s\"></span>%s</h3><p>",
+                    state, state, state);
+        html_append(&page->html, remedies[i]);
+        text_append_str(&page->html, "</p></div>\n");
+    }
+    return end(&page->html);
+}
+
+/* ---- anything else --------------------------------------------------------------------
+ */
+
+static const char *title_of(unsigned status)
+{
+    static const struct {
+        unsigned status;
+        const char *title;
+    } titles[] = {
+        {403, "This checker does not look at that address for you"},
+        {422, "The checker did not understand that"},
+        {429, "A short pause, please"},
+        {503, "This checker cannot do it just now"},
+    };
+    for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++) {
+        if (titles[i].status == status)
+            return titles[i].title;
+    }
+    return "That did not work";
+}
+
+char *check_page_problem(unsigned status, const char *detail)
+{
+    struct text html;
+
+    text_init(&html, FRAME_MAX);
+    begin(&html, "answer card problem", title_of(status));
+    text_append_str(&html, "<p>");
+    html_append(&html, detail);
+    text_append_str(&html, "</p>\n");
+    return end(&html);
+}
+
+char *check_page_faults(const struct fault_list *faults)
+{
+    struct text html;
+
+    text_init(&html, FRAME_MAX + faults->count * 8 * FAULT_MESSAGE_SIZE);
+    begin(&html, "answer card problem", title_of(422));
+    text_append_str(&html, "<ul>\n");
+    for (size_t i = 0; i < faults->count; i++) {
+        const struct fault_place *place = &faults->items[i].place;
+        bool is_address = place->field && strcmp(place->field, "provider_ip") == 0;
+        text_append_str(&html, is_address ? "<li>Address: " : "<li>Ports: ");
+        if (place->field && place->has_index)
+            text_printf(&html, "number %zu: ", place->index + 1);
+        html_append(&html, faults->items[i].message);
+        text_append_str(&html, "</li>\n");
+    }
+    text_append_str(&html, "</ul>\n");
+    return end(&html);
+}

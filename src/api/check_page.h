@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the page says below its form to a browser without JavaScript, as HTML. Pure.
+ *
+ * The order is: check_page_begin(), check_page_add() for every verdict in the order of the
+ * request, check_page_end(). Ports next to each other that came out alike are one row.
+ */
+#pragma once
+
+#include "api/check_reply.h"
+#include "base/text.h"
+#include "probe/verdict.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct fault_list;
+
+struct check_page {
+    struct text html;
+    const struct check_summary *summary; /* borrowed until check_page_end() */
+    struct port_verdict first;           /* of the row that is being collected */
+    uint16_t last;
+    size_t count; /* of verdicts */
+};
+
+void check_page_begin(struct check_page *page, const struct check_summary *summary);
+void check_page_add(struct check_page *page, const struct port_verdict *verdict);
+
+/* All of these return HTML, to be freed with free(); NULL when memory ran out on the way.
+ */
+char *check_page_end(struct check_page *page);
+char *check_page_problem(unsigned status, const char *detail);
+char *check_page_faults(const struct fault_list *faults);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/pages.h"
+
+#include "api/accept.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "http/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#define HTML_TYPE     "text/html; charset=utf-8"
+#define SCRIPT_TYPE   "text/javascript; charset=utf-8"
+#define DEFAULT_PORTS "7466, 50800-50900"
+#define TAG_SIZE      32
+#define PAGE_MAX      (8 * 1024 * 1024) /* with the answer to a check of 65,535 ports */
+#define GZIP_WINDOW   (15 + 16)         /* zlib's number for "largest, with gzip's head" */
+
+struct embedded {
+    const char *name;
+    const unsigned char *bytes;
+    size_t len;
+};
+
+#include "api/web_files.def"
+
+static const struct {
+    const char *path, *file, *type;
+} pages_table[] = {
+    {"/", "index.html", HTML_TYPE},
+    {"/docs", "docs.html", HTML_TYPE},
+    {"/openapi.json", "openapi.json", "application/json"},
+    {"/style.css", "style.css", "text/css; charset=utf-8"},
+    {"/icon.svg", "icon.svg", "image/svg+xml"},
+    {"/app.js", "app.js", SCRIPT_TYPE},
+    {"/grid.js", "grid.js", SCRIPT_TYPE},
+    {"/ports.js", "ports.js", SCRIPT_TYPE},
+    {"/report.js", "report.js", SCRIPT_TYPE},
+    {"/stream.js", "stream.js", SCRIPT_TYPE},
+    {"/words.js", "words.js", SCRIPT_TYPE},
+};
+
+#define PAGE_COUNT (sizeof pages_table / sizeof pages_table[0])
+
+/* One form in which a page can be sent. */
+struct variant {
+    char *bytes; /* owned */
+    size_t len;
+    char tag[TAG_SIZE];
+};
+
+struct pages {
+    struct variant plain[PAGE_COUNT];
+    struct variant gzip[PAGE_COUNT];
+};
+
+/* ---- making them ----------------------------------------------------------------------
+ */
+
+static const struct embedded *embedded_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof embedded_files / sizeof embedded_files[0]; i++) {
+        if (strcmp(embedded_files[i].name, name) == 0)
+            return &embedded_files[i];
+    }
+    return NULL;
+}
+
+void html_append(struct text *html, const char *plain)
+{
+    while (*plain) {
+        size_t len = strcspn(plain, "&<>\"'");
+        text_append(html, plain, len);
+        plain += len;
+        if (*plain)
+            text_printf(html, "&#%d;", *plain++);
+    }
+}
+
+/* The template with its places filled in. They come in this order, each once. */
+static char *fill_in(const char *address, const char *ports, const char *answer,
+                     size_t *ret_len)
+{
+    static const char *const places[] = {"{{address}}", "{{ports}}", "{{answer}}"};
+    const char *const values[] = {address, ports, answer};
+    const struct embedded *template = embedded_find("index.html");
+    const char *at = (const char *)template->bytes;
+    const char *end = at + template->len;
+    struct text page;
+
+    text_init(&page, PAGE_MAX);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        const char *place = memmem(at, (size_t)(end - at), places[i], strlen(places[i]));
+        assert(place);
+        text_append(&page, at, (size_t)(place - at));
+        if (i + 1 < sizeof places / sizeof places[0])
+            html_append(&page, values[i]);
+        else
+            text_append_str(&page, values[i]);
+        at = place + strlen(places[i]);
+    }
+    text_append(&page, at, (size_t)(end - at));
+    return text_take(&page, ret_len);
+}
+
+char *pages_answer(const struct pages *pages, const char *address, const char *ports,
+                   const char *answer, size_t *ret_len)
+{
+    (void)pages; /* whoever has them knows that the template is there */
+    return fill_in(address, ports, answer, ret_len);
+}
+
+/* FNV-1a: a tag has to tell versions apart, not to withstand anybody. */
+static void tag(struct variant *variant, const char *suffix)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < variant->len; i++) {
+        hash ^= (unsigned char)variant->bytes[i];
+        hash *= 0x100000001b3;
+    }
+    snprintf(variant->tag, sizeof variant->tag, "\"%016" PRIx64 "%s\"", hash, suffix);
+}
+
+static bool compress_page(const struct variant *plain, struct variant *ret)
+{
+    z_stream stream = {0};
+    if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 9,
+                     Z_DEFAULT_STRATEGY) != Z_OK)
+        return false;
+
+    uLong room = deflateBound(&stream, plain->len);
+    ret->bytes = malloc(room);
+    stream.next_in = (Bytef *)plain->bytes;
+    stream.avail_in = (uInt)plain->len;
+    stream.next_out = (Bytef *)ret->bytes;
+    stream.avail_out = (uInt)room;
+    bool ok = ret->bytes && deflate(&stream, Z_FINISH) == Z_STREAM_END;
+    ret->len = stream.total_out;
+    deflateEnd(&stream);
+    return ok;
+}
+
+static bool page_make(struct pages *pages, size_t i)
+{
+    struct variant *plain = &pages->plain[i];
+    const struct embedded *file = embedded_find(pages_table[i].file);
+    assert(file);
+    if (strcmp(file->name, "index.html") == 0) {
+        plain->bytes = fill_in("", DEFAULT_PORTS, "", &plain->len);
+    } else {
+        plain->bytes = malloc(file->len);
+        plain->len = file->len;
+        if (plain->bytes)
+            memcpy(plain->bytes, file->bytes, file->len);
+    }
+    if (!plain->bytes || !compress_page(plain, &pages->gzip[i]))
+        return false;
+
+    tag(plain, "");
+    tag(&pages->gzip[i], "-gzip");
+    return true;
+}
+
+bool pages_new(struct pages **ret, struct err *err)
+{
+    struct pages *pages = calloc(1, sizeof *pages);
+    bool ok = pages != NULL;
+    for (size_t i = 0; ok && i < PAGE_COUNT; i++)
+        ok = page_make(pages, i);
+    if (!ok) {
+        pages_free(pages);
+        return err_sys(err, ENOMEM, "the page");
+    }
+    *ret = pages;
+    return true;
+}
+
+struct pages *pages_free(struct pages *pages)
+{
+    if (!pages)
+        return NULL;
+
+    for (size_t i = 0; i < PAGE_COUNT; i++) {
+        free(pages->plain[i].bytes);
+        free(pages->gzip[i].bytes);
+    }
+    free(pages);
+    return NULL;
+}
+
+/* ---- serving them ---------------------------------------------------------------------
+ */
+
+/* Referrer-Policy: with no-referrer a browser would hide the form's origin even from this
+ * very service, which then takes it for another site. */
+void pages_set_headers(struct exchange *exchange)
+{
+    static const char *const headers[][2] = {
+        {"Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; "
+                                    "base-uri 'none'; form-action 'self'"},
+        {"X-Content-Type-Options", "nosniff"},
+        {"Referrer-Policy", "same-origin"},
+        {"Cross-Origin-Opener-Policy", "same-origin"},
+    };
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+        exchange_set_header(exchange, headers[i][0], headers[i][1]);
+}
+
+static size_t page_find(const char *path)
+{
+    size_t i = 0;
+    while (i < PAGE_COUNT && strcmp(pages_table[i].path, path) != 0)
+        i++;
+    assert(i < PAGE_COUNT); /* the routes name no other */
+    return i;
+}
+
+void pages_handle(const struct pages *pages, struct exchange *exchange)
+{
+    size_t i = page_find(exchange_route(exchange)->path);
+    const char *encodings = exchange_header(exchange, "Accept-Encoding");
+    const char *known = exchange_header(exchange, "If-None-Match");
+    bool is_gzip = accept_quality(encodings, "gzip") > 0;
+    const struct variant *variant = is_gzip ? &pages->gzip[i] : &pages->plain[i];
+
+    pages_set_headers(exchange);
+    exchange_set_header(exchange, "Cache-Control", "no-cache"); /* ask each time, by tag */
+    exchange_set_header(exchange, "Vary", "Accept-Encoding");
+    exchange_set_header(exchange, "ETag", variant->tag);
+    if (known && strstr(known, variant->tag)) {
+        /* The length is that of the document; the body of a 304 is not sent. */
+        exchange_reply_const(exchange, 304, pages_table[i].type, variant->bytes,
+                             variant->len);
+        return;
+    }
+    if (is_gzip)
+        exchange_set_header(exchange, "Content-Encoding", "gzip");
+    exchange_reply_const(exchange, 200, pages_table[i].type, variant->bytes, variant->len);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The page for people and the reference: files that were embedded at build time, compressed
+ * once at start, and served with an ETag under a policy that allows nothing from elsewhere
+ * and nothing inline. Made once and read by all workers.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct err;
+struct exchange;
+struct pages;
+
+bool pages_new(struct pages **ret, struct err *err);
+struct pages *pages_free(struct pages *pages);
+
+/* Answers a GET for the path of its route, which must be one of those in pages.c: 200, or
+ * 304 to a client that has it. */
+void pages_handle(const struct pages *pages, struct exchange *exchange);
+
+/* The page with somebody's words in its form and an answer below it, for a browser without
+ * JavaScript. `address` and `ports` are plain text, `answer` is HTML. free() it; NULL
+ * without memory. */
+char *pages_answer(const struct pages *pages, const char *address, const char *ports,
+                   const char *answer, size_t *ret_len);
+
+/* Sets the headers of a page on a reply. */
+void pages_set_headers(struct exchange *exchange);
+
+struct text;
+
+/* Appends plain text as HTML. */
+void html_append(struct text *html, const char *plain);

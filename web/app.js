@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: MIT
+// The page: what the form says, one check at a time, and how it ends.
+import { Grid } from "./grid.js";
+import { formatItems, parsePorts } from "./ports.js";
+import { asCurl, asFragment, asJson, asRequest, glyph, showRemedies, showRuns } from "./report.js";
+import { ask, check as runCheck } from "./stream.js";
+import { REACH_NOTES, STATES, plural, problem, reachOf, summary } from "./words.js";
+
+const TYPING_PAUSE = 500;  // ms until a fault is shown to somebody who still types
+const TELL_EVERY = 4000;   // ms between two words to a screen reader
+
+const $ = id => document.getElementById(id);
+const grid = new Grid($("grid"), $("tip"));
+const limits = { targets: "own", max_ports: 1024 };
+let own = null;      // the caller's address
+let current = null;  // the check that is shown
+let countdown = null;
+
+// --- the form ---------------------------------------------------------------------------
+
+function tellFault(id, text) {
+    $(id).toggleAttribute("aria-invalid", Boolean(text));
+    if (text)
+        $(id).setAttribute("aria-invalid", "true");
+    $(`${id}-error`).textContent = text ?? "";
+    $(`${id}-error`).hidden = !text;
+    $(`${id}-hint`).hidden = Boolean(text);
+}
+
+function readPorts() {
+    const read = parsePorts($("ports").value, limits.max_ports);
+    if (!read.fault)
+        $("ports-hint").textContent = `${plural(read.ports.length)}. Single ports and ranges, separated by commas.`;
+    return read;
+}
+
+let typing = null;
+function onTyping() {
+    clearTimeout(typing);
+    const { fault } = readPorts();
+    if (!fault)
+        tellFault("ports", null);
+    else
+        typing = setTimeout(() => tellFault("ports", fault), TYPING_PAUSE);
+}
+
+function explainAddress() {
+    const whose = limits.targets === "own"
+        ? "Yours, as this checker sees it. It only looks at the address of whoever asks."
+        : "Yours, as this checker sees it. You may name another.";
+    const reach = REACH_NOTES[reachOf(own)];
+    const family = own.includes(":") ? "IPv4 is a question of its own." : null;
+    $("address-hint").textContent = [whose, reach ?? family].filter(Boolean).join(" ");
+    $("address").readOnly = limits.targets === "own";
+    $("address").placeholder = own;
+}
+
+function readFragment() {
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    if (wanted.has("ports"))
+        $("ports").value = wanted.get("ports").replaceAll(",", ", ");
+    if (wanted.has("address") && limits.targets !== "own")
+        $("address").value = wanted.get("address");
+    onTyping();
+}
+
+async function learn() {
+    try {
+        const [{ ip }, told] = await Promise.all([ask("/ip"), ask("/limits")]);
+        own = ip;
+        Object.assign(limits, told);
+        if ($("address").value === "" || limits.targets === "own")
+            $("address").value = own;
+        explainAddress();
+        readFragment();
+    } catch {
+        showProblem(problem({ end: "lost" }), null, () => location.reload());
+    }
+}
+
+// --- while it runs ----------------------------------------------------------------------
+
+function countStates() {
+    const counts = Object.fromEntries(Object.keys(STATES).map(state => [state, 0]));
+    for (const verdict of current.verdicts.values())
+        counts[verdict.state]++;
+    counts[current.isRunning ? "waiting" : "unknown"] = current.ports.length - current.verdicts.size;
+    return counts;
+}
+
+function makeLegend() {
+    const items = Object.entries(STATES).map(([state, { name, told }]) => {
+        const item = document.createElement("li");
+        const count = document.createElement("b");
+        item.dataset.state = state;
+        item.append(glyph(state), count, ` ${name}`);
+        item.title = told;
+        return item;
+    });
+    $("legend").replaceChildren(...items);
+    $("bar").replaceChildren(...Object.keys(STATES).map(state => {
+        const part = document.createElement("i");
+        part.dataset.state = state;
+        return part;
+    }));
+}
+
+function showCounts() {
+    const counts = countStates();
+    for (const item of $("legend").children) {
+        const state = item.dataset.state;
+        item.querySelector("b").textContent = counts[state].toLocaleString("en");
+        item.hidden = counts[state] === 0 && (state === "waiting" || state === "unknown");
+    }
+    for (const part of $("bar").children)
+        part.style.flexGrow = counts[part.dataset.state];
+    $("progress").textContent = current.isRunning ? `${current.verdicts.size} of ${current.ports.length}` : "";
+    return counts;
+}
+
+function showClock() {
+    $("elapsed").textContent = `${((performance.now() - current.began) / 1000).toFixed(1)} s`;
+}
+
+function draw() {
+    current.frame = 0;
+    for (const verdict of current.fresh.splice(0))
+        grid.mark(verdict.port, verdict);
+    const counts = showCounts();
+    const now = performance.now();
+    if (current.isRunning && now - current.told > TELL_EVERY) {
+        current.told = now;
+        $("live").textContent = `${current.verdicts.size} of ${plural(current.ports.length)} checked, ${counts.open} open`;
+    }
+}
+
+function onVerdicts(check, verdicts) {
+    for (const verdict of verdicts)
+        check.verdicts.set(verdict.port, verdict);
+    check.fresh.push(...verdicts);
+    check.frame ||= requestAnimationFrame(draw);
+}
+
+function setRunning(isRunning) {
+    const hadFocus = [$("start"), $("stop")].includes(document.activeElement);
+    current.isRunning = isRunning;
+    document.body.dataset.running = isRunning;
+    $("start").hidden = isRunning;
+    $("stop").hidden = !isRunning;
+    $("ports").readOnly = isRunning;
+    $("address").readOnly = isRunning || limits.targets === "own";
+    if (hadFocus)
+        (isRunning ? $("stop") : $("start")).focus({ preventScroll: true });
+}
+
+// --- how it ends ------------------------------------------------------------------------
+
+function showProblem([title, text, way], detail, action, seconds = null) {
+    $("problem-title").textContent = title;
+    $("problem-text").textContent = text;
+    $("problem-detail").textContent = detail ?? "";
+    $("problem-detail").hidden = !detail;
+    $("problem-action").textContent = way;
+    $("problem-action").onclick = action;
+    $("problem").hidden = false;
+    $("problem-title").focus();
+    countDown(way, seconds);
+}
+
+function countDown(way, seconds) {
+    const end = performance.now() + (seconds ?? 0) * 1000;
+    const tick = () => {
+        const left = Math.ceil((end - performance.now()) / 1000);
+        $("problem-action").disabled = left > 0;
+        $("problem-action").textContent = left > 0 ? `${way} in ${left} s` : way;
+        if (left <= 0)
+            clearInterval(countdown);
+    };
+    clearInterval(countdown);
+    if (seconds)
+        countdown = setInterval(tick, 250);
+    tick();
+}
+
+function hideProblem() {
+    clearInterval(countdown);
+    $("problem").hidden = true;
+}
+
+// A fault that has a place is told at its place.
+function tellFaults(faults) {
+    for (const { loc, msg } of Array.isArray(faults) ? faults : []) {
+        if (loc[1] === "provider_ip")
+            tellFault("address", msg);
+        else if (loc[1] === "ports")
+            tellFault("ports", msg);
+    }
+    document.querySelector("[aria-invalid=true]")?.focus();
+}
+
+function showRefusal(outcome, check) {
+    const detail = typeof outcome.detail === "string" ? outcome.detail : null;
+    const words = problem(outcome);
+    let action = start;
+    if (outcome.status === 403 && check.address !== own) {
+        action = () => {
+            $("address").value = own;
+            start();
+        };
+    } else if (outcome.status === 403) {
+        words[2] = "Change the address";
+        action = () => $("address").focus();
+    } else if (words[2] === "Change the ports") {
+        action = () => $("ports").focus();
+    }
+    showProblem(words, detail, action, outcome.retryAfter);
+    if (outcome.status === 422)
+        tellFaults(outcome.detail);
+}
+
+function titleOf(outcome, counts) {
+    const known = current.verdicts.size;
+    if (outcome.end === "done")
+        return summary(counts, current.ports.length, current.address);
+    if (outcome.end === "stopped")
+        return `Stopped: ${known} of ${plural(current.ports.length)} were checked.`;
+    return `${known} of ${plural(current.ports.length)} were checked before it broke off.`;
+}
+
+function finish(outcome) {
+    cancelAnimationFrame(current.frame);
+    clearInterval(current.clock);
+    showClock();
+    setRunning(false);
+    current.last = outcome.end === "done" ? outcome : null;
+    for (const port of current.ports) {
+        if (!current.verdicts.has(port))
+            grid.mark(port, { state: "unknown", error: null });
+    }
+    draw();
+
+    if (outcome.end === "refused" || (outcome.end !== "stopped" && current.verdicts.size === 0)) {
+        $("result").hidden = true;
+        $("live").textContent = "";
+        showRefusal(outcome, current);
+        return;
+    }
+    $("result-title").textContent = $("live").textContent = titleOf(outcome, countStates());
+    showRuns($("runs"), current);
+    showRemedies($("remedies"), current, outcome.end === "stopped");
+    $("after").hidden = false;
+    if (outcome.end === "lost" || outcome.end === "fault")
+        showProblem(problem(outcome), outcome.detail, start);
+}
+
+async function start() {
+    if (current?.isRunning)
+        return;
+    const { fault, items, ports } = readPorts();
+    hideProblem();
+    tellFault("address", null);
+    tellFault("ports", fault);
+    if (fault) {
+        $("ports").focus();
+        return;
+    }
+
+    const address = $("address").value.trim() || own;
+    const check = current = {
+        address, items, ports, verdicts: new Map(), fresh: [], began: performance.now(),
+        told: performance.now(), frame: 0, abort: new AbortController(),
+    };
+    $("ports").value = formatItems(items);
+    $("address").value = address;
+    history.replaceState(null, "", asFragment(check, own));
+    document.querySelector(".answer")?.remove();
+    $("result").hidden = false;
+    $("after").hidden = true;
+    $("copied").textContent = "";
+    $("copy-text").hidden = true;
+    $("result-title").textContent = $("live").textContent = `Checking ${plural(ports.length)} of ${address}`;
+    grid.reset(ports);
+    makeLegend();
+    setRunning(true);
+    showCounts();
+    showClock();
+    check.clock = setInterval(showClock, 100);
+    $("result").scrollIntoView({ block: "nearest" });
+    finish(await runCheck(JSON.parse(asRequest(check)), check.abort.signal, verdicts => onVerdicts(check, verdicts)));
+}
+
+// --- taking it away ---------------------------------------------------------------------
+
+// The clipboard's own interface wants HTTPS; the old command works without.
+async function copy(text, what) {
+    const area = $("copy-text");
+    let ok = false;
+    if (navigator.clipboard)
+        ok = await navigator.clipboard.writeText(text).then(() => true, () => false);
+    if (!ok) {
+        const had = document.activeElement;
+        area.hidden = false;
+        area.value = text;
+        area.select();
+        ok = document.execCommand("copy");
+        if (ok)
+            had?.focus({ preventScroll: true });
+    }
+    area.hidden = ok;
+    $("copied").textContent = ok ? `${what} copied.` : "Press Ctrl+C, or hold the text, to copy it.";
+}
+
+$("form").addEventListener("submit", event => {
+    event.preventDefault();
+    start();
+});
+$("stop").addEventListener("click", () => current.abort.abort());
+$("again").addEventListener("click", start);
+$("ports").addEventListener("input", onTyping);
+$("ports").addEventListener("blur", () => tellFault("ports", readPorts().fault));
+$("address").addEventListener("input", () => tellFault("address", null));
+$("copy-json").addEventListener("click", () => copy(asJson(current), "JSON"));
+$("copy-curl").addEventListener("click", () => copy(asCurl(current), "Command"));
+$("copy-link").addEventListener("click", () => copy(`${location.origin}/${asFragment(current, own)}`, "Link"));
+window.addEventListener("hashchange", readFragment);
+learn();

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Makes the readable reference of an OpenAPI description: one page, no scripts.
+
+    make_docs.py openapi.json > docs.html
+"""
+import json
+import re
+import sys
+from html import escape
+
+HEAD = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>API reference: {title}</title>
+<link rel="icon" href="/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/style.css">
+</head>
+<body class="reference">
+<a class="skip" href="#main">Skip to the reference</a>
+<header class="top">
+  <a class="brand" href="/"><img src="/icon.svg" width="28" height="28" alt="">{title}</a>
+  <nav aria-label="Site"><a href="/">Check ports</a></nav>
+</header>
+<main id="main">
+"""
+FOOT = """\
+</main>
+<footer class="bottom"><p>Version {version}. For programs: <a href="/openapi.json">openapi.json</a>.</p></footer>
+</body>
+</html>
+"""
+METHODS = ("get", "post", "options")
+
+
+class Reference:
+    def __init__(self, document):
+        self.document = document
+        self.lines = []
+
+    def put(self, *lines):
+        self.lines.extend(lines)
+
+    def resolve(self, node):
+        while "$ref" in node:
+            found = self.document
+            for part in node["$ref"].lstrip("#/").split("/"):
+                found = found[part]
+            node = found
+        return node
+
+    # --- text -------------------------------------------------------------------------
+
+    @staticmethod
+    def inline(text):
+        return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
+
+    def paragraphs(self, text):
+        for paragraph in (text or "").split("\n\n"):
+            if paragraph:
+                self.put(f"<p>{self.inline(paragraph)}</p>")
+
+    def code(self, label, source):
+        self.put(f'<figure><figcaption>{escape(label)}</figcaption>'
+                 f'<pre tabindex="0"><code>{escape(source.rstrip(), quote=False)}</code></pre></figure>')
+
+    # --- schemas ----------------------------------------------------------------------
+
+    def kind(self, schema):
+        """A few words for what a value may be."""
+        schema = self.resolve(schema)
+        if "const" in schema:
+            return f"<code>{escape(json.dumps(schema['const']))}</code>"
+        if "enum" in schema:
+            return " ".join(f"<code>{escape(json.dumps(value))}</code>" for value in schema["enum"])
+        if "oneOf" in schema:
+            kinds = dict.fromkeys(self.kind(one) for one in schema["oneOf"])
+            return " or ".join(kinds)
+        kind = schema.get("type", "any")
+        if isinstance(kind, list):
+            return " or ".join(kind)
+        if kind == "array" and "items" in schema:
+            return f"list of {self.kind(schema['items'])}"
+        if kind == "integer" and "minimum" in schema and "maximum" in schema:
+            return f"integer, {schema['minimum']} to {schema['maximum']}"
+        return kind
+
+    def members(self, schema, path=""):
+        """Rows of (name, kind, required, description), those of objects inside included."""
+        schema = self.resolve(schema)
+        for name, member in schema.get("properties", {}).items():
+            whole = self.resolve(member)
+            yield path + name, self.kind(member), name in schema.get("required", ()), whole.get("description", "")
+            inner = whole.get("additionalProperties") if whole.get("type") == "object" else None
+            if isinstance(inner, dict):
+                yield from self.members(inner, f"{path}{name}.<port>.")
+            elif whole.get("type") == "array":
+                yield from self.members(whole.get("items", {}), f"{path}{name}[].")
+
+    def schema(self, schema):
+        rows = list(self.members(schema))
+        for part in self.resolve(schema).get("oneOf", ()):
+            rows += [row for row in self.members(part) if row[0] not in [known[0] for known in rows]]
+        if not rows:
+            return
+        self.put('<div class="scroll" tabindex="0"><table><thead><tr><th>Member</th><th>Value</th><th></th></tr></thead><tbody>')
+        for name, kind, required, description in rows:
+            extra = "" if required else "<em>optional</em> "
+            self.put(f"<tr><td><code>{escape(name)}</code></td><td>{kind}</td><td>{extra}{self.inline(description)}</td></tr>")
+        self.put("</tbody></table></div>")
+
+    def content(self, content):
+        for media, body in content.items():
+            schema = self.resolve(body["schema"])
+            if media != "text/html" or "properties" in schema:
+                self.put(f'<p class="media"><code>{escape(media)}</code></p>')
+            self.schema(schema)
+            for name, example in body.get("examples", {}).items():
+                value = example["value"]
+                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                self.code(example.get("summary", name), text)
+
+    # --- operations -------------------------------------------------------------------
+
+    def problems(self, responses):
+        """What an operation can answer but its success, as one table."""
+        self.put('<h4>Other answers</h4><div class="scroll" tabindex="0"><table><thead><tr><th>Status</th><th>Code</th><th>When</th></tr></thead><tbody>')
+        for status, response in responses.items():
+            response = self.resolve(response)
+            codes = []
+            for body in response.get("content", {}).values():
+                values = [example["value"] for example in body.get("examples", {}).values()]
+                codes += [value["code"] for value in values if isinstance(value, dict) and "code" in value]
+            shown = " ".join(f"<code>{escape(code)}</code>" for code in dict.fromkeys(codes))
+            self.put(f"<tr><td>{status}</td><td>{shown}</td><td>{self.inline(response['description'])}</td></tr>")
+        self.put("</tbody></table></div>")
+
+    def operation(self, method, path, operation):
+        self.put(f'<section class="card operation" id="{operation["operationId"]}">',
+                 f'<h3><span class="method">{method.upper()}</span> <code>{escape(path)}</code></h3>',
+                 f'<p class="summary">{self.inline(operation["summary"])}</p>')
+        self.paragraphs(operation.get("description"))
+        for sample in operation.get("x-codeSamples", ()):
+            self.code(sample["label"], sample["source"])
+        if "requestBody" in operation:
+            self.put("<h4>Request</h4>")
+            self.paragraphs(operation["requestBody"].get("description"))
+            self.content(operation["requestBody"]["content"])
+        good = {status: r for status, r in operation["responses"].items() if status[0] == "2"}
+        for status, response in good.items():
+            response = self.resolve(response)
+            self.put(f"<h4>Answer {status}</h4>")
+            self.paragraphs(response["description"])
+            self.content(response.get("content", {}))
+        self.problems({s: r for s, r in operation["responses"].items() if s not in good})
+        self.put("</section>")
+
+    def operations(self, tag):
+        for path, item in self.document["paths"].items():
+            for method in METHODS:
+                if method in item and item[method]["tags"] == [tag]:
+                    yield method, path, item[method]
+
+    def faults(self):
+        """The one error that has a list."""
+        invalid = self.document["components"]["responses"]["Invalid"]
+        self.put('<section class="card operation" id="faults"><h3>Invalid bodies: 422</h3>')
+        self.paragraphs(invalid["description"])
+        self.content(invalid["content"])
+        self.put("</section>")
+
+    def page(self):
+        info = self.document["info"]
+        self.put(HEAD.format(title=escape(info["title"])), "<h1>API reference</h1>")
+        self.put('<div class="lead">')
+        self.paragraphs(info["description"])
+        self.put('</div><nav class="card contents" aria-label="Contents"><ul>')
+        for tag in self.document["tags"]:
+            for method, path, operation in self.operations(tag["name"]):
+                if method != "options":
+                    self.put(f'<li><a href="#{operation["operationId"]}"><span class="method">{method.upper()}</span> '
+                             f'<code>{escape(path)}</code></a> <span class="hint">{self.inline(operation["summary"])}</span></li>')
+        self.put('</ul></nav>')
+        for tag in self.document["tags"]:
+            self.put(f'<h2>{escape(tag["name"])}</h2>', f'<p class="hint">{escape(tag["description"])}</p>')
+            for operation in self.operations(tag["name"]):
+                self.operation(*operation)
+            if tag["name"] == "Checks":
+                self.faults()
+        self.put(FOOT.format(version=escape(info["version"])))
+        return "\n".join(self.lines)
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        print(Reference(json.load(file)).page())
+
+
+main()
