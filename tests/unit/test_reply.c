@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+#include "verifier/reply.h"
+
+#include "base/err.h"
+
+/* cmocka.h wants these before it */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static const uint16_t ports[] = {80, 443};
+
+/* The entry of port 80 in a reply that is otherwise fine. */
+static bool entry_parse(const char *entry, struct remote_verdict ret[2], struct err *err)
+{
+    char body[1000];
+    snprintf(body, sizeof body,
+             "{\"success\": true, \"results\": {\"443\": {\"accessible\": true, \"error\": "
+             "null},"
+             " \"80\": %s}, \"message\": \"\"}",
+             entry);
+    return reply_parse(body, strlen(body), false, ports, 2, ret, err);
+}
+
+static void an_entry_says_what_it_says(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *entry;
+        struct remote_verdict expected;
+    } rows[] = {
+        /* the plain contract */
+        {"{\"accessible\": true, \"error\": null}", {.state = PORT_STATE_OPEN}},
+        {"{\"accessible\": true}", {.state = PORT_STATE_OPEN}},
+        {"{\"accessible\": false, \"error\": \"Connection refused\"}",
+         {.state = PORT_STATE_CLOSED, .words = "Connection refused"}},
+        {"{\"accessible\": false, \"error\": \"Connection timed out\"}",
+         {.state = PORT_STATE_FILTERED, .words = "Connection timed out"}},
+        {"{\"accessible\": false, \"error\": \"Resource temporarily unavailable\"}",
+         {.state = PORT_STATE_FILTERED, .words = "Resource temporarily unavailable"}},
+        {"{\"accessible\": false, \"error\": \"No route to host\"}",
+         {.state = PORT_STATE_UNREACHABLE, .words = "No route to host"}},
+        {"{\"accessible\": false, \"error\": null}", {.state = PORT_STATE_UNREACHABLE}},
+        /* with details */
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"filtered\", \"rtt_ms\": "
+         "null}",
+         {.state = PORT_STATE_FILTERED, .words = "x"}},
+        {"{\"accessible\": true, \"error\": null, \"state\": \"open\", \"rtt_ms\": 1.5, "
+         "\"proof\": null}",
+         {.state = PORT_STATE_OPEN, .has_rtt = true, .rtt_ms = 1.5}},
+        {"{\"accessible\": true, \"error\": null, \"state\": \"open\", \"proof\": "
+         "\"match\"}",
+         {.state = PORT_STATE_OPEN, .proof = PROOF_MATCH}},
+        {"{\"accessible\": true, \"error\": null, \"proof\": \"silent\"}",
+         {.state = PORT_STATE_OPEN, .proof = PROOF_SILENT}},
+        {"{\"accessible\": true, \"error\": null, \"proof\": \"other_port\", "
+         "\"proof_port\": 7466}",
+         {.state = PORT_STATE_OPEN, .proof = PROOF_OTHER_PORT, .proof_port = 7466}},
+        /* words are kept off the terminal's controls */
+        {"{\"accessible\": false, \"error\": \"\\u001b[31mrefused\\n\"}",
+         {.state = PORT_STATE_CLOSED, .words = "?[31mrefused?"}},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct remote_verdict verdicts[2];
+        struct err err = {0};
+        bool is_fine = entry_parse(rows[i].entry, verdicts, &err);
+        if (!is_fine)
+            print_error("%s: %s\n", rows[i].entry, err.message);
+        assert_true(is_fine);
+        assert_int_equal(verdicts[0].state, rows[i].expected.state);
+        assert_int_equal(verdicts[0].proof, rows[i].expected.proof);
+        assert_int_equal(verdicts[0].proof_port, rows[i].expected.proof_port);
+        assert_int_equal(verdicts[0].has_rtt, rows[i].expected.has_rtt);
+        assert_string_equal(verdicts[0].words, rows[i].expected.words);
+        assert_int_equal(verdicts[1].state, PORT_STATE_OPEN);
+    }
+}
+
+static void what_contradicts_itself_is_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "null",
+        "true",
+        "{}",
+        "{\"accessible\": 1}",
+        "{\"accessible\": \"true\", \"error\": null}",
+        "{\"accessible\": true, \"error\": 5}",
+        "{\"accessible\": true, \"error\": null, \"state\": \"closed\"}",
+        "{\"accessible\": false, \"error\": \"x\", \"state\": \"open\"}",
+        "{\"accessible\": false, \"error\": \"x\", \"state\": \"ajar\"}",
+        "{\"accessible\": true, \"error\": null, \"proof\": \"maybe\"}",
+        "{\"accessible\": true, \"error\": null, \"proof\": true}",
+        "{\"accessible\": true, \"error\": null, \"proof\": \"other_port\"}",
+        "{\"accessible\": true, \"error\": null, \"proof\": \"other_port\", "
+        "\"proof_port\": 0}",
+        "{\"accessible\": false, \"error\": \"x\", \"proof\": \"match\"}",
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct remote_verdict verdicts[2] = {{.rtt_ms = 77}};
+        struct err err;
+        if (entry_parse(rows[i], verdicts, &err))
+            print_error("%s\n", rows[i]);
+        assert_false(entry_parse(rows[i], verdicts, &err));
+        assert_int_equal(err.kind, ERR_INVALID);
+        assert_true(verdicts[0].rtt_ms == 77);
+    }
+}
+
+#define GOOD "{\"accessible\": true, \"error\": null}"
+
+static void a_reply_has_all_ports_or_is_none(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        const char *complaint; /* NULL: fine */
+    } rows[] = {
+        {"{\"results\": {\"80\": " GOOD ", \"443\": " GOOD "}}", NULL},
+        {"{\"results\": {\"80\": " GOOD ", \"443\": " GOOD ", \"1\": 0, \"x\": 0}}", NULL},
+        {"{\"results\": {\"80\": " GOOD "}}", "no verdict for 1 ports, the first is 443"},
+        {"{\"results\": {}}", "no verdict for 2 ports, the first is 80"},
+        {"{\"success\": true}", "the JSON has no \"results\""},
+        {"[]", "the JSON is no object"},
+        {"", "no JSON"},
+        {"<html>", "no JSON"},
+        {"{\"results\": {\"80\": " GOOD ", \"443\": " GOOD, "no JSON"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct remote_verdict verdicts[2];
+        struct err err = {0};
+        bool is_fine = reply_parse(rows[i].body, strlen(rows[i].body), false, ports, 2,
+                                   verdicts, &err);
+        assert_int_equal(is_fine, !rows[i].complaint);
+        if (rows[i].complaint)
+            assert_ptr_equal(strstr(err.message, rows[i].complaint), err.message);
+    }
+}
+
+static void a_stream_ends_with_its_summary(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        const char *complaint;
+    } rows[] = {
+        {"{\"port\": 443, \"accessible\": true}\n{\"port\": 80, \"accessible\": true}\n"
+         "{\"success\": true, \"message\": \"\"}\n",
+         NULL},
+        {"{\"port\": 443, \"accessible\": true}\n\n{\"port\": 80, \"accessible\": true}\n"
+         "{\"success\": true}",
+         NULL},
+        {"{\"port\": 443, \"accessible\": true}\n{\"port\": 80, \"accessible\": true}\n",
+         "the stream ended early"},
+        {"{\"port\": 443, \"accessible\": true}\n{\"success\": true}\n",
+         "no verdict for 1 ports, the first is 80"},
+        {"{\"port\": 443, \"accessible\": true}\n{\"detail\": \"too busy\", \"code\": "
+         "\"x\"}\n",
+         "too busy"},
+        {"{\"port\": 443}\n", "no verdict can be read for port 443"},
+        {"{\"port\": 443, \"acc", "no JSON"},
+        {"", "the stream ended early"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct remote_verdict verdicts[2];
+        struct err err = {0};
+        bool is_fine =
+            reply_parse(rows[i].body, strlen(rows[i].body), true, ports, 2, verdicts, &err);
+        if (is_fine != !rows[i].complaint)
+            print_error("row %zu: %s\n", i, err.message);
+        assert_int_equal(is_fine, !rows[i].complaint);
+        if (rows[i].complaint)
+            assert_ptr_equal(strstr(err.message, rows[i].complaint), err.message);
+    }
+}
+
+static void an_address_is_read_and_unmapped(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *ip;
+    } rows[] = {
+        {"{\"ip\": \"203.0.113.7\", \"family\": 4}", "203.0.113.7"},
+        {"{\"ip\": \"2001:db8::1\"}", "2001:db8::1"},
+        {"{\"ip\": \"::ffff:203.0.113.7\"}", "203.0.113.7"},
+        {"{\"ip\": \"router.example\"}", NULL},
+        {"{\"ip\": 5}", NULL},
+        {"{}", NULL},
+        {"203.0.113.7", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct address address;
+        char ip[ADDRESS_TEXT_SIZE];
+        bool is_fine = reply_parse_ip(rows[i].body, strlen(rows[i].body), &address, NULL);
+        assert_int_equal(is_fine, rows[i].ip != NULL);
+        if (is_fine)
+            assert_string_equal(address_format(&address, ip), rows[i].ip);
+    }
+}
+
+static void the_detail_of_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *detail;
+    } rows[] = {
+        {"{\"detail\": \"too many ports\"}", "too many ports"},
+        {"{\"detail\": [{\"loc\": [], \"msg\": \"field required\"}, {}]}",
+         "field required"},
+        {"{\"detail\": []}", ""},
+        {"{\"detail\": {\"a\": 1}}", ""},
+        {"<h1>502 Bad Gateway</h1>", ""},
+        {"{\"detail\": \"\\u001b]0;x\\u0007\"}", "?]0;x?"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char detail[REPLY_SENTENCE_SIZE];
+        assert_string_equal(reply_read_detail(rows[i].body, strlen(rows[i].body), detail),
+                            rows[i].detail);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_entry_says_what_it_says),
+        cmocka_unit_test(what_contradicts_itself_is_refused),
+        cmocka_unit_test(a_reply_has_all_ports_or_is_none),
+        cmocka_unit_test(a_stream_ends_with_its_summary),
+        cmocka_unit_test(an_address_is_read_and_unmapped),
+        cmocka_unit_test(the_detail_of_an_error),
+    };
+    return cmocka_run_group_tests_name("reply", tests, NULL, NULL);
+}
