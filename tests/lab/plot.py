@@ -13,7 +13,6 @@ STYLES = {
     "nmap -T4": ("#d55e00", "square"),
     "nmap careful": ("#b03a86", "diamond"),
     "plain rule": ("#00795a", "triangle"),
-    "masscan": ("#777777", "cross"),
 }
 
 
@@ -54,8 +53,6 @@ def mark(x, y, tool, hollow=False):
         "square": ((-5, -5), (5, -5), (5, 5), (-5, 5)),
         "diamond": ((0, -6), (6, 0), (0, 6), (-6, 0)),
         "triangle": ((0, -6), (6, 5), (-6, 5)),
-        "cross": ((-5, -2), (-2, -5), (0, -3), (2, -5), (5, -2), (3, 0), (5, 2), (2, 5), (0, 3),
-                  (-2, 5), (-5, 2), (-3, 0)),
     }[shape]
     corners = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in points)
     return f'<polygon points="{corners}" {paint}/>'

@@ -256,6 +256,13 @@ static void take(struct relay *relay, struct direction *direction, struct instan
     direction->passed_syns += syn;
 }
 
+/* What a device says to its neighbours unasked (router and listener discovery): it would
+ * make one run differ from the next. */
+static bool is_chatter(const unsigned char *bytes, size_t len)
+{
+    return len >= 40 && bytes[0] >> 4 == 6 && bytes[24] == 0xff;
+}
+
 static void read_device(struct relay *relay, struct direction *direction)
 {
     unsigned char bytes[PACKET_MAX];
@@ -264,7 +271,8 @@ static void read_device(struct relay *relay, struct direction *direction)
         ssize_t len = read(direction->from, bytes, sizeof bytes);
         if (len <= 0)
             return;
-        take(relay, direction, clock_now(), bytes, (size_t)len);
+        if (!is_chatter(bytes, (size_t)len))
+            take(relay, direction, clock_now(), bytes, (size_t)len);
     }
 }
 

@@ -10,13 +10,13 @@ from collections import Counter
 import topology as places
 from faults import FAULTS
 from measure import metrics, wrong_ports
-from tools import Masscan, NmapCareful, NmapFast, PlainRule, Service
+from tools import NmapCareful, NmapFast, PlainRule, Service
 from topology import Topology
 
 LANES = 6  # scenarios side by side, each in namespaces of its own
 SEED = 20261122
-PROGRAMS = {tool.name: tool for tool in (NmapFast, NmapCareful, PlainRule, Masscan)}
-AT_A_TIME = {"nmap -T4": 8, "nmap careful": 8, "plain rule": 16, "masscan": 8}
+PROGRAMS = {tool.name: tool for tool in (NmapFast, NmapCareful, PlainRule)}
+AT_A_TIME = {"nmap -T4": 8, "nmap careful": 8, "plain rule": 16}
 
 PLACES = {
     "dead-link": places.DEAD_LINK,

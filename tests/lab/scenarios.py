@@ -9,7 +9,6 @@ MIXED = (("accepting", 61), ("closed", 20), ("dropped", 21))
 ANSWERING = (("accepting", 61), ("closed", 20))
 
 SERVICE, FAST, CAREFUL, PLAIN = "port-checker", "nmap -T4", "nmap careful", "plain rule"
-MASSCAN = "masscan"
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def losses():
             "of SYNs lost", syn_loss=loss, goals=goals,
             quick={0: ((SERVICE, 16), (FAST, 4), (PLAIN, 4)), 50: ((SERVICE, 24), (FAST, 4)),
                    200: ((SERVICE, 24),)}.get(loss, ()),
-            full=((SERVICE, 52), (FAST, 16), (CAREFUL, 8), (PLAIN, 16), (MASSCAN, 8)))
+            full=((SERVICE, 52), (FAST, 16), (CAREFUL, 8), (PLAIN, 16)))
 
 
 def round_trips():
@@ -139,7 +138,7 @@ def silent():
     yield Scenario(
         name="silent", title="102 dropped ports and nothing else", ports=(("dropped", 102),),
         quick=((SERVICE, 8),), full=((SERVICE, 24), (FAST, 8), (CAREFUL, 4),
-                                       (PLAIN, 8), (MASSCAN, 4)),
+                                       (PLAIN, 8)),
         goals=(Goal("whole_t95", 4.5, "silent host"), Goal("not_right", 0, "silent host")))
 
 

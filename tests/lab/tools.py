@@ -2,7 +2,6 @@
 """The tools that are compared. Each is asked about one address and a list of ports, and
 answers with an Answer."""
 import asyncio
-import itertools
 import json
 import os
 import pathlib
@@ -219,14 +218,11 @@ class Program:
         return await gather(self.ask, work, concurrency)
 
     async def ask(self, address, ports):
-        return await self._ask(address, ports)
-
-    async def _ask(self, address, ports, *more):
         limit = (lambda: resource.setrlimit(
             resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))) \
             if self.descriptors else None
         out, err, seconds, cpu = await run_child(
-            self.topology.checker, self.words(address, ports, *more), limit, self.children)
+            self.topology.checker, self.words(address, ports), limit, self.children)
         answer = Answer(self.name, address, seconds=seconds, cpu=cpu)
         try:
             answer.ports = self.read(out, ports)
@@ -292,52 +288,6 @@ class NmapCareful(Nmap):
     name = "nmap careful"
     flags = ("-T3", "--max-retries", "10", "--initial-rtt-timeout", "1s",
              "--min-rtt-timeout", "1s", "--max-scan-delay", "0")
-
-
-class Masscan(Program):
-    """Sends each SYN once, past the kernel, under an address of its own; it tells open and
-    closed, the rest is taken for filtered. Only IPv4 over the cable. It may wait for ever
-    when nothing arrives, so something is sent to it now and then."""
-
-    name = "masscan"
-    first, last = 200, 249  # its addresses on the checker's link
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.mac = self.topology.router_mac()
-        self.addresses = itertools.cycle(range(self.first, self.last + 1))
-        self.waker = self.topology.router.socket(socket.AF_INET, socket.SOCK_DGRAM)
-
-    def close(self):
-        self.waker.close()
-
-    async def ask(self, address, ports):
-        own = f"10.1.0.{next(self.addresses)}"
-        waking = asyncio.create_task(self._wake(own))
-        try:
-            return await self._ask(address, ports, own)
-        finally:
-            waking.cancel()
-
-    async def _wake(self, own):
-        while True:
-            await asyncio.sleep(0.25)
-            self.waker.sendto(b"wake", (own, 9))
-
-    def words(self, address, ports, own):
-        return ["masscan", "--interface", "up0", "--adapter-ip", own, "--router-mac", self.mac,
-                "--rate", "1000", "--wait", "2", "--show", "closed", "-oL", "-",
-                "-p", ",".join(map(str, ports)), address]
-
-    def read(self, out, ports):
-        verdicts = {port: (FILTERED, None) for port in ports}
-        lines = [line.split() for line in out.splitlines()]
-        if ["#", "end"] not in lines:
-            raise ValueError
-        for fields in lines:
-            if len(fields) == 5:
-                verdicts[int(fields[2])] = (fields[0], None)
-        return verdicts
 
 
 def numbers(text):

@@ -210,11 +210,6 @@ class Topology:
         if self.targets.stdout.readline() != "done\n":
             raise RuntimeError(f"the targets did not {word}")
 
-    def router_mac(self):
-        """Of the router on the checker's link, as masscan wants it."""
-        link = json.loads(self.router.run("ip", "-json", "link", "show", "up0"))[0]
-        return link["address"].replace(":", "-")
-
     # --- using it ---------------------------------------------------------------------
 
     def fresh(self, path, family, count):
