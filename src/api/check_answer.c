@@ -68,7 +68,7 @@ void answer_port(struct answer *answer, const struct port_verdict *verdict,
         answer->has_begun = true;
         exchange_stream_begin(answer->exchange, 200, STREAM_TYPE, stream_max(port_count));
     }
-    size_t len = check_line_port(verdict, answer->has_details, line);
+    size_t len = check_line_port(verdict, answer->has_details, answer->has_proof, line);
     exchange_stream_write(answer->exchange, line, len);
 }
 
@@ -107,7 +107,7 @@ static void reply_json(struct answer *answer, const struct check_summary *summar
     struct check_reply reply;
     size_t len = 0;
 
-    check_reply_begin(&reply, summary, answer->has_details);
+    check_reply_begin(&reply, summary, answer->has_details, answer->has_proof);
     for (size_t i = 0; i < summary->ports; i++)
         check_reply_add(&reply, job_verdict(job, i));
     char *body = check_reply_end(&reply, &len);

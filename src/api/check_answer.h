@@ -32,6 +32,7 @@ struct answer {
     struct exchange *exchange; /* borrowed */
     enum answer_form form;
     bool has_details;
+    bool has_proof;            /* among the details */
     bool has_begun;            /* the first line of the stream was written */
     const struct pages *pages; /* borrowed */
     struct check_form typed;   /* owned; for a page */

@@ -44,6 +44,8 @@ struct check {
     size_t port_count;
     bool is_foreign; /* the target is not the caller's own address */
     bool has_target; /* it got so far that it was known */
+    bool has_token;
+    struct proof_token token;
 };
 
 bool checks_new(const struct checks_config *config, struct checks **ret, struct err *err)
@@ -333,6 +335,7 @@ static bool start_job(struct check *check, struct err *err)
     bool needs_each = config->settings->debug || check->answer.form == ANSWER_STREAM;
     const struct job_request request = {
         .target = check->target,
+        .token = check->has_token ? &check->token : NULL,
         .ports = check->checks->ports.ports,
         .port_count = check->port_count,
         .deadline = instant_add(check->begun, span_ms(CHECK_MILLISECONDS)),
@@ -401,6 +404,11 @@ static bool read_request(struct check *check, const char *body, size_t len,
     check->port_count = check->checks->ports.count;
     check->has_target = true;
     check->answer.has_details = request.wants_details;
+
+    /* A proof stands among the details: without them nobody would see it. */
+    check->has_token = request.wants_details && request.has_token;
+    check->token = request.token;
+    check->answer.has_proof = check->has_token;
     return true;
 }
 

@@ -70,9 +70,26 @@ static void put_rtt(struct entry *entry, const struct port_verdict *verdict)
     put_number(entry, us % 1000, 3);
 }
 
+static void put_proof(struct entry *entry, const struct port_verdict *verdict)
+{
+    const char *proof = proof_text(verdict->proof);
+    put_str(entry, ", \"proof\": ");
+    if (!proof) {
+        put_str(entry, "null");
+        return;
+    }
+    put_str(entry, "\"");
+    put_str(entry, proof);
+    put_str(entry, "\"");
+    if (verdict->proof != PROOF_OTHER_PORT)
+        return;
+    put_str(entry, ", \"proof_port\": ");
+    put_number(entry, verdict->proof_port, 1);
+}
+
 /* The members of one port. */
 static void put_verdict(struct entry *entry, const struct port_verdict *verdict,
-                        bool has_details)
+                        bool has_details, bool has_proof)
 {
     const char *error = port_verdict_error(verdict);
 
@@ -86,6 +103,8 @@ static void put_verdict(struct entry *entry, const struct port_verdict *verdict,
         put_str(entry, "\", \"rtt_ms\": ");
         put_rtt(entry, verdict);
     }
+    if (has_proof)
+        put_proof(entry, verdict);
 }
 
 void check_summary_add(struct check_summary *summary, const struct port_verdict *verdict)
@@ -96,9 +115,10 @@ void check_summary_add(struct check_summary *summary, const struct port_verdict 
 }
 
 void check_reply_begin(struct check_reply *reply, const struct check_summary *summary,
-                       bool has_details)
+                       bool has_details, bool has_proof)
 {
-    *reply = (struct check_reply){.summary = summary, .has_details = has_details};
+    *reply = (struct check_reply){
+        .summary = summary, .has_details = has_details, .has_proof = has_proof};
     text_init(&reply->text, FRAME_MAX + summary->ports * ENTRY_MAX);
     text_append_str(&reply->text, summary->states[PORT_STATE_OPEN] > 0
                                       ? "{\"success\": true, \"results\": {"
@@ -113,7 +133,7 @@ void check_reply_add(struct check_reply *reply, const struct port_verdict *verdi
     put_str(&entry, reply->count > 0 ? ", \"" : "\"");
     put_number(&entry, verdict->port, 1);
     put_str(&entry, "\": {");
-    put_verdict(&entry, verdict, reply->has_details);
+    put_verdict(&entry, verdict, reply->has_details, reply->has_proof);
     put_str(&entry, "}");
     text_append(&reply->text, entry.data, entry.len);
     reply->count++;
@@ -132,7 +152,7 @@ char *check_reply_end(struct check_reply *reply, size_t *ret_len)
 /* ---- lines of a stream ----------------------------------------------------------------
  */
 
-size_t check_line_port(const struct port_verdict *verdict, bool has_details,
+size_t check_line_port(const struct port_verdict *verdict, bool has_details, bool has_proof,
                        char ret_line[CHECK_LINE_SIZE])
 {
     struct entry entry;
@@ -141,7 +161,7 @@ size_t check_line_port(const struct port_verdict *verdict, bool has_details,
     put_str(&entry, "{\"port\": ");
     put_number(&entry, verdict->port, 1);
     put_str(&entry, ", ");
-    put_verdict(&entry, verdict, has_details);
+    put_verdict(&entry, verdict, has_details, has_proof);
     put_str(&entry, "}\n");
     memcpy(ret_line, entry.data, entry.len);
     return entry.len;

@@ -27,11 +27,12 @@ struct check_reply {
     struct text text;
     const struct check_summary *summary; /* borrowed until check_reply_end() */
     bool has_details;                    /* `state` and `rtt_ms` beside each port */
+    bool has_proof;                      /* and `proof`, where it says so `proof_port` */
     size_t count;                        /* of ports written */
 };
 
 void check_reply_begin(struct check_reply *reply, const struct check_summary *summary,
-                       bool has_details);
+                       bool has_details, bool has_proof);
 void check_reply_add(struct check_reply *reply, const struct port_verdict *verdict);
 
 /* The body, to be freed with free(); NULL when memory ran out on the way. Ends the reply
@@ -41,6 +42,6 @@ char *check_reply_end(struct check_reply *reply, size_t *ret_len);
 #define CHECK_LINE_SIZE 256
 
 /* One line with its newline, not terminated. Returns its length. */
-size_t check_line_port(const struct port_verdict *verdict, bool has_details,
+size_t check_line_port(const struct port_verdict *verdict, bool has_details, bool has_proof,
                        char ret_line[CHECK_LINE_SIZE]);
 size_t check_line_last(const struct check_summary *summary, char ret_line[CHECK_LINE_SIZE]);

@@ -213,6 +213,22 @@ static void read_details(struct reader *reader, const json_t *value, bool *ret)
         tell(reader, FAULT_BOOL, (struct fault_place){.field = "details"});
 }
 
+static void read_token(struct reader *reader, const json_t *value,
+                       struct check_request *ret)
+{
+    struct fault_place place = {.field = "token"};
+    if (!value)
+        return;
+    if (!json_is_string(value))
+        tell(reader, FAULT_STRING, place);
+    else if (proof_token_parse(json_string_value(value), json_string_length(value),
+                               &ret->token))
+        ret->has_token = true;
+    else
+        fault_add_message(reader->faults, FAULT_VALUE, place,
+                          "value is not 32 lower-case hex digits");
+}
+
 bool check_request_parse(const char *body, size_t len, const char *content_type,
                          struct port_set *ports, struct check_request *ret,
                          struct fault_list *ret_faults)
@@ -231,6 +247,8 @@ bool check_request_parse(const char *body, size_t len, const char *content_type,
         read_ports(&reader, json_object_get(root, "ports"));
         if (!reader.is_full)
             read_details(&reader, json_object_get(root, "details"), &request.wants_details);
+        if (!reader.is_full)
+            read_token(&reader, json_object_get(root, "token"), &request);
     } else {
         tell(&reader, json_is_null(root) ? FAULT_MISSING : FAULT_OBJECT,
              (struct fault_place){0});

@@ -7,7 +7,8 @@
  *
  * - A port is an integer, a number without a fraction (20000.0, 2e4), or a text of 1 to 5
  *   digits. Text with a "-" behind its first character is a range.
- * - `details` is optional and may not be null. Unknown members are ignored.
+ * - `details` and `token` (32 lower-case hex digits) are optional and may not be null.
+ *   Unknown members are ignored.
  * - The last of two members with one name counts. A NUL inside a text is no error of JSON.
  * - A byte order mark in front is skipped. The offset in a fault of JSON is where the
  *   parser stopped, right behind what it could not use; it counts from the first byte of
@@ -21,6 +22,7 @@
 #pragma once
 
 #include "net/address.h"
+#include "probe/proof.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +33,8 @@ struct port_set;
 struct check_request {
     struct address target; /* as it was written: not unmapped */
     bool wants_details;
+    bool has_token;
+    struct proof_token token;
 };
 
 /* True: *ret is written and `ports` holds the distinct ports in the order in which they

@@ -27,14 +27,14 @@ struct tcp_facts {
 };
 _Static_assert(sizeof(struct tcp_info) == 104, "glibc's struct tcp_info has grown");
 
-static bool attempt_prepare(int fd, int family)
+static bool attempt_prepare(int fd, int family, bool is_full)
 {
     const struct linger reset_on_close = {.l_onoff = 1, .l_linger = 0};
     const int on = 1, off = 0;
 
     return setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset_on_close, sizeof reset_on_close) ==
                0 &&
-           setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off) == 0 &&
+           (is_full || setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off) == 0) &&
            (family == AF_INET
                 ? setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on) == 0
                 : setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on) == 0);
@@ -53,10 +53,11 @@ static enum outcome connect_outcome(const struct address *to, int errnum)
     return outcome_of_errno(OUTCOME_FROM_CONNECT, errnum, to->sa.sa_family == AF_INET6);
 }
 
-enum outcome attempt_open(const struct address *to, int *ret_fd, int *ret_errnum)
+enum outcome attempt_open(const struct address *to, bool is_full, int *ret_fd,
+                          int *ret_errnum)
 {
     AUTO_FD fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || !attempt_prepare(fd, to->sa.sa_family)) {
+    if (fd < 0 || !attempt_prepare(fd, to->sa.sa_family, is_full)) {
         *ret_errnum = errno;
         return outcome_of_errno(OUTCOME_FROM_SOCKET, errno, to->sa.sa_family == AF_INET6);
     }
@@ -188,7 +189,7 @@ struct attempt_reading attempt_read(int fd, const struct address *to, bool may_h
     socklen_t len = sizeof facts;
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &facts, &len) != 0)
         return reading;
-    reading.was_repeated = info->tcpi_total_retrans > 0;
+    reading.repeats = info->tcpi_total_retrans;
     reading.is_alive = info->tcpi_state == TCP_SYN_SENT || info->tcpi_state == TCP_SYN_RECV;
 
     /* It may have been answered and reset between the event and now. */
@@ -199,7 +200,7 @@ struct attempt_reading attempt_read(int fd, const struct address *to, bool may_h
     if (reading.outcome == OUTCOME_OPEN || is_connected_state(info->tcpi_state)) {
         reading.outcome = OUTCOME_OPEN;
         reading.errnum = 0;
-        reading.has_rtt = !reading.was_repeated && info->tcpi_rtt > 0;
+        reading.has_rtt = reading.repeats == 0 && info->tcpi_rtt > 0;
         reading.rtt.ns = (int64_t)info->tcpi_rtt * 1000;
         if (may_be_our_own(&facts, len))
             read_ends(fd, to, &reading);
@@ -210,4 +211,13 @@ struct attempt_reading attempt_read(int fd, const struct address *to, bool may_h
         reading.outcome = OUTCOME_EXPIRED;
     }
     return reading;
+}
+
+unsigned attempt_repeats(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return 0;
+    return info.tcpi_total_retrans;
 }

@@ -27,19 +27,24 @@ struct attempt_reading {
 
     /* Open only. A TCP socket can connect to itself or to another socket of ours that is
      * connecting to it; both look like an open port. */
-    bool is_self;      /* both ends are this very socket */
-    bool is_own_host;  /* the far end has our own address */
-    bool was_repeated; /* the kernel had to send the SYN again */
+    bool is_self;     /* both ends are this very socket */
+    bool is_own_host; /* the far end has our own address */
+    unsigned repeats; /* SYNs that the kernel sent again */
 
     bool has_rtt;
     struct span rtt;
 };
 
-/* Sends a SYN to `to`. On OUTCOME_PENDING *ret_fd is a socket, the caller's to close; on
+/* Sends a SYN to `to`. `is_full`: the handshake will be finished, so that the target can
+ * talk. On OUTCOME_PENDING *ret_fd is a socket, the caller's to close; on
  * any other outcome there is none and *ret_errnum says why. */
-enum outcome attempt_open(const struct address *to, int *ret_fd, int *ret_errnum);
+enum outcome attempt_open(const struct address *to, bool is_full, int *ret_fd,
+                          int *ret_errnum);
 
 /* Reads what has become of it. `may_have_error`: an event said so, or nobody knows. Reading
  * consumes the errors that it finds. `age` is the time since attempt_open(). */
 struct attempt_reading attempt_read(int fd, const struct address *to, bool may_have_error,
                                     struct span age);
+
+/* How often the kernel has sent the SYN again so far. */
+unsigned attempt_repeats(int fd);

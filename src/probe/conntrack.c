@@ -18,13 +18,14 @@ static bool read_number(const char *path, uint64_t *ret)
     return text_parse_u64(digits, len, UINT32_MAX, ret);
 }
 
-bool conntrack_free_entries(size_t *ret)
+bool conntrack_read(size_t *ret_free, size_t *ret_size)
 {
     uint64_t count, max;
     if (!read_number("/proc/sys/net/netfilter/nf_conntrack_count", &count) ||
         !read_number("/proc/sys/net/netfilter/nf_conntrack_max", &max))
         return false;
 
-    *ret = count < max ? max - count : 0;
+    *ret_free = count < max ? max - count : 0;
+    *ret_size = max;
     return true;
 }

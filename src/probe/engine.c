@@ -8,6 +8,8 @@
  */
 #include "probe/engine.h"
 
+#include "base/fd.h"
+#include "base/text.h"
 #include "probe/engine_state.h"
 
 #include <assert.h>
@@ -16,9 +18,11 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define TURN_STARTS 64
-#define PORTS_MAX   262144 /* ports of all jobs: some 50 MB */
-#define SHORT_MS    5      /* look again so soon when others hold all the quota */
+#define TURN_STARTS         64
+#define LINEAR_TIMEOUTS_MAX 127    /* as the kernel bounds it */
+#define DOUBT_WATCH_MS      250    /* signs of our own trouble are looked for so often */
+#define PORTS_MAX           262144 /* ports of all jobs: some 50 MB */
+#define SHORT_MS            5      /* look again so soon when others hold all the quota */
 
 /* --- places ------------------------------------------------------------------------- */
 
@@ -113,9 +117,9 @@ void host_refresh_silent(struct engine *engine, struct host *host)
             struct port *port = &job->ports[i];
             bool is_silent = port->phase == PORT_PROBING && port->attempts &&
                              port->evidence.refusals == 0 && port->evidence.errors == 0;
-            if (!is_silent || port->is_refreshed)
+            if (!is_silent || port->refreshed_at.ns != 0)
                 continue;
-            port->is_refreshed = true;
+            port->refreshed_at = engine_now(engine);
             job_want(job, port);
         }
     }
@@ -239,6 +243,10 @@ static struct job *job_new(struct engine *engine, const struct job_request *requ
         .untried = count,
         .order = (void *)&job->ports[count],
     };
+    if (request->token) {
+        job->has_token = true;
+        job->token = *request->token;
+    }
     TAILQ_INIT(&job->again);
     timer_init(&job->deadline, job_deadline);
     for (size_t i = 0; i < count; i++)
@@ -298,12 +306,16 @@ bool engine_start(struct engine *engine, const struct job_request *request,
 static struct port *job_next_port(struct job *job)
 {
     struct port *port = TAILQ_FIRST(&job->again);
-    if (!port)
-        return &job->ports[job->order[job->next_fresh++]];
+    return port ? port : &job->ports[job->order[job->next_fresh]];
+}
 
-    TAILQ_REMOVE(&job->again, port, queue_link);
+static void job_take_port(struct job *job, struct port *port)
+{
+    if (port->is_again)
+        TAILQ_REMOVE(&job->again, port, queue_link);
+    else
+        job->next_fresh++;
     port->is_again = false;
-    return port;
 }
 
 /* Starts one attempt of one job. False when nothing can be started now. */
@@ -322,19 +334,25 @@ static bool engine_start_one(struct engine *engine)
         job_wait(job, until);
         return true;
     }
-    if (!quota_take(engine)) {
+    struct port *port = job_next_port(job);
+    bool is_extra = port->attempts != NULL;
+    bool has_quota = quota_take(engine, is_extra);
+    if (!has_quota && !is_extra) {
         engine->is_short = true;
         return false;
     }
 
     /* Whoever waits for this address comes before this job's next port: when its window
      * opens by one at a time, the same job would take every place. */
-    struct port *port = job_next_port(job);
+    job_take_port(job, port);
     job_leave_place(job);
     host_wake_next(engine, job->host);
     if (job_has_work(job))
         job_run(job);
-    port_attempt(port);
+    if (has_quota)
+        port_attempt(port);
+    else
+        port_do_without(port);
     return true;
 }
 
@@ -373,6 +391,10 @@ static bool engine_turn(void *ctx)
     timers_fire(&engine->timers, engine_now(engine));
 
     engine->is_short = false;
+    if (engine->in_flight > 0)
+        doubt_look(engine, span_ms(DOUBT_WATCH_MS));
+    else
+        engine->is_counting = false;
     unsigned steps = 0;
     while (steps < TURN_STARTS && engine_start_one(engine))
         steps++;
@@ -388,6 +410,19 @@ static void engine_wake(struct timer *timer)
 
 /* --- life --------------------------------------------------------------------------- */
 
+/* How often the kernel repeats a SYN every second before it slows down; 0 before 6.5. */
+static unsigned linear_timeouts_read(void)
+{
+    char digits[16];
+    unsigned long len;
+    uint64_t value = 0;
+    if (fd_read_file("/proc/sys/net/ipv4/tcp_syn_linear_timeouts", digits, sizeof digits,
+                     &len, NULL) &&
+        len > 0)
+        text_parse_u64(digits, len - 1, LINEAR_TIMEOUTS_MAX, &value);
+    return (unsigned)value;
+}
+
 bool engine_new(struct loop *loop, const struct engine_config *config, struct engine **ret,
                 struct err *err)
 {
@@ -401,6 +436,7 @@ bool engine_new(struct loop *loop, const struct engine_config *config, struct en
         .timeout = config->timeout,
         .refusals_needed = config->refusals_needed,
         .refusal_delay = config->refusal_delay,
+        .linear_timeouts = linear_timeouts_read(),
     };
     engine->ceiling = config->limit->max;
     timers_init(&engine->timers);

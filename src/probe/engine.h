@@ -7,9 +7,10 @@
  * and then says that the job is done; or it says that it could not judge, and why. Never
  * is its own trouble (no descriptors, no source port, no route, no time) a verdict.
  *
- * By default a probe is half-open: the target's application never notices. How silence,
- * refusals and ICMP errors become a verdict is the business of schedule, evidence and
- * verdict; how many probes may be in flight, whose turn it is and what happens at a local
+ * By default a probe is half-open: the target's application never notices. When attempts
+ * leave, how silence, refusals and ICMP errors become a verdict, and whether this machine
+ * itself is to be suspected, is the business of schedule, evidence, verdict and suspicion;
+ * how many probes may be in flight, whose turn it is and what happens at a local
  * fault is the engine's own.
  *
  * Everything belongs to the loop's thread. Only `struct probe_limit` is shared.
@@ -19,6 +20,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "net/address.h"
+#include "probe/proof.h"
 #include "probe/verdict.h"
 
 #include <stdatomic.h>
@@ -45,8 +47,12 @@ struct engine_observer {
     void (*local_fault)(void *ctx, int errnum); /* see OUTCOME_LOCAL_FAULT, _NO_ROUTE */
 };
 
+/* How long a listener has for its line. */
+#define PROOF_MILLISECONDS 1500
+
 struct engine_config {
-    struct span timeout;       /* silence from a port's first SYN becomes FILTERED */
+    struct span timeout;       /* silence from a port's first SYN becomes FILTERED, even if
+                                  more evidence were wanted */
     unsigned refusals_needed;  /* 1-4: so many refusals make CLOSED */
     struct span refusal_delay; /* between attempts at a port that refuses */
     struct probe_limit *limit; /* borrowed */
@@ -76,11 +82,14 @@ typedef void(job_done_fn)(void *ctx, const struct job *job,
                           const struct job_result *result);
 
 struct job_request {
-    struct address target;   /* its port is not looked at */
-    const uint16_t *ports;   /* distinct, not 0; copied */
-    size_t port_count;       /* 1-65535 */
-    struct instant deadline; /* on the loop's clock: end without a verdict then */
-    job_settled_fn *settled; /* or NULL */
+    struct address target;           /* its port is not looked at */
+    const struct proof_token *token; /* NULL = half-open probes; else each open port is
+                                        asked to prove itself, which takes a full handshake
+                                        and PROOF_MILLISECONDS at most; copied */
+    const uint16_t *ports;           /* distinct, not 0; copied */
+    size_t port_count;               /* 1-65535 */
+    struct instant deadline;         /* on the loop's clock: end without a verdict then */
+    job_settled_fn *settled;         /* or NULL */
     job_done_fn *done;
     void *ctx;
 };

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Inside of the engine, shared by its three parts only:
+ * Inside of the engine, shared by its parts only:
  *
- *   engine.c   jobs: taking them, turns, fairness, their end
- *   port.c     one port of a job, from its first attempt to its verdict
- *   quota.c    how many sockets may be in flight
+ *   engine.c    jobs: taking them, turns, fairness, their end
+ *   port.c      one port of a job, from its first attempt to its verdict
+ *   listener.c  the proof of an open port's listener
+ *   quota.c     how many sockets may be in flight
+ *   doubt.c     whether silence is our own fault
  *
  * The engine's clock is the loop's less the time in which this process did not run
  * (loop_stalled): a port that was silent while nobody listened was not silent. All
@@ -19,6 +21,7 @@
 #include "probe/evidence.h"
 #include "probe/host.h"
 #include "probe/schedule.h"
+#include "probe/suspicion.h"
 
 #include <sys/queue.h>
 
@@ -32,13 +35,15 @@ struct attempt {
     struct loop_watch watch;
     struct instant sent_at; /* on CLOCK_MONOTONIC itself: a measurement, not a deadline */
     struct window_entry window;
-    bool has_error; /* an ICMP error was counted; the socket still waits */
+    bool is_answered; /* no longer counted by its host */
+    bool has_error;   /* an ICMP error was counted; the socket still waits */
 };
 
 enum port_phase {
     PORT_QUEUED,   /* wants an attempt, waits for its turn */
     PORT_PROBING,  /* has its attempts, waits for an answer or its timer */
     PORT_DEFERRED, /* this checker could not try; waits for its timer */
+    PORT_PROVING,  /* open; its listener is asked for its proof */
     PORT_SETTLED,
 };
 
@@ -49,16 +54,17 @@ struct port {
     TAILQ_ENTRY(port) queue_link;
 
     enum port_phase phase;
-    uint8_t faults;    /* local faults in a row: the back-off */
-    uint8_t self_met;  /* times that it connected to ourselves */
-    bool is_tried;     /* a SYN was sent */
-    bool is_again;     /* queued in job.again, not among the fresh ones */
-    bool is_refreshed; /* had its extra attempt when its address limited its resets */
-    struct instant
-        first_syn; /* of those that count: not one that this checker failed to send */
-    struct instant last_answer;
+    uint8_t faults;              /* local faults in a row: the back-off */
+    uint8_t self_met;            /* times that it connected to ourselves */
+    bool is_tried;               /* a SYN was sent */
+    bool is_lean;                /* has to do with the attempts that it has */
+    bool is_again;               /* queued in job.again, not among the fresh ones */
+    struct instant refreshed_at; /* when it was asked for; ns 0 = never */
+    struct instant first_syn;    /* of those that count: not one that we failed to send */
+    struct instant last_refusal;
     struct instant stopped_at; /* since when its clock stands still: queued or deferred */
     struct evidence evidence;
+    struct proving *proving; /* owned; while PORT_PROVING */
     struct port_verdict verdict;
 };
 TAILQ_HEAD(port_queue, port);
@@ -80,6 +86,8 @@ struct job {
     enum job_place place;
 
     struct address target;
+    bool has_token;
+    struct proof_token token;
     struct timer deadline; /* on the loop's clock */
     job_settled_fn *settled;
     job_done_fn *done;
@@ -102,10 +110,16 @@ struct engine {
     struct engine_config config;
     struct schedule_rules rules;
     struct host_table *hosts;
+    struct loss loss;           /* over all addresses */
+    struct instant answered_at; /* by any of them */
 
-    struct timers timers;   /* on the engine's clock */
-    struct timer wake;      /* on the loop's: when the engine's earliest timer is due */
-    struct instant wake_at; /* deadline that `wake` was set for, engine's clock */
+    struct suspicion_counts counts; /* as of the last look */
+    struct instant counted_at;
+    bool is_counting; /* looks have gone on since the first of the attempts in flight */
+    struct instant trusted_since; /* SYNs before this may never have left this machine */
+
+    struct timers timers; /* on the engine's clock */
+    struct timer wake;    /* on the loop's: when the engine's earliest timer is due */
 
     LIST_HEAD(, job) jobs;
     struct job_queue running;  /* jobs with something to start, taking turns */
@@ -154,11 +168,41 @@ void port_init(struct port *port, struct job *job, uint16_t number);
  * the attempt ends. The job may be gone when this returns. */
 void port_attempt(struct port *port);
 
+/* There is no socket to spare for the further attempt that it queued for: it waits longer
+ * with those that it has. The job may be gone when this returns. */
+void port_do_without(struct port *port);
+
 /* Closes its attempts and stops its timer; for jobs that end early. */
 void port_abandon(struct port *port);
 
+/* Closes the socket and forgets the attempt: quota and window have their place back before
+ * anybody is told. */
+void attempt_end(struct attempt *attempt);
+
+/* Tells the verdict that stands in port->verdict. The job may be gone when this returns. */
+void port_settle(struct port *port);
+
+/* --- listener.c --------------------------------------------------------------------- */
+
+/* The port is open by this attempt, its only one: read its proof, then settle. The job may
+ * be gone when these return. */
+void proving_begin(struct port *port, struct attempt *attempt);
+void proving_event(struct port *port);
+void proving_time_up(struct port *port);
+struct proving *proving_free(struct proving *proving);
+
 /* --- quota.c ------------------------------------------------------------------------ */
 
-bool quota_take(struct engine *engine);
+/* `is_extra`: for an attempt that a port can do without; such ones leave a quarter of the
+ * room to others. */
+bool quota_take(struct engine *engine, bool is_extra);
 void quota_return(struct engine *engine);
 void quota_shrink(struct engine *engine);
+
+/* --- doubt.c ------------------------------------------------------------------------ */
+
+/* Looks for signs that this machine loses what it sends, if the last look is older than
+ * `age_max`; the first look after a pause only takes stock. Moves engine->trusted_since to
+ * now when there is one, and then returns true.
+ */
+bool doubt_look(struct engine *engine, struct span age_max);

@@ -3,16 +3,25 @@
  * What the attempts at one port have told so far, and what follows from it. Pure.
  *
  * - A handshake is OPEN and beats everything.
- * - `refusals_needed` refusals are CLOSED; fewer are, once the port's time is up.
- * - ICMP errors of two attempts are UNREACHABLE; that of one is, once the time is up.
- * - Silence is FILTERED once the time is up.
+ * - `refusals_needed` refusals are CLOSED; fewer are, once silence suffices.
+ * - ICMP errors of two attempts are UNREACHABLE; that of one is, once silence suffices.
+ * - Silence is FILTERED when it suffices.
+ *
+ * Silence suffices when enough SYNs have had time enough to be answered. How many are
+ * enough follows from the share of SYNs that seem to get lost: so many that the chance of
+ * all of them being lost by accident is at most 1 in 10,000; never fewer than 4, never more
+ * than 14. They must be spread over a while, because losses come in bursts. An address that
+ * has answered lately needs less than one of which nothing is known. The figures are those
+ * of docs/decisions/0006.
  */
 #pragma once
 
 #include "base/clock.h"
+#include "probe/rtt.h"
 #include "probe/verdict.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define EVIDENCE_ERRORS_NEEDED 2 /* attempts with an ICMP error that make UNREACHABLE */
@@ -25,6 +34,29 @@ struct evidence {
 };
 
 /* What can be said now; false: nothing yet. Without a handshake, that is: OPEN needs no
- * judgement. `is_time_up`: the port's time for an answer has passed. */
+ * judgement. `is_silence_enough`: silence suffices, or the port's time has passed. */
 bool evidence_judge(const struct evidence *evidence, unsigned refusals_needed,
-                    bool is_time_up, enum port_state *ret_state, int *ret_errnum);
+                    bool is_silence_enough, enum port_state *ret_state, int *ret_errnum);
+
+/* When silence suffices. */
+struct silence_rule {
+    unsigned syns;     /* so many SYNs ... */
+    struct span age;   /* ... each at least this old ... */
+    struct span apart; /* ... the first and the last of them at least so far apart */
+};
+
+/* What is known of the address. */
+struct silence_facts {
+    bool is_answering; /* some port of it has answered within the last ten seconds */
+    bool is_clean;     /* loss_is_clean() */
+    double loss;       /* loss_rate() of this address */
+    double loss_overall;
+    struct rtt rtt;
+};
+
+struct silence_rule silence_rule_make(const struct silence_facts *facts);
+
+/* `syns`: when SYNs were sent, or will be, ascending. The instant at which they suffice;
+ * false when they never do. */
+bool silence_suffices_at(const struct silence_rule *rule, const struct instant syns[],
+                         size_t count, struct instant *ret_at);

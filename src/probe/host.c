@@ -9,7 +9,10 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define FIRST_BUCKETS 64
+#define FIRST_BUCKETS     64
+#define ANSWERING_SECONDS 10
+#define ALIVE_SECONDS     60
+#define FELL_SILENT_MS    1500
 
 struct host_table {
     struct host **buckets;
@@ -202,7 +205,8 @@ void host_started(struct host *host, struct window_entry *entry, struct instant 
     *entry = (struct window_entry){.since = now, .is_in = true};
     TAILQ_INSERT_TAIL(&host->window, entry, link);
     host->in_window++;
-    host->unanswered++;
+    if (host->unanswered++ == 0)
+        host->silent_since = now;
 
     if (!is_paced(host, now))
         return;
@@ -216,12 +220,15 @@ void host_ended(struct host *host, struct window_entry *entry)
     host->unanswered--;
 }
 
-void host_answered(struct host *host, const struct span *sample, bool was_repeated,
-                   struct instant now)
+void host_answered(struct host *host, const struct span *sample, unsigned syns,
+                   unsigned lost, struct instant now)
 {
     if (sample)
         rtt_add(&host->rtt, *sample);
-    if (!was_repeated) {
+    loss_add(&host->loss, syns, lost, now);
+    host->answered_at = now;
+    host->silent_since = now;
+    if (lost == 0) {
         if (host->window_max < HOST_WINDOW_MAX)
             host->window_max++;
         return;
@@ -234,6 +241,23 @@ void host_answered(struct host *host, const struct span *sample, bool was_repeat
     host->window_max /= 2;
     if (host->window_max < HOST_WINDOW_MIN)
         host->window_max = HOST_WINDOW_MIN;
+}
+
+static bool is_within(struct instant at, int64_t seconds, struct instant now)
+{
+    return at.ns != 0 && instant_since(now, at).ns < seconds * NS_PER_SECOND;
+}
+
+bool host_is_answering(const struct host *host, struct instant now)
+{
+    return is_within(host->answered_at, ANSWERING_SECONDS, now);
+}
+
+bool host_fell_silent(const struct host *host, struct instant now)
+{
+    struct instant late = instant_add(host->silent_since, span_ms(FELL_SILENT_MS));
+    return host->unanswered > 0 && is_within(host->answered_at, ALIVE_SECONDS, now) &&
+           !instant_before(now, late);
 }
 
 bool host_reset(struct host *host, struct instant now)

@@ -3,7 +3,7 @@
  * What the engine knows about one target address, and how fast it may be asked. Pure but
  * for memory: time comes in as an argument.
  *
- * - Round-trip time, see rtt.h.
+ * - Round-trip time and loss, see rtt.h and loss.h; when it answered last.
  * - A window: how many attempts may be on their way at once. It starts at 128, grows by one
  *   with each answer up to 256, and is halved, at most once per round trip and never below
  *   32, when an answer needed a retransmission. An attempt leaves the window when it is
@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "loop/timers.h"
 #include "net/address.h"
+#include "probe/loss.h"
 #include "probe/rtt.h"
 
 #include <stdbool.h>
@@ -54,6 +55,9 @@ TAILQ_HEAD(window_queue, window_entry);
 struct host {
     struct address address;
     struct rtt rtt;
+    struct loss loss;
+    struct instant answered_at;  /* ns 0 = never: it is not known to be alive */
+    struct instant silent_since; /* the later of: last answer, first attempt without one */
 
     struct window_queue window; /* oldest first */
     unsigned in_window;
@@ -94,9 +98,17 @@ void host_started(struct host *host, struct window_entry *entry, struct instant 
 /* The attempt was answered or given up. */
 void host_ended(struct host *host, struct window_entry *entry);
 
-/* An answer came: `sample` when it tells the round-trip time, else NULL. */
-void host_answered(struct host *host, const struct span *sample, bool was_repeated,
-                   struct instant now);
+/* A handshake or a reset came: `sample` when it tells the round-trip time, else NULL.
+ * `syns` were sent to that port, `lost` of them had no answer. */
+void host_answered(struct host *host, const struct span *sample, unsigned syns,
+                   unsigned lost, struct instant now);
+
+/* Has it answered within the last ten seconds? */
+bool host_is_answering(const struct host *host, struct instant now);
+
+/* Had it answered within a minute, and is it silent now, for longer than an answer could
+ * take, although attempts are open? */
+bool host_fell_silent(const struct host *host, struct instant now);
 
 /* A reset came. True when the address is paced from here on and was not before. */
 bool host_reset(struct host *host, struct instant now);

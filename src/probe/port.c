@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * One port of a job: sends its attempts when `schedule` says so, reads what became of
- * them, adds it up as `evidence`, and settles the port once.
+ * them, adds it up as `evidence`, and settles the port once. It moves attempts; what to
+ * think of them is said by the pure modules.
  */
 #include "base/fd.h"
 #include "probe/attempt.h"
@@ -14,15 +15,26 @@
 
 #define SELF_CONNECTS_MAX 3
 #define BACKOFF_FIRST_MS  50
-#define BACKOFF_DOUBLINGS 3 /* 50, 100, 200, 400 ms */
+#define REPEAT_MIN_NS     (900 * NS_PER_MS) /* the kernel's first repetition: after 1 s */
+#define DOUBT_VERDICT_MS  20                /* and when a verdict hangs on it */
+#define BACKOFF_DOUBLINGS 3                 /* 50, 100, 200, 400 ms */
 
 static void port_look(struct port *port);
 
 /* --- attempts ----------------------------------------------------------------------- */
 
-/* Closing before reporting: what follows may start the next attempt and must find this
- * descriptor already returned to the quota. */
-static void attempt_end(struct attempt *attempt)
+/* Its host no longer counts it as under way. */
+static void attempt_answered(struct attempt *attempt)
+{
+    struct job *job = attempt->port->job;
+    if (attempt->is_answered)
+        return;
+    attempt->is_answered = true;
+    host_ended(job->host, &attempt->window);
+    host_wake(job->engine, job->host);
+}
+
+void attempt_end(struct attempt *attempt)
 {
     struct port *port = attempt->port;
     struct engine *engine = port->job->engine;
@@ -34,22 +46,26 @@ static void attempt_end(struct attempt *attempt)
     loop_watch_drop(engine->loop, -1, &attempt->watch);
     fd_close(&attempt->fd);
     quota_return(engine);
-    host_ended(port->job->host, &attempt->window);
-    host_wake(engine, port->job->host);
+    attempt_answered(attempt);
     free(attempt);
 }
 
-static void attempts_end(struct port *port)
+/* All but one, which may be NULL. */
+static void attempts_end(struct port *port, const struct attempt *but)
 {
-    while (port->attempts)
-        attempt_end(port->attempts);
+    for (struct attempt *attempt = port->attempts, *next; attempt; attempt = next) {
+        next = attempt->next;
+        if (attempt != but)
+            attempt_end(attempt);
+    }
 }
 
 /* Takes the port out of whatever it waits for. */
 static void port_stop(struct port *port)
 {
     struct engine *engine = port->job->engine;
-    attempts_end(port);
+    attempts_end(port, NULL);
+    port->proving = proving_free(port->proving);
     timers_stop(&engine->timers, &port->timer);
     if (port->is_again)
         TAILQ_REMOVE(&port->job->again, port, queue_link);
@@ -59,15 +75,28 @@ static void port_stop(struct port *port)
     port->phase = PORT_SETTLED;
 }
 
-static void settle(struct port *port, enum port_state state, int errnum)
+/* Closing before reporting: what follows may start the next attempt and must find these
+ * descriptors already returned to the quota. */
+void port_settle(struct port *port)
 {
     struct engine *engine = port->job->engine;
     port_stop(port);
+    engine->config.observer.settled(engine->config.observer.ctx, &port->verdict);
+    job_port_settled(port->job, port);
+}
+
+static void port_decide(struct port *port, enum port_state state, int errnum)
+{
+    struct engine *engine = port->job->engine;
     port->verdict.state = state;
     port->verdict.errnum = errnum;
     port->verdict.duration = instant_since(engine_now(engine), port->first_syn);
-    engine->config.observer.settled(engine->config.observer.ctx, &port->verdict);
-    job_port_settled(port->job, port);
+}
+
+static void settle(struct port *port, enum port_state state, int errnum)
+{
+    port_decide(port, state, errnum);
+    port_settle(port);
 }
 
 /* --- what an attempt told ----------------------------------------------------------- */
@@ -124,23 +153,40 @@ static void port_no_route(struct port *port, int errnum)
     job_fail(job, JOB_NO_ROUTE, &reason);
 }
 
-static void port_answered(struct port *port, const struct attempt_reading *reading)
+/* Books an answer to an attempt that was sent at `sent_at`: what was sent before it to this
+ * port, and is still open, was lost. */
+static void port_answered(struct port *port, const struct attempt_reading *reading,
+                          struct instant sent_at)
 {
-    if (reading->has_rtt) {
-        port->verdict.has_rtt = true;
-        port->verdict.rtt = reading->rtt;
+    struct engine *engine = port->job->engine;
+    struct instant now = engine_now(engine);
+    unsigned syns = 1 + reading->repeats, lost = reading->repeats;
+    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next) {
+        if (!instant_before(attempt->window.since, sent_at))
+            continue;
+        unsigned unanswered = 1 + attempt_repeats(attempt->fd);
+        syns += unanswered;
+        lost += unanswered;
     }
-    host_answered(port->job->host, reading->has_rtt ? &reading->rtt : NULL,
-                  reading->was_repeated, engine_now(port->job->engine));
+    host_answered(port->job->host, reading->has_rtt ? &reading->rtt : NULL, syns, lost,
+                  now);
+    loss_add(&engine->loss, syns, lost, now);
+    engine->answered_at = now;
+
+    if (!reading->has_rtt)
+        return;
+    port->verdict.has_rtt = true;
+    port->verdict.rtt = reading->rtt;
 }
 
-static void port_refused(struct port *port, const struct attempt_reading *reading)
+static void port_refused(struct port *port, const struct attempt_reading *reading,
+                         struct instant sent_at)
 {
     struct engine *engine = port->job->engine;
     struct host *host = port->job->host;
-    port->last_answer = engine_now(engine);
+    port->last_refusal = engine_now(engine);
     port->evidence.refusals++;
-    port_answered(port, reading);
+    port_answered(port, reading, sent_at);
     if (host_reset(host, engine_now(engine)))
         host_refresh_silent(engine, host);
     port_look(port);
@@ -178,8 +224,15 @@ static void port_opened(struct port *port, struct attempt *attempt,
         port_met_self(port, attempt, reading->is_self);
         return;
     }
-    port_answered(port, reading);
-    settle(port, PORT_STATE_OPEN, 0);
+    port_answered(port, reading, attempt->window.since);
+    if (!port->job->has_token) {
+        settle(port, PORT_STATE_OPEN, 0);
+        return;
+    }
+    port_decide(port, PORT_STATE_OPEN, 0);
+    attempts_end(port, attempt);
+    attempt_answered(attempt);
+    proving_begin(port, attempt);
 }
 
 static void port_unreachable(struct port *port, struct attempt *attempt,
@@ -190,7 +243,6 @@ static void port_unreachable(struct port *port, struct attempt *attempt,
     if (!reading->is_alive)
         attempt_end(attempt);
     if (!is_counted) {
-        port->last_answer = engine_now(port->job->engine);
         port->evidence.errors++;
         port->evidence.error_errnum = reading->errnum;
     }
@@ -202,6 +254,7 @@ static void port_unreachable(struct port *port, struct attempt *attempt,
 static bool attempt_take(struct attempt *attempt, bool may_have_error)
 {
     struct port *port = attempt->port;
+    struct instant sent_at = attempt->window.since;
     struct span age = instant_since(clock_now(), attempt->sent_at);
     struct address to = port->job->target;
     address_set_port(&to, port->verdict.port);
@@ -215,7 +268,7 @@ static bool attempt_take(struct attempt *attempt, bool may_have_error)
         return true;
     case OUTCOME_REFUSED:
         attempt_end(attempt);
-        port_refused(port, &reading);
+        port_refused(port, &reading, sent_at);
         return true;
     case OUTCOME_UNREACHABLE:
         port_unreachable(port, attempt, &reading);
@@ -237,10 +290,21 @@ static bool attempt_take(struct attempt *attempt, bool may_have_error)
 
 static void attempt_event(void *ctx, uint32_t events)
 {
-    attempt_take(ctx, (events & (EPOLLERR | EPOLLHUP)) != 0);
+    struct attempt *attempt = ctx;
+    if (attempt->port->phase == PORT_PROVING)
+        proving_event(attempt->port);
+    else
+        attempt_take(attempt, (events & (EPOLLERR | EPOLLHUP)) != 0);
 }
 
 /* --- starting ----------------------------------------------------------------------- */
+
+/* Its clock stood still while it queued or was deferred. */
+static void port_clock_on(struct port *port)
+{
+    struct instant now = engine_now(port->job->engine);
+    port->first_syn = instant_add(port->first_syn, instant_since(now, port->stopped_at));
+}
 
 static void port_sent(struct port *port)
 {
@@ -250,12 +314,10 @@ static void port_sent(struct port *port)
         port->is_tried = true;
         job->untried--;
     }
-    if (port->evidence.attempts == 0) {
+    if (port->evidence.attempts == 0)
         port->first_syn = engine_now(engine);
-    } else {
-        struct span stood_still = instant_since(engine_now(engine), port->stopped_at);
-        port->first_syn = instant_add(port->first_syn, stood_still);
-    }
+    else
+        port_clock_on(port);
     port->evidence.attempts++;
     port->faults = 0;
     port->phase = PORT_PROBING;
@@ -277,8 +339,11 @@ static bool attempt_watch(struct port *port, int fd, struct instant sent_at)
     };
 
     /* Edge-triggered, and registered after connect(2): a fresh socket reports HUP. */
-    if (!loop_watch_add(engine->loop, fd, EPOLLOUT | EPOLLET, attempt_event, attempt,
-                        &attempt->watch, NULL)) {
+    uint32_t events = EPOLLOUT | EPOLLET;
+    if (port->job->has_token)
+        events |= EPOLLIN | EPOLLRDHUP;
+    if (!loop_watch_add(engine->loop, fd, events, attempt_event, attempt, &attempt->watch,
+                        NULL)) {
         free(attempt);
         return false;
     }
@@ -296,7 +361,7 @@ void port_attempt(struct port *port)
 
     AUTO_FD fd = -1;
     struct instant sent_at = clock_now();
-    enum outcome outcome = attempt_open(&to, &fd, &reading.errnum);
+    enum outcome outcome = attempt_open(&to, port->job->has_token, &fd, &reading.errnum);
     if (outcome == OUTCOME_PENDING && attempt_watch(port, fd, sent_at)) {
         fd_take(&fd);
         port_sent(port);
@@ -308,7 +373,7 @@ void port_attempt(struct port *port)
     quota_return(engine);
     if (outcome == OUTCOME_REFUSED) {
         port_sent(port);
-        port_refused(port, &reading);
+        port_refused(port, &reading, engine_now(engine));
     } else if (outcome == OUTCOME_NO_ROUTE) {
         port_no_route(port, reading.errnum);
     } else {
@@ -319,18 +384,52 @@ void port_attempt(struct port *port)
 
 /* --- deciding ----------------------------------------------------------------------- */
 
+static struct silence_rule port_silence_rule(const struct port *port)
+{
+    const struct host *host = port->job->host;
+    const struct engine *engine = port->job->engine;
+    struct instant now = engine_now(engine);
+    const struct silence_facts facts = {
+        .is_answering = host_is_answering(host, now),
+        .is_clean = loss_is_clean(&host->loss, now),
+        .loss = loss_rate(&host->loss, now),
+        .loss_overall = loss_rate(&engine->loss, now),
+        .rtt = host->rtt,
+    };
+    return silence_rule_make(&facts);
+}
+
+/* Asks the kernel for repetitions only when there can be some. */
+static void facts_add_attempts(const struct port *port, struct schedule_facts *facts)
+{
+    struct span age = instant_since(engine_now(port->job->engine), port->first_syn);
+    unsigned count = 0;
+    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
+        count++;
+
+    assert(count <= SCHEDULE_OPEN_MAX);
+    facts->open_count = count;
+    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
+        facts->open[--count] = (struct schedule_attempt){
+            .sent_at = attempt->window.since,
+            .repeats = age.ns < REPEAT_MIN_NS ? 0 : attempt_repeats(attempt->fd),
+            .has_error = attempt->has_error,
+        };
+}
+
 static struct schedule_facts port_facts(const struct port *port)
 {
     struct schedule_facts facts = {
         .evidence = port->evidence,
         .first_syn = port->first_syn,
-        .last_answer = port->last_answer,
+        .last_refusal = port->last_refusal,
+        .trusted_since = port->job->engine->trusted_since,
+        .fresh_since = port->refreshed_at,
+        .silence = port_silence_rule(port),
+        .rtt = port->job->host->rtt,
+        .is_lean = port->is_lean,
     };
-    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next) {
-        facts.live++;
-        if (!attempt->has_error)
-            facts.silent++;
-    }
+    facts_add_attempts(port, &facts);
     return facts;
 }
 
@@ -347,17 +446,30 @@ static bool answer_has_come(struct port *port)
 }
 
 /* Settles the port if what is known suffices. */
-static bool port_judge(struct port *port, bool is_time_up)
+static bool port_judge(struct port *port, bool is_silence_enough)
 {
     enum port_state state;
     int errnum;
     unsigned needed = port->job->engine->rules.refusals_needed;
-    if (!evidence_judge(&port->evidence, needed, is_time_up, &state, &errnum))
+    if (!evidence_judge(&port->evidence, needed, is_silence_enough, &state, &errnum))
         return false;
 
     if (!answer_has_come(port))
         settle(port, state, errnum);
     return true;
+}
+
+/* When there is doubt whether our SYNs have left, that is a fault of ours so far. */
+static void port_note_doubt(struct port *port)
+{
+    struct job *job = port->job;
+    if (!instant_before(port->first_syn, job->engine->trusted_since))
+        return;
+    job->has_fault = true;
+    err_set(
+        &job->result.reason, ERR_SYSTEM,
+        "this checker's own machine seems to drop what it sends (a firewall rule, a full "
+        "connection table, or its uplink)");
 }
 
 /* What now? Called after everything that happens to a port. */
@@ -367,30 +479,49 @@ static void port_look(struct port *port)
         return;
 
     struct engine *engine = port->job->engine;
+    struct schedule_facts facts = port_facts(port);
     struct instant until;
-    const struct schedule_facts facts = port_facts(port);
-    switch (schedule_next(&facts, &engine->rules, &port->job->host->rtt, engine_now(engine),
-                          &until)) {
+    enum schedule_step step =
+        schedule_next(&facts, &engine->rules, engine_now(engine), &until);
+    bool is_verdict = step == SCHEDULE_SILENCE || step == SCHEDULE_TIME_UP;
+    if (is_verdict && doubt_look(engine, span_ms(DOUBT_VERDICT_MS))) {
+        facts.trusted_since = engine->trusted_since;
+        step = schedule_next(&facts, &engine->rules, engine_now(engine), &until);
+    }
+
+    port_note_doubt(port);
+    switch (step) {
     case SCHEDULE_ATTEMPT:
         job_want(port->job, port);
         return;
     case SCHEDULE_WAIT:
         timers_set(&engine->timers, &port->timer, until);
         return;
+    case SCHEDULE_SILENCE:
     case SCHEDULE_TIME_UP:
         port_judge(port, true);
         return;
     }
 }
 
+void port_do_without(struct port *port)
+{
+    port->is_lean = true;
+    port_clock_on(port);
+    port->phase = PORT_PROBING;
+    port_look(port);
+}
+
 static void port_timer(struct timer *timer)
 {
     struct port *port = (void *)((char *)timer - offsetof(struct port, timer));
-    if (port->phase != PORT_DEFERRED) {
+    if (port->phase == PORT_PROVING) {
+        proving_time_up(port);
+    } else if (port->phase == PORT_DEFERRED) {
+        job_want(port->job, port);
+    } else {
         port_look(port);
-        return;
     }
-    job_want(port->job, port);
 }
 
 /* --- life --------------------------------------------------------------------------- */

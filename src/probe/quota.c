@@ -18,22 +18,28 @@ static size_t track_limit(struct engine *engine)
     if (engine->track_read_at.ns != 0 && age.ns < TRACK_READ_MS * NS_PER_MS)
         return engine->track_free;
 
-    size_t free_entries;
+    size_t free_entries, size;
     engine->track_read_at = now;
     engine->track_free = SIZE_MAX;
-    if (conntrack_free_entries(&free_entries))
+    if (conntrack_read(&free_entries, &size))
         engine->track_free = engine->in_flight + free_entries / 2;
     return engine->track_free;
 }
 
-bool quota_take(struct engine *engine)
+static size_t usable(size_t limit, bool is_extra)
+{
+    return is_extra ? limit - limit / 4 : limit;
+}
+
+bool quota_take(struct engine *engine, bool is_extra)
 {
     struct probe_limit *limit = engine->config.limit;
-    if (engine->in_flight >= engine->ceiling || engine->in_flight >= track_limit(engine))
+    if (engine->in_flight >= usable(engine->ceiling, is_extra) ||
+        engine->in_flight >= usable(track_limit(engine), is_extra))
         return false;
 
     size_t before = atomic_fetch_add_explicit(&limit->in_flight, 1, memory_order_relaxed);
-    if (before >= limit->max) {
+    if (before >= usable(limit->max, is_extra)) {
         atomic_fetch_sub_explicit(&limit->in_flight, 1, memory_order_relaxed);
         return false;
     }

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "probe/schedule.h"
 
+#define SECOND_MIN_MS 100
+#define SECOND_MAX_MS 500
+#define SOURCES_MIN   2  /* source ports, hence paths where they are chosen by hash */
+#define REPEATS_SEEN  8  /* further ones lie beyond any PORT_CHECK_TIMEOUT */
+#define LATE_MS       20 /* the kernel's timers are late by some milliseconds */
+#define SYNS_MAX      (SCHEDULE_OPEN_MAX * (1 + REPEATS_SEEN))
+
 struct span schedule_answer_time(const struct rtt *rtt)
 {
     struct span floor = span_ms(SCHEDULE_ANSWER_MS);
@@ -11,50 +18,178 @@ struct span schedule_answer_time(const struct rtt *rtt)
     return timeout.ns > floor.ns ? timeout : floor;
 }
 
+struct span schedule_repeat_after(unsigned n, unsigned linear_timeouts)
+{
+    if (n <= linear_timeouts)
+        return span_seconds(n);
+    return span_seconds(linear_timeouts + (INT64_C(1) << (n - linear_timeouts)) - 1);
+}
+
+static struct instant latest(struct instant a, struct instant b)
+{
+    return instant_before(a, b) ? b : a;
+}
+
+/* --- the next attempt ----------------------------------------------------------------- */
+
+static struct span second_after(const struct rtt *rtt)
+{
+    if (!rtt->is_known)
+        return span_ms(SCHEDULE_ANSWER_MS);
+
+    struct span timeout = rtt_timeout(rtt);
+    if (timeout.ns < SECOND_MIN_MS * NS_PER_MS)
+        return span_ms(SECOND_MIN_MS);
+    return timeout.ns > SECOND_MAX_MS * NS_PER_MS ? span_ms(SECOND_MAX_MS) : timeout;
+}
+
+/* From the first SYN to attempt number `count` + 1 at a port that stays silent. */
+static struct span spread(const struct schedule_facts *facts, unsigned count)
+{
+    struct span second = second_after(&facts->rtt);
+    struct span last = facts->silence.apart;
+    switch (count) {
+    case 1:
+        return second;
+    case 2:
+        return (struct span){second.ns + (last.ns - second.ns) / 2};
+    }
+    return last;
+}
+
+static unsigned undecided(const struct schedule_facts *facts)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < facts->open_count; i++)
+        if (!facts->open[i].has_error)
+            count++;
+    return count;
+}
+
 /* When the next attempt is due; false when none is. */
 static bool attempt_due(const struct schedule_facts *facts,
-                        const struct schedule_rules *rules, const struct rtt *rtt,
-                        struct instant now, struct instant *ret_due)
+                        const struct schedule_rules *rules, struct instant *ret_due)
 {
-    const struct evidence *evidence = &facts->evidence;
-    if (evidence->attempts >= SCHEDULE_ATTEMPTS_MAX)
+    unsigned count = facts->evidence.attempts;
+    if (count >= SCHEDULE_ATTEMPTS_MAX || (facts->is_lean && facts->open_count > 0))
         return false;
 
-    if (evidence->refusals > 0 && evidence->refusals < rules->refusals_needed &&
-        facts->silent == 0) {
-        *ret_due = instant_add(facts->last_answer, rules->refusal_delay);
+    if (facts->evidence.refusals == 0) {
+        *ret_due = instant_add(facts->first_syn, spread(facts, count));
         return true;
     }
-    if (evidence->errors > 0 && evidence->errors < EVIDENCE_ERRORS_NEEDED &&
-        evidence->attempts < EVIDENCE_ERRORS_NEEDED) {
-        *ret_due = instant_add(facts->last_answer, schedule_answer_time(rtt));
-        return true;
+    if (undecided(facts) > 0)
+        return false;
+    *ret_due = instant_add(facts->last_refusal, rules->refusal_delay);
+    return true;
+}
+
+/* --- silence -------------------------------------------------------------------------- */
+
+struct syns {
+    size_t count;
+    struct instant at[SYNS_MAX]; /* ascending */
+    bool has_repeat;
+};
+
+static void syns_insert(struct syns *syns, struct instant at)
+{
+    size_t i = syns->count++;
+    for (; i > 0 && instant_before(at, syns->at[i - 1]); i--)
+        syns->at[i] = syns->at[i - 1];
+    syns->at[i] = at;
+}
+
+/* The SYNs that count: what has been sent, or, with `ahead`, also what the kernel will
+ * still send if nothing is answered. */
+static struct syns syns_collect(const struct schedule_facts *facts,
+                                const struct schedule_rules *rules, bool is_ahead)
+{
+    struct syns syns = {0};
+    for (unsigned i = 0; i < facts->open_count; i++) {
+        const struct schedule_attempt *attempt = &facts->open[i];
+        unsigned repeats =
+            is_ahead || attempt->repeats > REPEATS_SEEN ? REPEATS_SEEN : attempt->repeats;
+        for (unsigned n = 0; n <= repeats; n++) {
+            struct span after = schedule_repeat_after(n, rules->linear_timeouts);
+            struct instant at = instant_add(attempt->sent_at, after);
+            if (instant_before(at, facts->trusted_since))
+                continue;
+            syns_insert(&syns, at);
+            syns.has_repeat = syns.has_repeat || n > 0;
+        }
     }
-    if (facts->live == 0) {
-        *ret_due = now;
-        return true;
+    return syns;
+}
+
+/* Where attempts made before `fresh_since` prove nothing, one made after it is old enough.
+ */
+static bool has_fresh(const struct schedule_facts *facts, struct instant now)
+{
+    for (unsigned i = 0; i < facts->open_count; i++) {
+        struct instant sent_at = facts->open[i].sent_at;
+        if (!instant_before(sent_at, facts->fresh_since) &&
+            !instant_before(now, instant_add(sent_at, facts->silence.age)))
+            return true;
     }
     return false;
 }
 
+/* Silence needs one repetition by the kernel: only a failed repetition shows that our own
+ * machine drops what we send (TCPRetransFail). */
+static bool is_silence_enough(const struct schedule_facts *facts,
+                              const struct schedule_rules *rules, struct instant now)
+{
+    struct instant at;
+    struct syns syns = syns_collect(facts, rules, false);
+    return facts->open_count >= SOURCES_MIN && syns.has_repeat && has_fresh(facts, now) &&
+           silence_suffices_at(&facts->silence, syns.at, syns.count, &at) &&
+           !instant_before(now, at);
+}
+
+/* When to look whether silence suffices, if nothing comes: when it should, or, where the
+ * kernel is late, again soon. */
+static bool silence_look_at(const struct schedule_facts *facts,
+                            const struct schedule_rules *rules, struct instant now,
+                            struct instant *ret_at)
+{
+    struct instant at;
+    struct syns syns = syns_collect(facts, rules, true);
+    if (!silence_suffices_at(&facts->silence, syns.at, syns.count, &at))
+        return false;
+
+    struct span first_repeat = schedule_repeat_after(1, rules->linear_timeouts);
+    at = latest(at, instant_add(facts->open[0].sent_at, first_repeat));
+    *ret_at = instant_before(now, at) ? at : instant_add(now, span_ms(LATE_MS));
+    return true;
+}
+
+/* --- the step ---------------------------------------------------------------------------
+ */
+
 enum schedule_step schedule_next(const struct schedule_facts *facts,
-                                 const struct schedule_rules *rules, const struct rtt *rtt,
-                                 struct instant now, struct instant *ret_until)
+                                 const struct schedule_rules *rules, struct instant now,
+                                 struct instant *ret_until)
 {
     if (facts->evidence.attempts == 0)
         return SCHEDULE_ATTEMPT;
 
-    struct instant time_up = instant_add(facts->first_syn, rules->timeout);
+    struct instant time_up =
+        instant_add(latest(facts->first_syn, facts->trusted_since), rules->timeout);
     if (!instant_before(now, time_up))
         return SCHEDULE_TIME_UP;
 
-    struct instant due;
-    *ret_until = time_up;
-    if (!attempt_due(facts, rules, rtt, now, &due))
-        return SCHEDULE_WAIT;
-    if (!instant_before(now, due))
-        return SCHEDULE_ATTEMPT;
+    struct instant until = time_up, at;
+    if (attempt_due(facts, rules, &at)) {
+        if (!instant_before(now, at))
+            return SCHEDULE_ATTEMPT;
+        until = instant_min(until, at);
+    }
+    if (is_silence_enough(facts, rules, now))
+        return SCHEDULE_SILENCE;
+    if (silence_look_at(facts, rules, now, &at))
+        until = instant_min(until, at);
 
-    *ret_until = instant_min(due, time_up);
+    *ret_until = until;
     return SCHEDULE_WAIT;
 }

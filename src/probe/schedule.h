@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * When the attempts at one port leave. Pure: facts and now in, the next step out.
+ * When the attempts at one port leave, and when its silence is looked at. Pure: facts and
+ * now in, the next step out.
  *
- * The first attempt leaves as soon as the port has its turn. Another follows
- * - a refusal, after `refusal_delay`, while more refusals are needed and no attempt that
- *   may bring one is under way;
- * - an ICMP error, after the time in which an answer could be expected, to see whether it
- *   was a passing one;
- * - an attempt that the kernel gave up, at once.
- * Each attempt uses a new socket, hence a new source port: another path where paths are
- * chosen by hash.
+ * The first attempt leaves as soon as the port has its turn. The kernel repeats its SYN
+ * only after a second, which no option lowers; a second SYN that is to come sooner needs a
+ * second socket. So, while a port is silent, a second attempt follows after about a round
+ * trip (100 to 500 ms, 300 when it is unknown), a third and a fourth so that they are
+ * spread over the time that the rule of silence asks for. All stay open until the verdict:
+ * a late answer to any of them counts, and so do the SYNs with which the kernel repeats
+ * them. More than one source port is also more than one path where paths are chosen by
+ * hash.
+ *
+ * A port that refused gets its next attempt after `refusal_delay`, while more refusals are
+ * needed and no attempt that may bring one is under way.
  */
 #pragma once
 
@@ -19,7 +23,8 @@
 
 #include <stdbool.h>
 
-#define SCHEDULE_ATTEMPTS_MAX 4 /* sockets that one port may cost */
+#define SCHEDULE_ATTEMPTS_MAX 4 /* sockets that a silent port costs */
+#define SCHEDULE_OPEN_MAX     5 /* with the extra one that a limit on resets may call for */
 
 /* What is waited for an answer while the round-trip time is unknown. */
 #define SCHEDULE_ANSWER_MS    300
@@ -28,25 +33,43 @@ struct schedule_rules {
     struct span timeout; /* from the first SYN */
     unsigned refusals_needed;
     struct span refusal_delay;
+    unsigned linear_timeouts; /* net.ipv4.tcp_syn_linear_timeouts, 0 before Linux 6.5 */
+};
+
+/* An attempt that is open and has not been answered with a handshake or a reset. */
+struct schedule_attempt {
+    struct instant sent_at;
+    unsigned repeats; /* SYNs that the kernel has sent again: tcpi_total_retrans */
+    bool has_error;   /* an ICMP error has come */
 };
 
 struct schedule_facts {
     struct evidence evidence;
     struct instant first_syn;
-    struct instant last_answer; /* latest refusal or ICMP error; only with such evidence */
-    unsigned live;              /* attempts that may still be answered with a handshake */
-    unsigned silent;            /* those of them that have not told anything yet */
+    struct instant last_refusal;  /* only with a refusal */
+    struct instant trusted_since; /* SYNs before this may have been lost by ourselves */
+    struct instant fresh_since;   /* one attempt since then has to have had its time */
+    struct silence_rule silence;
+    struct rtt rtt;
+    bool is_lean; /* no further attempt while one is open: there are no sockets to spare */
+    unsigned open_count;
+    struct schedule_attempt open[SCHEDULE_OPEN_MAX]; /* oldest first */
 };
 
 enum schedule_step {
     SCHEDULE_ATTEMPT, /* send another SYN now */
     SCHEDULE_WAIT,    /* look again at `until` */
+    SCHEDULE_SILENCE, /* silence suffices: judge */
     SCHEDULE_TIME_UP, /* the port's time has passed: judge */
 };
 
 enum schedule_step schedule_next(const struct schedule_facts *facts,
-                                 const struct schedule_rules *rules, const struct rtt *rtt,
-                                 struct instant now, struct instant *ret_until);
+                                 const struct schedule_rules *rules, struct instant now,
+                                 struct instant *ret_until);
 
 /* How long an attempt counts as under way to the target: max(RTO, 300 ms). */
 struct span schedule_answer_time(const struct rtt *rtt);
+
+/* When the kernel sends the SYN of an attempt for the n-th time again, from the first on:
+ * 1, 2, 3 ... seconds for the first `linear_timeouts`, then in doubling steps. */
+struct span schedule_repeat_after(unsigned n, unsigned linear_timeouts);

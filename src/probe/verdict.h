@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "probe/proof.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,7 +33,9 @@ struct port_verdict {
     int errnum; /* the evidence; 0 when open, ETIMEDOUT when filtered */
     bool has_rtt;
     struct span rtt;      /* of the handshake, or from the SYN to the refusal */
-    struct span duration; /* from the port's first SYN to the verdict */
+    struct span duration; /* from the port's first SYN to the verdict, less pauses */
+    enum proof proof;     /* of the listener, see proof.h; NONE unless open and asked for */
+    uint16_t proof_port;  /* with PROOF_OTHER_PORT */
 };
 
 const char *port_state_text(enum port_state state);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The proof of a listener: reads its one line, PROOF_READ_MAX bytes and PROOF_MILLISECONDS
+ * at most, and settles the port. What the target sent stays in here: it is judged and
+ * forgotten.
+ */
+#include "probe/engine_state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct proving {
+    struct attempt *attempt; /* borrowed: the port's only one */
+    size_t len;
+    char bytes[PROOF_READ_MAX];
+};
+
+struct proving *proving_free(struct proving *proving)
+{
+    if (proving)
+        explicit_bzero(proving, sizeof *proving);
+    free(proving);
+    return NULL;
+}
+
+static void proving_end(struct port *port, enum proof proof, uint16_t proof_port)
+{
+    port->verdict.proof = proof;
+    port->verdict.proof_port = proof_port;
+    port_settle(port);
+}
+
+/* Judges what is there. Goes on reading unless that settles it. */
+static bool proving_judge(struct port *port, bool is_ended)
+{
+    const struct proving *proving = port->proving;
+    uint16_t proof_port = 0;
+    enum proof proof = proof_judge(proving->bytes, proving->len, is_ended,
+                                   &port->job->token, port->verdict.port, &proof_port);
+    if (proof == PROOF_NONE && !is_ended)
+        return false;
+    proving_end(port, proof, proof_port);
+    return true;
+}
+
+void proving_event(struct port *port)
+{
+    struct proving *proving = port->proving;
+    for (;;) {
+        ssize_t got = recv(proving->attempt->fd, proving->bytes + proving->len,
+                           sizeof proving->bytes - proving->len, MSG_DONTWAIT);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (got > 0)
+            proving->len += (size_t)got;
+        if (proving_judge(port, got <= 0))
+            return;
+    }
+}
+
+void proving_time_up(struct port *port)
+{
+    proving_judge(port, true);
+}
+
+void proving_begin(struct port *port, struct attempt *attempt)
+{
+    struct engine *engine = port->job->engine;
+    port->proving = calloc(1, sizeof *port->proving);
+    if (!port->proving) {
+        proving_end(port, PROOF_NONE, 0);
+        return;
+    }
+    port->phase = PORT_PROVING;
+    port->proving->attempt = attempt;
+    timers_set(&engine->timers, &port->timer,
+               instant_add(engine_now(engine), span_ms(PROOF_MILLISECONDS)));
+
+    /* The line may have come together with the handshake. */
+    proving_event(port);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How many of our SYNs go unanswered although the port answers: of one address, or over
+ * all. Pure. Counted over the last one to two times LOSS_SECONDS / 2, in two halves.
+ */
+#pragma once
+
+#include "base/clock.h"
+
+#include <stdbool.h>
+
+#define LOSS_SECONDS      60
+#define LOSS_CLEAN_TRIALS 20
+
+/* All zero = nothing is known yet. */
+struct loss {
+    struct instant since; /* when the newer half began */
+    unsigned trials[2];   /* SYNs; the newer half first */
+    unsigned losses[2];   /* those of them that were not answered */
+};
+
+/* A port answered: `trials` SYNs were sent to it, the answer was to the last of them or to
+ * another one; `losses` of them had no answer. */
+void loss_add(struct loss *loss, unsigned trials, unsigned losses, struct instant now);
+
+/* The share of SYNs that go unanswered, (1 + losses) / (10 + trials): 0.1 while nothing is
+ * known. */
+double loss_rate(const struct loss *loss, struct instant now);
+
+/* At least LOSS_CLEAN_TRIALS and not one loss. */
+bool loss_is_clean(const struct loss *loss, struct instant now);
