@@ -18,6 +18,11 @@ static void deferred(void *ctx, int change)
     metrics_add(ctx, METRIC_PORTS_DEFERRED, change);
 }
 
+static void suspected(void *ctx)
+{
+    metrics_add(ctx, METRIC_SUSPICIONS, 1);
+}
+
 static void local_fault(void *ctx, int errnum)
 {
     metrics_count_local_fault(ctx, errnum);
@@ -30,6 +35,7 @@ struct engine_observer metrics_observer(struct metrics *metrics)
         .attempted = attempted,
         .settled = settled,
         .deferred = deferred,
+        .suspected = suspected,
         .local_fault = local_fault,
     };
 }

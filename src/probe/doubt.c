@@ -50,11 +50,11 @@ static bool all_fell_silent(const struct engine *engine)
     return false;
 }
 
-bool doubt_look(struct engine *engine, struct span age_max)
+void doubt_look(struct engine *engine, struct span age_max)
 {
     struct instant now = engine_now(engine);
     if (engine->is_counting && instant_since(now, engine->counted_at).ns < age_max.ns)
-        return false;
+        return;
 
     struct suspicion_counts counts = suspicion_read();
     bool is_first = !engine->is_counting;
@@ -64,7 +64,8 @@ bool doubt_look(struct engine *engine, struct span age_max)
                       suspicion_of_tracking() || all_fell_silent(engine));
     engine->counts = counts;
     engine->counted_at = now;
-    if (is_raised)
-        engine->trusted_since = now;
-    return is_raised;
+    if (!is_raised)
+        return;
+    engine->trusted_since = now;
+    engine->config.observer.suspected(engine->config.observer.ctx);
 }

@@ -44,6 +44,7 @@ struct engine_observer {
     void (*attempted)(void *ctx); /* a SYN was sent */
     void (*settled)(void *ctx, const struct port_verdict *verdict);
     void (*deferred)(void *ctx, int change); /* ports waiting after a local fault: +1, -1 */
+    void (*suspected)(void *ctx); /* a sign that this machine loses what it sends */
     void (*local_fault)(void *ctx, int errnum); /* see OUTCOME_LOCAL_FAULT, _NO_ROUTE */
 };
 

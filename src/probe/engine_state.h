@@ -202,7 +202,6 @@ void quota_shrink(struct engine *engine);
 /* --- doubt.c ------------------------------------------------------------------------ */
 
 /* Looks for signs that this machine loses what it sends, if the last look is older than
- * `age_max`; the first look after a pause only takes stock. Moves engine->trusted_since to
- * now when there is one, and then returns true.
- */
-bool doubt_look(struct engine *engine, struct span age_max);
+ * `age_max`; the first look after a pause only takes stock. A sign moves
+ * engine->trusted_since to now. */
+void doubt_look(struct engine *engine, struct span age_max);

@@ -16,7 +16,7 @@
 #define SELF_CONNECTS_MAX 3
 #define BACKOFF_FIRST_MS  50
 #define REPEAT_MIN_NS     (900 * NS_PER_MS) /* the kernel's first repetition: after 1 s */
-#define DOUBT_VERDICT_MS  20                /* and when a verdict hangs on it */
+#define DOUBT_VERDICT_MS  20                /* how old a look for doubts may be then */
 #define BACKOFF_DOUBLINGS 3                 /* 50, 100, 200, 400 ms */
 
 static void port_look(struct port *port);
@@ -101,29 +101,35 @@ static void settle(struct port *port, enum port_state state, int errnum)
 
 /* --- what an attempt told ----------------------------------------------------------- */
 
-/* This checker could not try: the port's clock stops, and after a pause it queues again. */
-static void port_defer(struct port *port, int errnum)
+/* The port's clock stops, and after a pause it queues again. */
+static void port_pause(struct port *port)
 {
-    struct job *job = port->job;
-    struct engine *engine = job->engine;
+    struct engine *engine = port->job->engine;
     unsigned doublings =
         port->faults < BACKOFF_DOUBLINGS ? port->faults : BACKOFF_DOUBLINGS;
-
-    if (port->faults < UINT8_MAX)
-        port->faults++;
-    job->has_fault = true;
-    err_sys(&job->result.reason, errnum, "this checker could not open a connection");
-    engine->config.observer.local_fault(engine->config.observer.ctx, errnum);
 
     /* It waits for another turn already, with another attempt still open. */
     if (port->is_again || port->phase == PORT_DEFERRED)
         return;
+    if (port->faults < UINT8_MAX)
+        port->faults++;
     engine->config.observer.deferred(engine->config.observer.ctx, 1);
     if (port->phase == PORT_PROBING)
         port->stopped_at = engine_now(engine);
     port->phase = PORT_DEFERRED;
     timers_set(&engine->timers, &port->timer,
                instant_add(engine_now(engine), span_ms(BACKOFF_FIRST_MS << doublings)));
+}
+
+/* This checker could not try. */
+static void port_defer(struct port *port, int errnum)
+{
+    struct job *job = port->job;
+    struct engine *engine = job->engine;
+    job->has_fault = true;
+    err_sys(&job->result.reason, errnum, "this checker could not open a connection");
+    engine->config.observer.local_fault(engine->config.observer.ctx, errnum);
+    port_pause(port);
 }
 
 /* In words, because only the operator of this checker can mend it. */
@@ -423,7 +429,6 @@ static struct schedule_facts port_facts(const struct port *port)
         .evidence = port->evidence,
         .first_syn = port->first_syn,
         .last_refusal = port->last_refusal,
-        .trusted_since = port->job->engine->trusted_since,
         .fresh_since = port->refreshed_at,
         .silence = port_silence_rule(port),
         .rtt = port->job->host->rtt,
@@ -445,6 +450,30 @@ static bool answer_has_come(struct port *port)
     return false;
 }
 
+/* Has this machine shown a sign, since the port's first SYN, that it loses what it sends?
+ */
+static bool is_our_fault(const struct port *port)
+{
+    struct engine *engine = port->job->engine;
+    doubt_look(engine, span_ms(DOUBT_VERDICT_MS));
+    return instant_before(port->first_syn, engine->trusted_since);
+}
+
+/* What was sent proves nothing. */
+static void port_begin_again(struct port *port)
+{
+    struct job *job = port->job;
+    job->has_fault = true;
+    err_set(&job->result.reason, ERR_SYSTEM,
+            "this checker's own machine seems to lose what it sends (a firewall rule, a "
+            "full connection table, or its uplink)");
+    attempts_end(port, NULL);
+    port->evidence = (struct evidence){0};
+    port->is_lean = false;
+    port->refreshed_at = (struct instant){0};
+    port_pause(port);
+}
+
 /* Settles the port if what is known suffices. */
 static bool port_judge(struct port *port, bool is_silence_enough)
 {
@@ -454,22 +483,13 @@ static bool port_judge(struct port *port, bool is_silence_enough)
     if (!evidence_judge(&port->evidence, needed, is_silence_enough, &state, &errnum))
         return false;
 
-    if (!answer_has_come(port))
+    if (answer_has_come(port))
+        return true;
+    if (state != PORT_STATE_CLOSED && is_our_fault(port))
+        port_begin_again(port);
+    else
         settle(port, state, errnum);
     return true;
-}
-
-/* When there is doubt whether our SYNs have left, that is a fault of ours so far. */
-static void port_note_doubt(struct port *port)
-{
-    struct job *job = port->job;
-    if (!instant_before(port->first_syn, job->engine->trusted_since))
-        return;
-    job->has_fault = true;
-    err_set(
-        &job->result.reason, ERR_SYSTEM,
-        "this checker's own machine seems to drop what it sends (a firewall rule, a full "
-        "connection table, or its uplink)");
 }
 
 /* What now? Called after everything that happens to a port. */
@@ -479,18 +499,9 @@ static void port_look(struct port *port)
         return;
 
     struct engine *engine = port->job->engine;
-    struct schedule_facts facts = port_facts(port);
+    const struct schedule_facts facts = port_facts(port);
     struct instant until;
-    enum schedule_step step =
-        schedule_next(&facts, &engine->rules, engine_now(engine), &until);
-    bool is_verdict = step == SCHEDULE_SILENCE || step == SCHEDULE_TIME_UP;
-    if (is_verdict && doubt_look(engine, span_ms(DOUBT_VERDICT_MS))) {
-        facts.trusted_since = engine->trusted_since;
-        step = schedule_next(&facts, &engine->rules, engine_now(engine), &until);
-    }
-
-    port_note_doubt(port);
-    switch (step) {
+    switch (schedule_next(&facts, &engine->rules, engine_now(engine), &until)) {
     case SCHEDULE_ATTEMPT:
         job_want(port->job, port);
         return;

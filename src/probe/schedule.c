@@ -113,8 +113,6 @@ static struct syns syns_collect(const struct schedule_facts *facts,
         for (unsigned n = 0; n <= repeats; n++) {
             struct span after = schedule_repeat_after(n, rules->linear_timeouts);
             struct instant at = instant_add(attempt->sent_at, after);
-            if (instant_before(at, facts->trusted_since))
-                continue;
             syns_insert(&syns, at);
             syns.has_repeat = syns.has_repeat || n > 0;
         }
@@ -174,8 +172,7 @@ enum schedule_step schedule_next(const struct schedule_facts *facts,
     if (facts->evidence.attempts == 0)
         return SCHEDULE_ATTEMPT;
 
-    struct instant time_up =
-        instant_add(latest(facts->first_syn, facts->trusted_since), rules->timeout);
+    struct instant time_up = instant_add(facts->first_syn, rules->timeout);
     if (!instant_before(now, time_up))
         return SCHEDULE_TIME_UP;
 

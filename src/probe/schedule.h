@@ -46,9 +46,8 @@ struct schedule_attempt {
 struct schedule_facts {
     struct evidence evidence;
     struct instant first_syn;
-    struct instant last_refusal;  /* only with a refusal */
-    struct instant trusted_since; /* SYNs before this may have been lost by ourselves */
-    struct instant fresh_since;   /* one attempt since then has to have had its time */
+    struct instant last_refusal; /* only with a refusal */
+    struct instant fresh_since;  /* one attempt since then has to have had its time */
     struct silence_rule silence;
     struct rtt rtt;
     bool is_lean; /* no further attempt while one is open: there are no sockets to spare */
