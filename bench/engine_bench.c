@@ -154,6 +154,7 @@ int main(int argc, char **argv)
                      .attempted = count_nothing,
                      .settled = count_verdict,
                      .deferred = count_no_change,
+                     .suspected = count_nothing,
                      .local_fault = count_no_change},
     };
     struct err err;

@@ -23,6 +23,7 @@
 #define DOUBT_WATCH_MS      250    /* signs of our own trouble are looked for so often */
 #define PORTS_MAX           262144 /* ports of all jobs: some 50 MB */
 #define SHORT_MS            5      /* look again so soon when others hold all the quota */
+#define PATIENCE_MS         50     /* how long a port queues with attempts open */
 
 /* --- places ------------------------------------------------------------------------- */
 
@@ -88,6 +89,23 @@ static void host_timer(struct timer *timer)
     host_wake(host->engine, host);
 }
 
+static void job_take_port(struct job *job, struct port *port)
+{
+    if (port->is_again)
+        TAILQ_REMOVE(&job->again, port, queue_link);
+    else
+        job->next_fresh++;
+    port->is_again = false;
+    timers_stop(&job->engine->timers, &port->timer);
+}
+
+static void port_be_patient(struct port *port)
+{
+    struct engine *engine = port->job->engine;
+    timers_set(&engine->timers, &port->timer,
+               instant_add(engine_now(engine), span_ms(PATIENCE_MS)));
+}
+
 void job_want(struct job *job, struct port *port)
 {
     struct engine *engine = job->engine;
@@ -102,8 +120,22 @@ void job_want(struct job *job, struct port *port)
     port->phase = PORT_QUEUED;
     port->is_again = true;
     TAILQ_INSERT_TAIL(&job->again, port, queue_link);
+    if (port->attempts)
+        port_be_patient(port);
     if (job->place == JOB_IDLE)
         job_run(job);
+}
+
+void job_lose_patience(struct job *job, struct port *port)
+{
+    if (!port->attempts)
+        return;
+    if (!job->engine->is_short) {
+        port_be_patient(port);
+        return;
+    }
+    job_take_port(job, port);
+    port_do_without(port);
 }
 
 void host_refresh_silent(struct engine *engine, struct host *host)
@@ -307,15 +339,6 @@ static struct port *job_next_port(struct job *job)
 {
     struct port *port = TAILQ_FIRST(&job->again);
     return port ? port : &job->ports[job->order[job->next_fresh]];
-}
-
-static void job_take_port(struct job *job, struct port *port)
-{
-    if (port->is_again)
-        TAILQ_REMOVE(&job->again, port, queue_link);
-    else
-        job->next_fresh++;
-    port->is_again = false;
 }
 
 /* Starts one attempt of one job. False when nothing can be started now. */

@@ -147,6 +147,11 @@ static inline struct instant engine_now(const struct engine *engine)
 /* The port wants its turn: it is queued and its job gets a place among the running. */
 void job_want(struct job *job, struct port *port);
 
+/* The port has queued for a while although it has attempts open: when sockets are short it
+ * does without another one, because its own may be what everybody waits for. The job may be
+ * gone when this returns. */
+void job_lose_patience(struct job *job, struct port *port);
+
 /* A port has its verdict. The job may be gone when this returns. */
 void job_port_settled(struct job *job, struct port *port);
 

@@ -122,13 +122,18 @@ static void port_pause(struct port *port)
 }
 
 /* This checker could not try. */
-static void port_defer(struct port *port, int errnum)
+static void port_note_fault(struct port *port, int errnum)
 {
     struct job *job = port->job;
     struct engine *engine = job->engine;
     job->has_fault = true;
     err_sys(&job->result.reason, errnum, "this checker could not open a connection");
     engine->config.observer.local_fault(engine->config.observer.ctx, errnum);
+}
+
+static void port_defer(struct port *port, int errnum)
+{
+    port_note_fault(port, errnum);
     port_pause(port);
 }
 
@@ -383,8 +388,17 @@ void port_attempt(struct port *port)
     } else if (outcome == OUTCOME_NO_ROUTE) {
         port_no_route(port, reading.errnum);
     } else {
+        int errnum = reading.errnum ? reading.errnum : ENOMEM;
         quota_shrink(engine);
-        port_defer(port, reading.errnum ? reading.errnum : ENOMEM);
+        if (!port->attempts) {
+            port_defer(port, errnum);
+            return;
+        }
+
+        /* Not deferred: ports whose clocks stand still while they hold what the others
+         * wait for would wait for each other. */
+        port_note_fault(port, errnum);
+        port_do_without(port);
     }
 }
 
@@ -526,12 +540,21 @@ void port_do_without(struct port *port)
 static void port_timer(struct timer *timer)
 {
     struct port *port = (void *)((char *)timer - offsetof(struct port, timer));
-    if (port->phase == PORT_PROVING) {
+    switch (port->phase) {
+    case PORT_PROVING:
         proving_time_up(port);
-    } else if (port->phase == PORT_DEFERRED) {
+        return;
+    case PORT_DEFERRED:
         job_want(port->job, port);
-    } else {
+        return;
+    case PORT_QUEUED:
+        job_lose_patience(port->job, port);
+        return;
+    case PORT_PROBING:
         port_look(port);
+        return;
+    case PORT_SETTLED:
+        return;
     }
 }
 

@@ -120,29 +120,36 @@ static struct syns syns_collect(const struct schedule_facts *facts,
     return syns;
 }
 
-/* Where attempts made before `fresh_since` prove nothing, one made after it is old enough.
- */
-static bool has_fresh(const struct schedule_facts *facts, struct instant now)
+/* Where attempts made before `fresh_since` prove nothing: when one made after it is old
+ * enough. False while there is none. */
+static bool fresh_suffices_at(const struct schedule_facts *facts, struct instant *ret_at)
 {
     for (unsigned i = 0; i < facts->open_count; i++) {
-        struct instant sent_at = facts->open[i].sent_at;
-        if (!instant_before(sent_at, facts->fresh_since) &&
-            !instant_before(now, instant_add(sent_at, facts->silence.age)))
-            return true;
+        if (instant_before(facts->open[i].sent_at, facts->fresh_since))
+            continue;
+        *ret_at = instant_add(facts->open[i].sent_at, facts->silence.age);
+        return true;
     }
     return false;
 }
 
-/* Silence needs one repetition by the kernel: only a failed repetition shows that our own
- * machine drops what we send (TCPRetransFail). */
-static bool is_silence_enough(const struct schedule_facts *facts,
-                              const struct schedule_rules *rules, struct instant now)
+/* When the attempts that are open suffice: by what the kernel has sent so far, or, with
+ * `is_ahead`, by what it will send if nothing comes. False when they never do. */
+static bool attempts_suffice_at(const struct schedule_facts *facts,
+                                const struct schedule_rules *rules, bool is_ahead,
+                                struct instant *ret_at)
 {
-    struct instant at;
-    struct syns syns = syns_collect(facts, rules, false);
-    return facts->open_count >= SOURCES_MIN && syns.has_repeat && has_fresh(facts, now) &&
-           silence_suffices_at(&facts->silence, syns.at, syns.count, &at) &&
-           !instant_before(now, at);
+    struct instant enough, fresh;
+    struct syns syns = syns_collect(facts, rules, is_ahead);
+
+    /* Silence needs one repetition by the kernel: only a failed repetition shows that our
+     * own machine drops what we send (TCPRetransFail). */
+    if (facts->open_count < SOURCES_MIN || !syns.has_repeat ||
+        !fresh_suffices_at(facts, &fresh) ||
+        !silence_suffices_at(&facts->silence, syns.at, syns.count, &enough))
+        return false;
+    *ret_at = latest(enough, fresh);
+    return true;
 }
 
 /* When to look whether silence suffices, if nothing comes: when it should, or, where the
@@ -152,8 +159,7 @@ static bool silence_look_at(const struct schedule_facts *facts,
                             struct instant *ret_at)
 {
     struct instant at;
-    struct syns syns = syns_collect(facts, rules, true);
-    if (!silence_suffices_at(&facts->silence, syns.at, syns.count, &at))
+    if (!attempts_suffice_at(facts, rules, true, &at))
         return false;
 
     struct span first_repeat = schedule_repeat_after(1, rules->linear_timeouts);
@@ -182,7 +188,7 @@ enum schedule_step schedule_next(const struct schedule_facts *facts,
             return SCHEDULE_ATTEMPT;
         until = instant_min(until, at);
     }
-    if (is_silence_enough(facts, rules, now))
+    if (attempts_suffice_at(facts, rules, false, &at) && !instant_before(now, at))
         return SCHEDULE_SILENCE;
     if (silence_look_at(facts, rules, now, &at))
         until = instant_min(until, at);

@@ -248,7 +248,7 @@ struct rig {
     int descriptors;
     struct instant started_at;
 
-    int attempted, settled, deferred, deferred_ever, faults, last_fault;
+    int attempted, settled, deferred, deferred_ever, suspected, faults, last_fault;
     size_t in_flight_max;
     void (*on_attempt)(struct rig *rig);
 
@@ -284,6 +284,12 @@ static inline void rig_deferred(void *ctx, int change)
     assert_true(rig->deferred >= 0);
 }
 
+static inline void rig_suspected(void *ctx)
+{
+    struct rig *rig = ctx;
+    rig->suspected++;
+}
+
 static inline void rig_fault(void *ctx, int errnum)
 {
     struct rig *rig = ctx;
@@ -314,6 +320,7 @@ static inline struct rig *rig_new(void)
                      .attempted = rig_attempted,
                      .settled = rig_settled,
                      .deferred = rig_deferred,
+                     .suspected = rig_suspected,
                      .local_fault = rig_fault},
     };
     timer_init(&rig->guard, rig_guard);

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-static char *write_reply(const struct port_verdict *verdicts, size_t count,
-                         bool has_details)
+static char *write_proved(const struct port_verdict *verdicts, size_t count,
+                          bool has_details, bool has_proof)
 {
     struct check_summary summary = {0};
     struct check_reply reply;
@@ -22,13 +22,19 @@ static char *write_reply(const struct port_verdict *verdicts, size_t count,
 
     for (size_t i = 0; i < count; i++)
         check_summary_add(&summary, &verdicts[i]);
-    check_reply_begin(&reply, &summary, has_details);
+    check_reply_begin(&reply, &summary, has_details, has_proof);
     for (size_t i = 0; i < count; i++)
         check_reply_add(&reply, &verdicts[i]);
     char *body = check_reply_end(&reply, &len);
     assert_non_null(body);
     assert_int_equal(strlen(body), len);
     return body;
+}
+
+static char *write_reply(const struct port_verdict *verdicts, size_t count,
+                         bool has_details)
+{
+    return write_proved(verdicts, count, has_details, false);
 }
 
 #define OPEN(number)                                                                       \
@@ -114,6 +120,57 @@ static void details_stand_beside_each_port(void **state)
     free(body);
 }
 
+static void proofs_stand_beside_details_when_asked_for(void **state)
+{
+    (void)state;
+    static const struct port_verdict verdicts[] = {
+        {.port = 80, .state = PORT_STATE_OPEN, .proof = PROOF_MATCH},
+        {.port = 81,
+         .state = PORT_STATE_OPEN,
+         .proof = PROOF_OTHER_PORT,
+         .proof_port = 65535},
+        {.port = 82, .state = PORT_STATE_OPEN, .proof = PROOF_MISMATCH, .proof_port = 7},
+        {.port = 83, .state = PORT_STATE_OPEN, .proof = PROOF_SILENT},
+        NOT_OPEN(84, FILTERED, ETIMEDOUT),
+    };
+#define OPEN_TEXT                                                                          \
+    "{\"accessible\": true, \"error\": null, \"state\": \"open\", \"rtt_ms\": null"
+    char *body = write_proved(verdicts, 5, true, true);
+    assert_string_equal(
+        body, "{\"success\": true, \"results\": "
+              "{\"80\": " OPEN_TEXT ", \"proof\": \"match\"}, "
+              "\"81\": " OPEN_TEXT ", \"proof\": \"other_port\", \"proof_port\": 65535}, "
+              "\"82\": " OPEN_TEXT ", \"proof\": \"mismatch\"}, "
+              "\"83\": " OPEN_TEXT ", \"proof\": \"silent\"}, "
+              "\"84\": {\"accessible\": false, \"error\": \"Connection timed out\", "
+              "\"state\": \"filtered\", \"rtt_ms\": null, \"proof\": null}}, "
+              "\"message\": \"Successfully verified 4 out of 5 ports\"}");
+    free(body);
+
+    body = write_proved(verdicts, 5, true, false);
+    assert_null(strstr(body, "proof"));
+    free(body);
+}
+
+static void lines_of_a_stream_say_the_same(void **state)
+{
+    (void)state;
+    const struct port_verdict verdict = {
+        .port = 81, .state = PORT_STATE_OPEN, .proof = PROOF_OTHER_PORT, .proof_port = 90};
+    char line[CHECK_LINE_SIZE];
+    size_t len = check_line_port(&verdict, true, true, line);
+    static const char wanted[] =
+        "{\"port\": 81, \"accessible\": true, \"error\": null, \"state\": \"open\", "
+        "\"rtt_ms\": null, \"proof\": \"other_port\", \"proof_port\": 90}\n";
+    assert_int_equal(len, sizeof wanted - 1);
+    assert_memory_equal(line, wanted, len);
+
+    len = check_line_port(&verdict, false, false, line);
+    static const char plain[] = "{\"port\": 81, \"accessible\": true, \"error\": null}\n";
+    assert_int_equal(len, sizeof plain - 1);
+    assert_memory_equal(line, plain, len);
+}
+
 static void times_are_rounded_to_microseconds(void **state)
 {
     (void)state;
@@ -156,8 +213,10 @@ static void every_errno_has_a_text_that_fits(void **state)
             .errnum = errnum,
             .has_rtt = true,
             .rtt = {INT64_MAX},
+            .proof = PROOF_OTHER_PORT,
+            .proof_port = 65535,
         };
-        char *body = write_reply(&verdict, 1, true);
+        char *body = write_proved(&verdict, 1, true, true);
         json_t *root = json_loads(body, 0, NULL);
         assert_non_null(root);
         json_t *port = json_object_get(json_object_get(root, "results"), "65535");
@@ -202,6 +261,8 @@ int main(void)
         cmocka_unit_test(no_ports_at_all),
         cmocka_unit_test(every_way_not_to_be_open),
         cmocka_unit_test(details_stand_beside_each_port),
+        cmocka_unit_test(proofs_stand_beside_details_when_asked_for),
+        cmocka_unit_test(lines_of_a_stream_say_the_same),
         cmocka_unit_test(times_are_rounded_to_microseconds),
         cmocka_unit_test(every_errno_has_a_text_that_fits),
         cmocka_unit_test(the_text_is_what_jansson_would_write),

@@ -73,7 +73,7 @@ static size_t start_all(size_t most)
 static void answer(size_t index, bool was_repeated)
 {
     host_ended(lab.host, &lab.entries[index]);
-    host_answered(lab.host, NULL, was_repeated, now());
+    host_answered(lab.host, NULL, was_repeated ? 2 : 1, was_repeated ? 1 : 0, now());
 }
 
 /* --- the window --------------------------------------------------------------------- */
@@ -122,7 +122,7 @@ static void a_slow_address_is_given_longer(void **state)
     (void)state;
     int64_t until = 0;
     const struct span slow = span_ms(200); /* 200 + 4 * 100 */
-    host_answered(lab.host, &slow, false, now());
+    host_answered(lab.host, &slow, 1, 0, now());
     start_all(ENTRIES);
     assert_false(may_start(&until));
     assert_int_equal(until, lab.now_ms + 600);

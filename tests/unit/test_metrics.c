@@ -186,12 +186,14 @@ static void the_observer_counts_what_the_engine_tells(void **state)
     observer.deferred(observer.ctx, 1);
     observer.deferred(observer.ctx, 1);
     observer.deferred(observer.ctx, -1);
+    observer.suspected(observer.ctx);
     observer.local_fault(observer.ctx, ENOBUFS);
     observer.settled(observer.ctx, &(struct port_verdict){.state = PORT_STATE_CLOSED});
     char *text = render(metrics, NULL);
 
     assert_line(text, "port_checker_probe_attempts_total 2");
     assert_line(text, "port_checker_ports_deferred 1");
+    assert_line(text, "port_checker_self_suspicions_total 1");
     assert_line(text, "port_checker_local_faults_total{errno=\"ENOBUFS\"} 1");
     assert_line(text, "port_checker_verdicts_total{state=\"closed\"} 1");
     free(text);
