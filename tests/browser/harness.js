@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// The service, ports to probe, and a browser that looks at the page. Whatever a test makes
+// through these is taken away after it.
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import readline from "node:readline";
+
+import { chromium } from "playwright-core";
+
+const BUILD_DIR = path.resolve(process.env.BUILD_DIR ?? "build");
+const SCREENSHOTS = path.resolve("build/screenshots");
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const USUAL = {
+    PORT_CHECKER_HOST: "127.0.0.1", PORT_CHECKER_PORT: "0", PORT_CHECKER_WORKERS: "2",
+    PORT_CHECK_TIMEOUT: "0.5", PORT_CHECKER_RATE: "0",
+};
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+export const PHONE = { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+
+// --- the service ------------------------------------------------------------------------
+
+export class Service {
+    static async start(settings = {}) {
+        const service = new Service();
+        service.folder = mkdtempSync(path.join(tmpdir(), "checker-"));
+        service.lines = [];
+        service.child = spawn(path.join(BUILD_DIR, "port-checker"), {
+            cwd: service.folder,
+            env: { PATH: process.env.PATH, ...USUAL, ...settings },
+            stdio: ["ignore", "ignore", "pipe"],
+        });
+        service.ended = once(service.child, "exit");
+        const log = readline.createInterface({ input: service.child.stderr });
+        log.on("line", line => service.lines.push(line));
+        const ready = await service.said(/event=ready /);
+        service.port = Number(/ port=(\d+)/.exec(ready)[1]);
+        const host = (settings.PORT_CHECKER_HOST ?? "127.0.0.1");
+        service.url = `http://${host.includes(":") ? `[${host}]` : host}:${service.port}`;
+        return service;
+    }
+
+    async said(pattern) {
+        const end = Date.now() + 20000;
+        for (;;) {
+            const line = this.lines.find(text => pattern.test(text));
+            if (line)
+                return line;
+            assert.ok(Date.now() < end && this.child.exitCode === null, `no ${pattern} in:\n${this.lines.join("\n")}`);
+            await new Promise(resolve => setTimeout(resolve, 10));
+        }
+    }
+
+    async stop() {
+        if (this.child.exitCode === null && this.child.signalCode === null)
+            this.child.kill("SIGTERM");
+        const [status, signal] = await this.ended;
+        rmSync(this.folder, { recursive: true, force: true });
+        return signal ?? status;
+    }
+}
+
+// --- ports ------------------------------------------------------------------------------
+
+export async function listen(port = 0) {
+    const server = net.createServer(socket => socket.destroy());
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+    return server;
+}
+
+function nft(text) {
+    execFileSync("nft", ["-f", "-"], { input: text });
+}
+
+// Only where nobody else can be hurt: root in a network that has nothing but loopback.
+export function hasFilter() {
+    if (process.getuid() !== 0)
+        return false;
+    try {
+        const links = execFileSync("ip", ["-oneline", "link", "show", "up"], { encoding: "utf8" });
+        execFileSync("nft", ["--version"]);
+        return links.trim().split("\n").every(line => line.split(": ")[1] === "lo");
+    } catch {
+        return false;
+    }
+}
+
+export function filter(rules) {
+    nft(`add table inet page
+add chain inet page input { type filter hook input priority 0; }
+${rules.map(rule => `add rule inet page input ${rule}`).join("\n")}
+`);
+    return { close: () => nft("delete table inet page\n") };
+}
+
+// --- the browser ------------------------------------------------------------------------
+
+export function launch() {
+    return chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
+}
+
+// A page that fails its test when anything is complained about or asked of elsewhere.
+export class Visit {
+    static async open(browser, url, options = {}) {
+        const visit = new Visit();
+        visit.complaints = [];
+        visit.origin = new URL(url).origin;
+        visit.context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+        await visit.context.addInitScript(() => {
+            addEventListener("securitypolicyviolation", event =>
+                console.error(`violation: ${event.violatedDirective} ${event.blockedURI}`));
+        });
+        const page = visit.page = await visit.context.newPage();
+        page.on("pageerror", error => visit.complaints.push(`error: ${error}`));
+        page.on("console", message => {
+            if (["error", "warning"].includes(message.type()))
+                visit.complaints.push(`${message.type()}: ${message.text()} ${message.location().url}`);
+        });
+        page.on("request", request => {
+            if (new URL(request.url()).origin !== visit.origin)
+                visit.complaints.push(`asked elsewhere: ${request.url()}`);
+        });
+        await page.goto(url);
+        return visit;
+    }
+
+    // Takes away what a test expects the console to say.
+    forgive(pattern) {
+        this.complaints = this.complaints.filter(text => !pattern.test(text));
+    }
+
+    async close() {
+        assert.deepEqual(this.complaints, []);
+        await this.context.close();
+    }
+
+    async check(ports) {
+        if (ports !== undefined)
+            await this.page.fill("#ports", ports);
+        await this.page.click("#start");
+    }
+
+    async title(text) {
+        await this.page.locator("#result-title", { hasText: text }).waitFor();
+    }
+
+    states() {
+        return this.page.$$eval(".tile", tiles => tiles.map(tile => [Number(tile.textContent), tile.dataset.state]));
+    }
+
+    // Playwright would add a style to the page for either, which the policy forbids.
+    async shoot(name, fullPage = true) {
+        mkdirSync(SCREENSHOTS, { recursive: true });
+        await this.page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage, caret: "initial", animations: "allow" });
+    }
+
+    async accessible() {
+        const before = this.complaints.length;
+        await this.page.evaluate(AXE);
+        const { violations } = await this.page.evaluate(() => globalThis.axe.run(document, {
+            runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+        }));
+        this.complaints.length = before; // of the tool's own styles
+        const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+        const told = serious.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 5).map(node => `${node.html} ${node.failureSummary}`).join("; ")}`);
+        assert.deepEqual(told, []);
+        return violations.map(({ id }) => id);
+    }
+
+    async fitsItsWidth() {
+        const [wanted, there] = await this.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+        assert.ok(wanted <= there, `${wanted} px wide on a screen of ${there}`);
+    }
+}

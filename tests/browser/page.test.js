@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: MIT
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync, readdirSync } from "node:fs";
+import { after, afterEach, before, test } from "node:test";
+
+import { parsePorts } from "../../web/ports.js";
+import { PHONE, Service, Visit, filter, hasFilter, launch, listen } from "./harness.js";
+
+let browser;
+let mess = [];
+
+before(async () => {
+    browser = await launch();
+});
+after(() => browser.close());
+afterEach(async () => {
+    for (const undo of mess.splice(0).reverse())
+        await undo();
+});
+
+async function serve(settings) {
+    const service = await Service.start(settings);
+    mess.push(async () => assert.equal(await service.stop(), 0));
+    return service;
+}
+
+async function visit(url, options) {
+    const made = await Visit.open(browser, url, options);
+    mess.push(() => made.close());
+    await made.page.waitForFunction(() => !document.querySelector("#address") || document.querySelector("#address").value);
+    return made;
+}
+
+async function listeners(count) {
+    const made = await Promise.all(Array.from({ length: count }, () => listen()));
+    mess.push(() => made.forEach(server => server.close()));
+    return made.map(server => server.address().port).sort((a, b) => a - b);
+}
+
+async function listenOn(ports) {
+    const made = await Promise.all(ports.map(port => listen(port)));
+    mess.push(() => made.forEach(server => server.close()));
+}
+
+function filtered(rules) {
+    const made = filter(rules);
+    mess.push(() => made.close());
+}
+
+function counts(states) {
+    const found = {};
+    for (const [, state] of states)
+        found[state] = (found[state] ?? 0) + 1;
+    return found;
+}
+
+const needsFilter = { skip: !hasFilter() && "needs root, nft and a network of its own" };
+const SILENT = "tcp dport { 20000-20009 } drop";
+const NO_PATH = "tcp dport { 20010-20012 } reject with icmp type host-unreachable";
+
+// --- opening it -------------------------------------------------------------------------
+
+test("it opens with the caller's address, ports and a word on what that means", async () => {
+    const { url } = await serve();
+    const { page, ...rest } = await visit(url);
+
+    assert.equal(await page.inputValue("#address"), "127.0.0.1");
+    assert.equal(await page.inputValue("#ports"), "7466, 50800-50900");
+    assert.match(await page.textContent("#address-hint"), /You may name another.*checker.s own machine/);
+    assert.match(await page.textContent("#ports-hint"), /^102 ports/);
+    assert.equal(await page.isVisible("#result"), false);
+});
+
+test("the page as it opens is accessible and fits every width", async () => {
+    const { url } = await serve();
+    for (const [name, options] of [["opened", {}], ["opened-dark", { colorScheme: "dark" }], ["opened-phone", PHONE],
+        ["opened-4k", { viewport: { width: 3840, height: 2160 } }]]) {
+        const look = await visit(url, options);
+        await look.fitsItsWidth();
+        await look.shoot(name, false);
+        await look.accessible();
+    }
+});
+
+test("it is less than 60 kB in all, and everything comes from the checker", async () => {
+    const { url } = await serve();
+    const folder = new URL("../../web/", import.meta.url);
+    const names = readdirSync(folder).filter(name => !name.endsWith(".py"));
+    let sum = 0;
+    for (const name of names) {
+        const path = name === "index.html" ? "/" : `/${name}`;
+        const response = await fetch(url + path, { headers: { "Accept-Encoding": "identity" } });
+        assert.equal(response.status, 200, path);
+        const text = await response.text();
+        sum += Buffer.byteLength(text);
+        assert.doesNotMatch(text.replaceAll("http://www.w3.org/2000/svg", ""), /https?:\/\/(?!localhost)/, path);
+        if (name !== "index.html")
+            assert.equal(text, readFileSync(new URL(name, folder), "utf8"), path);
+    }
+    assert.ok(sum < 60000, `${sum} bytes`);
+});
+
+test("an address of IPv6 is told as such", async () => {
+    const { url } = await serve({ PORT_CHECKER_HOST: "::1" });
+    const { page, ...rest } = await visit(url);
+    assert.equal(await page.inputValue("#address"), "::1");
+});
+
+// --- checks -----------------------------------------------------------------------------
+
+test("all open", async () => {
+    const { url } = await serve();
+    const ports = await listeners(12);
+    const look = await visit(url);
+    await look.check(ports.join(", "));
+    await look.title("All 12 ports can be reached from this checker.");
+
+    assert.deepEqual(await look.states(), ports.map(port => [port, "open"]));
+    assert.equal(await look.page.locator(".remedy").count(), 0);
+    assert.match(await look.page.textContent("#elapsed"), /^\d+\.\d s$/);
+    await look.shoot("all-open");
+    await look.accessible();
+});
+
+test("open, closed, filtered and unreachable, one by one", needsFilter, async () => {
+    filtered([SILENT, NO_PATH]);
+    await listenOn([20020, 20021, 20022, 20023, 20024, 20030]);
+    const { url } = await serve({ PORT_CHECK_TIMEOUT: "3" });
+    const look = await visit(url);
+    await look.check("20000-20035");
+
+    // Those that answer are told while the silent ones are still waited for.
+    await look.page.waitForFunction(() => document.querySelectorAll('.tile[data-state="open"]').length === 6);
+    assert.ok(counts(await look.states()).waiting >= 10); // unreachable is believed late
+    assert.equal(await look.page.isVisible("#stop"), true);
+    assert.match(await look.page.textContent("#progress"), /^\d+ of 36$/);
+    await look.shoot("running");
+    await look.accessible();
+
+    await look.title("6 of 36 ports can be reached from this checker.");
+    assert.deepEqual(counts(await look.states()), { open: 6, closed: 17, filtered: 10, unreachable: 3 });
+    assert.deepEqual(await look.page.locator(".remedy h3").allTextContents(), [
+        "Closed: somebody answered, and said no", "Filtered: nothing came back",
+        "Unreachable: the network says there is no path"]);
+    assert.deepEqual(await look.page.locator("#runs dd").allTextContents(), [
+        "20020\u201320024, 20030", "20013\u201320019, 20025\u201320029, 20031\u201320035", "20000\u201320009", "20010\u201320012"]);
+    assert.match(await look.page.textContent("#live"), /^6 of 36 ports/);
+    await look.page.hover('.tile:text-is("20013")');
+    assert.match(await look.page.textContent("#tip"), /^20013: closed, Connection refused, [\d.]+ ms$/);
+    await look.shoot("mixed");
+    await look.accessible();
+});
+
+test("the same in the dark, and on a phone", needsFilter, async () => {
+    filtered([SILENT, NO_PATH]);
+    await listenOn([20020, 20021, 20022]);
+    const { url } = await serve();
+    for (const [name, options] of [["mixed-dark", { colorScheme: "dark" }], ["mixed-phone", PHONE],
+        ["mixed-phone-dark", { ...PHONE, colorScheme: "dark" }]]) {
+        const look = await visit(url, options);
+        await look.check("20000-20025");
+        await look.title("3 of 26 ports");
+        await look.fitsItsWidth();
+        if (options.hasTouch)
+            await look.page.tap('.tile:text-is("20021")');
+        else
+            await look.page.hover('.tile:text-is("20021")');
+        assert.match(await look.page.textContent("#tip"), /^20021: open, [\d.]+ ms$/);
+        await look.shoot(name);
+        await look.accessible();
+    }
+});
+
+test("states are told by shape, too", needsFilter, async () => {
+    filtered([SILENT, NO_PATH]);
+    await listenOn([20020]);
+    const { url } = await serve();
+    const { page, ...rest } = await visit(url);
+    await page.fill("#ports", "20009-20013, 20020");
+    await page.click("#start");
+    await page.waitForSelector("#after:not([hidden])");
+    const shapes = await page.$$eval(".tile", tiles => Object.fromEntries(tiles.map(tile => {
+        const { clipPath, borderRadius } = getComputedStyle(tile, "::before");
+        return [tile.dataset.state, `${clipPath} ${borderRadius}`];
+    })));
+    assert.equal(Object.keys(shapes).length, 4);
+    assert.equal(new Set(Object.values(shapes)).size, 4);
+});
+
+test("1,024 ports stay smooth", async () => {
+    const ports = Array.from({ length: 64 }, (_, i) => 30000 + i * 16);
+    await listenOn(ports);
+    const { url } = await serve();
+    const look = await visit(url);
+    await look.page.evaluate(() => {
+        globalThis.longest = 0;
+        new PerformanceObserver(list => {
+            for (const { duration } of list.getEntries())
+                globalThis.longest = Math.max(globalThis.longest, duration);
+        }).observe({ entryTypes: ["longtask"] });
+    });
+    await look.check("30000-31023");
+    await look.title("64 of 1,024 ports");
+    assert.deepEqual(counts(await look.states()), { open: 64, closed: 960 });
+    const longest = await look.page.evaluate(() => globalThis.longest);
+    console.log(`the longest task took ${longest} ms`);
+    assert.ok(longest < 500, `${longest} ms without a frame`);
+    await look.shoot("1024");
+    await look.accessible();
+});
+
+test("1,024 ports on a phone", async () => {
+    const { url } = await serve();
+    const look = await visit(url, PHONE);
+    await look.check("30000-31023");
+    await look.title("None of the 1,024 ports");
+    await look.fitsItsWidth();
+    const { width, height } = await look.page.locator(".tile").first().boundingBox();
+    assert.ok(width >= 24 && height >= 24, `${width} x ${height}`);
+    await look.shoot("1024-phone", false);
+});
+
+test("stop", needsFilter, async () => {
+    filtered([SILENT]);
+    await listenOn([20020]);
+    const service = await serve({ PORT_CHECK_TIMEOUT: "20" });
+    const look = await visit(service.url);
+    await look.check("20000-20009, 20020");
+    await look.page.waitForSelector('.tile[data-state="open"]');
+    await look.page.click("#stop");
+
+    await look.title("Stopped: 1 of 11 ports were checked.");
+    assert.deepEqual(counts(await look.states()), { unknown: 10, open: 1 });
+    await service.said(/event=check .*reason=client_left/);
+    await look.shoot("stopped");
+    await look.accessible();
+});
+
+// --- refusals ---------------------------------------------------------------------------
+
+test("faults are told while typing, in the words of the service", async () => {
+    const { url } = await serve({ PORT_CHECKER_MAX_PORTS: "100" });
+    const texts = ["0", "65536", "1, 0", "-1", "+80", "80a", "http", "0x50", "80.5", "9-5", "0-5", "5-65536", "5-", "5-6-7",
+        "123456-7", "1--2", "1-100, 200", "5000-6000", "1-65535", "99999", "00070000"];
+    for (const text of texts) {
+        const { fault } = parsePorts(text, 100);
+        const items = text.split(/, */).map(word => (/^\d+$/.test(word) ? Number(word) : word));
+        const reply = await fetch(`${url}/check-ports`, {
+            method: "POST", headers: { "Content-Type": "application/json" },
+            body: JSON.stringify({ provider_ip: "127.0.0.1", ports: items }),
+        });
+        assert.equal(reply.status, 422, text);
+        const told = (await reply.json()).detail[0].msg;
+        assert.equal(fault?.replace(/^\u201c.*?\u201d: /, ""), told, text);
+    }
+    for (const text of ["1", "65535", "1-100", "5 - 9", "007", "80 81\t82", "50800\u201350900".replace("50900", "50801"), "1,,2,"])
+        assert.equal(parsePorts(text, 100).fault, undefined, text);
+
+    const look = await visit(url);
+    await look.page.fill("#ports", "7466, 70000");
+    await look.page.locator("#ports-error", { hasText: "\u201c70000\u201d: Invalid port number: 70000" }).waitFor();
+    assert.equal(await look.page.getAttribute("#ports", "aria-invalid"), "true");
+    await look.page.click("#start");
+    assert.equal(await look.page.isVisible("#result"), false);
+    assert.equal(await look.page.evaluate(() => document.activeElement.id), "ports");
+    await look.shoot("typing-fault", false);
+    await look.accessible();
+    await look.page.fill("#ports", "7466");
+    await look.page.locator("#ports-hint", { hasText: /^1 port\. / }).waitFor();
+    assert.equal(await look.page.isVisible("#ports-error"), false);
+});
+
+test("the address explains itself where only one's own is looked at", async () => {
+    const { url } = await serve({ PORT_CHECKER_TARGETS: "caller" });
+    const look = await visit(url);
+    assert.equal(await look.page.getAttribute("#address", "readonly"), "");
+    assert.match(await look.page.textContent("#address-hint"), /only looks at the address of whoever asks/);
+    await look.shoot("own-address", false);
+});
+
+test("an address that is refused: why, and the way on", async () => {
+    const { url } = await serve({ PORT_CHECKER_TARGETS: "any" });
+    const [port] = await listeners(1);
+    const look = await visit(url);
+    await look.page.fill("#address", "224.0.0.1");
+    await look.check(String(port));
+    await look.page.locator("#problem-title", { hasText: "does not look at that address" }).waitFor();
+    assert.match(await look.page.textContent("#problem-detail"), /127\.0\.0\.1 may not have 224\.0\.0\.1 checked/);
+    assert.equal(await look.page.isVisible("#result"), false);
+    look.forgive(/status of 403/);
+    await look.shoot("refused", false);
+    await look.accessible();
+
+    await look.page.click('#problem-action:text-is("Use my own address")');
+    await look.title("The port can be reached");
+    assert.equal(await look.page.isVisible("#problem"), false);
+});
+
+test("no address at all", async () => {
+    const { url } = await serve();
+    const look = await visit(url);
+    await look.page.fill("#address", "checker.example");
+    await look.check("80");
+    await look.page.locator("#address-error", { hasText: "value is not a valid IPv4 or IPv6 address" }).waitFor();
+    assert.equal(await look.page.evaluate(() => document.activeElement.id), "address");
+    look.forgive(/status of 422/);
+});
+
+test("a rate limit counts down, and then lets on", async () => {
+    const { url } = await serve({ PORT_CHECKER_RATE: "240/min", PORT_CHECKER_MAX_PORTS: "16" });
+    const look = await visit(url);
+    await look.check("40000-40015");
+    await look.title("None of the 16 ports");
+    await look.page.click("#again");
+    await look.page.locator("#problem-title", { hasText: "A short pause" }).waitFor();
+    const action = look.page.locator("#problem-action");
+    assert.match(await action.textContent(), /^Check again in \d s$/);
+    assert.equal(await action.isDisabled(), true);
+    look.forgive(/status of 429/);
+    await look.shoot("rate-limit", false);
+    await look.accessible();
+
+    await look.page.locator("#problem-action:not([disabled])").click();
+    await look.title("None of the 16 ports");
+});
+
+test("a checker that shuts down says so", needsFilter, async () => {
+    filtered([SILENT]);
+    const service = await serve({ PORT_CHECK_TIMEOUT: "3", PORT_CHECKER_WORKERS: "1" });
+    const [first, second] = [await visit(service.url), await visit(service.url)];
+    await first.check("20000-20009");
+    await first.page.waitForSelector("#stop:not([hidden])");
+    await service.said(/event=ready/);
+    await first.page.waitForFunction(() => parseFloat(document.querySelector("#elapsed").textContent) > 0.3);
+    service.child.kill("SIGTERM");
+    await service.said(/event=draining/);
+    await second.check("20000");
+    await second.page.locator("#problem-title", { hasText: "cannot do it just now" }).waitFor();
+    assert.match(await second.page.textContent("#problem-text"), /says nothing about your ports/);
+    assert.match(await second.page.textContent("#problem-action"), /^Check again in \d s$/);
+    second.forgive(/status of 503/);
+    await second.shoot("shutting-down", false);
+    await first.title("None of the 10 ports");
+});
+
+test("a checker that vanishes in the middle leaves what is known", needsFilter, async () => {
+    filtered([SILENT]);
+    await listenOn([20020, 20021]);
+    const service = await Service.start({ PORT_CHECK_TIMEOUT: "20" });
+    const look = await visit(service.url);
+    await look.check("20000-20009, 20020, 20021");
+    await look.page.waitForFunction(() => document.querySelectorAll('.tile[data-state="open"]').length === 2);
+    service.child.kill("SIGKILL");
+    assert.equal(await service.stop(), "SIGKILL");
+
+    await look.page.locator("#problem-title", { hasText: "connection to the checker was lost" }).waitFor();
+    await look.title("2 of 12 ports were checked before it broke off.");
+    assert.deepEqual(counts(await look.states()), { unknown: 10, open: 2 });
+    look.forgive(/ERR_(INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)/);
+    await look.shoot("lost");
+    await look.accessible();
+
+    await serve({ PORT_CHECKER_PORT: String(service.port) });
+    await look.page.click("#problem-action");
+    await look.title("2 of 12 ports can be reached");
+});
+
+// --- hands and eyes ---------------------------------------------------------------------
+
+test("by keyboard alone", needsFilter, async () => {
+    filtered([SILENT]);
+    await listenOn([20020, 20021]);
+    const { url } = await serve({ PORT_CHECK_TIMEOUT: "1" });
+    const look = await visit(url);
+    const focused = () => look.page.evaluate(() => document.activeElement.id || document.activeElement.textContent);
+    const press = async (...keys) => {
+        for (const key of keys)
+            await look.page.keyboard.press(key);
+    };
+
+    await press("Tab");
+    assert.equal(await focused(), "Skip to the check");
+    await press("Enter", "Tab", "Tab");
+    assert.equal(await focused(), "ports");
+    await press("Control+A");
+    await look.page.keyboard.type("20009, 20015-20021");
+    await press("Enter");
+    await look.page.waitForSelector("#stop:not([hidden])");
+    await look.title("2 of 8 ports");
+    await press("Tab");
+    assert.equal(await focused(), "start");
+    await press("Tab");
+    assert.equal(await focused(), "20009");
+    assert.match(await look.page.textContent("#tip"), /^20009: filtered, Connection timed out$/);
+    await look.shoot("keyboard");
+    await press("ArrowRight", "ArrowRight");
+    assert.equal(await focused(), "20016");
+    await press("End");
+    assert.equal(await focused(), "20021");
+    await press("ArrowRight");
+    assert.equal(await focused(), "20021");
+    await press("Escape");
+    assert.equal(await look.page.isVisible("#tip"), false);
+    await press("Home");
+    assert.equal(await focused(), "20009");
+    await press("Tab");
+    assert.equal(await focused(), "again");
+    await press("Shift+Tab");
+    assert.equal(await focused(), "20009");
+});
+
+test("stopping by keyboard keeps the focus", needsFilter, async () => {
+    filtered([SILENT]);
+    const { url } = await serve({ PORT_CHECK_TIMEOUT: "20" });
+    const look = await visit(url);
+    await look.page.fill("#ports", "20000-20009");
+    await look.page.focus("#start");
+    await look.page.keyboard.press("Enter");
+    await look.page.waitForFunction(() => document.activeElement.id === "stop");
+    await look.page.keyboard.press("Enter");
+    await look.title("Stopped");
+    assert.equal(await look.page.evaluate(() => document.activeElement.id), "start");
+});
+
+test("nothing moves for those who want it so", needsFilter, async () => {
+    filtered([SILENT]);
+    const { url } = await serve({ PORT_CHECK_TIMEOUT: "20" });
+    for (const [reducedMotion, wanted] of [["reduce", false], ["no-preference", true]]) {
+        const look = await visit(url, { reducedMotion });
+        await look.check("20000-20009");
+        await look.page.waitForSelector('.tile[data-state="waiting"]');
+        assert.equal(await look.page.evaluate(() => document.getAnimations().length > 0), wanted, reducedMotion);
+        await look.page.click("#stop");
+        await look.title("Stopped");
+    }
+});
+
+// --- taking it away ---------------------------------------------------------------------
+
+for (const [name, hasClipboard] of [["the clipboard", true], ["the old way, as over plain HTTP", false]]) {
+    test(`copies by ${name}: JSON, a command that does the same, a link`, async () => {
+        const { url } = await serve();
+        const [a, b] = await listeners(2);
+        const look = await visit(url, { permissions: ["clipboard-read", "clipboard-write"] });
+        const copied = async id => {
+            await look.page.click(id);
+            await look.page.locator("#copied", { hasText: "copied." }).waitFor();
+            return look.page.evaluate(() => globalThis.clipboard.readText());
+        };
+        await look.page.evaluate(has => {
+            globalThis.clipboard = navigator.clipboard;
+            if (!has)
+                Object.defineProperty(navigator, "clipboard", { value: undefined });
+        }, hasClipboard);
+        await look.check(`${a}, ${b}, 40000-40002`);
+        await look.title("2 of 5 ports");
+
+        const json = JSON.parse(await copied("#copy-json"));
+        assert.deepEqual(Object.keys(json), ["success", "results", "message"]);
+        assert.equal(json.success, true);
+        assert.equal(json.message, "Successfully verified 2 out of 5 ports");
+        assert.deepEqual(Object.keys(json.results).map(Number).sort(), [a, b, 40000, 40001, 40002].sort());
+
+        const command = await copied("#copy-curl");
+        const same = JSON.parse(execFileSync("sh", ["-c", command], { encoding: "utf8" }));
+        for (const [port, result] of Object.entries(same.results))
+            assert.deepEqual({ ...json.results[port], rtt_ms: 0 }, { ...result, rtt_ms: 0 });
+
+        const link = await copied("#copy-link");
+        assert.equal(link, look.page.url());
+        const again = await visit(link);
+        assert.equal(await again.page.inputValue("#ports"), `${a}, ${b}, 40000-40002`);
+    });
+}
+
+// --- without JavaScript -----------------------------------------------------------------
+
+test("without JavaScript it is a plain form", needsFilter, async () => {
+    filtered([SILENT]);
+    await listenOn([20020, 20021]);
+    const { url } = await serve({ PORT_CHECKER_TARGETS: "any" });
+    const look = await Visit.open(browser, url, { javaScriptEnabled: false });
+    mess.push(() => look.close());
+    await look.shoot("plain-opened", false);
+    await look.page.fill("#ports", "20000 - 20011, 20020-20021");
+    await look.page.click("#start");
+    assert.equal(await look.page.textContent("#answer-title"), "2 of 14 ports can be reached from this checker.");
+    assert.deepEqual(await look.page.locator(".answer tbody tr").allTextContents(), [
+        "20000\u201320009filteredConnection timed out", "20010\u201320011closedConnection refused", "20020\u201320021openanswered"]);
+    assert.equal(await look.page.inputValue("#ports"), "20000 - 20011, 20020-20021");
+    await look.shoot("plain-answer");
+    await look.fitsItsWidth();
+
+    await look.page.fill("#ports", "0, <b>");
+    await look.page.click("#start");
+    assert.deepEqual(await look.page.locator(".answer li").allTextContents(), [
+        "Ports: number 1: Invalid port number: 0", "Ports: number 2: value is not a valid integer"]);
+    look.forgive(/status of 422/);
+    await look.shoot("plain-fault", false);
+    await look.page.fill("#address", "224.0.0.1");
+    await look.page.fill("#ports", "80");
+    await look.page.click("#start");
+    assert.match(await look.page.textContent(".answer"), /may not have 224\.0\.0\.1 checked/);
+    look.forgive(/status of 403/);
+});
+
+test("the operator's form keeps the operator's rights", async () => {
+    const { url } = await serve();
+    const look = await Visit.open(browser, url, { javaScriptEnabled: false });
+    mess.push(() => look.close());
+    await look.page.fill("#address", "127.0.0.2");
+    await look.page.fill("#ports", "9");
+    await look.page.click("#start");
+    assert.equal(await look.page.textContent("#answer-title"), "0 of 1 ports can be reached from this checker.");
+});
+
+test("an answer without JavaScript is accessible", async () => {
+    const { url } = await serve();
+    const [port] = await listeners(1);
+    const look = await visit(url);
+    await look.page.evaluate(() => document.querySelector("#form").cloneNode(true)); // as it is
+    await look.page.fill("#ports", `${port}, 40000`);
+    await Promise.all([look.page.waitForNavigation(), look.page.evaluate(() => HTMLFormElement.prototype.submit.call(document.querySelector("#form")))]);
+    assert.equal(await look.page.textContent("#answer-title"), "1 of 2 ports can be reached from this checker.");
+    await look.accessible();
+});
+
+// --- the reference ----------------------------------------------------------------------
+
+test("the reference is readable, without a script", async () => {
+    const { url } = await serve();
+    for (const [name, options] of [["docs", {}], ["docs-dark", { colorScheme: "dark" }], ["docs-phone", PHONE]]) {
+        const look = await Visit.open(browser, `${url}/docs`, options);
+        mess.push(() => look.close());
+        assert.equal(await look.page.locator("script").count(), 0);
+        assert.ok(await look.page.locator("#checkPorts pre").count() > 4);
+        for (const link of await look.page.locator('a[href^="#"]').all()) {
+            const id = (await link.getAttribute("href")).slice(1);
+            assert.equal(await look.page.locator(`[id="${id}"]`).count(), 1, id);
+        }
+        await look.fitsItsWidth();
+        await look.shoot(name);
+        await look.accessible();
+    }
+});
