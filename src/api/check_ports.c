@@ -98,7 +98,7 @@ static bool log_check_begin(struct log_line *line, const struct check *check)
 static void log_check_end(struct log_line *line, const struct check *check)
 {
     /* Not the loop's now: a check that was answered within one turn took time too. */
-    log_double(line, "ms", span_to_ms(instant_since(clock_now(), check->begun)));
+    log_ms(line, "ms", instant_since(clock_now(), check->begun));
     log_end(line);
 }
 
@@ -140,8 +140,8 @@ static void log_port(const struct check *check, const struct port_verdict *verdi
     if (error)
         log_str(&line, "error", error);
     if (verdict->has_rtt)
-        log_double(&line, "rtt_ms", span_to_ms(verdict->rtt));
-    log_double(&line, "ms", span_to_ms(verdict->duration));
+        log_ms(&line, "rtt_ms", verdict->rtt);
+    log_ms(&line, "ms", verdict->duration);
     log_end(&line);
 }
 

@@ -33,14 +33,9 @@ static void put_str(struct entry *entry, const char *str)
 /* At least `width` digits. */
 static void put_number(struct entry *entry, uint64_t number, size_t width)
 {
-    char digits[20]; /* of UINT64_MAX */
-    size_t at = sizeof digits;
+    char digits[TEXT_DIGITS_MAX];
 
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0 || sizeof digits - at < width);
-    put(entry, digits + at, sizeof digits - at);
+    put(entry, digits, text_digits(number, width, digits));
 }
 
 /* The texts of strerror(3) need no escapes, in any locale we run in: "C". */

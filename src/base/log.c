@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
-#include <math.h>
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,12 @@ static struct {
     enum log_format format;
     enum log_level lowest;
 } config = {LOG_FORMAT_TEXT, LOG_LEVEL_INFO};
+
+/* The second that this thread wrote last: most lines share theirs with the one before. */
+static _Thread_local struct {
+    time_t second;
+    char text[32]; /* 2026-01-01T00:00:00, empty before the first */
+} last_time;
 
 /* Lines of this thread that are not written yet. */
 static _Thread_local struct {
@@ -69,9 +76,11 @@ static bool is_plain(const char *value)
     if (*value == '\0')
         return false;
 
-    for (const char *c = value; *c; c++)
-        if (*c <= ' ' || *c == '"' || *c == '\\' || *c == '=' || *c == 0x7f)
+    for (; *value; value++) {
+        unsigned char c = (unsigned char)*value;
+        if (c <= ' ' || c == '"' || c == '\\' || c == '=' || c >= 0x7f)
             return false;
+    }
     return true;
 }
 
@@ -92,10 +101,25 @@ static bool put_escaped(struct log_line *line, unsigned limit, unsigned char c)
     return put(line, limit, out, (size_t)len);
 }
 
+static bool put_str(struct log_line *line, unsigned limit, const char *str)
+{
+    return put(line, limit, str, strlen(str));
+}
+
+static bool put_key(struct log_line *line, unsigned limit, const char *key)
+{
+    if (config.format == LOG_FORMAT_JSON)
+        return put_str(line, limit, line->len > 1 ? ", \"" : "\"") &&
+               put_str(line, limit, key) && put_str(line, limit, "\": ");
+
+    return put_str(line, limit, line->len > 0 ? " " : "") && put_str(line, limit, key) &&
+           put_str(line, limit, "=");
+}
+
 static bool put_value(struct log_line *line, unsigned limit, const char *value, bool quoted)
 {
     if (!quoted)
-        return put(line, limit, value, strlen(value));
+        return put_str(line, limit, value);
 
     if (!put(line, limit, "\"", 1))
         return false;
@@ -114,16 +138,31 @@ static void put_field(struct log_line *line, const char *key, const char *value,
 
     unsigned start = line->len;
     unsigned limit = sizeof line->data - TRAILER_ROOM;
-    char head[80];
-    int len = config.format == LOG_FORMAT_JSON
-                  ? snprintf(head, sizeof head, "%s\"%s\": ", start > 1 ? ", " : "", key)
-                  : snprintf(head, sizeof head, "%s%s=", start > 0 ? " " : "", key);
-
-    if (put(line, limit, head, (size_t)len) && put_value(line, limit, value, quoted))
+    if (put_key(line, limit, key) && put_value(line, limit, value, quoted))
         return;
 
     line->len = start;
     line->is_truncated = true;
+}
+
+static void put_time(struct log_line *line)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    if (ts.tv_sec != last_time.second || last_time.text[0] == '\0') {
+        struct tm tm;
+        gmtime_r(&ts.tv_sec, &tm);
+        strftime(last_time.text, sizeof last_time.text, "%Y-%m-%dT%H:%M:%S", &tm);
+        last_time.second = ts.tv_sec;
+    }
+
+    char when[sizeof last_time.text + TEXT_DIGITS_MAX + 2];
+    size_t len = strlen(last_time.text);
+    memcpy(when, last_time.text, len);
+    when[len++] = '.';
+    len += text_digits((uint64_t)ts.tv_nsec / 1000000, 3, when + len);
+    memcpy(when + len, "Z", sizeof "Z");
+    log_str(line, "time", when);
 }
 
 bool log_begin(struct log_line *line, enum log_level level, const char *event)
@@ -137,15 +176,7 @@ bool log_begin(struct log_line *line, enum log_level level, const char *event)
     if (config.format == LOG_FORMAT_JSON)
         put(line, sizeof line->data, "{", 1);
 
-    struct timespec ts;
-    struct tm tm;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    gmtime_r(&ts.tv_sec, &tm);
-    char when[48];
-    size_t len = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(when + len, sizeof when - len, ".%03dZ", (int)(ts.tv_nsec / 1000000));
-
-    log_str(line, "time", when);
+    put_time(line);
     log_str(line, "level", level_names[level]);
     log_str(line, "event", event);
     return true;
@@ -158,16 +189,24 @@ void log_str(struct log_line *line, const char *key, const char *value)
 
 void log_int(struct log_line *line, const char *key, int64_t value)
 {
-    char digits[24];
-    snprintf(digits, sizeof digits, "%lld", (long long)value);
-    put_field(line, key, digits, false);
+    char text[1 + TEXT_DIGITS_MAX + 1] = "-";
+    bool is_negative = value < 0;
+    uint64_t number = is_negative ? 0 - (uint64_t)value : (uint64_t)value;
+    size_t len = is_negative;
+    len += text_digits(number, 1, text + len);
+    text[len] = '\0';
+    put_field(line, key, text, false);
 }
 
-void log_double(struct log_line *line, const char *key, double value)
+void log_ms(struct log_line *line, const char *key, struct span value)
 {
-    char digits[40];
-    snprintf(digits, sizeof digits, "%.3f", isfinite(value) ? value : 0.0);
-    put_field(line, key, digits, false);
+    char text[2 * TEXT_DIGITS_MAX];
+    uint64_t us = value.ns > 0 ? ((uint64_t)value.ns + 500) / 1000 : 0;
+    size_t len = text_digits(us / 1000, 1, text);
+    text[len++] = '.';
+    len += text_digits(us % 1000, 3, text + len);
+    text[len] = '\0';
+    put_field(line, key, text, false);
 }
 
 void log_bool(struct log_line *line, const char *key, bool value)

@@ -11,12 +11,15 @@
  *     }
  *
  * A value that holds anything but plain characters is quoted and escaped, so that nobody's
- * input can forge a line. A line longer than its buffer loses its last fields and says so
+ * input can forge a line. A span is shown in milliseconds with three decimals, rounded, a
+ * negative one as 0. A line longer than its buffer loses its last fields and says so
  * with `truncated=true`. Lines of one thread that has called log_buffer() are kept until
  * log_flush(), one write(2) for many; warnings and errors are written at once, after what
  * was kept. Nothing here fails: a log that nobody reads is dropped.
  */
 #pragma once
+
+#include "base/clock.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,7 +50,7 @@ void log_setup(enum log_format format, enum log_level lowest);
 bool log_begin(struct log_line *line, enum log_level level, const char *event);
 void log_str(struct log_line *line, const char *key, const char *value);
 void log_int(struct log_line *line, const char *key, int64_t value);
-void log_double(struct log_line *line, const char *key, double value);
+void log_ms(struct log_line *line, const char *key, struct span value);
 void log_bool(struct log_line *line, const char *key, bool value);
 void log_end(struct log_line *line);
 

@@ -75,20 +75,29 @@ void text_append_str(struct text *text, const char *str)
     text_append(text, str, strlen(str));
 }
 
+/* Formats into the room that is there, and a second time only when that was too small. */
 void text_printf(struct text *text, const char *format, ...)
 {
+    if (text->failed)
+        return;
+
+    size_t room = text->size > 0 ? text->size - text->len : 0;
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(NULL, 0, format, args);
+    int len = vsnprintf(text->data + text->len, room, format, args);
     va_end(args);
     assert(len >= 0);
 
-    if (!text_reserve(text, (size_t)len))
-        return;
+    if ((size_t)len >= room) {
+        if (room > 0)
+            text->data[text->len] = '\0'; /* what was cut is no content */
+        if (!text_reserve(text, (size_t)len))
+            return;
 
-    va_start(args, format);
-    vsnprintf(text->data + text->len, (size_t)len + 1, format, args);
-    va_end(args);
+        va_start(args, format);
+        vsnprintf(text->data + text->len, (size_t)len + 1, format, args);
+        va_end(args);
+    }
     text->len += (size_t)len;
 }
 
@@ -103,6 +112,20 @@ char *text_take(struct text *text, size_t *ret_len)
     *ret_len = text->len;
     text_init(text, text->max);
     return data;
+}
+
+size_t text_digits(uint64_t number, size_t width, char ret_digits[TEXT_DIGITS_MAX])
+{
+    assert(width <= TEXT_DIGITS_MAX);
+    char digits[TEXT_DIGITS_MAX];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0 || sizeof digits - at < width);
+    memcpy(ret_digits, digits + at, sizeof digits - at);
+    return sizeof digits - at;
 }
 
 bool text_parse_u64(const char *digits, size_t len, uint64_t max, uint64_t *ret)

@@ -35,6 +35,11 @@ void text_printf(struct text *text, const char *format, ...)
 /* Moves the content out; the caller frees it with free(). NULL when the text failed. */
 char *text_take(struct text *text, size_t *ret_len);
 
+/* Writes `number` in decimal, filled up with zeros to `width` digits, and no terminator;
+ * returns how many bytes that took. For what is written once a request or more often. */
+#define TEXT_DIGITS_MAX 20 /* of UINT64_MAX; `width` is at most that */
+size_t text_digits(uint64_t number, size_t width, char ret_digits[TEXT_DIGITS_MAX]);
+
 /* An unsigned decimal number and nothing else: digits only, no sign, no space, at most
  * `max`. Returns false without writing when `digits` is anything else. */
 bool text_parse_u64(const char *digits, size_t len, uint64_t max, uint64_t *ret);

@@ -5,7 +5,6 @@
 #include "base/log.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,15 +74,17 @@ static void a_line_is_time_level_event_and_fields(void **state)
     assert_true(log_begin(&line, LOG_LEVEL_WARNING, "check"));
     log_str(&line, "caller", "192.0.2.1");
     log_int(&line, "ports", INT64_MIN);
-    log_double(&line, "ms", 1.5);
-    log_double(&line, "none", (double)NAN);
+    log_ms(&line, "ms", span_ms(1500));
+    log_ms(&line, "short", (struct span){1499});
+    log_ms(&line, "negative", (struct span){INT64_MIN});
+    log_ms(&line, "longest", (struct span){INT64_MAX});
     log_bool(&line, "yes", true);
     log_bool(&line, "no", false);
     log_end(&line);
-    assert_string_equal(
-        after_time(output()),
-        "level=warning event=check caller=192.0.2.1 "
-        "ports=-9223372036854775808 ms=1.500 none=0.000 yes=true no=false\n");
+    assert_string_equal(after_time(output()),
+                        "level=warning event=check caller=192.0.2.1 "
+                        "ports=-9223372036854775808 ms=1500.000 short=0.001 negative=0.000 "
+                        "longest=9223372036854.776 yes=true no=false\n");
 }
 
 static void levels_below_the_lowest_are_not_begun(void **state)
@@ -162,8 +163,7 @@ static void a_json_line_is_json_whatever_it_holds(void **state)
     assert_true(log_begin(&line, LOG_LEVEL_INFO, "test"));
     log_str(&line, "value", every_byte);
     log_int(&line, "count", -3);
-    log_double(&line, "ms", 0.25);
-    log_double(&line, "infinite", (double)INFINITY);
+    log_ms(&line, "ms", (struct span){250000});
     log_bool(&line, "is", true);
     log_end(&line);
 

@@ -126,6 +126,47 @@ static void thousands_of_appends_arrive_whole(void **state)
     text_done(&text);
 }
 
+static void a_format_longer_than_the_room_that_is_there_arrives_whole(void **state)
+{
+    (void)state;
+    for (int len = 0; len < 600; len++) {
+        struct text text;
+        text_init(&text, 1000);
+        text_append_str(&text, "abc");
+        text_printf(&text, "%*d", len, 7);
+        assert_false(text.failed);
+        assert_int_equal(text.len, 3 + (len > 0 ? len : 1));
+        assert_int_equal(strlen(text.data), text.len);
+        assert_int_equal(text.data[text.len - 1], '7');
+        text_done(&text);
+    }
+}
+
+static void digits_are_written_as_they_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t number;
+        size_t width;
+        const char *digits;
+    } rows[] = {
+        {0, 0, "0"},
+        {0, 1, "0"},
+        {7, 3, "007"},
+        {999, 3, "999"},
+        {1000, 3, "1000"},
+        {10, 1, "10"},
+        {UINT64_MAX, 1, "18446744073709551615"},
+        {1, 20, "00000000000000000001"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char digits[TEXT_DIGITS_MAX];
+        size_t len = text_digits(rows[i].number, rows[i].width, digits);
+        assert_int_equal(len, strlen(rows[i].digits));
+        assert_memory_equal(digits, rows[i].digits, len);
+    }
+}
+
 static void a_number_is_digits_and_nothing_else(void **state)
 {
     (void)state;
@@ -199,6 +240,8 @@ int main(void)
         cmocka_unit_test(a_reset_forgets_content_and_failure),
         cmocka_unit_test(the_content_can_be_taken_also_when_empty),
         cmocka_unit_test(thousands_of_appends_arrive_whole),
+        cmocka_unit_test(a_format_longer_than_the_room_that_is_there_arrives_whole),
+        cmocka_unit_test(digits_are_written_as_they_are_read),
         cmocka_unit_test(a_number_is_digits_and_nothing_else),
         cmocka_unit_test(a_number_ends_where_its_length_says),
         cmocka_unit_test(words_are_compared_whole_and_without_case),
