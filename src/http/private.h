@@ -111,6 +111,8 @@ struct server {
     size_t lingerer_count;
 
     struct prepared prepared[PREPARED_MAX];
+    char date[48];       /* of `date_second`, as a reply says it */
+    int64_t date_second; /* 0 = never */
     char scratch[SERVER_HEADER_MAX + 1];
 };
 
@@ -134,7 +136,8 @@ struct connection {
     uint64_t consumed; /* bytes of all whole requests so far */
     uint64_t ticked;   /* bytes that had come at the last tick */
     struct address peer;
-    int fd; /* owned; while libmicrohttpd holds the socket: its descriptor */
+    struct address local; /* our end, len 0 until somebody asks */
+    int fd;               /* owned; while libmicrohttpd holds the socket: its descriptor */
     enum phase phase;
     enum lane_kind lane; /* where libmicrohttpd holds it */
     unsigned leaving;    /* taken back so often, and libmicrohttpd has yet to let go */
@@ -297,7 +300,7 @@ bool reply_queue_stream(struct exchange *exchange, const char *content_type,
 unsigned fault_status(enum http_fault fault);
 
 /* Writes the whole answer to a fault, with Connection: close, straight to a socket. */
-void reply_write_fault(const struct server *server, int fd, enum http_fault fault);
+void reply_write_fault(struct server *server, int fd, enum http_fault fault);
 void reply_release(struct server *server);
 
 /* --- stream.c ----------------------------------------------------------------------- */

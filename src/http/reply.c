@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,16 +27,37 @@ unsigned fault_status(enum http_fault fault)
 
 /* --- written by us --------------------------------------------------------------- */
 
-static void append_date(struct text *out)
+/* RFC 9110 section 5.6.7; made once a second. */
+static const char *date_of_now(struct server *server)
 {
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     time_t now = time(NULL);
+    if (server->date_second == now)
+        return server->date;
+
     struct tm tm;
     gmtime_r(&now, &tm);
-    text_printf(out, "Date: %.3s, %02d %.3s %d %02d:%02d:%02d GMT\r\n",
-                days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon,
-                tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    snprintf(server->date, sizeof server->date, "%.3s, %02d %.3s %d %02d:%02d:%02d GMT",
+             days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900,
+             tm.tm_hour, tm.tm_min, tm.tm_sec);
+    server->date_second = now;
+    return server->date;
+}
+
+static void append_field(struct text *out, const char *name, const char *value)
+{
+    text_append_str(out, name);
+    text_append_str(out, ": ");
+    text_append_str(out, value);
+    text_append_str(out, "\r\n");
+}
+
+static void append_length(struct text *out, size_t len)
+{
+    char digits[TEXT_DIGITS_MAX + 1];
+    digits[text_digits(len, 1, digits)] = '\0';
+    append_field(out, "Content-Length", digits);
 }
 
 /* Whether the handler has said how its reply may be stored; otherwise it must not be. */
@@ -44,26 +66,33 @@ static bool has_caching(const struct text *fields)
     return strstr(fields->data, "Cache-Control: ") != NULL;
 }
 
-static void append_head(struct text *out, const struct server *server, unsigned status,
+static void append_head(struct text *out, struct server *server, unsigned status,
                         const char *content_type, bool must_close, bool has_caching)
 {
-    text_printf(out, "HTTP/1.1 %u %s\r\n", status, MHD_get_reason_phrase_for(status));
-    append_date(out);
+    char digits[TEXT_DIGITS_MAX];
+    text_append_str(out, "HTTP/1.1 ");
+    text_append(out, digits, text_digits(status, 3, digits));
+    text_append_str(out, " ");
+    text_append_str(out, MHD_get_reason_phrase_for(status));
+    text_append_str(out, "\r\n");
+    append_field(out, "Date", date_of_now(server));
     if (must_close)
-        text_append_str(out, "Connection: close\r\n");
-    text_printf(out, "Server: %s\r\n%sContent-Type: %s\r\n", server->config.server_name,
-                has_caching ? "" : "Cache-Control: no-store\r\n", content_type);
+        append_field(out, "Connection", "close");
+    append_field(out, "Server", server->config.server_name);
+    if (!has_caching)
+        append_field(out, "Cache-Control", "no-store");
+    append_field(out, "Content-Type", content_type);
 }
 
-void reply_write_fault(const struct server *server, int fd, enum http_fault fault)
+void reply_write_fault(struct server *server, int fd, enum http_fault fault)
 {
     const char *body = server->config.fault(fault);
     struct text out;
     text_init(&out, REPLY_HEAD_MAX);
     append_head(&out, server, fault_status(fault), "application/json", true, false);
-    text_printf(&out, "Content-Length: %zu\r\n", strlen(body));
+    append_length(&out, strlen(body));
     if (fault == HTTP_FAULT_CONNECTIONS || fault == HTTP_FAULT_CALLER_CONNECTIONS)
-        text_append_str(&out, "Retry-After: 1\r\n");
+        append_field(&out, "Retry-After", "1");
     text_printf(&out, "\r\n%s", body);
     /* A fresh or idle socket takes it whole; whoever lets us wait gets no second try. */
     ssize_t sent =
@@ -129,7 +158,7 @@ void reply_continue(struct exchange *exchange)
 void reply_send(struct exchange *exchange, unsigned status, const char *content_type,
                 const char *body, char *owned, size_t len)
 {
-    const struct server *server = exchange->connection->server;
+    struct server *server = exchange->connection->server;
     exchange->status = status;
     exchange->is_waiting = false;
     exchange->must_close |= server->is_draining;
@@ -139,7 +168,7 @@ void reply_send(struct exchange *exchange, unsigned status, const char *content_
     text_init(&exchange->out, REPLY_HEAD_MAX);
     append_head(&exchange->out, server, status, content_type, exchange->must_close,
                 has_caching(&exchange->fields));
-    text_printf(&exchange->out, "Content-Length: %zu\r\n", len);
+    append_length(&exchange->out, len);
     text_append(&exchange->out, exchange->fields.data, exchange->fields.len);
     text_append_str(&exchange->out, "\r\n");
     connection_enter(exchange->connection, PHASE_SENDING);
@@ -151,12 +180,12 @@ void reply_send(struct exchange *exchange, unsigned status, const char *content_
 
 void reply_append_stream_head(struct exchange *exchange, const char *content_type)
 {
-    const struct server *server = exchange->connection->server;
+    struct server *server = exchange->connection->server;
     exchange->must_close |= server->is_draining || !exchange->is_1_1;
     append_head(&exchange->out, server, exchange->status, content_type,
                 exchange->must_close, has_caching(&exchange->fields));
     if (exchange->is_1_1)
-        text_append_str(&exchange->out, "Transfer-Encoding: chunked\r\n");
+        append_field(&exchange->out, "Transfer-Encoding", "chunked");
     text_append(&exchange->out, exchange->fields.data, exchange->fields.len);
     text_append_str(&exchange->out, "\r\n");
     exchange->out.failed |= exchange->fields.failed;

@@ -23,12 +23,16 @@ struct address exchange_peer(const struct exchange *exchange)
 
 struct address exchange_local(const struct exchange *exchange)
 {
+    struct address *local = &exchange->connection->local;
+    if (local->len > 0)
+        return *local;
+
     struct sockaddr_storage storage;
     socklen_t len = sizeof storage;
-    struct address local = {.len = sizeof local.in, .in = {.sin_family = AF_INET}};
+    *local = (struct address){.len = sizeof local->in, .in = {.sin_family = AF_INET}};
     if (getsockname(exchange->connection->fd, (struct sockaddr *)&storage, &len) == 0)
-        address_from_sockaddr((struct sockaddr *)&storage, len, &local);
-    return local;
+        address_from_sockaddr((struct sockaddr *)&storage, len, local);
+    return *local;
 }
 
 bool exchange_is_http_1_1(const struct exchange *exchange)

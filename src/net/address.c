@@ -92,11 +92,29 @@ struct address address_unembed(const struct address *address)
     return *address;
 }
 
+/* inet_ntop() goes through printf; this is in every line of the log. */
+static void format_ipv4(const uint8_t bytes[4], char ret_text[ADDRESS_TEXT_SIZE])
+{
+    char *end = ret_text;
+    for (size_t i = 0; i < 4; i++) {
+        char digits[TEXT_DIGITS_MAX];
+        size_t len = text_digits(bytes[i], 1, digits);
+        memcpy(end, digits, len);
+        end += len;
+        *end++ = i < 3 ? '.' : '\0';
+    }
+}
+
 const char *address_format(const struct address *address, char ret_text[ADDRESS_TEXT_SIZE])
 {
     size_t len;
-    const char *text = inet_ntop(address->sa.sa_family, address_bytes(address, &len),
-                                 ret_text, ADDRESS_TEXT_SIZE);
+    const uint8_t *bytes = address_bytes(address, &len);
+    if (address->sa.sa_family == AF_INET) {
+        format_ipv4(bytes, ret_text);
+        return ret_text;
+    }
+
+    const char *text = inet_ntop(AF_INET6, bytes, ret_text, ADDRESS_TEXT_SIZE);
     assert(text);
     return text;
 }
