@@ -14,20 +14,30 @@
 
 #define DESCRIPTORS_MAX 200000 /* looked at, over all processes */
 
+struct held {
+    uint64_t inode; /* of the socket that holds the port; 0 = none found */
+    bool is_own_family;
+};
+
 struct search {
     struct owner *owners; /* borrowed */
-    uint64_t *inodes;     /* of the socket that holds the port; 0 = none found */
+    struct held *held;    /* one each */
     size_t count;
     size_t unnamed;
     size_t looked_at;
 };
 
-/* A socket of either family may hold the port of the other: "::" takes both. */
-static bool row_fits(const struct owner *owner, const struct tcp_row *row)
+/* A socket of "::" may hold an IPv4 port as well: the one to blame when IPv4 has none (ours
+ * do not, and may stand beside it). A listener is blamed before a connection. */
+static bool row_fits(const struct owner *owner, const struct held *held,
+                     const struct tcp_row *row)
 {
+    bool is_own_family = row->local.sa.sa_family == owner->family;
     if (owner->port != address_port(&row->local))
         return false;
-    return owner->family == row->local.sa.sa_family || row->local.sa.sa_family == AF_INET6;
+    if (!is_own_family && (held->is_own_family || owner->family == AF_INET6))
+        return false;
+    return row->state == TCP_STATE_LISTEN || held->inode == 0;
 }
 
 static void row_look(void *ctx, const struct tcp_row *row)
@@ -35,18 +45,17 @@ static void row_look(void *ctx, const struct tcp_row *row)
     struct search *search = ctx;
     for (size_t i = 0; i < search->count; i++) {
         struct owner *owner = &search->owners[i];
-        bool is_listening = row->state == TCP_STATE_LISTEN;
-        if (!row_fits(owner, row) || (search->inodes[i] > 0 && !is_listening))
-            continue;
-        if (owner->is_listening && row->local.sa.sa_family != owner->family)
+        struct held *held = &search->held[i];
+        if (!row_fits(owner, held, row))
             continue;
 
-        bool is_loopback = address_is_loopback(&row->local);
-        bool was_listening = owner->is_listening;
-        search->inodes[i] = row->inode;
-        owner->is_loopback_only =
-            is_listening && is_loopback && (!was_listening || owner->is_loopback_only);
+        bool is_listening = row->state == TCP_STATE_LISTEN;
+        bool is_first = !owner->is_listening;
+        owner->is_loopback_only = is_listening && address_is_loopback(&row->local) &&
+                                  (is_first || owner->is_loopback_only);
         owner->is_listening = is_listening;
+        held->inode = row->inode;
+        held->is_own_family = row->local.sa.sa_family == owner->family;
     }
 }
 
@@ -69,7 +78,7 @@ static void name_read(int process, char ret_name[OWNER_NAME_SIZE])
 static void inode_name(struct search *search, uint64_t inode, int process)
 {
     for (size_t i = 0; i < search->count; i++) {
-        if (search->inodes[i] != inode || search->owners[i].name[0] != '\0')
+        if (search->held[i].inode != inode || search->owners[i].name[0] != '\0')
             continue;
         name_read(process, search->owners[i].name);
         if (search->owners[i].name[0] != '\0')
@@ -130,8 +139,8 @@ static void processes_look(struct search *search)
 void owners_find(struct owner *owners, size_t count)
 {
     struct search search = {.owners = owners, .count = count};
-    search.inodes = calloc(count > 0 ? count : 1, sizeof *search.inodes);
-    if (!search.inodes)
+    search.held = calloc(count + 1, sizeof *search.held);
+    if (!search.held)
         return; /* a name less in the report */
 
     for (size_t i = 0; i < count; i++)
@@ -139,7 +148,7 @@ void owners_find(struct owner *owners, size_t count)
     tcp_table_read("/proc/net/tcp", row_look, &search);
     tcp_table_read("/proc/net/tcp6", row_look, &search);
     for (size_t i = 0; i < count; i++)
-        search.unnamed += search.inodes[i] > 0;
+        search.unnamed += search.held[i].inode > 0;
     processes_look(&search);
-    free(search.inodes);
+    free(search.held);
 }

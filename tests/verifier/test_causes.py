@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: MIT
+"""Every row of the table of causes, in networks that really are so."""
+import contextlib
+import socket
+
+import pytest
+
+import home as homes
+from home import CHECKER, CHECKER6, OTHER, PROVIDER, PUBLIC, forward
+from program import NOT_OK, OK, UNKNOWN, cause_of, ports_of, verify
+
+
+@pytest.fixture
+def make_home(namespaces, later):
+    return lambda **options: homes.Home(later, **options)
+
+
+@pytest.fixture
+def checked(start):
+    """checked(home, ports, ...): what a provider there is told."""
+    def check(home, ports, host=CHECKER, **options):
+        service = start(inside=home.checker, PORT_CHECKER_HOST=host,
+                        PORT_CHECKER_TARGETS="caller")
+        return verify("--json", "--ports", ports, service.url, inside=home.provider, **options)
+    return check
+
+
+def all_are(half, cause, *ports):
+    found = {number: port["cause"] for number, port in ports_of(half).items()}
+    return {found[port] for port in ports} == {cause}
+
+
+def test_a_part_of_the_range_is_forwarded(make_home, checked):
+    home = make_home()
+    home.rules(forward("{ 7466, 50800-50847 }"))
+    ended = checked(home, "7466,50800-50900")
+    assert ended.status == OK, ended
+    half = ended.half()
+    assert (half["ip"], half["local_ip"]) == (PUBLIC, PROVIDER)
+    assert half["signs"] == ["address_differs", "private_address"]
+    assert half["advertise"] == [7466, *range(50800, 50848)]
+    assert all_are(half, "good", 7466, *range(50800, 50848))
+    assert all(port["proved"] == port["good"] for port in half["ports"])
+    cause = cause_of(half, 50900)
+    assert (cause["cause"], cause["ports"]) == ("not_forwarded", "50848-50900")
+    assert cause["label"] == "filtered: not forwarded"
+    assert cause["text"] == ("ports 50848-50900 stay silent while 7466,50800-50847 answers: "
+                             "not in the range that the router forwards")
+    assert cause["remedy"] == (
+        f"in the router, let ports 50848-50900 lead to the same ports of {PROVIDER}")
+
+
+def test_a_forward_leads_to_another_port(make_home, checked):
+    home = make_home()
+    home.rules(forward("50801", f"{PROVIDER}:50811") + forward("{ 7466, 50800, 50811 }"))
+    ended = checked(home, "7466,50800,50801,50811")
+    half = ended.half()
+    port = ports_of(half)[50801]
+    assert (port["good"], port["cause"], port["leads_to"]) == (False, "other_port", 50811)
+    assert cause_of(half, 50801)["text"] == (
+        "the router forwards port 50801 to port 50811 of this machine")
+    assert half["advertise"] == [7466, 50800, 50811]
+
+
+@contextlib.contextmanager
+def listening(place, port):
+    with place.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("0.0.0.0", port))
+        sock.listen(64)
+        yield
+
+
+def test_another_machine_answers(make_home, checked, later):
+    home = make_home()
+    home.rules(forward("50800", OTHER) + forward("{ 7466, 50801 }"))
+    later.enter_context(listening(home.other, 50800))
+    ended = checked(home, "7466,50800-50801")
+    half = ended.half()
+    port = ports_of(half)[50800]
+    assert (port["good"], port["cause"], port["accepted"]) == (False, "somebody_else", 0)
+    assert cause_of(half, 50800)["text"] == (
+        "something else answers on port 50800: another machine, or a proxy that accepts "
+        "everything")
+    assert half["advertise"] == [7466, 50801]
+
+
+def test_another_machine_refuses(make_home, checked):
+    home = make_home()
+    home.rules(forward("50800", OTHER) + forward("{ 7466, 50801 }"))
+    half = checked(home, "7466,50800-50801").half()
+    assert all_are(half, "refused", 50800)
+    assert cause_of(half, 50800)["text"] == (
+        "port 50800 is refused, though somebody listens here: the forward leads to a machine "
+        "that refuses, or a firewall rejects")
+
+
+def test_a_firewall_rejects(make_home, checked):
+    home = make_home()
+    home.rules(forward("{ 7466, 50800-50801 }"),
+               'iifname "wan" tcp dport 50800 reject with tcp reset; ')
+    assert all_are(checked(home, "7466,50800-50801").half(), "refused", 50800)
+
+
+SYNPROXY = """
+table ip proxy {
+  chain raw {
+    type filter hook prerouting priority raw;
+    iifname "wan" tcp dport { 7466, 50800-50802 } tcp flags syn notrack
+  }
+  chain input {
+    type filter hook input priority -1;
+    iifname "wan" tcp dport { 7466, 50800-50802 } ct state invalid,untracked synproxy mss 1460 wscale 7 timestamp sack-perm
+  }
+}
+"""
+
+
+def test_a_proxy_accepts_everything(make_home, checked):
+    home = make_home()
+    home.rules()
+    home.router.sysctl("net.netfilter.nf_conntrack_tcp_loose", 0)
+    home.router.nft(SYNPROXY)
+    ended = checked(home, "7466,50800-50802")
+    assert ended.status == NOT_OK, ended
+    half = ended.half()
+    assert all_are(half, "somebody_else", 7466, 50800, 50801, 50802)
+    assert all(port["state"] == "open" for port in half["ports"])
+    assert half["advertise"] == []
+    assert "look for a SYN proxy" in cause_of(half, 7466)["remedy"]
+
+
+def test_nothing_is_forwarded(make_home, checked):
+    home = make_home()
+    home.rules()
+    ended = checked(home, "7466,50800-50802")
+    assert ended.status == NOT_OK, ended
+    half = ended.half()
+    assert all_are(half, "no_way_in", 7466, 50800, 50801, 50802)
+    assert half["causes"] == [{
+        "cause": "no_way_in", "ports": "7466,50800-50802",
+        "label": "filtered: nothing comes in",
+        "text": "nothing comes in: no forward at all, a firewall, or carrier NAT (this machine's "
+                f"address {PROVIDER} is a private one, the checker sees {PUBLIC})",
+        "remedy": f"in the router, let ports 7466,50800-50802 lead to the same ports of "
+                  f"{PROVIDER}; if the router's own outer address is not {PUBLIC}, the internet "
+                  "provider translates too (carrier NAT): ask it for a public address",
+    }]
+
+
+def test_a_carrier_translates_in_front_of_the_router(make_home, checked):
+    home = make_home(has_carrier=True)
+    home.rules(forward("{ 7466, 50800-50900 }"))
+    ended = checked(home, "7466,50800-50802")
+    assert ended.status == NOT_OK, ended
+    half = ended.half()
+    assert half["ip"] == PUBLIC
+    assert all_are(half, "no_way_in", 7466, 50800, 50801, 50802)
+    assert "carrier NAT" in half["causes"][0]["text"]
+
+
+def test_a_machine_that_hangs_on_a_carrier_itself(make_home, start):
+    home = make_home(has_carrier=True)
+    home.rules()
+    service = start(inside=home.checker, PORT_CHECKER_HOST=CHECKER,
+                    PORT_CHECKER_TARGETS="caller")
+    half = verify("--json", "--ports", "7466", service.url, inside=home.router).half()
+    assert half["signs"] == ["address_differs", "carrier_address"]
+    assert half["causes"][0]["text"].endswith(
+        "(there is an address of 100.64.0.0/10, a carrier's inner network, the checker sees "
+        f"{PUBLIC} instead of ours)")
+    assert half["causes"][0]["remedy"].startswith(
+        "no forward of yours can help behind carrier NAT")
+
+
+def test_the_way_back_is_blocked(make_home, checked):
+    home = make_home()
+    home.rules(forward("{ 7466, 50800-50801 }"),
+               'oifname "wan" tcp sport 50800 tcp flags & (syn | ack) == syn | ack drop; ')
+    half = checked(home, "7466,50800-50801").half()
+    port = ports_of(half)[50800]
+    assert (port["cause"], port["syn_seen"]) == ("way_back_blocked", True)
+    assert cause_of(half, 50800)["text"] == (
+        "the way back is blocked: connections to port 50800 come in here, and the answers get "
+        "lost")
+
+
+def test_the_network_says_that_there_is_no_path(make_home, checked):
+    home = make_home()
+    home.rules(forward("{ 7466, 50800-50801 }"),
+               'iifname "wan" tcp dport 50800 reject with icmp type host-unreachable; ')
+    half = checked(home, "7466,50800-50801").half()
+    assert all_are(half, "unreachable", 50800)
+    assert cause_of(half, 50800)["text"] == (
+        "the network says that there is no path to port 50800: No route to host")
+
+
+def test_no_checker_answers(make_home):
+    home = make_home()
+    home.rules()
+    home.checker.nft("table inet f { chain i { type filter hook input priority 0; "
+                     "tcp dport 7466 reject with icmpx admin-prohibited; }\n}\n")
+    ended = verify("--json", f"http://{CHECKER}:7466", inside=home.provider)
+    assert ended.status == UNKNOWN, ended
+    assert {port["cause"] for port in ended.half()["ports"]} == {"unknown"}
+    assert ended.half()["checkers"][0]["error"] == "no_connection"
+
+
+def test_ipv6_with_a_firewall(make_home, checked):
+    home = make_home()
+    home.rules(filters='meta nfproto ipv6 iifname "wan" ct state new tcp dport != 7466 drop; ')
+    ended = checked(home, "7466,50800-50802", host=CHECKER6)
+    assert ended.status == NOT_OK, ended
+    half = ended.half(6)
+    assert half["ip"] == half["local_ip"] == homes.PROVIDER6 and half["signs"] == []
+    assert all_are(half, "good", 7466)
+    cause = cause_of(half, 50801)
+    assert (cause["cause"], cause["ports"]) == ("not_forwarded", "50800-50802")
+    assert cause["label"] == "filtered: not let through"
+    assert cause["text"] == ("ports 50800-50802 stay silent while 7466 answers: a firewall does "
+                             "not let them through")
+    assert cause["remedy"] == (
+        f"allow ports 50800-50802 (TCP, from anywhere) in the firewall of {homes.PROVIDER6} and "
+        "of every router in front of it")
+
+
+def test_ipv6_without_a_way_in(make_home, checked):
+    home = make_home()
+    home.rules(filters='meta nfproto ipv6 iifname "wan" ct state new drop; ')
+    half = checked(home, "7466,50800", host=CHECKER6).half(6)
+    assert half["causes"][0]["text"] == (
+        "nothing comes in: a firewall, on this machine or on the way to it")
+
+
+def test_one_name_two_families(make_home, start, tmp_path):
+    home = make_home()
+    home.rules(forward("{ 7466, 50800 }"))
+    service = start(inside=home.checker, PORT_CHECKER_HOST="::", PORT_CHECKER_TARGETS="caller")
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"{CHECKER} checker.test\n{CHECKER6} checker.test\n")
+    named = ("unshare", "--mount", "sh", "-c",
+             f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh")
+    ended = verify("--json", "--ports", "7466,50800", f"http://checker.test:{service.port}",
+                   inside=home.provider, before=named)
+    assert ended.status == OK, ended
+    assert [half["family"] for half in ended.report["families"]] == [4, 6]
+    assert ended.half(4)["ip"] == PUBLIC and ended.half(6)["ip"] == homes.PROVIDER6
+    assert all(half["advertise"] == [7466, 50800] for half in ended.report["families"])
+
+    # A machine without IPv6: it is not missed.
+    home.provider.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
+    ended = verify("--json", "--ports", "7466,50800", f"http://checker.test:{service.port}",
+                   inside=home.provider, before=named)
+    assert ended.status == OK, ended
+    assert [half["family"] for half in ended.report["families"]] == [4]
+
+
+def test_the_stable_address_is_used_not_a_temporary_one(make_home, start):
+    home = make_home()
+    home.rules()
+    home.provider.sysctl("net.ipv6.conf.eth0.use_tempaddr", 2)  # prefers temporary ones
+    stable = "2001:db8:50::abcd"
+    home.provider.ip(f"addr del {homes.PROVIDER6}/64 dev eth0\n"
+                     f"addr add {stable}/64 dev eth0 nodad mngtmpaddr\n")
+    assert "temporary" in home.provider.run("ip", "-6", "addr", "show", "dev", "eth0")
+    service = start(inside=home.checker, PORT_CHECKER_HOST=CHECKER6,
+                    PORT_CHECKER_TARGETS="caller")
+    ended = verify("--json", "--ports", "7466", service.url, inside=home.provider)
+    assert ended.half(6)["ip"] == stable, ended

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: MIT
+"""What port-verifier makes of checkers: ours, plain ones, and such that fail."""
+import json
+import re
+import socket
+import threading
+
+import pytest
+
+import stub as stubs
+from program import NOT_OK, OK, UNKNOWN, USAGE, cause_of, ports_of, verify
+
+PORTS = "7466,50800-50802"
+GOOD = {"accessible": True, "error": None}
+REFUSED = {"accessible": False, "error": "Connection refused"}
+
+
+# --- ours -----------------------------------------------------------------------------
+
+def test_our_checker_proves_every_port(start):
+    ended = verify("--json", start().url)
+    assert ended.status == OK, ended
+    half = ended.half()
+    assert half["ip"] == half["local_ip"] == "127.0.0.1"
+    assert half["advertise"] == [7466, *range(50800, 50901)]
+    assert half["causes"] == []
+    assert half["checkers"][0]["proof"] is True
+    for port in half["ports"]:
+        assert port["proved"] and port["accepted"] >= 1 and port["cause"] == "good", port
+
+
+def test_ipv6_is_asked_and_reported_apart(start):
+    four = start(PORT_CHECKER_HOST="127.0.0.1")
+    six = start(PORT_CHECKER_HOST="::1")
+    ended = verify("--json", "--ports", PORTS, four.url, six.url)
+    assert ended.status == OK, ended
+    assert [half["family"] for half in ended.report["families"]] == [4, 6]
+    assert ended.half(6)["ip"] == "::1"
+    assert ended.half(6)["advertise"] == ended.half(4)["advertise"] == [7466, 50800, 50801,
+                                                                        50802]
+
+
+def test_one_good_family_is_enough(start, stub):
+    six = start(PORT_CHECKER_HOST="::1")
+    four = stub(stubs.fixed(REFUSED))
+    ended = verify("--json", "--ports", PORTS, four.url, six.url)
+    assert ended.status == OK, ended
+    assert ended.half(4)["ok"] is False and ended.half(6)["ok"] is True
+
+
+# --- the request ----------------------------------------------------------------------
+
+def test_the_question_goes_over_the_connection_that_told_the_address(stub):
+    checker = stub(stubs.fixed(GOOD))
+    assert verify("--ports", PORTS, checker.url).status == OK
+    address, question = checker.requests
+    assert (address.method, address.path) == ("GET", "/ip")
+    assert (question.method, question.path) == ("POST", "/check-ports")
+    assert address.client == question.client
+    body = question.json
+    assert body["provider_ip"] == "127.0.0.1"
+    assert body["ports"] == [7466, 50800, 50801, 50802]  # ranges are an extension
+    assert body["details"] is True
+    assert re.fullmatch("[0-9a-f]{32}", body["token"])
+
+
+def test_every_run_has_a_token_of_its_own(stub):
+    checker = stub(stubs.fixed(GOOD))
+    for _ in range(2):
+        verify("--ports", PORTS, checker.url)
+    one, other = (request.json["token"] for request in checker.posts())
+    assert one != other
+
+
+def test_a_named_address_is_not_asked_for(stub):
+    checker = stub(stubs.fixed(GOOD))
+    ended = verify("--json", "--ip", "192.0.2.7", "--ports", PORTS, checker.url)
+    assert ended.half()["ip"] == "192.0.2.7"
+    assert [request.path for request in checker.requests] == ["/check-ports"]
+    assert checker.requests[0].json["provider_ip"] == "192.0.2.7"
+
+
+def test_proxies_of_the_environment_are_not_used(stub):
+    checker = stub(stubs.fixed(GOOD))
+    ended = verify("--ports", PORTS, checker.url, http_proxy="http://127.0.0.1:9",
+                   ALL_PROXY="http://127.0.0.1:9")
+    assert ended.status == OK, ended
+
+
+def test_checkers_from_the_environment(stub):
+    one, other = stub(stubs.fixed(GOOD)), stub(stubs.fixed(GOOD))
+    ended = verify("--json", "--ports", PORTS,
+                   PORT_VERIFIER_SERVERS=f" {one.url}/, {other.url} {one.url}")
+    assert [checker["url"] for checker in ended.half()["checkers"]] == [one.url, other.url]
+
+
+def test_without_a_checker_it_says_so():
+    ended = verify()
+    assert ended.status == USAGE and ended.out == ""
+    assert "give its URL, or set PORT_VERIFIER_SERVERS" in ended.err
+
+
+# --- the plain contract ---------------------------------------------------------------
+
+@pytest.mark.parametrize("answer", [stubs.plain, stubs.strict])
+def test_the_plain_contract_is_enough_but_proves_nothing(stub, answer):
+    checker = stub(answer)
+    ended = verify("--json", "--ports", PORTS, checker.url)
+    assert ended.status == OK, ended
+    half = ended.half()
+    assert half["ip"] == "127.0.0.1"  # our end of the connection
+    assert half["advertise"] == [7466, 50800, 50801, 50802]
+    assert not any(port["proved"] for port in half["ports"])
+    cause = cause_of(half, 50801)
+    assert cause["cause"] == "unproved" and cause["ports"] == PORTS
+    assert cause["text"].endswith("who answers is not proved: the checker knows no proof")
+    assert half["checkers"][0]["plain"] is (answer is stubs.strict)
+    if answer is stubs.strict:
+        assert set(checker.posts()[-1].json) == {"provider_ip", "ports"}
+
+
+def test_an_address_that_one_checker_tells_serves_another(stub):
+    mute = stub(lambda request: stubs.NOT_FOUND if request.path == "/ip"
+                else stubs.results(request, lambda ip, port: GOOD))
+    telling = stub(lambda request: stubs.Answer(200, {"ip": "198.51.100.9", "family": 4})
+                   if request.path == "/ip"
+                   else stubs.results(request, lambda ip, port: GOOD))
+    ended = verify("--json", "--ports", PORTS, mute.url, telling.url)
+    assert ended.status == OK, ended
+    assert mute.posts()[0].json["provider_ip"] == "198.51.100.9"
+    assert ended.half()["signs"] == ["address_differs"]
+
+
+def test_states_are_read_from_the_words_of_the_plain_contract(stub):
+    words = {50800: "Connection refused", 50801: "Connection timed out",
+             50802: "No route to host"}
+    checker = stub(stubs.fixed(lambda port: {"accessible": port == 7466,
+                                             "error": words.get(port)}))
+    ended = verify("--json", "--ports", PORTS, checker.url)
+    assert ended.status == NOT_OK, ended
+    states = {number: port["state"] for number, port in ports_of(ended.half()).items()}
+    assert states == {7466: "open", 50800: "closed", 50801: "filtered", 50802: "unreachable"}
+    assert cause_of(ended.half(), 50802)["text"] == (
+        "the network says that there is no path to port 50802: No route to host")
+
+
+def test_a_stream_is_understood(stub):
+    def check(request):
+        assert request.path == "/check-ports"
+        lines = [{"port": port, "accessible": True, "error": None, "state": "open",
+                  "rtt_ms": 1.0, "proof": "match"} for port in reversed(request.json["ports"])]
+        lines.append({"success": True, "message": "x"})
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        return stubs.Answer(200, text.encode(), kind="application/x-ndjson")
+    ended = verify("--json", "--ports", PORTS, stub(stubs.telling(check)).url)
+    assert ended.status == OK, ended
+    assert all(port["proved"] for port in ended.half()["ports"])
+
+
+# --- such that fail -------------------------------------------------------------------
+
+FAILURES = {
+    "500": (stubs.Answer(500, b"oops", kind="text/plain"), "server_error", "status 500"),
+    "503 with words": (stubs.Answer(503, {"detail": "too busy"}, {"Retry-After": "7"}),
+                       "server_error", "status 503, asks to wait 7 s: too busy"),
+    "429": (stubs.Answer(429, {"detail": "too many ports"}, {"Retry-After": "30"}),
+            "rate_limited", "status 429, asks to wait 30 s: too many ports"),
+    "403": (stubs.Answer(403, {"detail": "not yours"}), "refused", "status 403: not yours"),
+    "redirect": (stubs.Answer(302, b"", {"Location": "http://127.0.0.1:1/"}), "refused",
+                 "status 302"),
+    "422": (stubs.Answer(422, {"detail": [{"msg": "no"}]}), "refused", "status 422: no"),
+    "half a body": (stubs.Answer(200, b'{"success": true, "resu', length=1000), "broken_off",
+                    "the reply broke off: "),
+    "no JSON": (stubs.Answer(200, b"<html>", kind="text/html"), "nonsense",
+                "its reply makes no sense: no JSON: "),
+    "wrong JSON": (stubs.Answer(200, {"results": {"7466": {"accessible": "yes"}}}), "nonsense",
+                   "its reply makes no sense: no verdict can be read for port 7466"),
+    "a port left out": (stubs.Answer(200, {"results": {"7466": GOOD}}), "nonsense",
+                        "its reply makes no sense: no verdict for 3 ports, the first is 50800"),
+    "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", "broken_off", "the reply broke off: "),
+    "too long": (stubs.Answer(200, b" " * 5_000_000), "nonsense", "a reply of more than "),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_checker_that_fails_is_named_with_its_reason(stub, name):
+    answer, error, message = FAILURES[name]
+    checker = stub(stubs.telling(lambda request: answer))
+    ended = verify("--json", "--ports", PORTS, checker.url)
+    assert ended.status == UNKNOWN, ended
+    half = ended.half()
+    assert half["known"] is False and half["advertise"] == []
+    told = half["checkers"][0]
+    assert (told["answered"], told["error"]) == (False, error), told
+    assert told["message"].startswith(message), told
+    for port in half["ports"]:  # never "closed"
+        assert (port["cause"], port["state"], port["good"]) == ("unknown", None, False)
+    assert cause_of(half, 7466)["text"] == (
+        "no checker answered: nothing is known of ports 7466,50800-50802")
+
+
+def test_a_checker_that_fails_does_not_count_against_a_port(stub, start):
+    broken = stub(lambda request: stubs.Answer(500))
+    ended = verify("--ports", PORTS, broken.url, start().url)
+    assert ended.status == OK, ended
+    assert f"ipv4 checker {broken.url}: no answer: status 500" in ended.lines
+    assert "ipv4 advertise: 7466,50800-50802" in ended.lines
+
+
+def test_retry_after_is_told_to_programs(stub):
+    checker = stub(lambda request: FAILURES["429"][0])
+    told = verify("--json", checker.url).half()["checkers"][0]
+    assert (told["status"], told["retry_after"]) == (429, 30)
+
+
+@pytest.mark.parametrize("path", ["/ip", "/check-ports"])
+def test_a_checker_that_is_too_slow(stub, path):
+    release = threading.Event()
+
+    def answer(request):
+        if request.path == path:
+            release.wait(60)
+        return stubs.fixed(GOOD)(request)
+    checker = stub(answer)
+    try:
+        ended = verify("--json", "--timeout", "300ms", "--ports", PORTS, checker.url)
+    finally:
+        release.set()
+    assert ended.status == UNKNOWN, ended
+    told = ended.half()["checkers"][0]
+    assert (told["error"], told["message"]) == ("timeout", "no answer in time")
+
+
+def test_nobody_is_there(later):
+    sock = later.enter_context(socket.socket())
+    sock.bind(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    told = verify("--json", "--ports", PORTS, url).half()["checkers"][0]
+    assert (told["error"], told["message"]) == ("no_connection",
+                                               "no connection: Connection refused")
+
+
+def test_a_name_that_nobody_knows():
+    ended = verify("--json", "--ports", PORTS, "http://checker.invalid")
+    assert ended.status == UNKNOWN, ended
+    told = [checker for half in ended.report["families"] for checker in half["checkers"]]
+    assert [checker["error"] for checker in told] == ["no_name"]
+
+
+def test_a_certificate_that_nobody_vouches_for(stub, tmp_path):
+    context, maker = stubs.server_context(tmp_path)
+    checker = stub(stubs.fixed(GOOD), context=context)
+    told = verify("--json", "--ports", PORTS, checker.url).half()["checkers"][0]
+    assert told["error"] == "tls" and told["message"].startswith("TLS: "), told
+    assert checker.requests == []
+
+    ended = verify("--json", "--ports", PORTS, "--ca", maker, checker.url)
+    assert ended.status == OK, ended
+
+
+def test_words_of_a_checker_cannot_reach_the_terminal(stub):
+    entry = {"accessible": False, "error": "\x1b]0;owned\x07\u009b31m"}
+    ended = verify("--ports", PORTS, stub(stubs.fixed(entry)).url)
+    assert "unreachable: ?]0;owned?" in ended.out
+    assert not re.search(r"[^\x20-\x7e\n]", ended.out)
+
+
+# --- several --------------------------------------------------------------------------
+
+def test_a_quorum_wants_more_than_one(stub):
+    good, bad = stub(stubs.fixed(GOOD)), stub(stubs.fixed(REFUSED))
+    assert verify("--ports", PORTS, good.url, bad.url).status == OK
+
+    ended = verify("--json", "--ports", PORTS, "--quorum", "2", good.url, bad.url)
+    assert ended.status == NOT_OK, ended
+    cause = cause_of(ended.half(), 7466)
+    assert cause["cause"] == "no_quorum"
+    assert cause["text"] == ("ports 7466,50800-50802 are reached by 1 of 2 checkers, "
+                             "and 2 are wanted")
+
+
+def test_proof_says_where_a_forward_leads(stub):
+    entry = {**GOOD, "state": "open", "rtt_ms": 1, "proof": "other_port", "proof_port": 50810}
+    ended = verify("--json", "--ports", "50800,50810",
+                   stub(stubs.fixed(lambda port: entry if port == 50800 else GOOD)).url)
+    port = ports_of(ended.half())[50800]
+    assert (port["good"], port["cause"], port["leads_to"]) == (False, "other_port", 50810)
+
+
+def test_required_ports_decide(stub):
+    checker = stub(stubs.fixed(lambda port: GOOD if port == 50800 else REFUSED))
+    assert verify("--ports", PORTS, checker.url).status == NOT_OK
+    assert verify("--ports", PORTS, "--required", "50800", checker.url).status == NOT_OK
+    assert verify("--ports", PORTS, "--required", "", checker.url).status == OK
+    assert verify("--ports", "50800", "--required", "50800", checker.url).status == OK

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""This end: ports that are bound, what they say, and ports that others hold."""
+import hashlib
+import hmac
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+import stub as stubs
+from harness.waiting import PATIENCE
+from program import OK, Running, cause_of, ports_of, verify
+
+GOOD = {"accessible": True, "error": None}
+FREE = "50800-50802"
+
+
+class Held:
+    """A checker that answers only when the test lets it."""
+
+    def __init__(self, stub):
+        self.asked, self.release = threading.Event(), threading.Event()
+        self.token = None
+        self.checker = stub(stubs.telling(self._check))
+        self.url = self.checker.url
+
+    def _check(self, request):
+        self.token = request.json["token"]
+        self.asked.set()
+        self.release.wait(60)
+        return stubs.results(request, lambda ip, port: GOOD)
+
+    def wait_asked(self):
+        assert self.asked.wait(20 * PATIENCE)
+
+
+@pytest.fixture
+def held(stub):
+    held = Held(stub)
+    yield held
+    held.release.set()
+
+
+def line_of(token, port):
+    text = str(port).encode()
+    return b"golem-port-verifier 1 %s %s\n" % (
+        text, hmac.new(token.encode(), text, hashlib.sha256).hexdigest().encode())
+
+
+def connect(address, port):
+    sock = socket.create_connection((address, port), timeout=10 * PATIENCE)
+    return sock
+
+
+def rest_of(sock):
+    data = b""
+    try:
+        while piece := sock.recv(4096):
+            data += piece
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def test_listeners_prove_themselves_on_both_families_while_the_checker_looks(held):
+    with Running("--json", "--ports", FREE, held.url) as running:
+        held.wait_asked()
+        for address in "127.0.0.1", "::1":
+            for port in 50800, 50801, 50802:
+                with connect(address, port) as sock:
+                    assert sock.recv(4096) == line_of(held.token, port)
+        held.release.set()
+        ended = running.wait()
+        assert ended.status == OK, ended
+        assert [port["accepted"] for port in ended.half()["ports"]] == [1, 1, 1]
+    with pytest.raises(ConnectionRefusedError):
+        connect("127.0.0.1", 50800)
+
+
+def test_a_listener_lets_go_when_the_other_side_does(held):
+    with Running("--ports", FREE, held.url):
+        held.wait_asked()
+        with connect("127.0.0.1", 50800) as sock:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")  # whatever it says
+            sock.shutdown(socket.SHUT_WR)
+            before = time.monotonic()
+            assert rest_of(sock) == line_of(held.token, 50800)
+            assert time.monotonic() - before < 3
+
+
+@pytest.mark.heavy
+def test_who_stays_is_let_go_after_five_seconds(held):
+    with Running("--ports", FREE, held.url):
+        held.wait_asked()
+        with connect("127.0.0.1", 50800) as sock:
+            before = time.monotonic()
+            assert rest_of(sock) == line_of(held.token, 50800)
+            assert 4.5 < time.monotonic() - before < 8
+
+
+def test_no_more_connections_are_held_than_the_limit(held, later):
+    with Running("--ports", FREE, held.url) as running:
+        held.wait_asked()
+        for _ in range(1100):
+            sock = later.enter_context(connect("127.0.0.1", 50800))
+            assert sock.recv(4096) == line_of(held.token, 50800)
+        with open(f"/proc/{running.process.pid}/limits", encoding="ascii") as limits:
+            assert "Max open files" in limits.read()
+        assert len(os.listdir(f"/proc/{running.process.pid}/fd")) < 1024 + 64
+        held.release.set()
+        assert running.wait().status == OK
+
+
+def listen(later, port, address="0.0.0.0"):
+    sock = later.enter_context(socket.socket())
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((address, port))
+    sock.listen(16)
+    return sock
+
+
+def test_a_port_in_use_is_asked_about_and_names_its_owner(start, later):
+    listen(later, 7466)
+    listen(later, 50800)
+    ended = verify("--json", "--ports", "7466,50800-50801", start().url)
+    assert ended.status == OK, ended
+    half = ended.half()
+    taken = ports_of(half)[50800]
+    assert (taken["listener"], taken["held_by"][:6]) == ("in_use", "python")
+    assert (taken["good"], taken["proved"], taken["advertise"]) == (True, False, False)
+    assert ports_of(half)[7466]["advertise"]  # the provider itself may be running
+    assert half["advertise"] == [7466, 50801]
+    cause = cause_of(half, 50800)
+    assert cause["label"].startswith("good: listener not proved (in use by python")
+    assert cause["remedy"] == ("if what answers there is yours, name port 50800 with --in-use; "
+                               "else free it and verify again")
+
+
+def test_a_port_named_with_in_use_is_advertised(start, later):
+    listen(later, 50800)
+    ended = verify("--json", "--ports", "50800-50801", "--in-use", "50800", start().url)
+    assert ended.half()["advertise"] == [50800, 50801]
+
+
+def test_a_program_that_listens_for_this_machine_alone(start, later, stub):
+    listen(later, 50800, "127.0.0.1")
+    refused = {"accessible": False, "error": "Connection refused"}
+    half = verify("--json", "--ports", "50800", stub(stubs.fixed(refused)).url).half()
+    assert cause_of(half, 50800)["text"].endswith("listens for this machine alone")
+
+
+def test_a_port_that_a_connection_uses(stub, later):
+    server = listen(later, 0, "127.0.0.1")
+    client = later.enter_context(socket.socket())
+    client.bind(("127.0.0.1", 50800))
+    client.connect(server.getsockname())
+    refused = {"accessible": False, "error": "Connection refused"}
+    half = verify("--json", "--ports", "50800", stub(stubs.fixed(refused)).url).half()
+    assert cause_of(half, 50800)["cause"] == "not_bound"
+    assert cause_of(half, 50800)["text"].endswith("uses it for a connection going out")
+
+
+def test_a_port_that_the_system_keeps(start, namespace):
+    net = namespace("kept")
+    net.sysctl("net.ipv4.ip_unprivileged_port_start", 1024)
+    service = start(inside=net)
+    drop = ("setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service")
+    ended = verify("--json", "--ports", "443,50800", service.url, inside=net, before=drop)
+    half = ended.half()
+    assert ports_of(half)[443]["listener"] == "no_permission"
+    assert cause_of(half, 443)["text"] == (
+        "port 443 is refused, and nothing listens here: the system does not let this user bind "
+        "ports under 1024")
+    assert cause_of(half, 443)["label"] == "closed: nothing listens (no permission to bind)"
+
+
+def test_more_ports_than_descriptors(start):
+    ended = verify("--ports", "50000-50499", "http://127.0.0.1:9",
+                   before=("prlimit", "--nofile=500:500"))
+    assert ended.status == 4 and "raise it (ulimit -n) or list fewer ports" in ended.err
