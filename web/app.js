@@ -2,7 +2,7 @@
 // The page: what the form says, one check at a time, and how it ends.
 import { Grid } from "./grid.js";
 import { formatItems, parsePorts } from "./ports.js";
-import { asCurl, asFragment, asJson, asRequest, glyph, showRemedies, showRuns } from "./report.js";
+import { asCurl, asFragment, asJson, asRequest, glyph, showReport } from "./report.js";
 import { ask, check as runCheck } from "./stream.js";
 import { REACH_NOTES, STATES, plural, problem, reachOf, summary } from "./words.js";
 
@@ -48,9 +48,11 @@ function explainAddress() {
     const whose = limits.targets === "own"
         ? "Yours, as this checker sees it. It only looks at the address of whoever asks."
         : "Yours, as this checker sees it. You may name another.";
-    const reach = REACH_NOTES[reachOf(own)];
-    const family = own.includes(":") ? "IPv4 is a question of its own." : null;
-    $("address-hint").textContent = [whose, reach ?? family].filter(Boolean).join(" ");
+    const note = REACH_NOTES[reachOf(own)] ??
+        (own.includes(":") ? "You reached this checker over IPv6. Your IPv4 address is a question of its own." : null);
+    $("address-hint").textContent = whose;
+    $("reach").textContent = note ?? "";
+    $("reach").hidden = !note;
     $("address").readOnly = limits.targets === "own";
     $("address").placeholder = own;
 }
@@ -93,7 +95,7 @@ function makeLegend() {
         const item = document.createElement("li");
         const count = document.createElement("b");
         item.dataset.state = state;
-        item.append(glyph(state), count, ` ${name}`);
+        item.append(glyph(state), count, name);
         item.title = told;
         return item;
     });
@@ -110,10 +112,13 @@ function showCounts() {
     for (const item of $("legend").children) {
         const state = item.dataset.state;
         item.querySelector("b").textContent = counts[state].toLocaleString("en");
+        item.classList.toggle("none", counts[state] === 0);
         item.hidden = counts[state] === 0 && (state === "waiting" || state === "unknown");
     }
-    for (const part of $("bar").children)
+    for (const part of $("bar").children) {
         part.style.flexGrow = counts[part.dataset.state];
+        part.hidden = counts[part.dataset.state] === 0;
+    }
     $("progress").textContent = current.isRunning ? `${current.verdicts.size} of ${current.ports.length}` : "";
     return counts;
 }
@@ -199,7 +204,7 @@ function tellFaults(faults) {
 }
 
 function showRefusal(outcome, check) {
-    const detail = typeof outcome.detail === "string" ? outcome.detail : null;
+    const detail = typeof outcome.detail === "string" && !outcome.retryAfter ? outcome.detail : null;
     const words = problem(outcome);
     let action = start;
     if (outcome.status === 403 && check.address !== own) {
@@ -246,8 +251,7 @@ function finish(outcome) {
         return;
     }
     $("result-title").textContent = $("live").textContent = titleOf(outcome, countStates());
-    showRuns($("runs"), current);
-    showRemedies($("remedies"), current, outcome.end === "stopped");
+    showReport($("report"), current);
     $("after").hidden = false;
     if (outcome.end === "lost" || outcome.end === "fault")
         showProblem(problem(outcome), outcome.detail, start);
@@ -274,6 +278,7 @@ async function start() {
     $("address").value = address;
     history.replaceState(null, "", asFragment(check, own));
     document.querySelector(".answer")?.remove();
+    $("about").hidden = true;
     $("result").hidden = false;
     $("after").hidden = true;
     $("copied").textContent = "";

@@ -6,12 +6,18 @@ import { STATES } from "./words.js";
 const ROOMY_MAX = 16;
 const NUMBERED_MAX = 256;
 
+function formatTime(ms) {
+    if (ms < 0.1)
+        return "under 0.1 ms";
+    return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}
+
 function describe(port, verdict) {
     const parts = [STATES[verdict.state].name];
     if (verdict.error)
         parts.push(verdict.error);
     if (verdict.rtt_ms !== null && verdict.rtt_ms !== undefined)
-        parts.push(`${verdict.rtt_ms < 10 ? verdict.rtt_ms.toFixed(1) : Math.round(verdict.rtt_ms)} ms`);
+        parts.push(formatTime(verdict.rtt_ms));
     return `${port}: ${parts.join(", ")}`;
 }
 
@@ -23,7 +29,10 @@ export class Grid {
         this.told = new Map();
         this.current = null;
         root.addEventListener("pointerover", event => this.show(event.target.closest(".tile")));
-        root.addEventListener("pointerleave", () => this.show(root.querySelector(".tile:focus-visible")));
+        root.addEventListener("pointerleave", event => {
+            if (event.pointerType === "mouse")
+                this.show(root.querySelector(".tile:focus-visible"));
+        });
         root.addEventListener("focusin", event => this.enter(event.target.closest(".tile")));
         root.addEventListener("focusout", () => this.show(null));
         root.addEventListener("click", event => this.show(event.target.closest(".tile")));

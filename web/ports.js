@@ -67,6 +67,10 @@ export function runsOf(ports) {
     return runs;
 }
 
+export function formatRun([first, last]) {
+    return first === last ? `${first}` : `${first}\u2013${last}`;
+}
+
 export function formatRuns(ports) {
-    return runsOf(ports).map(([a, b]) => (a === b ? `${a}` : `${a}\u2013${b}`)).join(", ");
+    return runsOf(ports).map(formatRun).join(", ");
 }

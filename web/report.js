@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What is said when a check has ended, and what can be taken away from it.
-import { formatRuns, runsOf } from "./ports.js";
+import { formatRun, formatRuns, runsOf } from "./ports.js";
 import { STATES, remedy } from "./words.js";
 
 const JUDGED = ["open", "closed", "filtered", "unreachable", "unknown"];
@@ -25,31 +25,33 @@ function portsIn(check, state) {
     return check.ports.filter(port => (check.verdicts.get(port)?.state ?? "unknown") === state);
 }
 
-export function showRuns(root, check) {
-    const list = element("dl");
-    for (const state of JUDGED) {
-        const ports = portsIn(check, state);
-        if (ports.length > 0)
-            list.append(element("dt", "", glyph(state), STATES[state].name), element("dd", "", formatRuns(ports)));
-    }
-    root.replaceChildren(list);
+// Each run is one piece, so that no line breaks within it.
+function runPieces(ports) {
+    return runsOf(ports).flatMap((run, i) => {
+        const piece = element("span", "run", formatRun(run));
+        return i === 0 ? [piece] : [", ", piece];
+    });
 }
 
-export function showRemedies(root, check, wasStopped) {
-    const cards = [];
-    for (const state of JUDGED.slice(1)) {
-        const ports = portsIn(check, state);
-        if (ports.length === 0 || (state === "unknown" && wasStopped))
-            continue;
-        const told = runsOf(ports).length <= RUNS_IN_A_SENTENCE ? formatRuns(ports) : "these ports";
-        const [title, meaning, steps] = remedy(state, check.address, told);
-        const list = element("ul", "", ...steps.map(step => element("li", "", step)));
-        const card = element("article", "card remedy", element("h3", "", glyph(state), title),
-            ...meaning.map(text => element("p", "", text)), list);
-        card.dataset.state = state;
-        cards.push(card);
-    }
-    root.replaceChildren(...cards);
+function section(check, state, ports) {
+    const told = runsOf(ports).length <= RUNS_IN_A_SENTENCE ? formatRuns(ports) : "these ports";
+    const { lead, steps } = remedy(state, check.address, told);
+    const count = element("span", "count", ports.length.toLocaleString("en"));
+    const made = element("section", "",
+        element("h3", "", glyph(state), STATES[state].name, count),
+        element("div", "",
+            element("p", "runs", ...runPieces(ports)),
+            element("p", "", lead),
+            ...(steps.length > 0 ? [element("ul", "", ...steps.map(step => element("li", "", step)))] : [])));
+    made.dataset.state = state;
+    return made;
+}
+
+// For each state that occurs: which ports, what it means, what to do about it.
+export function showReport(root, check) {
+    root.replaceChildren(...JUDGED.map(state => [state, portsIn(check, state)])
+        .filter(([, ports]) => ports.length > 0)
+        .map(([state, ports]) => section(check, state, ports)));
 }
 
 // The request and its answer in the form in which POST /check-ports has them.

@@ -43,43 +43,37 @@ export function summary(counts, total, address) {
     return `${open.toLocaleString("en")} of ${plural(total)} can be reached ${from}.`;
 }
 
-// A title, what it means, what to do. `at` is the address, `ports` the runs concerned.
+// What it means, and what to do about it at home. `at` is the address, `ports` the runs.
 export function remedy(state, at, ports) {
     switch (state) {
+    case "open":
+        return { lead: "They answered. These are the ports to advertise.", steps: [] };
     case "closed":
-        return ["Closed: somebody answered, and said no", [
-            "The knock arrived at a machine, and that machine refused it.",
-        ], [
+        return { lead: "The knock arrived at a machine, and that machine refused it.", steps: [
             "Is the program running? Start the provider first, and check again while it runs.",
             `Does the router forward ${ports} to this computer? Compare the address in the forward with the one this computer has now; it may have changed.`,
             "A firewall that rejects looks the same: allow these ports for incoming TCP.",
-        ]];
+        ] };
     case "filtered":
-        return ["Filtered: nothing came back", [
-            "The knocks were lost without a word. Most often the router has no port forward.",
-        ], [
+        return { lead: "Nothing came back. Most often the router has no port forward.", steps: [
             `In the router, forward TCP ${ports} to this computer.`,
             "If that is done, a firewall drops them: allow these ports in the router and on the computer.",
-            `Look up the internet (WAN) address on the router\u2019s status page. If it is not ${at}, there is another router or your provider\u2019s shared address (carrier-grade NAT) in front of it. Forward there too, or ask your provider for a public address.`,
-        ]];
+            `Look up the internet (WAN) address on the router\u2019s status page. If it is not ${at}, there is another router in front of it: forward there, too. If it begins with 100.64 to 100.127, your internet provider shares one address among customers (carrier-grade NAT): ask for a public one.`,
+        ] };
     case "unreachable":
-        return ["Unreachable: the network says there is no path", [
-            "A router on the way reported that it cannot deliver to this address.",
-        ], [
+        return { lead: "A router on the way reported that there is no path.", steps: [
             `Is ${at} still your address, and is the machine online?`,
             "Some firewalls answer like this instead of keeping silent: allow these ports for incoming TCP.",
-        ]];
+        ] };
     default:
-        return ["Not checked: this says nothing about your ports", [
-            "The check ended before these ports had a verdict.",
-        ], ["Check again, or ask another checker."]];
+        return { lead: "The check ended before these had a verdict. That says nothing about them: check again, or ask another checker.", steps: [] };
     }
 }
 
 // A title, a sentence, the label of the way on; what the service said stands below it.
 export function problem(outcome) {
     if (outcome.end === "lost")
-        return ["The connection to the checker was lost", "It may be restarting, or your own connection broke. What is shown below is still true; ports without a verdict are not known to be closed.", "Check again"];
+        return ["The connection to the checker was lost", "It may be restarting, or your own connection broke. What was answered until then stays true; nothing is known about the other ports.", "Check again"];
     if (outcome.end === "fault" || outcome.status === 503)
         return ["This checker cannot do it just now", "The trouble is the checker\u2019s own and says nothing about your ports. Try again in a moment, or ask another checker.", "Check again"];
     if (outcome.status === 403)

@@ -12,6 +12,7 @@
 
 /* For somebody at home. The page with JavaScript has more of it, in web/words.js. */
 static const char *const remedies[PORT_STATE_COUNT] = {
+    [PORT_STATE_OPEN] = "They answered. These are the ports to advertise.",
     [PORT_STATE_CLOSED] =
         "Somebody answered, and refused. Start the provider first and check while it runs; "
         "see that the router forwards these ports to this very computer. A firewall that "
@@ -88,22 +89,29 @@ void check_page_add(struct check_page *page, const struct port_verdict *verdict)
     page->count++;
 }
 
+static void put_remedies(struct check_page *page)
+{
+    text_append_str(&page->html, "<div class=\"card report\">\n");
+    for (size_t i = 0; i < PORT_STATE_COUNT; i++) {
+        const char *state = port_state_text((enum port_state)i);
+        if (page->summary->states[i] == 0)
+            continue;
+        text_printf(&page->html,
+                    "<section data-state=\"%s\"><h3><span class=\"glyph\" "
+                    "data-state=\"%s\"></span>%s <span class=\"count\">%zu</span></h3><p>",
+                    state, state, state, page->summary->states[i]);
+        html_append(&page->html, remedies[i]);
+        text_append_str(&page->html, "</p></section>\n");
+    }
+    text_append_str(&page->html, "</div>\n");
+}
+
 char *check_page_end(struct check_page *page)
 {
     if (page->count > 0) {
         put_row(page);
         text_append_str(&page->html, "</tbody></table>\n");
-    }
-    for (size_t i = 0; i < PORT_STATE_COUNT; i++) {
-        const char *state = port_state_text((enum port_state)i);
-        if (page->summary->states[i] == 0 || !remedies[i])
-            continue;
-        text_printf(&page->html,
-                    "<div class=\"card remedy\" data-state=\"%s\"><h3>"
-                    "<span class=\"glyph\" data-state=\"%s\"></span>%s</h3><p>",
-                    state, state, state);
-        html_append(&page->html, remedies[i]);
-        text_append_str(&page->html, "</p></div>\n");
+        put_remedies(page);
     }
     return end(&page->html);
 }

@@ -67,7 +67,9 @@ test("it opens with the caller's address, ports and a word on what that means", 
 
     assert.equal(await page.inputValue("#address"), "127.0.0.1");
     assert.equal(await page.inputValue("#ports"), "7466, 50800-50900");
-    assert.match(await page.textContent("#address-hint"), /You may name another.*checker.s own machine/);
+    assert.match(await page.textContent("#address-hint"), /You may name another/);
+    assert.match(await page.textContent("#reach"), /You are on the checker.s own machine/);
+    assert.equal(await page.locator("#about li").count(), 4);
     assert.match(await page.textContent("#ports-hint"), /^102 ports/);
     assert.equal(await page.isVisible("#result"), false);
 });
@@ -117,7 +119,7 @@ test("all open", async () => {
     await look.title("All 12 ports can be reached from this checker.");
 
     assert.deepEqual(await look.states(), ports.map(port => [port, "open"]));
-    assert.equal(await look.page.locator(".remedy").count(), 0);
+    assert.deepEqual(await look.page.locator(".report h3").allTextContents(), ["open12"]);
     assert.match(await look.page.textContent("#elapsed"), /^\d+\.\d s$/);
     await look.shoot("all-open");
     await look.accessible();
@@ -140,14 +142,14 @@ test("open, closed, filtered and unreachable, one by one", needsFilter, async ()
 
     await look.title("6 of 36 ports can be reached from this checker.");
     assert.deepEqual(counts(await look.states()), { open: 6, closed: 17, filtered: 10, unreachable: 3 });
-    assert.deepEqual(await look.page.locator(".remedy h3").allTextContents(), [
-        "Closed: somebody answered, and said no", "Filtered: nothing came back",
-        "Unreachable: the network says there is no path"]);
-    assert.deepEqual(await look.page.locator("#runs dd").allTextContents(), [
+    assert.deepEqual(await look.page.locator(".report h3").allTextContents(), [
+        "open6", "closed17", "filtered10", "unreachable3"]);
+    assert.match(await look.page.textContent('.report [data-state="filtered"] ul'), /forward TCP 20000\u201320009 to this computer/);
+    assert.deepEqual(await look.page.locator(".report .runs").allTextContents(), [
         "20020\u201320024, 20030", "20013\u201320019, 20025\u201320029, 20031\u201320035", "20000\u201320009", "20010\u201320012"]);
     assert.match(await look.page.textContent("#live"), /^6 of 36 ports/);
     await look.page.hover('.tile:text-is("20013")');
-    assert.match(await look.page.textContent("#tip"), /^20013: closed, Connection refused, [\d.]+ ms$/);
+    assert.match(await look.page.textContent("#tip"), /^20013: closed, Connection refused, (under )?[\d.]+ ms$/);
     await look.shoot("mixed");
     await look.accessible();
 });
@@ -166,7 +168,8 @@ test("the same in the dark, and on a phone", needsFilter, async () => {
             await look.page.tap('.tile:text-is("20021")');
         else
             await look.page.hover('.tile:text-is("20021")');
-        assert.match(await look.page.textContent("#tip"), /^20021: open, [\d.]+ ms$/);
+        assert.match(await look.page.textContent("#tip"), /^20021: open, (under )?[\d.]+ ms$/);
+        assert.equal(await look.page.isVisible("#tip"), true);
         await look.shoot(name);
         await look.accessible();
     }
