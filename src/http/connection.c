@@ -238,15 +238,14 @@ static void connection_on_event(void *ctx, uint32_t events)
 
     if (events & EPOLLIN)
         connection->has_input = true;
-    if (exchange->is_waiting && (events & LEFT_EVENTS))
+    bool is_sending = !connection->mhd && exchange->status != 0;
+    bool has_left = (exchange->is_waiting && (events & LEFT_EVENTS)) ||
+                    (is_sending && (events & (EPOLLHUP | EPOLLERR)));
+    if (has_left)
         on_left(connection);
-    else if (connection->mhd || exchange->status == 0)
-        return; /* nothing of ours to send */
-    else if (events & (EPOLLHUP | EPOLLERR))
-        on_left(connection);
-    else if ((events & EPOLLOUT) && exchange->is_stream)
+    else if (is_sending && (events & EPOLLOUT) && exchange->is_stream)
         stream_continue(exchange);
-    else if (events & EPOLLOUT)
+    else if (is_sending && (events & EPOLLOUT))
         reply_continue(exchange);
 }
 
