@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: MIT
+"""The forms of a report: lines in a pipe, a table on a terminal, JSON, a file; and the look
+from this machine outward."""
+import errno
+import fcntl
+import json
+import os
+import pathlib
+import pty
+import re
+import socket
+import struct
+import subprocess
+import termios
+import threading
+
+import jsonschema
+import pytest
+
+import stub as stubs
+from harness.service import environment
+from harness.waiting import PATIENCE
+from program import BINARY, NOT_OK, OK, SYSTEM, UNKNOWN, verify
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCHEMA = json.loads((ROOT / "docs/verifier-report.schema.json").read_text())
+
+GOOD = {"accessible": True, "error": None}
+SILENT = {"accessible": False, "error": "Connection timed out"}
+
+
+def to_50847(port):
+    return GOOD if port <= 50847 else SILENT
+
+
+# --- lines ----------------------------------------------------------------------------
+
+def test_equal_neighbours_are_one_line(stub):
+    checker = stub(stubs.fixed(to_50847))
+    ended = verify(checker.url)
+    assert ended.status == OK
+    assert re.sub(r"in \d+\.\d s", "in N s", ended.out).splitlines() == [
+        "ipv4 address 127.0.0.1",
+        f"ipv4 checker {checker.url}: answered in N s",
+        "ipv4 7466 good: listener not proved",
+        "ipv4 50800-50847 good: listener not proved",
+        "ipv4 50848-50900 filtered: not let through",
+        "ipv4 why: ports 7466,50800-50847 can be reached, but who answers is not proved: the "
+        "checker knows no proof",
+        "ipv4 do: to be sure that it is this machine, ask a checker that knows proofs",
+        "ipv4 why: ports 50848-50900 stay silent while 7466,50800-50847 answers: a firewall "
+        "does not let them through",
+        "ipv4 do: allow ports 50848-50900 (TCP, from anywhere) in the firewall of 127.0.0.1 "
+        "and of every router in front of it",
+        "ipv4 advertise: 7466,50800-50847",
+    ]
+    assert ended.err == ""
+
+
+def test_when_nobody_reads(stub):
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run([BINARY, "--ports", "50800", stub(stubs.fixed(GOOD)).url],
+                           env=environment({}), stdout=write, stderr=subprocess.PIPE,
+                           text=True, timeout=60)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (
+        SYSTEM, "port-verifier: standard output: Broken pipe\n")
+
+
+# --- on a terminal --------------------------------------------------------------------
+
+def on_terminal(*arguments, columns=80, **settings):
+    """Everything that the terminal was sent."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen([BINARY, *arguments], env=environment(settings), stdin=slave,
+                               stdout=slave, stderr=slave)
+    os.close(slave)
+    data = b""
+    while True:
+        try:
+            piece = os.read(master, 4096)
+        except OSError as error:
+            assert error.errno == errno.EIO  # the other end is closed
+            break
+        data += piece
+    os.close(master)
+    return process.wait(timeout=60 * PATIENCE), data.decode().replace("\r\n", "\n")
+
+
+def screen(text):
+    """What is left to be seen: without colours and erased lines."""
+    text = re.sub(r"\r\x1b\[K[^\r\n]*(?=\r\x1b\[K)", "", text)
+    return re.sub(r"\x1b\[[0-9;]*[mK]|\r", "", text)
+
+
+def test_a_terminal_shows_progress_and_a_table(stub):
+    release = threading.Event()
+
+    def check(request):
+        threading.Timer(0.3, release.set).start()
+        release.wait(30)
+        return stubs.results(request, lambda ip, port: to_50847(port))
+    checker = stub(stubs.telling(check))
+    status, text = on_terminal(checker.url, TERM="xterm")
+    assert status == OK
+    assert "0 of 1 answers, 0 of 102 ports" in text
+    assert "\x1b[32mgood: listener not proved\x1b[0m" in text
+    assert "\x1b[31mfiltered: not let through\x1b[0m" in text
+    lines = screen(text).splitlines()
+    assert lines[0] == "IPv4, 127.0.0.1"
+    assert "  7466         good: listener not proved" in lines
+    assert "  50800-50847  good: listener not proved" in lines
+    assert "  50848-50900  filtered: not let through" in lines
+    assert lines[-1] == "  advertise: 7466,50800-50847"
+    assert not any("answers," in line for line in lines)
+
+
+@pytest.mark.parametrize("settings", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colours_where_they_are_not_wanted(stub, settings):
+    _, text = on_terminal("--ports", "50800", stub(stubs.fixed(GOOD)).url,
+                          **{"TERM": "xterm", **settings})
+    assert "\x1b[3" not in text and "\x1b[1m" not in text
+
+
+def test_an_empty_no_color_is_none(stub):
+    _, text = on_terminal("--ports", "50800", stub(stubs.fixed(GOOD)).url, TERM="xterm",
+                          NO_COLOR="")
+    assert "\x1b[32m" in text
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_sentences_are_wrapped_at_the_edge(stub, columns):
+    _, text = on_terminal("--ports", "50800-50801", stub(stubs.fixed(SILENT)).url,
+                          columns=columns, TERM="xterm")
+    sentences = screen(text).split("why: ")[1].splitlines()
+    assert len(sentences) > 2
+    assert all(len(line) <= columns for line in sentences[1:])
+
+
+# --- JSON -----------------------------------------------------------------------------
+
+def validate(report):
+    jsonschema.Draft202012Validator(SCHEMA).validate(report)
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_every_report_fits_the_schema(stub, start):
+    ours = start().url
+    failing = stub(lambda request: stubs.Answer(429, {"detail": "x"}, {"Retry-After": "3"}))
+    mixed = stub(stubs.fixed(to_50847))
+    for urls in [ours], [failing.url], [mixed.url], [ours, failing.url, mixed.url]:
+        ended = verify("--json", *urls)
+        assert len(ended.lines) == 1
+        validate(ended.report)
+    validate(verify("probe", "--json", "127.0.0.1", "1-3").report)
+
+
+def test_the_schema_describes_every_member_and_refuses_others(start):
+    report = verify("--json", "--ports", "50800", start().url).report
+    validate(report)
+
+    def objects(value):
+        if isinstance(value, dict):
+            yield value
+            for member in value.values():
+                yield from objects(member)
+        elif isinstance(value, list):
+            for member in value:
+                yield from objects(member)
+    for found in list(objects(report)):
+        for name in list(found):
+            kept = found.pop(name)
+            with pytest.raises(jsonschema.ValidationError):
+                validate(report)
+            found[name] = kept
+        found["surplus"] = 1
+        with pytest.raises(jsonschema.ValidationError):
+            validate(report)
+        del found["surplus"]
+    validate(report)
+
+
+def test_status_in_json_is_the_exit_status(stub):
+    words = {OK: "ok", NOT_OK: "not_ok", UNKNOWN: "unknown"}
+    for answer, status in ((stubs.fixed(GOOD), OK), (stubs.fixed(SILENT), NOT_OK),
+                           (lambda request: stubs.Answer(500), UNKNOWN)):
+        ended = verify("--json", stub(answer).url)
+        assert (ended.status, ended.report["status"]) == (status, words[status])
+
+
+# --- the file -------------------------------------------------------------------------
+
+def test_the_file_is_replaced_not_rewritten(stub, tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    path.chmod(0o640)
+    with open(path, encoding="ascii") as old:
+        ended = verify("--output", path, "--ports", "50800", stub(stubs.fixed(GOOD)).url)
+        assert ended.status == OK and ended.out.startswith("ipv4 address")
+        assert old.read() == "old"  # who had it open has it whole
+    validate(json.loads(path.read_text()))
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_a_link(stub, tmp_path):
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    real.write_text("old")
+    link.symlink_to(real)
+    verify("--output", link, "--ports", "50800", stub(stubs.fixed(GOOD)).url)
+    assert link.is_symlink() and json.loads(real.read_text())["status"] == "ok"
+
+
+def test_a_device_is_written_to(stub, tmp_path):
+    ended = verify("--output", "/dev/stderr", "--ports", "50800", stub(stubs.fixed(GOOD)).url)
+    assert json.loads(ended.err)["status"] == "ok"
+
+
+def test_a_file_that_cannot_be_written(stub, tmp_path):
+    ended = verify("--output", tmp_path / "none/report.json", "--ports", "50800",
+                   stub(stubs.fixed(GOOD)).url)
+    assert ended.status == SYSTEM and "No such file or directory" in ended.err
+
+
+# --- outward --------------------------------------------------------------------------
+
+def test_probe_looks_from_here_outward():
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        ports = sorted([server.getsockname()[1], closed.getsockname()[1]])
+        text = ",".join(map(str, ports))
+        ended = verify("probe", "127.0.0.1", text)
+        states = {server.getsockname()[1]: "open", closed.getsockname()[1]: "closed"}
+        assert ended.status == OK
+        assert ended.lines == ["ipv4 address 127.0.0.1",
+                               *(f"ipv4 {port} {states[port]}" for port in ports),
+                               f"ipv4 open: {server.getsockname()[1]}"]
+        ended = verify("probe", "--json", "--required", ports[0], "127.0.0.1", text)
+        assert ended.status == (OK if states[ports[0]] == "open" else NOT_OK)
+        assert ended.report["kind"] == "probe"
+
+
+def test_probe_tells_its_own_trouble_from_the_targets(namespace):
+    ended = verify("probe", "--json", "203.0.113.9", "80", inside=namespace("nowhere"))
+    assert ended.status == UNKNOWN, ended
+    told = ended.half()["checkers"][0]
+    assert told["error"] == "internal" and told["message"]
+
+
+def test_probe_of_silence(namespace):
+    net = namespace("silence")
+    net.nft("table inet f { chain i { type filter hook input priority 0; tcp dport 81-82 drop; }\n}")
+    ended = verify("probe", "--timeout", "500ms", "127.0.0.1", "81-82", inside=net)
+    assert ended.status == NOT_OK
+    assert ended.lines[1:] == ["ipv4 81-82 filtered", "ipv4 open: nothing"]

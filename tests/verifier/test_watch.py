@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""Watching: what counts as a change, who is told, and how it ends."""
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+import stub as stubs
+from harness.waiting import PATIENCE, eventually
+from program import OK, Running, ports_of
+
+GOOD = {"accessible": True, "error": None}
+REFUSED = {"accessible": False, "error": "Connection refused"}
+PORTS = "50800-50801"
+
+
+class World:
+    """A checker whose answers the test changes while it runs."""
+
+    def __init__(self, stub):
+        self.ip = "127.0.0.1"
+        self.bad = set()
+        self.is_broken = False
+        self.checker = stub(self._answer)
+        self.url = self.checker.url
+
+    def _answer(self, request):
+        if self.is_broken:
+            return stubs.Answer(503)
+        if request.path == "/ip":
+            return stubs.Answer(200, {"ip": self.ip, "family": 4})
+        bad = set(self.bad)
+        return stubs.results(request, lambda ip, port: REFUSED if port in bad else GOOD)
+
+    def wait_rounds(self, more):
+        """Until so many further rounds have begun."""
+        wanted = len(self.checker.requests) + 2 * more
+        eventually(lambda: len(self.checker.requests) >= wanted, f"{more} rounds", 30)
+
+
+@pytest.fixture
+def world(stub):
+    return World(stub)
+
+
+@pytest.fixture
+def watching(later, world):
+    def start(*arguments):
+        return later.enter_context(
+            Running("--json", "--ports", PORTS, "--watch", "1s", "--confirm", "300ms",
+                    *arguments, world.url))
+    return start
+
+
+def advertised(report):
+    return report["families"][0]["advertise"]
+
+
+def test_a_change_is_told_when_it_was_seen_twice(world, watching, tmp_path):
+    path, told = tmp_path / "report.json", tmp_path / "told"
+    running = watching("--output", path, "--on-change", f"cat >> {told}")
+    assert advertised(running.wait_reports(1)[0]) == [50800, 50801]
+    assert advertised(json.loads(path.read_text())) == [50800, 50801]
+    assert not told.exists()  # the first state is no change
+
+    world.bad = {50801}
+    assert advertised(running.wait_reports(2)[1]) == [50800]
+    assert advertised(json.loads(path.read_text())) == [50800]
+    report = json.loads(eventually(lambda: told.exists() and told.read_text(), "the command"))
+    assert report == running.reports[1]
+
+    world.wait_rounds(2)
+    assert len(running.reports) == 2  # nothing new is told
+    ended = running.end()
+    assert ended.status == OK
+    assert ended.err == "port-verifier: something has changed; looking again in 0.3 s\n"
+
+
+def test_what_is_seen_once_is_not_told(world, watching, tmp_path):
+    path = tmp_path / "report.json"
+    running = watching("--output", path)
+    running.wait_reports(1)
+    rounds = len(world.checker.posts())
+    world.bad = {50800}
+    eventually(lambda: "looking again" in running.err_path.read_text(), "a suspicion", 20)
+    world.bad = set()
+    eventually(lambda: len(world.checker.posts()) >= rounds + 3, "two more rounds", 20)
+    assert len(running.reports) == 1
+    assert advertised(json.loads(path.read_text())) == [50800, 50801]
+    assert running.end().status == OK
+
+
+def test_the_second_look_comes_sooner_than_the_next_round(world, later):
+    running = later.enter_context(Running("--json", "--ports", PORTS, "--watch", "2s",
+                                          "--confirm", "200ms", world.url))
+    running.wait_reports(1)
+    world.bad = {50800}
+    eventually(lambda: "looking again" in running.err_path.read_text(), "a suspicion", 20)
+    before = time.monotonic()
+    running.wait_reports(2)
+    assert time.monotonic() - before < 1.5 * PATIENCE
+    running.end()
+
+
+def test_another_address_is_a_change(world, watching):
+    running = watching()
+    running.wait_reports(1)
+    world.ip = "198.51.100.7"
+    assert running.wait_reports(2)[1]["families"][0]["ip"] == "198.51.100.7"
+    assert world.checker.posts()[-1].json["provider_ip"] == "198.51.100.7"
+    running.end()
+
+
+def test_an_outage_of_the_checker_withdraws_nothing(world, watching, tmp_path):
+    path = tmp_path / "report.json"
+    running = watching("--output", path)
+    running.wait_reports(1)
+    world.is_broken = True
+    eventually(lambda: "no checker answered; what was known stands"
+               in running.err_path.read_text(), "a notice", 20)
+    assert advertised(json.loads(path.read_text())) == [50800, 50801]
+    assert len(running.reports) == 1
+    running.end()
+
+
+def test_a_port_that_is_taken_meanwhile_is_verified_without_being_bound(world, watching):
+    running = watching("--in-use", "50800")
+    assert ports_of(running.wait_reports(1)[0]["families"][0])[50800]["listener"] == "bound"
+
+    def take():  # between rounds the ports are free
+        sock = socket.socket()
+        try:
+            sock.bind(("0.0.0.0", 50800))
+        except OSError:
+            sock.close()
+            return None
+        sock.listen(8)
+        return sock
+    with eventually(take, "a moment between rounds", 20):
+        world.bad = {50801}  # something to be told
+        report = running.wait_reports(2)[1]
+        assert ports_of(report["families"][0])[50800]["listener"] == "in_use"
+        assert advertised(report) == [50800]
+    running.end()
+
+
+def test_a_command_that_fails_is_told(world, watching):
+    running = watching("--on-change", "exit 7")
+    running.wait_reports(1)
+    world.bad = {50800}
+    eventually(lambda: "the command ended with status 7" in running.err_path.read_text(),
+               "the complaint", 20)
+    running.end()
+
+
+def test_what_the_command_prints_is_not_mixed_into_the_reports(world, watching):
+    running = watching("--on-change", "echo noise")
+    running.wait_reports(1)
+    world.bad = {50800}
+    eventually(lambda: "noise" in running.err_path.read_text(), "the command", 20)
+    assert len(running.wait_reports(2)) == 2
+    running.end()
+
+
+def test_it_ends_cleanly_in_the_middle_of_a_round(stub, later):
+    asked, release = threading.Event(), threading.Event()
+
+    def check(request):
+        asked.set()
+        release.wait(60)
+        return stubs.results(request, lambda ip, port: GOOD)
+    checker = stub(stubs.telling(check))
+    try:
+        running = later.enter_context(Running("--ports", PORTS, "--watch", "1h", checker.url))
+        assert asked.wait(20 * PATIENCE)
+        ended = running.end()
+        assert (ended.status, ended.err) == (OK, "")
+    finally:
+        release.set()
+
+
+def test_rounds_are_spread_by_a_tenth(world, later):
+    running = later.enter_context(Running("--json", "--ports", PORTS, "--watch", "1s",
+                                          world.url))
+    running.wait_reports(1)
+    times = []
+    for _ in range(5):
+        count = len(world.checker.posts())
+        eventually(lambda: len(world.checker.posts()) > count, "the next round", 10)
+        times.append(time.monotonic())
+    gaps = [after - before for before, after in zip(times, times[1:])]
+    assert all(0.85 < gap < 1.1 + 0.4 * PATIENCE for gap in gaps), gaps
+    assert max(gaps) - min(gaps) > 0.001, gaps
+    running.end()
