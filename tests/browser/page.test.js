@@ -4,6 +4,8 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { after, afterEach, before, test } from "node:test";
 
+import { Validator } from "@seriousme/openapi-schema-validator";
+
 import { parsePorts } from "../../web/ports.js";
 import { PHONE, Service, Visit, filter, hasFilter, launch, listen } from "./harness.js";
 
@@ -530,6 +532,17 @@ test("an answer without JavaScript is accessible", async () => {
 });
 
 // --- the reference ----------------------------------------------------------------------
+
+test("the description is OpenAPI 3.1", async () => {
+    const { url } = await serve();
+    const validator = new Validator();
+    const { valid, errors } = await validator.validate(await (await fetch(`${url}/openapi.json`)).json());
+    assert.deepEqual(errors ?? [], []);
+    assert.equal(valid, true);
+    assert.equal(validator.version, "3.1");
+    const broken = await new Validator().validate({ openapi: "3.1.0", info: { title: "x" }, paths: {} });
+    assert.equal(broken.valid, false);
+});
 
 test("the reference is readable, without a script", async () => {
     const { url } = await serve();

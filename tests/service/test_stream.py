@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: MIT
+"""POST /check-ports as a stream of lines."""
+import json
+import socket
+import ssl
+import time
+
+import pytest
+
+from harness.http import check_body
+from harness.waiting import eventually
+from test_running import make_pair, tls_settings
+
+STREAM = [("Content-Type", "application/json"), ("Accept", "application/x-ndjson")]
+
+
+@pytest.fixture
+def start_https(start, tmp_path):
+    def start_it(**settings):
+        cert, key = make_pair(tmp_path, "own")
+        service = start(**tls_settings(cert, key), **settings)
+        service.context = ssl.create_default_context(cafile=str(cert))
+        service.context.check_hostname = False
+        return service
+    return start_it
+
+
+class Stream:
+    """The reply to a request that has been sent, line by line."""
+
+    def __init__(self, connection, version="HTTP/1.1"):
+        self.connection = connection
+        head = connection._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+        self.status = int(head[0].split(" ")[1])
+        self.headers = {name.lower(): value.strip()
+                        for name, value in (line.split(":", 1) for line in head[1:])}
+        self.is_chunked = self.headers.get("transfer-encoding") == "chunked"
+        self.rest = b""
+        self.is_ended = False
+
+    def _more(self):
+        if not self.is_chunked:
+            if not self.connection._fill():
+                self.is_ended = True
+            data, self.connection.received = self.connection.received, b""
+            return data
+        size = int(self.connection._until(b"\r\n"), 16)
+        data = self.connection._exactly(size)
+        assert self.connection._exactly(2) == b"\r\n"
+        self.is_ended = size == 0
+        return data
+
+    def line(self):
+        """The next line, or None at the end."""
+        while b"\n" not in self.rest:
+            if self.is_ended:
+                assert self.rest == b""
+                return None
+            self.rest += self._more()
+        line, self.rest = self.rest.split(b"\n", 1)
+        return json.loads(line)
+
+    def lines(self):
+        return list(iter(self.line, None))
+
+
+def ask(connection, ports, version="HTTP/1.1", headers=(), provider_ip="127.0.0.1", **more):
+    body = check_body(ports, provider_ip, **more)
+    connection.request("POST", "/check-ports", [*STREAM, *headers], body, version=version)
+    return connection
+
+
+def test_a_line_for_each_port_and_one_at_the_end(shared, open_port, closed_port):
+    here, there = open_port(), closed_port()
+    with shared.connect() as connection:
+        stream = Stream(ask(connection, [here, there, here]))
+        *ports, last = stream.lines()
+
+        assert (stream.status, stream.is_chunked) == (200, True)
+        assert stream.headers["content-type"] == "application/x-ndjson"
+        assert sorted(ports, key=lambda line: line["port"] != here) == [
+            {"port": here, "accessible": True, "error": None},
+            {"port": there, "accessible": False, "error": "Connection refused"}]
+        assert last == {"success": True,
+                        "message": "Successfully verified 1 out of 2 ports"}
+        assert list(last) == ["success", "message"]
+        assert connection.exchange("GET", "/health").status == 200
+
+
+def test_details(shared, open_port):
+    with shared.connect() as connection:
+        line = Stream(ask(connection, [open_port()], details=True)).line()
+
+    assert list(line) == ["port", "accessible", "error", "state", "rtt_ms"]
+    assert (line["state"], line["accessible"]) == ("open", True)
+
+
+def test_a_line_comes_the_moment_its_port_is_known(start, silent_ports, open_port):
+    service = start(PORT_CHECK_TIMEOUT=2)
+    here, silent = open_port(), silent_ports(3)
+    with service.connect() as connection:
+        begun = time.monotonic()
+        stream = Stream(ask(connection, [*silent, here]))
+
+        assert stream.line()["port"] == here
+        assert time.monotonic() - begun < 1.5
+        assert service.metric("checks_running") == 1
+        assert sorted(line["port"] for line in stream.lines()[:-1]) == silent
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+def test_the_end_of_the_connection_is_the_end_of_an_old_reply(shared, closed_port, version):
+    with shared.connect() as connection:
+        closing = [("Connection", "close")]
+        stream = Stream(ask(connection, [closed_port()], version, closing))
+
+        assert stream.is_chunked == (version == "HTTP/1.1")
+        assert stream.headers["connection"].lower() == "close"
+        assert len(stream.lines()) == 2
+        assert connection.is_ended()
+
+
+@pytest.mark.parametrize("accept, is_stream", [
+    ("application/x-ndjson", True), ("Application/X-NDJSON", True),
+    ("text/html, application/x-ndjson;q=0.5", True),
+    ("application/json;q=0.5, application/x-ndjson", True),
+    ("application/json, application/x-ndjson", True),
+    ("application/json, application/x-ndjson;q=0.9", False),
+    ("application/x-ndjson;q=0", False), ("application/*", False), ("*/*", False),
+    ("application/x-ndjsonl", False), ("", False),
+])
+def test_who_asks_for_a_stream(shared, closed_port, accept, is_stream):
+    with shared.connect() as connection:
+        connection.request("POST", "/check-ports",
+                           [("Content-Type", "application/json"), ("Accept", accept)],
+                           check_body([closed_port()]))
+        stream = Stream(connection)
+
+        assert (stream.headers["content-type"] == "application/x-ndjson") == is_stream
+        assert ("transfer-encoding" in stream.headers) == is_stream
+
+
+def test_what_is_refused_before_the_first_line_has_its_status(start):
+    service = start(PORT_CHECKER_RATE="1/min", PORT_CHECKER_MAX_PORTS=2)
+    with service.connect() as connection:
+        for ports, address, status in (([0], "127.0.0.1", 422), ([1], "0.0.0.0", 403),
+                                       ([1, 2], "127.0.0.1", 200), ([1], "127.0.0.1", 429)):
+            ask(connection, ports, provider_ip=address)
+            if status == 200:
+                assert len(Stream(connection).lines()) == 3
+            else:
+                reply = connection.reply()
+                assert (reply.status, "detail" in reply.json()) == (status, True)
+
+
+def test_no_ports_are_one_line(shared):
+    with shared.connect() as connection:
+        reply = ask(connection, []).reply()
+
+        assert reply.body == (b'{"success": false, "message": '
+                              b'"Successfully verified 0 out of 0 ports"}\n')
+
+
+def test_pipelined_streams_come_in_their_order(shared, open_port, closed_port):
+    here, there = open_port(), closed_port()
+    with shared.connect() as connection:
+        for port in (here, there):
+            ask(connection, [port])
+        connection.request("GET", "/ip")
+
+        assert Stream(connection).lines()[0]["port"] == here
+        assert Stream(connection).lines()[0]["port"] == there
+        assert connection.reply().json()["ip"] == "127.0.0.1"
+
+
+def test_a_chunked_request_has_its_stream(shared, closed_port):
+    body = check_body([closed_port()])
+    with shared.connect() as connection:
+        connection.request("POST", "/check-ports", [*STREAM, ("Transfer-Encoding", "chunked")])
+        connection.send(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+
+        assert len(Stream(connection).lines()) == 2
+        assert connection.exchange("GET", "/health").status == 200
+
+
+def test_cors_headers_are_on_a_stream(start, closed_port):
+    service = start(PORT_CHECKER_CORS_ORIGINS="https://a.example")
+    with service.connect() as connection:
+        origin = [("Origin", "https://a.example")]
+        stream = Stream(ask(connection, [closed_port()], headers=origin))
+
+        assert stream.headers["access-control-allow-origin"] == "https://a.example"
+        assert len(stream.lines()) == 2
+
+
+@pytest.mark.parametrize("leave", ["close", "reset", "half_close"])
+def test_a_client_that_leaves_its_stream_cancels(start, silent_ports, open_port, leave):
+    service = start(PORT_CHECK_TIMEOUT=20)
+    connection = service.connect()
+    stream = Stream(ask(connection, [open_port(), *silent_ports(4)]))
+    assert stream.line()["accessible"]
+    getattr(connection, leave)()
+
+    eventually(lambda: service.metric("checks_running") == 0, "the check is cancelled")
+    assert service.metric("checks_abandoned_total") == 1
+    assert service.events("check")[-1]["reason"] == "client_left"
+    connection.close()
+
+
+def test_draining_lets_a_stream_finish(start, silent_ports, open_port):
+    service = start(PORT_CHECK_TIMEOUT=1)
+    with service.connect() as connection:
+        stream = Stream(ask(connection, [open_port(), *silent_ports(4)]))
+        assert stream.line()["accessible"]
+        service.signal(15)
+        service.wait_event("draining")
+
+        assert stream.lines()[-1]["message"] == "Successfully verified 1 out of 5 ports"
+        assert connection.is_ended()
+    assert service.wait() == 0
+
+
+MANY = 20000
+
+
+def test_a_reader_that_stalls_holds_up_nobody(start):
+    service = start(PORT_CHECKER_MAX_PORTS=MANY, PORT_CHECKER_WORKERS=1)
+    before = service.resident()
+    with service.connect() as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        ask(connection, [f"20000-{19999 + MANY}"], details=True)
+
+        # All are judged while hardly a line has been read.
+        fields = service.wait_event("check")
+        assert int(fields["ports"]) == MANY
+        assert service.get("/health").status == 200
+        assert service.resident() - before < MANY * 600 + (4 << 20)
+
+        *ports, last = Stream(connection).lines()
+        assert sorted(line["port"] for line in ports) == list(range(20000, 20000 + MANY))
+        assert last["message"].endswith(f"out of {MANY} ports")
+
+
+def test_a_stream_over_https(start_https, silent_ports, open_port):
+    service = start_https(PORT_CHECK_TIMEOUT=1)
+    here, silent = open_port(), silent_ports(2)
+    with service.connect() as connection:
+        begun = time.monotonic()
+        stream = Stream(ask(connection, [*silent, here]))
+        assert stream.line()["port"] == here
+        assert time.monotonic() - begun < 0.9
+        assert len(stream.lines()) == 3
+
+        assert len(Stream(ask(connection, [here])).lines()) == 2
+        assert connection.exchange("GET", "/health").status == 200
+
+
+def test_a_long_stream_over_https(start_https):
+    service = start_https(PORT_CHECKER_MAX_PORTS=2048)
+    with service.connect() as connection:
+        stream = Stream(ask(connection, ["20000-22047"], "HTTP/1.1"))
+        assert len(stream.lines()) == 2049
+        assert connection.exchange("GET", "/health").status == 200
+
+
+def test_leaving_a_stream_over_https_cancels(start_https, silent_ports, open_port):
+    service = start_https(PORT_CHECK_TIMEOUT=20)
+    with service.connect() as connection:
+        stream = Stream(ask(connection, [open_port(), *silent_ports(2)]))
+        assert stream.line()["accessible"]
+
+    eventually(lambda: service.metric("checks_running") == 0, "the check is cancelled")
+
+
+def test_many_streams_at_once(start, silent_ports, open_port):
+    service = start(PORT_CHECK_TIMEOUT=0.5)
+    here = [open_port() for _ in range(4)]
+    silent = silent_ports(4)
+    connections = [service.connect() for _ in range(50)]
+    for connection in connections:
+        ask(connection, here + silent)
+    for connection in connections:
+        lines = Stream(connection).lines()
+        assert len(lines) == 9
+        connection.close()
