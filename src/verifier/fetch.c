@@ -14,6 +14,7 @@
 
 #define CONNECT_SECONDS 10
 #define URL_MAX         2000
+#define BUFFER_SIZE     8192 /* replies are small, checkers may be many */
 
 /* The kernel's numbers; glibc has no names for them (linux/in6.h, RFC 5014). */
 #ifndef IPV6_ADDR_PREFERENCES
@@ -373,6 +374,7 @@ static void easy_prepare(struct fetch *fetch, int family)
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, body_take);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, socket_prepare);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_SIZE);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_PROXY, "");

@@ -31,7 +31,8 @@ struct listener {
 
 struct connection {
     struct listeners *listeners; /* borrowed */
-    int fd;                      /* owned, -1 = this place is free */
+    bool is_held;                /* false: this place is free, and `fd` means nothing */
+    int fd;                      /* owned */
     struct loop_watch watch;
     struct instant deadline;
 };
@@ -56,9 +57,10 @@ struct listeners {
  * be able to bind it: so we reset, unless the other side has closed. */
 static void connection_end(struct connection *connection, bool is_theirs)
 {
-    if (connection->fd < 0)
+    if (!connection->is_held)
         return;
 
+    connection->is_held = false;
     const struct linger reset = {.l_onoff = 1};
     if (!is_theirs)
         setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
@@ -76,7 +78,7 @@ static void ring_advance(struct listeners *listeners)
 /* Drops places that are free already, and sets the timer for the first that is not. */
 static void ring_tidy(struct listeners *listeners)
 {
-    while (listeners->held > 0 && listeners->connections[listeners->oldest].fd < 0)
+    while (listeners->held > 0 && !listeners->connections[listeners->oldest].is_held)
         ring_advance(listeners);
     if (listeners->held == 0) {
         loop_timer_stop(listeners->loop, &listeners->timer);
@@ -115,11 +117,13 @@ static void connection_hold(struct listeners *listeners, int fd)
 
     size_t place = (listeners->oldest + listeners->held) % LISTENERS_CONNECTIONS_MAX;
     struct connection *connection = &listeners->connections[place];
+    connection->listeners = listeners;
     if (!loop_watch_add(listeners->loop, fd, EPOLLRDHUP | EPOLLET, connection_event,
                         connection, &connection->watch, NULL)) {
         close(fd);
         return;
     }
+    connection->is_held = true;
     connection->fd = fd;
     connection->deadline =
         instant_add(loop_now(listeners->loop), span_seconds(HELD_SECONDS));
@@ -296,8 +300,6 @@ bool listeners_open(struct loop *loop, const uint16_t *ports, size_t port_count,
     listeners->port_count = port_count;
     listeners->connections_max = connections_max;
     timer_init(&listeners->timer, timer_fire);
-    for (size_t i = 0; i < LISTENERS_CONNECTIONS_MAX; i++)
-        listeners->connections[i] = (struct connection){.listeners = listeners, .fd = -1};
 
     for (enum family family = 0; family < FAMILY_COUNT; family++)
         if (!family_open(listeners, family, ports, err)) {

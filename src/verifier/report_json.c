@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define SENTENCE_MAX (1u << 16)
+#define REPORT_MAX   (256u << 20) /* ports times checkers times 200 bytes stays far below */
 
 /* --- pieces: each returns a new reference, or NULL without memory -------------------- */
 
@@ -98,14 +99,6 @@ static json_t *port_json(const struct report *report, const struct family_report
         null_or_string(has_owner ? local->owner.name : NULL), "accepted",
         (int)local->accepted, "syn_seen", (int)local->has_syn, "verdicts",
         verdicts_json(half, index));
-}
-
-static json_t *all_ports_json(const struct report *report, const struct family_report *half)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < half->port_count; i++)
-        json_array_append_new(list, port_json(report, half, i));
-    return list;
 }
 
 static json_t *advertised_json(const struct family_report *half)
@@ -196,16 +189,53 @@ static json_t *checkers_json(const struct family_report *half)
 
 /* --- all of it ------------------------------------------------------------------------ */
 
-static json_t *half_json(const struct report *report, const struct family_report *half)
+/* The tree of a whole report would take some hundred bytes for every member of every port.
+ * So large lists are built, written and dropped one entry at a time. */
+
+static int text_dump(const char *data, size_t len, void *ctx)
 {
-    return json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "family",
+    struct text *text = ctx;
+    text_append(text, data, len);
+    return text->failed ? -1 : 0;
+}
+
+/* Takes the reference. */
+static void value_put(struct text *text, json_t *value)
+{
+    if (!value || json_dump_callback(value, text_dump, text, JSON_REAL_PRECISION(12)) != 0)
+        text->failed = true;
+    json_decref(value);
+}
+
+/* The object without its closing brace: more members follow. */
+static void members_put(struct text *text, json_t *object)
+{
+    value_put(text, object);
+    if (!text->failed)
+        text->data[--text->len] = '\0';
+}
+
+static json_t *half_head(const struct report *report, const struct family_report *half)
+{
+    return json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "family",
                      family_number(half->family), "known", (int)half->is_known, "ok",
                      (int)half->is_ok, "time", time_json(&half->time), "ip",
                      address_json(half->has_public, &half->public_address), "local_ip",
                      address_json(half->has_local, &half->local_address), "signs",
                      signs_json(half->signs), "advertise", advertised_json(half),
-                     "checkers", checkers_json(half), "ports", all_ports_json(report, half),
-                     "causes", causes_json(report, half));
+                     "checkers", checkers_json(half), "causes", causes_json(report, half));
+}
+
+static void half_put(struct text *text, const struct report *report,
+                     const struct family_report *half)
+{
+    members_put(text, half_head(report, half));
+    text_append_str(text, ", \"ports\": [");
+    for (size_t i = 0; i < half->port_count; i++) {
+        text_append_str(text, i > 0 ? ", " : "");
+        value_put(text, port_json(report, half, i));
+    }
+    text_append_str(text, "]}");
 }
 
 static const char *status_text(enum report_status status)
@@ -221,38 +251,31 @@ static const char *status_text(enum report_status status)
     return "";
 }
 
-static json_t *report_build(const struct report *report)
+static json_t *report_head(const struct report *report)
 {
-    json_t *halves = json_array();
-    for (enum family family = 0; family < FAMILY_COUNT; family++)
-        if (report->families[family])
-            json_array_append_new(halves, half_json(report, report->families[family]));
-
-    return json_pack("{s:i, s:s, s:s, s:s, s:o, s:o, s:i, s:o, s:o}", "version",
-                     REPORT_VERSION, "program", "port-verifier " PORT_CHECKER_VERSION,
-                     "kind", report->is_probe ? "probe" : "verify", "status",
+    return json_pack("{s:i, s:s, s:s, s:s, s:o, s:o, s:i, s:o}", "version", REPORT_VERSION,
+                     "program", "port-verifier " PORT_CHECKER_VERSION, "kind",
+                     report->is_probe ? "probe" : "verify", "status",
                      status_text(report_status(report)), "time", time_json(&report->time),
                      "duration_ms", milliseconds_json(span_to_ms(report->duration)),
                      "quorum", (int)report->quorum, "required",
-                     ports_json(report->required, report->required_count), "families",
-                     halves);
-}
-
-static int text_dump(const char *data, size_t len, void *ctx)
-{
-    struct text *text = ctx;
-    text_append(text, data, len);
-    return text->failed ? -1 : 0;
+                     ports_json(report->required, report->required_count));
 }
 
 char *report_json(const struct report *report, size_t *ret_len)
 {
-    json_t *json = report_build(report);
     struct text text;
-    text_init(&text, SIZE_MAX / 2);
-    if (!json || json_dump_callback(json, text_dump, &text, JSON_REAL_PRECISION(12)) != 0)
-        text.failed = true;
-    text_append_str(&text, "\n");
-    json_decref(json);
+    bool is_first = true;
+    text_init(&text, REPORT_MAX);
+    members_put(&text, report_head(report));
+    text_append_str(&text, ", \"families\": [");
+    for (enum family family = 0; family < FAMILY_COUNT; family++) {
+        if (!report->families[family])
+            continue;
+        text_append_str(&text, is_first ? "" : ", ");
+        half_put(&text, report, report->families[family]);
+        is_first = false;
+    }
+    text_append_str(&text, "]}\n");
     return text_take(&text, ret_len);
 }
