@@ -218,7 +218,7 @@ def ends():
         "own limits; the others must not suffer",
         ports=(("accepting", 61), ("closed", 20), ("limited-reject", 200)), icmp_limits=True,
         rounds=1, alone=False, quick=((SERVICE, 4),),
-        full=((SERVICE, 16), (FAST, 4), (PLAIN, 4)),
+        full=((SERVICE, 16), (FAST, 2), (PLAIN, 4)),
         goals=(Goal("not_right", 0, row),))
 
 
@@ -235,7 +235,9 @@ def faults():
     yield fault("ephemeral", "10 ephemeral ports, 40 checks of one port at once, RTT 600 ms",
                 path="relay", links=relayed(600), ports=(("accepting", 1),), repeat=40,
                 concurrency=40)
-    yield fault("conntrack", "50 entries of connection tracking")
+    # Silent ports hold their entries, so that there is none left for the others.
+    yield fault("conntrack", "50 entries of connection tracking",
+                ports=(("accepting", 61), ("closed", 20), ("dropped", 102)))
     yield fault("output-drop", "a filter of ours drops every SYN")
     yield fault("output-drop-some", "a filter of ours drops the SYNs to every second port")
     yield fault("output-drop-2s", "a filter of ours drops every SYN for 2 s",
