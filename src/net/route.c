@@ -5,75 +5,153 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct route_query {
+/* A question to the kernel: one header, one family's fixed part, one address. */
+struct query {
     struct nlmsghdr header;
-    struct rtmsg route;
+    union {
+        struct rtmsg route;
+        struct ndmsg neighbour; /* of the same size */
+    };
     struct rtattr attribute;
     uint8_t address[16];
 };
+_Static_assert(sizeof(struct rtmsg) == sizeof(struct ndmsg), "one layout for both");
 
-static struct route_query query_make(const struct address *to)
+union reply {
+    struct nlmsghdr header;
+    char bytes[4096];
+};
+
+static void query_set_address(struct query *query, unsigned short type,
+                              const struct address *address)
 {
     size_t len;
-    const uint8_t *bytes = address_bytes(to, &len);
-    struct route_query query = {
-        .header.nlmsg_len =
-            (uint32_t)(NLMSG_LENGTH(sizeof(struct rtmsg)) + RTA_LENGTH(len)),
-        .header.nlmsg_type = RTM_GETROUTE,
-        .header.nlmsg_flags = NLM_F_REQUEST,
-        .route.rtm_family = (unsigned char)to->sa.sa_family,
-        .route.rtm_dst_len = (unsigned char)(len * 8),
-        .attribute.rta_type = RTA_DST,
-        .attribute.rta_len = (unsigned short)RTA_LENGTH(len),
-    };
-    memcpy(query.address, bytes, len);
-    return query;
+    const uint8_t *bytes = address_bytes(address, &len);
+    query->header.nlmsg_len =
+        (uint32_t)(NLMSG_LENGTH(sizeof query->route) + RTA_LENGTH(len));
+    query->header.nlmsg_flags = NLM_F_REQUEST;
+    query->attribute.rta_type = type;
+    query->attribute.rta_len = (unsigned short)RTA_LENGTH(len);
+    memcpy(query->address, bytes, len);
 }
 
-static bool reply_has_gateway(struct nlmsghdr *header)
-{
-    unsigned len = (unsigned)RTM_PAYLOAD(header);
-    for (struct rtattr *attribute = RTM_RTA(NLMSG_DATA(header)); RTA_OK(attribute, len);
-         attribute = RTA_NEXT(attribute, len))
-        if (attribute->rta_type == RTA_GATEWAY || attribute->rta_type == RTA_VIA)
-            return true;
-    return false;
-}
-
-bool route_has_gateway(const struct address *to, bool *ret_has_gateway, struct err *err)
+/* The kernel answers before send(2) returns. */
+static bool query_ask(const struct query *query, union reply *ret, struct err *err)
 {
     AUTO_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
     if (fd < 0)
         return err_sys(err, errno, "netlink socket");
+    if (send(fd, query, query->header.nlmsg_len, 0) < 0)
+        return err_sys(err, errno, "asking the kernel for a route");
 
-    struct route_query query = query_make(to);
-    if (send(fd, &query, query.header.nlmsg_len, 0) < 0)
-        return err_sys(err, errno, "asking for a route");
-
-    /* The kernel answers a route query before send() returns. */
-    union {
-        struct nlmsghdr header;
-        char bytes[4096];
-    } reply;
-    ssize_t got = recv(fd, &reply, sizeof reply, MSG_DONTWAIT);
+    ssize_t got = recv(fd, ret, sizeof *ret, MSG_DONTWAIT);
     if (got < 0)
-        return err_sys(err, errno, "asking for a route");
-    if (!NLMSG_OK(&reply.header, (size_t)got))
-        return err_sys(err, EPROTO, "asking for a route");
+        return err_sys(err, errno, "asking the kernel for a route");
+    if (!NLMSG_OK(&ret->header, (size_t)got))
+        return err_sys(err, EPROTO, "asking the kernel for a route");
+    if (ret->header.nlmsg_type != NLMSG_ERROR)
+        return true;
 
-    if (reply.header.nlmsg_type == NLMSG_ERROR) {
-        const struct nlmsgerr *failure = NLMSG_DATA(&reply.header);
-        return err_sys(err, failure->error < 0 ? -failure->error : EPROTO,
-                       "asking for a route");
+    const struct nlmsgerr *failure = NLMSG_DATA(&ret->header);
+    return err_sys(err, failure->error < 0 ? -failure->error : EPROTO,
+                   "asking the kernel for a route");
+}
+
+/* --- routes --------------------------------------------------------------------------- */
+
+/* Where packets to an address go next. */
+struct hop {
+    bool is_local; /* to this machine itself, or to nobody */
+    bool has_gateway;
+    struct address neighbour; /* the gateway, or the address itself */
+    int interface;
+};
+
+static void gateway_read(struct rtattr *attribute, int family, struct address *ret)
+{
+    size_t len = RTA_PAYLOAD(attribute);
+    if (family == AF_INET && len == sizeof ret->in.sin_addr) {
+        *ret = (struct address){.len = sizeof ret->in, .in.sin_family = AF_INET};
+        memcpy(&ret->in.sin_addr, RTA_DATA(attribute), len);
+    } else if (family == AF_INET6 && len == sizeof ret->in6.sin6_addr) {
+        *ret = (struct address){.len = sizeof ret->in6, .in6.sin6_family = AF_INET6};
+        memcpy(&ret->in6.sin6_addr, RTA_DATA(attribute), len);
     }
-    *ret_has_gateway = reply_has_gateway(&reply.header);
+}
+
+static void hop_read(union reply *reply, struct hop *hop)
+{
+    const struct rtmsg *route = NLMSG_DATA(&reply->header);
+    unsigned len = (unsigned)RTM_PAYLOAD(&reply->header);
+    hop->is_local = route->rtm_type != RTN_UNICAST;
+    for (struct rtattr *attribute = RTM_RTA(NLMSG_DATA(&reply->header));
+         RTA_OK(attribute, len); attribute = RTA_NEXT(attribute, len)) {
+        if (attribute->rta_type == RTA_OIF && RTA_PAYLOAD(attribute) == sizeof(int))
+            memcpy(&hop->interface, RTA_DATA(attribute), sizeof hop->interface);
+        if (attribute->rta_type == RTA_GATEWAY || attribute->rta_type == RTA_VIA)
+            hop->has_gateway = true;
+        if (attribute->rta_type == RTA_GATEWAY)
+            gateway_read(attribute, route->rtm_family, &hop->neighbour);
+    }
+}
+
+static bool hop_find(const struct address *to, struct hop *ret, struct err *err)
+{
+    struct query query = {
+        .header.nlmsg_type = RTM_GETROUTE,
+        .route.rtm_family = (unsigned char)to->sa.sa_family,
+        .route.rtm_dst_len = address_family_number(to) == 4 ? 32 : 128,
+    };
+    union reply reply;
+    query_set_address(&query, RTA_DST, to);
+    if (!query_ask(&query, &reply, err))
+        return false;
+
+    struct hop hop = {.neighbour = *to};
+    hop_read(&reply, &hop);
+    *ret = hop;
     return true;
 }
+
+bool route_has_gateway(const struct address *to, bool *ret_has_gateway, struct err *err)
+{
+    struct hop hop;
+    if (!hop_find(to, &hop, err))
+        return false;
+
+    *ret_has_gateway = hop.has_gateway;
+    return true;
+}
+
+enum route_hop route_next_hop(const struct address *to)
+{
+    struct hop hop;
+    if (!hop_find(to, &hop, NULL) || hop.is_local)
+        return ROUTE_HOP_UNKNOWN;
+
+    struct query query = {
+        .header.nlmsg_type = RTM_GETNEIGH,
+        .neighbour.ndm_family = (unsigned char)hop.neighbour.sa.sa_family,
+        .neighbour.ndm_ifindex = hop.interface,
+    };
+    union reply reply;
+    query_set_address(&query, NDA_DST, &hop.neighbour);
+    if (!query_ask(&query, &reply, NULL))
+        return ROUTE_HOP_UNKNOWN;
+
+    const struct ndmsg *neighbour = NLMSG_DATA(&reply.header);
+    if (!(neighbour->ndm_state & (NUD_INCOMPLETE | NUD_FAILED)))
+        return ROUTE_HOP_UNKNOWN;
+    return hop.has_gateway ? ROUTE_HOP_GATEWAY_DEAD : ROUTE_HOP_TARGET_DEAD;
+}
+
+/* --- addresses ------------------------------------------------------------------------ */
 
 bool route_has_source(const struct address *to)
 {

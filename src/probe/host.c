@@ -12,6 +12,7 @@
 #define FIRST_BUCKETS     64
 #define ANSWERING_SECONDS 10
 #define ALIVE_SECONDS     60
+#define HOP_MS            50
 #define FELL_SILENT_MS    1500
 
 struct host_table {
@@ -258,6 +259,16 @@ bool host_fell_silent(const struct host *host, struct instant now)
     struct instant late = instant_add(host->silent_since, span_ms(FELL_SILENT_MS));
     return host->unanswered > 0 && is_within(host->answered_at, ALIVE_SECONDS, now) &&
            !instant_before(now, late);
+}
+
+enum route_hop host_next_hop(struct host *host, struct instant now)
+{
+    if (host->hop_at.ns != 0 && instant_since(now, host->hop_at).ns < HOP_MS * NS_PER_MS)
+        return host->hop;
+
+    host->hop = route_next_hop(&host->address);
+    host->hop_at = now;
+    return host->hop;
 }
 
 bool host_reset(struct host *host, struct instant now)

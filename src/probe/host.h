@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the engine knows about one target address, and how fast it may be asked. Pure but
- * for memory: time comes in as an argument.
+ * for memory and host_next_hop(): time comes in as an argument.
  *
  * - Round-trip time and loss, see rtt.h and loss.h; when it answered last.
  * - A window: how many attempts may be on their way at once. It starts at 128, grows by one
@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "loop/timers.h"
 #include "net/address.h"
+#include "net/route.h"
 #include "probe/loss.h"
 #include "probe/rtt.h"
 
@@ -58,6 +59,9 @@ struct host {
     struct loss loss;
     struct instant answered_at;  /* ns 0 = never: it is not known to be alive */
     struct instant silent_since; /* the later of: last answer, first attempt without one */
+
+    enum route_hop hop; /* as of hop_at */
+    struct instant hop_at;
 
     struct window_queue window; /* oldest first */
     unsigned in_window;
@@ -109,6 +113,9 @@ bool host_is_answering(const struct host *host, struct instant now);
 /* Had it answered within a minute, and is it silent now, for longer than an answer could
  * take, although attempts are open? */
 bool host_fell_silent(const struct host *host, struct instant now);
+
+/* route_next_hop(), asked of the kernel again after 50 ms. */
+enum route_hop host_next_hop(struct host *host, struct instant now);
 
 /* A reset came. True when the address is paced from here on and was not before. */
 bool host_reset(struct host *host, struct instant now);

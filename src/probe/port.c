@@ -14,6 +14,9 @@
 #include <string.h>
 
 #define SELF_CONNECTS_MAX 3
+#define SELF_DOUBT                                                                         \
+    "this checker's own machine seems to lose what it sends (a firewall rule, a full "     \
+    "connection table, or its uplink)"
 #define BACKOFF_FIRST_MS  50
 #define REPEAT_MIN_NS     (900 * NS_PER_MS) /* the kernel's first repetition: after 1 s */
 #define DOUBT_VERDICT_MS  20                /* how old a look for doubts may be then */
@@ -473,19 +476,37 @@ static bool is_our_fault(const struct port *port)
     return instant_before(port->first_syn, engine->trusted_since);
 }
 
-/* What was sent proves nothing. */
-static void port_begin_again(struct port *port)
+/* What was sent proves nothing, for this reason. */
+static void port_begin_again(struct port *port, const char *reason)
 {
     struct job *job = port->job;
     job->has_fault = true;
-    err_set(&job->result.reason, ERR_SYSTEM,
-            "this checker's own machine seems to lose what it sends (a firewall rule, a "
-            "full connection table, or its uplink)");
+    err_set(&job->result.reason, ERR_SYSTEM, "%s", reason);
     attempts_end(port, NULL);
     port->evidence = (struct evidence){0};
     port->is_lean = false;
     port->refreshed_at = (struct instant){0};
     port_pause(port);
+}
+
+/* The last look before FILTERED: would an answer have had a way? */
+static void port_conclude_silence(struct port *port)
+{
+    if (is_our_fault(port)) {
+        port_begin_again(port, SELF_DOUBT);
+        return;
+    }
+    switch (host_next_hop(port->job->host, engine_now(port->job->engine))) {
+    case ROUTE_HOP_GATEWAY_DEAD:
+        port_begin_again(port, "the gateway of this checker does not answer");
+        return;
+    case ROUTE_HOP_TARGET_DEAD:
+        settle(port, PORT_STATE_UNREACHABLE, EHOSTUNREACH);
+        return;
+    case ROUTE_HOP_UNKNOWN:
+        settle(port, PORT_STATE_FILTERED, ETIMEDOUT);
+        return;
+    }
 }
 
 /* Settles the port if what is known suffices. */
@@ -499,8 +520,10 @@ static bool port_judge(struct port *port, bool is_silence_enough)
 
     if (answer_has_come(port))
         return true;
-    if (state != PORT_STATE_CLOSED && is_our_fault(port))
-        port_begin_again(port);
+    if (state == PORT_STATE_FILTERED)
+        port_conclude_silence(port);
+    else if (state == PORT_STATE_UNREACHABLE && is_our_fault(port))
+        port_begin_again(port, SELF_DOUBT);
     else
         settle(port, state, errnum);
     return true;
