@@ -99,7 +99,7 @@ class Connection:
             name, value = line.split(":", 1)
             headers.append((name.lower(), value.strip()))
         reply = Reply(version, int(status), headers, b"")
-        if method != "HEAD" and reply.status >= 200 and reply.status != 204:
+        if method != "HEAD" and reply.status >= 200 and reply.status not in (204, 304):
             length = reply.header("Content-Length")
             assert length is not None, reply
             reply.body = self._exactly(int(length))

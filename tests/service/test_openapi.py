@@ -1,0 +1,443 @@
+# SPDX-License-Identifier: MIT
+"""docs/openapi.json against the service, both ways: what is answered is described, and what
+is described is answered."""
+import contextlib
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+
+import jsonschema
+import pytest
+
+from harness.http import check_body
+from harness.waiting import PATIENCE
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+DOCUMENT = json.loads((TOP / "docs/openapi.json").read_text())
+RESOLVER = jsonschema.RefResolver.from_schema(DOCUMENT)
+METHODS = ("get", "post", "options")
+OPERATIONS = {(method.upper(), path): item[method]
+              for path, item in DOCUMENT["paths"].items() for method in METHODS if method in item}
+
+JSON_BODY = ("Content-Type", "application/json")
+FORM_BODY = ("Content-Type", "application/x-www-form-urlencoded")
+ORIGIN = ("Origin", "https://a.example")
+CORS = {"PORT_CHECKER_CORS_ORIGINS": "https://a.example"}
+
+# What replies may have without this API promising it.
+PLAIN_HEADERS = {"date", "server", "connection", "cache-control", "content-type", "content-length",
+                 "transfer-encoding", "vary", "content-encoding", "content-security-policy",
+                 "x-content-type-options", "referrer-policy", "cross-origin-opener-policy",
+                 "access-control-allow-origin", "access-control-expose-headers"}
+
+
+def resolve(node):
+    while "$ref" in node:
+        node = RESOLVER.resolve(node["$ref"])[1]
+    return node
+
+
+def conforms(value, schema):
+    validator = jsonschema.Draft202012Validator(schema, resolver=RESOLVER)
+    faults = [f"{'/'.join(map(str, fault.absolute_path))}: {fault.message}"
+              for fault in validator.iter_errors(value)]
+    assert not faults, (faults, value)
+
+
+def is_valid(value, schema):
+    return jsonschema.Draft202012Validator(schema, resolver=RESOLVER).is_valid(value)
+
+
+def request_of(method, path):
+    """Headers and body that make sense there."""
+    if (method, path) == ("POST", "/check-ports"):
+        return [JSON_BODY], check_body([1])
+    if (method, path) == ("POST", "/"):
+        return [FORM_BODY], b"ports=1"
+    return [ORIGIN] if method == "OPTIONS" else [], None
+
+
+# --- collecting answers -------------------------------------------------------------------
+
+
+class Answers:
+    def __init__(self):
+        self.replies = defaultdict(list)  # of (method, path, status)
+
+    def add(self, method, path, reply):
+        self.replies[(method, path, str(reply.status))].append(reply)
+        return reply
+
+    def ask(self, service, method, path, headers=(), body=None, **more):
+        usual, usual_body = request_of(method, path)
+        with service.connect(**more) as connection:
+            reply = connection.exchange(method, path, [*usual, *headers],
+                                        usual_body if body is None else body)
+        return self.add(method, path, reply)
+
+    def ask_all(self, service, expected, headers=(), body=None, **more):
+        for method, path in OPERATIONS:
+            reply = self.ask(service, method, path, headers, body, **more)
+            assert reply.status == expected, (method, path, reply)
+
+
+def usual_answers(answers, start):
+    service = start(**CORS)
+    for method, path in OPERATIONS:
+        answers.ask(service, method, path)
+    for body in (b"", b"{", b"[]", b"{}", check_body(1), check_body(["x", 0, "9-1"]),
+                 check_body([1], provider_ip=1), check_body([1], details=1), check_body([1], "x")):
+        assert answers.ask(service, "POST", "/check-ports", body=body).status == 422
+    for path in ("/", "/docs", "/openapi.json"):
+        tag = answers.ask(service, "GET", path).header("ETag")
+        assert answers.ask(service, "GET", path, [("If-None-Match", tag)]).status == 304
+    answers.ask(service, "POST", "/", body=b"ports=0")
+    answers.ask_all(service, 400, [("Content-Length", "1"), ("Content-Length", "2")], b"")
+    answers.ask_all(service, 413, [("Content-Length", "70000")], b"")
+    answers.ask_all(service, 431, [("X-Long", "x" * 9000)])
+
+
+def verdicts(answers, start, open_port, packet_filter):
+    packet_filter.rule(["20000-20004"], "drop")
+    packet_filter.rule([20005], "reject with icmp type host-unreachable")
+    service = start()
+    ports = [open_port(), "20000-20006"]
+    for details in (False, True):
+        answers.ask(service, "POST", "/check-ports", body=check_body(ports, details=details))
+
+
+def refusals(answers, start):
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.0/8", PORT_CHECKER_METRICS_FROM="10.0.0.0/8")
+    for path in ("/ip", "/limits"):
+        assert answers.ask(service, "GET", path, [("X-Forwarded-For", "me")]).status == 403
+    assert answers.ask(service, "GET", "/metrics").status == 403
+    for method, path, body in (("POST", "/check-ports", check_body([1], "224.0.0.1")),
+                               ("POST", "/", b"ports=1&provider_ip=224.0.0.1")):
+        assert answers.ask(service, method, path, body=body).status == 403
+    for targets in "auto", "public":
+        answers.ask(start(PORT_CHECKER_TARGETS=targets), "GET", "/limits", [("Host", "x")])
+
+
+def limits(answers, start):
+    service = start(PORT_CHECKER_RATE="1/min", PORT_CHECKER_MAX_PORTS=1)
+    for method, path in (("POST", "/check-ports"), ("POST", "/check-ports"), ("POST", "/")):
+        reply = answers.ask(service, method, path)
+    assert (reply.status, int(reply.header("Retry-After")) > 50) == (429, True)
+
+    service = start(PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER=1, **CORS)
+    with service.connect() as held:
+        assert held.exchange("GET", "/health").status == 200
+        answers.ask_all(service, 429)
+    service = start(PORT_CHECKER_MAX_CONNECTIONS=8, **CORS)
+    with contextlib.ExitStack() as held:
+        for _ in range(8):
+            connection = held.enter_context(service.connect())
+            assert connection.exchange("GET", "/health").status == 200
+        answers.ask_all(service, 503)
+
+
+def own_trouble(answers, start):
+    service = start()
+    body = check_body([1], "2001:db8::1")
+    assert answers.ask(service, "POST", "/check-ports", body=body).status == 503
+    form = b"ports=1&provider_ip=2001:db8::1"
+    assert answers.ask(service, "POST", "/", body=form).status == 503
+
+
+def draining(answers, start, silent_ports):
+    service = start(PORT_CHECK_TIMEOUT=3)
+    with service.connect() as running:
+        running.request("POST", "/check-ports", [JSON_BODY], check_body(silent_ports(1)))
+        while service.metric("checks_running") == 0:
+            pass
+        service.signal(signal.SIGTERM)
+        service.wait_event("draining")
+        for method, path in (("GET", "/health"), ("POST", "/check-ports"), ("POST", "/")):
+            assert answers.ask(service, method, path).status == 503
+        assert running.reply().status == 200
+    service.wait()
+
+
+def slow_requests(answers, start):
+    """All at once: each takes the 10 seconds that a head may take."""
+    service = start(**CORS)
+    waiting = []
+    for method, path in OPERATIONS:
+        connection = service.connect(timeout=30)
+        connection.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n".encode())
+        waiting.append((method, path, connection))
+    for method, path, connection in waiting:
+        reply = answers.add(method, path, connection.reply())
+        assert reply.status == 408, (method, path, reply)
+        connection.close()
+
+
+@pytest.fixture
+def answers(start, open_port, packet_filter, silent_ports):
+    """All of them, once for all tests."""
+    if not ANSWERS.replies:
+        found = Answers()
+        usual_answers(found, start)
+        verdicts(found, start, open_port, packet_filter)
+        refusals(found, start)
+        limits(found, start)
+        own_trouble(found, start)
+        packet_filter.clear()
+        draining(found, start, silent_ports)
+        slow_requests(found, start)
+        ANSWERS.replies.update(found.replies)
+    return ANSWERS
+
+
+ANSWERS = Answers()
+
+
+def bodies(answers):
+    """Every JSON body that came, as (value, schema)."""
+    for (method, path, status), replies in answers.replies.items():
+        for reply in replies:
+            media = (reply.header("Content-Type") or "").split(";")[0]
+            if media == "application/json" and reply.body:
+                response = resolve(OPERATIONS[(method, path)]["responses"][status])
+                yield json.loads(reply.body), response["content"][media]["schema"]
+
+
+# --- what is answered is described --------------------------------------------------------
+
+
+def test_every_answer_is_described(answers):
+    for (method, path, status), replies in answers.replies.items():
+        responses = OPERATIONS[(method, path)]["responses"]
+        assert status in responses, (method, path, replies[0])
+        response = resolve(responses[status])
+        for reply in replies:
+            media = (reply.header("Content-Type") or "").split(";")[0]
+            if reply.body:
+                assert media in response["content"], (method, path, reply)
+            named = {name.lower() for name in response.get("headers", {})}
+            extra = {name for name, _ in reply.headers} - named - PLAIN_HEADERS
+            assert not extra, (method, path, reply)
+            for name, header in response.get("headers", {}).items():
+                if reply.header(name) is not None:
+                    conforms(reply.header(name), resolve(header)["schema"])
+
+
+def test_every_body_is_what_its_schema_says(answers):
+    count = 0
+    for value, schema in bodies(answers):
+        conforms(value, schema)
+        count += 1
+    assert count > 80
+
+
+def test_a_wrong_body_would_be_noticed():
+    schema = {"$ref": "#/components/schemas/CheckReply"}
+    good = {"success": True, "results": {"1": {"accessible": True, "error": None}},
+            "message": "Successfully verified 1 out of 1 ports"}
+    conforms(good, schema)
+    for wrong in ({**good, "more": 1}, {"success": True, "results": {}}, {**good, "message": "ok"},
+                  {**good, "results": {"1": {"accessible": True}}},
+                  {**good, "results": {"1": {"accessible": True, "error": None, "state": "open"}}},
+                  {**good, "results": {"0": {"accessible": True, "error": None}}}):
+        assert not is_valid(wrong, schema), wrong
+
+
+def test_an_unknown_path_and_a_wrong_method_are_as_described(start):
+    service = start()
+    schema = {"$ref": "#/components/schemas/Plain"}
+    for method, path, status in (("GET", "/nowhere", 404), ("PUT", "/ip", 405), ("GET", "/check-ports", 405)):
+        reply = service.exchange(method, path)
+        assert reply.status == status
+        conforms(reply.json(), schema)
+
+
+def test_every_route_is_described_or_a_file_of_the_page():
+    table = (TOP / "src/api/routes.c").read_text()
+    routes = set(re.findall(r'\{"(GET|POST|OPTIONS)",\s*"([^"]+)"', table))
+    files = {route for route in routes if re.search(r"\.(js|css|svg)$", route[1])}
+    assert len(files) == 8
+    assert routes - files == set(OPERATIONS)
+
+
+def test_every_code_and_type_of_the_source_is_described():
+    source = (TOP / "src/api/problem.h").read_text()
+    codes = set(re.findall(r'CODED\(\w+, \d+, "(\w+)"', source))
+    types = set(re.findall(r'X\(\w+, "([\w.]+)", "', source))
+    schemas = DOCUMENT["components"]["schemas"]
+    assert codes == set(schemas["Problem"]["properties"]["code"]["enum"])
+    assert types == set(schemas["Fault"]["properties"]["type"]["enum"])
+    for sentence in re.findall(r'PLAIN\(\w+, \d+, "([^"]+)"', source):
+        assert sentence in schemas["Plain"]["properties"]["detail"]["enum"]
+
+
+def test_the_version_is_that_of_the_build():
+    version, = re.findall(r"version: '(\d+\.\d+\.\d+)',", (TOP / "meson.build").read_text())
+    assert DOCUMENT["info"]["version"] == version
+
+
+# --- what is described is answered --------------------------------------------------------
+
+
+def test_every_status_of_every_operation_was_answered(answers):
+    described = {(method, path, status) for (method, path), operation in OPERATIONS.items()
+                 for status in operation["responses"]}
+    assert described == set(answers.replies)
+
+
+def test_every_header_that_is_described_came(answers):
+    for (method, path, status), replies in answers.replies.items():
+        response = resolve(OPERATIONS[(method, path)]["responses"][status])
+        for name in response.get("headers", {}):
+            assert any(reply.header(name) for reply in replies), (method, path, status, name)
+
+
+def walk(value, schema, seen):
+    """Notes which members and which values of an enumeration came."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    schema = resolve(schema)
+    for part in schema.get("oneOf", ()):
+        if is_valid(value, part):
+            walk(value, part, seen)
+    if name and "enum" in schema:
+        seen.add((name, value))
+    if isinstance(value, dict):
+        for key, member in value.items():
+            inner = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
+            if not isinstance(inner, dict):
+                continue
+            seen.add((name, key))
+            if "enum" in inner:
+                seen.add((name, key, member))
+            walk(member, inner, seen)
+    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
+        for item in value:
+            walk(item, schema["items"], seen)
+
+
+# Requests, and what only a stream has: its own tests hold those.
+NOT_IN_BODIES = {"CheckRequest", "Form", "PortLine", "LastLine", "Plain"}
+
+
+def test_every_member_and_every_value_came(answers):
+    seen = set()
+    for value, schema in bodies(answers):
+        walk(value, schema, seen)
+
+    promised = set()
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        if name in NOT_IN_BODIES:
+            continue
+        promised |= {(name, value) for value in schema.get("enum", ())}
+        for key, member in schema.get("properties", {}).items():
+            promised.add((name, key))
+            promised |= {(name, key, value) for value in member.get("enum", ())}
+    # IPv6 callers have a test of their own, and so has the time-out of a whole check.
+    assert promised - seen <= {("Caller", "family", 6)}
+
+
+def test_lines_of_a_stream_are_what_their_schema_says(start, open_port, closed_port):
+    service = start()
+    ports = [open_port(), closed_port()]
+    for details in (False, True):
+        seen = set()
+        lines = subprocess.run(
+            ["curl", "-sN", f"http://127.0.0.1:{service.port}/check-ports", "-H",
+             "Content-Type: application/json", "-H", "Accept: application/x-ndjson", "-d",
+             check_body(ports, details=details).decode()],
+            capture_output=True, check=True, timeout=30 * PATIENCE).stdout.splitlines()
+        assert len(lines) == 3
+        for line in map(json.loads, lines):
+            conforms(line, {"$ref": "#/components/schemas/StreamLine"})
+            walk(line, {"$ref": "#/components/schemas/StreamLine"}, seen)
+        members = {key for name, key, *_ in seen if name in ("PortLine", "LastLine")}
+        wanted = {"port", "accessible", "error", "success", "message"}
+        assert members == wanted | ({"state", "rtt_ms"} if details else set())
+
+
+# --- examples -----------------------------------------------------------------------------
+
+
+def contents():
+    for operation in OPERATIONS.values():
+        yield from operation.get("requestBody", {}).get("content", {}).values()
+        for response in operation["responses"].values():
+            yield from resolve(response).get("content", {}).values()
+
+
+def test_every_example_is_what_its_schema_says():
+    count = 0
+    for content in contents():
+        for example in content.get("examples", {}).values():
+            conforms(example["value"], content["schema"])
+            count += 1
+    assert count > 40
+
+
+def test_every_json_answer_and_every_request_has_an_example():
+    for (method, path), operation in OPERATIONS.items():
+        for response in operation["responses"].values():
+            for media, content in resolve(response).get("content", {}).items():
+                if media == "application/json" and path not in ("/", "/openapi.json"):
+                    assert content.get("examples"), (method, path, response)
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            assert content["examples"]
+
+
+@pytest.mark.parametrize("body", [
+    {}, {"provider_ip": "127.0.0.1"}, {"ports": [1]}, [], "x", {"provider_ip": 1, "ports": [1]},
+    *({"provider_ip": "127.0.0.1", "ports": ports} for ports in (
+        1, "1", [0], [65536], [-1], [True], [None], [[1]], [1.5], ["x"], ["123456"], ["1-"], ["+1"],
+        ["0"], ["65536"], ["0-1"], ["1-65536"],
+        [], [1], [65535], ["1"], ["65535"], ["007"], ["1-3"], ["00001-00002"], [1, "2", "3-4"], [1.0])),
+    *({"provider_ip": "127.0.0.1", "ports": [1], "details": details} for details in (1, None, "yes", True, False)),
+    {"provider_ip": "127.0.0.1", "ports": [1], "unknown": {}},
+], ids=json.dumps)
+def test_requests_are_judged_by_the_service_as_by_the_schema(shared, body):
+    is_good = is_valid(body, {"$ref": "#/components/schemas/CheckRequest"})
+
+    assert shared.post(json.dumps(body).encode()).status == (200 if is_good else 422)
+
+
+SAMPLES = [(f"{method} {path}: {sample['label']}", sample["lang"], sample["source"])
+           for (method, path), operation in OPERATIONS.items()
+           for sample in operation.get("x-codeSamples", ())]
+
+
+@pytest.mark.parametrize("lang, source", [row[1:] for row in SAMPLES], ids=[row[0] for row in SAMPLES])
+def test_the_samples_of_the_reference_run(start, lang, source):
+    service = start()
+    source = source.replace("http://localhost:7466", f"http://127.0.0.1:{service.port}")
+    program = ["sh", "-c", source] if lang == "Shell" else [sys.executable, "-c", source]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=60 * PATIENCE, check=True)
+    assert ended.stdout.strip() and not ended.stderr
+    assert "detail" not in ended.stdout
+
+
+def test_every_operation_for_programs_has_samples_in_curl_and_python():
+    for (method, path), operation in OPERATIONS.items():
+        if operation["tags"] != ["For people"] and method != "OPTIONS":
+            assert {sample["lang"] for sample in operation["x-codeSamples"]} == {"Shell", "Python"}
+
+
+# --- as it is served ----------------------------------------------------------------------
+
+
+def test_it_is_served_as_it_stands(shared):
+    reply = shared.get("/openapi.json")
+
+    assert reply.body == (TOP / "docs/openapi.json").read_bytes()
+    assert reply.header("Content-Type") == "application/json"
+
+
+@pytest.mark.parametrize("path", [path for method, path in OPERATIONS if method == "GET"])
+def test_head_is_answered_wherever_get_is(shared, path):
+    with shared.connect() as connection:
+        get = connection.exchange("GET", path)
+        head = connection.exchange("HEAD", path)
+        assert head.status == get.status == 200
+        assert path == "/metrics" or head.header("Content-Length") == str(len(get.body))
+        assert connection.exchange("GET", "/health").status == 200
