@@ -137,9 +137,13 @@ def bad_links():
 def silent():
     yield Scenario(
         name="silent", title="102 dropped ports and nothing else", ports=(("dropped", 102),),
-        quick=((SERVICE, 8),), full=((SERVICE, 24), (FAST, 8), (CAREFUL, 4),
-                                       (PLAIN, 8)),
+        concurrency=4, quick=((SERVICE, 4),),
+        full=((SERVICE, 24), (FAST, 8), (CAREFUL, 4), (PLAIN, 8)),
         goals=(Goal("whole_t95", 4.5, "silent host"), Goal("not_right", 0, "silent host")))
+    yield Scenario(
+        name="many-silent", title="102 dropped ports and nothing else, 12 such addresses at "
+        "once", ports=(("dropped", 102),), concurrency=12, full=((SERVICE, 36),),
+        goals=(Goal("not_right", 0, "silent host"),))
 
 
 def icmp():
