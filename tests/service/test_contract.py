@@ -385,7 +385,8 @@ def test_some_addresses_are_nobodys_to_probe(start, setting):
     assert service.metric("probe_attempts_total") == 0
 
 
-@pytest.mark.parametrize("path", ["/index.html", "/nowhere", "/check-ports/x", "/Health", "//health",
+@pytest.mark.parametrize("path", ["/index.html", "/nowhere", "/check-ports/x", "/Health",
+                                  "//health",
                                   "/health//", "/check-ports%2f", "/health/../ip", "*"])
 def test_an_unknown_path_is_a_404(shared, path):
     reply = shared.get(path)
@@ -406,7 +407,7 @@ def test_another_method_is_a_405_that_says_what_is_allowed(shared, path, allow, 
 
         assert reply.status == 405, (method, reply)
         assert reply.header("Allow") == allow
-        assert reply.body == (b"" if method == "HEAD" else b'{"detail": "Method Not Allowed"}')
+        assert method == "HEAD" or reply.json() == {"detail": "Method Not Allowed"}
 
 
 def padded(size):
@@ -532,7 +533,8 @@ def test_head_is_get_without_the_body(shared, path):
 def test_every_reply_names_the_server(shared):
     pattern = re.compile(r"port-checker/\d+\.\d+\.\d+")
     replies = [shared.get("/health"), shared.get("/nowhere"), shared.check([1]),
-               shared.post(b"{"), shared.check([1], "0.0.0.0"), shared.exchange("PUT", "/ip"),
+               shared.post(b"{"), shared.check([1], "0.0.0.0"),
+               shared.exchange("PUT", "/ip"),
                shared.get("/health", [("X", "x" * 9000)]), shared.post(b" " * 70000)]
 
     assert [r.status for r in replies] == [200, 404, 200, 422, 403, 405, 431, 413]
@@ -543,7 +545,7 @@ def test_every_reply_names_the_server(shared):
 def test_every_error_of_ours_has_a_detail(shared):
     for reply in (shared.get("/x"), shared.exchange("PUT", "/ip"), shared.post(b"x"),
                   shared.check([1], "::"), shared.post(b" " * 70000),
-                  shared.get("/health", [("Content-Length", "1"), ("Content-Length", "1")])):
+                  shared.get("/health", [("Content-Length", "1")] * 2)):
         assert reply.status >= 400 and reply.json()["detail"], reply
 
 
@@ -691,7 +693,7 @@ def test_metrics_are_for_no_page(start):
     assert service.exchange("OPTIONS", "/metrics", [("Origin", SITE)]).status == 405
 
 
-# --- speed, as far as the contract promises it ----------------------------------------------
+# --- speed, as far as the contract promises it --------------------------------------------
 
 
 def test_the_slowest_check_is_out_within_25_seconds_and_as_long_as_the_timeout(

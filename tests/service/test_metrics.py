@@ -153,7 +153,8 @@ def test_verdicts_are_counted_by_state_and_time(start, open_port, silent_ports):
 
     assert [grown.of("verdicts_total", state) for state in
             ("open", "closed", "filtered", "unreachable")] == [2, 1, 3, 0]
-    assert grown.of("probe_attempts_total") == 6
+    attempts = grown.of("probe_attempts_total")
+    assert 6 <= attempts <= 3 + 3 * 4, "silent ports may be tried up to four times"
     assert grown.of("verdict_seconds_count") == 6
     assert 1.5 <= grown.of("verdict_seconds_sum") < 15
     assert grown.of("verdict_seconds_bucket", "0.25") == 3
@@ -198,9 +199,9 @@ def test_what_runs_now_is_shown(start, silent_ports):
     with service.connect() as one, service.connect() as two:
         for connection in (one, two):
             connection.request("POST", "/check-ports", [JSON], check_body(ports))
-        eventually(lambda: service.metric("probes_in_flight") == 60, "60 probes in flight")
+        eventually(lambda: service.metric("probes_in_flight") >= 60, "60 probes in flight")
         assert service.metric("checks_running") == 2
-        assert service.metric("http_connections_open") == 3
+        eventually(lambda: service.metric("http_connections_open") == 3, "these and ours")
     eventually(lambda: service.metric("checks_running") == 0, "both are cancelled")
     eventually(lambda: service.metric("http_connections_open") == 1, "only the asking one")
     assert service.metric("probes_in_flight") == 0
@@ -218,10 +219,11 @@ def test_local_faults_are_counted_by_errno_and_ports_wait(start, own_network):
 
 def test_refused_connections_are_counted(start):
     service = start(PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER=2)
-    with service.connect(source="127.0.0.2") as one, service.connect(source="127.0.0.2") as two:
+    there = "127.0.0.2"
+    with service.connect(source=there) as one, service.connect(source=there) as two:
         for connection in (one, two):
             assert connection.exchange("GET", "/health").status == 200
-        assert service.get("/health", source="127.0.0.2").status == 429
+        assert service.get("/health", source=there).status == 429
         assert service.metric("http_connections_refused_total", "caller") == 1
 
 

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.heavy
 
 JSON = ("Content-Type", "application/json")
 PORTS = 1024
-UNDER_WAY = 100  # probes in flight when they leave; at most 128 may go to one address at once
+UNDER_WAY = 100  # probes in flight when they leave; 128 is what one address may get
 AT_ONCE = 20
 LEAVE = ("close", "reset", "half_close")
 
@@ -37,7 +37,7 @@ def vanish(service, ports, rounds):
 
 def at_rest(service):
     """What the service holds when nobody wants anything."""
-    eventually(lambda: service.metric("http_connections_open") == 1, "connections are closed")
+    eventually(lambda: service.metric("http_connections_open") == 1, "all have left")
     eventually(lambda: service.metric("probes_in_flight") == 0, "probes are closed")
     assert service.metric("checks_running") == 0
     assert service.metric("ports_deferred") == 0

@@ -167,7 +167,8 @@ def test_a_closed_port_is_asked_as_often_as_retries_say(start, closed_port):
 
 
 def test_a_port_that_opens_between_two_attempts_is_open(start, later):
-    service = start(PORT_CHECK_RETRIES=4, PORT_CHECK_RETRY_DELAY="0.3", PORT_CHECK_TIMEOUT=5)
+    service = start(PORT_CHECK_RETRIES=4, PORT_CHECK_RETRY_DELAY="0.3",
+                    PORT_CHECK_TIMEOUT=5)
     sock = later.enter_context(targets.closed())
     with service.connect() as connection:
         connection.request("POST", "/check-ports", [JSON],
@@ -180,7 +181,8 @@ def test_a_port_that_opens_between_two_attempts_is_open(start, later):
 
 def test_a_port_that_still_refuses_at_the_timeout_is_closed(start, closed_port):
     port = closed_port()
-    service = start(PORT_CHECK_RETRIES=4, PORT_CHECK_RETRY_DELAY=5, PORT_CHECK_TIMEOUT="0.5")
+    service = start(PORT_CHECK_RETRIES=4, PORT_CHECK_RETRY_DELAY=5,
+                    PORT_CHECK_TIMEOUT="0.5")
     seconds, states = took(service, [port])
 
     assert states == {port: "closed"}
@@ -194,7 +196,7 @@ def test_a_late_answer_wins(start, packet_filter, open_port):
     service = start(PORT_CHECK_TIMEOUT=5)
     with service.connect() as connection:
         connection.request("POST", "/check-ports", [JSON], check_body([port], details=True))
-        eventually(lambda: service.metric("probe_attempts_total") == 1, "the first SYN")
+        eventually(lambda: service.metric("probe_attempts_total") >= 1, "the first SYN")
         packet_filter.clear()
 
         assert_results(connection.reply(), {port: "open"})
@@ -304,7 +306,7 @@ def test_too_few_source_ports_never_blame_the_target(start, few_source_ports, la
         assert_all_open_or_503(reply, ports)
 
 
-# --- what the target notices ----------------------------------------------------------------
+# --- what the target notices --------------------------------------------------------------
 
 
 def test_a_full_queue_of_the_application_is_not_filled_further(start, later):

@@ -61,7 +61,8 @@ backend checker
 """
 
 KINDS = {
-    "nginx": (NGINX, ["nginx", "-p", "{folder}", "-e", "{folder}/start.log", "-c", "{file}"]),
+    "nginx": (NGINX, ["nginx", "-p", "{folder}", "-e", "{folder}/start.log",
+                      "-c", "{file}"]),
     "haproxy": (HAPROXY, ["haproxy", "-db", "-f", "{file}"]),
 }
 
