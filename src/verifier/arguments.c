@@ -63,8 +63,10 @@ bool arguments_parse_span(const char *text, struct span least, struct span most,
     for (size_t i = 0; is_number && i < sizeof units / sizeof units[0]; i++) {
         if (strcmp(text + len, units[i].name) != 0)
             continue;
+        if ((int64_t)number > most.ns / units[i].ns)
+            break;
         struct span span = {(int64_t)number * units[i].ns};
-        if (span.ns < least.ns || span.ns > most.ns)
+        if (span.ns < least.ns)
             break;
         *ret = span;
         return true;

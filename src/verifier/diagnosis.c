@@ -58,7 +58,7 @@ static enum cause cause_of(const struct local_port *local,
     case PORT_STATE_COUNT:
         break;
     }
-    assert(!"a state of the contract");
+    assert(false); /* whoever read the reply let only states of the contract through */
     return CAUSE_UNKNOWN;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * HTTP(S) requests on a loop: libcurl's multi interface driven by our epoll and timers. The
- * one place that knows libcurl.
+ * HTTP(S) requests on a loop: libcurl's multi interface driven by our epoll and timers.
+ * Nobody else knows libcurl.
  *
  * A caller's requests go over one connection as long as the other side keeps it open, over
  * one family of addresses, directly (proxies of the environment are not used: the answer

@@ -100,8 +100,8 @@ static void what_contradicts_itself_is_refused(void **state)
         "{\"accessible\": true, \"error\": null, \"proof\": \"maybe\"}",
         "{\"accessible\": true, \"error\": null, \"proof\": true}",
         "{\"accessible\": true, \"error\": null, \"proof\": \"other_port\"}",
-        "{\"accessible\": true, \"error\": null, \"proof\": \"other_port\", "
-        "\"proof_port\": 0}",
+        ("{\"accessible\": true, \"error\": null, \"proof\": \"other_port\", "
+         "\"proof_port\": 0}"),
         "{\"accessible\": false, \"error\": \"x\", \"proof\": \"match\"}",
     };
     for (size_t i = 0; i < COUNT(rows); i++) {

@@ -11,13 +11,19 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[1:1] = [str(TESTS / "service"), str(TESTS / "lab")]
 
 import netns  # noqa: E402
+from harness import network  # noqa: E402
 from harness.service import Service, kept, running  # noqa: E402
 
 import stub as stubs  # noqa: E402
 
 
+RESERVED = pathlib.Path("/proc/sys/net/ipv4/ip_local_reserved_ports")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "heavy: takes long or much; not under sanitizers")
+    if network.is_own():  # connections going out must not take what is to be bound
+        RESERVED.write_text("7466,50800-50900")
 
 
 @pytest.hookimpl(hookwrapper=True)

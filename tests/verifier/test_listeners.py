@@ -160,6 +160,9 @@ def test_a_port_that_a_connection_uses(stub, later):
     half = verify("--json", "--ports", "50800", stub(stubs.fixed(refused)).url).half()
     assert cause_of(half, 50800)["cause"] == "not_bound"
     assert cause_of(half, 50800)["text"].endswith("uses it for a connection going out")
+    assert cause_of(half, 50800)["remedy"] == (
+        "verify again in a minute; to keep the system from using it so, name it in the sysctl "
+        "net.ipv4.ip_local_reserved_ports")
 
 
 def test_a_port_that_the_system_keeps(start, namespace):
