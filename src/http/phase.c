@@ -47,6 +47,10 @@ static struct span phase_limit(const struct connection *connection)
     const struct server_limits *limits = &connection->server->limits;
     switch (connection->phase) {
     case PHASE_IDLE:
+        /* Whoever has just come is about to ask: it must not find the door shut. */
+        if (connection->server->is_draining && connection->consumed == 0 &&
+            limits->idle.ns > NS_PER_SECOND)
+            return span_seconds(1);
         return limits->idle;
     case PHASE_HEAD:
         return limits->head;

@@ -253,8 +253,12 @@ void server_drain(struct server *server)
     for (struct connection *connection = server->connections; connection;
          connection = next) {
         next = connection->next;
-        if (connection->phase == PHASE_IDLE)
+        if (connection->phase != PHASE_IDLE)
+            continue;
+        if (connection->consumed > 0)
             connection_kill(connection);
+        else
+            phase_set_timer(connection);
     }
 }
 

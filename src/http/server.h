@@ -98,8 +98,8 @@ struct server *server_free(struct server *server);
  * until the sockets are closed. */
 void server_stop_accepting(struct server *server);
 
-/* Idle connections are closed now, the others after their current reply, which says
- * `Connection: close`. */
+/* Idle connections that have had a reply are closed now, those that have not asked yet
+ * within a second, the others after their current reply, which says `Connection: close`. */
 void server_drain(struct server *server);
 
 /* Exchanges whose reply is not completely sent. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <linux/icmp.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <string.h>
@@ -76,10 +77,18 @@ enum outcome attempt_open(const struct address *to, bool is_full, int *ret_fd,
 
 /* The last ICMP record of the error queue, which is emptied. */
 struct icmp_record {
+    bool is_net_prohibited; /* told as EHOSTUNREACH, like the other prohibitions */
     bool is_there;
     int errnum;
     struct address offender;
 };
+
+/* Of the three "administratively prohibited" the kernel tells one as ENETUNREACH. */
+static bool is_net_prohibited(const struct sock_extended_err *error)
+{
+    return error->ee_origin == SO_EE_ORIGIN_ICMP && error->ee_type == ICMP_DEST_UNREACH &&
+           error->ee_code == ICMP_NET_ANO;
+}
 
 static void record_take(struct msghdr *message, struct icmp_record *record)
 {
@@ -95,7 +104,8 @@ static void record_take(struct msghdr *message, struct icmp_record *record)
         if (error->ee_origin != SO_EE_ORIGIN_ICMP && error->ee_origin != SO_EE_ORIGIN_ICMP6)
             continue;
         record->is_there = true;
-        record->errnum = (int)error->ee_errno;
+        record->is_net_prohibited = is_net_prohibited(error);
+        record->errnum = record->is_net_prohibited ? EHOSTUNREACH : (int)error->ee_errno;
         if (!address_from_sockaddr(SO_EE_OFFENDER(error), sizeof(struct sockaddr_in6),
                                    &record->offender))
             record->offender = (struct address){0};
@@ -152,7 +162,7 @@ static void read_error(int fd, const struct address *to, struct attempt_reading 
     int errnum = 0;
     socklen_t len = sizeof errnum;
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &len);
-    if (errnum == 0)
+    if (errnum == 0 || (record.is_net_prohibited && errnum == ENETUNREACH))
         errnum = record.errnum;
 
     enum outcome_source source =

@@ -25,7 +25,7 @@ REJECTIONS = {
         ("icmp type host-unreachable", "unreachable", "No route to host"),
         ("icmp type net-unreachable", "unreachable", "Network is unreachable"),
         ("icmp type host-prohibited", "unreachable", "No route to host"),
-        ("icmp type net-prohibited", "unreachable", "Network is unreachable"),
+        ("icmp type net-prohibited", "unreachable", "No route to host"),
         ("icmp type admin-prohibited", "unreachable", "No route to host"),
     ],
     "::1": [
