@@ -50,7 +50,9 @@ export class Grid {
             tile.type = "button";
             tile.className = "tile";
             tile.tabIndex = -1;
-            tile.textContent = port;
+            tile.dataset.port = port;
+            if (ports.length <= NUMBERED_MAX)
+                tile.textContent = port;
             this.tiles.set(port, tile);
             this.mark(port, { state: "waiting", error: null });
             tiles.append(tile);

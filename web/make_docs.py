@@ -34,7 +34,20 @@ FOOT = """\
 </body>
 </html>
 """
+LINE_MAX = 80
 METHODS = ("get", "post", "options")
+
+
+def show(value):
+    """A value as people like to read it: short ones, and innermost objects, on one line."""
+    if isinstance(value, str):
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) <= LINE_MAX:
+        return text
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return re.sub(r"[{\[][^{}\[\]]*[}\]]", lambda found: re.sub(r"\n\s*", " ", found.group())
+                  .replace("{ ", "{").replace(" }", "}").replace("[ ", "[").replace(" ]", "]"), text)
 
 
 class Reference:
@@ -120,9 +133,7 @@ class Reference:
                 self.put(f'<p class="media"><code>{escape(media)}</code></p>')
             self.schema(schema)
             for name, example in body.get("examples", {}).items():
-                value = example["value"]
-                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-                self.code(example.get("summary", name), text)
+                self.code(example.get("summary", name), show(example["value"]))
 
     # --- operations -------------------------------------------------------------------
 

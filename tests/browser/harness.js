@@ -153,7 +153,7 @@ export class Visit {
     }
 
     states() {
-        return this.page.$$eval(".tile", tiles => tiles.map(tile => [Number(tile.textContent), tile.dataset.state]));
+        return this.page.$$eval(".tile", tiles => tiles.map(tile => [Number(tile.dataset.port), tile.dataset.state]));
     }
 
     // Playwright would add a style to the page for either, which the policy forbids.

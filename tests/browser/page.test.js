@@ -6,8 +6,11 @@ import { after, afterEach, before, test } from "node:test";
 
 import { Validator } from "@seriousme/openapi-schema-validator";
 
-import { parsePorts } from "../../web/ports.js";
 import { PHONE, Service, Visit, filter, hasFilter, launch, listen } from "./harness.js";
+
+// web/ has no package.json that would tell node that its files are modules.
+const source = readFileSync(new URL("../../web/ports.js", import.meta.url), "utf8");
+const { parsePorts } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
 
 let browser;
 let mess = [];
