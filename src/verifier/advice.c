@@ -156,8 +156,8 @@ static void cause_silence(const struct scene *scene)
                   scene->alike == 1 ? " stays silent while " : " stay silent while ");
         scene_put_answering(scene);
         scene_put(scene, scene->is_translated
-                             ? " answers: not in the range that the router forwards"
-                             : " answers: a firewall does not let them through");
+                             ? ": not in the range that the router forwards"
+                             : ": a firewall does not let them through");
         return;
     }
     scene_put(scene,

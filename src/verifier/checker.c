@@ -173,7 +173,10 @@ static void verdicts_take(struct checker *checker, const struct fetch_result *re
     if (!reply_parse(result->body, result->body_len, result->is_stream,
                      checker->config.ports, count, verdicts, &err)) {
         free(verdicts);
-        fail(checker, FAILURE_NONSENSE, "its reply makes no sense: %s", err.message);
+        if (err.kind == ERR_LIMIT)
+            fail(checker, FAILURE_SERVER_ERROR, "it could not judge: %s", err.message);
+        else
+            fail(checker, FAILURE_NONSENSE, "its reply makes no sense: %s", err.message);
         return;
     }
     checker->result.verdicts = verdicts;

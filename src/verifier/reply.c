@@ -223,10 +223,12 @@ static bool line_read(struct collection *collection, const json_t *line, bool *r
         return true;
     }
     const char *detail = json_string_value(json_object_get(line, "detail"));
-    char said[REPLY_SENTENCE_SIZE] = "a line is no verdict";
-    if (detail)
-        reply_copy_printable(detail, said, sizeof said);
-    return err_set(err, ERR_INVALID, "%s", said);
+    if (!detail)
+        return err_set(err, ERR_INVALID, "a line is no verdict");
+
+    char said[REPLY_SENTENCE_SIZE];
+    reply_copy_printable(detail, said, sizeof said);
+    return err_set(err, ERR_LIMIT, "%s", said);
 }
 
 static bool stream_read(struct collection *collection, const char *body, size_t len,

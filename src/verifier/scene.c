@@ -86,6 +86,7 @@ void scene_put_answering(const struct scene *scene)
         if (half->findings[i].cause != CAUSE_NOT_FORWARDED)
             ports[count++] = half->ports[i];
     ports_format(ports, count, scene->text);
+    scene_put(scene, count == 1 ? " answers" : " answer");
     free(ports);
 }
 

@@ -38,7 +38,7 @@ void scene_put_owner(const struct scene *scene); /* the program that holds the p
 /* Where our listeners are reached when these ports are asked for: "ports 50900-50909". */
 void scene_put_destination(const struct scene *scene);
 
-/* Ports that something answered on, in whatever way: "7466,50800-50847". */
+/* Ports that something answered on, in whatever way: "7466,50800-50847 answer". */
 void scene_put_answering(const struct scene *scene);
 
 /* What the addresses tell, in brackets; nothing when they tell nothing. */

@@ -44,7 +44,7 @@ def test_a_part_of_the_range_is_forwarded(make_home, checked):
     cause = cause_of(half, 50900)
     assert (cause["cause"], cause["ports"]) == ("not_forwarded", "50848-50900")
     assert cause["label"] == "filtered: not forwarded"
-    assert cause["text"] == ("ports 50848-50900 stay silent while 7466,50800-50847 answers: "
+    assert cause["text"] == ("ports 50848-50900 stay silent while 7466,50800-50847 answer: "
                              "not in the range that the router forwards")
     assert cause["remedy"] == (
         f"in the router, let ports 50848-50900 lead to the same ports of {PROVIDER}")

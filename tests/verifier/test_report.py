@@ -48,7 +48,7 @@ def test_equal_neighbours_are_one_line(stub):
         "ipv4 why: ports 7466,50800-50847 can be reached, but who answers is not proved: the "
         "checker knows no proof",
         "ipv4 do: to be sure that it is this machine, ask a checker that knows proofs",
-        "ipv4 why: ports 50848-50900 stay silent while 7466,50800-50847 answers: a firewall "
+        "ipv4 why: ports 50848-50900 stay silent while 7466,50800-50847 answer: a firewall "
         "does not let them through",
         "ipv4 do: allow ports 50848-50900 (TCP, from anywhere) in the firewall of 127.0.0.1 "
         "and of every router in front of it",
