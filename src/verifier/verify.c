@@ -28,8 +28,8 @@
 struct verify {
     const struct arguments *arguments; /* borrowed */
     struct loop *loop;                 /* owned, as are the next five */
-    struct fetcher *fetcher;
-    struct round *round; /* NULL between rounds */
+    struct fetcher *fetcher;           /* NULL between rounds, as are the next two */
+    struct round *round;
     struct progress *progress;
     struct hook hook;
     struct watch watch;
@@ -79,8 +79,17 @@ static void progress_write(void *ctx, char *line, unsigned long size)
              at.answered, at.checkers, at.judged, at.ports);
 }
 
+/* Connections are new in every round: an old one may lead through an address that is no
+ * longer ours, and would tell that one. */
 static bool round_begin(struct verify *verify, struct err *err)
 {
+    const struct fetch_config fetch_config = {
+        .ca_file = verify->arguments->ca_file,
+        .timeout = verify->arguments->timeout,
+    };
+    if (!fetcher_new(verify->loop, &fetch_config, &verify->fetcher, err))
+        return false;
+
     const struct round_config config = {
         .loop = verify->loop,
         .fetcher = verify->fetcher,
@@ -90,8 +99,10 @@ static bool round_begin(struct verify *verify, struct err *err)
         .ctx = verify,
     };
     verify->round_start = clock_now();
-    if (!round_new(&config, &verify->round, err))
+    if (!round_new(&config, &verify->round, err)) {
+        verify->fetcher = fetcher_free(verify->fetcher);
         return false;
+    }
     verify->progress = progress_new(verify->loop, progress_write, verify);
     return true;
 }
@@ -100,6 +111,7 @@ static void round_end(struct verify *verify)
 {
     verify->progress = progress_free(verify->progress);
     verify->round = round_free(verify->round);
+    verify->fetcher = fetcher_free(verify->fetcher);
 }
 
 static void once_done(struct verify *verify, struct report *report)
@@ -288,21 +300,15 @@ static bool descriptors_share(struct verify *verify, struct err *err)
 
 static bool begin(struct verify *verify, struct err *err)
 {
-    const struct fetch_config config = {
-        .ca_file = verify->arguments->ca_file,
-        .timeout = verify->arguments->timeout,
-    };
     signal(SIGPIPE, SIG_IGN);
     return descriptors_share(verify, err) && loop_new(&verify->loop, err) &&
            (!verify->arguments->is_watching || signals_watch(verify, err)) &&
-           fetcher_new(verify->loop, &config, &verify->fetcher, err) &&
            round_begin(verify, err);
 }
 
 static void end(struct verify *verify)
 {
     round_end(verify);
-    fetcher_free(verify->fetcher);
     watch_done(&verify->watch);
     hook_done(&verify->hook);
     if (verify->loop) {

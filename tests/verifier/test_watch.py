@@ -110,6 +110,8 @@ def test_another_address_is_a_change(world, watching):
     world.ip = "198.51.100.7"
     assert running.wait_reports(2)[1]["families"][0]["ip"] == "198.51.100.7"
     assert world.checker.posts()[-1].json["provider_ip"] == "198.51.100.7"
+    clients = [request.client for request in world.checker.posts()]
+    assert len(set(clients)) == len(clients)  # a connection of its own in every round
     running.end()
 
 
