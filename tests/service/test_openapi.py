@@ -2,12 +2,15 @@
 """docs/openapi.json against the service, both ways: what is answered is described, and what
 is described is answered."""
 import contextlib
+import hmac
 import json
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections import defaultdict
 
 import jsonschema
@@ -26,6 +29,7 @@ OPERATIONS = {(method.upper(), path): item[method]
 JSON_BODY = ("Content-Type", "application/json")
 FORM_BODY = ("Content-Type", "application/x-www-form-urlencoded")
 ORIGIN = ("Origin", "https://a.example")
+TOKEN = "00112233445566778899aabbccddeeff"
 CORS = {"PORT_CHECKER_CORS_ORIGINS": "https://a.example"}
 
 # What replies may have without this API promising it.
@@ -108,6 +112,32 @@ def verdicts(answers, start, open_port, packet_filter):
     ports = [open_port(), "20000-20006"]
     for details in (False, True):
         answers.ask(service, "POST", "/check-ports", body=check_body(ports, details=details))
+    with proving() as listeners:
+        body = check_body([*listeners, 20006], details=True, token=TOKEN)
+        answers.ask(service, "POST", "/check-ports", body=body)
+
+
+@contextlib.contextmanager
+def proving():
+    """Ports of listeners that prove themselves, lie, and say nothing."""
+    def line_of(port):
+        mac = hmac.new(TOKEN.encode(), str(port).encode(), "sha256").hexdigest()
+        return f"golem-port-verifier 1 {port} {mac}\n".encode()
+
+    def talk(server, line):
+        with contextlib.suppress(OSError):
+            while True:
+                with server.accept()[0] as connection:
+                    connection.sendall(line)
+
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+    ports = [server.getsockname()[1] for server in servers]
+    for server, line in zip(servers, (line_of(ports[0]), line_of(ports[0]), b"SSH-2.0-x\r\n", b"")):
+        threading.Thread(target=talk, args=(server, line), daemon=True).start()
+    yield ports
+    for server in servers:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
 
 
 def refusals(answers, start):
@@ -342,12 +372,12 @@ def test_every_member_and_every_value_came(answers):
 def test_lines_of_a_stream_are_what_their_schema_says(start, open_port, closed_port):
     service = start()
     ports = [open_port(), closed_port()]
-    for details in (False, True):
+    for more in ({}, {"details": True}, {"details": True, "token": TOKEN}):
         seen = set()
         lines = subprocess.run(
             ["curl", "-sN", f"http://127.0.0.1:{service.port}/check-ports", "-H",
              "Content-Type: application/json", "-H", "Accept: application/x-ndjson", "-d",
-             check_body(ports, details=details).decode()],
+             check_body(ports, **more).decode()],
             capture_output=True, check=True, timeout=30 * PATIENCE).stdout.splitlines()
         assert len(lines) == 3
         for line in map(json.loads, lines):
@@ -355,7 +385,11 @@ def test_lines_of_a_stream_are_what_their_schema_says(start, open_port, closed_p
             walk(line, {"$ref": "#/components/schemas/StreamLine"}, seen)
         members = {key for name, key, *_ in seen if name in ("PortLine", "LastLine")}
         wanted = {"port", "accessible", "error", "success", "message"}
-        assert members == wanted | ({"state", "rtt_ms"} if details else set())
+        if "details" in more:
+            wanted |= {"state", "rtt_ms"}
+        if "token" in more:
+            wanted.add("proof")
+        assert members == wanted
 
 
 # --- examples -----------------------------------------------------------------------------
@@ -394,6 +428,8 @@ def test_every_json_answer_and_every_request_has_an_example():
         ["0"], ["65536"], ["0-1"], ["1-65536"],
         [], [1], [65535], ["1"], ["65535"], ["007"], ["1-3"], ["00001-00002"], [1, "2", "3-4"], [1.0])),
     *({"provider_ip": "127.0.0.1", "ports": [1], "details": details} for details in (1, None, "yes", True, False)),
+    *({"provider_ip": "127.0.0.1", "ports": [1], "details": True, "token": token}
+      for token in (TOKEN, TOKEN.upper(), TOKEN[1:], TOKEN + "0", "", None, 1)),
     {"provider_ip": "127.0.0.1", "ports": [1], "unknown": {}},
 ], ids=json.dumps)
 def test_requests_are_judged_by_the_service_as_by_the_schema(shared, body):
