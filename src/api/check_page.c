@@ -11,22 +11,32 @@
 #define FRAME_MAX 8192
 
 /* For somebody at home. The page with JavaScript has more of it, in web/words.js. */
-static const char *const remedies[PORT_STATE_COUNT] = {
-    [PORT_STATE_OPEN] = ("They answered. These are the ports to advertise."),
-    [PORT_STATE_CLOSED] =
-        ("Somebody answered, and refused. Start the provider first and check while it "
-         "runs; "
-         "see that the router forwards these ports to this very computer. A firewall that "
-         "rejects looks the same."),
-    [PORT_STATE_FILTERED] =
-        ("Nothing came back. Forward these ports (TCP) in the router to this computer, and "
-         "allow them in its firewall. If the internet address on the router's status page "
-         "is not the one that was checked, there is another router or carrier-grade NAT in "
-         "front of it: ask your internet provider for a public address."),
-    [PORT_STATE_UNREACHABLE] =
-        ("A router on the way says that there is no path. See that the address is yours "
-         "and that the machine is online; some firewalls answer like this, too."),
-};
+static const char *remedy(enum port_state state)
+{
+    switch (state) {
+    case PORT_STATE_OPEN:
+        return "They answered. These are the ports to advertise.";
+    case PORT_STATE_CLOSED:
+        return "Somebody answered, and refused. Start the provider first and check while "
+               "it "
+               "runs; see that the router forwards these ports to this very computer. A "
+               "firewall that rejects looks the same.";
+    case PORT_STATE_FILTERED:
+        return "Nothing came back. Forward these ports (TCP) in the router to this "
+               "computer, "
+               "and allow them in its firewall. If the internet address on the router's "
+               "status page is not the one that was checked, there is another router or "
+               "carrier-grade NAT in front of it: ask your internet provider for a public "
+               "address.";
+    case PORT_STATE_UNREACHABLE:
+        return "A router on the way says that there is no path. See that the address is "
+               "yours and that the machine is online; some firewalls answer like this, "
+               "too.";
+    case PORT_STATE_COUNT:
+        break;
+    }
+    return "";
+}
 
 static void begin(struct text *html, const char *class, const char *title)
 {
@@ -101,7 +111,7 @@ static void put_remedies(struct check_page *page)
                     "<section data-state=\"%s\"><h3><span class=\"glyph\" "
                     "data-state=\"%s\"></span>%s <span class=\"count\">%zu</span></h3><p>",
                     state, state, state, page->summary->states[i]);
-        html_append(&page->html, remedies[i]);
+        html_append(&page->html, remedy((enum port_state)i));
         text_append_str(&page->html, "</p></section>\n");
     }
     text_append_str(&page->html, "</div>\n");
