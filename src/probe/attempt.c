@@ -223,11 +223,15 @@ struct attempt_reading attempt_read(int fd, const struct address *to, bool may_h
     return reading;
 }
 
-unsigned attempt_repeats(int fd)
+struct attempt_repeats attempt_repeats_read(int fd)
 {
     struct tcp_info info = {0};
     socklen_t len = sizeof info;
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
-        return 0;
-    return info.tcpi_total_retrans;
+        return (struct attempt_repeats){0};
+    return (struct attempt_repeats){
+        .sent = info.tcpi_total_retrans,
+        .is_held_back = info.tcpi_state == TCP_SYN_SENT && info.tcpi_retransmits > 0 &&
+                        info.tcpi_retrans == 0,
+    };
 }

@@ -46,5 +46,14 @@ enum outcome attempt_open(const struct address *to, bool is_full, int *ret_fd,
 struct attempt_reading attempt_read(int fd, const struct address *to, bool may_have_error,
                                     struct span age);
 
-/* How often the kernel has sent the SYN again so far. */
-unsigned attempt_repeats(int fd);
+struct attempt_repeats {
+    unsigned sent; /* SYNs that the kernel has sent again so far */
+
+    /* The latest of them never left: a firewall rule on our output, a full connection
+     * table or queue, a link that is down, a route that is gone. connect(2) hides that of
+     * the first SYN, but of a repetition the socket tells: it was due (tcpi_retransmits)
+     * and none is under way (tcpi_retrans). */
+    bool is_held_back;
+};
+
+struct attempt_repeats attempt_repeats_read(int fd);

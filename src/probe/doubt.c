@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whether silence is our own fault: the counters of `suspicion`, and addresses in many
- * networks that were alive a minute ago and fall silent together while nobody answers.
+ * Whether silence is our own fault, as far as the sockets themselves do not tell it (see
+ * attempt.h): connection tracking that is all but full, and addresses in many networks
+ * that were alive a minute ago and fall silent together while nobody answers.
+ *
+ * The machine's counters (TCPRetransFail, OutNoRoutes and the like) are not asked: they
+ * count what other programs, and probes of other addresses, fail to send.
  */
+#include "probe/conntrack.h"
 #include "probe/engine_state.h"
 
 #include <string.h>
 
 #define NETWORKS_NEEDED 5    /* of IPv4 /24 or IPv6 /48 */
+#define TABLE_SHARE     100  /* of its entries, free at least */
 #define QUIET_MS        1000 /* an answer from anywhere within this time: we are heard */
 
 struct network {
@@ -50,22 +56,21 @@ static bool all_fell_silent(const struct engine *engine)
     return false;
 }
 
+/* Connection tracking is about to drop what we send. */
+static bool is_table_full(void)
+{
+    size_t free_entries, size;
+    return conntrack_read(&free_entries, &size) && free_entries < size / TABLE_SHARE;
+}
+
 void doubt_look(struct engine *engine, struct span age_max)
 {
     struct instant now = engine_now(engine);
-    if (engine->is_counting && instant_since(now, engine->counted_at).ns < age_max.ns)
+    if (engine->doubted_at.ns != 0 &&
+        instant_since(now, engine->doubted_at).ns < age_max.ns)
         return;
 
-    struct suspicion_counts counts = suspicion_read();
-    bool is_first = !engine->is_counting;
-    engine->is_counting = true;
-    bool is_raised =
-        !is_first && (suspicion_is_raised(&engine->counts, &counts, engine->in_flight) ||
-                      suspicion_of_tracking() || all_fell_silent(engine));
-    engine->counts = counts;
-    engine->counted_at = now;
-    if (!is_raised)
-        return;
-    engine->trusted_since = now;
-    engine->config.observer.suspected(engine->config.observer.ctx);
+    engine->doubted_at = now;
+    if (is_table_full() || all_fell_silent(engine))
+        engine->trusted_since = now;
 }

@@ -416,8 +416,6 @@ static bool engine_turn(void *ctx)
     engine->is_short = false;
     if (engine->in_flight > 0)
         doubt_look(engine, span_ms(DOUBT_WATCH_MS));
-    else
-        engine->is_counting = false;
     unsigned steps = 0;
     while (steps < TURN_STARTS && engine_start_one(engine))
         steps++;

@@ -9,7 +9,7 @@
  *
  * By default a probe is half-open: the target's application never notices. When attempts
  * leave, how silence, refusals and ICMP errors become a verdict, and whether this machine
- * itself is to be suspected, is the business of schedule, evidence, verdict and suspicion;
+ * itself is to be suspected, is the business of schedule, evidence, verdict and doubt;
  * how many probes may be in flight, whose turn it is and what happens at a local
  * fault is the engine's own.
  *
@@ -44,7 +44,7 @@ struct engine_observer {
     void (*attempted)(void *ctx); /* a SYN was sent */
     void (*settled)(void *ctx, const struct port_verdict *verdict);
     void (*deferred)(void *ctx, int change); /* ports waiting after a local fault: +1, -1 */
-    void (*suspected)(void *ctx); /* a sign that this machine loses what it sends */
+    void (*suspected)(void *ctx); /* a port begins again: this machine lost what it sent */
     void (*local_fault)(void *ctx, int errnum); /* see OUTCOME_LOCAL_FAULT, _NO_ROUTE */
 };
 

@@ -21,7 +21,6 @@
 #include "probe/evidence.h"
 #include "probe/host.h"
 #include "probe/schedule.h"
-#include "probe/suspicion.h"
 
 #include <sys/queue.h>
 
@@ -113,9 +112,7 @@ struct engine {
     struct loss loss;           /* over all addresses */
     struct instant answered_at; /* by any of them */
 
-    struct suspicion_counts counts; /* as of the last look */
-    struct instant counted_at;
-    bool is_counting; /* looks have gone on since the first of the attempts in flight */
+    struct instant doubted_at;    /* the last look for signs; ns 0 = never */
     struct instant trusted_since; /* SYNs before this may never have left this machine */
 
     struct timers timers; /* on the engine's clock */
@@ -207,6 +204,5 @@ void quota_shrink(struct engine *engine);
 /* --- doubt.c ------------------------------------------------------------------------ */
 
 /* Looks for signs that this machine loses what it sends, if the last look is older than
- * `age_max`; the first look after a pause only takes stock. A sign moves
- * engine->trusted_since to now. */
+ * `age_max`. A sign moves engine->trusted_since to now. */
 void doubt_look(struct engine *engine, struct span age_max);

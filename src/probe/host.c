@@ -201,13 +201,15 @@ bool host_may_start(struct host *host, struct instant now, struct instant *ret_u
     return true;
 }
 
-void host_started(struct host *host, struct window_entry *entry, struct instant now)
+void host_started(struct host *host, struct window_entry *entry, bool is_first,
+                  struct instant now)
 {
     *entry = (struct window_entry){.since = now, .is_in = true};
     TAILQ_INSERT_TAIL(&host->window, entry, link);
     host->in_window++;
-    if (host->unanswered++ == 0)
-        host->silent_since = now;
+    if (is_first && (host->unanswered == 0 || host->asked_since.ns == 0))
+        host->asked_since = now;
+    host->unanswered++;
 
     if (!is_paced(host, now))
         return;
@@ -228,7 +230,7 @@ void host_answered(struct host *host, const struct span *sample, unsigned syns,
         rtt_add(&host->rtt, *sample);
     loss_add(&host->loss, syns, lost, now);
     host->answered_at = now;
-    host->silent_since = now;
+    host->asked_since = (struct instant){0};
     if (lost == 0) {
         if (host->window_max < HOST_WINDOW_MAX)
             host->window_max++;
@@ -256,9 +258,9 @@ bool host_is_answering(const struct host *host, struct instant now)
 
 bool host_fell_silent(const struct host *host, struct instant now)
 {
-    struct instant late = instant_add(host->silent_since, span_ms(FELL_SILENT_MS));
-    return host->unanswered > 0 && is_within(host->answered_at, ALIVE_SECONDS, now) &&
-           !instant_before(now, late);
+    struct instant late = instant_add(host->asked_since, span_ms(FELL_SILENT_MS));
+    return host->unanswered > 0 && host->asked_since.ns != 0 &&
+           is_within(host->answered_at, ALIVE_SECONDS, now) && !instant_before(now, late);
 }
 
 enum route_hop host_next_hop(struct host *host, struct instant now)

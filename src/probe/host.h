@@ -57,8 +57,9 @@ struct host {
     struct address address;
     struct rtt rtt;
     struct loss loss;
-    struct instant answered_at;  /* ns 0 = never: it is not known to be alive */
-    struct instant silent_since; /* the later of: last answer, first attempt without one */
+    struct instant answered_at; /* ns 0 = never: it is not known to be alive */
+    struct instant asked_since; /* a port was first asked, and nothing has answered since;
+                                   ns 0 = none was */
 
     enum route_hop hop; /* as of hop_at */
     struct instant hop_at;
@@ -97,7 +98,9 @@ void host_table_put(struct host_table *table, struct host *host);
  * has been answered. */
 bool host_may_start(struct host *host, struct instant now, struct instant *ret_until);
 
-void host_started(struct host *host, struct window_entry *entry, struct instant now);
+/* `is_first`: the first attempt at its port. */
+void host_started(struct host *host, struct window_entry *entry, bool is_first,
+                  struct instant now);
 
 /* The attempt was answered or given up. */
 void host_ended(struct host *host, struct window_entry *entry);
@@ -111,7 +114,8 @@ void host_answered(struct host *host, const struct span *sample, unsigned syns,
 bool host_is_answering(const struct host *host, struct instant now);
 
 /* Had it answered within a minute, and is it silent now, for longer than an answer could
- * take, although attempts are open? */
+ * take, about ports that were first asked after that answer? Ports that were silent while
+ * others answered are filtered; they tell nothing about the address. */
 bool host_fell_silent(const struct host *host, struct instant now);
 
 /* route_next_hop(), asked of the kernel again after 50 ms. */

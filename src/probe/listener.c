@@ -51,7 +51,9 @@ void proving_event(struct port *port)
     for (;;) {
         ssize_t got = recv(proving->attempt->fd, proving->bytes + proving->len,
                            sizeof proving->bytes - proving->len, MSG_DONTWAIT);
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EAGAIN)
             return;
         if (got > 0)
             proving->len += (size_t)got;

@@ -64,17 +64,22 @@ static void attempts_end(struct port *port, const struct attempt *but)
 }
 
 /* Takes the port out of whatever it waits for. */
-static void port_stop(struct port *port)
+static void port_unqueue(struct port *port)
 {
     struct engine *engine = port->job->engine;
-    attempts_end(port, NULL);
-    port->proving = proving_free(port->proving);
     timers_stop(&engine->timers, &port->timer);
     if (port->is_again)
         TAILQ_REMOVE(&port->job->again, port, queue_link);
     port->is_again = false;
     if (port->phase == PORT_DEFERRED)
         engine->config.observer.deferred(engine->config.observer.ctx, -1);
+}
+
+static void port_stop(struct port *port)
+{
+    attempts_end(port, NULL);
+    port->proving = proving_free(port->proving);
+    port_unqueue(port);
     port->phase = PORT_SETTLED;
 }
 
@@ -178,7 +183,7 @@ static void port_answered(struct port *port, const struct attempt_reading *readi
     for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next) {
         if (!instant_before(attempt->window.since, sent_at))
             continue;
-        unsigned unanswered = 1 + attempt_repeats(attempt->fd);
+        unsigned unanswered = 1 + attempt_repeats_read(attempt->fd).sent;
         syns += unanswered;
         lost += unanswered;
     }
@@ -244,6 +249,7 @@ static void port_opened(struct port *port, struct attempt *attempt,
         return;
     }
     port_decide(port, PORT_STATE_OPEN, 0);
+    port_unqueue(port);
     attempts_end(port, attempt);
     attempt_answered(attempt);
     proving_begin(port, attempt);
@@ -362,7 +368,7 @@ static bool attempt_watch(struct port *port, int fd, struct instant sent_at)
         return false;
     }
     port->attempts = attempt;
-    host_started(port->job->host, &attempt->window, engine_now(engine));
+    host_started(port->job->host, &attempt->window, !port->is_tried, engine_now(engine));
     return true;
 }
 
@@ -423,9 +429,15 @@ static struct silence_rule port_silence_rule(const struct port *port)
 }
 
 /* Asks the kernel for repetitions only when there can be some. */
+static unsigned attempt_repeats(const struct attempt *attempt)
+{
+    struct engine *engine = attempt->port->job->engine;
+    struct span age = instant_since(engine_now(engine), attempt->window.since);
+    return age.ns < REPEAT_MIN_NS ? 0 : attempt_repeats_read(attempt->fd).sent;
+}
+
 static void facts_add_attempts(const struct port *port, struct schedule_facts *facts)
 {
-    struct span age = instant_since(engine_now(port->job->engine), port->first_syn);
     unsigned count = 0;
     for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
         count++;
@@ -435,7 +447,7 @@ static void facts_add_attempts(const struct port *port, struct schedule_facts *f
     for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
         facts->open[--count] = (struct schedule_attempt){
             .sent_at = attempt->window.since,
-            .repeats = age.ns < REPEAT_MIN_NS ? 0 : attempt_repeats(attempt->fd),
+            .repeats = attempt_repeats(attempt),
             .has_error = attempt->has_error,
         };
 }
@@ -467,11 +479,13 @@ static bool answer_has_come(struct port *port)
     return false;
 }
 
-/* Has this machine shown a sign, since the port's first SYN, that it loses what it sends?
- */
+/* Is there a sign, since the port's first SYN, that this machine loses what it sends? */
 static bool is_our_fault(const struct port *port)
 {
     struct engine *engine = port->job->engine;
+    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
+        if (attempt_repeats_read(attempt->fd).is_held_back)
+            return true;
     doubt_look(engine, span_ms(DOUBT_VERDICT_MS));
     return instant_before(port->first_syn, engine->trusted_since);
 }
@@ -480,8 +494,10 @@ static bool is_our_fault(const struct port *port)
 static void port_begin_again(struct port *port, const char *reason)
 {
     struct job *job = port->job;
+    struct engine *engine = job->engine;
     job->has_fault = true;
     err_set(&job->result.reason, ERR_SYSTEM, "%s", reason);
+    engine->config.observer.suspected(engine->config.observer.ctx);
     attempts_end(port, NULL);
     port->evidence = (struct evidence){0};
     port->is_lean = false;
@@ -489,24 +505,32 @@ static void port_begin_again(struct port *port, const char *reason)
     port_pause(port);
 }
 
-/* The last look before FILTERED: would an answer have had a way? */
-static void port_conclude_silence(struct port *port)
+/* The last look before a verdict without an answer of the target: would one have had a way?
+ * NULL, or why not. Where the target is a neighbour that is not there, its SYNs wait for it
+ * in this machine, and that is no fault. */
+static const char *port_doubt(const struct port *port, enum route_hop hop)
 {
-    if (is_our_fault(port)) {
-        port_begin_again(port, SELF_DOUBT);
-        return;
-    }
-    switch (host_next_hop(port->job->host, engine_now(port->job->engine))) {
+    switch (hop) {
     case ROUTE_HOP_GATEWAY_DEAD:
-        port_begin_again(port, "the gateway of this checker does not answer");
-        return;
+        return "the gateway of this checker does not answer";
     case ROUTE_HOP_TARGET_DEAD:
-        settle(port, PORT_STATE_UNREACHABLE, EHOSTUNREACH);
-        return;
+        return NULL;
     case ROUTE_HOP_UNKNOWN:
-        settle(port, PORT_STATE_FILTERED, ETIMEDOUT);
-        return;
+        break;
     }
+    return is_our_fault(port) ? SELF_DOUBT : NULL;
+}
+
+static void port_conclude(struct port *port, enum port_state state, int errnum)
+{
+    enum route_hop hop = host_next_hop(port->job->host, engine_now(port->job->engine));
+    const char *doubt = port_doubt(port, hop);
+    if (doubt)
+        port_begin_again(port, doubt);
+    else if (state == PORT_STATE_FILTERED && hop == ROUTE_HOP_TARGET_DEAD)
+        settle(port, PORT_STATE_UNREACHABLE, EHOSTUNREACH);
+    else
+        settle(port, state, errnum);
 }
 
 /* Settles the port if what is known suffices. */
@@ -520,12 +544,10 @@ static bool port_judge(struct port *port, bool is_silence_enough)
 
     if (answer_has_come(port))
         return true;
-    if (state == PORT_STATE_FILTERED)
-        port_conclude_silence(port);
-    else if (state == PORT_STATE_UNREACHABLE && is_our_fault(port))
-        port_begin_again(port, SELF_DOUBT);
-    else
+    if (state == PORT_STATE_CLOSED)
         settle(port, state, errnum);
+    else
+        port_conclude(port, state, errnum);
     return true;
 }
 

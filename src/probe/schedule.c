@@ -142,8 +142,8 @@ static bool attempts_suffice_at(const struct schedule_facts *facts,
     struct instant enough, fresh;
     struct syns syns = syns_collect(facts, rules, is_ahead);
 
-    /* Silence needs one repetition by the kernel: only a failed repetition shows that our
-     * own machine drops what we send (TCPRetransFail). */
+    /* Silence needs one repetition by the kernel: only a repetition shows whether our own
+     * machine drops what we send. */
     if (facts->open_count < SOURCES_MIN || !syns.has_repeat ||
         !fresh_suffices_at(facts, &fresh) ||
         !silence_suffices_at(&facts->silence, syns.at, syns.count, &enough))

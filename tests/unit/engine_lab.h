@@ -134,6 +134,34 @@ static inline bool firewall(const char *rules)
     return there(command);
 }
 
+/* SYNs that have come in on the other side since firewall(), which must have had
+ * COUNT_SYNS in its rules. */
+#define COUNT_SYNS "tcp flags & (syn | ack) == syn counter comment \"syns\"\n"
+
+static inline long syns_there(void)
+{
+    char line[512];
+    long count = -1;
+    go(lab_there_ns);
+    FILE *list = popen("nft list chain inet lab in", "re");
+    go(lab_here_ns);
+    assert_non_null(list);
+    while (fgets(line, sizeof line, list)) {
+        const char *packets = strstr(line, "counter packets ");
+        if (packets && strstr(line, "\"syns\""))
+            count = strtol(packets + strlen("counter packets "), NULL, 10);
+    }
+    assert_int_equal(pclose(list), 0);
+    assert_true(count >= 0);
+    return count;
+}
+
+static inline void count_ports(uint16_t *ports, size_t count, uint16_t first)
+{
+    for (size_t i = 0; i < count; i++)
+        ports[i] = (uint16_t)(first + i);
+}
+
 static inline int count_descriptors(void)
 {
     int count = 0;
@@ -244,13 +272,15 @@ struct rig {
     struct engine *engine;
     struct probe_limit limit;
     struct engine_config config;
-    struct timer guard;
+    const struct proof_token *token; /* of the checks from here on; borrowed */
+    struct timer guard, extra;       /* the second one is the test's */
     int descriptors;
     struct instant started_at;
 
     int attempted, settled, deferred, deferred_ever, suspected, faults, last_fault;
     size_t in_flight_max;
     void (*on_attempt)(struct rig *rig);
+    void (*on_idle)(struct rig *rig); /* once, when all checks have ended; may start more */
 
     struct check checks[RIG_CHECKS];
     size_t check_count;
@@ -344,9 +374,15 @@ static inline void check_settled(void *ctx, size_t index,
 
 static inline void check_end(struct check *check)
 {
+    struct rig *rig = check->rig;
     check->job = NULL;
-    if (--check->rig->unfinished == 0)
-        loop_stop(check->rig->loop);
+    if (--rig->unfinished == 0 && rig->on_idle) {
+        void (*on_idle)(struct rig *) = rig->on_idle;
+        rig->on_idle = NULL;
+        on_idle(rig);
+    }
+    if (rig->unfinished == 0)
+        loop_stop(rig->loop);
 }
 
 static inline void check_done(void *ctx, const struct job *job,
@@ -382,6 +418,7 @@ static inline struct check *rig_check(struct rig *rig, const char *target,
     rig->unfinished++;
     const struct job_request request = {
         .target = address_of(target, 0),
+        .token = rig->token,
         .ports = ports,
         .port_count = count,
         .deadline = instant_add(clock_now(), span_ms(deadline_ms)),

@@ -20,12 +20,6 @@ static void need_lab(void)
         skip();
 }
 
-static void count_ports(uint16_t *ports, size_t count, uint16_t first)
-{
-    for (size_t i = 0; i < count; i++)
-        ports[i] = (uint16_t)(first + i);
-}
-
 static void count_open(const struct check *check, size_t expected)
 {
     assert_true(check->is_done);

@@ -66,7 +66,7 @@ static size_t start_all(size_t most)
     size_t count = 0;
     int64_t until;
     for (; count < most && lab.started < ENTRIES && may_start(&until); count++)
-        host_started(lab.host, &lab.entries[lab.started++], now());
+        host_started(lab.host, &lab.entries[lab.started++], true, now());
     return count;
 }
 
@@ -229,6 +229,83 @@ static void a_paced_address_says_when_to_come_again(void **state)
     assert_int_equal(until, lab.now_ms + 6); /* a 150th of a second, cut to whole ms */
 }
 
+/* --- alive, silent ------------------------------------------------------------------ */
+
+static void an_address_is_answering_for_ten_seconds(void **state)
+{
+    (void)state;
+    assert_false(host_is_answering(lab.host, now()));
+    start_all(1);
+    assert_false(host_is_answering(lab.host, now()));
+    answer(0, false);
+    assert_true(host_is_answering(lab.host, now()));
+    lab.now_ms += 9999;
+    assert_true(host_is_answering(lab.host, now()));
+    lab.now_ms += 1;
+    assert_false(host_is_answering(lab.host, now()));
+}
+
+static void one_that_answered_and_does_not_any_more_fell_silent(void **state)
+{
+    (void)state;
+    start_all(1);
+    answer(0, false);
+    lab.now_ms += 20000;
+    assert_false(host_fell_silent(lab.host, now())); /* nobody asks it */
+    start_all(1);
+    lab.now_ms += 1499;
+    assert_false(host_fell_silent(lab.host, now()));
+    lab.now_ms += 1;
+    assert_true(host_fell_silent(lab.host, now()));
+
+    host_ended(lab.host, &lab.entries[1]);
+    assert_false(host_fell_silent(lab.host, now()));
+    host_started(lab.host, &lab.entries[1], false, now()); /* the same port, again */
+    assert_true(host_fell_silent(lab.host, now()));
+    lab.now_ms += 60000 - 21500;
+    assert_false(host_fell_silent(lab.host, now())); /* it is a minute ago */
+}
+
+static void one_that_never_answered_did_not_fall_silent(void **state)
+{
+    (void)state;
+    start_all(1);
+    lab.now_ms += 10000;
+    assert_false(host_fell_silent(lab.host, now()));
+}
+
+static void ports_that_are_silent_while_others_answer_are_filtered(void **state)
+{
+    (void)state;
+    start_all(5);
+    lab.now_ms += 2;
+    answer(0, false);
+    lab.now_ms += 10000;
+    host_started(lab.host, &lab.entries[10], false, now());
+    assert_false(host_fell_silent(lab.host, now()));
+
+    host_started(lab.host, &lab.entries[11], true, now()); /* a port not asked before */
+    lab.now_ms += 1500;
+    assert_true(host_fell_silent(lab.host, now()));
+    answer(10, false);
+    assert_false(host_fell_silent(lab.host, now()));
+}
+
+static void a_port_asked_after_a_rest_is_given_its_time(void **state)
+{
+    (void)state;
+    start_all(1);
+    answer(0, false);
+    start_all(1);
+    lab.now_ms += 5000;
+    host_ended(lab.host, &lab.entries[1]); /* filtered */
+    lab.now_ms += 5000;
+    start_all(1);
+    assert_false(host_fell_silent(lab.host, now()));
+    lab.now_ms += 1500;
+    assert_true(host_fell_silent(lab.host, now()));
+}
+
 /* --- the table ---------------------------------------------------------------------- */
 
 static struct host *visit(const char *text)
@@ -348,6 +425,11 @@ int main(void)
         TEST(resets_that_come_slowly_do_not),
         TEST(the_pace_ends_ten_seconds_after_the_last_reset),
         TEST(a_paced_address_says_when_to_come_again),
+        TEST(an_address_is_answering_for_ten_seconds),
+        TEST(one_that_answered_and_does_not_any_more_fell_silent),
+        TEST(one_that_never_answered_did_not_fall_silent),
+        TEST(ports_that_are_silent_while_others_answer_are_filtered),
+        TEST(a_port_asked_after_a_rest_is_given_its_time),
         TEST(addresses_are_told_apart_by_every_byte_and_by_family),
         TEST(the_port_of_an_address_does_not_matter),
         TEST(what_was_learnt_stays_after_the_last_user_has_gone),

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Silence that is this machine's own fault must never become a verdict; and what other
+ * programs, or probes of other addresses, fail to send must not hold up anybody's.
+ */
+#include "engine_lab.h"
+
+static bool has_lab;
+
+static void need_lab(void)
+{
+    if (!has_lab)
+        skip();
+}
+
+/* The firewall on our own output; "" takes it away. */
+static bool own_firewall(const char *rules)
+{
+    char command[1000];
+    snprintf(command, sizeof command,
+             "nft -f - <<'END'\n"
+             "flush ruleset\n"
+             "table inet own { chain out { type filter hook output priority 0\n"
+             "%s\n"
+             "}\n}\nEND",
+             rules);
+    return shell(command);
+}
+
+static struct rig *rig_with_ms(int64_t ms)
+{
+    struct rig *rig = rig_new();
+    rig->config.timeout = span_ms(ms);
+    return rig;
+}
+
+static void assert_fault(const struct check *check, size_t settled)
+{
+    assert_true(check->is_done);
+    if (check->result.end != JOB_FAULT)
+        fail_msg("end %d: %s", (int)check->result.end, check->result.reason.message);
+    assert_non_null(strstr(check->result.reason.message, "lose what it sends"));
+    assert_int_equal(check->settled, settled);
+    assert_int_equal(count_state(check, PORT_STATE_FILTERED), 0);
+}
+
+/* --- our own output ----------------------------------------------------------------- */
+
+static void a_firewall_on_our_output_is_a_fault_not_a_verdict(void **state)
+{
+    (void)state;
+    need_lab();
+    static const char *const targets[] = {THERE, THERE6};
+    assert_true(firewall(""));
+    assert_true(own_firewall("tcp dport 1000 drop"));
+    for (int i = 0; i < 2; i++) {
+        struct rig *rig = rig_with_ms(5000);
+        struct check *check =
+            rig_check(rig, targets[i], (uint16_t[]){998, 1000, 997}, 3, 4000);
+        rig_run(rig);
+        assert_fault(check, 2);
+        assert_true(rig->suspected > 0);
+        rig_free(rig);
+    }
+    assert_true(own_firewall(""));
+}
+
+static void so_it_is_when_the_time_is_up_first(void **state)
+{
+    (void)state;
+    need_lab();
+    assert_true(own_firewall("tcp dport 1000 drop"));
+    struct rig *rig = rig_with_ms(1200);
+    struct check *check = rig_check(rig, THERE, (uint16_t[]){1000}, 1, 3000);
+    rig_run(rig);
+    assert_fault(check, 0);
+    assert_in_range(rig->suspected, 1, 3); /* once in 1.2 seconds */
+    rig_free(rig);
+    assert_true(own_firewall(""));
+}
+
+static void heal(struct timer *timer)
+{
+    (void)timer;
+    assert_true(own_firewall(""));
+}
+
+static void when_our_output_heals_the_port_is_judged(void **state)
+{
+    (void)state;
+    need_lab();
+    assert_true(firewall("tcp dport 1000 drop"));
+    assert_true(own_firewall("tcp dport { 999, 1000 } drop"));
+    int fd = listener_there(THERE, 999, 8);
+    struct rig *rig = rig_with_ms(5000);
+    /* A port that answers makes the others' silence short; 999 would be filtered after
+     * 1.75 seconds. */
+    struct check *check = rig_check(rig, THERE, (uint16_t[]){998, 999, 1000}, 3, 20000);
+    struct timer timer;
+    timer_init(&timer, heal);
+    assert_true(loop_timer_set(rig->loop, &timer, instant_add(clock_now(), span_ms(2500))));
+    rig_run(rig);
+    assert_state(check, 0, PORT_STATE_CLOSED);
+    assert_state(check, 1, PORT_STATE_OPEN);
+    assert_state(check, 2, PORT_STATE_FILTERED);
+    assert_true(rig->suspected > 0);
+    rig_free(rig);
+    close(fd);
+}
+
+/* Whoever names an address that our own firewall drops must not keep the silent ports of
+ * everybody else from being judged. */
+static void one_address_that_we_may_not_reach_does_not_hold_up_another(void **state)
+{
+    (void)state;
+    need_lab();
+    assert_true(firewall("tcp dport 1000 drop"));
+    assert_true(own_firewall("ip daddr 10.77.0.3 drop"));
+    struct rig *rig = rig_with_ms(5000);
+    uint16_t ports[20];
+    count_ports(ports, 20, 1000);
+    struct check *dropped = rig_check(rig, "10.77.0.3", ports, 20, 6000);
+    struct check *check = rig_check(rig, THERE, (uint16_t[]){998, 1000}, 2, 20000);
+    rig_run(rig);
+    assert_fault(dropped, 0);
+    assert_state(check, 0, PORT_STATE_CLOSED);
+    assert_state(check, 1, PORT_STATE_FILTERED);
+    assert_in_range(check->verdicts[1].duration.ns / NS_PER_MS, 1000, 3000);
+    rig_free(rig);
+    assert_true(own_firewall(""));
+}
+
+static void lose_route(struct timer *timer)
+{
+    (void)timer;
+    assert_true(shell("ip route del 10.89.0.0/16"));
+}
+
+/* No counter of the machine moves then. */
+static void a_route_that_vanishes_meanwhile_is_our_own_trouble(void **state)
+{
+    (void)state;
+    need_lab();
+    assert_true(firewall(""));
+    assert_true(shell("ip route add 10.89.0.0/16 via " THERE));
+    struct rig *rig = rig_with_ms(1500);
+    struct check *check = rig_check_one(rig, "10.89.0.1", 1000);
+    struct timer timer;
+    timer_init(&timer, lose_route);
+    /* Both of its attempts are out then; a third one would leave at 1.65 seconds. */
+    assert_true(loop_timer_set(rig->loop, &timer, instant_add(clock_now(), span_ms(600))));
+    rig_run(rig);
+    assert_int_equal(check->result.end, JOB_NO_ROUTE);
+    assert_int_equal(check->settled, 0);
+    assert_in_range(rig_age_ms(rig, check->done_at), 1500, 2500);
+    rig_free(rig);
+}
+
+/* --- a dead uplink ------------------------------------------------------------------ */
+
+#define NETWORKS 5
+
+/* Addresses in networks of their own, which all live on the other side. */
+static const char *address_in(int network, char text[32])
+{
+    snprintf(text, 32, "10.90.%d.1", network);
+    return text;
+}
+
+static bool networks_make(void)
+{
+    return shell("ip route replace 10.90.0.0/16 via " THERE) &&
+           there("ip addr replace 10.90.1.1/32 dev lo && "
+                 "ip addr replace 10.90.2.1/32 dev lo && "
+                 "ip addr replace 10.90.3.1/32 dev lo && "
+                 "ip addr replace 10.90.4.1/32 dev lo && "
+                 "ip addr replace 10.90.5.1/32 dev lo && "
+                 "ip addr replace 10.90.5.2/32 dev lo");
+}
+
+static struct check *check_network(struct rig *rig, int network, const uint16_t *ports,
+                                   size_t count, int64_t deadline_ms)
+{
+    char text[32];
+    return rig_check(rig, address_in(network, text), ports, count, deadline_ms);
+}
+
+/* All have answered; what `later` starts is the test. */
+static struct rig *rig_with_networks(void (*later)(struct rig *rig))
+{
+    assert_true(networks_make());
+    assert_true(firewall(""));
+    struct rig *rig = rig_with_ms(5000);
+    for (int i = 1; i <= NETWORKS; i++)
+        check_network(rig, i, (uint16_t[]){998}, 1, 20000);
+    rig_check_one(rig, "10.90.5.2", 998);
+    rig->on_idle = later;
+    rig_run(rig);
+    for (size_t i = 0; i <= NETWORKS; i++)
+        assert_state(&rig->checks[i], 0, PORT_STATE_CLOSED);
+    return rig;
+}
+#define LATER(rig, index) (&(rig)->checks[NETWORKS + 1 + (index)])
+
+static void silence_five(struct rig *rig)
+{
+    assert_true(firewall("tcp flags syn drop"));
+    for (int i = 1; i <= NETWORKS; i++)
+        check_network(rig, i, (uint16_t[]){998, 997}, 2, 5000);
+}
+
+static void five_networks_that_fall_silent_together_are_our_own_trouble(void **state)
+{
+    (void)state;
+    need_lab();
+    struct rig *rig = rig_with_networks(silence_five);
+    for (int i = 0; i < NETWORKS; i++)
+        assert_fault(LATER(rig, i), 0);
+    assert_true(rig->suspected >= 10);
+    rig_free(rig);
+}
+
+/* Five addresses, but two of them in one network. */
+static void silence_four(struct rig *rig)
+{
+    assert_true(firewall("tcp flags syn drop"));
+    for (int i = 2; i <= NETWORKS; i++)
+        check_network(rig, i, (uint16_t[]){998, 997}, 2, 20000);
+    rig_check(rig, "10.90.5.2", (uint16_t[]){998, 997}, 2, 20000);
+}
+
+static void four_networks_may_fall_silent(void **state)
+{
+    (void)state;
+    need_lab();
+    struct rig *rig = rig_with_networks(silence_four);
+    for (int i = 0; i < NETWORKS; i++)
+        assert_int_equal(count_state(LATER(rig, i), PORT_STATE_FILTERED), 2);
+    assert_int_equal(rig->suspected, 0);
+    rig_free(rig);
+}
+
+static size_t answers;
+
+/* Every third of a second somebody answers, as long as anybody else is asked. */
+static void ask_again(struct timer *timer)
+{
+    struct rig *rig = (void *)((char *)timer - offsetof(struct rig, extra));
+    if (rig->unfinished == 0)
+        return;
+    rig_check_one(rig, THERE, 997);
+    answers++;
+    assert_true(loop_timer_set(rig->loop, timer, instant_add(clock_now(), span_ms(300))));
+}
+
+static void silence_five_of_six(struct rig *rig)
+{
+    assert_true(firewall("ip daddr 10.90.0.0/16 tcp flags syn drop"));
+    for (int i = 1; i <= NETWORKS; i++)
+        check_network(rig, i, (uint16_t[]){998, 997}, 2, 20000);
+    timer_init(&rig->extra, ask_again);
+    ask_again(&rig->extra);
+}
+
+static void five_networks_may_while_somebody_else_answers(void **state)
+{
+    (void)state;
+    need_lab();
+    answers = 0;
+    struct rig *rig = rig_with_networks(silence_five_of_six);
+    assert_true(answers >= 3);
+    for (int i = 0; i < NETWORKS; i++)
+        assert_int_equal(count_state(LATER(rig, i), PORT_STATE_FILTERED), 2);
+    assert_int_equal(rig->suspected, 0);
+    loop_timer_stop(rig->loop, &rig->extra);
+    rig_free(rig);
+}
+
+/* Five providers at a time, each with a port that answers and one that is filtered. */
+static void five_networks_with_filtered_ports_are_judged(void **state)
+{
+    (void)state;
+    need_lab();
+    assert_true(networks_make());
+    assert_true(firewall("tcp dport 1000 drop"));
+    struct rig *rig = rig_with_ms(5000);
+    struct check *checks[NETWORKS];
+    for (int i = 0; i < NETWORKS; i++)
+        checks[i] = check_network(rig, i + 1, (uint16_t[]){998, 1000}, 2, 20000);
+    rig_run(rig);
+    for (int i = 0; i < NETWORKS; i++) {
+        assert_state(checks[i], 0, PORT_STATE_CLOSED);
+        assert_state(checks[i], 1, PORT_STATE_FILTERED);
+    }
+    assert_int_equal(rig->suspected, 0);
+    rig_free(rig);
+}
+
+#define TEST(name) cmocka_unit_test(name)
+
+int main(void)
+{
+    has_lab = lab_enter() && firewall("");
+    const struct CMUnitTest tests[] = {
+        TEST(a_firewall_on_our_output_is_a_fault_not_a_verdict),
+        TEST(so_it_is_when_the_time_is_up_first),
+        TEST(when_our_output_heals_the_port_is_judged),
+        TEST(one_address_that_we_may_not_reach_does_not_hold_up_another),
+        TEST(a_route_that_vanishes_meanwhile_is_our_own_trouble),
+        TEST(five_networks_that_fall_silent_together_are_our_own_trouble),
+        TEST(four_networks_may_fall_silent),
+        TEST(five_networks_may_while_somebody_else_answers),
+        TEST(five_networks_with_filtered_ports_are_judged),
+    };
+    return cmocka_run_group_tests_name("engine_doubt", tests, NULL, NULL);
+}

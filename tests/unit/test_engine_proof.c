@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What listeners say when they are asked for their proof.
+ */
+#include "engine_lab.h"
+
+#include "probe/proof.h"
+
+#define CLIENTS_MAX 16
+
+static bool has_lab;
+static const struct proof_token token = {"00112233445566778899aabbccddeeff"};
+static const struct proof_token other_token = {"ffeeddccbbaa99887766554433221100"};
+
+static void need_lab(void)
+{
+    if (!has_lab)
+        skip();
+}
+
+/* --- a listener that talks, on the rig's own loop ----------------------------------- */
+
+enum ending { STAYS, CLOSES, RESETS };
+
+struct speaker {
+    struct rig *rig;
+    int fd;
+    struct loop_watch watch;
+    const char *text;
+    size_t len;
+    size_t piece; /* bytes at a time, a tenth of a second apart; 0 = all at once */
+    enum ending ending;
+
+    struct timer timer;
+    size_t said;
+    int clients[CLIENTS_MAX];
+    size_t client_count;
+};
+
+static void client_end(struct speaker *speaker, size_t index)
+{
+    int fd = speaker->clients[index];
+    const struct linger reset = {.l_onoff = 1};
+    if (speaker->ending == STAYS)
+        return;
+    if (speaker->ending == RESETS)
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    close(fd);
+    speaker->clients[index] = -1;
+}
+
+static void say_next(struct timer *timer)
+{
+    struct speaker *speaker = (void *)((char *)timer - offsetof(struct speaker, timer));
+    size_t len = speaker->len - speaker->said;
+    if (speaker->piece > 0 && len > speaker->piece)
+        len = speaker->piece;
+    if (len > 0 && send(speaker->clients[0], speaker->text + speaker->said, len,
+                        MSG_NOSIGNAL) != (ssize_t)len)
+        return; /* it has gone */
+    speaker->said += len;
+    if (speaker->said < speaker->len)
+        loop_timer_set(speaker->rig->loop, timer, instant_add(clock_now(), span_ms(100)));
+    else
+        client_end(speaker, 0);
+}
+
+static void speak(void *ctx, uint32_t events)
+{
+    struct speaker *speaker = ctx;
+    (void)events;
+    int fd = accept4(speaker->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    assert_true(speaker->client_count < CLIENTS_MAX);
+    speaker->clients[speaker->client_count++] = fd;
+    if (speaker->client_count == 1)
+        say_next(&speaker->timer);
+}
+
+static void speaker_begin(struct speaker *speaker, struct rig *rig, uint16_t port)
+{
+    speaker->rig = rig;
+    speaker->fd = listener_there(THERE, port, 8);
+    timer_init(&speaker->timer, say_next);
+    assert_true(loop_watch_add(rig->loop, speaker->fd, EPOLLIN, speak, speaker,
+                               &speaker->watch, NULL));
+}
+
+static void speaker_end(struct speaker *speaker)
+{
+    loop_timer_stop(speaker->rig->loop, &speaker->timer);
+    loop_watch_drop(speaker->rig->loop, -1, &speaker->watch);
+    close(speaker->fd);
+    for (size_t i = 0; i < speaker->client_count; i++)
+        if (speaker->clients[i] >= 0)
+            close(speaker->clients[i]);
+}
+
+/* --- what they say ------------------------------------------------------------------ */
+
+#define PORT 7466
+
+static char own_line[PROOF_LINE_SIZE], others_line[PROOF_LINE_SIZE];
+static char foreign_line[PROOF_LINE_SIZE], long_text[5000];
+
+static void texts_make(void)
+{
+    size_t len;
+    assert_true(proof_line_make(&token, PORT, own_line, &len));
+    assert_true(proof_line_make(&token, 50899, others_line, &len));
+    assert_true(proof_line_make(&other_token, PORT, foreign_line, &len));
+    memset(long_text, 'x', sizeof long_text - 1);
+}
+
+static void the_proof_is_what_the_listener_says(void **state)
+{
+    (void)state;
+    need_lab();
+    enum { WHOLE = 9999 };
+    static const struct {
+        const char *what, *text;
+        size_t len, piece;
+        enum ending ending;
+        enum proof proof;
+        int64_t from_ms, to_ms; /* how long it takes */
+    } rows[] = {
+        /* clang-format off */
+        {"its line",            own_line,     WHOLE, 0,  STAYS,  PROOF_MATCH,      0, 1000},
+        {"line and end",        own_line,     WHOLE, 0,  CLOSES, PROOF_MATCH,      0, 1000},
+        {"line and reset",      own_line,     WHOLE, 0,  RESETS, PROOF_MATCH,      0, 1000},
+        {"line in pieces",      own_line,     WHOLE, 20, STAYS,  PROOF_MATCH,      300, 1300},
+        {"another port's line", others_line,  WHOLE, 0,  STAYS,  PROOF_OTHER_PORT, 0, 1000},
+        {"another token's",     foreign_line, WHOLE, 0,  STAYS,  PROOF_MISMATCH,   0, 1000},
+        {"another protocol",    "SSH-2.0-OpenSSH_9.2\r\n", WHOLE, 0, STAYS, PROOF_MISMATCH, 0, 1000},
+        {"an empty line",       "\n",         WHOLE, 0,  STAYS,  PROOF_MISMATCH,   0, 1000},
+        {"nothing",             "",           0,     0,  STAYS,  PROOF_SILENT,     1500, 2500},
+        {"end",                 "",           0,     0,  CLOSES, PROOF_SILENT,     0, 1000},
+        {"reset",               "",           0,     0,  RESETS, PROOF_SILENT,     0, 1000},
+        {"half a line, end",    own_line,     50,    0,  CLOSES, PROOF_SILENT,     0, 1000},
+        {"half a line, reset",  own_line,     50,    0,  RESETS, PROOF_SILENT,     0, 1000},
+        {"half a line, stays",  own_line,     50,    0,  STAYS,  PROOF_SILENT,     1500, 2500},
+        {"all but the newline", own_line,     91,    0,  STAYS,  PROOF_SILENT,     1500, 2500},
+        {"a byte at a time",    own_line,     WHOLE, 1,  STAYS,  PROOF_SILENT,     1500, 2500},
+        {"120 bytes",           long_text,    120,   0,  STAYS,  PROOF_SILENT,     1500, 2500},
+        {"128 bytes",           long_text,    128,   0,  STAYS,  PROOF_MISMATCH,   0, 1000},
+        {"thousands of bytes",  long_text,    4999,  0,  STAYS,  PROOF_MISMATCH,   0, 1000},
+        /* clang-format on */
+    };
+    texts_make();
+    assert_true(firewall(""));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct rig *rig = rig_new();
+        struct speaker speaker = {
+            .text = rows[i].text,
+            .len = rows[i].len == WHOLE ? strlen(rows[i].text) : rows[i].len,
+            .piece = rows[i].piece,
+            .ending = rows[i].ending,
+        };
+        speaker_begin(&speaker, rig, PORT);
+        rig->token = &token;
+        struct check *check = rig_check_one(rig, THERE, PORT);
+        rig_run(rig);
+        const struct port_verdict *verdict = &check->verdicts[0];
+        assert_state(check, 0, PORT_STATE_OPEN);
+        int64_t took = rig_age_ms(rig, check->done_at);
+        if (verdict->proof != rows[i].proof || took < rows[i].from_ms ||
+            took > rows[i].to_ms)
+            fail_msg("%s: %s after %lld ms", rows[i].what, proof_text(verdict->proof),
+                     (long long)took);
+        assert_int_equal(verdict->proof_port,
+                         rows[i].proof == PROOF_OTHER_PORT ? 50899 : 0);
+        /* The reading of a proof is not part of the verdict's time. */
+        assert_true(verdict->duration.ns < 500 * NS_PER_MS);
+        assert_int_equal(rig->attempted, 1);
+        speaker_end(&speaker);
+        rig_free(rig); /* no socket is left */
+    }
+}
+
+static void only_open_ports_have_a_proof(void **state)
+{
+    (void)state;
+    need_lab();
+    texts_make();
+    assert_true(firewall("tcp dport 1000 drop\n"
+                         "tcp dport 1003 reject with icmp type host-unreachable"));
+    struct rig *rig = rig_new();
+    struct speaker speaker = {.text = own_line, .len = strlen(own_line)};
+    speaker_begin(&speaker, rig, PORT);
+    rig->token = &token;
+    struct check *check =
+        rig_check(rig, THERE, (uint16_t[]){PORT, 998, 1000, 1003}, 4, 20000);
+    rig_run(rig);
+    assert_state(check, 0, PORT_STATE_OPEN);
+    assert_state(check, 1, PORT_STATE_CLOSED);
+    assert_state(check, 2, PORT_STATE_FILTERED);
+    assert_state(check, 3, PORT_STATE_UNREACHABLE);
+    assert_int_equal(check->verdicts[0].proof, PROOF_MATCH);
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(check->verdicts[i].proof, PROOF_NONE);
+    speaker_end(&speaker);
+    rig_free(rig);
+}
+
+static void without_a_token_nobody_is_asked(void **state)
+{
+    (void)state;
+    need_lab();
+    texts_make();
+    assert_true(firewall(""));
+    struct rig *rig = rig_new();
+    struct speaker speaker = {.text = own_line, .len = strlen(own_line)};
+    speaker_begin(&speaker, rig, PORT);
+    struct check *check = rig_check_one(rig, THERE, PORT);
+    rig_run(rig);
+    assert_state(check, 0, PORT_STATE_OPEN);
+    assert_int_equal(check->verdicts[0].proof, PROOF_NONE);
+    assert_int_equal(speaker.client_count, 0);
+    speaker_end(&speaker);
+    rig_free(rig);
+}
+
+static struct check *to_cancel;
+
+static void cancel_job(struct timer *timer)
+{
+    (void)timer;
+    check_cancel(to_cancel);
+}
+
+static void a_job_cancelled_while_it_reads_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    need_lab();
+    texts_make();
+    assert_true(firewall(""));
+    struct rig *rig = rig_new();
+    struct speaker speaker = {.text = own_line, .len = strlen(own_line), .piece = 1};
+    speaker_begin(&speaker, rig, PORT);
+    rig->token = &token;
+    to_cancel = rig_check_one(rig, THERE, PORT);
+    struct timer timer;
+    timer_init(&timer, cancel_job);
+    assert_true(loop_timer_set(rig->loop, &timer, instant_add(clock_now(), span_ms(400))));
+    rig_run(rig);
+    assert_int_equal(to_cancel->settled, 0);
+    assert_int_equal(speaker.client_count, 1);
+    speaker_end(&speaker);
+    rig_free(rig);
+}
+
+/* --- an answer to an early attempt while another one is wanted ---------------------- */
+
+static uint16_t silent_ports[300];
+
+static struct {
+    struct timer timer;
+    struct rig *rig;
+    struct check *check, *fill;
+} scene;
+
+static void fill_window(struct timer *timer)
+{
+    (void)timer;
+    scene.rig->token = NULL;
+    scene.fill = rig_check(scene.rig, THERE, silent_ports, 300, 20000);
+}
+
+/* Its attempts are due at 0, 100, 800 and 1500 ms. From 790 ms on for 300 ms the window of
+ * the address is full: at a second it is queued for its third. */
+static void ask_for_proof(struct rig *rig)
+{
+    rig->token = &token;
+    scene.check = rig_check_one(rig, THERE, PORT);
+    timer_init(&scene.timer, fill_window);
+    assert_true(
+        loop_timer_set(rig->loop, &scene.timer, instant_add(clock_now(), span_ms(790))));
+}
+
+static void a_proof_is_read_though_another_attempt_was_queued(void **state)
+{
+    (void)state;
+    need_lab();
+    texts_make();
+    count_ports(silent_ports, 300, 20000);
+    /* Each source port is let in with its second SYN: a second after its first. */
+    assert_true(firewall("tcp dport 7466 tcp flags & (syn | ack) == syn meter seen { tcp "
+                         "sport limit rate over 1/hour burst 1 packets } accept\n"
+                         "tcp dport 7466 tcp flags & (syn | ack) == syn drop\n"
+                         "tcp dport 20000-20299 drop"));
+    struct rig *rig = rig_new();
+    rig->config.timeout = span_seconds(5);
+    struct speaker speaker = {.text = own_line, .len = strlen(own_line)};
+    speaker_begin(&speaker, rig, PORT);
+    scene.rig = rig;
+    rig_check_one(rig, THERE, 998); /* the round-trip time */
+    rig->on_idle = ask_for_proof;
+    rig_run(rig);
+    assert_state(scene.check, 0, PORT_STATE_OPEN);
+    assert_int_equal(scene.check->verdicts[0].proof, PROOF_MATCH);
+    assert_true(instant_before(scene.check->done_at, scene.fill->done_at));
+    assert_int_equal(count_state(scene.fill, PORT_STATE_FILTERED), 300);
+    speaker_end(&speaker);
+    rig_free(rig);
+}
+
+#define TEST(name) cmocka_unit_test(name)
+
+int main(void)
+{
+    has_lab = lab_enter() && firewall("");
+    const struct CMUnitTest tests[] = {
+        TEST(the_proof_is_what_the_listener_says),
+        TEST(only_open_ports_have_a_proof),
+        TEST(without_a_token_nobody_is_asked),
+        TEST(a_job_cancelled_while_it_reads_leaves_nothing_behind),
+        TEST(a_proof_is_read_though_another_attempt_was_queued),
+    };
+    return cmocka_run_group_tests_name("engine_proof", tests, NULL, NULL);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How silence becomes a verdict: how long it takes, and what it costs in SYNs.
+ */
+#include "engine_lab.h"
+
+static bool has_lab;
+
+static void need_lab(void)
+{
+    if (!has_lab)
+        skip();
+}
+
+static struct rig *rig_with_seconds(int64_t seconds)
+{
+    struct rig *rig = rig_new();
+    rig->config.timeout = span_seconds(seconds);
+    return rig;
+}
+
+static int64_t duration_ms(const struct check *check, size_t index)
+{
+    return check->verdicts[index].duration.ns / NS_PER_MS;
+}
+
+/* --- a host that answers ------------------------------------------------------------ */
+
+static void a_provider_with_closed_and_dropped_ports_is_judged_soon(void **state)
+{
+    (void)state;
+    need_lab();
+    enum { OPEN = 61, CLOSED = 20, DROPPED = 21, ALL = OPEN + CLOSED + DROPPED };
+    uint16_t ports[ALL];
+    int fds[OPEN];
+    count_ports(ports, ALL, 20000);
+    assert_true(firewall("tcp dport 20081-20101 " COUNT_SYNS "tcp dport 20081-20101 drop"));
+    for (int i = 0; i < OPEN; i++)
+        fds[i] = listener_there(THERE, ports[i], 8);
+
+    struct rig *rig = rig_with_seconds(5);
+    struct check *check = rig_check(rig, THERE, ports, ALL, 20000);
+    rig_run(rig);
+    for (size_t i = 0; i < ALL; i++)
+        assert_state(check, i,
+                     i < OPEN            ? PORT_STATE_OPEN
+                     : i < OPEN + CLOSED ? PORT_STATE_CLOSED
+                                         : PORT_STATE_FILTERED);
+
+    /* One attempt at each port that answers, four at each that does not. */
+    assert_int_equal(rig->attempted, OPEN + CLOSED + 4 * DROPPED);
+    assert_in_range(syns_there(), 5 * DROPPED, 7 * DROPPED); /* with the kernel's */
+    for (size_t i = OPEN + CLOSED; i < ALL; i++)
+        assert_in_range(duration_ms(check, i), 1000, 2000);
+    assert_int_equal(rig->suspected, 0);
+    rig_free(rig);
+    for (int i = 0; i < OPEN; i++)
+        close(fds[i]);
+}
+
+/* 30 ports that answer, and one that does not. */
+static int64_t filtered_after_ms(const char *rules)
+{
+    uint16_t ports[31];
+    count_ports(ports, 31, 20000);
+    assert_true(firewall(rules));
+    struct rig *rig = rig_with_seconds(5);
+    struct check *check = rig_check(rig, THERE, ports, 31, 20000);
+    rig_run(rig);
+    assert_int_equal(count_state(check, PORT_STATE_CLOSED), 30);
+    assert_state(check, 30, PORT_STATE_FILTERED);
+    int64_t after = duration_ms(check, 30);
+    rig_free(rig);
+    return after;
+}
+
+static void a_loss_that_was_seen_makes_silence_take_longer(void **state)
+{
+    (void)state;
+    need_lab();
+    assert_in_range(filtered_after_ms("tcp dport 20030 drop"), 1000, 1490);
+    assert_in_range(filtered_after_ms("tcp dport 20030 drop\n"
+                                      "tcp dport 20000 limit rate over 1/hour burst 1 "
+                                      "packets accept\ntcp dport 20000 drop"),
+                    1700, 2600);
+}
+
+/* What was sent and not answered before the answer came counts: one of the ports is let in
+ * with its fifth SYN only, so that half of all is lost, and much more is asked. */
+static void much_loss_makes_silence_take_much_longer(void **state)
+{
+    (void)state;
+    need_lab();
+    assert_true(firewall("tcp dport 20030 drop\n"
+                         "tcp dport 20000 limit rate over 1/hour burst 4 packets accept\n"
+                         "tcp dport 20000 drop"));
+    struct rig *rig = rig_with_seconds(9);
+    struct check *check =
+        rig_check(rig, THERE, (uint16_t[]){20000, 20001, 20030}, 3, 20000);
+    rig_run(rig);
+    assert_state(check, 0, PORT_STATE_CLOSED);
+    assert_state(check, 1, PORT_STATE_CLOSED);
+    assert_state(check, 2, PORT_STATE_FILTERED);
+    /* (1 + 4) / (10 + 6): 8 SYNs instead of 6, the eighth 2 seconds after the first. */
+    assert_in_range(duration_ms(check, 2), 1990, 2900);
+    rig_free(rig);
+}
+
+/* --- a host that does not ----------------------------------------------------------- */
+
+static void a_silent_host_is_judged_before_the_timeout(void **state)
+{
+    (void)state;
+    need_lab();
+    static const uint16_t ports[] = {80, 443, 7466};
+    assert_true(firewall(COUNT_SYNS "tcp flags syn drop"));
+    struct rig *rig = rig_with_seconds(10);
+    struct check *check = rig_check(rig, THERE, ports, 3, 20000);
+    rig_run(rig);
+    assert_int_equal(count_state(check, PORT_STATE_FILTERED), 3);
+    assert_int_equal(rig->attempted, 12);
+    assert_true(syns_there() >= 30);
+    assert_in_range(rig_age_ms(rig, check->done_at), 3900, 7000);
+    assert_int_equal(rig->suspected, 0);
+    rig_free(rig);
+}
+
+static void silence_never_lasts_longer_than_the_timeout(void **state)
+{
+    (void)state;
+    need_lab();
+    assert_true(firewall("tcp flags syn drop"));
+    struct rig *rig = rig_with_seconds(2);
+    struct check *check = rig_check_one(rig, THERE, 1000);
+    rig_run(rig);
+    assert_state(check, 0, PORT_STATE_FILTERED);
+    assert_in_range(rig_age_ms(rig, check->done_at), 2000, 3000);
+    rig_free(rig);
+}
+
+/* --- too few sockets ---------------------------------------------------------------- */
+
+static void fifty_silent_ports_are_judged_with_eight_sockets(void **state)
+{
+    (void)state;
+    need_lab();
+    uint16_t ports[50];
+    count_ports(ports, 50, 20000);
+    assert_true(firewall("tcp dport 20000-20049 drop"));
+    struct rig *rig = rig_new();
+    rig->limit.max = 8;
+    struct check *check = rig_check(rig, THERE, ports, 50, 20000);
+    rig_run(rig);
+    assert_int_equal(check->result.end, JOB_JUDGED);
+    assert_int_equal(count_state(check, PORT_STATE_FILTERED), 50);
+    assert_in_range(rig->in_flight_max, 1, 8);
+    assert_int_equal(rig->faults, 0);
+    rig_free(rig);
+}
+
+/* Two jobs: the one at the head of the queue has a port to begin and no socket; the ports
+ * of the other hold all sockets and queue behind it for one more. */
+static void ports_that_hold_all_sockets_do_not_wait_for_each_other(void **state)
+{
+    (void)state;
+    need_lab();
+    uint16_t ports[40];
+    count_ports(ports, 40, 20000);
+    assert_true(firewall("tcp dport 20000-20039 drop"));
+    struct rig *rig = rig_new();
+    rig->limit.max = 3;
+    struct check *checks[4];
+    for (int i = 0; i < 4; i++)
+        checks[i] = rig_check(rig, THERE, ports + 10 * i, 10, 25000);
+    rig_run(rig);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(count_state(checks[i], PORT_STATE_FILTERED), 10);
+    rig_free(rig);
+}
+
+#define TEST(name) cmocka_unit_test(name)
+
+int main(void)
+{
+    has_lab = lab_enter() && firewall("");
+    const struct CMUnitTest tests[] = {
+        TEST(a_provider_with_closed_and_dropped_ports_is_judged_soon),
+        TEST(a_loss_that_was_seen_makes_silence_take_longer),
+        TEST(much_loss_makes_silence_take_much_longer),
+        TEST(a_silent_host_is_judged_before_the_timeout),
+        TEST(silence_never_lasts_longer_than_the_timeout),
+        TEST(fifty_silent_ports_are_judged_with_eight_sockets),
+        TEST(ports_that_hold_all_sockets_do_not_wait_for_each_other),
+    };
+    return cmocka_run_group_tests_name("engine_silence", tests, NULL, NULL);
+}
