@@ -30,12 +30,19 @@ HEAD = """\
 """
 FOOT = """\
 </main>
-<footer class="bottom"><p>Version {version}. For programs: <a href="/openapi.json">openapi.json</a>.</p></footer>
+<footer class="bottom">
+<p>Version {version}. For programs: <a href="/openapi.json">openapi.json</a>.</p>
+</footer>
 </body>
 </html>
 """
 LINE_MAX = 80
 METHODS = ("get", "post", "options")
+
+
+def join_lines(found):
+    text = re.sub(r"\n\s*", " ", found.group())
+    return text[0] + text[1:-1].strip() + text[-1]
 
 
 def show(value):
@@ -46,8 +53,7 @@ def show(value):
     if len(text) <= LINE_MAX:
         return text
     text = json.dumps(value, ensure_ascii=False, indent=2)
-    return re.sub(r"[{\[][^{}\[\]]*[}\]]", lambda found: re.sub(r"\n\s*", " ", found.group())
-                  .replace("{ ", "{").replace(" }", "}").replace("[ ", "[").replace(" ]", "]"), text)
+    return re.sub(r"[{\[][^{}\[\]]*[}\]]", join_lines, text)
 
 
 class Reference:
@@ -78,8 +84,17 @@ class Reference:
                 self.put(f"<p>{self.inline(paragraph)}</p>")
 
     def code(self, label, source):
+        text = escape(source.rstrip(), quote=False)
         self.put(f'<figure><figcaption>{escape(label)}</figcaption>'
-                 f'<pre tabindex="0"><code>{escape(source.rstrip(), quote=False)}</code></pre></figure>')
+                 f'<pre tabindex="0"><code>{text}</code></pre></figure>')
+
+    def table(self, heads, rows):
+        """Cells are HTML."""
+        self.put('<div class="scroll" tabindex="0"><table><thead><tr>',
+                 "".join(f"<th>{head}</th>" for head in heads), "</tr></thead><tbody>")
+        for row in rows:
+            self.put("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>")
+        self.put("</tbody></table></div>")
 
     # --- schemas ----------------------------------------------------------------------
 
@@ -89,7 +104,8 @@ class Reference:
         if "const" in schema:
             return f"<code>{escape(json.dumps(schema['const']))}</code>"
         if "enum" in schema:
-            return " ".join(f"<code>{escape(json.dumps(value))}</code>" for value in schema["enum"])
+            values = map(json.dumps, schema["enum"])
+            return " ".join(f"<code>{escape(value)}</code>" for value in values)
         if "oneOf" in schema:
             kinds = dict.fromkeys(self.kind(one) for one in schema["oneOf"])
             return " or ".join(kinds)
@@ -107,8 +123,9 @@ class Reference:
         schema = self.resolve(schema)
         for name, member in schema.get("properties", {}).items():
             whole = self.resolve(member)
-            yield path + name, self.kind(member), name in schema.get("required", ()), whole.get("description", "")
-            inner = whole.get("additionalProperties") if whole.get("type") == "object" else None
+            is_required = name in schema.get("required", ())
+            yield path + name, self.kind(member), is_required, whole.get("description", "")
+            inner = whole.get("additionalProperties")
             if isinstance(inner, dict):
                 yield from self.members(inner, f"{path}{name}.<port>.")
             elif whole.get("type") == "array":
@@ -117,14 +134,13 @@ class Reference:
     def schema(self, schema):
         rows = list(self.members(schema))
         for part in self.resolve(schema).get("oneOf", ()):
-            rows += [row for row in self.members(part) if row[0] not in [known[0] for known in rows]]
-        if not rows:
-            return
-        self.put('<div class="scroll" tabindex="0"><table><thead><tr><th>Member</th><th>Value</th><th></th></tr></thead><tbody>')
-        for name, kind, required, description in rows:
-            extra = "" if required else "<em>optional</em> "
-            self.put(f"<tr><td><code>{escape(name)}</code></td><td>{kind}</td><td>{extra}{self.inline(description)}</td></tr>")
-        self.put("</tbody></table></div>")
+            known = {row[0] for row in rows}
+            rows += [row for row in self.members(part) if row[0] not in known]
+        if rows:
+            self.table(("Member", "Value", ""), (
+                (f"<code>{escape(name)}</code>", kind,
+                 ("" if is_required else "<em>optional</em> ") + self.inline(description))
+                for name, kind, is_required, description in rows))
 
     def content(self, content):
         for media, body in content.items():
@@ -137,22 +153,32 @@ class Reference:
 
     # --- operations -------------------------------------------------------------------
 
+    @staticmethod
+    def codes(response):
+        for body in response.get("content", {}).values():
+            for example in body.get("examples", {}).values():
+                if isinstance(example["value"], dict) and "code" in example["value"]:
+                    yield example["value"]["code"]
+
     def problems(self, responses):
         """What an operation can answer but its success, as one table."""
-        self.put('<h4>Other answers</h4><div class="scroll" tabindex="0"><table><thead><tr><th>Status</th><th>Code</th><th>When</th></tr></thead><tbody>')
+        rows = []
         for status, response in responses.items():
             response = self.resolve(response)
-            codes = []
-            for body in response.get("content", {}).values():
-                values = [example["value"] for example in body.get("examples", {}).values()]
-                codes += [value["code"] for value in values if isinstance(value, dict) and "code" in value]
-            shown = " ".join(f"<code>{escape(code)}</code>" for code in dict.fromkeys(codes))
-            self.put(f"<tr><td>{status}</td><td>{shown}</td><td>{self.inline(response['description'])}</td></tr>")
-        self.put("</tbody></table></div>")
+            codes = dict.fromkeys(self.codes(response))
+            rows.append((status, " ".join(f"<code>{escape(code)}</code>" for code in codes),
+                         self.inline(response["description"])))
+        self.put("<h4>Other answers</h4>")
+        self.table(("Status", "Code", "When"), rows)
+
+    @staticmethod
+    def name(method, path):
+        return (f'<span class="method">{method.upper()}</span> '
+                f"<code>{escape(path)}</code>")
 
     def operation(self, method, path, operation):
         self.put(f'<section class="card operation" id="{operation["operationId"]}">',
-                 f'<h3><span class="method">{method.upper()}</span> <code>{escape(path)}</code></h3>',
+                 f"<h3>{self.name(method, path)}</h3>",
                  f'<p class="summary">{self.inline(operation["summary"])}</p>')
         self.paragraphs(operation.get("description"))
         for sample in operation.get("x-codeSamples", ()):
@@ -161,13 +187,14 @@ class Reference:
             self.put("<h4>Request</h4>")
             self.paragraphs(operation["requestBody"].get("description"))
             self.content(operation["requestBody"]["content"])
-        good = {status: r for status, r in operation["responses"].items() if status[0] == "2"}
-        for status, response in good.items():
-            response = self.resolve(response)
+        responses = operation["responses"]
+        good = [status for status in responses if status.startswith("2")]
+        for status in good:
+            response = self.resolve(responses[status])
             self.put(f"<h4>Answer {status}</h4>")
             self.paragraphs(response["description"])
             self.content(response.get("content", {}))
-        self.problems({s: r for s, r in operation["responses"].items() if s not in good})
+        self.problems({s: r for s, r in responses.items() if s not in good})
         self.put("</section>")
 
     def operations(self, tag):
@@ -193,11 +220,14 @@ class Reference:
         for tag in self.document["tags"]:
             for method, path, operation in self.operations(tag["name"]):
                 if method != "options":
-                    self.put(f'<li><a href="#{operation["operationId"]}"><span class="method">{method.upper()}</span> '
-                             f'<code>{escape(path)}</code></a> <span class="hint">{self.inline(operation["summary"])}</span></li>')
+                    summary = self.inline(operation["summary"])
+                    self.put(f'<li><a href="#{operation["operationId"]}">'
+                             f'{self.name(method, path)}</a> '
+                             f'<span class="hint">{summary}</span></li>')
         self.put('</ul></nav>')
         for tag in self.document["tags"]:
-            self.put(f'<h2>{escape(tag["name"])}</h2>', f'<p class="hint">{escape(tag["description"])}</p>')
+            self.put(f'<h2>{escape(tag["name"])}</h2>',
+                     f'<p class="hint">{escape(tag["description"])}</p>')
             for operation in self.operations(tag["name"]):
                 self.operation(*operation)
             if tag["name"] == "Checks":

@@ -24,7 +24,8 @@ DOCUMENT = json.loads((TOP / "docs/openapi.json").read_text())
 RESOLVER = jsonschema.RefResolver.from_schema(DOCUMENT)
 METHODS = ("get", "post", "options")
 OPERATIONS = {(method.upper(), path): item[method]
-              for path, item in DOCUMENT["paths"].items() for method in METHODS if method in item}
+              for path, item in DOCUMENT["paths"].items()
+              for method in METHODS if method in item}
 
 JSON_BODY = ("Content-Type", "application/json")
 FORM_BODY = ("Content-Type", "application/x-www-form-urlencoded")
@@ -33,8 +34,9 @@ TOKEN = "00112233445566778899aabbccddeeff"
 CORS = {"PORT_CHECKER_CORS_ORIGINS": "https://a.example"}
 
 # What replies may have without this API promising it.
-PLAIN_HEADERS = {"date", "server", "connection", "cache-control", "content-type", "content-length",
-                 "transfer-encoding", "vary", "content-encoding", "content-security-policy",
+PLAIN_HEADERS = {"date", "server", "connection", "cache-control", "content-type",
+                 "content-length", "transfer-encoding", "vary", "content-encoding",
+                 "content-security-policy",
                  "x-content-type-options", "referrer-policy", "cross-origin-opener-policy",
                  "access-control-allow-origin", "access-control-expose-headers"}
 
@@ -94,7 +96,8 @@ def usual_answers(answers, start):
     for method, path in OPERATIONS:
         answers.ask(service, method, path)
     for body in (b"", b"{", b"[]", b"{}", check_body(1), check_body(["x", 0, "9-1"]),
-                 check_body([1], provider_ip=1), check_body([1], details=1), check_body([1], "x")):
+                 check_body([1], provider_ip=1), check_body([1], details=1),
+                 check_body([1], "x")):
         assert answers.ask(service, "POST", "/check-ports", body=body).status == 422
     for path in ("/", "/docs", "/openapi.json"):
         tag = answers.ask(service, "GET", path).header("ETag")
@@ -111,7 +114,8 @@ def verdicts(answers, start, open_port, packet_filter):
     service = start()
     ports = [open_port(), "20000-20006"]
     for details in (False, True):
-        answers.ask(service, "POST", "/check-ports", body=check_body(ports, details=details))
+        body = check_body(ports, details=details)
+        answers.ask(service, "POST", "/check-ports", body=body)
     with proving() as listeners:
         body = check_body([*listeners, 20006], details=True, token=TOKEN)
         answers.ask(service, "POST", "/check-ports", body=body)
@@ -132,7 +136,8 @@ def proving():
 
     servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
     ports = [server.getsockname()[1] for server in servers]
-    for server, line in zip(servers, (line_of(ports[0]), line_of(ports[0]), b"SSH-2.0-x\r\n", b"")):
+    lines = (line_of(ports[0]), line_of(ports[0]), b"SSH-2.0-x\r\n", b"")
+    for server, line in zip(servers, lines):
         threading.Thread(target=talk, args=(server, line), daemon=True).start()
     yield ports
     for server in servers:
@@ -141,7 +146,8 @@ def proving():
 
 
 def refusals(answers, start):
-    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.0/8", PORT_CHECKER_METRICS_FROM="10.0.0.0/8")
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.0/8",
+                    PORT_CHECKER_METRICS_FROM="10.0.0.0/8")
     for path in ("/ip", "/limits"):
         assert answers.ask(service, "GET", path, [("X-Forwarded-For", "me")]).status == 403
     assert answers.ask(service, "GET", "/metrics").status == 403
@@ -269,17 +275,20 @@ def test_a_wrong_body_would_be_noticed():
     good = {"success": True, "results": {"1": {"accessible": True, "error": None}},
             "message": "Successfully verified 1 out of 1 ports"}
     conforms(good, schema)
-    for wrong in ({**good, "more": 1}, {"success": True, "results": {}}, {**good, "message": "ok"},
+    port = {"accessible": True, "error": None}
+    for wrong in ({**good, "more": 1}, {"success": True, "results": {}},
+                  {**good, "message": "ok"},
                   {**good, "results": {"1": {"accessible": True}}},
-                  {**good, "results": {"1": {"accessible": True, "error": None, "state": "open"}}},
-                  {**good, "results": {"0": {"accessible": True, "error": None}}}):
+                  {**good, "results": {"1": {**port, "state": "open"}}},
+                  {**good, "results": {"0": port}}):
         assert not is_valid(wrong, schema), wrong
 
 
 def test_an_unknown_path_and_a_wrong_method_are_as_described(start):
     service = start()
     schema = {"$ref": "#/components/schemas/Plain"}
-    for method, path, status in (("GET", "/nowhere", 404), ("PUT", "/ip", 405), ("GET", "/check-ports", 405)):
+    for method, path, status in (("GET", "/nowhere", 404), ("PUT", "/ip", 405),
+                                 ("GET", "/check-ports", 405)):
         reply = service.exchange(method, path)
         assert reply.status == status
         conforms(reply.json(), schema)
@@ -322,7 +331,7 @@ def test_every_header_that_is_described_came(answers):
     for (method, path, status), replies in answers.replies.items():
         response = resolve(OPERATIONS[(method, path)]["responses"][status])
         for name in response.get("headers", {}):
-            assert any(reply.header(name) for reply in replies), (method, path, status, name)
+            assert any(reply.header(name) for reply in replies), (method, path, status)
 
 
 def walk(value, schema, seen):
@@ -336,7 +345,8 @@ def walk(value, schema, seen):
         seen.add((name, value))
     if isinstance(value, dict):
         for key, member in value.items():
-            inner = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
+            others = schema.get("additionalProperties")
+            inner = schema.get("properties", {}).get(key, others)
             if not isinstance(inner, dict):
                 continue
             seen.add((name, key))
@@ -421,16 +431,20 @@ def test_every_json_answer_and_every_request_has_an_example():
             assert content["examples"]
 
 
+GOOD = {"provider_ip": "127.0.0.1", "ports": [1]}
+
+
 @pytest.mark.parametrize("body", [
-    {}, {"provider_ip": "127.0.0.1"}, {"ports": [1]}, [], "x", {"provider_ip": 1, "ports": [1]},
-    *({"provider_ip": "127.0.0.1", "ports": ports} for ports in (
-        1, "1", [0], [65536], [-1], [True], [None], [[1]], [1.5], ["x"], ["123456"], ["1-"], ["+1"],
-        ["0"], ["65536"], ["0-1"], ["1-65536"],
-        [], [1], [65535], ["1"], ["65535"], ["007"], ["1-3"], ["00001-00002"], [1, "2", "3-4"], [1.0])),
-    *({"provider_ip": "127.0.0.1", "ports": [1], "details": details} for details in (1, None, "yes", True, False)),
-    *({"provider_ip": "127.0.0.1", "ports": [1], "details": True, "token": token}
+    {}, {"provider_ip": "127.0.0.1"}, {"ports": [1]}, [], "x", {**GOOD, "provider_ip": 1},
+    *({**GOOD, "ports": ports} for ports in (
+        1, "1", [0], [65536], [-1], [True], [None], [[1]], [1.5], ["x"], ["123456"], ["1-"],
+        ["+1"], ["0"], ["65536"], ["0-1"], ["1-65536"],
+        [], [1], [65535], ["1"], ["65535"], ["007"], ["1-3"], ["00001-00002"],
+        [1, "2", "3-4"], [1.0])),
+    *({**GOOD, "details": details} for details in (1, None, "yes", True, False)),
+    *({**GOOD, "details": True, "token": token}
       for token in (TOKEN, TOKEN.upper(), TOKEN[1:], TOKEN + "0", "", None, 1)),
-    {"provider_ip": "127.0.0.1", "ports": [1], "unknown": {}},
+    {**GOOD, "unknown": {}},
 ], ids=json.dumps)
 def test_requests_are_judged_by_the_service_as_by_the_schema(shared, body):
     is_good = is_valid(body, {"$ref": "#/components/schemas/CheckRequest"})
@@ -443,12 +457,14 @@ SAMPLES = [(f"{method} {path}: {sample['label']}", sample["lang"], sample["sourc
            for sample in operation.get("x-codeSamples", ())]
 
 
-@pytest.mark.parametrize("lang, source", [row[1:] for row in SAMPLES], ids=[row[0] for row in SAMPLES])
+@pytest.mark.parametrize("lang, source", [row[1:] for row in SAMPLES],
+                         ids=[row[0] for row in SAMPLES])
 def test_the_samples_of_the_reference_run(start, lang, source):
     service = start()
     source = source.replace("http://localhost:7466", f"http://127.0.0.1:{service.port}")
     program = ["sh", "-c", source] if lang == "Shell" else [sys.executable, "-c", source]
-    ended = subprocess.run(program, capture_output=True, text=True, timeout=60 * PATIENCE, check=True)
+    ended = subprocess.run(program, capture_output=True, text=True, check=True,
+                           timeout=60 * PATIENCE)
     assert ended.stdout.strip() and not ended.stderr
     assert "detail" not in ended.stdout
 
@@ -456,7 +472,8 @@ def test_the_samples_of_the_reference_run(start, lang, source):
 def test_every_operation_for_programs_has_samples_in_curl_and_python():
     for (method, path), operation in OPERATIONS.items():
         if operation["tags"] != ["For people"] and method != "OPTIONS":
-            assert {sample["lang"] for sample in operation["x-codeSamples"]} == {"Shell", "Python"}
+            samples = operation["x-codeSamples"]
+            assert {sample["lang"] for sample in samples} == {"Shell", "Python"}
 
 
 # --- as it is served ----------------------------------------------------------------------

@@ -176,7 +176,8 @@ def test_pipelined_streams_come_in_their_order(shared, open_port, closed_port):
 def test_a_chunked_request_has_its_stream(shared, closed_port):
     body = check_body([closed_port()])
     with shared.connect() as connection:
-        connection.request("POST", "/check-ports", [*STREAM, ("Transfer-Encoding", "chunked")])
+        chunked = ("Transfer-Encoding", "chunked")
+        connection.request("POST", "/check-ports", [*STREAM, chunked])
         connection.send(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
 
         assert len(Stream(connection).lines()) == 2
