@@ -40,6 +40,12 @@ bool connection_watch(struct connection *connection, uint32_t events)
                           &connection->watch, NULL);
 }
 
+bool connection_stay_watched(struct connection *connection)
+{
+    return connection->watch.generation != 0 ||
+           connection_watch(connection, RESTING_EVENTS);
+}
+
 /* A whole head waits in the kernel, or under TLS its first byte. */
 static void hand_over(struct connection *connection, enum lane_kind lane)
 {
@@ -63,11 +69,65 @@ static void hand_over(struct connection *connection, enum lane_kind lane)
 
 static void await(struct connection *connection)
 {
-    if (connection->watch.generation == 0 && !connection_watch(connection, RESTING_EVENTS))
+    if (!connection_stay_watched(connection))
         connection_end(connection);
 }
 
-static void head_came(struct connection *connection, const struct head *head, bool is_1_1)
+void connection_count(struct connection *connection, bool is_asking)
+{
+    if (connection->is_counted == is_asking)
+        return;
+
+    connection->is_counted = is_asking;
+    connection->server->exchange_count += is_asking ? 1 : (size_t)-1;
+}
+
+/* The request that lies at the start of the kernel's buffer and of the scratch. */
+static void serve(struct connection *connection, const struct head *head,
+                  const struct request *request, bool has_ended)
+{
+    struct server *server = connection->server;
+    char *body = server->scratch + head->size;
+    size_t size = head->size + (size_t)head->content_length;
+    /* TCP throws away with MSG_TRUNC, and copies nothing. */
+    if (recv(connection->fd, server->scratch, size, MSG_TRUNC) != (ssize_t)size) {
+        connection_end(connection);
+        return;
+    }
+    connection->consumed += size;
+    body[head->content_length] = '\0';
+    exchange_serve(connection, request, head, body, has_ended);
+}
+
+/* Whether the request is ours. `len` bytes of it have come. */
+static bool take(struct connection *connection, const struct head *head, size_t len,
+                 bool has_ended)
+{
+    struct request request;
+    struct server *server = connection->server;
+    if (head->content_length > REQUEST_MAX - head->size ||
+        !request_parse(server->scratch, head, &request))
+        return false;
+
+    size_t size = head->size + (size_t)head->content_length;
+    if (len >= size) {
+        connection->has_input = len > size || has_ended;
+        serve(connection, head, &request, has_ended);
+    } else if (!exchange_takes_body(server, &request, head->content_length)) {
+        return false;
+    } else if (has_ended) {
+        connection_end(connection);
+    } else {
+        connection_count(connection, true);
+        if (connection->phase != PHASE_BODY)
+            connection_enter(connection, PHASE_BODY);
+        await(connection);
+    }
+    return true;
+}
+
+static void head_came(struct connection *connection, const struct head *head, bool is_1_1,
+                      size_t len, bool has_ended)
 {
     /* Judged again when libmicrohttpd has parsed it, for there may be later requests; but
      * it answers a malformed Content-Length by itself, with two heads. */
@@ -75,6 +135,8 @@ static void head_came(struct connection *connection, const struct head *head, bo
         connection_refuse(connection, HTTP_FAULT_BAD_FRAMING);
     else if (head->lines > LINES_MAX)
         connection_refuse(connection, HTTP_FAULT_HEADERS_TOO_LARGE);
+    else if (take(connection, head, len, has_ended))
+        return;
     else if (head->size + head->lines * LINE_COST + 1024 > LANE_SMALL_MEMORY)
         hand_over(connection, LANE_LARGE);
     else
@@ -88,8 +150,7 @@ static void look(struct connection *connection, bool has_ended)
     struct server *server = connection->server;
     bool is_tls = connection_is_tls(connection);
     connection->has_input = false;
-    ssize_t n = recv(connection->fd, server->scratch, is_tls ? 1 : sizeof server->scratch,
-                     MSG_PEEK);
+    ssize_t n = recv(connection->fd, server->scratch, is_tls ? 1 : REQUEST_MAX, MSG_PEEK);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         await(connection);
         return;
@@ -116,33 +177,12 @@ static void look(struct connection *connection, bool has_ended)
         await(connection);
         return;
     case HEAD_WHOLE:
-        head_came(connection, &head, is_1_1);
+        head_came(connection, &head, is_1_1, (size_t)n, has_ended);
         return;
     case HEAD_TOO_LARGE:
         connection_refuse(connection, HTTP_FAULT_HEADERS_TOO_LARGE);
         return;
     }
-}
-
-bool connection_take_back(struct connection *connection)
-{
-    if (connection_has_read_ahead(connection))
-        return false;
-
-    int fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 3);
-    if (fd < 0)
-        return false;
-
-    int mhd_fd = connection->fd;
-    connection->fd = fd;
-    if (!connection_watch(connection, RESTING_EVENTS)) {
-        connection->fd = mhd_fd;
-        close(fd);
-        return false;
-    }
-    connection->mhd = NULL;
-    connection->leaving++;
-    return true;
 }
 
 /* Ends it, and lets the client read what was written. */
@@ -165,8 +205,11 @@ void connection_rest(struct connection *connection, bool must_close)
     }
 
     connection_enter(connection, PHASE_IDLE);
-    if (connection->has_input)
-        look(connection, false);
+    /* Watched anew, what has come already is an event of the next turn: whoever sends many
+     * requests at once has them served one a turn. */
+    if (connection->has_input ? !connection_watch(connection, RESTING_EVENTS)
+                              : !connection_stay_watched(connection))
+        connection_end(connection);
 }
 
 /* libmicrohttpd has closed: the connection is over, unless it only let go of one that
@@ -209,18 +252,13 @@ void connection_notify(void *cls, struct MHD_Connection *mhd, void **socket_cont
     if (server->adding == connection)
         server->adding = NULL;
     server_count_freed(server);
-    if (connection->leaving > 0) {
-        if (--connection->leaving == 0 && connection->is_dead)
-            free(connection); /* it ended meanwhile */
-        return;
-    }
     connection->mhd = NULL;
     closed_by_mhd(connection);
 }
 
 /* --- events while we hold the socket, or while its exchange waits ---------------- */
 
-static void on_left(struct connection *connection)
+void connection_left(struct connection *connection)
 {
     if (connection->exchange)
         exchange_abandon(connection->exchange);
@@ -242,7 +280,7 @@ static void connection_on_event(void *ctx, uint32_t events)
     bool has_left = (exchange->is_waiting && (events & LEFT_EVENTS)) ||
                     (is_sending && (events & (EPOLLHUP | EPOLLERR)));
     if (has_left)
-        on_left(connection);
+        connection_left(connection);
     else if (is_sending && (events & EPOLLOUT) && exchange->is_stream)
         stream_continue(exchange);
     else if (is_sending && (events & EPOLLOUT))
@@ -291,6 +329,7 @@ void connection_end(struct connection *connection)
         exchange_abandon(connection->exchange);
         exchange_end(connection->exchange);
     }
+    connection_count(connection, false);
     loop_timer_stop(server->loop, &connection->timer);
     loop_watch_drop(server->loop, connection->fd, &connection->watch);
     fd_close(&connection->fd);
@@ -304,9 +343,7 @@ void connection_end(struct connection *connection)
     server->connection_count--;
     metrics_add(server->config.metrics, METRIC_CONNECTIONS_OPEN, -1);
     admission_leave(server->config.admission, &connection->peer, connection->is_unlimited);
-    connection->is_dead = true;
-    if (connection->leaving == 0)
-        free(connection);
+    free(connection);
 }
 
 void connection_kill(struct connection *connection)

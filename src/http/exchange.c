@@ -72,6 +72,17 @@ static void set_allow(struct exchange *exchange, const char *path)
     text_done(&allow);
 }
 
+bool exchange_takes_body(const struct server *server, const struct request *request,
+                         uint64_t len)
+{
+    for (size_t i = 0; i < server->config.route_count; i++) {
+        const struct http_route *route = &server->config.routes[i];
+        if (path_matches(route, request->path) && method_matches(route, request->method))
+            return len <= route->body_max;
+    }
+    return false;
+}
+
 static void refuse(struct exchange *exchange, enum http_fault fault)
 {
     exchange->is_refused = true;
@@ -113,6 +124,13 @@ static bool wants_close(struct exchange *exchange)
     return !exchange->is_1_1 || (options && strcasestr(options, "close") != NULL);
 }
 
+static void judge_route(struct exchange *exchange, const char *path)
+{
+    find_route(exchange, path);
+    if (exchange->route && exchange->head.content_length > exchange->route->body_max)
+        refuse(exchange, HTTP_FAULT_BODY_TOO_LARGE);
+}
+
 static void judge(struct exchange *exchange, const char *url)
 {
     if (!head_is_sound(&exchange->head, exchange->is_1_1)) {
@@ -126,9 +144,7 @@ static void judge(struct exchange *exchange, const char *url)
         return;
     }
 
-    find_route(exchange, path_of(url));
-    if (exchange->route && exchange->head.content_length > exchange->route->body_max)
-        refuse(exchange, HTTP_FAULT_BODY_TOO_LARGE);
+    judge_route(exchange, path_of(url));
     if (exchange->is_refused && head_has_body(&exchange->head))
         exchange->must_close = true;
 }
@@ -141,31 +157,38 @@ static bool reply_fault(struct exchange *exchange)
                        NULL, strlen(body));
 }
 
+static struct exchange *exchange_new(struct connection *connection, const char *method,
+                                     bool is_1_1)
+{
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    if (!exchange)
+        return NULL;
+
+    exchange->connection = connection;
+    exchange->metric = METRIC_ROUTE_OTHER;
+    exchange->method = method;
+    exchange->is_head_request = strcmp(method, "HEAD") == 0;
+    exchange->is_1_1 = is_1_1;
+    text_init(&exchange->fields, FIELDS_MAX);
+    connection->exchange = exchange;
+    connection_count(connection, true);
+    return exchange;
+}
+
 static enum MHD_Result exchange_begin(struct connection *connection,
                                       struct MHD_Connection *mhd, const char *url,
                                       const char *method, const char *version,
                                       void **con_cls)
 {
-    struct exchange *exchange = calloc(1, sizeof *exchange);
+    struct exchange *exchange =
+        exchange_new(connection, method, strcmp(version, "HTTP/1.0") != 0);
     if (!exchange)
         return MHD_NO;
 
-    *exchange = (struct exchange){
-        .connection = connection,
-        .mhd = mhd,
-        .metric = METRIC_ROUTE_OTHER,
-        .method = method,
-        .version = version,
-        .is_head_request = strcmp(method, "HEAD") == 0,
-        .is_1_1 = strcmp(version, "HTTP/1.0") != 0,
-    };
+    exchange->mhd = mhd;
     *con_cls = exchange;
-    connection->exchange = exchange;
-    connection->server->exchange_count++;
     connection_unsettle(connection);
     connection_enter(connection, PHASE_BODY);
-
-    text_init(&exchange->fields, FIELDS_MAX);
     head_init(&exchange->head, version + strlen(version));
     MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, add_header, &exchange->head);
     head_finish(&exchange->head, method + head_size(exchange));
@@ -217,24 +240,24 @@ static void account(struct exchange *exchange)
 /* While an exchange waits it keeps nothing of its request. */
 static void forget_request(struct exchange *exchange)
 {
-    exchange->method = exchange->version = NULL;
+    exchange->method = NULL;
+    exchange->request = NULL;
     text_done(&exchange->body);
     request_forget_joined(exchange);
 }
 
-static enum MHD_Result begin_waiting(struct exchange *exchange, void **con_cls)
+static void begin_waiting(struct exchange *exchange)
+{
+    forget_request(exchange);
+    exchange->is_waiting = true;
+    connection_enter(exchange->connection, PHASE_WAITING);
+}
+
+static enum MHD_Result suspend(struct exchange *exchange)
 {
     struct connection *connection = exchange->connection;
     exchange->must_close |= wants_close(exchange);
-    forget_request(exchange);
-    exchange->is_waiting = true;
-    connection_enter(connection, PHASE_WAITING);
-    if (connection_take_back(connection)) {
-        exchange->mhd = NULL;
-        *con_cls = NULL; /* libmicrohttpd's part of the request ends here */
-        return MHD_NO;
-    }
-
+    begin_waiting(exchange);
     if (!connection_watch(connection, EPOLLRDHUP | EPOLLET)) {
         exchange_abandon(exchange);
         return MHD_NO;
@@ -244,7 +267,14 @@ static enum MHD_Result begin_waiting(struct exchange *exchange, void **con_cls)
     return MHD_YES;
 }
 
-static enum MHD_Result exchange_run(struct exchange *exchange, void **con_cls)
+static void run_handler(struct exchange *exchange)
+{
+    exchange->is_in_handler = true;
+    exchange->route->handle(exchange->connection->server->config.handler_ctx, exchange);
+    exchange->is_in_handler = false;
+}
+
+static enum MHD_Result exchange_run(struct exchange *exchange)
 {
     struct connection *connection = exchange->connection;
     account(exchange);
@@ -253,14 +283,12 @@ static enum MHD_Result exchange_run(struct exchange *exchange, void **con_cls)
         return reply_fault(exchange) ? MHD_YES : MHD_NO;
     }
 
-    exchange->is_in_handler = true;
-    exchange->route->handle(connection->server->config.handler_ctx, exchange);
-    exchange->is_in_handler = false;
+    run_handler(exchange);
     if (exchange->is_broken)
         return MHD_NO;
     if (exchange->status != 0)
         return MHD_YES;
-    return begin_waiting(exchange, con_cls);
+    return suspend(exchange);
 }
 
 enum MHD_Result exchange_step(void *cls, struct MHD_Connection *mhd, const char *url,
@@ -277,7 +305,48 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *mhd, const char 
         return exchange_begin(connection, mhd, url, method, version, con_cls);
     if (*upload_len > 0)
         return collect(exchange, upload, upload_len);
-    return exchange_run(exchange, con_cls);
+    return exchange_run(exchange);
+}
+
+/* --- the same for a plain request of ours ---------------------------------------- */
+
+static void serve_refusal(struct exchange *exchange)
+{
+    const char *body = exchange->connection->server->config.fault(exchange->fault);
+    reply_send(exchange, fault_status(exchange->fault), "application/json", body, NULL,
+               strlen(body));
+}
+
+void exchange_serve(struct connection *connection, const struct request *request,
+                    const struct head *head, char *body, bool has_ended)
+{
+    struct exchange *exchange = exchange_new(connection, request->method, request->is_1_1);
+    if (!exchange) {
+        connection_end(connection);
+        return;
+    }
+
+    exchange->request = request;
+    exchange->head = *head;
+    exchange->body = (struct text){.data = body, .len = (size_t)head->content_length};
+    exchange->must_close = wants_close(exchange);
+    judge_route(exchange, request->path);
+    if (exchange->is_refused) {
+        serve_refusal(exchange);
+        return;
+    }
+
+    run_handler(exchange);
+    if (exchange->is_broken) {
+        connection_end(connection);
+    } else if (exchange->status != 0) {
+        forget_request(exchange);
+        reply_continue(exchange);
+    } else {
+        begin_waiting(exchange);
+        if (has_ended || !connection_stay_watched(connection))
+            connection_left(connection);
+    }
 }
 
 /* --- the end --------------------------------------------------------------------- */
@@ -297,7 +366,7 @@ void exchange_end(struct exchange *exchange)
     struct connection *connection = exchange->connection;
     struct server *server = connection->server;
     connection->exchange = NULL;
-    server->exchange_count--;
+    connection_count(connection, false);
     stream_forget(exchange);
     if (exchange->status != 0)
         metrics_count_request(server->config.metrics, exchange->metric, exchange->status);
@@ -343,14 +412,14 @@ static void reply_later(struct exchange *exchange, unsigned status,
 static void reply_any(struct exchange *exchange, unsigned status, const char *content_type,
                       const char *body, char *owned, size_t len)
 {
-    if (exchange->is_in_handler) {
+    if (!exchange->mhd) {
+        reply_send(exchange, status, content_type, body, owned, len);
+    } else if (exchange->is_in_handler) {
         connection_enter(exchange->connection, PHASE_SENDING);
         if (!body || !reply_queue(exchange, status, content_type, body, owned, len))
             exchange->is_broken = true;
-    } else if (exchange->mhd) {
-        reply_later(exchange, status, content_type, body, owned, len);
     } else {
-        reply_send(exchange, status, content_type, body, owned, len);
+        reply_later(exchange, status, content_type, body, owned, len);
     }
 }
 

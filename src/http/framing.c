@@ -164,3 +164,95 @@ enum head_state head_scan(const char *bytes, size_t len, size_t max, struct head
     }
     return len < max ? HEAD_PARTIAL : HEAD_TOO_LARGE;
 }
+
+/* --- a plain request ------------------------------------------------------------- */
+
+static bool is_visible(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] >= 0x7f)
+            return false;
+    return len > 0;
+}
+
+/* The request line, from `line` to its line end. */
+static bool request_line_parse(char *line, char *end, struct request *ret)
+{
+    static const char version[] = " HTTP/1.x";
+    if (end - line < (ptrdiff_t)sizeof version)
+        return false;
+
+    char *target_end = end - (sizeof version - 1);
+    char *minor = end - 1;
+    if (memcmp(target_end, version, sizeof version - 2) != 0 ||
+        (*minor != '0' && *minor != '1'))
+        return false;
+
+    char *method_end = memchr(line, ' ', (size_t)(target_end - line));
+    if (!method_end || !is_token(line, (size_t)(method_end - line)))
+        return false;
+
+    char *target = method_end + 1;
+    if (*target != '/' || !is_visible(target, (size_t)(target_end - target)))
+        return false;
+
+    char *query = memchr(target, '?', (size_t)(target_end - target));
+    *method_end = '\0';
+    *(query ? query : target_end) = '\0';
+    ret->method = line;
+    ret->path = target;
+    ret->is_1_1 = *minor == '1';
+    return true;
+}
+
+/* What only libmicrohttpd does for a client. */
+static bool asks_for_more(const struct request *request, const struct request_field *field)
+{
+    return is_name(field->name, field->name_len, "Expect") ||
+           is_name(field->name, field->name_len, "Upgrade") ||
+           (!request->is_1_1 && is_name(field->name, field->name_len, "Connection") &&
+            strcasestr(field->value, "keep-alive") != NULL);
+}
+
+/* A line of a sound head has a colon. */
+static bool request_field_parse(char *line, char *end, struct request *request)
+{
+    if (request->field_count == REQUEST_FIELDS_MAX)
+        return false;
+
+    char *colon = memchr(line, ':', (size_t)(end - line));
+    char *value = colon + 1;
+    while (value < end && (*value == ' ' || *value == '\t'))
+        value++;
+    size_t len = trimmed(value, (size_t)(end - value));
+    value[len] = '\0'; /* a blank or the line end, at the latest */
+
+    struct request_field *field = &request->fields[request->field_count++];
+    *field = (struct request_field){line, (size_t)(colon - line), value, len};
+    return !asks_for_more(request, field);
+}
+
+bool request_parse(char *bytes, const struct head *head, struct request *ret)
+{
+    char *at = bytes;
+    char *end = bytes + head->size;
+    while (*at == '\r' || *at == '\n')
+        at++;
+
+    ret->method = NULL;
+    ret->field_count = 0;
+    while (at < end) {
+        char *line_end = memchr(at, '\n', (size_t)(end - at));
+        char *next = line_end + 1;
+        if (line_end > at && line_end[-1] == '\r')
+            line_end--;
+        if (!ret->method) {
+            if (!request_line_parse(at, line_end, ret))
+                return false;
+        } else if (line_end > at && !request_field_parse(at, line_end, ret)) {
+            return false;
+        }
+        at = next;
+    }
+    return head->transfer_encodings == 0 && (head->hosts == 1 || !ret->is_1_1);
+}

@@ -8,6 +8,9 @@
  * Content-Lengths and any Transfer-Encoding, and loses the text of folded lines. It cuts
  * lines in place: a header's name must begin right after the line end that follows what
  * was before it; when it does not, a line was folded or had a NUL in it.
+ *
+ * Most requests are of one plain kind, and need no libmicrohttpd at all: request_parse()
+ * knows that kind, and nothing else.
  */
 #pragma once
 
@@ -53,3 +56,31 @@ enum head_state {
  * is whole, its lines are read into `ret`, except the first. */
 enum head_state head_scan(const char *bytes, size_t len, size_t max, struct head *ret,
                           bool *ret_is_1_1);
+
+#define REQUEST_FIELDS_MAX 64
+
+struct request_field {
+    const char *name; /* not terminated */
+    size_t name_len;
+    const char *value; /* terminated, without blanks around it */
+    size_t value_len;
+};
+
+/* A plain request; its texts are borrowed. */
+struct request {
+    const char *method;
+    const char *path; /* as it came, the query cut off */
+    bool is_1_1;
+    size_t field_count;
+    struct request_field fields[REQUEST_FIELDS_MAX];
+};
+
+/* Takes a head apart, and cuts its texts in place. `head` is what head_scan() has found in
+ * these bytes, whole and sound. False for everything but
+ *
+ *     METHOD SP "/" path ["?" query] SP "HTTP/1.1" or "HTTP/1.0"
+ *
+ * in visible ASCII, with a Host unless it is 1.0, a body of known length or none, at most
+ * REQUEST_FIELDS_MAX lines, and nothing that asks for more than a reply: Expect, Upgrade,
+ * HTTP/1.0 with keep-alive. The bytes are then worth nothing any more. */
+bool request_parse(char *bytes, const struct head *head, struct request *ret);

@@ -13,16 +13,18 @@
  *     linger.c      closing so that the client can still read our last words
  *     server.c      the daemon and its turn
  *
- * A connection's socket is held by one of two. *We* hold it while no request is being
- * read: nothing but a struct connection and a watch, so that thousands may rest or wait.
- * libmicrohttpd holds it from the moment a whole head of a request is in the kernel's
- * buffer; it stays there over further requests for as long as they come quickly.
+ * A connection's socket is held by one of two. *We* hold it at first: nothing but a struct
+ * connection and a watch, so that thousands may rest or wait. A request stays in the
+ * kernel's buffer, where it is only looked at, until its head is whole. When it is a plain
+ * one (request_parse()) of at most REQUEST_MAX bytes, nearly always, it is served by us as
+ * soon as its body is whole too: taken from the kernel to its last byte and not beyond,
+ * run, and replied to.
  *
- * When a handler has to wait and libmicrohttpd has read nothing beyond this one request,
- * the connection is taken back: its descriptor is duplicated, libmicrohttpd closes its own
- * and frees all that it kept, and the reply is written by us. Otherwise (TLS, pipelined or
- * chunked requests) the connection is suspended inside libmicrohttpd, which costs its
- * memory and, at each resume, a walk over all suspended connections: 0.2 ms among 4,000.
+ * Any other request is libmicrohttpd's: TLS, chunks, large bodies, Expect. It gets the
+ * connection with the request still unread, and keeps it over further requests for as long
+ * as they come quickly. A handler that has to wait then has the connection suspended, which
+ * costs its memory and, at each resume, a walk over all suspended connections: 0.2 ms among
+ * 4,000.
  */
 #pragma once
 
@@ -55,6 +57,11 @@ enum lane_kind {
  * little later: freed chunks between those that stay would be kept for ever. */
 #define TRIM_CONNECTIONS  512
 #define TRIM_SECONDS      5
+
+/* Of a request that we serve, head and body: the longest list of ports, written widely. The
+ * window that the kernel offers at first is four times that, so that it can be whole there.
+ */
+#define REQUEST_MAX       (16 * 1024)
 
 #define LINGER_MAX        256                /* connections at once */
 #define LINGER_BYTES      (16 * 1024 * 1024) /* thrown away for one of them */
@@ -113,7 +120,7 @@ struct server {
     struct prepared prepared[PREPARED_MAX];
     char date[48];       /* of `date_second`, as a reply says it */
     int64_t date_second; /* 0 = never */
-    char scratch[SERVER_HEADER_MAX + 1];
+    char scratch[REQUEST_MAX + 1];
 };
 
 enum phase {
@@ -140,8 +147,8 @@ struct connection {
     int fd;               /* owned; while libmicrohttpd holds the socket: its descriptor */
     enum phase phase;
     enum lane_kind lane; /* where libmicrohttpd holds it */
-    unsigned leaving;    /* taken back so often, and libmicrohttpd has yet to let go */
     bool is_unlimited;
+    bool is_counted;   /* among the server's exchanges */
     bool is_exact;     /* `consumed` is to be believed */
     bool is_dead;      /* nothing more may be made of what comes in */
     bool is_settling;  /* libmicrohttpd was told to let go, and does so unless bytes come */
@@ -153,15 +160,15 @@ struct connection {
 /* Leaves only through exchange_end(). */
 struct exchange {
     struct connection *connection; /* borrowed */
-    struct MHD_Connection *mhd;    /* NULL once the connection was taken back */
+    struct MHD_Connection *mhd;    /* NULL: we serve this one */
+    const struct request *request; /* if we do; NULL once the handler has returned */
     const struct http_route *route;
     unsigned metric; /* of the route */
     unsigned status; /* of the reply; 0 = none yet */
     bool is_refused; /* `fault` is the answer, once the request has ended */
     enum http_fault fault;
 
-    const char *method;  /* libmicrohttpd's; NULL once the handler has returned */
-    const char *version; /* likewise */
+    const char *method; /* borrowed; NULL once the handler has returned */
     struct head head;
     struct text body;
     uint64_t body_bytes; /* that came, kept or not */
@@ -230,12 +237,17 @@ void connection_refuse_rest(struct connection *connection, enum http_fault fault
 
 bool connection_is_tls(const struct connection *connection);
 
-/* Tries to take the connection back from libmicrohttpd, between the request's end and its
- * reply. When true, the access handler must return MHD_NO. */
-bool connection_take_back(struct connection *connection);
-
 /* Watches whether the client leaves. */
 bool connection_watch(struct connection *connection, uint32_t events);
+
+/* The same for a connection of ours, unless it is watched already. */
+bool connection_stay_watched(struct connection *connection);
+
+/* A request has its whole head, or is over: it counts as an exchange, or no longer. */
+void connection_count(struct connection *connection, bool is_asking);
+
+/* The client has left: tells the owner of an exchange that waits, and ends. */
+void connection_left(struct connection *connection);
 
 /* A reply of our own has been sent: rest, or end. */
 void connection_rest(struct connection *connection, bool must_close);
@@ -270,6 +282,16 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *mhd, const char 
 void exchange_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
                         enum MHD_RequestTerminationCode code);
 
+/* Whether its route wants that much; if not, the client should be told before it sends. */
+bool exchange_takes_body(const struct server *server, const struct request *request,
+                         uint64_t len);
+
+/* Serves a plain request that was taken from the kernel. When the client has ended its
+ * side, nobody waits for a reply that is not ready at once. The connection may be gone
+ * then. */
+void exchange_serve(struct connection *connection, const struct request *request,
+                    const struct head *head, char *body, bool has_ended);
+
 /* Counts, frees. */
 void exchange_end(struct exchange *exchange);
 
@@ -287,7 +309,8 @@ void request_forget_joined(struct exchange *exchange);
 bool reply_queue(struct exchange *exchange, unsigned status, const char *content_type,
                  const char *body, char *owned, size_t len);
 
-/* Writes the reply to a connection that was taken back, as far as it goes. */
+/* Writes the reply to a connection of ours as far as it goes, or, within the handler, only
+ * puts it together: what follows is reply_continue(). */
 void reply_send(struct exchange *exchange, unsigned status, const char *content_type,
                 const char *body, char *owned, size_t len);
 void reply_continue(struct exchange *exchange);

@@ -117,6 +117,15 @@ static void out_fail(struct exchange *exchange)
     connection_end(connection);
 }
 
+static void wait_to_send(struct exchange *exchange)
+{
+    struct connection *connection = exchange->connection;
+    if (connection->phase != PHASE_SENDING)
+        connection_enter(connection, PHASE_SENDING);
+    if (!connection_watch(connection, EPOLLIN | EPOLLRDHUP | EPOLLOUT | EPOLLET))
+        out_fail(exchange);
+}
+
 void reply_continue(struct exchange *exchange)
 {
     size_t head_len = exchange->out.len;
@@ -141,9 +150,7 @@ void reply_continue(struct exchange *exchange)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN) {
-            if (!connection_watch(exchange->connection,
-                                  EPOLLIN | EPOLLRDHUP | EPOLLOUT | EPOLLET))
-                out_fail(exchange);
+            wait_to_send(exchange);
             return;
         }
         if (n < 0) {
@@ -164,15 +171,19 @@ void reply_send(struct exchange *exchange, unsigned status, const char *content_
     exchange->must_close |= server->is_draining;
     exchange->out_body = body;
     exchange->out_owned = owned;
-    exchange->out_len = exchange->is_head_request ? 0 : len;
+    bool has_body = status != 204 && status != 304 && !exchange->is_head_request;
+    exchange->out_len = has_body ? len : 0;
     text_init(&exchange->out, REPLY_HEAD_MAX);
     append_head(&exchange->out, server, status, content_type, exchange->must_close,
                 has_caching(&exchange->fields));
-    append_length(&exchange->out, len);
+    if (status != 204)
+        append_length(&exchange->out, len);
     text_append(&exchange->out, exchange->fields.data, exchange->fields.len);
     text_append_str(&exchange->out, "\r\n");
-    connection_enter(exchange->connection, PHASE_SENDING);
-    if (!body || exchange->out.failed || exchange->fields.failed)
+    bool has_failed = !body || exchange->out.failed || exchange->fields.failed;
+    if (exchange->is_in_handler)
+        exchange->is_broken = has_failed;
+    else if (has_failed)
         out_fail(exchange);
     else
         reply_continue(exchange);

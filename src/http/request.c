@@ -89,13 +89,25 @@ static enum MHD_Result look_at(void *cls, enum MHD_ValueKind kind, const char *n
     return MHD_YES;
 }
 
+/* Calls for each header, while the request is there. */
+static void each_header(const struct exchange *exchange, struct lookup *lookup)
+{
+    const struct request *request = exchange->request;
+    for (size_t i = 0; request && i < request->field_count; i++) {
+        const struct request_field *field = &request->fields[i];
+        look_at(lookup, MHD_HEADER_KIND, field->name, field->name_len, field->value,
+                field->value_len);
+    }
+    if (exchange->mhd && exchange->method)
+        MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, look_at, lookup);
+}
+
 static struct lookup look_up(const struct exchange *exchange, const char *name,
                              bool is_prefix, struct text *all)
 {
     struct lookup lookup = {
         .name = name, .name_len = strlen(name), .is_prefix = is_prefix, .all = all};
-    if (exchange->method) /* the request is still there */
-        MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, look_at, &lookup);
+    each_header(exchange, &lookup);
     return lookup;
 }
 
