@@ -146,6 +146,128 @@ static void a_line_out_of_place_is_refused(void **state)
     assert_false(head_is_sound(&head, true));
 }
 
+/* --- plain requests ------------------------------------------------------------------ */
+
+/* What head_scan() finds sound, taken apart; on the heap, as above. The texts of `ret` are
+ * those of `*ret_bytes`, which the caller frees. */
+static bool take_apart(const char *text, struct request *ret, char **ret_bytes)
+{
+    size_t len = strlen(text);
+    char *bytes = malloc(len);
+    assert_non_null(bytes);
+    memcpy(bytes, text, len);
+    *ret_bytes = bytes;
+
+    struct head head;
+    bool is_1_1;
+    assert_int_equal(head_scan(bytes, len, 8192, &head, &is_1_1), HEAD_WHOLE);
+    if (!head_is_sound(&head, is_1_1))
+        fail_msg("not sound: %s", text);
+    return request_parse(bytes, &head, ret);
+}
+
+static void a_plain_request_is_taken_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *method, *path;
+        bool is_1_1;
+        const char *fields;
+    } rows[] = {
+        {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET", "/", true, "Host=x;"},
+        {"GET / HTTP/1.0\r\n\r\n", "GET", "/", false, ""},
+        {"\r\n\nX-Y!z /a/b%00?c=d?e HTTP/1.1\nHost:x\n\n", "X-Y!z", "/a/b%00", true,
+         "Host=x;"},
+        {"GET /? HTTP/1.1\r\nHost: x\r\n\r\n", "GET", "/", true, "Host=x;"},
+        {"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", "POST", "/p", true,
+         "Host=x;Content-Length=2;"},
+        {"GET / HTTP/1.1\r\nA: \t b c\t \r\nHost:\r\nA:\n\r\n", "GET", "/", true,
+         "A=b c;Host=;A=;"},
+        {"GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", "GET", "/", true,
+         "Host=x;Connection=keep-alive;"},
+        {"GET / HTTP/1.0\r\nConnection: close\r\n\r\n", "GET", "/", false,
+         "Connection=close;"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct request request;
+        char *bytes;
+        char fields[256] = "";
+        assert_true(take_apart(rows[i].text, &request, &bytes));
+        assert_string_equal(request.method, rows[i].method);
+        assert_string_equal(request.path, rows[i].path);
+        assert_int_equal(request.is_1_1, rows[i].is_1_1);
+        for (size_t k = 0; k < request.field_count; k++) {
+            const struct request_field *field = &request.fields[k];
+            size_t used = strlen(fields);
+            assert_int_equal(strlen(field->value), field->value_len);
+            snprintf(fields + used, sizeof fields - used, "%.*s=%s;", (int)field->name_len,
+                     field->name, field->value);
+        }
+        assert_string_equal(fields, rows[i].fields);
+        free(bytes);
+    }
+}
+
+static void what_is_not_plain_is_left_to_libmicrohttpd(void **state)
+{
+    (void)state;
+#define HOST "\r\nHost: x\r\n"
+    static const char *const rows[] = {
+        "GET /\r\nHost: x\r\n\r\n",
+        "GET\r\nHost: x\r\n\r\n",
+        "x\r\nHost: x\r\n\r\n",
+        " HTTP/1.1" HOST "\r\n",
+        "GET HTTP/1.1" HOST "\r\n",
+        "GET  HTTP/1.1" HOST "\r\n",
+        "GET  / HTTP/1.1" HOST "\r\n",
+        "GET /  HTTP/1.1" HOST "\r\n",
+        "GET / HTTP/1.1 " HOST "\r\n",
+        "GET / a HTTP/1.1" HOST "\r\n",
+        "GET\t/\tHTTP/1.1" HOST "\r\n",
+        " GET / HTTP/1.1" HOST "\r\n",
+        " / HTTP/1.1" HOST "\r\n",
+        "G\"T / HTTP/1.1" HOST "\r\n",
+        "GET /\xc3\xa4 HTTP/1.1" HOST "\r\n",
+        "GET * HTTP/1.1" HOST "\r\n",
+        "GET http://x/ HTTP/1.1" HOST "\r\n",
+        "GET / HTTP/1.2" HOST "\r\n",
+        "GET / HTTP/2.0" HOST "\r\n",
+        "GET / http/1.1" HOST "\r\n",
+        "GET / HTTP/1.11" HOST "\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1" HOST "Transfer-Encoding: chunked\r\n\r\n",
+        "GET / HTTP/1.1" HOST "expect: 100-continue\r\n\r\n",
+        "GET / HTTP/1.1" HOST "Upgrade: h2c\r\n\r\n",
+        "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+    };
+#undef HOST
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct request request;
+        char *bytes;
+        if (take_apart(rows[i], &request, &bytes))
+            fail_msg("taken: %s", rows[i]);
+        free(bytes);
+    }
+}
+
+static void a_plain_request_has_so_many_lines(void **state)
+{
+    (void)state;
+    for (size_t lines = REQUEST_FIELDS_MAX - 1; lines <= REQUEST_FIELDS_MAX + 1; lines++) {
+        char text[1024] = "GET / HTTP/1.1\r\nHost: x\r\n";
+        for (size_t i = 1; i < lines; i++)
+            strncat(text, "A: b\r\n", sizeof text - strlen(text) - 1);
+        strncat(text, "\r\n", sizeof text - strlen(text) - 1);
+
+        struct request request;
+        char *bytes;
+        bool is_taken = take_apart(text, &request, &bytes);
+        assert_int_equal(is_taken, lines <= REQUEST_FIELDS_MAX);
+        assert_true(!is_taken || request.field_count == lines);
+        free(bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +276,9 @@ int main(void)
         cmocka_unit_test(a_head_is_whole_with_its_last_byte),
         cmocka_unit_test(a_head_may_be_as_large_as_the_limit),
         cmocka_unit_test(a_line_out_of_place_is_refused),
+        cmocka_unit_test(a_plain_request_is_taken_apart),
+        cmocka_unit_test(what_is_not_plain_is_left_to_libmicrohttpd),
+        cmocka_unit_test(a_plain_request_has_so_many_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
