@@ -47,7 +47,7 @@ bool connection_stay_watched(struct connection *connection)
 }
 
 /* A whole head waits in the kernel, or under TLS its first byte. */
-static void hand_over(struct connection *connection, enum lane_kind lane)
+static void hand_over(struct connection *connection)
 {
     struct server *server = connection->server;
     loop_watch_drop(server->loop, connection->fd, &connection->watch);
@@ -55,11 +55,10 @@ static void hand_over(struct connection *connection, enum lane_kind lane)
         connection_enter(connection, PHASE_HEAD);
 
     server->adding = connection;
-    connection->lane = lane;
-    if (MHD_add_connection(server->lanes[lane].daemon, connection->fd, &connection->peer.sa,
+    if (MHD_add_connection(server->daemon, connection->fd, &connection->peer.sa,
                            connection->peer.len) == MHD_YES) {
         phase_set_timer(connection);
-        server_need_run(server, connection->lane);
+        server_need_run(server);
     } else if (server->adding) { /* closed by libmicrohttpd, before it had begun */
         connection->fd = -1;
         connection_end(connection);
@@ -135,12 +134,8 @@ static void head_came(struct connection *connection, const struct head *head, bo
         connection_refuse(connection, HTTP_FAULT_BAD_FRAMING);
     else if (head->lines > LINES_MAX)
         connection_refuse(connection, HTTP_FAULT_HEADERS_TOO_LARGE);
-    else if (take(connection, head, len, has_ended))
-        return;
-    else if (head->size + head->lines * LINE_COST + 1024 > LANE_SMALL_MEMORY)
-        hand_over(connection, LANE_LARGE);
-    else
-        hand_over(connection, LANE_SMALL);
+    else if (!take(connection, head, len, has_ended))
+        hand_over(connection);
 }
 
 /* Something may have come while we hold the socket and no request is in progress. When the
@@ -160,7 +155,7 @@ static void look(struct connection *connection, bool has_ended)
         return;
     }
     if (is_tls) {
-        hand_over(connection, LANE_LARGE);
+        hand_over(connection);
         return;
     }
 
@@ -360,7 +355,7 @@ void connection_kill(struct connection *connection)
         exchange->is_suspended = false;
         MHD_resume_connection(connection->mhd);
     }
-    server_need_run(connection->server, connection->lane);
+    server_need_run(connection->server);
 }
 
 void connection_refuse(struct connection *connection, enum http_fault fault)

@@ -406,7 +406,7 @@ static void reply_later(struct exchange *exchange, unsigned status,
     if (!body || !reply_queue(exchange, status, content_type, body, owned, len))
         connection->is_dead = true;
     MHD_resume_connection(exchange->mhd);
-    server_need_run(connection->server, connection->lane);
+    server_need_run(connection->server);
 }
 
 static void reply_any(struct exchange *exchange, unsigned status, const char *content_type,

@@ -137,7 +137,7 @@ static void tick_idle(struct connection *connection)
     if (has_begun(connection))
         connection_enter(connection, PHASE_HEAD);
     else if (connection->is_settling)
-        server_need_run(server, connection->lane);
+        server_need_run(server);
     else if (idle.ns >= span_seconds(SETTLE_SECONDS).ns &&
              !connection_has_read_ahead(connection))
         settle(connection, 1);

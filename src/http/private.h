@@ -35,39 +35,28 @@
 
 #include <microhttpd.h>
 
-/* Memory of libmicrohttpd for one connection: the head of a request, LINE_COST for each of
- * its lines, and the head of the reply. All of it is zeroed after every request and half of
- * it before every reply, a fifth of the work of a small request at 16 KiB. So most
- * connections get a small one, where a later head of SERVER_HEADER_MAX may have some 20
- * lines; those that begin with a head that needs more get a large one. */
-enum lane_kind {
-    LANE_SMALL,
-    LANE_LARGE, /* and TLS, whose heads we cannot see */
-    LANE_COUNT,
-};
-#define LANE_SMALL_MEMORY (10 * 1024)
-#define LANE_LARGE_MEMORY (32 * 1024)
-#define LINE_COST         64
-#define LINES_MAX         256 /* of a first head that we can see: 431 */
+/* Memory of libmicrohttpd for one connection: the head of a request, 64 bytes for each of
+ * its lines, and the head of the reply. */
+#define DAEMON_MEMORY    (32 * 1024)
+#define LINES_MAX        256 /* of a first head that we can see: 431 */
 
 /* A connection that rests inside libmicrohttpd for this long is taken back. */
-#define SETTLE_SECONDS    2
+#define SETTLE_SECONDS   2
 
 /* So many connections gone from libmicrohttpd, and their memory goes back to the system, a
  * little later: freed chunks between those that stay would be kept for ever. */
-#define TRIM_CONNECTIONS  512
-#define TRIM_SECONDS      5
+#define TRIM_CONNECTIONS 512
+#define TRIM_SECONDS     5
 
 /* Of a request that we serve, head and body: the longest list of ports, written widely. The
  * window that the kernel offers at first is four times that, so that it can be whole there.
  */
-#define REQUEST_MAX       (16 * 1024)
+#define REQUEST_MAX      (16 * 1024)
 
-#define LINGER_MAX        256                /* connections at once */
-#define LINGER_BYTES      (16 * 1024 * 1024) /* thrown away for one of them */
-#define PREPARED_MAX      16                 /* kinds of constant replies */
-#define REPLY_HEAD_MAX    (16 * 1024)
-#define STREAM_BLOCK      (4 * 1024) /* asked for at once, over HTTP/1.0 */
+#define LINGER_MAX       256                /* connections at once */
+#define LINGER_BYTES     (16 * 1024 * 1024) /* thrown away for one of them */
+#define REPLY_HEAD_MAX   (16 * 1024)
+#define STREAM_BLOCK     (4 * 1024) /* asked for at once, over HTTP/1.0 */
 
 struct listener {
     struct server *server; /* borrowed */
@@ -75,33 +64,19 @@ struct listener {
     struct loop_watch watch;
 };
 
-/* A constant reply that libmicrohttpd keeps ready. */
-struct prepared {
-    const char *body;
-    const char *content_type;
-    size_t len;
-    struct MHD_Response *response; /* owned, NULL = free */
-};
-
-/* One libmicrohttpd daemon. */
-struct lane {
-    struct server *server;     /* borrowed */
-    struct MHD_Daemon *daemon; /* owned */
-    int fd;                    /* its epoll: readable when it has something to do */
-    struct loop_watch watch;
-    bool is_run_needed;
-};
-
 struct server {
     struct loop *loop; /* borrowed */
     struct server_config config;
     struct server_limits limits; /* none is 0 */
 
-    struct lane lanes[LANE_COUNT];
-    struct timer trim_timer;
-    unsigned trimmable; /* connections that libmicrohttpd has closed since the last trim */
+    struct MHD_Daemon *daemon; /* owned */
+    int daemon_fd;             /* its epoll: readable when it has something to do */
+    struct loop_watch daemon_watch;
+    bool is_run_needed;
     struct timer run_timer;    /* brings about the turn that is needed */
     struct connection *adding; /* during MHD_add_connection() */
+    struct timer trim_timer;
+    unsigned trimmable; /* connections that libmicrohttpd has closed since the last trim */
 
     struct listener *listeners; /* owned */
     size_t listener_count;
@@ -117,7 +92,6 @@ struct server {
     size_t exchange_count;
     size_t lingerer_count;
 
-    struct prepared prepared[PREPARED_MAX];
     char date[48];       /* of `date_second`, as a reply says it */
     int64_t date_second; /* 0 = never */
     char scratch[REQUEST_MAX + 1];
@@ -146,7 +120,6 @@ struct connection {
     struct address local; /* our end, len 0 until somebody asks */
     int fd;               /* owned; while libmicrohttpd holds the socket: its descriptor */
     enum phase phase;
-    enum lane_kind lane; /* where libmicrohttpd holds it */
     bool is_unlimited;
     bool is_counted;   /* among the server's exchanges */
     bool is_exact;     /* `consumed` is to be believed */
@@ -204,7 +177,7 @@ struct exchange {
 /* --- server.c ----------------------------------------------------------------------- */
 
 /* libmicrohttpd has something to do: it runs at the end of this turn, or of the next. */
-void server_need_run(struct server *server, enum lane_kind kind);
+void server_need_run(struct server *server);
 
 /* libmicrohttpd has freed what it kept of a connection. */
 void server_count_freed(struct server *server);
@@ -324,7 +297,6 @@ unsigned fault_status(enum http_fault fault);
 
 /* Writes the whole answer to a fault, with Connection: close, straight to a socket. */
 void reply_write_fault(struct server *server, int fd, enum http_fault fault);
-void reply_release(struct server *server);
 
 /* --- stream.c ----------------------------------------------------------------------- */
 

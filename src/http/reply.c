@@ -257,26 +257,6 @@ static bool add_fields(struct MHD_Response *response, struct text *fields)
     return true;
 }
 
-/* A constant reply without anything special: made once, sent many times. */
-static struct MHD_Response *prepared_get(struct server *server, const char *content_type,
-                                         const char *body, size_t len)
-{
-    for (size_t i = 0; i < PREPARED_MAX; i++) {
-        struct prepared *prepared = &server->prepared[i];
-        if (!prepared->response) {
-            prepared->response = response_new(server, content_type, body, NULL, len, false);
-            prepared->body = body;
-            prepared->content_type = content_type;
-            prepared->len = len;
-            return prepared->response;
-        }
-        if (prepared->body == body && prepared->len == len &&
-            prepared->content_type == content_type)
-            return prepared->response;
-    }
-    return NULL;
-}
-
 /* Takes `response`, which may be NULL. */
 static bool queue_with_fields(struct exchange *exchange, bool must_close,
                               struct MHD_Response *response)
@@ -297,14 +277,8 @@ bool reply_queue(struct exchange *exchange, unsigned status, const char *content
     struct server *server = exchange->connection->server;
     exchange->status = status;
     bool must_close = exchange->must_close || server->is_draining;
-    struct MHD_Response *response = NULL;
-    if (!owned && !must_close && exchange->fields.len == 0)
-        response = prepared_get(server, content_type, body, len);
-    if (response)
-        return MHD_queue_response(exchange->mhd, status, response) == MHD_YES;
-
-    response = response_new(server, content_type, body, owned, len,
-                            has_caching(&exchange->fields));
+    struct MHD_Response *response = response_new(server, content_type, body, owned, len,
+                                                 has_caching(&exchange->fields));
     return queue_with_fields(exchange, must_close, response);
 }
 
@@ -318,11 +292,4 @@ bool reply_queue_stream(struct exchange *exchange, const char *content_type,
     response =
         response_dress(server, content_type, has_caching(&exchange->fields), response);
     return queue_with_fields(exchange, must_close, response);
-}
-
-void reply_release(struct server *server)
-{
-    for (size_t i = 0; i < PREPARED_MAX; i++)
-        if (server->prepared[i].response)
-            MHD_destroy_response(server->prepared[i].response);
 }

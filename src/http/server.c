@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the libmicrohttpd daemons and decides when they run. The epoll descriptor of each is
- * watched in our loop; it runs at the end of a turn in which that was readable, or in which
- * we gave it something to do.
+ * Owns the libmicrohttpd daemon and decides when it runs. Its epoll descriptor is watched
+ * in our loop; it runs at the end of a turn in which that was readable, or in which we gave
+ * it something to do.
  */
 #include "http/server.h"
 
@@ -52,16 +52,16 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *mhd, char *text)
     return strlen(text);
 }
 
-/* --- lanes ----------------------------------------------------------------------- */
+/* --- libmicrohttpd --------------------------------------------------------------- */
 
-static void on_lane_event(void *ctx, uint32_t events)
+static void on_daemon_event(void *ctx, uint32_t events)
 {
     (void)events;
-    struct lane *lane = ctx;
-    lane->is_run_needed = true;
+    struct server *server = ctx;
+    server->is_run_needed = true;
 }
 
-static struct MHD_Daemon *daemon_start(struct server *server, size_t memory)
+static struct MHD_Daemon *daemon_new(struct server *server)
 {
     const struct server_config *config = &server->config;
     union {
@@ -83,51 +83,48 @@ static struct MHD_Daemon *daemon_start(struct server *server, size_t memory)
     return MHD_start_daemon(
         flags, 0, NULL, NULL, exchange_step, server, MHD_OPTION_EXTERNAL_LOGGER, on_log,
         NULL, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
-        MHD_OPTION_NOTIFY_CONNECTION, connection_notify, server,
-        MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, server,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)DAEMON_MEMORY,
+        MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_NOTIFY_CONNECTION, connection_notify,
+        server, MHD_OPTION_NOTIFY_COMPLETED, exchange_completed, server,
         MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_ARRAY,
         config->tls_cert ? tls : plain, MHD_OPTION_END);
 }
 
-static bool lane_start(struct server *server, enum lane_kind kind, size_t memory,
-                       struct err *err)
+static bool daemon_start(struct server *server, struct err *err)
 {
-    struct lane *lane = &server->lanes[kind];
-    lane->server = server;
-    lane->daemon = daemon_start(server, memory);
-    if (!lane->daemon && server->config.tls_cert)
+    server->daemon = daemon_new(server);
+    if (!server->daemon && server->config.tls_cert)
         return err_set(err, ERR_SYSTEM,
                        "the HTTPS server cannot start: is the certificate the key's?");
-    if (!lane->daemon)
+    if (!server->daemon)
         return err_set(err, ERR_SYSTEM, "the HTTP server cannot start");
 
-    lane->fd = MHD_get_daemon_info(lane->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    return loop_watch_add(server->loop, lane->fd, EPOLLIN, on_lane_event, lane,
-                          &lane->watch, err);
+    server->daemon_fd =
+        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    return loop_watch_add(server->loop, server->daemon_fd, EPOLLIN, on_daemon_event, server,
+                          &server->daemon_watch, err);
 }
 
-static void lane_stop(struct lane *lane)
+static void daemon_stop(struct server *server)
 {
-    if (!lane->daemon)
+    if (!server->daemon)
         return;
 
-    MHD_run(lane->daemon); /* whoever was suspended resumes, which stopping demands */
-    loop_watch_drop(lane->server->loop, lane->fd, &lane->watch);
-    MHD_stop_daemon(lane->daemon);
+    MHD_run(server->daemon); /* whoever was suspended resumes, which stopping demands */
+    loop_watch_drop(server->loop, server->daemon_fd, &server->daemon_watch);
+    MHD_stop_daemon(server->daemon);
 }
 
-static bool lane_run(struct lane *lane)
+static void daemon_run(struct server *server)
 {
-    if (!lane->is_run_needed)
-        return false;
+    if (!server->is_run_needed)
+        return;
 
-    lane->is_run_needed = false;
-    MHD_run(lane->daemon);
+    server->is_run_needed = false;
+    MHD_run(server->daemon);
     MHD_UNSIGNED_LONG_LONG timeout;
-    if (MHD_get_timeout(lane->daemon, &timeout) == MHD_YES && timeout == 0)
-        lane->is_run_needed = true;
-    return lane->is_run_needed;
+    if (MHD_get_timeout(server->daemon, &timeout) == MHD_YES && timeout == 0)
+        server->is_run_needed = true;
 }
 
 static void on_run_time(struct timer *timer)
@@ -135,12 +132,12 @@ static void on_run_time(struct timer *timer)
     (void)timer; /* the turn itself is what was needed */
 }
 
-void server_need_run(struct server *server, enum lane_kind kind)
+void server_need_run(struct server *server)
 {
-    if (server->lanes[kind].is_run_needed)
+    if (server->is_run_needed)
         return;
 
-    server->lanes[kind].is_run_needed = true;
+    server->is_run_needed = true;
     loop_timer_set(server->loop, &server->run_timer, loop_now(server->loop));
 }
 
@@ -165,11 +162,9 @@ static bool run(void *ctx)
 {
     struct server *server = ctx;
     loop_timer_stop(server->loop, &server->run_timer);
-    bool has_more = false;
     stream_flush(server);
-    for (size_t i = 0; i < LANE_COUNT; i++)
-        has_more |= lane_run(&server->lanes[i]);
-    return has_more;
+    daemon_run(server);
+    return server->is_run_needed;
 }
 
 /* --- the server ------------------------------------------------------------------ */
@@ -200,8 +195,7 @@ bool server_new(struct loop *loop, const struct server_config *config, const int
     timer_init(&server->trim_timer, on_trim_time);
     MHD_set_panic_func(on_panic, NULL);
     loop_each_turn(loop, run, server);
-    if (!lane_start(server, LANE_SMALL, LANE_SMALL_MEMORY, err) ||
-        !lane_start(server, LANE_LARGE, LANE_LARGE_MEMORY, err) ||
+    if (!daemon_start(server, err) ||
         !accept_start(server, listeners, listener_count, err)) {
         server_free(server);
         return false;
@@ -230,13 +224,11 @@ struct server *server_free(struct server *server)
 
     accept_done(server);
     end_all(server);
-    for (size_t i = 0; i < LANE_COUNT; i++)
-        lane_stop(&server->lanes[i]);
+    daemon_stop(server);
     linger_drop(server);
     loop_timer_stop(server->loop, &server->run_timer);
     loop_timer_stop(server->loop, &server->trim_timer);
     loop_each_turn_end(server->loop, run, server);
-    reply_release(server);
     free(server);
     return NULL;
 }

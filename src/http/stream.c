@@ -120,7 +120,7 @@ static void resume(struct exchange *exchange)
 
     exchange->is_suspended = false;
     MHD_resume_connection(exchange->mhd);
-    server_need_run(connection->server, connection->lane);
+    server_need_run(connection->server);
 }
 
 /* --- both ------------------------------------------------------------------------ */
