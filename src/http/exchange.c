@@ -5,7 +5,8 @@
  *
  * libmicrohttpd calls exchange_step() when the headers are there, then for each piece of
  * the body, then once more at the end. A reply on the first call refuses the body and ends
- * the connection; on the last one the connection may go on.
+ * the connection; on the last one the connection may go on. A plain request of ours comes
+ * whole, by exchange_serve().
  */
 #include "http/private.h"
 #include "metrics/metrics.h"
