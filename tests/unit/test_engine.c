@@ -53,7 +53,7 @@ static void a_verdict_is_what_the_target_did(void **state)
         {"net unreachable",      THERE,  1004, PORT_STATE_UNREACHABLE, ENETUNREACH,  2},
         {"admin prohibited",     THERE,  1005, PORT_STATE_UNREACHABLE, EHOSTUNREACH, 2},
         {"host prohibited",      THERE,  1006, PORT_STATE_UNREACHABLE, EHOSTUNREACH, 2},
-        {"net prohibited",       THERE,  1007, PORT_STATE_UNREACHABLE, ENETUNREACH,  2},
+        {"net prohibited",       THERE,  1007, PORT_STATE_UNREACHABLE, EHOSTUNREACH, 2},
         {"open, v6",             THERE6, 999,  PORT_STATE_OPEN,        0,            1},
         {"no listener, v6",      THERE6, 998,  PORT_STATE_CLOSED,      ECONNREFUSED, 1},
         {"dropped, v6",          THERE6, 1000, PORT_STATE_FILTERED,    ETIMEDOUT,    2},
