@@ -203,6 +203,31 @@ static void only_open_ports_have_a_proof(void **state)
     rig_free(rig);
 }
 
+/* The handshake is finished at once, not by the delayed acknowledgement of a half-open
+ * probe, some 200 ms later. The fastest of five counts: this machine may be busy. */
+static void a_listener_is_not_kept_waiting(void **state)
+{
+    (void)state;
+    need_lab();
+    texts_make();
+    assert_true(firewall(""));
+    int64_t fastest = INT64_MAX;
+    for (int i = 0; i < 5; i++) {
+        struct rig *rig = rig_new();
+        struct speaker speaker = {.text = own_line, .len = strlen(own_line)};
+        speaker_begin(&speaker, rig, PORT);
+        rig->token = &token;
+        struct check *check = rig_check_one(rig, THERE, PORT);
+        rig_run(rig);
+        assert_int_equal(check->verdicts[0].proof, PROOF_MATCH);
+        int64_t took = rig_age_ms(rig, check->done_at);
+        fastest = took < fastest ? took : fastest;
+        speaker_end(&speaker);
+        rig_free(rig);
+    }
+    assert_true(fastest < 30);
+}
+
 static void without_a_token_nobody_is_asked(void **state)
 {
     (void)state;
@@ -268,7 +293,8 @@ static void fill_window(struct timer *timer)
 }
 
 /* Its attempts are due at 0, 100, 800 and 1500 ms. From 790 ms on for 300 ms the window of
- * the address is full: at a second it is queued for its third. */
+ * the address is full: at a second, when it is answered, it is queued for its third; that
+ * one's turn comes while the listener still talks. */
 static void ask_for_proof(struct rig *rig)
 {
     rig->token = &token;
@@ -285,13 +311,14 @@ static void a_proof_is_read_though_another_attempt_was_queued(void **state)
     texts_make();
     count_ports(silent_ports, 300, 20000);
     /* Each source port is let in with its second SYN: a second after its first. */
-    assert_true(firewall("tcp dport 7466 tcp flags & (syn | ack) == syn meter seen { tcp "
+    assert_true(firewall("tcp dport 7466 " COUNT_SYNS
+                         "tcp dport 7466 tcp flags & (syn | ack) == syn meter seen { tcp "
                          "sport limit rate over 1/hour burst 1 packets } accept\n"
                          "tcp dport 7466 tcp flags & (syn | ack) == syn drop\n"
                          "tcp dport 20000-20299 drop"));
     struct rig *rig = rig_new();
     rig->config.timeout = span_seconds(5);
-    struct speaker speaker = {.text = own_line, .len = strlen(own_line)};
+    struct speaker speaker = {.text = own_line, .len = strlen(own_line), .piece = 20};
     speaker_begin(&speaker, rig, PORT);
     scene.rig = rig;
     rig_check_one(rig, THERE, 998); /* the round-trip time */
@@ -299,6 +326,7 @@ static void a_proof_is_read_though_another_attempt_was_queued(void **state)
     rig_run(rig);
     assert_state(scene.check, 0, PORT_STATE_OPEN);
     assert_int_equal(scene.check->verdicts[0].proof, PROOF_MATCH);
+    assert_int_equal(syns_there(), 3); /* two attempts, one repetition, and no third */
     assert_true(instant_before(scene.check->done_at, scene.fill->done_at));
     assert_int_equal(count_state(scene.fill, PORT_STATE_FILTERED), 300);
     speaker_end(&speaker);
@@ -313,6 +341,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_proof_is_what_the_listener_says),
         TEST(only_open_ports_have_a_proof),
+        TEST(a_listener_is_not_kept_waiting),
         TEST(without_a_token_nobody_is_asked),
         TEST(a_job_cancelled_while_it_reads_leaves_nothing_behind),
         TEST(a_proof_is_read_though_another_attempt_was_queued),

@@ -178,6 +178,36 @@ static void ports_that_hold_all_sockets_do_not_wait_for_each_other(void **state)
     rig_free(rig);
 }
 
+static struct check *late_check;
+
+static void start_late_check(struct timer *timer)
+{
+    struct rig *rig = (void *)((char *)timer - offsetof(struct rig, extra));
+    late_check = rig_check_one(rig, THERE, 998);
+}
+
+/* Further attempts leave a quarter of the sockets to ports that have none. */
+static void silent_ports_leave_sockets_to_others(void **state)
+{
+    (void)state;
+    need_lab();
+    uint16_t ports[4];
+    count_ports(ports, 4, 20000);
+    assert_true(firewall("tcp dport 20000-20003 drop"));
+    struct rig *rig = rig_with_seconds(5);
+    rig->limit.max = 8;
+    struct check *silent = rig_check(rig, THERE, ports, 4, 20000);
+    timer_init(&rig->extra, start_late_check);
+    assert_true(
+        loop_timer_set(rig->loop, &rig->extra, instant_add(clock_now(), span_ms(3500))));
+    rig_run(rig);
+    assert_int_equal(count_state(silent, PORT_STATE_FILTERED), 4);
+    assert_state(late_check, 0, PORT_STATE_CLOSED);
+    assert_true(instant_before(late_check->done_at, silent->done_at));
+    assert_in_range(rig->in_flight_max, 6, 7);
+    rig_free(rig);
+}
+
 #define TEST(name) cmocka_unit_test(name)
 
 int main(void)
@@ -190,6 +220,7 @@ int main(void)
         TEST(a_silent_host_is_judged_before_the_timeout),
         TEST(silence_never_lasts_longer_than_the_timeout),
         TEST(fifty_silent_ports_are_judged_with_eight_sockets),
+        TEST(silent_ports_leave_sockets_to_others),
         TEST(ports_that_hold_all_sockets_do_not_wait_for_each_other),
     };
     return cmocka_run_group_tests_name("engine_silence", tests, NULL, NULL);
