@@ -34,8 +34,9 @@ void port_set_done(struct port_set *set)
 
 void port_set_clear(struct port_set *set)
 {
+    for (size_t i = 0; i < set->count; i++)
+        set->member[set->ports[i] / WORD_BITS] = 0;
     set->count = 0;
-    memset(set->member, 0, sizeof set->member);
 }
 
 /* The ports of first..last that fall into one word and are not in the set yet. */
