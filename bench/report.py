@@ -129,8 +129,8 @@ On loopback that includes the kernel's work for the target's side of each connec
   rise from any size to a larger one. *Engine alone* is `bench/engine_bench.c`: two jobs at
   a time, no HTTP; there the goal is for the dearest size against the cheapest, whichever
   is the larger.
-- **Waiting jobs.** Two services with one worker each: in the one a single check waits for a
-  silent port, in the other 4,000 do. Both in turn are given checks of 101 open ports.
+- **Waiting jobs.** One worker, on which a single check waits for its next attempt at a port that
+  refused, or 4,000 do, in turn; meanwhile it is given checks of 101 open ports.
 """.strip()
 
 
