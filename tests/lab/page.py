@@ -18,7 +18,8 @@ UNITS = {"whole_t95": "s to the whole answer, 95%", "open_t95": "s to the verdic
          "syns_closed": "SYNs a closed port", "syns_filtered": "SYNs a dropped port"}
 
 METHOD = """\
-Made by `./dev lab full`. Everything happens in network namespaces: a checker, a router, and
+Made by the command above; `./dev lab full` writes it with all tools and larger counts.
+Everything happens in network namespaces: a checker, a router, and
 targets that answer on whole networks of private addresses. All tools are asked about the
 same addresses in turn, the first one changing from round to round, each with addresses that
 nobody has been asked about before.

@@ -60,10 +60,10 @@ def main():
         "seconds": time.monotonic() - start, "kernel": platform.release(),
         "processors": len(os.sched_getaffinity(0)), "command": " ".join(sys.argv[1:]),
     }
-    if not (arguments.only or arguments.tools):
-        (folder / f"{arguments.mode}.json").write_text(json.dumps(finished, indent=1))
-        is_whole = arguments.mode == "full" and arguments.scale == 1
-        page.write(finished, TOP / "docs" if is_whole else folder)
+    is_part = arguments.only or arguments.tools or arguments.scale != 1
+    name = "part" if is_part else arguments.mode
+    (folder / f"{name}.json").write_text(json.dumps(finished, indent=1))
+    page.write(finished, TOP / "docs" if name == "full" else folder)
     print_goals(records)
     print(f"\n{len(records)} scenarios in {finished['seconds']:.0f} s; raw results in {folder}")
     return 0
