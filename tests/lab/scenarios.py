@@ -167,15 +167,17 @@ def icmp():
 def places():
     row = "hosts and routes that are not there"
     for family in (4, 6):
-        for place, title in (
-                ("dead-link", "nobody has this address on the checker's own link"),
-                ("dead-host", "nobody has this address on the target's link")):
+        # Behind a router, what it has to say is limited with all that this machine's kernel
+        # sends of that kind: what is missing cannot be known, so that row is no goal.
+        for place, title, goals in (
+                ("dead-link", "nobody has this address on the checker's own link",
+                 (Goal("wrong", 0, row),)),
+                ("dead-host", "nobody has this address on the target's link", ())):
             yield Scenario(
                 name=f"{place}-v{family}", title=f"{title}, IPv{family}", place=place,
                 family=family, ports=(("dead-host", 20),), concurrency=4, rounds=1,
                 quick=((SERVICE, 2),) if family == 4 else (),
-                full=((SERVICE, 4), (FAST, 4), (PLAIN, 4)), goals=(Goal("wrong", 0, row),),
-                alone=False)
+                full=((SERVICE, 4), (FAST, 4), (PLAIN, 4)), goals=goals, alone=False)
         # Two ports only: such errors are limited to 5 and then 1 a second, always.
         for path in ("veth", "relay"):
             yield Scenario(
@@ -194,12 +196,13 @@ def ends():
                ("closed", 5), ("reset-by-filter", 20)), synproxy=True, alone=False,
         quick=((SERVICE, 4), (PLAIN, 2)), full=((SERVICE, 16), (FAST, 8), (PLAIN, 8)),
         goals=(Goal("not_right", 0, "odd servers"),))
+    # No goal: with other ports answering, silence is judged after 1.2 s (docs/decisions/0006),
+    # before such a queue is drained. Nothing on the wire tells it from a filter until then.
     yield Scenario(
         name="full-drained", title="accept queue full for 2 s, then drained; other ports of "
         "the host answer", ports=(("accepting", 20), ("closed", 10), ("drained", 20)),
         orders=((0.0, "fill"), (2.0, "drain")), rounds=1, alone=False,
-        quick=((SERVICE, 8), (PLAIN, 2)), full=((SERVICE, 8), (FAST, 4), (PLAIN, 8)),
-        goals=(Goal("missed", 0, row),))
+        quick=((SERVICE, 8), (PLAIN, 2)), full=((SERVICE, 8), (FAST, 4), (PLAIN, 8)))
     yield Scenario(
         name="full-drained-alone", title="accept queue full for 2 s, then drained; no other "
         "port", ports=(("drained", 20),), orders=((0.0, "fill"), (2.0, "drain")), rounds=1,
