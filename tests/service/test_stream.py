@@ -204,7 +204,7 @@ def test_a_client_that_leaves_its_stream_cancels(start, silent_ports, open_port,
 
     eventually(lambda: service.metric("checks_running") == 0, "the check is cancelled")
     assert service.metric("checks_abandoned_total") == 1
-    assert service.events("check")[-1]["reason"] == "client_left"
+    assert service.wait_event("check")["reason"] == "client_left"
     connection.close()
 
 
