@@ -17,8 +17,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ACCEPTS_PER_TURN 64 /* of one listener, so that requests get their turn */
-#define PAUSE_MS         100
+#define ACCEPTS_PER_TURN                                                                   \
+    8 /* of one listener: clients that come again at once must not be                      \
+         counted many times before their leaving is seen */
+#define PAUSE_MS 100
 
 static void listeners_watch(struct server *server, uint32_t events)
 {
