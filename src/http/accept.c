@@ -17,10 +17,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ACCEPTS_PER_TURN                                                                   \
-    8 /* of one listener: clients that come again at once must not be                      \
-         counted many times before their leaving is seen */
-#define PAUSE_MS 100
+/* Of one listener. Clients that come again at once must not be counted many times before
+ * their leaving is seen. */
+#define ACCEPTS_PER_TURN 8
+
+#define PAUSE_MS         100
 
 static void listeners_watch(struct server *server, uint32_t events)
 {
