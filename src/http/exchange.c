@@ -390,6 +390,9 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 
     *con_cls = NULL;
     struct connection *connection = exchange->connection;
+    /* libmicrohttpd may close in a later turn only: until then what the client does is not
+     * for us to look at. */
+    loop_watch_drop(connection->server->loop, connection->fd, &connection->watch);
     exchange_abandon(exchange);
     exchange_end(exchange);
     connection_enter(connection, PHASE_IDLE);

@@ -274,6 +274,18 @@ def test_leaving_a_stream_over_https_cancels(start_https, silent_ports, open_por
     eventually(lambda: service.metric("checks_running") == 0, "the check is cancelled")
 
 
+def test_many_leave_their_streams_over_https(start_https, silent_ports, open_port):
+    """TLS takes its time to close: more can be heard of a client that is gone."""
+    service = start_https(PORT_CHECK_TIMEOUT=20)
+    ports = [open_port(), *silent_ports(2)]
+    for _ in range(60):
+        with service.connect() as connection:
+            assert Stream(ask(connection, ports)).line()["accessible"]
+
+    eventually(lambda: service.metric("checks_running") == 0, "the checks are cancelled")
+    eventually(lambda: service.metric("http_connections_open") == 1, "nothing is left of them")
+
+
 def test_many_streams_at_once(start, silent_ports, open_port):
     service = start(PORT_CHECK_TIMEOUT=0.5)
     here = [open_port() for _ in range(4)]
