@@ -1,49 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures of the service tests. Whatever a test makes through them is taken away after it,
-the service last but one check: that it ends well and no sanitizer has complained."""
-import contextlib
+"""Fixtures of the service's tests: a service for many of them, targets, networks."""
 import resource
 
 import pytest
 
 from harness import network, targets
-from harness.service import Service, kept, running
+from harness.service import Service, running
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "heavy: takes long or much; not under sanitizers")
+def pytest_configure():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport():
-    report = (yield).get_result()
-    if report.failed:
-        for service in running:
-            if not service.log.closed:
-                said = service.stderr()[-4000:]
-                report.sections.append((f"stderr of port-checker {service.pid}", said))
-
-
-@pytest.fixture
-def later():
-    """An ExitStack for what a test makes itself."""
-    with contextlib.ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def start():
-    """start(NAME=value, ...): a service of this test's own, ready."""
-    with contextlib.ExitStack() as stack:
-        def start_service(env_file=None, arguments=(), descriptors=None, directory=None,
-                          **settings):
-            options = {"env_file": env_file, "arguments": arguments,
-                       "descriptors": descriptors, "directory": directory}
-            service = stack.enter_context(kept(Service(settings, **options)))
-            return service.wait_ready()
-        yield start_service
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ import ssl
 import subprocess
 import threading
 
+from harness.http import authority_of
+
 
 class Request:
     def __init__(self, method, path, body, client):
@@ -93,8 +95,7 @@ class Stub:
 
     @property
     def url(self):
-        host = self.server.server_address[0]
-        return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return f"{self.scheme}://{authority_of(self.server.server_address)}"
 
     def posts(self):
         return [request for request in self.requests if request.method == "POST"]

@@ -12,7 +12,7 @@ import tempfile
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness.http import Connection, check_body
+from harness.http import Connection, authority_of, check_body
 from harness.waiting import PATIENCE, eventually
 
 BUILD_DIR = pathlib.Path(os.environ.get("BUILD_DIR", "build")).resolve()
@@ -134,6 +134,11 @@ class Service:
     def address(self):
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.ready["address"])
         return (host or self.ready["address"], self.port)
+
+    @property
+    def url(self):
+        scheme = "https" if self.context else "http"
+        return f"{scheme}://{authority_of(self.address)}"
 
     # --- talking to it ----------------------------------------------------------------
 

@@ -9,6 +9,12 @@ from harness.waiting import PATIENCE
 CRLF = b"\r\n"
 
 
+def authority_of(address):
+    """A socket's address as a URL has it."""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Reply:
     def __init__(self, version, status, headers, body):
         self.version = version
@@ -50,11 +56,6 @@ class Connection:
             self.socket.close()
             raise
 
-    @property
-    def authority(self):
-        host, port = self.address
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
     def send(self, data):
         self.socket.sendall(data)
 
@@ -63,7 +64,7 @@ class Connection:
         headers = [(name, str(value)) for name, value in headers]
         names = {name.lower() for name, _ in headers}
         if host and "host" not in names:
-            headers.insert(0, ("Host", self.authority))
+            headers.insert(0, ("Host", authority_of(self.address)))
         if body is not None and not names & {"content-length", "transfer-encoding"}:
             headers.append(("Content-Length", str(len(body))))
         lines = [f"{method} {path} {version}"]

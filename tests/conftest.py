@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+"""What all tests of the real programs have. Whatever a test makes through these fixtures is
+taken away after it, a service last but one check: that it ends well and no sanitizer has
+complained."""
+import contextlib
+
+import pytest
+
+from harness.service import Service, kept, running
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    report = (yield).get_result()
+    if report.failed:
+        for service in running:
+            if not service.log.closed:
+                said = service.stderr()[-4000:]
+                report.sections.append((f"stderr of port-checker {service.pid}", said))
+
+
+@pytest.fixture
+def later():
+    """An ExitStack for what a test makes itself."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start():
+    """start(NAME=value, ...): a service of this test's own, ready; `inside` a namespace."""
+    with contextlib.ExitStack() as stack:
+        def start_service(inside=None, env_file=None, arguments=(), descriptors=None,
+                          directory=None, **settings):
+            options = {"env_file": env_file, "arguments": arguments,
+                       "descriptors": descriptors, "directory": directory}
+            with inside or contextlib.nullcontext():
+                service = stack.enter_context(kept(Service(settings, **options)))
+            return service.wait_ready()
+        yield start_service
