@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from harness import network, targets
 from harness.http import check_body
 from harness.waiting import eventually
 from test_running import make_pair, tls_settings
@@ -151,6 +152,29 @@ def test_what_is_refused_before_the_first_line_has_its_status(start):
             else:
                 reply = connection.reply()
                 assert (reply.status, "detail" in reply.json()) == (status, True)
+
+
+def test_our_own_trouble_ends_a_stream_that_has_begun(start, machine, later):
+    """The route goes between a port's refusal and the second attempt at it."""
+    far = machine.NETS[0][1]
+    here, there = (targets.port_of(later.enter_context(machine.run(make, far)))
+                   for make in (targets.listener, targets.closed))
+    service = start(PORT_CHECKER_TARGETS="any", PORT_CHECK_TIMEOUT=20, PORT_CHECK_RETRIES=2,
+                    PORT_CHECK_RETRY_DELAY=2)
+    with service.connect() as connection:
+        stream = Stream(ask(connection, [there, here], provider_ip=far))
+        assert stream.line() == {"port": here, "accessible": True, "error": None}
+        route = ("unreachable", far)
+        network.command("ip", "route", "add", *route)
+        later.callback(network.command, "ip", "route", "del", *route)
+
+        last, = stream.lines()
+        assert list(last) == ["detail", "code"]
+        assert last["code"] == "checker_fault" and "route" in last["detail"]
+        assert connection.exchange("GET", "/health").status == 200
+    assert service.wait_event("check")["status"] == "503"
+    assert service.metric("refusals_total", "no_route") == 1
+    assert service.metric("verdicts_total", "closed") == 0
 
 
 def test_no_ports_are_one_line(shared):
