@@ -67,6 +67,7 @@ async def run_child(space, words, preexec, children):
 # --- this service ---------------------------------------------------------------------
 
 VERDICT = re.compile(r'event=verdict target="?([^" ]+)"? port=(\d+) .*?\bms=([\d.]+)')
+JUDGED = re.compile(r"event=check .*\bopen=\d+")  # the last line of a check with verdicts
 
 
 class Service:
@@ -175,13 +176,26 @@ class Service:
         answers = await gather(self.ask, work, concurrency)
         if answers:
             answers[0].cpu = self.cpu() - before
-        await asyncio.sleep(0.05)  # the log's last lines
-        self._add_times(answers)
+        judged = sum(not answer.trouble for answer in answers)
+        self._add_times(answers, await self._new_lines(judged))
         return answers
 
-    def _add_times(self, answers):
-        text = self.text(self.log_at)
-        self.log_at += len(text.encode())
+    async def _new_lines(self, judged):
+        """What the log has got since it was last asked, all of so many judged checks: their
+        lines may come after their replies."""
+        deadline = time.monotonic() + 10
+        while True:
+            text = self.text(self.log_at)
+            text = text[:text.rfind("\n") + 1]
+            if len(JUDGED.findall(text)) >= judged:
+                self.log_at += len(text.encode())
+                return text
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the log lacks lines of {judged} checks: {text[-2000:]}")
+            await asyncio.sleep(0.005)
+
+    @staticmethod
+    def _add_times(answers, text):
         times = {(address, int(port)): float(ms)
                  for address, port, ms in VERDICT.findall(text)}
         for answer in answers:
