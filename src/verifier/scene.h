@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the sentences about a port have in common: whom they speak of, and the pieces that
- * they are put together from. Only for advice.c and remedy.c.
+ * they are put together from. Only for advice.c.
  */
 #pragma once
 
