@@ -131,6 +131,13 @@ On loopback that includes the kernel's work for the target's side of each connec
   is the larger.
 - **Waiting jobs.** One worker, on which a single check waits for its next attempt at a port that
   refused, or 4,000 do, in turn; meanwhile it is given checks of 101 open ports.
+- **port-verifier.** It binds 101 ports of its own and asks three services on 127.0.0.1 at
+  once, with proofs, {verifications} times a round; every port must come out proved, else the bench fails.
+  A round's figure is the median of its runs. The *whole run* is from the start of the process
+  to its end; the *slowest answer* is the longest of the three checks as the services' logs
+  tell it (`ms`), proofs and the sharing of two cores included; *time over* it is what is left
+  of the same run, and *its start alone* is `port-verifier --version`, most of which is the
+  loading of shared libraries. *Peak memory* is `VmHWM` with `--watch`, once the report is out.
 """.strip()
 
 

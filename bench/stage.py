@@ -78,7 +78,19 @@ def resident_mib(pid):
     return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) / 1024
 
 
+def peak_mib(pid):
+    """The most that was ever resident. (What wait4() tells would count its parent's memory
+    too, from before the exec.)"""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
+
+
 # --- processes --------------------------------------------------------------------------
+
+def own_environment():
+    """Whoever runs the bench may have settings of his own: they are left out."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PORT_")}
+
 
 class Child:
     """A process that ends when its `with` does."""
@@ -115,7 +127,6 @@ class Service(Child):
     """port-checker with its usual settings but for those given; its log goes to a file,
     as it does under a service manager."""
 
-    # Whoever runs the bench may have settings of his own: they are left out.
     LIMITS = {
         "PORT_CHECKER_RATE": "0",
         "PORT_CHECKER_MAX_CONNECTIONS": "8192",
@@ -125,7 +136,7 @@ class Service(Child):
     def __init__(self, binary, folder, **settings):
         folder = pathlib.Path(folder)
         self.log = folder / f"service-{len(list(folder.iterdir()))}.log"
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PORT_")}
+        environment = own_environment()
         environment.update(self.LIMITS, PORT_CHECKER_HOST=HOST, PORT_CHECKER_PORT="0")
         environment.update(settings)
         with open(self.log, "wb") as log:
@@ -158,6 +169,13 @@ class Service(Child):
         return json.loads(self.ask("POST", "/check-ports",
                                    {"provider_ip": target, "ports": ports}))
 
+    def check_times(self, count):
+        """Milliseconds of so many checks, all that there were, as its log tells them."""
+        def told():
+            times = re.findall(r"event=check .*\bms=([\d.]+)\n", self.log.read_text())
+            return times if len(times) >= count else None
+        return [float(text) for text in self.until(told, "the log of a check")]
+
     def metrics(self):
         """Name with labels -> value."""
         rows = {}
@@ -166,6 +184,17 @@ class Service(Child):
                 name, value = line.rsplit(" ", 1)
                 rows[name.removeprefix("port_checker_")] = float(value)
         return rows
+
+
+class Verifier(Child):
+    """port-verifier with a report as JSON."""
+
+    def __init__(self, binary, *arguments):
+        super().__init__([binary, "--json", *arguments], env=own_environment(),
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+    def report(self):
+        return json.loads(self.process.stdout.readline() or "{}")
 
 
 class Nginx(Child):
