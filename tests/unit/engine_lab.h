@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "addresses.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "loop/loop.h"
@@ -199,10 +200,9 @@ static inline long tcp_counter_there(const char *name)
 
 /* --- targets ------------------------------------------------------------------------ */
 
-static inline struct address address_of(const char *text, uint16_t port)
+static inline struct address address_and_port(const char *text, uint16_t port)
 {
-    struct address address;
-    assert_true(address_parse(text, strlen(text), &address, NULL));
+    struct address address = address_of(text);
     address_set_port(&address, port);
     return address;
 }
@@ -217,7 +217,7 @@ static inline uint16_t port_of(int fd)
 
 static inline int bound_socket(const char *text, uint16_t port)
 {
-    struct address address = address_of(text, port);
+    struct address address = address_and_port(text, port);
     const int on = 1;
     int fd = socket(address.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
@@ -417,7 +417,7 @@ static inline struct check *rig_check(struct rig *rig, const char *target,
     assert_non_null(check->verdicts);
     rig->unfinished++;
     const struct job_request request = {
-        .target = address_of(target, 0),
+        .target = address_of(target),
         .token = rig->token,
         .ports = ports,
         .port_count = count,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy/access.h"
 
+#include "addresses.h"
+
 /* cmocka.h wants these before it */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,14 +15,6 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
-static struct address parse(const char *text)
-{
-    struct address address;
-    if (!address_parse(text, strlen(text), &address, NULL))
-        fail_msg("\"%s\" must be an address", text);
-    return address;
-}
 
 /* Blocks parted by spaces; NULL: none. */
 static struct cidr_list parse_list(const char *text)
@@ -118,8 +112,8 @@ static void the_caller_is_the_peer_or_what_a_trusted_proxy_says(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct cidr_list trusted = parse_list(rows[i].trusted);
         struct access_facts facts = {
-            .peer = parse(rows[i].peer),
-            .local = parse("192.0.2.200"),
+            .peer = address_of(rows[i].peer),
+            .local = address_of("192.0.2.200"),
             .is_http_1_1 = true,
             .host = "checker.example",
             .forwarded_for = rows[i].forwarded_for,
@@ -141,8 +135,8 @@ static void a_caller_that_is_not_known_is_named_by_its_proxy(void **state)
     (void)state;
     struct cidr_list trusted = parse_list("10.0.0.0/8");
     struct access_facts facts = {
-        .peer = parse("::ffff:10.0.0.1"),
-        .local = parse("10.0.0.2"),
+        .peer = address_of("::ffff:10.0.0.1"),
+        .local = address_of("10.0.0.2"),
         .forwarded_for = "203.0.113.9, nonsense, 10.0.0.5",
         .has_forwarding_header = true,
     };
@@ -175,8 +169,8 @@ static void assert_operator(const struct operator_row *row)
 {
     struct cidr_list trusted = parse_list(row->trusted);
     struct access_facts facts = {
-        .peer = parse(or_default(row->peer, "127.0.0.1")),
-        .local = parse(or_default(row->local, "127.0.0.1")),
+        .peer = address_of(or_default(row->peer, "127.0.0.1")),
+        .local = address_of(or_default(row->local, "127.0.0.1")),
         .is_http_1_1 = !row->is_http_1_0,
         .is_tls = row->is_tls,
         .host = or_default(row->host, "localhost:7466"),
@@ -367,8 +361,8 @@ static void nobody_becomes_the_operator_through_a_proxy(void **state)
     (void)state;
     struct cidr_list trusted = parse_list("127.0.0.0/8");
     struct access_facts facts = {
-        .peer = parse("127.0.0.1"),
-        .local = parse("127.0.0.1"),
+        .peer = address_of("127.0.0.1"),
+        .local = address_of("127.0.0.1"),
         .is_http_1_1 = true,
         .host = "localhost:7466",
         .forwarded_for = "::1",
@@ -452,7 +446,7 @@ static void addresses_that_are_nobodys_are_not_probeable(void **state)
         {"2002:ffff:ffff::1", false},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct address address = parse(rows[i].text);
+        struct address address = address_of(rows[i].text);
         if (access_is_probeable(&address) != rows[i].is_probeable)
             fail_msg("%s: probeable must be %d", rows[i].text, rows[i].is_probeable);
     }
@@ -465,8 +459,8 @@ static void addresses_that_are_nobodys_are_not_probeable(void **state)
 
 static bool is_ours(const struct address *address)
 {
-    struct address ipv4 = parse(OUR_IPV4);
-    struct address ipv6 = parse(OUR_IPV6);
+    struct address ipv4 = address_of(OUR_IPV4);
+    struct address ipv6 = address_of(OUR_IPV6);
     return address_equals(address, &ipv4) || address_equals(address, &ipv6);
 }
 
@@ -495,9 +489,9 @@ static void assert_decision(const struct decision_row *row)
     struct access_caller caller = {
         .is_known = row->who != UNKNOWN,
         .is_operator = row->who == OPERATOR,
-        .address = parse(row->caller),
+        .address = address_of(row->caller),
     };
-    struct address target = parse(row->target);
+    struct address target = address_of(row->target);
     bool asks = row->reason == ACCESS_PUBLIC_TARGET || row->reason == ACCESS_THIS_MACHINE ||
                 (row->reason == ACCESS_OWN_ADDRESS && row->targets == TARGETS_PUBLIC);
     struct access_decision decision = access_decide(
@@ -606,7 +600,7 @@ static void what_is_nobodys_is_refused_to_everybody_under_any_setting(void **sta
         "2002:ffff:ffff::",
     };
     for (size_t i = 0; i < COUNT(never); i++) {
-        struct address target = parse(never[i]);
+        struct address target = address_of(never[i]);
         struct address unmapped = address_unmap(&target);
         char own[ADDRESS_TEXT_SIZE];
         address_format(&unmapped, own);
@@ -655,9 +649,9 @@ static const char *explain(enum targets targets, enum who who, const char *calle
     struct access_caller caller = {
         .is_known = who != UNKNOWN,
         .is_operator = who == OPERATOR,
-        .address = parse(caller_text),
+        .address = address_of(caller_text),
     };
-    struct address target = parse(target_text);
+    struct address target = address_of(target_text);
     struct access_decision decision = access_decide(&caller, &target, targets, is_ours);
     assert_false(decision.is_allowed);
     return access_explain(&caller, &decision, targets, ret_text);

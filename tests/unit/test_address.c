@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/address.h"
 
+#include "addresses.h"
 #include "base/err.h"
 
 /* cmocka.h wants these before it */
@@ -17,14 +18,6 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
-static struct address parse(const char *text)
-{
-    struct address address;
-    if (!address_parse(text, strlen(text), &address, NULL))
-        fail_msg("\"%s\" must be an address", text);
-    return address;
-}
 
 static struct cidr parse_cidr(const char *text)
 {
@@ -68,7 +61,7 @@ static void literals_are_read_and_written_in_their_shortest_form(void **state)
          "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 6},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct address address = parse(rows[i].text);
+        struct address address = address_of(rows[i].text);
         assert_formats_as(&address, rows[i].canonical);
         assert_int_equal(address_family_number(&address), rows[i].family);
         assert_int_equal(address.len, rows[i].family == 4 ? sizeof(struct sockaddr_in)
@@ -254,14 +247,14 @@ static void ports_are_set_in_both_families(void **state)
     (void)state;
     static const char *const texts[] = {"192.0.2.1", "2001:db8::1"};
     for (size_t i = 0; i < COUNT(texts); i++) {
-        struct address address = parse(texts[i]);
+        struct address address = address_of(texts[i]);
         address_set_port(&address, 65535);
         assert_int_equal(address_port(&address), 65535);
         address_set_port(&address, 1);
         assert_int_equal(address_port(&address), 1);
         assert_formats_as(&address, texts[i]);
     }
-    struct address address = parse("192.0.2.1");
+    struct address address = address_of("192.0.2.1");
     address_set_port(&address, 0x1234);
     assert_int_equal(address.in.sin_port, htons(0x1234));
 }
@@ -289,7 +282,7 @@ static void only_mapped_addresses_are_unmapped(void **state)
         {"::1", "::1"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct address address = parse(rows[i].text);
+        struct address address = address_of(rows[i].text);
         address_set_port(&address, 50800);
         struct address unmapped = address_unmap(&address);
         assert_formats_as(&unmapped, rows[i].unmapped);
@@ -321,7 +314,7 @@ static void mapped_translated_and_6to4_addresses_embed_ipv4(void **state)
         {"192.0.2.1", "192.0.2.1"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct address address = parse(rows[i].text);
+        struct address address = address_of(rows[i].text);
         address_set_port(&address, 50800);
         struct address embedded = address_unembed(&address);
         assert_formats_as(&embedded, rows[i].embedded);
@@ -334,23 +327,23 @@ static void mapped_translated_and_6to4_addresses_embed_ipv4(void **state)
 static void equality_is_of_family_and_address_alone(void **state)
 {
     (void)state;
-    struct address a = parse("192.0.2.1");
-    struct address b = parse("192.0.2.1");
+    struct address a = address_of("192.0.2.1");
+    struct address b = address_of("192.0.2.1");
     address_set_port(&b, 80);
     assert_true(address_equals(&a, &b));
 
-    struct address other = parse("192.0.2.2");
+    struct address other = address_of("192.0.2.2");
     assert_false(address_equals(&a, &other));
 
-    struct address mapped = parse("::ffff:192.0.2.1");
+    struct address mapped = address_of("::ffff:192.0.2.1");
     assert_false(address_equals(&a, &mapped));
     assert_false(address_equals(&mapped, &a));
 
-    struct address long_form = parse("0:0:0:0:0:0:0:1");
-    struct address short_form = parse("::1");
+    struct address long_form = address_of("0:0:0:0:0:0:0:1");
+    struct address short_form = address_of("::1");
     long_form.in6.sin6_scope_id = 7;
     assert_true(address_equals(&long_form, &short_form));
-    struct address last_bit = parse("::");
+    struct address last_bit = address_of("::");
     assert_false(address_equals(&last_bit, &short_form));
 }
 
@@ -380,7 +373,7 @@ static void loopback_is_127_slash_8_and_one_ipv6_address(void **state)
         {"8000::1", false},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct address address = parse(rows[i].text);
+        struct address address = address_of(rows[i].text);
         if (address_is_loopback(&address) != rows[i].is_loopback)
             fail_msg("%s: loopback must be %d", rows[i].text, rows[i].is_loopback);
     }
@@ -393,7 +386,7 @@ static void a_prefix_is_compared_bit_by_bit(void **state)
     for (unsigned prefix = 0; prefix <= 32; prefix++) {
         /* all ones but for the last bit of the prefix, and but for the bit after it */
         uint32_t inside = prefix == 32 ? UINT32_MAX : UINT32_MAX ^ (0x80000000u >> prefix);
-        struct address address = parse("0.0.0.0");
+        struct address address = address_of("0.0.0.0");
         address.in.sin_addr.s_addr = htonl(inside);
         assert_true(address_has_prefix(&address, AF_INET, bits, prefix));
         assert_false(address_has_prefix(&address, AF_INET6, bits, prefix));
@@ -526,7 +519,7 @@ static void a_network_holds_its_first_and_last_address_and_no_neighbour(void **s
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct cidr cidr = parse_cidr(rows[i].network);
-        struct address address = parse(rows[i].address);
+        struct address address = address_of(rows[i].address);
         address_set_port(&address, 80);
         if (cidr_contains(&cidr, &address) != rows[i].is_inside)
             fail_msg("%s in %s must be %d", rows[i].address, rows[i].network,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/admission.h"
 
+#include "addresses.h"
 #include "base/err.h"
 
 #include <pthread.h>
@@ -11,13 +12,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static struct address parse(const char *text)
-{
-    struct address address;
-    assert_true(address_parse(text, strlen(text), &address, NULL));
-    return address;
-}
 
 static struct admission *admission_of(size_t connections_max, size_t per_caller_max)
 {
@@ -59,7 +53,7 @@ static void the_limits_hold(void **state)
     };
     struct admission *admission = admission_of(5, 2);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        struct address peer = parse(steps[i].peer);
+        struct address peer = address_of(steps[i].peer);
         bool is_unlimited = steps[i].move == 'u' || steps[i].move == 'd';
         if (steps[i].move == '-' || steps[i].move == 'd')
             admission_leave(admission, &peer, is_unlimited);
@@ -74,7 +68,7 @@ static struct address caller(uint32_t i)
 {
     char text[ADDRESS_TEXT_SIZE];
     snprintf(text, sizeof text, "10.%u.%u.%u", i >> 16 & 255, i >> 8 & 255, i & 255);
-    return parse(text);
+    return address_of(text);
 }
 
 /* A table that is as full as it may be still finds everybody, whoever left before. */

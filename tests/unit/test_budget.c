@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy/budget.h"
 
+#include "addresses.h"
 #include "base/err.h"
 
 /* cmocka.h wants these before it */
@@ -29,14 +30,6 @@ static struct instant at_ms(int64_t ms)
     return (struct instant){INT64_C(2600000) * NS_PER_SECOND + ms * NS_PER_MS};
 }
 
-static struct address parse(const char *text)
-{
-    struct address address;
-    if (!address_parse(text, strlen(text), &address, NULL))
-        fail_msg("\"%s\" must be an address", text);
-    return address;
-}
-
 static struct budget *make(double rate, size_t burst, size_t entries_max)
 {
     struct budget *budget;
@@ -47,7 +40,7 @@ static struct budget *make(double rate, size_t burst, size_t entries_max)
 static struct budget_answer take(struct budget *budget, const char *caller, size_t ports,
                                  struct instant now)
 {
-    struct address address = parse(caller);
+    struct address address = address_of(caller);
     return budget_take(budget, &address, &address, false, ports, now);
 }
 
@@ -55,15 +48,15 @@ static struct budget_answer take_foreign(struct budget *budget, const char *call
                                          const char *target, size_t ports,
                                          struct instant now)
 {
-    struct address a = parse(caller);
-    struct address b = parse(target);
+    struct address a = address_of(caller);
+    struct address b = address_of(target);
     return budget_take(budget, &a, &b, true, ports, now);
 }
 
 static void give_back(struct budget *budget, const char *caller, size_t ports,
                       struct instant now)
 {
-    struct address address = parse(caller);
+    struct address address = address_of(caller);
     budget_give_back(budget, &address, &address, false, ports, now);
 }
 
@@ -222,8 +215,8 @@ static void both_buckets_get_their_ports_back(void **state)
 {
     (void)state;
     struct budget *budget = make(RATE, BURST, 16);
-    struct address caller = parse("192.0.2.1");
-    struct address target = parse("203.0.113.9");
+    struct address caller = address_of("192.0.2.1");
+    struct address target = address_of("203.0.113.9");
     assert_granted(budget_take(budget, &caller, &target, true, 100, at_ms(0)));
     budget_give_back(budget, &caller, &target, true, 100, at_ms(0));
     assert_granted(take_foreign(budget, "192.0.2.2", "203.0.113.9", 100, at_ms(0)));
@@ -452,8 +445,8 @@ static void the_table_does_what_a_bucket_for_each_would_do(void **state)
         bool is_foreign = random_next(&seed) % 2;
         char a_text[32];
         char b_text[32];
-        struct address caller = parse(nth(a, a_text));
-        struct address target = parse(nth(b, b_text));
+        struct address caller = address_of(nth(a, a_text));
+        struct address target = address_of(nth(b, b_text));
 
         struct model *buckets[2] = {&models[0][a], is_foreign ? &models[1][b] : NULL};
         int64_t waits[2] = {0, 0};

@@ -5,6 +5,7 @@
 #include "verifier/advice.h"
 #include "verifier/diagnosis.h"
 
+#include "addresses.h"
 #include "base/err.h"
 
 /* cmocka.h wants these before it */
@@ -239,13 +240,6 @@ static void silence_of_some_is_not_silence_of_all(void **state)
 }
 
 /* --- reports and sentences ------------------------------------------------------------ */
-
-static struct address address_of(const char *text)
-{
-    struct address address;
-    assert_true(address_parse(text, strlen(text), &address, NULL));
-    return address;
-}
 
 struct setup {
     const char *local_ip, *public_ip;

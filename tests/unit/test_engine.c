@@ -155,7 +155,7 @@ static void every_port_of_a_mixed_job_gets_its_own_verdict(void **state)
 
 static int plain_connect(const char *target, uint16_t port)
 {
-    struct address address = address_of(target, port);
+    struct address address = address_and_port(target, port);
     int fd = socket(address.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const struct timeval limit = {.tv_usec = 300000};
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), 0);

@@ -351,7 +351,7 @@ static void an_engine_that_has_too_many_ports_takes_no_more(void **state)
     count_ports(ports, 60000, 1);
     struct rig *rig = rig_new();
     const struct job_request request = {
-        .target = address_of(THERE, 0),
+        .target = address_of(THERE),
         .ports = ports,
         .port_count = 60000,
         .deadline = instant_add(clock_now(), span_seconds(20)),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "probe/host.h"
 
+#include "addresses.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -19,13 +21,6 @@ static struct {
     size_t started;
     int64_t now_ms;
 } lab;
-
-static struct address address_of(const char *text)
-{
-    struct address address;
-    assert_true(address_parse(text, strlen(text), &address, NULL));
-    return address;
-}
 
 static int lab_begin(void **state)
 {

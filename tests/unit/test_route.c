@@ -24,7 +24,7 @@ static void a_gateway_is_one_only_where_there_is_one(void **state)
         {"10.77.0.50", false}, {"10.88.1.2", true}, {"fd88::2", true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct address to = address_of(rows[i].to, 80);
+        struct address to = address_and_port(rows[i].to, 80);
         struct err err = {0};
         bool has_gateway = !rows[i].has_gateway;
         if (!route_has_gateway(&to, &has_gateway, &err) ||
@@ -39,7 +39,7 @@ static void where_there_is_no_route_that_is_an_error(void **state)
     need_lab();
     static const char *const texts[] = {"10.1.2.3", "2001:db8::1"};
     for (size_t i = 0; i < 2; i++) {
-        struct address to = address_of(texts[i], 0);
+        struct address to = address_of(texts[i]);
         struct err err;
         bool has_gateway = true;
         assert_false(route_has_gateway(&to, &has_gateway, &err));
@@ -64,7 +64,7 @@ static void own_addresses_are_those_of_the_interfaces_and_loopback(void **state)
         {"192.0.2.1", false}, {"2001:db8::1", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct address address = address_of(rows[i].text, 7466);
+        struct address address = address_and_port(rows[i].text, 7466);
         if (route_is_ours(&address) != rows[i].is_ours)
             fail_msg("%s", rows[i].text);
     }
@@ -76,7 +76,7 @@ static void there_is_a_source_for_what_has_a_route(void **state)
     need_lab();
     static const char *const texts[] = {"127.0.0.1", "::1", THERE, THERE6, "10.88.1.2"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        struct address to = address_of(texts[i], 80);
+        struct address to = address_and_port(texts[i], 80);
         assert_true(route_has_source(&to));
     }
 }
@@ -85,7 +85,8 @@ static void without_ipv6_there_is_none(void **state)
 {
     (void)state;
     need_lab();
-    struct address loopback = address_of("::1", 80), four = address_of(THERE, 80);
+    struct address loopback = address_and_port("::1", 80),
+                   four = address_and_port(THERE, 80);
     assert_true(write_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"));
     bool has_source = route_has_source(&loopback);
     assert_true(write_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0"));

@@ -5,6 +5,7 @@
  */
 #include "api/routes.h"
 
+#include "addresses.h"
 #include "api/pages.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -58,13 +59,6 @@ struct exchange {
     char reply[8192];
     char reply_headers[2048]; /* "Name: value\n" each */
 };
-
-static struct address address_of(const char *text)
-{
-    struct address address;
-    assert_true(address_parse(text, strlen(text), &address, NULL));
-    return address;
-}
 
 struct address exchange_peer(const struct exchange *exchange)
 {

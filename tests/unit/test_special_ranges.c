@@ -6,6 +6,8 @@
  */
 #include "policy/access.h"
 
+#include "addresses.h"
+
 /* cmocka.h wants these before it */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -131,17 +133,9 @@ static const struct row rows[] = {
 };
 /* clang-format on */
 
-static struct address parse(const char *text)
-{
-    struct address address;
-    if (!address_parse(text, strlen(text), &address, NULL))
-        fail_msg("\"%s\" must be an address", text);
-    return address;
-}
-
 static void assert_global(const char *text, bool is_global)
 {
-    struct address address = parse(text);
+    struct address address = address_of(text);
     if (access_is_global(&address) != is_global)
         fail_msg("%s: globally reachable must be %d", text, is_global);
 }
@@ -151,7 +145,7 @@ static void assert_global_in_all_forms(const char *text, bool is_global)
 {
     assert_global(text, is_global);
 
-    struct address address = parse(text);
+    struct address address = address_of(text);
     if (address_family_number(&address) != 4)
         return;
 
@@ -230,7 +224,7 @@ static void the_table_has_no_block_that_is_not_tested(void **state)
     for (size_t i = 0; i < COUNT(table); i++) {
         bool is_tested = false;
         for (size_t j = 0; j < COUNT(rows) && !is_tested; j++) {
-            struct address base = parse(rows[j].base);
+            struct address base = address_of(rows[j].base);
             is_tested = table[i].prefix == rows[j].prefix &&
                         address_has_prefix(&base, table[i].family, table[i].bits,
                                            address_family_number(&base) == 4 ? 32 : 128);
@@ -258,19 +252,19 @@ static void the_edges_are_edges(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         size_t len;
-        struct address base = parse(rows[i].base);
-        struct address last = parse(rows[i].last);
+        struct address base = address_of(rows[i].base);
+        struct address last = address_of(rows[i].last);
         const uint8_t *bits = address_bytes(&base, &len);
         int family = len == 4 ? AF_INET : AF_INET6;
         assert_true(address_has_prefix(&last, family, bits, rows[i].prefix));
 
         if (rows[i].before.address) {
-            struct address before = parse(rows[i].before.address);
+            struct address before = address_of(rows[i].before.address);
             assert_false(address_has_prefix(&before, family, bits, rows[i].prefix));
             assert_true(is_next(&before, &base));
         }
         if (rows[i].after.address) {
-            struct address after = parse(rows[i].after.address);
+            struct address after = address_of(rows[i].after.address);
             assert_false(address_has_prefix(&after, family, bits, rows[i].prefix));
             assert_true(is_next(&last, &after));
         }
