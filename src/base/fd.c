@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 void fd_close(int *fd)
@@ -23,6 +24,21 @@ int fd_take(int *fd)
     int taken = *fd;
     *fd = -1;
     return taken;
+}
+
+bool fd_raise_limit(size_t *ret_limit, struct err *err)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return err_sys(err, errno, "getrlimit");
+
+    if (limit.rlim_cur < limit.rlim_max) {
+        struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            limit = raised;
+    }
+    *ret_limit = limit.rlim_cur;
+    return true;
 }
 
 bool fd_read_file(const char *path, char *ret_data, unsigned long size,

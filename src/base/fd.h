@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct err;
 
@@ -16,6 +17,10 @@ void fd_close(int *fd);
 
 /* Moves the descriptor out: returns it and leaves -1 behind. */
 int fd_take(int *fd);
+
+/* Raises this process's limit of descriptors (RLIMIT_NOFILE) as far as it may, and says
+ * what it is then. */
+bool fd_raise_limit(size_t *ret_limit, struct err *err);
 
 /* Reads at most `size` bytes of a file into `ret_data` (never terminated) and says how
  * many there were. ERR_LIMIT when the file is longer, ERR_SYSTEM when it cannot be read. */

@@ -3,6 +3,7 @@
 
 #include "api/pages.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "http/admission.h"
 #include "metrics/metrics.h"
@@ -54,9 +55,10 @@ static bool service_build(struct service *service, struct err *err)
     /* One heap for all threads: with one a thread, each would keep what it once needed. */
     mallopt(M_ARENA_MAX, 1);
 
-    if (!limits_raise(&service->limits.descriptors, err))
+    size_t descriptors;
+    if (!fd_raise_limit(&descriptors, err))
         return false;
-    service->limits = limits_share(service->limits.descriptors, &service->settings);
+    service->limits = limits_share(descriptors, &service->settings);
     return tls_load(&service->settings, &service->tls, err) &&
            listeners_open(&service->settings.host, service->settings.workers,
                           &service->listeners, err) &&

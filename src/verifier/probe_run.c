@@ -2,16 +2,15 @@
 #include "verifier/probe_run.h"
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "loop/loop.h"
 #include "probe/engine.h"
 #include "verifier/progress.h"
 #include "verifier/report.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #define DEADLINE_SECONDS 120
 #define OWN_DESCRIPTORS  32
@@ -153,23 +152,20 @@ static void progress_write(void *ctx, char *line, unsigned long size)
              probe->arguments->port_count);
 }
 
-static size_t probes_max(void)
+static bool probes_allow(struct probe *probe, struct err *err)
 {
-    struct rlimit limit = {.rlim_cur = 256};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < limit.rlim_max) {
-        struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
-        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-            limit = raised;
-    }
-    size_t rest = limit.rlim_cur > OWN_DESCRIPTORS ? limit.rlim_cur - OWN_DESCRIPTORS : 0;
-    return rest < PROBES_LEAST ? PROBES_LEAST : rest;
+    size_t limit;
+    if (!fd_raise_limit(&limit, err))
+        return false;
+
+    size_t rest = limit > OWN_DESCRIPTORS ? limit - OWN_DESCRIPTORS : 0;
+    probe->limit.max = rest < PROBES_LEAST ? PROBES_LEAST : rest;
+    return true;
 }
 
 static bool begin(struct probe *probe, struct err *err)
 {
     const struct arguments *arguments = probe->arguments;
-    probe->limit.max = probes_max();
     const struct engine_config config = {
         .timeout = arguments->timeout,
         .refusals_needed = 1,
@@ -179,7 +175,7 @@ static bool begin(struct probe *probe, struct err *err)
                      .deferred = ignore_number,
                      .local_fault = ignore_number},
     };
-    if (!loop_new(&probe->loop, err) ||
+    if (!probes_allow(probe, err) || !loop_new(&probe->loop, err) ||
         !engine_new(probe->loop, &config, &probe->engine, err) || !report_begin(probe, err))
         return false;
 

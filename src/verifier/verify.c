@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -276,23 +275,18 @@ static bool signals_watch(struct verify *verify, struct err *err)
 /* Every port takes two descriptors; connections get what is left. */
 static bool descriptors_share(struct verify *verify, struct err *err)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return err_sys(err, errno, "getrlimit");
-    if (limit.rlim_cur < limit.rlim_max) {
-        struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
-        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-            limit = raised;
-    }
+    size_t limit;
+    if (!fd_raise_limit(&limit, err))
+        return false;
+
     size_t own = verify->arguments->port_count * FAMILY_COUNT + OWN_DESCRIPTORS;
-    if (limit.rlim_cur < own + CONNECTIONS_LEAST)
+    if (limit < own + CONNECTIONS_LEAST)
         return err_set(err, ERR_LIMIT,
                        "%zu ports take %zu descriptors, and the limit is %zu: raise it "
                        "(ulimit -n) or list fewer ports",
-                       verify->arguments->port_count, own + CONNECTIONS_LEAST,
-                       (size_t)limit.rlim_cur);
+                       verify->arguments->port_count, own + CONNECTIONS_LEAST, limit);
 
-    size_t rest = limit.rlim_cur - own;
+    size_t rest = limit - own;
     verify->connections_max =
         rest < LISTENERS_CONNECTIONS_MAX ? rest : LISTENERS_CONNECTIONS_MAX;
     return true;
