@@ -6,6 +6,7 @@ import contextlib
 
 import pytest
 
+from harness import netns
 from harness.service import Service, kept, running
 
 
@@ -38,3 +39,11 @@ def start():
                 service = stack.enter_context(kept(Service(settings, **options)))
             return service.wait_ready()
         yield start_service
+
+
+@pytest.fixture(scope="session")
+def namespaces():
+    """Skips what needs networks of its own where there are none to be had."""
+    reason = netns.why_not()
+    if reason:
+        pytest.skip(reason)

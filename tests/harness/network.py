@@ -4,15 +4,11 @@
 All of it happens in a network namespace of the tests' own, where at first nothing but
 loopback exists, and is taken away again by whoever made it.
 """
-import concurrent.futures
-import ctypes
 import os
 import shutil
 import subprocess
 
-CLONE_NEWNET = 0x40000000
-
-libc = ctypes.CDLL(None, use_errno=True)
+from harness.netns import Namespace
 
 
 def is_own():
@@ -27,9 +23,8 @@ def has_filter():
     return shutil.which("nft") is not None
 
 
-def command(*words, text=None, descriptors=()):
-    ended = subprocess.run(words, input=text, text=True, capture_output=True,
-                           pass_fds=descriptors)
+def command(*words, text=None):
+    ended = subprocess.run(words, input=text, text=True, capture_output=True)
     assert ended.returncode == 0, f"{' '.join(words)}: {ended.stderr}"
     return ended.stdout
 
@@ -43,11 +38,10 @@ class Filter:
                   "add chain inet tests input { type filter hook input priority 0; }\n")
 
     def _nft(self, text):
-        words = ("nft", "-f", "-")
         if self.inside:
-            self.inside.command(*words, text=text)
+            self.inside.nft(text)
         else:
-            command(*words, text=text)
+            command("nft", "-f", "-", text=text)
 
     def rule(self, ports, verdict):
         """What happens to SYNs for these ports: `drop`, `reject with ...`."""
@@ -73,59 +67,34 @@ class Address:
         command("ip", "address", "del", *self.words)
 
 
-class Machine:
-    """Another machine: a namespace without a name, joined to ours by a cable (veth). It
-    vanishes with its last descriptor."""
+class Machine(Namespace):
+    """Another machine, joined to ours by a cable (veth)."""
 
     NEAR, FAR = "near0", "far0"
     NETS = (("192.168.77.1", "192.168.77.2", 24), ("fd77::1", "fd77::2", 64))
 
     def __init__(self):
-        self.namespace = self._thread(self._make)
-        path = f"/proc/{os.getpid()}/fd/{self.namespace}"
+        super().__init__("machine")
         command("ip", "link", "add", self.NEAR, "type", "veth",
-                "peer", "name", self.FAR, "netns", path)
-        self.command("ip", "link", "set", "lo", "up")
+                "peer", "name", self.FAR, "netns", self.path)
         command("ip", "link", "set", self.NEAR, "up")
-        self.command("ip", "link", "set", self.FAR, "up")
+        self.ip(f"link set lo up\nlink set {self.FAR} up\n")
         for net in self.NETS:
             self.add_net(*net)
-        for family in "ipv4/icmp_ratelimit", "ipv6/icmp/ratelimit":
-            self.run(self._write, f"/proc/sys/net/{family}", "0")
-
-    @staticmethod
-    def _write(path, text):
-        with open(path, "w", encoding="ascii") as file:
-            file.write(text)
-
-    @staticmethod
-    def _make():
-        assert libc.unshare(CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-        return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-
-    @staticmethod
-    def _thread(function, *arguments, **options):
-        """In a thread of its own, for a thread that changed its namespace is spoilt."""
-        with concurrent.futures.ThreadPoolExecutor(1) as thread:
-            return thread.submit(function, *arguments, **options).result()
+        for name in "net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit":
+            self.sysctl(name, 0)
 
     def add_net(self, near, far, prefix):
         """Gives both ends of the cable one more address."""
         extra = ("nodad",) if ":" in near else ()
         command("ip", "address", "add", f"{near}/{prefix}", "dev", self.NEAR, *extra)
-        self.command("ip", "address", "add", f"{far}/{prefix}", "dev", self.FAR, *extra)
+        self.run("ip", "address", "add", f"{far}/{prefix}", "dev", self.FAR, *extra)
 
-    def run(self, function, *arguments, **options):
+    def call(self, function, *arguments, **options):
         """Calls `function` as if on that machine: its sockets stay there."""
-        def enter():
-            assert libc.setns(self.namespace, CLONE_NEWNET) == 0
+        with self:
             return function(*arguments, **options)
-        return self._thread(enter)
-
-    def command(self, *words, text=None):
-        path = f"/proc/{os.getpid()}/fd/{self.namespace}"
-        return command("nsenter", f"--net={path}", *words, text=text)
 
     def close(self):
         command("ip", "link", "del", self.NEAR)
-        os.close(self.namespace)
+        super().close()

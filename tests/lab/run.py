@@ -10,13 +10,14 @@ import platform
 import sys
 import time
 
-import netns
-import page
-from report import print_goals, print_record
-from runner import Laboratory
-from scenarios import table
-
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(TOP / "tests"))
+
+import page  # noqa: E402
+from harness import netns  # noqa: E402
+from report import print_goals, print_record  # noqa: E402
+from runner import Laboratory  # noqa: E402
+from scenarios import table  # noqa: E402
 
 
 def parse_arguments():

@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-import netns
 from measure import metrics, percentile
 from scenarios import Link
 from tools import Answer
@@ -20,10 +19,7 @@ COUNT = 4000
 
 
 @pytest.fixture
-def lab(tmp_path):
-    reason = netns.why_not()
-    if reason:
-        pytest.skip(reason)
+def lab(namespaces, tmp_path):
     topology = Topology(RELAY, tmp_path)
     yield topology
     topology.close()
@@ -119,10 +115,7 @@ def test_relay_drops_the_same_for_the_same_seed(lab):
     assert seen[0] == seen[1] and len(seen[0]) < 300
 
 
-def test_nothing_outside_is_touched(tmp_path):
-    reason = netns.why_not()
-    if reason:
-        pytest.skip(reason)
+def test_nothing_outside_is_touched(namespaces, tmp_path):
     before = pathlib.Path("/proc/net/dev").read_text().count("\n"), os.listdir("/proc/self/fd")
     topology = Topology(RELAY, tmp_path)
     during = pathlib.Path("/proc/net/dev").read_text().count("\n")

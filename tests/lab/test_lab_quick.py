@@ -6,7 +6,6 @@ import pathlib
 
 import pytest
 
-import netns
 from report import print_record
 from runner import Laboratory
 from scenarios import table
@@ -19,10 +18,7 @@ GOALS = [(scenario, goal) for scenario in QUICK for goal in scenario.goals]
 
 
 @pytest.fixture(scope="session")
-def records():
-    reason = netns.why_not()
-    if reason:
-        pytest.skip(reason)
+def records(namespaces):
     build = pathlib.Path(os.environ.get("BUILD_DIR", "build")).resolve()
     laboratory = Laboratory("quick", build, build / "lab", print_record,
                             tools=["port-checker"])

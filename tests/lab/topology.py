@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 
-from netns import Namespace
+from harness.netns import Namespace
 from ports import KINDS, REJECTS_V4, REJECTS_V6
 
 HERE = pathlib.Path(__file__).resolve().parent

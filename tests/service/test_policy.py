@@ -59,9 +59,9 @@ def test_a_real_neighbour_is_judged_by_its_own_address(start, machine):
     (near, far, _), _ = machine.NETS
 
     def ask(target):
-        return machine.run(service.check, [1], target, host=near)
+        return machine.call(service.check, [1], target, host=near)
 
-    assert machine.run(service.get, "/ip", host=near).json() == {"ip": far, "family": 4}
+    assert machine.call(service.get, "/ip", host=near).json() == {"ip": far, "family": 4}
     assert ask(far).json()["results"]["1"]["error"] == "Connection refused"
     assert_refused(ask(near), far, near, "PORT_CHECKER_TARGETS=any")
     assert_refused(ask("127.0.0.1"), far, "127.0.0.1", "PORT_CHECKER_TARGETS=any")
@@ -72,9 +72,9 @@ def test_a_real_neighbour_over_ipv6(start, machine):
     _, (near, far, _) = machine.NETS
 
     def ask(target):
-        return machine.run(service.check, [1], target, host=near)
+        return machine.call(service.check, [1], target, host=near)
 
-    assert machine.run(service.get, "/ip", host=near).json() == {"ip": far, "family": 6}
+    assert machine.call(service.get, "/ip", host=near).json() == {"ip": far, "family": 6}
     assert ask(far).json()["results"]["1"]["error"] == "Connection refused"
     assert_refused(ask(near), far, near)
     assert_refused(ask("::1"), far, "::1")

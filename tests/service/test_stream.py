@@ -157,7 +157,7 @@ def test_what_is_refused_before_the_first_line_has_its_status(start):
 def test_our_own_trouble_ends_a_stream_that_has_begun(start, machine, later):
     """The route goes between a port's refusal and the second attempt at it."""
     far = machine.NETS[0][1]
-    here, there = (targets.port_of(later.enter_context(machine.run(make, far)))
+    here, there = (targets.port_of(later.enter_context(machine.call(make, far)))
                    for make in (targets.listener, targets.closed))
     service = start(PORT_CHECKER_TARGETS="any", PORT_CHECK_TIMEOUT=20, PORT_CHECK_RETRIES=2,
                     PORT_CHECK_RETRY_DELAY=2)

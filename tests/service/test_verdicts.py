@@ -83,7 +83,7 @@ def test_what_another_machine_answers(start, machine, later, family):
     rules = network.Filter(machine)
     service = start(PORT_CHECKER_TARGETS="any")
 
-    opened = later.enter_context(machine.run(targets.listener, far))
+    opened = later.enter_context(machine.call(targets.listener, far))
     expected = {targets.port_of(opened): "open", 9: "closed", 22000: "filtered"}
     errors = {}
     rules.rule([22000], "drop")

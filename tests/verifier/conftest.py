@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures of the verifier's tests. They stand on the laboratory's network namespaces."""
+"""Fixtures of the verifier's tests."""
 import contextlib
 import pathlib
-import sys
 
 import pytest
 
-from harness import network
-
-sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
-
-import netns  # noqa: E402
-import stub as stubs  # noqa: E402
-
+import stub as stubs
+from harness import netns, network
 
 RESERVED = pathlib.Path("/proc/sys/net/ipv4/ip_local_reserved_ports")
 
@@ -28,14 +22,6 @@ def stub(later):
     def make(answer, **options):
         return later.enter_context(stubs.Stub(answer, **options))
     return make
-
-
-@pytest.fixture(scope="session")
-def namespaces():
-    """Skips what needs networks of its own where there are none to be had."""
-    reason = netns.why_not()
-    if reason:
-        pytest.skip(reason)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ Without a carrier the router itself has 203.0.113.7. IPv4 is masqueraded, IPv6 i
 """
 import contextlib
 
-import netns
+from harness.netns import Namespace
 
 CHECKER, PUBLIC = "203.0.113.1", "203.0.113.7"
 CHECKER6 = "2001:db8:99::1"
@@ -37,7 +37,7 @@ table inet filter {
 class Home:
     def __init__(self, stack, has_carrier=False):
         def namespace(name):
-            return stack.enter_context(contextlib.closing(netns.Namespace(name)))
+            return stack.enter_context(contextlib.closing(Namespace(name)))
         self.checker, self.router = namespace("checker"), namespace("router")
         self.provider, self.other = namespace("provider"), namespace("other")
         self.carrier = namespace("carrier") if has_carrier else None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Network namespaces without names: each is a descriptor of this process and vanishes with
-it, however it ends. Nothing here touches the namespace in which the laboratory is started.
+it, however it ends. Nothing here touches the namespace in which the tests are started.
 """
 import contextlib
 import ctypes
