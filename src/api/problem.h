@@ -36,8 +36,9 @@ enum fault_type {
  * which clients compare with. */
 #define PROBLEM_MAP(CODED, PLAIN)                                                          \
     CODED(BAD_FRAMING, 400, "bad_framing",                                                 \
-          "the length of the body is said in two ways: send one Content-Length or one "    \
-          "Transfer-Encoding")                                                             \
+          "the request can be read in two ways: send one Host, one Content-Length or "     \
+          "Transfer-Encoding: chunked, and every header on one line without control "      \
+          "characters")                                                                    \
     CODED(TARGET_NOT_ALLOWED, 403, "target_not_allowed",                                   \
           "this checker does not probe that address for you: ask about your own")          \
     CODED(CALLER_UNKNOWN, 403, "bad_forwarded_for",                                        \

@@ -50,7 +50,7 @@ struct http_route {
 
 /* What the server answers by itself, and with which status. */
 #define HTTP_FAULT_MAP(X)                                                                  \
-    X(BAD_FRAMING, 400) /* both Content-Length and Transfer-Encoding, or two */            \
+    X(BAD_FRAMING, 400) /* two lengths, two Hosts, folded lines: see http/framing.h */     \
     X(NOT_FOUND, 404)                                                                      \
     X(METHOD_NOT_ALLOWED, 405) /* sent with Allow */                                       \
     X(TIMEOUT, 408)            /* headers or body took too long */                         \

@@ -445,6 +445,14 @@ def test_a_larger_body_is_refused_before_it_is_sent(shared):
         assert connection.reply().status == 413
 
 
+@pytest.mark.parametrize("path", ["/health", "/ip", "/"])
+def test_a_body_where_none_is_wanted_is_held_to_the_same_limit(shared, path):
+    with shared.connect() as connection:
+        for size, status in [(2, 200), (65536, 200), (65537, 413)]:
+            connection.request("GET", path, body=b" " * size)
+            assert connection.reply().status == status
+
+
 def test_a_get_with_a_body_is_refused_or_read_over_but_never_misread(shared):
     with shared.connect() as connection:
         inner = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -145,7 +145,21 @@ def test_the_classic_forms_are_a_400_that_says_why(shared, form):
         reply = connection.reply()
 
         assert (reply.status, reply.json()["code"]) == (400, "bad_framing")
+        assert "Content-Length" in reply.json()["detail"]
         assert connection.is_ended(), "what stands behind is never read"
+
+
+@pytest.mark.parametrize("header, remedy", [
+    (b"Host: localhost\r\n", "one Host"), (b"X-Folded: a\r\n b\r\n", "on one line"),
+    (b"X-Nul: a\0b\r\n", "control characters"),
+])
+def test_a_header_that_may_be_read_in_two_ways_is_not_called_a_length(shared, header, remedy):
+    with shared.connect() as connection:
+        connection.send(b"GET /ip HTTP/1.1\r\nHost: localhost\r\n" + header + b"\r\n")
+        reply = connection.reply()
+
+        assert (reply.status, reply.json()["code"]) == (400, "bad_framing")
+        assert remedy in reply.json()["detail"]
 
 
 @pytest.mark.parametrize("form", SMUGGLED)
