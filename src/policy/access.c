@@ -342,6 +342,19 @@ static const char *reason_sentence(enum access_reason reason, bool is_global)
     return "it is allowed.";
 }
 
+/* A caller with two families came over the one that it did not ask about. */
+static const char *family_hint(const struct access_caller *caller,
+                               const struct address *target)
+{
+    int asked = address_family_number(target);
+    if (address_is_loopback(&caller->address) ||
+        address_family_number(&caller->address) == asked)
+        return "";
+
+    return asked == 4 ? " If it is yours, ask over IPv4 (curl -4)."
+                      : " If it is yours, ask over IPv6 (curl -6).";
+}
+
 const char *access_explain(const struct access_caller *caller,
                            const struct access_decision *decision, enum targets targets,
                            char ret_text[ACCESS_EXPLANATION_SIZE])
@@ -349,9 +362,11 @@ const char *access_explain(const struct access_caller *caller,
     char who[ADDRESS_TEXT_SIZE];
     char what[ADDRESS_TEXT_SIZE];
     enum access_reason reason = decision->reason;
-    snprintf(ret_text, ACCESS_EXPLANATION_SIZE, "%s may not have %s checked: %s%s",
+    bool is_others = reason == ACCESS_NOT_OWN_ADDRESS;
+    snprintf(ret_text, ACCESS_EXPLANATION_SIZE, "%s may not have %s checked: %s%s%s",
              address_format(&caller->address, who), address_format(&decision->target, what),
              reason_sentence(reason, access_is_global(&decision->target)),
-             reason == ACCESS_NOT_OWN_ADDRESS ? loopback_hint(caller, targets) : "");
+             is_others ? family_hint(caller, &decision->target) : "",
+             is_others ? loopback_hint(caller, targets) : "");
     return ret_text;
 }
