@@ -44,7 +44,7 @@ enum fault_type {
     CODED(CALLER_UNKNOWN, 403, "bad_forwarded_for",                                        \
           "a trusted proxy sent an X-Forwarded-For that cannot be read: repair the proxy") \
     CODED(METRICS_NOT_ALLOWED, 403, "metrics_not_allowed",                                 \
-          "metrics are for the addresses in PORT_CHECKER_METRICS_FROM: add yours there")   \
+          "the metrics are for the addresses in PORT_CHECKER_METRICS_FROM")                \
     PLAIN(NOT_FOUND, 404, "Not Found")                                                     \
     PLAIN(METHOD_NOT_ALLOWED, 405, "Method Not Allowed")                                   \
     CODED(TIMEOUT, 408, "request_timeout",                                                 \

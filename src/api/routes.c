@@ -213,17 +213,52 @@ static void handle_form(void *ctx, struct exchange *exchange)
     check_form_handle(api->checks, exchange);
 }
 
+/* Whether the request came through a proxy that nobody has declared. */
+static bool has_strange_proxy(const struct settings *settings, struct exchange *exchange)
+{
+    struct address peer = exchange_peer(exchange);
+    return caller_is_forwarded(exchange) &&
+           !access_list_contains(&settings->trusted_proxies, &peer);
+}
+
 static bool may_read_metrics(const struct settings *settings, struct exchange *exchange)
 {
     struct address peer = exchange_peer(exchange);
     struct access_caller caller = caller_of(exchange, &settings->trusted_proxies);
 
-    if (!access_list_contains(&settings->trusted_proxies, &peer) &&
-        caller_is_forwarded(exchange))
-        return false;
-
-    return caller.is_known && access_list_contains(&settings->metrics_from, &peer) &&
+    return !has_strange_proxy(settings, exchange) && caller.is_known &&
+           access_list_contains(&settings->metrics_from, &peer) &&
            access_list_contains(&settings->metrics_from, &caller.address);
+}
+
+/* Names whom we see: behind a bridge or a NAT that is not whom the reader expects. */
+static void refuse_metrics(const struct settings *settings, struct exchange *exchange)
+{
+    struct address peer = exchange_peer(exchange);
+    struct access_caller caller = caller_of(exchange, &settings->trusted_proxies);
+    char from[ADDRESS_TEXT_SIZE], by[ADDRESS_TEXT_SIZE], detail[256];
+    size_t len = 0;
+
+    peer = address_unmap(&peer);
+    address_format(&caller.address, from);
+    address_format(&peer, by);
+    if (has_strange_proxy(settings, exchange))
+        snprintf(
+            detail, sizeof detail,
+            "%s is a proxy that PORT_CHECKER_TRUSTED_PROXIES does not name: ask for the "
+            "metrics without it, or add it there",
+            by);
+    else if (strcmp(from, by) != 0)
+        snprintf(detail, sizeof detail,
+                 "%s, by way of %s, may not read the metrics: both must be in "
+                 "PORT_CHECKER_METRICS_FROM",
+                 from, by);
+    else
+        snprintf(detail, sizeof detail,
+                 "%s may not read the metrics: add it to PORT_CHECKER_METRICS_FROM", from);
+    char *body = problem_body(PROBLEM_METRICS_NOT_ALLOWED, detail, &len);
+    exchange_reply(exchange, problem_status(PROBLEM_METRICS_NOT_ALLOWED), JSON_TYPE, body,
+                   len);
 }
 
 static void handle_metrics(void *ctx, struct exchange *exchange)
@@ -234,8 +269,7 @@ static void handle_metrics(void *ctx, struct exchange *exchange)
 
     if (!may_read_metrics(config->settings, exchange)) {
         metrics_add(config->metrics, METRIC_REFUSED_METRICS, 1);
-        reply_constant(exchange, problem_status(PROBLEM_METRICS_NOT_ALLOWED),
-                       problem_text(PROBLEM_METRICS_NOT_ALLOWED));
+        refuse_metrics(config->settings, exchange);
         return;
     }
 

@@ -325,7 +325,17 @@ def test_metrics_are_for_loopback_unless_said_otherwise(start, add_address):
     assert service.get("/metrics").status == 200
     reply = service.get("/metrics", source=LAN, host=LAN)
     assert (reply.status, reply.json()["code"]) == (403, "metrics_not_allowed")
-    assert "PORT_CHECKER_METRICS_FROM" in reply.json()["detail"]
+    assert reply.json()["detail"] == (
+        f"{LAN} may not read the metrics: add it to PORT_CHECKER_METRICS_FROM")
+
+
+def test_a_refusal_of_metrics_names_the_proxy_that_stands_between(start, behind):
+    forwarded = [("X-Forwarded-For", "203.0.113.7")]
+
+    said = start().get("/metrics", forwarded).json()["detail"]
+    assert "127.0.0.1 is a proxy" in said and "PORT_CHECKER_TRUSTED_PROXIES" in said
+    said = behind.get("/metrics", forwarded).json()["detail"]
+    assert "203.0.113.7, by way of 127.0.0.1," in said
 
 
 def test_metrics_from_says_who_may_read_them(start, add_address):
