@@ -6,7 +6,7 @@
 #define DESCRIPTORS_MAX    (1 << 20)
 #define OWN_DESCRIPTORS    24 /* standard streams, signals, timers, files read in passing */
 #define WORKER_DESCRIPTORS 7  /* two epolls, two eventfds, listener, spare, route query */
-#define LEAST              4 /* of either kind: a tiny limit makes the service slow, not mute */
+#define LEAST              4  /* of either kind: few descriptors make it slow, not mute */
 
 static size_t min(size_t a, size_t b)
 {
@@ -23,7 +23,7 @@ struct limits limits_share(size_t descriptors, const struct settings *settings)
     descriptors = min(descriptors, DESCRIPTORS_MAX);
     size_t own = OWN_DESCRIPTORS + WORKER_DESCRIPTORS * settings->workers;
     size_t rest = descriptors > own ? descriptors - own : 0;
-    size_t connections = max(min(settings->max_connections, rest / 2), LEAST);
+    size_t connections = min(settings->max_connections, max(rest / 2, LEAST));
     size_t probes = max(rest > connections ? rest - connections : 0, LEAST);
     if (settings->max_probes > 0)
         probes = min(probes, settings->max_probes);

@@ -15,12 +15,35 @@
 
 #define FIRST_INHERITED_FD 3 /* by the protocol of LISTEN_FDS */
 
-static bool fail(struct err *err, const struct address *address, const char *what)
+/* What the operator can do about it. */
+static const char *remedy(int errnum)
+{
+    switch (errnum) {
+    case EADDRINUSE:
+        return ": end the program that holds the port (ss -ltnp shows it) or set another "
+               "PORT_CHECKER_PORT";
+    case EADDRNOTAVAIL:
+        return ": set PORT_CHECKER_HOST to an address of this machine (ip address shows "
+               "them), or to 0.0.0.0";
+    case EACCES:
+        return ": set a PORT_CHECKER_PORT of 1024 or more, or give the service "
+               "CAP_NET_BIND_SERVICE";
+    default:
+        return "";
+    }
+}
+
+static bool fail(struct err *err, const struct address *address)
 {
     int errnum = errno;
     char ip[ADDRESS_TEXT_SIZE];
-    return err_sys(err, errnum, "%s %s port %u (PORT_CHECKER_HOST, PORT_CHECKER_PORT)",
-                   what, address_format(address, ip), address_port(address));
+    err_set(err, ERR_SYSTEM,
+            "cannot listen on %s port %u (PORT_CHECKER_HOST, PORT_CHECKER_PORT): %s%s",
+            address_format(address, ip), address_port(address), strerrordesc_np(errnum),
+            remedy(errnum));
+    if (err)
+        err->errnum = errnum;
+    return false;
 }
 
 static bool socket_bind(const struct address *address, bool is_shared, int *ret_fd,
@@ -30,16 +53,16 @@ static bool socket_bind(const struct address *address, bool is_shared, int *ret_
     AUTO_FD fd =
         socket(address->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return fail(err, address, "cannot listen on");
+        return fail(err, address);
 
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         (is_shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
         (address->sa.sa_family == AF_INET6 &&
          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0))
-        return fail(err, address, "cannot listen on");
+        return fail(err, address);
 
     if (bind(fd, &address->sa, address->len) != 0)
-        return fail(err, address, "cannot listen on");
+        return fail(err, address);
 
     *ret_fd = fd_take(&fd);
     return true;
@@ -60,7 +83,7 @@ static bool address_claim(struct address *address, struct err *err)
     if (!socket_bind(address, false, &fd, err))
         return false;
     if (!own_name(fd, address))
-        return fail(err, address, "cannot listen on");
+        return fail(err, address);
     return true;
 }
 
@@ -70,7 +93,7 @@ static bool listeners_add(struct listeners *listeners, struct err *err)
     if (!socket_bind(&listeners->bound, true, &fd, err))
         return false;
     if (listen(fd, SOMAXCONN) != 0)
-        return fail(err, &listeners->bound, "cannot listen on");
+        return fail(err, &listeners->bound);
 
     listeners->fds[listeners->count++] = fd_take(&fd);
     return true;

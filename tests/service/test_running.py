@@ -212,6 +212,7 @@ def test_a_second_instance_on_the_same_port_fails(start, tmp_path, workers, firs
     assert ended.returncode == 1
     line, = ended.stderr.splitlines()
     assert "Address already in use" in line and str(service.port) in line
+    assert "set another PORT_CHECKER_PORT" in line
     assert service.get("/health").status == 200
 
 
@@ -230,6 +231,14 @@ def test_an_address_that_is_not_ours_fails(tmp_path, host):
     assert ended.returncode == 1
     line, = ended.stderr.splitlines()
     assert "Cannot assign requested address" in line and host in line
+    assert "set PORT_CHECKER_HOST to an address of this machine" in line
+
+
+def test_a_small_limit_of_connections_is_kept(start):
+    service = start(PORT_CHECKER_MAX_CONNECTIONS=1)
+
+    assert service.ready["connections"] == "1"
+    assert service.get("/health").status == 200
 
 
 def test_a_port_that_was_just_left_can_be_taken_again(start):
