@@ -188,16 +188,16 @@ bool address_has_prefix(const struct address *address, int family, const uint8_t
     return rest == 0 || ((bytes[whole] ^ bits[whole]) >> (8 - rest)) == 0;
 }
 
-/* Bits beyond the prefix. */
-static bool has_host_bits(const struct address *base, unsigned prefix)
+/* The same address without the bits beyond the prefix. */
+static struct address network_of(struct address address, unsigned prefix)
 {
-    size_t len;
-    const uint8_t *bytes = address_bytes(base, &len);
-    for (size_t bit = prefix; bit < 8 * len; bit++) {
-        if (bytes[bit / 8] & (0x80u >> (bit % 8)))
-            return true;
-    }
-    return false;
+    bool is_ipv4 = address.sa.sa_family == AF_INET;
+    size_t len = is_ipv4 ? 4 : 16;
+    uint8_t *bytes =
+        is_ipv4 ? (uint8_t *)&address.in.sin_addr : address.in6.sin6_addr.s6_addr;
+    for (size_t bit = prefix; bit < 8 * len; bit++)
+        bytes[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
+    return address;
 }
 
 static bool prefix_parse(const char *digits, size_t len, size_t max, unsigned *ret)
@@ -227,9 +227,13 @@ bool cidr_parse(const char *text, size_t len, struct cidr *ret, struct err *err)
         return err_set(err, ERR_INVALID, "the prefix length is not a number from 0 to %zu",
                        8 * bytes_len);
 
-    if (has_host_bits(&cidr.base, cidr.prefix))
-        return err_set(err, ERR_INVALID, "there are bits beyond the prefix length %u",
-                       cidr.prefix);
+    struct address network = network_of(cidr.base, cidr.prefix);
+    if (!address_equals(&network, &cidr.base)) {
+        char ip[ADDRESS_TEXT_SIZE];
+        return err_set(err, ERR_INVALID,
+                       "there are bits beyond the prefix length, write %s/%u",
+                       address_format(&network, ip), cidr.prefix);
+    }
 
     /* No bit is set beyond the prefix, so a mapped base has one of 96 at least. */
     if (address_has_prefix(&cidr.base, AF_INET6, mapped_bits, 96)) {

@@ -27,11 +27,29 @@ static bool refuse_address(const char *text, size_t len, struct err *hint)
     return false;
 }
 
+/* Addresses that bind(2) takes or refuses for reasons that it does not tell. */
+static bool is_listenable(const struct address *address, struct err *hint)
+{
+    static const uint8_t ipv4_multicast[4] = {224};
+    static const uint8_t ipv6_multicast[16] = {0xff};
+    static const uint8_t link_local[16] = {0xfe, 0x80};
+    if (address_has_prefix(address, AF_INET, ipv4_multicast, 4) ||
+        address_has_prefix(address, AF_INET6, ipv6_multicast, 8))
+        return err_set(hint, ERR_INVALID, "nobody can connect to a multicast address");
+    if (address_has_prefix(address, AF_INET6, link_local, 10))
+        return err_set(hint, ERR_INVALID,
+                       "a link-local address needs a zone and cannot be bound, try ::");
+    return true;
+}
+
 static bool parse_address(const struct setting *row, const char *text, size_t len,
                           void *target, struct err *hint)
 {
     (void)row;
-    return address_parse(text, len, target, NULL) || refuse_address(text, len, hint);
+    if (!address_parse(text, len, target, NULL))
+        return refuse_address(text, len, hint);
+
+    return is_listenable(target, hint);
 }
 
 static void print_address(const struct setting *row, const void *target, struct text *out)
