@@ -8,6 +8,7 @@
  */
 #include "base/err.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "service/service.h"
 #include "service/tls.h"
 
@@ -23,6 +24,8 @@ enum {
     STATUS_SYSTEM,
     STATUS_USAGE,
 };
+
+#define WARNINGS_MAX (16 * 1024)
 
 enum action {
     ACTION_RUN,
@@ -80,6 +83,10 @@ static struct arguments arguments_parse(int argc, char *argv[])
         else
             arguments.action = option == 'h' ? ACTION_HELP : (enum action)option;
     }
+    if (arguments.env_file && arguments.env_file[0] == '\0') {
+        fputs("port-checker: --env-file \"\": a file's name is expected\n", stderr);
+        arguments.action = ACTION_COMPLAIN;
+    }
     if (optind < argc) {
         fprintf(stderr, "port-checker: unexpected argument \"%s\"\n", argv[optind]);
         arguments.action = ACTION_COMPLAIN;
@@ -87,10 +94,18 @@ static struct arguments arguments_parse(int argc, char *argv[])
     return arguments;
 }
 
+/* Warnings are kept until it is known in which form the log is wanted. */
 static void warn(void *ctx, const char *message)
 {
-    (void)ctx;
-    log_message(LOG_LEVEL_WARNING, "settings", "%s", message);
+    struct text *warnings = ctx;
+    text_printf(warnings, "%s\n", message);
+}
+
+static void log_warnings(const struct text *warnings)
+{
+    const char *line = warnings->data;
+    for (const char *end; line && (end = strchr(line, '\n')); line = end + 1)
+        log_message(LOG_LEVEL_WARNING, "settings", "%.*s", (int)(end - line), line);
 }
 
 /* The log's format is a setting itself: what is wrong with the settings is told plainly. */
@@ -98,6 +113,12 @@ static int complain(const struct err *err)
 {
     fprintf(stderr, "port-checker: %s\n", err->message);
     return err->kind == ERR_INVALID ? STATUS_USAGE : STATUS_SYSTEM;
+}
+
+/* What was printed reached its reader, too. */
+static int printed(void)
+{
+    return fflush(stdout) == 0 ? STATUS_FINE : STATUS_SYSTEM;
 }
 
 static int check_config(const struct service *service)
@@ -109,7 +130,7 @@ static int check_config(const struct service *service)
 
     tls_done(&tls);
     settings_print_values(&service->settings, stdout);
-    return STATUS_FINE;
+    return printed();
 }
 
 static int run(struct service *service, const struct arguments *arguments, char *argv[])
@@ -125,34 +146,37 @@ static int run(struct service *service, const struct arguments *arguments, char 
     return service_run(service, &invocation);
 }
 
+static int load(struct service *service, const struct arguments *arguments, char *argv[])
+{
+    struct text warnings;
+    struct err err;
+    text_init(&warnings, WARNINGS_MAX);
+    bool is_good = settings_load(environ, arguments->env_file, warn, &warnings,
+                                 &service->settings, &err);
+    bool is_service = is_good && arguments->action == ACTION_RUN;
+    if (is_service)
+        log_setup(service->settings.log_format,
+                  service->settings.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    log_warnings(&warnings);
+    text_done(&warnings);
+    if (!is_good)
+        return complain(&err);
+
+    return is_service ? run(service, arguments, argv) : check_config(service);
+}
+
 static int start(const struct arguments *arguments, char *argv[])
 {
     struct service *service = calloc(1, sizeof *service);
-    struct err err;
     if (!service) {
+        struct err err;
         err_sys(&err, ENOMEM, "settings");
         return complain(&err);
     }
 
-    int status;
-    if (!settings_load(environ, arguments->env_file, warn, NULL, &service->settings,
-                       &err)) {
-        status = complain(&err);
-    } else if (arguments->action == ACTION_CHECK_CONFIG) {
-        status = check_config(service);
-    } else {
-        log_setup(service->settings.log_format,
-                  service->settings.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-        status = run(service, arguments, argv);
-    }
+    int status = load(service, arguments, argv);
     free(service);
     return status;
-}
-
-/* What was printed reached its reader, too. */
-static int printed(void)
-{
-    return fflush(stdout) == 0 ? STATUS_FINE : STATUS_SYSTEM;
 }
 
 int main(int argc, char *argv[])

@@ -46,8 +46,8 @@ static bool pair_check(const struct settings *settings, const struct tls *tls,
     if (result < 0)
         return err_set(
             err, ERR_INVALID,
-            "PORT_CHECKER_TLS_CERT=\"%s\" and PORT_CHECKER_TLS_KEY=\"%s\" are not "
-            "a certificate and its key in PEM: %s",
+            "PORT_CHECKER_TLS_CERT=\"%.90s\" and PORT_CHECKER_TLS_KEY=\"%.90s\": "
+            "accepted are a certificate and its private key, not encrypted, in PEM: %s",
             settings->tls_cert, settings->tls_key, gnutls_strerror(result));
     return true;
 }

@@ -67,7 +67,8 @@ def test_version_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["extra"], ["--env-file"], ["-x"],
-                                       ["--help=yes"], ["--check-config", "extra"]])
+                                       ["--help=yes"], ["--check-config", "extra"],
+                                       ["--env-file="]])
 def test_wrong_arguments_exit_2(tmp_path, arguments):
     ended = run(*arguments, directory=tmp_path)
 
@@ -75,9 +76,10 @@ def test_wrong_arguments_exit_2(tmp_path, arguments):
     assert "--help" in ended.stderr
 
 
-def test_help_that_nobody_can_read_is_no_success(tmp_path):
+@pytest.mark.parametrize("option", ["--help", "--version", "--check-config"])
+def test_what_nobody_can_read_is_no_success(tmp_path, option):
     with open("/dev/full", "w", encoding="ascii") as full:
-        ended = subprocess.run([BINARY, "--help"], stdout=full, cwd=tmp_path, timeout=20)
+        ended = subprocess.run([BINARY, option], stdout=full, cwd=tmp_path, timeout=20)
 
     assert ended.returncode == 1
 
@@ -113,6 +115,14 @@ def test_an_unknown_setting_is_a_warning_with_the_nearest_name(tmp_path):
 
     assert ended.returncode == 0
     assert "PORT_CHECKER_TARGET" in ended.stderr and "PORT_CHECKER_TARGETS" in ended.stderr
+
+
+def test_a_warning_is_in_the_form_of_the_log(start):
+    service = start(PORT_CHECKER_LOG_FORMAT="json", PORT_CHECKER_TARGET="any")
+
+    lines = [json.loads(line) for line in service.stderr().splitlines()]
+    assert [line["event"] for line in lines] == ["settings", "ready"]
+    assert "PORT_CHECKER_TARGETS" in lines[0]["message"]
 
 
 # --- wrong settings -----------------------------------------------------------------------
