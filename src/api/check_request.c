@@ -200,7 +200,8 @@ static void read_target(struct reader *reader, const json_t *value, struct addre
         tell(reader, FAULT_STRING, place);
     else if (!address_parse(json_string_value(value), json_string_length(value), ret, NULL))
         fault_add_message(reader->faults, FAULT_VALUE, place,
-                          "value is not a valid IPv4 or IPv6 address");
+                          "value is not a valid IPv4 or IPv6 address: write one such as "
+                          "203.0.113.7 or 2001:db8::7, no name, port, brackets or zone");
 }
 
 static void read_details(struct reader *reader, const json_t *value, bool *ret)

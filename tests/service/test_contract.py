@@ -14,7 +14,8 @@ JSON = ("Content-Type", "application/json")
 INTEGER = ("value is not a valid integer", "type_error.integer")
 RANGE = ("Invalid port range: write it as first-last, both 1-65535, first not above last",
          "value_error")
-ADDRESS = ("value is not a valid IPv4 or IPv6 address", "value_error")
+ADDRESS = ("value is not a valid IPv4 or IPv6 address: write one such as 203.0.113.7 or "
+           "2001:db8::7, no name, port, brackets or zone", "value_error")
 MISSING = ("field required", "value_error.missing")
 NOT_JSON = ("value is not a valid dict: send JSON with Content-Type: application/json",
             "type_error.dict")

@@ -74,7 +74,10 @@ static void assert_read_as(const char *body, size_t len, const char *content_typ
           "last",                                                                          \
           "value_error")
 #define NO_ADDRESS                                                                         \
-    FAULT(FIELD("provider_ip"), "value is not a valid IPv4 or IPv6 address", "value_error")
+    FAULT(FIELD("provider_ip"),                                                            \
+          "value is not a valid IPv4 or IPv6 address: write one such as 203.0.113.7 or "   \
+          "2001:db8::7, no name, port, brackets or zone",                                  \
+          "value_error")
 #define NO_DICT FAULT(BODY, "value is not a valid dict", "type_error.dict")
 #define NO_LIST FAULT(FIELD("ports"), "value is not a valid list", "type_error.list")
 #define NO_BOOL                                                                            \
