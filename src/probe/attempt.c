@@ -7,26 +7,38 @@
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <linux/icmp.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 
-/* States of <netinet/tcp.h>'s enum in which a handshake has not happened. */
+/* tcpi_state as the kernel numbers it. <linux/tcp.h> leaves the names to <netinet/tcp.h>,
+ * which does not go together with it, and whose struct tcp_info may be an older one. */
+enum {
+    STATE_SYN_SENT = 2,
+    STATE_SYN_RECV = 3,
+    STATE_CLOSE = 7,
+};
+
+/* States in which a handshake has happened. */
 static bool is_connected_state(uint8_t state)
 {
-    return state != TCP_SYN_SENT && state != TCP_SYN_RECV && state != TCP_CLOSE;
+    return state != STATE_SYN_SENT && state != STATE_SYN_RECV && state != STATE_CLOSE;
 }
 
-/* <linux/tcp.h>'s struct tcp_info as far as it is needed; glibc's ends where `known` does,
- * and the two headers do not go together. */
-struct tcp_facts {
-    struct tcp_info known;
-    uint64_t rates_and_bytes[4];
-    uint32_t segments_out;
-    uint32_t segments_in;
-};
-_Static_assert(sizeof(struct tcp_info) == 104, "glibc's struct tcp_info has grown");
+#define INFO_REACHES(len, member)                                                          \
+    ((len) >= offsetof(struct tcp_info, member) + sizeof((struct tcp_info){0}.member))
+
+/* Kernels fill in as much of the structure as they know: *ret_len bytes, of which
+ * everything up to tcpi_total_retrans has always been part. */
+static bool info_read(int fd, struct tcp_info *ret, socklen_t *ret_len)
+{
+    *ret = (struct tcp_info){0};
+    *ret_len = sizeof *ret;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret, ret_len) == 0 &&
+           INFO_REACHES(*ret_len, tcpi_total_retrans);
+}
 
 static bool attempt_prepare(int fd, int family, bool is_full)
 {
@@ -173,9 +185,9 @@ static void read_error(int fd, const struct address *to, struct attempt_reading 
 
 /* A handshake with a listener brings in one segment, the SYN-ACK. A socket of ours at the
  * far end, itself or another, has sent its own SYN before: a simultaneous open. */
-static bool may_be_our_own(const struct tcp_facts *facts, socklen_t len)
+static bool may_be_our_own(const struct tcp_info *info, socklen_t len)
 {
-    return len < sizeof *facts || facts->segments_in != 1;
+    return !INFO_REACHES(len, tcpi_segs_in) || info->tcpi_segs_in != 1;
 }
 
 static void read_ends(int fd, const struct address *to, struct attempt_reading *reading)
@@ -194,25 +206,25 @@ struct attempt_reading attempt_read(int fd, const struct address *to, bool may_h
     if (may_have_error)
         read_error(fd, to, &reading);
 
-    struct tcp_facts facts = {0};
-    const struct tcp_info *info = &facts.known;
-    socklen_t len = sizeof facts;
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &facts, &len) != 0)
+    struct tcp_info info;
+    socklen_t len;
+    if (!info_read(fd, &info, &len))
         return reading;
-    reading.repeats = info->tcpi_total_retrans;
-    reading.is_alive = info->tcpi_state == TCP_SYN_SENT || info->tcpi_state == TCP_SYN_RECV;
+    reading.repeats = info.tcpi_total_retrans;
+    reading.is_alive =
+        info.tcpi_state == STATE_SYN_SENT || info.tcpi_state == STATE_SYN_RECV;
 
     /* It may have been answered and reset between the event and now. */
-    bool is_over = !reading.is_alive && !is_connected_state(info->tcpi_state);
+    bool is_over = !reading.is_alive && !is_connected_state(info.tcpi_state);
     if (is_over && !may_have_error)
         read_error(fd, to, &reading);
 
-    if (reading.outcome == OUTCOME_OPEN || is_connected_state(info->tcpi_state)) {
+    if (reading.outcome == OUTCOME_OPEN || is_connected_state(info.tcpi_state)) {
         reading.outcome = OUTCOME_OPEN;
         reading.errnum = 0;
-        reading.has_rtt = reading.repeats == 0 && info->tcpi_rtt > 0;
-        reading.rtt.ns = (int64_t)info->tcpi_rtt * 1000;
-        if (may_be_our_own(&facts, len))
+        reading.has_rtt = reading.repeats == 0 && info.tcpi_rtt > 0;
+        reading.rtt.ns = (int64_t)info.tcpi_rtt * 1000;
+        if (may_be_our_own(&info, len))
             read_ends(fd, to, &reading);
     } else if (reading.outcome == OUTCOME_REFUSED) {
         reading.has_rtt = age.ns < ATTEMPT_SAMPLE_MS * NS_PER_MS;
@@ -225,13 +237,13 @@ struct attempt_reading attempt_read(int fd, const struct address *to, bool may_h
 
 struct attempt_repeats attempt_repeats_read(int fd)
 {
-    struct tcp_info info = {0};
-    socklen_t len = sizeof info;
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+    struct tcp_info info;
+    socklen_t len;
+    if (!info_read(fd, &info, &len))
         return (struct attempt_repeats){0};
     return (struct attempt_repeats){
         .sent = info.tcpi_total_retrans,
-        .is_held_back = info.tcpi_state == TCP_SYN_SENT && info.tcpi_retransmits > 0 &&
+        .is_held_back = info.tcpi_state == STATE_SYN_SENT && info.tcpi_retransmits > 0 &&
                         info.tcpi_retrans == 0,
     };
 }
