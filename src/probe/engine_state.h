@@ -3,7 +3,8 @@
  * Inside of the engine, shared by its parts only:
  *
  *   engine.c    jobs: taking them, turns, fairness, their end
- *   port.c      one port of a job, from its first attempt to its verdict
+ *   port.c      one port of a job: its attempts, from the first to the verdict
+ *   judge.c     what follows from what is known of a port
  *   listener.c  the proof of an open port's listener
  *   quota.c     how many sockets may be in flight
  *   doubt.c     whether silence is our own fault
@@ -183,6 +184,29 @@ void attempt_end(struct attempt *attempt);
 
 /* Tells the verdict that stands in port->verdict. The job may be gone when this returns. */
 void port_settle(struct port *port);
+
+/* --- judge.c ------------------------------------------------------------------------ */
+
+enum judge_step {
+    JUDGE_NOTHING, /* it waits for its turn, or for the end of a pause */
+    JUDGE_ATTEMPT, /* it wants another attempt now */
+    JUDGE_WAIT,    /* look again at `until` */
+    JUDGE_VERDICT, /* `state` and `errnum`, unless an answer has come that was not read */
+};
+
+struct judgement {
+    enum judge_step step;
+    struct instant until;  /* JUDGE_WAIT only */
+    enum port_state state; /* JUDGE_VERDICT only, as is errnum */
+    int errnum;
+};
+
+struct judgement judge_port(const struct port *port);
+
+/* The last look at a verdict before it is final, once no attempt has anything left to tell:
+ * would an answer of the target have had a way? NULL, or why nothing that was sent proves
+ * anything. Silence about a neighbour that is not there becomes UNREACHABLE. */
+const char *judge_doubt(const struct port *port, struct judgement *verdict);
 
 /* --- listener.c --------------------------------------------------------------------- */
 

@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * One port of a job: sends its attempts when `schedule` says so, reads what became of
- * them, adds it up as `evidence`, and settles the port once. It moves attempts; what to
- * think of them is said by the pure modules.
+ * One port of a job: sends its attempts, reads what became of them, adds it up as
+ * evidence, and settles the port once. It moves attempts and never judges: what follows
+ * from what they told is said by judge.c.
  */
 #include "base/fd.h"
 #include "probe/attempt.h"
 #include "probe/engine_state.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SELF_CONNECTS_MAX 3
-#define SELF_DOUBT                                                                         \
-    "this checker's own machine seems to lose what it sends (a firewall rule, a full "     \
-    "connection table, or its uplink)"
 #define BACKOFF_FIRST_MS  50
-#define REPEAT_MIN_NS     (900 * NS_PER_MS) /* the kernel's first repetition: after 1 s */
-#define DOUBT_VERDICT_MS  20                /* how old a look for doubts may be then */
-#define BACKOFF_DOUBLINGS 3                 /* 50, 100, 200, 400 ms */
+#define BACKOFF_DOUBLINGS 3 /* 50, 100, 200, 400 ms */
 
 static void port_look(struct port *port);
 
@@ -411,61 +405,7 @@ void port_attempt(struct port *port)
     }
 }
 
-/* --- deciding ----------------------------------------------------------------------- */
-
-static struct silence_rule port_silence_rule(const struct port *port)
-{
-    const struct host *host = port->job->host;
-    const struct engine *engine = port->job->engine;
-    struct instant now = engine_now(engine);
-    const struct silence_facts facts = {
-        .is_answering = host_is_answering(host, now),
-        .is_clean = loss_is_clean(&host->loss, now),
-        .loss = loss_rate(&host->loss, now),
-        .loss_overall = loss_rate(&engine->loss, now),
-        .rtt = host->rtt,
-    };
-    return silence_rule_make(&facts);
-}
-
-/* Asks the kernel for repetitions only when there can be some. */
-static unsigned attempt_repeats(const struct attempt *attempt)
-{
-    struct engine *engine = attempt->port->job->engine;
-    struct span age = instant_since(engine_now(engine), attempt->window.since);
-    return age.ns < REPEAT_MIN_NS ? 0 : attempt_repeats_read(attempt->fd).sent;
-}
-
-static void facts_add_attempts(const struct port *port, struct schedule_facts *facts)
-{
-    unsigned count = 0;
-    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
-        count++;
-
-    assert(count <= SCHEDULE_OPEN_MAX);
-    facts->open_count = count;
-    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
-        facts->open[--count] = (struct schedule_attempt){
-            .sent_at = attempt->window.since,
-            .repeats = attempt_repeats(attempt),
-            .has_error = attempt->has_error,
-        };
-}
-
-static struct schedule_facts port_facts(const struct port *port)
-{
-    struct schedule_facts facts = {
-        .evidence = port->evidence,
-        .first_syn = port->first_syn,
-        .last_refusal = port->last_refusal,
-        .fresh_since = port->refreshed_at,
-        .silence = port_silence_rule(port),
-        .rtt = port->job->host->rtt,
-        .is_lean = port->is_lean,
-    };
-    facts_add_attempts(port, &facts);
-    return facts;
-}
+/* --- what follows ------------------------------------------------------------------- */
 
 /* Before any verdict but OPEN: an answer may have come that no event has told of yet.
  * True when one was taken; then the port has been looked at. */
@@ -477,17 +417,6 @@ static bool answer_has_come(struct port *port)
             return true;
     }
     return false;
-}
-
-/* Is there a sign, since the port's first SYN, that this machine loses what it sends? */
-static bool is_our_fault(const struct port *port)
-{
-    struct engine *engine = port->job->engine;
-    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
-        if (attempt_repeats_read(attempt->fd).is_held_back)
-            return true;
-    doubt_look(engine, span_ms(DOUBT_VERDICT_MS));
-    return instant_before(port->first_syn, engine->trusted_since);
 }
 
 /* What was sent proves nothing, for this reason. */
@@ -505,71 +434,32 @@ static void port_begin_again(struct port *port, const char *reason)
     port_pause(port);
 }
 
-/* The last look before a verdict without an answer of the target: would one have had a way?
- * NULL, or why not. Where the target is a neighbour that is not there, its SYNs wait for it
- * in this machine, and that is no fault. */
-static const char *port_doubt(const struct port *port, enum route_hop hop)
+static void port_conclude(struct port *port, struct judgement verdict)
 {
-    switch (hop) {
-    case ROUTE_HOP_GATEWAY_DEAD:
-        return "the gateway of this checker does not answer";
-    case ROUTE_HOP_TARGET_DEAD:
-        return NULL;
-    case ROUTE_HOP_UNKNOWN:
-        break;
-    }
-    return is_our_fault(port) ? SELF_DOUBT : NULL;
-}
-
-static void port_conclude(struct port *port, enum port_state state, int errnum)
-{
-    enum route_hop hop = host_next_hop(port->job->host, engine_now(port->job->engine));
-    const char *doubt = port_doubt(port, hop);
+    if (answer_has_come(port))
+        return;
+    const char *doubt = judge_doubt(port, &verdict);
     if (doubt)
         port_begin_again(port, doubt);
-    else if (state == PORT_STATE_FILTERED && hop == ROUTE_HOP_TARGET_DEAD)
-        settle(port, PORT_STATE_UNREACHABLE, EHOSTUNREACH);
     else
-        settle(port, state, errnum);
-}
-
-/* Settles the port if what is known suffices. */
-static bool port_judge(struct port *port, bool is_silence_enough)
-{
-    enum port_state state;
-    int errnum;
-    unsigned needed = port->job->engine->rules.refusals_needed;
-    if (!evidence_judge(&port->evidence, needed, is_silence_enough, &state, &errnum))
-        return false;
-
-    if (answer_has_come(port))
-        return true;
-    if (state == PORT_STATE_CLOSED)
-        settle(port, state, errnum);
-    else
-        port_conclude(port, state, errnum);
-    return true;
+        settle(port, verdict.state, verdict.errnum);
 }
 
 /* What now? Called after everything that happens to a port. */
 static void port_look(struct port *port)
 {
-    if (port_judge(port, false) || port->phase != PORT_PROBING)
+    struct judgement judgement = judge_port(port);
+    switch (judgement.step) {
+    case JUDGE_NOTHING:
         return;
-
-    struct engine *engine = port->job->engine;
-    const struct schedule_facts facts = port_facts(port);
-    struct instant until;
-    switch (schedule_next(&facts, &engine->rules, engine_now(engine), &until)) {
-    case SCHEDULE_ATTEMPT:
+    case JUDGE_ATTEMPT:
         job_want(port->job, port);
         return;
-    case SCHEDULE_WAIT:
-        timers_set(&engine->timers, &port->timer, until);
+    case JUDGE_WAIT:
+        timers_set(&port->job->engine->timers, &port->timer, judgement.until);
         return;
-    case SCHEDULE_SILENCE:
-    case SCHEDULE_TIME_UP:
-        port_judge(port, true);
+    case JUDGE_VERDICT:
+        port_conclude(port, judgement);
         return;
     }
 }
