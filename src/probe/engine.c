@@ -192,15 +192,30 @@ void job_fail(struct job *job, enum job_end end, const struct err *reason)
     job_finish(job, end);
 }
 
+/* The fault that has kept one of its ports from a verdict and has not been overcome; NULL
+ * when none has. */
+static const struct fault *job_fault(const struct job *job)
+{
+    for (size_t i = 0; i < job->port_count; i++)
+        if (job->ports[i].phase != PORT_SETTLED && job->ports[i].fault.text)
+            return &job->ports[i].fault;
+    return NULL;
+}
+
 static void job_deadline(struct timer *timer)
 {
     struct job *job = (void *)((char *)timer - offsetof(struct job, deadline));
-    struct err reason = job->result.reason;
-    if (!job->has_fault)
+    const struct fault *fault = job_fault(job);
+    struct err reason;
+    if (!fault)
         err_set(&reason, ERR_LIMIT,
                 "this checker is too busy: %zu of %zu ports were not judged in time",
                 job->unsettled, job->port_count);
-    job_fail(job, job->has_fault ? JOB_FAULT : JOB_OVERLOADED, &reason);
+    else if (fault->errnum)
+        err_sys(&reason, fault->errnum, "%s", fault->text);
+    else
+        err_set(&reason, ERR_SYSTEM, "%s", fault->text);
+    job_fail(job, fault ? JOB_FAULT : JOB_OVERLOADED, &reason);
 }
 
 static void job_free(struct job *job)

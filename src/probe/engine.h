@@ -62,9 +62,10 @@ struct engine_config {
 
 enum job_end {
     JOB_JUDGED,     /* every port has its verdict */
-    JOB_OVERLOADED, /* the deadline came before all ports could be tried */
-    JOB_FAULT,      /* the deadline came and this checker could not try; reason says why */
-    JOB_NO_ROUTE,   /* this checker cannot reach that family or network; reason says why */
+    JOB_OVERLOADED, /* the deadline came first; nothing but time was wanting */
+    JOB_FAULT,    /* it came while this checker could not try, or lost what it sent; reason
+                     says why. A fault that was overcome does not count */
+    JOB_NO_ROUTE, /* this checker cannot reach that family or network; reason says why */
 };
 
 struct job_result {

@@ -39,6 +39,17 @@ struct attempt {
     bool has_error;   /* an ICMP error was counted; the socket still waits */
 };
 
+/* What this checker itself is to blame for, if a port has no verdict when its job's time is
+ * up. */
+struct fault {
+    const char *text; /* NULL = nothing */
+    int errnum;       /* 0 = the text says it all */
+
+    /* A SYN seemed to leave, and was lost here: only an answer shows that the next one has
+     * a way. Else the fault is overcome as soon as a SYN leaves. */
+    bool is_of_sent;
+};
+
 enum port_phase {
     PORT_QUEUED,   /* wants an attempt, waits for its turn */
     PORT_PROBING,  /* has its attempts, waits for an answer or its timer */
@@ -64,6 +75,7 @@ struct port {
     struct instant last_refusal;
     struct instant stopped_at; /* since when its clock stands still: queued or deferred */
     struct evidence evidence;
+    struct fault fault;
     struct proving *proving; /* owned; while PORT_PROVING */
     struct port_verdict verdict;
 };
@@ -98,8 +110,7 @@ struct job {
     size_t untried;
     size_t next_fresh;        /* into order[]: ports that never had a turn */
     struct port_queue again;  /* ports that want another attempt */
-    struct job_result result; /* once finished; before: the latest local fault */
-    bool has_fault;
+    struct job_result result; /* once finished */
 
     uint16_t *order; /* random permutation of the indexes; within this allocation */
     struct port ports[];

@@ -123,19 +123,21 @@ static void port_pause(struct port *port)
                instant_add(engine_now(engine), span_ms(BACKOFF_FIRST_MS << doublings)));
 }
 
-/* This checker could not try. */
-static void port_note_fault(struct port *port, int errnum)
+/* This checker could not try, or what it sent did not get out. */
+static void port_note_fault(struct port *port, int errnum, bool is_of_sent)
 {
-    struct job *job = port->job;
-    struct engine *engine = job->engine;
-    job->has_fault = true;
-    err_sys(&job->result.reason, errnum, "this checker could not open a connection");
+    struct engine *engine = port->job->engine;
+    port->fault = (struct fault){
+        .text = "this checker could not open a connection",
+        .errnum = errnum,
+        .is_of_sent = is_of_sent || port->fault.is_of_sent,
+    };
     engine->config.observer.local_fault(engine->config.observer.ctx, errnum);
 }
 
-static void port_defer(struct port *port, int errnum)
+static void port_defer(struct port *port, int errnum, bool is_of_sent)
 {
-    port_note_fault(port, errnum);
+    port_note_fault(port, errnum, is_of_sent);
     port_pause(port);
 }
 
@@ -185,6 +187,7 @@ static void port_answered(struct port *port, const struct attempt_reading *readi
                   now);
     loss_add(&engine->loss, syns, lost, now);
     engine->answered_at = now;
+    port->fault = (struct fault){0};
 
     if (!reading->has_rtt)
         return;
@@ -256,6 +259,7 @@ static void port_unreachable(struct port *port, struct attempt *attempt,
     attempt->has_error = true;
     if (!reading->is_alive)
         attempt_end(attempt);
+    port->fault = (struct fault){0};
     if (!is_counted) {
         port->evidence.errors++;
         port->evidence.error_errnum = reading->errnum;
@@ -296,7 +300,7 @@ static bool attempt_take(struct attempt *attempt, bool may_have_error)
         attempt_end(attempt);
         if (port->evidence.attempts > 0)
             port->evidence.attempts--;
-        port_defer(port, reading.errnum);
+        port_defer(port, reading.errnum, true);
         return true;
     }
     return false;
@@ -334,6 +338,8 @@ static void port_sent(struct port *port)
         port_clock_on(port);
     port->evidence.attempts++;
     port->faults = 0;
+    if (!port->fault.is_of_sent)
+        port->fault = (struct fault){0};
     port->phase = PORT_PROBING;
     engine->config.observer.attempted(engine->config.observer.ctx);
 }
@@ -394,13 +400,13 @@ void port_attempt(struct port *port)
         int errnum = reading.errnum ? reading.errnum : ENOMEM;
         quota_shrink(engine);
         if (!port->attempts) {
-            port_defer(port, errnum);
+            port_defer(port, errnum, false);
             return;
         }
 
         /* Not deferred: ports whose clocks stand still while they hold what the others
          * wait for would wait for each other. */
-        port_note_fault(port, errnum);
+        port_note_fault(port, errnum, false);
         port_do_without(port);
     }
 }
@@ -422,10 +428,8 @@ static bool answer_has_come(struct port *port)
 /* What was sent proves nothing, for this reason. */
 static void port_begin_again(struct port *port, const char *reason)
 {
-    struct job *job = port->job;
-    struct engine *engine = job->engine;
-    job->has_fault = true;
-    err_set(&job->result.reason, ERR_SYSTEM, "%s", reason);
+    struct engine *engine = port->job->engine;
+    port->fault = (struct fault){.text = reason, .is_of_sent = true};
     engine->config.observer.suspected(engine->config.observer.ctx);
     attempts_end(port, NULL);
     port->evidence = (struct evidence){0};

@@ -108,6 +108,34 @@ static void when_our_output_heals_the_port_is_judged(void **state)
     close(fd);
 }
 
+static void heal_when_suspected(struct rig *rig)
+{
+    if (rig->suspected == 0)
+        return;
+    rig->on_attempt = NULL;
+    assert_true(own_firewall(""));
+}
+
+/* The first SYN after the doubt is lost as well, the next one is refused; further refusals
+ * are still wanted when the deadline comes. */
+static void an_answer_ends_what_the_deadline_would_blame(void **state)
+{
+    (void)state;
+    need_lab();
+    assert_true(firewall(""));
+    assert_true(own_firewall("tcp dport 1000 drop"));
+    struct rig *rig = rig_with_ms(2000);
+    rig->config.refusals_needed = 4;
+    rig->config.refusal_delay = span_seconds(9);
+    rig->on_attempt = heal_when_suspected;
+    struct check *check = rig_check(rig, THERE, (uint16_t[]){1000}, 1, 3300);
+    rig_run(rig);
+    assert_int_equal(rig->suspected, 1);
+    assert_int_equal(check->settled, 0);
+    assert_int_equal(check->result.end, JOB_OVERLOADED);
+    rig_free(rig);
+}
+
 /* Whoever names an address that our own firewall drops must not keep the silent ports of
  * everybody else from being judged. */
 static void one_address_that_we_may_not_reach_does_not_hold_up_another(void **state)
@@ -305,6 +333,7 @@ int main(void)
         TEST(a_firewall_on_our_output_is_a_fault_not_a_verdict),
         TEST(so_it_is_when_the_time_is_up_first),
         TEST(when_our_output_heals_the_port_is_judged),
+        TEST(an_answer_ends_what_the_deadline_would_blame),
         TEST(one_address_that_we_may_not_reach_does_not_hold_up_another),
         TEST(a_route_that_vanishes_meanwhile_is_our_own_trouble),
         TEST(five_networks_that_fall_silent_together_are_our_own_trouble),

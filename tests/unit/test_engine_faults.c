@@ -87,6 +87,44 @@ static void without_descriptors_the_deadline_brings_a_fault_not_a_verdict(void *
     rig_free(rig);
 }
 
+static struct rlimit wide;
+
+static void widen(struct timer *timer)
+{
+    (void)timer;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &wide), 0);
+}
+
+/* Its one silent port is tried as soon as there are descriptors again; what is wanting when
+ * the deadline comes is only time. */
+static void a_fault_that_was_overcome_is_not_what_the_deadline_blames(void **state)
+{
+    (void)state;
+    need_lab();
+    assert_true(firewall("tcp dport 1000 drop"));
+    struct rig *rig = rig_new();
+    rig->config.timeout = span_seconds(9);
+    struct check *check = rig_check(rig, THERE, (uint16_t[]){1000}, 1, 2000);
+    timer_init(&rig->extra, widen);
+    assert_true(
+        loop_timer_set(rig->loop, &rig->extra, instant_add(clock_now(), span_ms(200))));
+    int first_free = dup(0);
+    close(first_free);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &wide), 0);
+    struct rlimit tight = wide;
+    tight.rlim_cur = (rlim_t)first_free;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    rig_run(rig);
+
+    assert_true(rig->faults > 0);
+    assert_int_equal(rig->last_fault, EMFILE);
+    assert_true(rig->attempted > 0);
+    assert_int_equal(check->settled, 0);
+    assert_int_equal(check->result.end, JOB_OVERLOADED);
+    assert_non_null(strstr(check->result.reason.message, "1 of 1 ports"));
+    rig_free(rig);
+}
+
 static void no_more_sockets_are_in_flight_than_the_shared_limit_allows(void **state)
 {
     (void)state;
@@ -447,6 +485,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_thousand_open_ports_are_open_with_thirty_descriptors),
         TEST(without_descriptors_the_deadline_brings_a_fault_not_a_verdict),
+        TEST(a_fault_that_was_overcome_is_not_what_the_deadline_blames),
         TEST(no_more_sockets_are_in_flight_than_the_shared_limit_allows),
         TEST(a_limit_used_up_by_others_is_overload),
         TEST(ten_source_ports_serve_two_hundred_jobs_at_one_port),
