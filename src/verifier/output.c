@@ -52,7 +52,7 @@ static bool replace(const char *path, mode_t mode, const char *data, size_t len,
 
     AUTO_FD fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
-        return err_sys(err, errno, "%s", temporary);
+        return err_sys(err, errno, "%s", path);
 
     if (fchmod(fd, mode) != 0 || !write_all(fd, data, len) || fsync(fd) != 0 ||
         rename(temporary, path) != 0) {

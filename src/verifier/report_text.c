@@ -90,12 +90,26 @@ static void heading_put(const struct sheet *sheet, const struct family_report *h
     text_done(&line);
 }
 
+/* A probe's own engine, which is worth a word only when it could not do its work. */
+static void engine_put(const struct sheet *sheet, const struct family_report *half,
+                       const struct checker_result *result)
+{
+    if (result->failure == FAILURE_NONE)
+        return;
+
+    family_prefix(sheet, half);
+    colour_put(sheet, COLOUR_YELLOW, "could not try");
+    text_printf(sheet->text, ": %s\n", result->message);
+}
+
 static void checker_put(const struct sheet *sheet, const struct family_report *half,
                         const struct report_checker *checker)
 {
     const struct checker_result *result = &checker->result;
-    if (!checker->url)
+    if (!checker->url) {
+        engine_put(sheet, half, result);
         return;
+    }
 
     family_prefix(sheet, half);
     text_printf(sheet->text, "checker %s: ", checker->url);

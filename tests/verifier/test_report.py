@@ -224,7 +224,7 @@ def test_a_device_is_written_to(stub, tmp_path):
 def test_a_file_that_cannot_be_written(stub, tmp_path):
     ended = verify("--output", tmp_path / "none/report.json", "--ports", "50800",
                    stub(stubs.fixed(GOOD)).url)
-    assert ended.status == SYSTEM and "No such file or directory" in ended.err
+    assert ended.status == SYSTEM and "none/report.json: No such file or directory" in ended.err
 
 
 # --- outward --------------------------------------------------------------------------
@@ -246,10 +246,13 @@ def test_probe_looks_from_here_outward():
 
 
 def test_probe_tells_its_own_trouble_from_the_targets(namespace):
-    ended = verify("probe", "--json", "203.0.113.9", "80", inside=namespace("nowhere"))
+    nowhere = namespace("nowhere")
+    ended = verify("probe", "--json", "203.0.113.9", "80", inside=nowhere)
     assert ended.status == UNKNOWN, ended
     told = ended.half()["checkers"][0]
     assert told["error"] == "internal" and told["message"]
+    ended = verify("probe", "203.0.113.9", "80", inside=nowhere)
+    assert ended.lines == ["ipv4 address 203.0.113.9", f"ipv4 could not try: {told['message']}"]
 
 
 def test_probe_of_silence(namespace):
