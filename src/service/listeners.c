@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -99,6 +100,17 @@ static bool listeners_add(struct listeners *listeners, struct err *err)
     return true;
 }
 
+/* One more descriptor of the same socket: two workers then accept from it. */
+static bool listeners_share(struct listeners *listeners, struct err *err)
+{
+    int fd = fcntl(listeners->fds[0], F_DUPFD_CLOEXEC, FIRST_INHERITED_FD);
+    if (fd < 0)
+        return fail(err, &listeners->bound);
+
+    listeners->fds[listeners->count++] = fd;
+    return true;
+}
+
 /* --- across execve(2) ----------------------------------------------------------------- */
 
 static size_t inherited_count(void)
@@ -122,9 +134,21 @@ static bool is_fitting(int fd, const struct address *wanted, struct address *ret
            (address_port(wanted) == 0 || address_port(wanted) == address_port(ret_name));
 }
 
+/* After a change of the settings that is as it should be; when it comes from a service
+ * manager, the address is in use by now, and this says by whom. */
+static void tell_misfit(const struct address *wanted)
+{
+    char ip[ADDRESS_TEXT_SIZE];
+    log_message(LOG_LEVEL_INFO, "listener",
+                "a socket that was handed over does not listen on %s port %u "
+                "(PORT_CHECKER_HOST, PORT_CHECKER_PORT): it is not used",
+                address_format(wanted, ip), address_port(wanted));
+}
+
 static void listeners_inherit(struct listeners *listeners, const struct address *wanted)
 {
     size_t count = inherited_count();
+    bool is_told = false;
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
 
@@ -133,6 +157,9 @@ static void listeners_inherit(struct listeners *listeners, const struct address 
         struct address name;
         if (!is_fitting(fd, listeners->count > 0 ? &listeners->bound : wanted, &name)) {
             close(fd);
+            if (!is_told)
+                tell_misfit(wanted);
+            is_told = true;
             continue;
         }
         fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -150,10 +177,12 @@ bool listeners_open(const struct address *address, size_t wanted, struct listene
         wanted = LISTENERS_MAX;
 
     listeners_inherit(&listeners, address);
-    if (listeners.count == 0 && !address_claim(&listeners.bound, err))
+    bool is_inherited = listeners.count > 0;
+    if (!is_inherited && !address_claim(&listeners.bound, err))
         return false;
     while (listeners.count < wanted)
-        if (!listeners_add(&listeners, err)) {
+        if (!listeners_add(&listeners, err) &&
+            !(is_inherited && listeners_share(&listeners, err))) {
             listeners_done(&listeners);
             return false;
         }

@@ -7,7 +7,9 @@
  * the address is first bound without it, which fails while anybody else holds it.
  *
  * A predecessor hands its sockets over as service managers do: LISTEN_PID and LISTEN_FDS
- * in the environment, descriptors from 3 on.
+ * in the environment, descriptors from 3 on. A service manager's socket is one, and no
+ * other can be bound beside it (it has no SO_REUSEPORT, or another owner): the workers
+ * then share it.
  */
 #pragma once
 

@@ -720,8 +720,24 @@ def test_bad_certificates_stop_the_start_with_one_line(tmp_path):
             assert "PORT_CHECKER_TLS_" in line, pair
 
 
-def test_a_listener_of_a_service_manager_is_taken(tmp_path, later):
-    """LISTEN_PID and LISTEN_FDS, as systemd passes them."""
+def test_a_listener_on_another_address_is_named_before_the_failure(tmp_path, later):
+    sock = later.enter_context(targets.listener())
+    script = f'exec 3<&{sock.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "{BINARY}"'
+    ended = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, pass_fds=[sock.fileno()], capture_output=True,
+        text=True, timeout=20, check=False,
+        env={**os.environ, "PORT_CHECKER_HOST": "0.0.0.0",
+             "PORT_CHECKER_PORT": str(targets.port_of(sock))})
+
+    assert ended.returncode == 1
+    told, failed = ended.stderr.splitlines()
+    assert "event=listener" in told and "does not listen on 0.0.0.0" in told
+    assert "Address already in use" in failed
+
+
+@WORKERS
+def test_a_listener_of_a_service_manager_is_taken(tmp_path, later, workers):
+    """LISTEN_PID and LISTEN_FDS, as systemd passes them; one socket for all workers."""
     sock = later.enter_context(socket.socket())
     sock.bind(("127.0.0.1", 0))
     sock.listen()
@@ -731,10 +747,17 @@ def test_a_listener_of_a_service_manager_is_taken(tmp_path, later):
     process = subprocess.Popen(
         ["bash", "-c", script], cwd=tmp_path, pass_fds=[sock.fileno()], stderr=log,
         env={**os.environ, "PORT_CHECKER_HOST": "127.0.0.1", "PORT_CHECKER_PORT": str(port),
-             "PORT_CHECKER_WORKERS": "1"})
-    try:
+             "PORT_CHECKER_WORKERS": str(workers)})
+
+    def is_answered():
         with Connection(("127.0.0.1", port)) as connection:
-            assert connection.exchange("GET", "/health").status == 200
+            return connection.exchange("GET", "/health").status == 200
+
+    try:
+        assert all(is_answered() for _ in range(20))
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: (tmp_path / "log").read_text().count("event=ready") == 2, "reloaded")
+        assert all(is_answered() for _ in range(20))
         process.send_signal(signal.SIGTERM)
         assert process.wait(10 * PATIENCE) == 0
     finally:
