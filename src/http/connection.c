@@ -355,7 +355,8 @@ void connection_kill(struct connection *connection)
         exchange->is_suspended = false;
         MHD_resume_connection(connection->mhd);
     }
-    server_need_run(connection->server);
+    connection_urge(connection);
+    phase_set_timer(connection); /* until it is done */
 }
 
 void connection_refuse(struct connection *connection, enum http_fault fault)

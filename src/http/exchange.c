@@ -383,7 +383,6 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
 {
     (void)cls;
     (void)mhd;
-    (void)code;
     struct exchange *exchange = *con_cls;
     if (!exchange)
         return;
@@ -396,6 +395,8 @@ void exchange_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
     exchange_abandon(exchange);
     exchange_end(exchange);
     connection_enter(connection, PHASE_IDLE);
+    if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        connection_urge_soon(connection);
 }
 
 /* --- replies --------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "http/private.h"
 #include "metrics/metrics.h"
 
+#include <errno.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -42,18 +43,25 @@ bool connection_has_read_ahead(const struct connection *connection)
 
 /* --- phases and their limits ----------------------------------------------------- */
 
+/* A reload waits for everybody, and nobody is let in meanwhile: who has not asked gets
+ * little time to do so. */
+static struct span while_draining(const struct connection *connection, struct span limit,
+                                  int64_t seconds)
+{
+    if (connection->server->is_draining && limit.ns > span_seconds(seconds).ns)
+        return span_seconds(seconds);
+    return limit;
+}
+
 static struct span phase_limit(const struct connection *connection)
 {
     const struct server_limits *limits = &connection->server->limits;
     switch (connection->phase) {
     case PHASE_IDLE:
         /* Whoever has just come is about to ask: it must not find the door shut. */
-        if (connection->server->is_draining && connection->consumed == 0 &&
-            limits->idle.ns > NS_PER_SECOND)
-            return span_seconds(1);
-        return limits->idle;
+        return while_draining(connection, limits->idle, 1);
     case PHASE_HEAD:
-        return limits->head;
+        return while_draining(connection, limits->head, 2);
     case PHASE_BODY:
         return limits->body;
     case PHASE_WAITING:
@@ -81,14 +89,17 @@ static struct span tick_of(const struct server *server)
 void phase_set_timer(struct connection *connection)
 {
     struct server *server = connection->server;
-    if (connection->phase == PHASE_WAITING) {
+    if (connection->phase == PHASE_WAITING && !connection->is_dead) {
         loop_timer_stop(server->loop, &connection->timer);
         return;
     }
 
+    struct instant now = loop_now(server->loop);
     struct instant at = instant_add(connection->since, phase_limit(connection));
-    if (connection->mhd)
-        at = instant_min(at, instant_add(loop_now(server->loop), tick_of(server)));
+    if (connection->is_dead)
+        at = instant_add(now, tick_of(server));
+    else if (connection->mhd)
+        at = instant_min(at, instant_add(now, tick_of(server)));
     /* Room was made when the connection began, so that this cannot fail for want of it. */
     loop_timer_set(server->loop, &connection->timer, at);
 }
@@ -108,6 +119,19 @@ static void settle(struct connection *connection, unsigned seconds)
 {
     connection->is_settling = seconds > 0;
     MHD_set_connection_option(connection->mhd, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
+void connection_urge(struct connection *connection)
+{
+    MHD_set_connection_option(connection->mhd, MHD_CONNECTION_OPTION_TIMEOUT, 1U);
+    server_need_run(connection->server);
+}
+
+void connection_urge_soon(struct connection *connection)
+{
+    connection->is_ending = true;
+    loop_timer_set(connection->server->loop, &connection->timer,
+                   loop_now(connection->server->loop));
 }
 
 void connection_unsettle(struct connection *connection)
@@ -143,6 +167,16 @@ static void tick_idle(struct connection *connection)
         settle(connection, 1);
 }
 
+/* Whether the client has ended its side, or reset, and all that it sent was read: what it
+ * has begun will never be whole. libmicrohttpd does not see an end that came together with
+ * the last bytes. */
+static bool has_ended(const struct connection *connection)
+{
+    char byte;
+    ssize_t n = recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 static void time_is_up(struct connection *connection)
 {
     metrics_add(connection->server->config.metrics, METRIC_CONNECTIONS_TIMED_OUT, 1);
@@ -163,11 +197,23 @@ void phase_on_time(struct timer *timer)
 {
     struct connection *connection = TO_CONNECTION(timer);
     struct instant now = loop_now(connection->server->loop);
+    if (connection->is_dead) {
+        connection_kill(connection);
+        return;
+    }
     if (!instant_before(now, instant_add(connection->since, phase_limit(connection)))) {
         time_is_up(connection);
         return;
     }
-    if (connection->mhd && connection->phase == PHASE_IDLE)
+    if (connection->is_ending) {
+        connection->is_ending = false;
+        connection_urge(connection);
+    } else if (connection->mhd && connection->phase != PHASE_SENDING &&
+               has_ended(connection)) {
+        connection_kill(connection);
+        return;
+    } else if (connection->mhd && connection->phase == PHASE_IDLE) {
         tick_idle(connection);
+    }
     phase_set_timer(connection);
 }

@@ -124,6 +124,7 @@ struct connection {
     bool is_counted;   /* among the server's exchanges */
     bool is_exact;     /* `consumed` is to be believed */
     bool is_dead;      /* nothing more may be made of what comes in */
+    bool is_ending;    /* its request failed: libmicrohttpd is to be urged */
     bool is_settling;  /* libmicrohttpd was told to let go, and does so unless bytes come */
     bool is_ticked;    /* `ticked` is of this rest */
     bool has_input;    /* something came while we held the socket and did not look */
@@ -238,6 +239,13 @@ void phase_on_time(struct timer *timer);
 
 /* A request has come before libmicrohttpd let go. */
 void connection_unsettle(struct connection *connection);
+
+/* libmicrohttpd notes that a connection is over when it fails while it sends, and waits for
+ * an event to clear it away, which need not come any more. Connections with a time-out of
+ * their own, however, it looks at in every run: this one from now on. Not from within a
+ * run: there it is _soon(). */
+void connection_urge(struct connection *connection);
+void connection_urge_soon(struct connection *connection);
 
 /* Whether something waits in the kernel that nobody will read. */
 bool connection_has_unread(const struct connection *connection);

@@ -245,9 +245,7 @@ void server_drain(struct server *server)
     for (struct connection *connection = server->connections; connection;
          connection = next) {
         next = connection->next;
-        if (connection->phase != PHASE_IDLE)
-            continue;
-        if (connection->consumed > 0)
+        if (connection->phase == PHASE_IDLE && connection->consumed > 0)
             connection_kill(connection);
         else
             phase_set_timer(connection);

@@ -99,7 +99,8 @@ struct server *server_free(struct server *server);
 void server_stop_accepting(struct server *server);
 
 /* Idle connections that have had a reply are closed now, those that have not asked yet
- * within a second, the others after their current reply, which says `Connection: close`. */
+ * within a second, those that have begun to ask when two seconds did not suffice, the
+ * others after their current reply, which says `Connection: close`. */
 void server_drain(struct server *server);
 
 /* Exchanges whose reply is not completely sent. */

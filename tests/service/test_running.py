@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -544,6 +545,19 @@ def test_an_idle_client_does_not_hold_up_a_reload(start):
         assert idle.is_ended()
 
 
+def test_half_a_request_does_not_hold_up_a_reload(start):
+    service = start()
+    with service.connect() as slow:
+        slow.send(b"GET /heal")
+        eventually(lambda: service.metric("http_connections_open") == 2, "it has come")
+        service.signal(signal.SIGHUP)
+        begun = time.monotonic()
+        service.wait_ready(2)
+
+        assert time.monotonic() - begun < 8, "less than it has otherwise"
+        assert b" 408 " in slow.rest()
+
+
 def test_in_debug_a_new_env_file_is_taken_by_itself(start):
     service = start(PORT_CHECKER_DEBUG="true", env_file="PORT_CHECKER_MAX_PORTS=3\n")
     assert service.check(["1-4"]).status == 422
@@ -686,6 +700,21 @@ def test_a_client_that_leaves_over_https_cancels_its_check(start_tls, long_check
 
     eventually(lambda: service.metric("checks_running") == 0, "the check is cancelled")
     assert service.metric("checks_abandoned_total") == 1
+
+
+def test_half_a_record_and_the_end(start_tls):
+    """What comes together with the end must not hide it."""
+    service = start_tls()
+    clients = [service.connect() for _ in range(16)]
+    for client in clients:
+        socket.socket.sendall(client.socket, b"\x17\x03\x03\x01\x00" + b"x" * 99)
+        client.half_close()
+    begun = time.monotonic()
+
+    assert all(client.is_ended() for client in clients)
+    assert time.monotonic() - begun < 8, "less than a head may take"
+    for client in clients:
+        client.close()
 
 
 def test_draining_and_reloading_over_https(start_tls, long_check):

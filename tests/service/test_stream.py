@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """POST /check-ports as a stream of lines."""
 import json
+import signal
 import socket
 import ssl
 import time
@@ -308,6 +309,22 @@ def test_many_leave_their_streams_over_https(start_https, silent_ports, open_por
 
     eventually(lambda: service.metric("checks_running") == 0, "the checks are cancelled")
     eventually(lambda: service.metric("http_connections_open") == 1, "nothing is left of them")
+
+
+def test_a_stream_that_has_ended_does_not_hold_up_a_reload(start_https, silent_ports):
+    """Its head, which was sent before, does not say that the connection is over."""
+    service = start_https(PORT_CHECK_TIMEOUT=1)
+    with service.connect() as connection:
+        stream = Stream(ask(connection, [9, *silent_ports(1)]))
+        assert stream.line()["port"] == 9
+        service.signal(signal.SIGHUP)
+        service.wait_event("reload")
+        begun = time.monotonic()
+        stream.lines()
+        service.wait_ready(2)
+
+        assert time.monotonic() - begun < 8, "the client was waited for"
+        assert connection.is_ended()
 
 
 def test_many_streams_at_once(start, silent_ports, open_port):
