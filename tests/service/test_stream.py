@@ -257,7 +257,7 @@ def test_a_reader_that_stalls_holds_up_nobody(start):
         ask(connection, [f"1-{MANY}"], details=True)
 
         # All are judged while hardly a line has been read.
-        fields = service.wait_event("check")
+        fields = service.wait_event("check", within=25)
         assert int(fields["ports"]) == MANY
         assert service.get("/health").status == 200
         assert service.resident() - before < MANY * 600 + (4 << 20)
