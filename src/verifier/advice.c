@@ -79,12 +79,17 @@ static void cause_no_quorum(const struct scene *scene)
     scene_put_is(scene);
     text_printf(scene->text, " reached by %u of %u checkers, and %u are wanted",
                 scene->finding->reached, scene->finding->asked, scene->report->quorum);
+    scene_put_missing(scene);
 }
 
 static void remedy_no_quorum(const struct scene *scene)
 {
-    scene_put(scene,
-              "see below which checkers differ: a firewall may let in some networks only");
+    if (scene->finding->reached == scene->finding->asked) {
+        scene_put(scene, "too few checkers answered: ask again later, or name others");
+        return;
+    }
+    scene_put(scene, "a firewall may let in some networks only: ");
+    remedy_firewall(scene);
 }
 
 /* --- open, and not ours -------------------------------------------------------------- */
@@ -257,10 +262,15 @@ static void label_not_forwarded(const struct scene *scene)
 static void cause_not_forwarded(const struct scene *scene)
 {
     scene_put_ports(scene);
-    scene_put(scene, scene->alike == 1 ? " stays silent while " : " stay silent while ");
+    scene_put(scene, scene->alike == 1 ? " stays silent" : " stay silent");
     scene_put_answering(scene);
-    scene_put(scene, scene->is_translated ? ": not in the range that the router forwards"
-                                          : ": a firewall does not let them through");
+    if (scene->is_translated) {
+        scene_put(scene, ": not in the range that the router forwards");
+        return;
+    }
+    scene_put(scene, ": a firewall does not let ");
+    scene_put_it(scene);
+    scene_put(scene, " through");
 }
 
 static void remedy_not_forwarded(const struct scene *scene)

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,24 +44,34 @@ const char arguments_help[] =
 
 /* --- values --------------------------------------------------------------------------- */
 
+static const struct {
+    const char *name;
+    int64_t ns;
+} units[] = {
+    {"d", 86400 * NS_PER_SECOND}, {"h", 3600 * NS_PER_SECOND}, {"m", 60 * NS_PER_SECOND},
+    {"s", NS_PER_SECOND},         {"ms", NS_PER_MS},           {"", NS_PER_SECOND},
+};
+
+#define UNIT_COUNT (sizeof units / sizeof units[0])
+
+/* As it would be written: in the largest unit that it is a whole number of. */
+static void span_format(struct span span, char ret[32])
+{
+    size_t unit = 0;
+    while (units[unit].ns > NS_PER_MS && span.ns % units[unit].ns != 0)
+        unit++;
+    snprintf(ret, 32, "%lld%s", (long long)(span.ns / units[unit].ns), units[unit].name);
+}
+
 bool arguments_parse_span(const char *text, struct span least, struct span most,
                           struct span *ret, struct err *err)
 {
-    static const struct {
-        const char *name;
-        int64_t ns;
-    } units[] = {
-        {"ms", NS_PER_MS},
-        {"s", NS_PER_SECOND},
-        {"m", 60 * NS_PER_SECOND},
-        {"h", 3600 * NS_PER_SECOND},
-        {"d", 86400 * NS_PER_SECOND},
-        {"", NS_PER_SECOND},
-    };
+    char from[32];
+    char to[32];
     size_t len = strspn(text, "0123456789");
     uint64_t number;
     bool is_number = text_parse_u64(text, len, 1000000, &number);
-    for (size_t i = 0; is_number && i < sizeof units / sizeof units[0]; i++) {
+    for (size_t i = 0; is_number && i < UNIT_COUNT; i++) {
         if (strcmp(text + len, units[i].name) != 0)
             continue;
         if ((int64_t)number > most.ns / units[i].ns)
@@ -71,9 +82,9 @@ bool arguments_parse_span(const char *text, struct span least, struct span most,
         *ret = span;
         return true;
     }
-    return err_set(err, ERR_INVALID,
-                   "\"%.40s\" is no time from %.1f s to %.0f s: write 30s, 10m or 1h", text,
-                   span_to_seconds(least), span_to_seconds(most));
+    span_format(least, from);
+    span_format(most, to);
+    return err_set(err, ERR_INVALID, "\"%.40s\" is no time from %s to %s", text, from, to);
 }
 
 static bool list_parse(const char *text, uint16_t **ret_ports, size_t *ret_count,
@@ -360,8 +371,10 @@ static bool servers_check(const struct arguments *arguments, struct err *err)
         return err_set(err, ERR_INVALID,
                        "no checker is named: give its URL, or set PORT_VERIFIER_SERVERS");
     if (arguments->quorum > arguments->server_count)
-        return err_set(err, ERR_INVALID, "--quorum %u with %zu checkers", arguments->quorum,
-                       arguments->server_count);
+        return err_set(err, ERR_INVALID,
+                       "--quorum %u wants as many checkers, and %zu %s named",
+                       arguments->quorum, arguments->server_count,
+                       arguments->server_count == 1 ? "is" : "are");
     for (size_t i = 0; i < arguments->server_count; i++)
         for (enum family family = 0; family < FAMILY_COUNT; family++)
             if (arguments_want(arguments, &arguments->servers[i], family))

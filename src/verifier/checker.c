@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BODY_MAX (1u << 17)
-#define URL_SIZE 2100
+#define BODY_MAX     (1u << 17)
+#define URL_SIZE     2100
+#define ADDRESS_PATH "/ip"
+#define CHECK_PATH   "/check-ports"
 
 struct checker {
     struct checker_config config; /* all borrowed */
@@ -100,11 +102,32 @@ static void fail_unanswered(struct checker *checker, const struct fetch_result *
     }
 }
 
+/* The URL to name instead: where it leads, without the path that we asked for. */
+static void fail_redirect(struct checker *checker, const struct fetch_result *result)
+{
+    const char *path = checker->phase == CHECKER_ASKING_ADDRESS ? ADDRESS_PATH : CHECK_PATH;
+    size_t len = strlen(result->location);
+    size_t path_len = strlen(path);
+    if (len > path_len && strcmp(result->location + len - path_len, path) == 0)
+        len -= path_len;
+    fail(checker, FAILURE_REFUSED, "status %u, a redirect: give %.*s instead",
+         result->status, (int)len, result->location);
+}
+
 /* An answer that is no 200. */
 static void fail_status(struct checker *checker, const struct fetch_result *result)
 {
     char detail[REPLY_SENTENCE_SIZE];
     char wait[48] = "";
+    if (result->location) {
+        fail_redirect(checker, result);
+        return;
+    }
+    if (result->status == 404 || result->status == 405) {
+        fail(checker, FAILURE_REFUSED, "status %u: no port checker is at this URL",
+             result->status);
+        return;
+    }
     reply_read_detail(result->body, result->body_len, detail);
     if (result->retry_after > 0)
         snprintf(wait, sizeof wait, ", asks to wait %u s", result->retry_after);
@@ -222,8 +245,8 @@ static void ask(struct checker *checker)
     struct err err;
     checker->phase = CHECKER_ASKING;
     body_write(checker);
-    if (checker->body.failed || !request_send(checker, "/check-ports", checker->body.data,
-                                              lines_came, ask_done, &err))
+    if (checker->body.failed ||
+        !request_send(checker, CHECK_PATH, checker->body.data, lines_came, ask_done, &err))
         fail(checker, FAILURE_INTERNAL, "out of memory");
 }
 
@@ -240,7 +263,7 @@ static void address_done(void *ctx, const struct fetch_result *result)
         fail_unanswered(checker, result);
         return;
     }
-    if (result->status == 429 || result->status >= 500) {
+    if (result->status == 429 || result->status >= 500 || result->location) {
         fail_status(checker, result);
         return;
     }
@@ -308,7 +331,7 @@ static bool begin(struct checker *checker, struct err *err)
 {
     if (!checker->config.public_address) {
         checker->phase = CHECKER_ASKING_ADDRESS;
-        return request_send(checker, "/ip", NULL, NULL, address_done, err);
+        return request_send(checker, ADDRESS_PATH, NULL, NULL, address_done, err);
     }
     checker->result.has_public = true;
     checker->result.public_address = *checker->config.public_address;
@@ -316,8 +339,7 @@ static bool begin(struct checker *checker, struct err *err)
     body_write(checker);
     if (checker->body.failed)
         return err_sys(err, ENOMEM, "request");
-    return request_send(checker, "/check-ports", checker->body.data, lines_came, ask_done,
-                        err);
+    return request_send(checker, CHECK_PATH, checker->body.data, lines_came, ask_done, err);
 }
 
 bool checker_new(const struct checker_config *config, struct checker **ret, struct err *err)

@@ -80,3 +80,14 @@ bool delivery_save(const struct arguments *arguments, const struct report *repor
     free(data);
     return is_saved;
 }
+
+bool delivery_put(const struct arguments *arguments, const struct report *report,
+                  struct err *err)
+{
+    struct err unprinted;
+    bool is_saved = delivery_save(arguments, report, err);
+    bool is_printed = delivery_print(arguments, report, &unprinted);
+    if (is_saved && !is_printed)
+        *err = unprinted;
+    return is_saved && is_printed;
+}

@@ -28,3 +28,7 @@ bool delivery_print(const struct arguments *arguments, const struct report *repo
 /* To the file, when there is one. ERR_SYSTEM. */
 bool delivery_save(const struct arguments *arguments, const struct report *report,
                    struct err *err);
+
+/* To both: what cannot be saved is printed all the same. ERR_SYSTEM, of the file first. */
+bool delivery_put(const struct arguments *arguments, const struct report *report,
+                  struct err *err);

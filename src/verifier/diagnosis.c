@@ -20,7 +20,8 @@ static bool could_prove(const struct local_port *local, const struct remote_verd
     return local->binding == BINDING_BOUND && remote->proof != PROOF_NONE;
 }
 
-static bool is_reached(const struct local_port *local, const struct remote_verdict *remote)
+bool diagnosis_is_reached(const struct local_port *local,
+                          const struct remote_verdict *remote)
 {
     if (remote->state != PORT_STATE_OPEN || remote->proof == PROOF_OTHER_PORT)
         return false;
@@ -89,7 +90,7 @@ static struct finding port_judge(const struct diagnosis *diagnosis, size_t port)
     for (size_t i = 0; i < diagnosis->remote_count; i++) {
         const struct remote_verdict *remote = &diagnosis->remotes[i][port];
         enum cause cause = cause_of(local, remote);
-        finding.reached += is_reached(local, remote);
+        finding.reached += diagnosis_is_reached(local, remote);
         finding.is_proved = finding.is_proved || cause == CAUSE_GOOD;
         is_contradicted = is_contradicted || is_contradiction(cause);
         if (!is_stronger(cause, finding.cause))

@@ -58,5 +58,9 @@ struct diagnosis {
     unsigned quorum; /* from 1 */
 };
 
+/* Open, and ours where that could be proved. */
+bool diagnosis_is_reached(const struct local_port *local,
+                          const struct remote_verdict *remote);
+
 /* Writes one finding a port. */
 void diagnose(const struct diagnosis *diagnosis, struct finding *ret);

@@ -89,6 +89,9 @@ static void answer_read(const struct fetch *fetch, struct fetch_result *result)
     result->retry_after =
         retry_after > 0 && retry_after < 1000000 ? (unsigned)retry_after : 0;
     result->is_stream = is_stream(fetch->easy);
+    char *location = NULL;
+    curl_easy_getinfo(fetch->easy, CURLINFO_REDIRECT_URL, &location);
+    result->location = location;
 }
 
 static enum fetch_end end_of_connect(int errnum)

@@ -55,6 +55,7 @@ struct fetch_result {
     size_t body_len;
     unsigned retry_after; /* seconds; 0 = not said */
     bool is_stream;       /* application/x-ndjson */
+    const char *location; /* where a redirect leads; NULL when it is none */
 
     bool has_addresses; /* a connection was made: */
     struct address local;

@@ -136,8 +136,7 @@ static enum status report_end(struct probe *probe, struct err *err)
         if (probe->report->families[family] &&
             !family_report_judge(probe->report->families[family], &policy, err))
             return STATUS_SYSTEM;
-    if (!delivery_save(arguments, probe->report, err) ||
-        !delivery_print(arguments, probe->report, err))
+    if (!delivery_put(arguments, probe->report, err))
         return STATUS_SYSTEM;
     return delivery_status(probe->report);
 }

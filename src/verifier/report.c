@@ -228,6 +228,21 @@ static bool witnesses_alike(const struct family_report *half, size_t a, size_t b
     return one->state == other->state && strcmp(one->words, other->words) == 0;
 }
 
+bool report_reached(const struct family_report *half, size_t checker, size_t index)
+{
+    const struct remote_verdict *verdicts = half->checkers[checker].result.verdicts;
+    return verdicts && diagnosis_is_reached(&half->local[index], &verdicts[index]);
+}
+
+/* Whom the same checkers reached, and the same did not. */
+static bool reached_alike(const struct family_report *half, size_t a, size_t b)
+{
+    for (size_t i = 0; i < half->checker_count; i++)
+        if (report_reached(half, i, a) != report_reached(half, i, b))
+            return false;
+    return true;
+}
+
 bool report_ports_alike(const struct family_report *half, size_t a, size_t b)
 {
     const struct finding *one = &half->findings[a];
@@ -246,7 +261,7 @@ bool report_ports_alike(const struct family_report *half, size_t a, size_t b)
     if (one->cause == CAUSE_OTHER_PORT)
         return one->leads_to - half->ports[a] == other->leads_to - half->ports[b];
     if (one->cause == CAUSE_NO_QUORUM)
-        return one->reached == other->reached;
+        return reached_alike(half, a, b);
     return witnesses_alike(half, a, b);
 }
 

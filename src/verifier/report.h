@@ -100,6 +100,9 @@ void report_inherit(struct report *later, struct report *earlier);
 /* The verdict that is the evidence for a port's cause; NULL when no checker answered. */
 const struct remote_verdict *report_witness(const struct family_report *half, size_t index);
 
+/* Whether this checker answered, and reached the port as far as it could tell. */
+bool report_reached(const struct family_report *half, size_t checker, size_t index);
+
 /* --- runs --------------------------------------------------------------------------- */
 
 /* Ports are alike when one line can tell about all of them. */

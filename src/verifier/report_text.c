@@ -114,7 +114,7 @@ static void checker_put(const struct sheet *sheet, const struct family_report *h
     family_prefix(sheet, half);
     text_printf(sheet->text, "checker %s: ", checker->url);
     if (result->failure != FAILURE_NONE) {
-        colour_put(sheet, COLOUR_YELLOW, "no answer");
+        colour_put(sheet, COLOUR_YELLOW, "failed");
         text_printf(sheet->text, ": %s\n", result->message);
         return;
     }

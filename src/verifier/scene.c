@@ -82,11 +82,17 @@ void scene_put_answering(const struct scene *scene)
     const struct family_report *half = scene->half;
     uint16_t *ports = calloc(half->port_count + 1, sizeof *ports);
     size_t count = 0;
-    for (size_t i = 0; ports && i < half->port_count; i++)
-        if (half->findings[i].cause != CAUSE_NOT_FORWARDED)
+    for (size_t i = 0; ports && i < half->port_count; i++) {
+        const struct remote_verdict *verdict = report_witness(half, i);
+        if (verdict &&
+            (verdict->state == PORT_STATE_OPEN || verdict->state == PORT_STATE_CLOSED))
             ports[count++] = half->ports[i];
-    ports_format(ports, count, scene->text);
-    scene_put(scene, count == 1 ? " answers" : " answer");
+    }
+    if (count > 0) {
+        scene_put(scene, " while ");
+        ports_format(ports, count, scene->text);
+        scene_put(scene, count == 1 ? " answers" : " answer");
+    }
     free(ports);
 }
 
@@ -116,4 +122,16 @@ void scene_put_signs(const struct scene *scene)
     }
     if (between[0] == ',')
         scene_put(scene, ")");
+}
+
+void scene_put_missing(const struct scene *scene)
+{
+    const struct family_report *half = scene->half;
+    const char *between = ": not by ";
+    for (size_t i = 0; i < half->checker_count; i++) {
+        if (!half->checkers[i].result.verdicts || report_reached(half, i, scene->index))
+            continue;
+        text_printf(scene->text, "%s%s", between, half->checkers[i].url);
+        between = ", ";
+    }
 }

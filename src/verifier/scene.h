@@ -38,8 +38,13 @@ void scene_put_owner(const struct scene *scene); /* the program that holds the p
 /* Where our listeners are reached when these ports are asked for: "ports 50900-50909". */
 void scene_put_destination(const struct scene *scene);
 
-/* Ports that something answered on, in whatever way: "7466,50800-50847 answer". */
+/* " while 7466,50800-50847 answer", of the ports that took or refused a connection; nothing
+ * when there are none. */
 void scene_put_answering(const struct scene *scene);
+
+/* ": not by http://one.example, http://two.example", of the checkers that answered and did
+ * not reach the port; nothing when there are none. */
+void scene_put_missing(const struct scene *scene);
 
 /* What the addresses tell, in brackets; nothing when they tell nothing. */
 void scene_put_signs(const struct scene *scene);

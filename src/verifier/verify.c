@@ -116,9 +116,7 @@ static void round_end(struct verify *verify)
 static void once_done(struct verify *verify, struct report *report)
 {
     struct err err;
-    bool is_delivered = delivery_save(verify->arguments, report, &err) &&
-                        delivery_print(verify->arguments, report, &err);
-    if (is_delivered)
+    if (delivery_put(verify->arguments, report, &err))
         stop(verify, delivery_status(report));
     else
         stop_failed(verify, &err);

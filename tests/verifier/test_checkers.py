@@ -167,8 +167,9 @@ FAILURES = {
     "429": (stubs.Answer(429, {"detail": "too many ports"}, {"Retry-After": "30"}),
             "rate_limited", "status 429, asks to wait 30 s: too many ports"),
     "403": (stubs.Answer(403, {"detail": "not yours"}), "refused", "status 403: not yours"),
-    "redirect": (stubs.Answer(302, b"", {"Location": "http://127.0.0.1:1/"}), "refused",
-                 "status 302"),
+    "redirect": (stubs.Answer(302, b"", {"Location": "https://127.0.0.1:1/check-ports"}),
+                 "refused", "status 302, a redirect: give https://127.0.0.1:1 instead"),
+    "404": (stubs.NOT_FOUND, "refused", "status 404: no port checker is at this URL"),
     "422": (stubs.Answer(422, {"detail": [{"msg": "no"}]}), "refused", "status 422: no"),
     "half a body": (stubs.Answer(200, b'{"success": true, "resu', length=1000), "broken_off",
                     "the reply broke off: "),
@@ -213,8 +214,17 @@ def test_a_checker_that_fails_does_not_count_against_a_port(stub, start):
     broken = stub(lambda request: stubs.Answer(500))
     ended = verify("--ports", PORTS, broken.url, start().url)
     assert ended.status == OK, ended
-    assert f"ipv4 checker {broken.url}: no answer: status 500" in ended.lines
+    assert f"ipv4 checker {broken.url}: failed: status 500" in ended.lines
     assert "ipv4 advertise: 7466,50800-50802" in ended.lines
+
+
+def test_a_redirect_of_everything_is_one_not_a_missing_address(stub):
+    checker = stub(lambda request: stubs.Answer(
+        301, b"", {"Location": f"https://checker.example/base{request.path}"}))
+    for more in ((), ("--ip", "127.0.0.1")):
+        told = verify("--json", *more, checker.url).half()["checkers"][0]
+        assert told["message"] == (
+            "status 301, a redirect: give https://checker.example/base instead")
 
 
 def test_retry_after_is_told_to_programs(stub):
@@ -288,7 +298,26 @@ def test_a_quorum_wants_more_than_one(stub):
     cause = cause_of(ended.half(), 7466)
     assert cause["cause"] == "no_quorum"
     assert cause["text"] == ("ports 7466,50800-50802 are reached by 1 of 2 checkers, "
-                             "and 2 are wanted")
+                             f"and 2 are wanted: not by {bad.url}")
+    assert cause["remedy"].startswith("a firewall may let in some networks only: allow ports")
+
+
+def test_ports_that_different_checkers_miss_are_told_apart(stub):
+    one = stub(stubs.fixed(lambda port: REFUSED if port == 50800 else GOOD))
+    other = stub(stubs.fixed(lambda port: REFUSED if port == 50801 else GOOD))
+    half = verify("--json", "--ports", PORTS, "--quorum", "2", one.url, other.url).half()
+    for port, checker in ((50800, one), (50801, other)):
+        assert cause_of(half, port)["text"] == (
+            f"port {port} is reached by 1 of 2 checkers, and 2 are wanted: not by {checker.url}")
+
+
+def test_a_quorum_that_too_few_answer_for(stub):
+    broken = stub(lambda request: stubs.Answer(500))
+    half = verify("--json", "--ports", PORTS, "--quorum", "2", stub(stubs.fixed(GOOD)).url,
+                  broken.url).half()
+    cause = cause_of(half, 7466)
+    assert cause["text"].endswith("by 1 of 1 checkers, and 2 are wanted")
+    assert cause["remedy"] == "too few checkers answered: ask again later, or name others"
 
 
 def test_proof_says_where_a_forward_leads(stub):

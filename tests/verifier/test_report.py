@@ -57,6 +57,17 @@ def test_equal_neighbours_are_one_line(stub):
     assert ended.err == ""
 
 
+def test_what_reports_no_path_does_not_answer(stub):
+    no_path = {"accessible": False, "error": "No route to host"}
+    ended = verify(stub(stubs.fixed(lambda port: no_path if port == 7466 else SILENT)).url)
+    assert ("ipv4 why: ports 50800-50900 stay silent: a firewall does not let them through"
+            in ended.lines)
+    ended = verify("--ports", "7466,50800",
+                   stub(stubs.fixed(lambda port: GOOD if port == 7466 else SILENT)).url)
+    assert ("ipv4 why: port 50800 stays silent while 7466 answers: a firewall does not let it "
+            "through" in ended.lines)
+
+
 def test_when_nobody_reads(stub):
     read, write = os.pipe()
     os.close(read)
@@ -222,9 +233,11 @@ def test_a_device_is_written_to(stub, tmp_path):
 
 
 def test_a_file_that_cannot_be_written(stub, tmp_path):
-    ended = verify("--output", tmp_path / "none/report.json", "--ports", "50800",
-                   stub(stubs.fixed(GOOD)).url)
-    assert ended.status == SYSTEM and "none/report.json: No such file or directory" in ended.err
+    path = tmp_path / "none/report.json"
+    ended = verify("--output", path, "--ports", "50800", stub(stubs.fixed(GOOD)).url)
+    assert (ended.status, ended.err) == (
+        SYSTEM, f"port-verifier: {path}: No such file or directory\n")
+    assert ended.lines[-1] == "ipv4 advertise: 50800"  # it is printed all the same
 
 
 # --- outward --------------------------------------------------------------------------
