@@ -165,17 +165,28 @@ static void firm_deliver(struct verify *verify, bool is_news)
         stop_failed(verify, &err); /* nobody reads us any more */
 }
 
+static void tell_unanswered(const struct report *report)
+{
+    for (enum family family = 0; family < FAMILY_COUNT; family++) {
+        const struct family_report *half = report->families[family];
+        for (size_t i = 0; half && i < half->checker_count; i++)
+            fprintf(stderr, "port-verifier: checker %s: %s\n", half->checkers[i].url,
+                    half->checkers[i].result.message);
+    }
+    fputs("port-verifier: no checker answered; what was known stands\n", stderr);
+}
+
 static void watched_done(struct verify *verify, struct report *report)
 {
-    bool is_unknown = report_status(report) == REPORT_UNKNOWN;
+    if (verify->watch.firm && report_status(report) == REPORT_UNKNOWN)
+        tell_unanswered(report);
+
     enum watch_step step = watch_take(&verify->watch, report);
     switch (step) {
     case WATCH_FIRST:
         firm_deliver(verify, true);
         break;
     case WATCH_SAME:
-        if (is_unknown)
-            fputs("port-verifier: no checker answered; what was known stands\n", stderr);
         firm_deliver(verify, false);
         break;
     case WATCH_CHANGED:

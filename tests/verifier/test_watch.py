@@ -122,6 +122,7 @@ def test_an_outage_of_the_checker_withdraws_nothing(world, watching, tmp_path):
     world.is_broken = True
     eventually(lambda: "no checker answered; what was known stands"
                in running.err_path.read_text(), "a notice", 20)
+    assert f"checker {world.url}: status 503\n" in running.err_path.read_text()
     assert advertised(json.loads(path.read_text())) == [50800, 50801]
     assert len(running.reports) == 1
     running.end()
