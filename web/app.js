@@ -192,15 +192,16 @@ function hideProblem() {
     $("problem").hidden = true;
 }
 
-// A fault that has a place is told at its place.
+// A fault that has a place is told at its place: the first of them is returned.
 function tellFaults(faults) {
+    let first = null;
     for (const { loc, msg } of Array.isArray(faults) ? faults : []) {
-        if (loc[1] === "provider_ip")
-            tellFault("address", msg);
-        else if (loc[1] === "ports")
-            tellFault("ports", msg);
+        const place = { provider_ip: "address", ports: "ports" }[loc[1]];
+        if (place)
+            tellFault(place, msg);
+        first ??= place;
     }
-    document.querySelector("[aria-invalid=true]")?.focus();
+    return first;
 }
 
 function showRefusal(outcome, check) {
@@ -218,9 +219,12 @@ function showRefusal(outcome, check) {
     } else if (words[2] === "Change the ports") {
         action = () => $("ports").focus();
     }
+    if (outcome.status === 422 && tellFaults(outcome.detail) === "address") {
+        words[2] = "Change the address";
+        action = () => $("address").focus();
+    }
     showProblem(words, detail, action, outcome.retryAfter);
-    if (outcome.status === 422)
-        tellFaults(outcome.detail);
+    document.querySelector("[aria-invalid=true]")?.focus();
 }
 
 function titleOf(outcome, counts) {
@@ -254,7 +258,7 @@ function finish(outcome) {
     showReport($("report"), current);
     $("after").hidden = false;
     if (outcome.end === "lost" || outcome.end === "fault")
-        showProblem(problem(outcome), outcome.detail, start);
+        showProblem(problem(outcome, true), outcome.detail, start);
 }
 
 async function start() {

@@ -43,8 +43,26 @@ export function summary(counts, total, address) {
     return `${open.toLocaleString("en")} of ${plural(total)} can be reached ${from}.`;
 }
 
+// Where IPv6 is asked about: no router forwards it, so that all is a matter of firewalls.
+function remedy6(state, at, ports) {
+    if (state === "closed")
+        return { lead: "The knock arrived at a machine, and that machine refused it.", steps: [
+            "Is the program running? Start the provider first, and check again while it runs.",
+            "Does it listen on IPv6, too? Some programs listen on IPv4 alone unless they are told.",
+            `A firewall that rejects looks the same: allow ${ports} for incoming TCP, in the router and on this computer.`,
+        ] };
+    return { lead: "Nothing came back. Most often the router lets nothing in over IPv6; a port forward is not needed there.", steps: [
+        `In the router, allow incoming TCP ${ports} over IPv6 for ${at}.`,
+        "If that is done, allow these ports in the firewall of this computer.",
+        "Computers use changing IPv6 addresses for going out. Allow, and advertise, the one that stays.",
+    ] };
+}
+
 // What it means, and what to do about it at home. `at` is the address, `ports` the runs.
 export function remedy(state, at, ports) {
+    if (at.includes(":") && (state === "closed" || state === "filtered"))
+        return remedy6(state, at, ports);
+
     switch (state) {
     case "open":
         return { lead: "They answered. These are the ports to advertise.", steps: [] };
@@ -71,9 +89,10 @@ export function remedy(state, at, ports) {
 }
 
 // A title, a sentence, the label of the way on; what the service said stands below it.
-export function problem(outcome) {
+export function problem(outcome, hasVerdicts = false) {
     if (outcome.end === "lost")
-        return ["The connection to the checker was lost", "It may be restarting, or your own connection broke. What was answered until then stays true; nothing is known about the other ports.", "Check again"];
+        return ["The connection to the checker was lost", `It may be restarting, or your own connection broke. ${
+            hasVerdicts ? "What was answered until then stays true; nothing is known about the other ports." : "That says nothing about your ports."}`, "Check again"];
     if (outcome.end === "fault" || outcome.status === 503)
         return ["This checker cannot do it just now", "The trouble is the checker\u2019s own and says nothing about your ports. Try again in a moment, or ask another checker.", "Check again"];
     if (outcome.status === 403)

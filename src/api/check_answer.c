@@ -115,18 +115,18 @@ static void reply_json(struct answer *answer, const struct check_summary *summar
 }
 
 static void reply_table(struct answer *answer, const struct check_summary *summary,
-                        const struct job *job)
+                        const struct address *target, const struct job *job)
 {
     struct check_page page;
 
-    check_page_begin(&page, summary);
+    check_page_begin(&page, summary, target);
     for (size_t i = 0; i < summary->ports; i++)
         check_page_add(&page, job_verdict(job, i));
     reply_page(answer, 200, check_page_end(&page));
 }
 
 void answer_verdicts(struct answer *answer, const struct check_summary *summary,
-                     const struct job *job)
+                     const struct address *target, const struct job *job)
 {
     switch (answer->form) {
     case ANSWER_JSON:
@@ -136,7 +136,7 @@ void answer_verdicts(struct answer *answer, const struct check_summary *summary,
         reply_last_line(answer, summary);
         return;
     case ANSWER_PAGE:
-        reply_table(answer, summary, job);
+        reply_table(answer, summary, target, job);
         return;
     }
 }

@@ -48,9 +48,10 @@ void answer_port(struct answer *answer, const struct port_verdict *verdict,
 
 /* Each of these ends the answer, frees what it owns, and ends the exchange. */
 
-/* The verdicts of a job that was judged; `job` NULL when there were no ports. */
+/* The verdicts of a job that was judged, about `target`; `job` NULL when there were no
+ * ports. */
 void answer_verdicts(struct answer *answer, const struct check_summary *summary,
-                     const struct job *job);
+                     const struct address *target, const struct job *job);
 void answer_faults(struct answer *answer, const struct fault_list *faults);
 
 /* `detail` NULL: the sentence of the table. `retry_after` may be NULL. */

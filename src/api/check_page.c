@@ -3,6 +3,7 @@
 
 #include "api/pages.h"
 #include "api/problem.h"
+#include "net/address.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,23 +12,29 @@
 #define FRAME_MAX 8192
 
 /* For somebody at home. The page with JavaScript has more of it, in web/words.js. */
-static const char *remedy(enum port_state state)
+static const char *remedy(enum port_state state, bool is_ipv6)
 {
     switch (state) {
     case PORT_STATE_OPEN:
         return "They answered. These are the ports to advertise.";
     case PORT_STATE_CLOSED:
-        return "Somebody answered, and refused. Start the provider first and check while "
-               "it "
-               "runs; see that the router forwards these ports to this very computer. A "
-               "firewall that rejects looks the same.";
+        return is_ipv6
+                   ? "Somebody answered, and refused. Start the provider first and check "
+                     "while it runs; see that it listens on IPv6, too. A firewall that "
+                     "rejects looks the same."
+                   : "Somebody answered, and refused. Start the provider first and check "
+                     "while it runs; see that the router forwards these ports to this very "
+                     "computer. A firewall that rejects looks the same.";
     case PORT_STATE_FILTERED:
-        return "Nothing came back. Forward these ports (TCP) in the router to this "
-               "computer, "
-               "and allow them in its firewall. If the internet address on the router's "
-               "status page is not the one that was checked, there is another router or "
-               "carrier-grade NAT in front of it: ask your internet provider for a public "
-               "address.";
+        return is_ipv6
+                   ? "Nothing came back. IPv6 needs no port forward, but most routers let "
+                     "nothing in: allow these ports (TCP, over IPv6) for this computer in "
+                     "the router, and in its own firewall."
+                   : "Nothing came back. Forward these ports (TCP) in the router to this "
+                     "computer, and allow them in its firewall. If the internet address on "
+                     "the router's status page is not the one that was checked, there is "
+                     "another router or carrier-grade NAT in front of it: ask your "
+                     "internet provider for a public address.";
     case PORT_STATE_UNREACHABLE:
         return "A router on the way says that there is no path. See that the address is "
                "yours and that the machine is online; some firewalls answer like this, "
@@ -56,15 +63,21 @@ static char *end(struct text *html)
 /* ---- verdicts -------------------------------------------------------------------------
  */
 
-void check_page_begin(struct check_page *page, const struct check_summary *summary)
+void check_page_begin(struct check_page *page, const struct check_summary *summary,
+                      const struct address *target)
 {
     size_t open = summary->states[PORT_STATE_OPEN];
-    char title[128];
+    char address[ADDRESS_TEXT_SIZE];
+    char title[128 + ADDRESS_TEXT_SIZE];
 
-    *page = (struct check_page){.summary = summary};
+    *page = (struct check_page){
+        .summary = summary,
+        .is_ipv6 = address_family_number(target) == 6,
+    };
     text_init(&page->html, FRAME_MAX + summary->ports * ROW_MAX);
-    snprintf(title, sizeof title, "%zu of %zu ports can be reached from this checker.",
-             open, summary->ports);
+    snprintf(title, sizeof title,
+             "%zu of %zu ports of %s can be reached from this checker.", open,
+             summary->ports, address_format(target, address));
     begin(&page->html, "answer", title);
     if (summary->ports > 0)
         text_append_str(&page->html, "<table><thead><tr><th>Port</th><th>State</th>"
@@ -111,7 +124,7 @@ static void put_remedies(struct check_page *page)
                     "<section data-state=\"%s\"><h3><span class=\"glyph\" "
                     "data-state=\"%s\"></span>%s <span class=\"count\">%zu</span></h3><p>",
                     state, state, state, page->summary->states[i]);
-        html_append(&page->html, remedy((enum port_state)i));
+        html_append(&page->html, remedy((enum port_state)i, page->is_ipv6));
         text_append_str(&page->html, "</p></section>\n");
     }
     text_append_str(&page->html, "</div>\n");

@@ -11,20 +11,24 @@
 #include "base/text.h"
 #include "probe/verdict.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct address;
 struct fault_list;
 
 struct check_page {
     struct text html;
     const struct check_summary *summary; /* borrowed until check_page_end() */
+    bool is_ipv6;                        /* the address that was looked at */
     struct port_verdict first;           /* of the row that is being collected */
     uint16_t last;
     size_t count; /* of verdicts */
 };
 
-void check_page_begin(struct check_page *page, const struct check_summary *summary);
+void check_page_begin(struct check_page *page, const struct check_summary *summary,
+                      const struct address *target);
 void check_page_add(struct check_page *page, const struct port_verdict *verdict);
 
 /* All of these return HTML, to be freed with free(); NULL when memory ran out on the way.

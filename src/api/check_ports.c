@@ -270,7 +270,7 @@ static void reply_verdicts(struct check *check, const struct job *job)
     for (size_t i = 0; i < check->port_count; i++)
         check_summary_add(&summary, job_verdict(job, i));
     log_verdicts(check, &summary);
-    answer_verdicts(&check->answer, &summary, job);
+    answer_verdicts(&check->answer, &summary, &check->target, job);
 }
 
 static void job_is_done(void *ctx, const struct job *job, const struct job_result *result)
@@ -317,7 +317,7 @@ static void reply_no_ports(struct check *check)
     const struct check_summary summary = {0};
 
     log_verdicts(check, &summary);
-    answer_verdicts(&check->answer, &summary, NULL);
+    answer_verdicts(&check->answer, &summary, &check->target, NULL);
 }
 
 /* ERR_LIMIT is the engine's "too many"; anything else is a lack of memory. */

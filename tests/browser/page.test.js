@@ -114,6 +114,19 @@ test("an address of IPv6 is told as such", async () => {
     assert.equal(await page.inputValue("#address"), "::1");
 });
 
+test("over IPv6 nobody is told to forward ports", needsFilter, async () => {
+    filtered([SILENT]);
+    const { url } = await serve({ PORT_CHECKER_HOST: "::1", PORT_CHECK_TIMEOUT: "1" });
+    const look = await visit(url);
+    await look.check("20009-20010");
+    await look.title("None of the 2 ports");
+    const told = state => look.page.textContent(`.report [data-state="${state}"] > div`);
+    assert.match(await told("filtered"), /allow incoming TCP 20009 over IPv6 for ::1/);
+    assert.match(await told("closed"), /Does it listen on IPv6, too\?/);
+    assert.doesNotMatch(await look.page.textContent("#report"), /WAN|carrier|forward 2/);
+    await look.shoot("ipv6");
+});
+
 // --- checks -----------------------------------------------------------------------------
 
 test("all open", async () => {
@@ -142,8 +155,6 @@ test("open, closed, filtered and unreachable, one by one", needsFilter, async ()
     assert.ok(counts(await look.states()).waiting >= 10); // unreachable is believed late
     assert.equal(await look.page.isVisible("#stop"), true);
     assert.match(await look.page.textContent("#progress"), /^\d+ of 36$/);
-    await look.shoot("running");
-    await look.accessible();
 
     await look.title("6 of 36 ports can be reached from this checker.");
     assert.deepEqual(counts(await look.states()), { open: 6, closed: 17, filtered: 10, unreachable: 3 });
@@ -318,6 +329,7 @@ test("no address at all", async () => {
     await look.check("80");
     await look.page.locator("#address-error", { hasText: "value is not a valid IPv4 or IPv6 address" }).waitFor();
     assert.equal(await look.page.evaluate(() => document.activeElement.id), "address");
+    assert.equal(await look.page.textContent("#problem-action"), "Change the address");
     look.forgive(/status of 422/);
 });
 
@@ -365,6 +377,9 @@ test("a checker that vanishes in the middle leaves what is known", needsFilter, 
     const look = await visit(service.url);
     await look.check("20000-20009, 20020, 20021");
     await look.page.waitForFunction(() => document.querySelectorAll('.tile[data-state="open"]').length === 2);
+    service.child.kill("SIGSTOP"); // it stays as it is while one looks
+    await look.shoot("running");
+    await look.accessible();
     service.child.kill("SIGKILL");
     assert.equal(await service.stop(), "SIGKILL");
 
@@ -499,7 +514,7 @@ test("without JavaScript it is a plain form", needsFilter, async () => {
     await look.shoot("plain-opened", false);
     await look.page.fill("#ports", "20000 - 20011, 20020-20021");
     await look.page.click("#start");
-    assert.equal(await look.page.textContent("#answer-title"), "2 of 14 ports can be reached from this checker.");
+    assert.equal(await look.page.textContent("#answer-title"), "2 of 14 ports of 127.0.0.1 can be reached from this checker.");
     assert.deepEqual(await look.page.locator(".answer tbody tr").allTextContents(), [
         "20000\u201320009filteredConnection timed out", "20010\u201320011closedConnection refused", "20020\u201320021openanswered"]);
     assert.equal(await look.page.inputValue("#ports"), "20000 - 20011, 20020-20021");
@@ -526,7 +541,7 @@ test("the operator's form keeps the operator's rights", async () => {
     await look.page.fill("#address", "127.0.0.2");
     await look.page.fill("#ports", "9");
     await look.page.click("#start");
-    assert.equal(await look.page.textContent("#answer-title"), "0 of 1 ports can be reached from this checker.");
+    assert.equal(await look.page.textContent("#answer-title"), "0 of 1 ports of 127.0.0.2 can be reached from this checker.");
 });
 
 test("an answer without JavaScript is accessible", async () => {
@@ -536,7 +551,7 @@ test("an answer without JavaScript is accessible", async () => {
     await look.page.evaluate(() => document.querySelector("#form").cloneNode(true)); // as it is
     await look.page.fill("#ports", `${port}, 40000`);
     await Promise.all([look.page.waitForNavigation(), look.page.evaluate(() => HTMLFormElement.prototype.submit.call(document.querySelector("#form")))]);
-    assert.equal(await look.page.textContent("#answer-title"), "1 of 2 ports can be reached from this checker.");
+    assert.equal(await look.page.textContent("#answer-title"), "1 of 2 ports of 127.0.0.1 can be reached from this checker.");
     await look.accessible();
 });
 
