@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define STEP_MS   100
@@ -35,9 +36,16 @@ static void timer_fire(struct timer *timer)
                    instant_add(loop_now(progress->loop), span_ms(STEP_MS)));
 }
 
+/* Only where a line can be erased. */
+static bool can_show(void)
+{
+    const char *terminal = getenv("TERM");
+    return isatty(STDERR_FILENO) && !(terminal && strcmp(terminal, "dumb") == 0);
+}
+
 struct progress *progress_new(struct loop *loop, progress_fn *write, void *ctx)
 {
-    struct progress *progress = isatty(STDERR_FILENO) ? calloc(1, sizeof *progress) : NULL;
+    struct progress *progress = can_show() ? calloc(1, sizeof *progress) : NULL;
     if (!progress)
         return NULL;
 

@@ -133,6 +133,8 @@ def test_no_colours_where_they_are_not_wanted(stub, settings):
     _, text = on_terminal("--ports", "50800", stub(stubs.fixed(GOOD)).url,
                           **{"TERM": "xterm", **settings})
     assert "\x1b[3" not in text and "\x1b[1m" not in text
+    if "TERM" in settings:  # such a terminal erases no lines, either
+        assert "\x1b" not in text
 
 
 def test_an_empty_no_color_is_none(stub):
