@@ -100,7 +100,9 @@ def why_not():
     try:
         with contextlib.closing(Namespace("trial")) as trial:
             trial.ip("link set lo up\n")
-            trial.nft("add table inet trial\n")
+            trial.nft("table inet trial { }\n"
+                      "table netdev trial { chain out {\n"
+                      'type filter hook egress device "lo" priority 0;\n}\n}\n')
     except (OSError, RuntimeError) as error:
         return f"no network namespace to be had: {error}"
     return None

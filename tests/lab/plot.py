@@ -13,6 +13,7 @@ STYLES = {
     "nmap -T4": ("#d55e00", "square"),
     "nmap careful": ("#b03a86", "diamond"),
     "plain rule": ("#00795a", "triangle"),
+    "masscan": ("#6b6b6b", "wedge"),
 }
 
 
@@ -53,6 +54,7 @@ def mark(x, y, tool, hollow=False):
         "square": ((-5, -5), (5, -5), (5, 5), (-5, 5)),
         "diamond": ((0, -6), (6, 0), (0, 6), (-6, 0)),
         "triangle": ((0, -6), (6, 5), (-6, 5)),
+        "wedge": ((-6, -5), (6, -5), (0, 6)),
     }[shape]
     corners = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in points)
     return f'<polygon points="{corners}" {paint}/>'

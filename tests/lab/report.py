@@ -17,6 +17,14 @@ def matrix(confusion):
         for truth, row in confusion.items())
 
 
+def times(name):
+    """The median and the 95th percentile, where there is any."""
+    def cell(_, figures):
+        values = [figures[f"{name}_t50"], figures[f"{name}_t95"]]
+        return "-" if values[1] is None else " / ".join(number(value) for value in values)
+    return cell
+
+
 COLUMNS = (
     ("tool", lambda n, f: n),
     ("pairs", lambda n, f: number(f["pairs"])),
@@ -24,12 +32,11 @@ COLUMNS = (
     ("fn", lambda n, f: number(f["false_negatives"])),
     ("missed", lambda n, f: number(f["missed"])),
     ("unjudged", lambda n, f: number(f["unjudged"])),
-    ("whole T50", lambda n, f: number(f["whole_t50"])),
-    ("T95", lambda n, f: number(f["whole_t95"])),
-    ("open T50", lambda n, f: number(f["open_t50"])),
-    ("T95", lambda n, f: number(f["open_t95"])),
-    ("closed T95", lambda n, f: number(f["closed_t95"])),
-    ("filt. T95", lambda n, f: number(f["filtered_t95"])),
+    ("whole", times("whole")),
+    ("open", times("open")),
+    ("closed", times("closed")),
+    ("filtered", times("filtered")),
+    ("unreach.", times("unreachable")),
     ("SYNs o/c/f/u", lambda n, f: "/".join(number(f[f"syns_{s}"], 1) for s in
                                            ("open", "closed", "filtered", "unreachable"))),
     ("cpu us/pair", lambda n, f: number(1000 * f["cpu_ms"] / max(1, f["pairs"]), 0)),
@@ -41,6 +48,8 @@ def print_record(record):
     if record["skipped"]:
         print(f"  skipped: {record['skipped']}")
         return
+    for name, why in record["failed"].items():
+        print(f"  FAILED: {name}: {why}")
     rows = [[title for title, _ in COLUMNS]]
     rows += [[cell(name, figures) for _, cell in COLUMNS]
              for name, figures in record["tools"].items()]
@@ -67,5 +76,7 @@ def goal_text(goal):
 def print_goals(records):
     print("\nGoals")
     for record in records:
+        for name in record["failed"]:
+            print(f"  FAILED: {name} in {record['name']}")
         for goal in record["goals"]:
             print(f"  {goal['row']:38} {record['name']:20} {goal_text(goal)}")

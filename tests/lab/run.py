@@ -67,7 +67,7 @@ def main():
     page.write(finished, TOP / "docs" if name == "full" else folder)
     print_goals(records)
     print(f"\n{len(records)} scenarios in {finished['seconds']:.0f} s; raw results in {folder}")
-    return 0
+    return 1 if any(record["failed"] for record in records) else 0
 
 
 if __name__ == "__main__":

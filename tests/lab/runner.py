@@ -10,13 +10,13 @@ from collections import Counter
 import topology as places
 from faults import FAULTS
 from measure import metrics, wrong_ports
-from tools import NmapCareful, NmapFast, PlainRule, Service
+from tools import Masscan, NmapCareful, NmapFast, PlainRule, Service
 from topology import Topology
 
 LANES = 6  # scenarios side by side, each in namespaces of its own
 SEED = 20261122
-PROGRAMS = {tool.name: tool for tool in (NmapFast, NmapCareful, PlainRule)}
-AT_A_TIME = {"nmap -T4": 8, "nmap careful": 8, "plain rule": 16}
+PROGRAMS = {tool.name: tool for tool in (NmapFast, NmapCareful, PlainRule, Masscan)}
+AT_A_TIME = {"nmap -T4": 8, "nmap careful": 8, "plain rule": 16, "masscan": 1}
 
 PLACES = {
     "dead-link": places.DEAD_LINK,
@@ -66,6 +66,8 @@ class Run:
         self.answers = {name: [] for name in self.plan}
         self.syns = {name: {} for name in self.plan}
         self.relay_counts = None
+        self.unsent_icmp = 0
+        self.failures = {}  # name of a tool -> why it was given up
         self.running = {}
         self.log = None
 
@@ -76,6 +78,7 @@ class Run:
             for index in range(self.rounds):
                 await self._round(index)
             self.relay_counts = self.topology.stop_relay()
+            self.unsent_icmp = self.topology.unsent_icmp()
         lost = self._lost()
         return {name: {**metrics(answers, self.syns[name]),
                        "examples": wrong_ports(answers, lost)}
@@ -133,8 +136,13 @@ class Run:
         share = {name: self._share(name, index) for name in names}
         addresses = self._addresses(max(share.values(), default=0))
         for name in names:
-            if share[name]:
-                await self._batch(name, addresses[:share[name]])
+            if share[name] and name not in self.failures:
+                try:
+                    await self._batch(name, addresses[:share[name]])
+                except Exception as error:  # the other tools go on
+                    self.failures[name] = f"{type(error).__name__}: {error}"
+                    if name in self.running:
+                        self.running.pop(name).close()
 
     def _share(self, name, index):
         count, rounds = self.plan[name], self.rounds
@@ -165,7 +173,8 @@ class Run:
             before = self.topology.syns()
             orders = asyncio.create_task(self._orders(tool))
             try:
-                at_a_time = AT_A_TIME.get(name, self.scenario.concurrency)
+                at_a_time = self.scenario.concurrency
+                at_a_time = min(at_a_time, AT_A_TIME.get(name, at_a_time))
                 answers = await tool.batch(work, at_a_time)
             finally:
                 orders.cancel()
@@ -174,8 +183,8 @@ class Run:
         finally:
             self.fault.leave()
             if self.scenario.fault or self.scenario.settings:
-                tool.close()
                 del self.running[name]
+                tool.close()
         self.answers[name] += answers
         for kind, count in after.items():
             if count > before[kind]:
@@ -208,18 +217,23 @@ class Run:
 
 
 async def run_one(make_topology, scenario, mode, binary, **options):
-    """The record of one scenario, ready for JSON. Never raises for what is missing."""
-    record = {"name": scenario.name, "title": scenario.title, "tools": {}, "skipped": ""}
-    topology = make_topology()
-    run = Run(topology, scenario, mode, binary, **options)
+    """The record of one scenario, ready for JSON. What fails stands in it: "failed" names the
+    tool, or "network", and does not end the scenarios that follow."""
+    record = {"name": scenario.name, "title": scenario.title, "tools": {}, "skipped": "",
+              "failed": {}}
     try:
-        record["tools"] = await run.measure()
-        record["relay"] = run.relay_counts
+        with contextlib.ExitStack() as stack:
+            topology = make_topology()
+            stack.callback(topology.close)
+            run = Run(topology, scenario, mode, binary, **options)
+            stack.callback(run.close)
+            record["tools"] = await run.measure()
+            record["relay"], record["unsent_icmp"] = run.relay_counts, run.unsent_icmp
+            record["failed"].update(run.failures)
     except Missing as missing:
         record["skipped"] = str(missing)
-    finally:
-        run.close()
-        topology.close()
+    except Exception as error:
+        record["failed"]["network"] = f"{type(error).__name__}: {error}"
     record["goals"] = judge(scenario, record["tools"].get(Service.name))
     return record
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Whether the laboratory can be believed: the relay does what it is told and writes down what
-it drops, and nothing outside of the namespaces is touched."""
+it drops, what fails does not take the rest with it, and nothing outside of the namespaces is
+touched."""
+import asyncio
 import os
 import pathlib
 import socket
@@ -9,9 +11,11 @@ import time
 
 import pytest
 
+import runner
 from measure import metrics, percentile
-from scenarios import Link
-from tools import Answer
+from ports import KINDS
+from scenarios import Link, Scenario
+from tools import Answer, Masscan, Program
 from topology import Topology
 
 RELAY = pathlib.Path(os.environ.get("BUILD_DIR", "build")).resolve() / "tests/lab_relay"
@@ -123,6 +127,90 @@ def test_nothing_outside_is_touched(namespaces, tmp_path):
     after = pathlib.Path("/proc/net/dev").read_text().count("\n"), os.listdir("/proc/self/fd")
     assert before[0] == during == after[0]
     assert len(before[1]) == len(after[1])
+
+
+class Breaks(Program):
+    async def batch(self, work, concurrency):
+        raise OSError("broken")
+
+
+class Speechless(Program):
+    name = "speechless"
+
+    def words(self, address, ports):
+        return ["sh", "-c", "echo no idea >&2; exit 3"]
+
+
+class Hangs(Speechless):
+    patience = 0.2
+
+    def words(self, address, ports):
+        return ["sleep", "20"]
+
+
+def run_scenario(make_topology, **tools):
+    scenario = Scenario("trial", "trial", ports=(("accepting", 2), ("closed", 1)),
+                        full=tuple((name, 2) for name in tools))
+    before = dict(runner.PROGRAMS)
+    runner.PROGRAMS.update(tools)
+    try:
+        return asyncio.run(runner.run_one(make_topology, scenario, "full", "no service"))
+    finally:
+        runner.PROGRAMS.clear()
+        runner.PROGRAMS.update(before)
+
+
+def test_a_tool_that_fails_leaves_the_others(namespaces, tmp_path):
+    record = run_scenario(lambda: Topology(RELAY, tmp_path), breaks=Breaks,
+                          speechless=Speechless, hangs=Hangs,
+                          **{"plain rule": runner.PlainRule})
+    assert record["failed"] == {"breaks": "OSError: broken"}
+    assert record["tools"]["plain rule"]["right"] == 6
+    assert record["tools"]["plain rule"]["syns_open"] == 1
+    assert record["tools"]["speechless"]["unjudged"] == 6
+    assert record["tools"]["speechless"]["troubles"] == {"no idea": 2}
+    assert record["tools"]["hangs"]["troubles"] == {"no answer within 0 s": 2}
+
+
+def test_a_network_that_fails_is_written_down():
+    def fails():
+        raise RuntimeError("no such device")
+
+    record = run_scenario(fails)
+    assert record["failed"] == {"network": "RuntimeError: no such device"}
+
+
+def test_unsent_icmp_errors_are_known(lab):
+    assert lab.unsent_icmp() == 0
+    sender = lab.checker.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for _ in range(300):  # all wait for one neighbour, and are given up in one moment
+        sender.sendto(b"?", ("10.2.0.99", 9))
+    deadline = time.monotonic() + 10
+    while not lab.unsent_icmp() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    sender.close()
+    assert 0 < lab.unsent_icmp() < 300
+
+
+MASSCAN_SAID = """#masscan
+open tcp 10000 10.66.0.1 1795375455
+closed tcp 11000 10.66.0.1 1795375455
+"""
+
+
+@pytest.mark.parametrize(("said", "states"), [
+    (MASSCAN_SAID + "# end\n", ["open", "closed", "filtered"]),
+    ("", ["filtered", "filtered", "filtered"]),
+    (MASSCAN_SAID, None),
+], ids=["answers", "silence", "cut off"])
+def test_masscan_is_read(said, states):
+    ports = [KINDS[kind].first for kind in ("accepting", "closed", "dropped")]
+    masscan = object.__new__(Masscan)
+    if states is None:
+        with pytest.raises(ValueError):
+            masscan.read(said, ports)
+    else:
+        assert [masscan.read(said, ports)[port][0] for port in ports] == states
 
 
 def test_figures_of_verdicts():

@@ -31,6 +31,7 @@ def test_goal(records, scenario, goal):
     record = records[scenario.name]
     if record["skipped"]:
         pytest.skip(record["skipped"])
+    assert not record["failed"]
     figures = record["tools"]["port-checker"]
     limit = goal.limit * (SLACK if goal.name.endswith("_t95") else 1)
     assert figures[goal.name] <= limit, f"{scenario.title}: {figures['examples']}"

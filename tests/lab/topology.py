@@ -172,25 +172,29 @@ class Topology:
             space.sysctl("net.ipv6.icmp.ratelimit", 1000 if on else 0)
 
     def _counters(self):
-        """SYNs that leave the checker, by the kind of the port they go to."""
+        """SYNs that leave the checker, by the kind of the port they go to, counted where
+        those of a tool with a stack of its own pass too."""
         kinds = list(KINDS.values())
         declared = "".join(f'counter c{i} {{ }}\n' for i in range(len(kinds)))
         rules = "".join(f"tcp dport {port_range(kind)} counter name c{i} return\n"
                         for i, kind in enumerate(kinds))
+        devices = ("up0", "far0") if self.devices else ("up0",)
+        chains = "".join(f"""
+                chain {device} {{
+                    type filter hook egress device "{device}" priority 0;
+                    tcp flags & (syn|ack) == syn jump count
+                }}""" for device in devices)
         self.checker.nft(f"""
-            table inet lab {{
+            table netdev lab {{
                 {declared}
                 chain count {{ {rules} }}
-                chain output {{
-                    type filter hook output priority 300;
-                    oifname {{ "up0", "far0" }} tcp flags & (syn|ack) == syn jump count
-                }}
+                {chains}
             }}""")
 
     def syns(self):
         """How many SYNs have left for each kind so far."""
         kinds = list(KINDS)
-        text = self.checker.run("nft", "-j", "list", "counters", "table", "inet", "lab")
+        text = self.checker.run("nft", "-j", "list", "counters", "table", "netdev", "lab")
         found = (entry["counter"] for entry in json.loads(text)["nftables"]
                  if "counter" in entry)
         return {kinds[int(counter["name"][1:])]: counter["packets"] for counter in found}
@@ -211,6 +215,23 @@ class Topology:
             raise RuntimeError(f"the targets did not {word}")
 
     # --- using it ---------------------------------------------------------------------
+
+    def router_mac(self):
+        """The router's, on the checker's link."""
+        return json.loads(self.router.run("ip", "-json", "link", "show", "up0"))[0]["address"]
+
+    def way_to(self, address):
+        """The checker's route: "dev", "prefsrc" and more."""
+        return json.loads(self.checker.run("ip", "-json", "route", "get", address))[0]
+
+    def unsent_icmp(self):
+        """How many ICMP errors the router's kernel meant to send and could not."""
+        with self.router:
+            old, new = (pathlib.Path(f"/proc/thread-self/net/{name}").read_text().splitlines()
+                        for name in ("snmp", "snmp6"))
+        names, values = (line.split() for line in old if line.startswith("Icmp:"))
+        counts = dict(line.split() for line in new)
+        return int(values[names.index("OutErrors")]) + int(counts["Icmp6OutErrors"])
 
     def fresh(self, path, family, count):
         """Target addresses that nobody has been asked about yet."""
