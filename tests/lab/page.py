@@ -22,7 +22,7 @@ Made by the command above; `./dev lab full` writes it with all tools and larger 
 Everything happens in network namespaces: a checker, a router, and
 targets that answer on whole networks of private addresses. All tools are asked about the
 same addresses in turn, the first one changing from round to round, each with addresses that
-nobody has been asked about before.
+nobody has been asked about before; the slowest have their turn in one of two rounds.
 
 - **wrong**: verdicts other than the true state. **fn**: open ports called anything else.
   **missed**: open or closed ports called filtered. **unjudged**: the tool said that it could
