@@ -31,8 +31,9 @@ struct control {
     struct timer watch_timer;
     struct reload_watch watch;
 
-    pid_t check;            /* `--check-config` of a reload, 0 = none */
-    bool is_check_repeated; /* asked for again while one was running */
+    struct reload_check check;
+    struct loop_watch check_watch; /* of what it says */
+    bool is_check_repeated;        /* asked for again while one was running */
     enum control_end end;
 };
 
@@ -129,34 +130,59 @@ static void terminate(struct control *control, const char *signal_name)
 
 /* --- reload --------------------------------------------------------------------------- */
 
+static void log_refused(const char *message, const char *reason)
+{
+    struct log_line line;
+    if (!log_begin(&line, LOG_LEVEL_ERROR, "reload_refused"))
+        return;
+
+    log_str(&line, "message", message);
+    log_str(&line, "reason", reason);
+    log_end(&line);
+}
+
+/* A child that waits until somebody reads would never end. */
+static void check_said(void *ctx, uint32_t events)
+{
+    struct control *control = ctx;
+    (void)events;
+    if (!reload_check_read(&control->check))
+        loop_watch_drop(control->loop, control->check.said_fd, &control->check_watch);
+}
+
 static void reload_begin(struct control *control, const char *why)
 {
+    struct reload_check *check = &control->check;
     struct err err;
     if (phase_now(control) != SERVICE_RUNNING)
         return;
-    if (control->check > 0) {
+    if (check->child > 0) {
         control->is_check_repeated = true;
         return;
     }
     log_message(LOG_LEVEL_INFO, "reload_check", "%s: checking the configuration", why);
-    if (!reload_check_start(control->invocation, &control->check, &err)) {
-        control->check = 0;
-        log_message(LOG_LEVEL_ERROR, "reload_refused", "%s; nothing has changed",
-                    err.message);
+    if (!reload_check_start(check, control->invocation, control->service->listeners.fds[0],
+                            &err)) {
+        log_refused("the new program could not be asked; nothing has changed", err.message);
+        return;
     }
+    if (!loop_watch_add(control->loop, check->said_fd, EPOLLIN, check_said, control,
+                        &control->check_watch, &err))
+        log_message(LOG_LEVEL_WARNING, "reload_check", "%s", err.message);
 }
 
 static void reload_check_ended(struct control *control, int status)
 {
-    control->check = 0;
+    char reason[RELOAD_REASON_SIZE];
+    loop_watch_drop(control->loop, control->check.said_fd, &control->check_watch);
+    bool is_accepted = reload_check_end(&control->check, status, reason);
     if (control->is_check_repeated) {
         control->is_check_repeated = false;
         reload_begin(control, "again");
         return;
     }
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        log_message(LOG_LEVEL_ERROR, "reload_refused",
-                    "the configuration was not accepted; nothing has changed");
+    if (!is_accepted) {
+        log_refused("the configuration was not accepted; nothing has changed", reason);
         return;
     }
     if (phase_now(control) != SERVICE_RUNNING)
@@ -173,7 +199,7 @@ static void children_reap(struct control *control)
     int status;
     pid_t child;
     while ((child = waitpid(-1, &status, WNOHANG)) > 0)
-        if (child == control->check)
+        if (child == control->check.child)
             reload_check_ended(control, status);
 }
 
@@ -241,10 +267,12 @@ bool control_run(struct service *service, const struct invocation *invocation,
         .service = service,
         .invocation = invocation,
         .signal_fd = -1,
+        .check = {.said_fd = -1},
         .end = CONTROL_EXIT,
     };
     bool is_fine = control_init(&control, err) && loop_run(control.loop, err);
     *ret_end = control.end;
+    reload_check_drop(&control.check);
     fd_close(&control.signal_fd);
     loop_free(control.loop);
     return is_fine;

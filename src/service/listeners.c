@@ -125,12 +125,16 @@ static size_t inherited_count(void)
     return count;
 }
 
+static bool is_listening(int fd)
+{
+    int is_on = 0;
+    socklen_t len = sizeof is_on;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_on, &len) == 0 && is_on;
+}
+
 static bool is_fitting(int fd, const struct address *wanted, struct address *ret_name)
 {
-    int is_listening = 0;
-    socklen_t len = sizeof is_listening;
-    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) == 0 &&
-           is_listening && own_name(fd, ret_name) && address_equals(ret_name, wanted) &&
+    return is_listening(fd) && own_name(fd, ret_name) && address_equals(ret_name, wanted) &&
            (address_port(wanted) == 0 || address_port(wanted) == address_port(ret_name));
 }
 
@@ -188,6 +192,17 @@ bool listeners_open(const struct address *address, size_t wanted, struct listene
         }
     *ret = listeners;
     return true;
+}
+
+bool listeners_try(const struct address *address, int own, struct err *err)
+{
+    struct address name;
+    if (!is_listening(own) || is_fitting(own, address, &name))
+        return true;
+
+    bool is_beside = own_name(own, &name) && address_port(&name) == address_port(address);
+    AUTO_FD fd = -1;
+    return socket_bind(address, is_beside, &fd, err);
 }
 
 void listeners_done(struct listeners *listeners)

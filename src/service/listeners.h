@@ -35,6 +35,13 @@ bool listeners_open(const struct address *address, size_t wanted, struct listene
                     struct err *err);
 void listeners_done(struct listeners *listeners);
 
+/* Before a reload: whether `address` is to be had when the service that listens on `own`
+ * has gone from there. Binds it for a moment, unless it is that service's own. True as well
+ * when `own` is no listening socket: then nothing is reloaded. Beside a socket of the same
+ * port this trusts SO_REUSEPORT to tell ours from those of others, and so takes another
+ * checker of this user on an overlapping address for ours. */
+bool listeners_try(const struct address *address, int own, struct err *err);
+
 /* Puts the sockets where a successor looks for them, open across execve(2), and says so in
  * the environment. Closes whatever other descriptors it finds there: call it last, right
  * before execve(2). */

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "service/listeners.h"
 #include "service/service.h"
 #include "service/tls.h"
 
@@ -129,6 +130,10 @@ static int check_config(const struct service *service)
         return complain(&err);
 
     tls_done(&tls);
+    /* Asked by a service that wants to reload: reload_check_start(). */
+    if (!listeners_try(&service->settings.host, STDIN_FILENO, &err))
+        return complain(&err);
+
     settings_print_values(&service->settings, stdout);
     return printed();
 }

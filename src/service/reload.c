@@ -2,19 +2,27 @@
 #include "service/reload.h"
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "service/service.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+/* Of what a child says, a pipe holds no more. */
+#define PIPE_BYTES (64 * 1024)
+
+/* --- asking the binary ---------------------------------------------------------------- */
+
 /* The child starts with the default signals, not with those that our threads block. */
-static bool check_spawn(const char *binary, char *const argv[], pid_t *ret_child,
-                        struct err *err)
+static bool spawn(const char *binary, char *const argv[], int in_fd, int err_fd,
+                  pid_t *ret_child, struct err *err)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -24,6 +32,8 @@ static bool check_spawn(const char *binary, char *const argv[], pid_t *ret_child
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawn_file_actions_adddup2(&actions, in_fd, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, err_fd, STDERR_FILENO);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
 
     int failure = posix_spawn(ret_child, binary, &actions, &attributes, argv, environ);
@@ -32,25 +42,106 @@ static bool check_spawn(const char *binary, char *const argv[], pid_t *ret_child
     return failure == 0 || err_sys(err, failure, "%s", binary);
 }
 
-bool reload_check_start(const struct invocation *invocation, pid_t *ret_child,
-                        struct err *err)
+static bool spawn_check(const struct invocation *invocation, int in_fd, int err_fd,
+                        pid_t *ret_child, struct err *err)
 {
     char name[] = "port-checker", check[] = "--check-config", option[] = "--env-file";
     char file[4096] = "";
-    if (!invocation->env_file) {
-        char *argv[] = {name, check, NULL};
-        return check_spawn(invocation->binary, argv, ret_child, err);
-    }
-    strncpy(file, invocation->env_file, sizeof file - 1);
-    char *argv[] = {name, check, option, file, NULL};
-    return check_spawn(invocation->binary, argv, ret_child, err);
+    if (invocation->env_file)
+        strncpy(file, invocation->env_file, sizeof file - 1);
+    char *argv[] = {name, check, invocation->env_file ? option : NULL, file, NULL};
+    return spawn(invocation->binary, argv, in_fd, err_fd, ret_child, err);
 }
+
+bool reload_check_start(struct reload_check *check, const struct invocation *invocation,
+                        int listener, struct err *err)
+{
+    int ends[2];
+    *check = (struct reload_check){.said_fd = -1};
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_sys(err, errno, "pipe2");
+
+    AUTO_FD said_fd = ends[0];
+    AUTO_FD err_fd = ends[1];
+    if (fcntl(said_fd, F_SETFL, O_NONBLOCK) != 0)
+        return err_sys(err, errno, "fcntl");
+    if (!spawn_check(invocation, listener, err_fd, &check->child, err)) {
+        check->child = 0;
+        return false;
+    }
+    check->said_fd = fd_take(&said_fd);
+    return true;
+}
+
+static ssize_t read_some(struct reload_check *check)
+{
+    const size_t max = sizeof check->said - 1;
+    size_t kept = check->said_len;
+    if (kept > max / 2) {
+        kept = max / 2;
+        memmove(check->said, check->said + check->said_len - kept, kept);
+    }
+    check->said_len = kept;
+    ssize_t n = read(check->said_fd, check->said + kept, max - kept);
+    if (n > 0)
+        check->said_len += (size_t)n;
+    return n;
+}
+
+bool reload_check_read(struct reload_check *check)
+{
+    return read_some(check) != 0;
+}
+
+/* Without the program's name, which complain() of main.c puts in front. */
+static const char *last_line(struct reload_check *check)
+{
+    static const char name[] = "port-checker: ";
+    size_t len = check->said_len;
+    while (len > 0 && check->said[len - 1] == '\n')
+        len--;
+    check->said[len] = '\0';
+
+    const char *newline = strrchr(check->said, '\n');
+    const char *line = newline ? newline + 1 : check->said;
+    return strncmp(line, name, strlen(name)) == 0 ? line + strlen(name) : line;
+}
+
+bool reload_check_end(struct reload_check *check, int status,
+                      char ret_reason[static RELOAD_REASON_SIZE])
+{
+    for (size_t i = 0; i <= PIPE_BYTES / RELOAD_REASON_SIZE && read_some(check) > 0; i++)
+        continue;
+    reload_check_drop(check);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+
+    const char *line = last_line(check);
+    if (line[0] != '\0')
+        snprintf(ret_reason, RELOAD_REASON_SIZE, "%.*s", RELOAD_REASON_SIZE - 1, line);
+    else if (WIFSIGNALED(status))
+        snprintf(ret_reason, RELOAD_REASON_SIZE, "signal %d", WTERMSIG(status));
+    else
+        snprintf(ret_reason, RELOAD_REASON_SIZE, "exit status %d", WEXITSTATUS(status));
+    return false;
+}
+
+void reload_check_drop(struct reload_check *check)
+{
+    check->child = 0;
+    fd_close(&check->said_fd);
+}
+
+/* --- becoming it ---------------------------------------------------------------------- */
 
 bool reload_execute(const struct invocation *invocation, struct err *err)
 {
     execv(invocation->binary, invocation->argv);
     return err_sys(err, errno, "%s", invocation->binary);
 }
+
+/* --- what changes ----------------------------------------------------------------------
+ */
 
 static struct timespec file_time(const char *path)
 {

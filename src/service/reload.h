@@ -8,16 +8,39 @@
 #include "base/clock.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 #include <time.h>
 
 struct err;
 struct invocation;
 
-/* Starts `BINARY --check-config` with this process's arguments and environment; its
- * messages go to our standard error. The child is reaped by the caller. */
-bool reload_check_start(const struct invocation *invocation, pid_t *ret_child,
-                        struct err *err);
+#define RELOAD_REASON_SIZE 1024
+
+/* `BINARY --check-config`, running. Its standard input is one of our listening sockets, by
+ * which it knows that this is a reload, and which address is ours: another one it tries to
+ * bind. What it says need not have the form of our log; the end of it is kept. */
+struct reload_check {
+    pid_t child; /* reaped by the caller; 0 = none runs */
+    int said_fd; /* owned: its standard error, our end non-blocking */
+    size_t said_len;
+    char said[2 * RELOAD_REASON_SIZE];
+};
+
+/* With this process's arguments and environment. */
+bool reload_check_start(struct reload_check *check, const struct invocation *invocation,
+                        int listener, struct err *err);
+
+/* Takes what it has said so far, so that it need not wait. False at the end of it. */
+bool reload_check_read(struct reload_check *check);
+
+/* After the child, with its wait status. False when it refused: the last thing that it said
+ * is the reason, or else its exit status. */
+bool reload_check_end(struct reload_check *check, int status,
+                      char ret_reason[static RELOAD_REASON_SIZE]);
+
+/* Forgets a child that still runs. */
+void reload_check_drop(struct reload_check *check);
 
 /* Replaces this process. Returns only when that failed. */
 bool reload_execute(const struct invocation *invocation, struct err *err);

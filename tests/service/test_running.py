@@ -522,6 +522,93 @@ def test_a_bad_new_configuration_changes_nothing(start, text):
     assert service.check(["1-4"]).status == 200
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_refused_reload_says_why_in_the_form_of_the_log(start, form):
+    """One line, and nothing beside it; a warning of what was refused is not heard again."""
+    service = start(PORT_CHECKER_LOG_FORMAT=form, env_file="")
+    service.env_file.write_text("PORT_CHECKER_TARGET=any\nPORT_CHECKER_MAX_PORTS=none\n")
+    service.signal(signal.SIGHUP)
+
+    refused = service.wait_event("reload_refused")
+    assert refused["reason"].startswith('PORT_CHECKER_MAX_PORTS="none" (from .env)')
+    lines = service.stderr().splitlines()
+    assert len(lines) == len(service.events()) == 3, lines
+    assert all(line.startswith("{") == (form == "json") for line in lines)
+
+
+@pytest.fixture
+def moving(start):
+    """A service whose address stands in its .env; move() asks for another and reloads."""
+    def on(**settings):
+        text = "".join(f"PORT_CHECKER_{name}={value}\n" for name, value in settings.items())
+        service = start(PORT_CHECKER_HOST=None, PORT_CHECKER_PORT=None, env_file=text)
+
+        def move(**settings):
+            service.env_file.write_text(
+                "".join(f"PORT_CHECKER_{name}={value}\n" for name, value in settings.items()))
+            service.signal(signal.SIGHUP)
+        return service, move
+    return on
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return targets.port_of(sock)
+
+
+@pytest.mark.parametrize("new, reason", [
+    (dict(HOST="127.0.0.1", PORT="{taken}"), "Address already in use: end the program"),
+    (dict(HOST="0.0.0.0", PORT="{taken}"), "Address already in use: end the program"),
+    (dict(HOST="192.0.2.1", PORT="{own}"), "Cannot assign requested address: set"),
+])
+def test_an_address_that_is_not_to_be_had_does_not_end_the_service(moving, new, reason):
+    with targets.listener() as taken:
+        service, move = moving(HOST="127.0.0.1", PORT=0)
+        move(**{name: value.format(taken=targets.port_of(taken), own=service.port)
+                for name, value in new.items()})
+        refused = service.wait_event("reload_refused")
+
+    assert reason in refused["reason"]
+    assert service.get("/health").status == 200
+    assert len(service.events("ready")) == 1
+
+
+def test_a_neighbour_of_the_same_port_keeps_the_service_where_it_is(moving):
+    service, move = moving(HOST="127.0.0.1", PORT=0)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.2", service.port))
+        taken.listen()
+        move(HOST="0.0.0.0", PORT=service.port)
+        refused = service.wait_event("reload_refused")
+        assert "Address already in use" in refused["reason"]
+        assert service.get("/health").status == 200
+
+    service.signal(signal.SIGHUP)
+    assert service.wait_ready(2).ready["address"] == "0.0.0.0"
+    assert service.get("/health").status == 200
+
+
+def test_a_reload_may_move_the_service(moving):
+    service, move = moving(HOST="127.0.0.1", PORT=0)
+    port = service.port
+    for count, (host, port) in enumerate([("0.0.0.0", port), ("127.0.0.1", port),
+                                          ("127.0.0.1", free_port()), ("::", 0)], 2):
+        move(HOST=host, PORT=port)
+        ready = service.wait_ready(count).ready
+        assert ready["address"] == host
+        assert port in (0, int(ready["port"]))
+        assert service.get("/health").status == 200
+
+
+def test_a_new_program_that_says_more_than_a_pipe_holds_is_heard_out(copied_service):
+    service, binary = copied_service
+    text = "#!/bin/sh\nyes no | head -c 300000 >&2\necho never >&2\nexit 3\n"
+    replace(binary, lambda new: new.write_text(text))
+
+    assert service.wait_event("reload_refused", within=60)["reason"] == "never"
+
+
 def test_signals_while_a_reload_is_under_way(start, long_check):
     service = start(PORT_CHECK_TIMEOUT="1.5")
     running = long_check(service)
