@@ -112,11 +112,32 @@ static bool list_parse(const char *text, uint16_t **ret_ports, size_t *ret_count
     return is_fine;
 }
 
+/* What people copy from a checker's page or from an example. A proxy may serve a checker
+ * under a path of its own, but hardly under one of these. */
+static bool is_without_route(const char *url, struct err *err)
+{
+    static const char *const routes[] = {"/check-ports", "/health", "/openapi.json"};
+    const char *path = strchr(strstr(url, "://") + 3, '/');
+    size_t path_len = path ? strlen(path) : 0;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        size_t len = strlen(routes[i]);
+        if (path_len >= len && strcmp(path + path_len - len, routes[i]) == 0)
+            return err_set(err, ERR_INVALID,
+                           "\"%.200s\": the checker's URL is wanted, without %s", url,
+                           routes[i]);
+    }
+    return true;
+}
+
 static bool server_add(struct arguments *arguments, const char *text, struct err *err)
 {
     struct server server;
     if (!fetch_url_check(text, &server.url, &server.literal_family, err))
         return false;
+    if (!is_without_route(server.url, err)) {
+        free(server.url);
+        return false;
+    }
 
     for (size_t i = 0; i < arguments->server_count; i++)
         if (strcmp(arguments->servers[i].url, server.url) == 0) {

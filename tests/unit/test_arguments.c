@@ -67,6 +67,21 @@ static void the_environment_names_checkers_where_the_line_does_not(void **state)
     arguments_done(&arguments);
 }
 
+static void a_path_in_front_is_part_of_the_url(void **state)
+{
+    (void)state;
+    static const char *const urls[] = {"http://check-ports", "http://a/golem",
+                                       "http://a/check-ports/v1",
+                                       "http://a/my-check-ports"};
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        struct arguments arguments;
+        assert_true(
+            parse((const char *const[ARGUMENTS_MAX]){urls[i]}, NULL, &arguments, NULL));
+        assert_string_equal(arguments.servers[0].url, urls[i]);
+        arguments_done(&arguments);
+    }
+}
+
 static void without_7466_nothing_is_required(void **state)
 {
     (void)state;
@@ -90,6 +105,11 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"http://user@a"}, "\"http://user@a\": a checker's URL has no user"},
         {{"http://a?b"}, "\"http://a?b\": a checker's URL has no user, query"},
         {{"http://"}, "\"http://\" is no URL"},
+        {{"http://a:7466/check-ports/"},
+         "\"http://a:7466/check-ports\": the checker's URL is wanted, without "
+         "/check-ports"},
+        {{"https://a/golem/check-ports"}, "\"https://a/golem/check-ports\": the checker's"},
+        {{"http://a", "http://b/health"}, "\"http://b/health\": the checker's URL"},
         {{"--ports", "0", "http://a"}, "--ports: \"0\": a port is a number"},
         {{"--ports", "", "http://a"}, "no ports are listed"},
         {{"--ports", "5-3", "http://a"}, "--ports: \"5-3\": the range 5-3"},
@@ -169,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_the_golem_ports),
         cmocka_unit_test(the_environment_names_checkers_where_the_line_does_not),
+        cmocka_unit_test(a_path_in_front_is_part_of_the_url),
         cmocka_unit_test(without_7466_nothing_is_required),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(times_have_units),
