@@ -29,9 +29,10 @@ enum status delivery_status(const struct report *report)
 }
 
 /* https://no-color.org: any value that is not empty switches colours off. */
-static struct report_style style_of_output(void)
+static struct report_style style_of_output(const struct arguments *arguments)
 {
     struct report_style style = {.is_terminal = isatty(STDOUT_FILENO),
+                                 .has_time = arguments->is_watching,
                                  .columns = DEFAULT_COLUMNS};
     const char *no_color = getenv("NO_COLOR");
     const char *terminal = getenv("TERM");
@@ -44,9 +45,10 @@ static struct report_style style_of_output(void)
     return style;
 }
 
-static char *text_make(const struct report *report, size_t *ret_len)
+static char *text_make(const struct arguments *arguments, const struct report *report,
+                       size_t *ret_len)
 {
-    struct report_style style = style_of_output();
+    struct report_style style = style_of_output(arguments);
     struct text text;
     text_init(&text, TEXT_MAX);
     report_text(report, &style, &text);
@@ -57,7 +59,8 @@ bool delivery_print(const struct arguments *arguments, const struct report *repo
                     struct err *err)
 {
     size_t len;
-    char *data = arguments->is_json ? report_json(report, &len) : text_make(report, &len);
+    char *data =
+        arguments->is_json ? report_json(report, &len) : text_make(arguments, report, &len);
     if (!data)
         return err_sys(err, ENOMEM, "report");
 

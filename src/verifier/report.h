@@ -124,6 +124,7 @@ char *report_json(const struct report *report, size_t *ret_len);
 struct report_style {
     bool is_terminal; /* laid out for people, at most `columns` wide */
     bool has_colours;
+    bool has_time; /* begins with the local time: for reports that follow one another */
     unsigned columns;
 };
 void report_text(const struct report *report, const struct report_style *style,

@@ -62,6 +62,22 @@ static void wrapped_put(const struct sheet *sheet, const char *words, unsigned i
     text_printf(sheet->text, "%s\n", words);
 }
 
+/* "2026-03-29T14:05:09+02:00": local time and its offset, ISO 8601. */
+static void time_put(const struct sheet *sheet)
+{
+    struct tm parts;
+    char text[32];
+    char offset[8];
+    localtime_r(&sheet->report->time.tv_sec, &parts);
+    size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    strftime(offset, sizeof offset, "%z", &parts);
+    snprintf(text + len, sizeof text - len, "%.3s:%s", offset, offset + 3);
+
+    text_append_str(sheet->text, sheet->style->is_terminal ? "" : "time ");
+    colour_put(sheet, COLOUR_BOLD, text);
+    text_append_str(sheet->text, "\n");
+}
+
 static void family_prefix(const struct sheet *sheet, const struct family_report *half)
 {
     if (sheet->style->is_terminal)
@@ -238,6 +254,8 @@ void report_text(const struct report *report, const struct report_style *style,
 {
     const struct sheet sheet = {.report = report, .style = style, .text = text};
     bool is_first = true;
+    if (style->has_time)
+        time_put(&sheet);
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
         if (!report->families[family])
             continue;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Watching: what counts as a change, who is told, and how it ends."""
+import datetime
 import json
+import re
 import socket
 import threading
 import time
@@ -102,6 +104,26 @@ def test_the_second_look_comes_sooner_than_the_next_round(world, later):
     running.wait_reports(2)
     assert time.monotonic() - before < 1.5 * PATIENCE
     running.end()
+
+
+def test_a_reader_sees_when_a_change_happened(world, later):
+    running = later.enter_context(Running("--ports", PORTS, "--watch", "1s", "--confirm",
+                                          "100ms", world.url, TZ="XST-05:45"))
+
+    def times(count):
+        found = re.findall("^time .*$", running.out_path.read_text(), re.MULTILINE)
+        return found if len(found) == count else None
+    first, = eventually(lambda: times(1), "the first state", 20)
+    before = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    world.bad = {50801}
+    change = eventually(lambda: times(2), "the change", 20)[1]
+    after = datetime.datetime.now(datetime.timezone.utc)
+    ended = running.end()
+    assert re.fullmatch(r"time \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+05:45", change)
+    assert datetime.datetime.fromisoformat(first[5:]) <= before
+    assert before <= datetime.datetime.fromisoformat(change[5:]) <= after
+    assert ended.lines[0] == first
+    assert all(re.match(r"(ipv4|time) ", line) for line in ended.lines)
 
 
 def test_another_address_is_a_change(world, watching):
