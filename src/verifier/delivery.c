@@ -3,17 +3,15 @@
 
 #include "base/err.h"
 #include "verifier/output.h"
+#include "verifier/terminal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#define TEXT_MAX        (16u << 20)
-#define DEFAULT_COLUMNS 80
-#define COLUMNS_MAX     120 /* sentences wider than this are hard to read */
+#define TEXT_MAX    (16u << 20)
+#define COLUMNS_MAX 120 /* sentences wider than this are hard to read */
 
 enum status delivery_status(const struct report *report)
 {
@@ -31,18 +29,14 @@ enum status delivery_status(const struct report *report)
 /* https://no-color.org: any value that is not empty switches colours off. */
 static struct report_style style_of_output(const struct arguments *arguments)
 {
-    struct report_style style = {.is_terminal = isatty(STDOUT_FILENO),
-                                 .has_time = arguments->is_watching,
-                                 .columns = DEFAULT_COLUMNS};
     const char *no_color = getenv("NO_COLOR");
-    const char *terminal = getenv("TERM");
-    struct winsize window;
-    style.has_colours = style.is_terminal && !(no_color && no_color[0]) &&
-                        !(terminal && strcmp(terminal, "dumb") == 0);
-    if (style.is_terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 &&
-        window.ws_col > 0)
-        style.columns = window.ws_col < COLUMNS_MAX ? window.ws_col : COLUMNS_MAX;
-    return style;
+    unsigned columns = terminal_columns(STDOUT_FILENO);
+    return (struct report_style){
+        .is_terminal = isatty(STDOUT_FILENO),
+        .has_colours = terminal_is_capable(STDOUT_FILENO) && !(no_color && no_color[0]),
+        .has_time = arguments->is_watching,
+        .columns = columns < COLUMNS_MAX ? columns : COLUMNS_MAX,
+    };
 }
 
 static char *text_make(const struct arguments *arguments, const struct report *report,

@@ -3,15 +3,15 @@
 
 #include "base/clock.h"
 #include "loop/loop.h"
+#include "verifier/terminal.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #define STEP_MS   100
-#define LINE_SIZE 80 /* fits any terminal */
+#define LINE_SIZE 512
 
 struct progress {
     struct loop *loop; /* borrowed */
@@ -20,11 +20,12 @@ struct progress {
     struct timer timer;
 };
 
+/* Never as wide as the terminal: what wraps cannot be erased. */
 static void show(const struct progress *progress)
 {
     char line[LINE_SIZE] = "";
     progress->write(progress->ctx, line, sizeof line);
-    fprintf(stderr, "\r\033[K%s", line);
+    fprintf(stderr, "\r\033[K%.*s", (int)terminal_columns(STDERR_FILENO) - 1, line);
     fflush(stderr);
 }
 
@@ -36,16 +37,10 @@ static void timer_fire(struct timer *timer)
                    instant_add(loop_now(progress->loop), span_ms(STEP_MS)));
 }
 
-/* Only where a line can be erased. */
-static bool can_show(void)
-{
-    const char *terminal = getenv("TERM");
-    return isatty(STDERR_FILENO) && !(terminal && strcmp(terminal, "dumb") == 0);
-}
-
 struct progress *progress_new(struct loop *loop, progress_fn *write, void *ctx)
 {
-    struct progress *progress = can_show() ? calloc(1, sizeof *progress) : NULL;
+    struct progress *progress =
+        terminal_is_capable(STDERR_FILENO) ? calloc(1, sizeof *progress) : NULL;
     if (!progress)
         return NULL;
 

@@ -10,7 +10,7 @@
 struct loop;
 struct progress;
 
-/* Appends what is to be shown to `line` of `size` bytes. */
+/* Writes what is to be shown to `line` of `size` bytes; the terminal's edge cuts it. */
 typedef void(progress_fn)(void *ctx, char *line, unsigned long size);
 
 /* NULL when there is no such terminal, or no memory. Shows what `write` says ten times a

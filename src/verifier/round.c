@@ -6,6 +6,7 @@
 #include "verifier/round.h"
 
 #include "base/err.h"
+#include "base/text.h"
 #include "loop/loop.h"
 #include "verifier/checker.h"
 #include "verifier/listeners.h"
@@ -317,4 +318,26 @@ struct round_progress round_progress(const struct round *round)
             progress.judged = judged;
     }
     return progress;
+}
+
+static bool is_waited_for(const struct checker *checker)
+{
+    return checker && checker_phase(checker) != CHECKER_DONE;
+}
+
+void round_format_waiting(const struct round *round, struct text *text)
+{
+    struct round_progress progress = round_progress(round);
+    const char *between = ", waiting for ";
+    for (size_t i = 0; progress.answered > 0 && i < round->checker_count; i++) {
+        const struct checker *checker = round->checkers[i];
+        const struct checker *other = other_family_of(round, checker);
+        bool is_told = checker_family(checker) != FAMILY_4 && is_waited_for(other);
+        if (!is_waited_for(checker) || is_told)
+            continue;
+        text_printf(text, "%s%s", between, strstr(checker_url(checker), "://") + 3);
+        if (other && !is_waited_for(other))
+            text_printf(text, " over IPv%d", family_number(checker_family(checker)));
+        between = ", ";
+    }
 }

@@ -15,6 +15,7 @@ struct fetcher;
 struct loop;
 struct report;
 struct round;
+struct text;
 
 /* Called once, never from within round_new(): the report is the callee's, NULL when it
  * failed for lack of memory. The callee may free the round. */
@@ -43,3 +44,7 @@ struct round_progress {
 };
 
 struct round_progress round_progress(const struct round *round);
+
+/* Appends ", waiting for one.example, two.example:7466 over IPv6", of the checkers that
+ * have not answered; nothing as long as none has, or when all have. */
+void round_format_waiting(const struct round *round, struct text *text);

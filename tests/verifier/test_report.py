@@ -81,8 +81,8 @@ def test_when_nobody_reads(stub):
 
 # --- on a terminal --------------------------------------------------------------------
 
-def on_terminal(*arguments, columns=80, **settings):
-    """Everything that the terminal was sent."""
+def on_terminal(*arguments, columns=80, until=None, **settings):
+    """Everything that the terminal was sent; `until` sees it grow."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen([BINARY, *arguments], env=environment(settings), stdin=slave,
@@ -96,6 +96,8 @@ def on_terminal(*arguments, columns=80, **settings):
             assert error.errno == errno.EIO  # the other end is closed
             break
         data += piece
+        if until:
+            until(data.decode())
     os.close(master)
     return process.wait(timeout=60 * PATIENCE), data.decode().replace("\r\n", "\n")
 
@@ -126,6 +128,45 @@ def test_a_terminal_shows_progress_and_a_table(stub):
     assert "  50848-50900  filtered: not let through" in lines
     assert lines[-1] == "  advertise: 7466,50800-50847"
     assert not any("answers," in line for line in lines)
+
+
+def kept_waiting():
+    """A checker's answer that comes once the terminal tells of that of another."""
+    release = threading.Event()
+
+    def answer(request):
+        release.wait(30 * PATIENCE)
+        return stubs.fixed(GOOD)(request)
+
+    def until_told(text):
+        if "1 of 2 answers" in text:
+            release.set()
+    return answer, until_told
+
+
+def progress_lines(text):
+    return re.findall(r"\r\x1b\[K([^\r\n]+)", text)
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_progress_names_whom_it_waits_for(stub, columns):
+    check, until_told = kept_waiting()
+    quick, slow = stub(stubs.fixed(GOOD)), stub(check)
+    _, text = on_terminal("--ports", "50800", quick.url, slow.url, columns=columns,
+                          until=until_told, TERM="xterm")
+    lines = progress_lines(text)
+    told = f" s: 1 of 2 answers, 1 of 1 ports, waiting for 127.0.0.1:{slow.port}"
+    assert any(told[:columns - 4] == line[3:] for line in lines), lines
+    assert not any("waiting" in line for line in lines if "0 of 2 answers" in line)
+
+
+def test_progress_names_the_family_that_is_missing(stub):
+    check, until_told = kept_waiting()
+    slow = stub(check)  # and nobody at ::1
+    _, text = on_terminal("--ports", "50800", f"http://localhost:{slow.port}",
+                          until=until_told, TERM="xterm")
+    told = f" 1 of 2 answers, 0 of 1 ports, waiting for localhost:{slow.port} over IPv4"
+    assert any(line.endswith(told) for line in progress_lines(text)), text
 
 
 @pytest.mark.parametrize("settings", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

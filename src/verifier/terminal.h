@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What can be shown on a stream that may be a terminal.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+/* Whether it is a terminal that can colour and erase (not TERM=dumb). */
+bool terminal_is_capable(int fd);
+
+/* 80 where nobody knows. */
+unsigned terminal_columns(int fd);
