@@ -27,7 +27,8 @@ struct sheet {
     struct text *text;
 };
 
-static void colour_put(const struct sheet *sheet, enum colour colour, const char *words)
+static void colour_put_some(const struct sheet *sheet, enum colour colour,
+                            const char *words, size_t len)
 {
     static const char *const codes[] = {
         [COLOUR_NONE] = "",           [COLOUR_BOLD] = "\033[1m",
@@ -36,30 +37,51 @@ static void colour_put(const struct sheet *sheet, enum colour colour, const char
     };
     bool is_coloured = sheet->style->has_colours && colour != COLOUR_NONE;
     text_append_str(sheet->text, is_coloured ? codes[colour] : "");
-    text_append_str(sheet->text, words);
+    text_append(sheet->text, words, len);
     text_append_str(sheet->text, is_coloured ? "\033[0m" : "");
 }
 
-/* Words wrapped at the terminal's edge, from the second line on indented. */
-static void wrapped_put(const struct sheet *sheet, const char *words, unsigned indent)
+static void colour_put(const struct sheet *sheet, enum colour colour, const char *words)
 {
-    if (!sheet->style->is_terminal) {
-        text_printf(sheet->text, "%s\n", words);
-        return;
+    colour_put_some(sheet, colour, words, strlen(words));
+}
+
+/* Words of one line; what would pass the terminal's edge goes on below, indented. */
+struct flow {
+    const struct sheet *sheet;
+    size_t column; /* where the next word begins */
+    size_t indent;
+    bool has_words;
+};
+
+static void flow_put(struct flow *flow, enum colour colour, const char *words)
+{
+    const struct sheet *sheet = flow->sheet;
+    size_t edge = sheet->style->is_terminal ? sheet->style->columns : SIZE_MAX;
+    for (;;) {
+        size_t len = strcspn(words, " ");
+        if (flow->has_words && flow->column + 1 + len > edge) {
+            text_printf(sheet->text, "\n%*s", (int)flow->indent, "");
+            flow->column = flow->indent;
+        } else if (flow->has_words) {
+            text_append_str(sheet->text, " ");
+            flow->column++;
+        }
+        colour_put_some(sheet, colour, words, len);
+        flow->column += len;
+        flow->has_words = true;
+        if (words[len] == '\0')
+            return;
+        words += len + 1;
     }
-    size_t room = sheet->style->columns > indent + 20 ? sheet->style->columns - indent : 20;
-    while (strlen(words) > room) {
-        size_t cut = room;
-        while (cut > 0 && words[cut] != ' ')
-            cut--;
-        if (cut == 0)
-            cut = strcspn(words, " "); /* one long word: a URL, a list of ports */
-        if (words[cut] == '\0')
-            break;
-        text_printf(sheet->text, "%.*s\n%*s", (int)cut, words, (int)indent, "");
-        words += cut + 1;
-    }
-    text_printf(sheet->text, "%s\n", words);
+}
+
+/* After what is `column` wide already. */
+static void sentence_put(const struct sheet *sheet, const char *words, size_t column)
+{
+    struct flow flow = {.sheet = sheet, .column = column, .indent = column};
+    flow_put(&flow, COLOUR_NONE, words);
+    text_append_str(sheet->text, "\n");
 }
 
 /* "2026-03-29T14:05:09+02:00": local time and its offset, ISO 8601. */
@@ -106,36 +128,34 @@ static void heading_put(const struct sheet *sheet, const struct family_report *h
     text_done(&line);
 }
 
-/* A probe's own engine, which is worth a word only when it could not do its work. */
-static void engine_put(const struct sheet *sheet, const struct family_report *half,
-                       const struct checker_result *result)
-{
-    if (result->failure == FAILURE_NONE)
-        return;
-
-    family_prefix(sheet, half);
-    colour_put(sheet, COLOUR_YELLOW, "could not try");
-    text_printf(sheet->text, ": %s\n", result->message);
-}
-
+/* A probe's own engine is worth a word only when it could not do its work. */
 static void checker_put(const struct sheet *sheet, const struct family_report *half,
                         const struct report_checker *checker)
 {
     const struct checker_result *result = &checker->result;
-    if (!checker->url) {
-        engine_put(sheet, half, result);
+    bool has_failed = result->failure != FAILURE_NONE;
+    struct flow flow = {.sheet = sheet, .column = INDENT, .indent = 2 * INDENT};
+    struct text words;
+    if (!checker->url && !has_failed)
         return;
-    }
 
     family_prefix(sheet, half);
-    text_printf(sheet->text, "checker %s: ", checker->url);
-    if (result->failure != FAILURE_NONE) {
-        colour_put(sheet, COLOUR_YELLOW, "failed");
-        text_printf(sheet->text, ": %s\n", result->message);
-        return;
+    text_init(&words, LINE_MAX);
+    if (checker->url) {
+        text_printf(&words, "checker %s:", checker->url);
+        flow_put(&flow, COLOUR_NONE, words.data);
+        text_reset(&words);
     }
-    text_printf(sheet->text, "answered in %.1f s%s\n", span_to_seconds(result->duration),
-                result->is_plain ? ", knows no proof" : "");
+    if (has_failed) {
+        flow_put(&flow, COLOUR_YELLOW, checker->url ? "failed:" : "could not try:");
+        text_append_str(&words, result->message);
+    } else {
+        text_printf(&words, "answered in %.1f s%s", span_to_seconds(result->duration),
+                    result->is_plain ? ", knows no proof" : "");
+    }
+    flow_put(&flow, COLOUR_NONE, words.data);
+    text_append_str(sheet->text, "\n");
+    text_done(&words);
 }
 
 /* --- the table ------------------------------------------------------------------------ */
@@ -199,11 +219,11 @@ static void cause_put(const struct sheet *sheet, const struct family_report *hal
 
     family_prefix(sheet, half);
     text_append_str(sheet->text, "why: ");
-    wrapped_put(sheet, cause.data, INDENT + 5);
+    sentence_put(sheet, cause.data, INDENT + 5);
     if (remedy.len > 0) {
         family_prefix(sheet, half);
         text_append_str(sheet->text, sheet->style->is_terminal ? "do:  " : "do: ");
-        wrapped_put(sheet, remedy.data, INDENT + 5);
+        sentence_put(sheet, remedy.data, INDENT + 5);
     }
     text_done(&cause);
     text_done(&remedy);

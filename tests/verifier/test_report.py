@@ -193,6 +193,21 @@ def test_sentences_are_wrapped_at_the_edge(stub, columns):
     assert all(len(line) <= columns for line in sentences[1:])
 
 
+@pytest.mark.parametrize("columns", [30, 80, 120])
+def test_a_long_reason_is_wrapped_too(stub, columns):
+    reason = "this checker does not look at that address for you: ask about your own " * 2
+    failing = stub(lambda request: stubs.Answer(403, {"detail": reason})
+                   if request.path != "/ip" else stubs.NOT_FOUND)
+    _, text = on_terminal("--ports", "50800", failing.url, columns=columns, TERM="xterm")
+    assert "\x1b[33mfailed:\x1b[0m" in text
+    lines = screen(text).split("address not known\n")[-1].split("  why: ")[0].splitlines()
+    lines = [line for line in lines if not line.startswith("IPv4,")]
+    assert all(len(line) <= columns for line in lines) and len(lines) > 1
+    assert lines[0].startswith("  checker") and lines[1].startswith("    ")
+    assert " ".join(line.strip() for line in lines) == (
+        f"checker {failing.url}: failed: status 403: {reason}".strip())
+
+
 # --- JSON -----------------------------------------------------------------------------
 
 def validate(report):
