@@ -361,6 +361,11 @@ const struct http_route *api_routes(const struct api *api, size_t *ret_count)
     return routes;
 }
 
+void api_on_fault(void *ctx, struct exchange *exchange)
+{
+    share(ctx, exchange);
+}
+
 size_t api_active_checks(const struct api *api)
 {
     return checks_running(api->checks);

@@ -13,7 +13,8 @@
  *   POST /              the page's form, answered with a page
  *
  * With PORT_CHECKER_CORS_ORIGINS the first four may be used by pages of those origins:
- * replies, also those with errors, name the origin, and OPTIONS answers the preflight.
+ * replies, also those with errors, name the origin, and OPTIONS answers the preflight. So
+ * do the server's own answers, on any path, that a page may learn why it got no other.
  *
  * /metrics is given when both the TCP peer and the caller as the policy sees it are inside,
  * and not when a forwarding header stands in a request whose peer is no trusted proxy: a
@@ -63,6 +64,9 @@ struct api *api_free(struct api *api);
 /* For server_config: routes and their count; `handler_ctx` is the api, `fault` is
  * problem_of_http_fault() of problem.h. Constants. */
 const struct http_route *api_routes(const struct api *api, size_t *ret_count);
+
+/* The same for `on_fault`; `ctx` is the api. */
+void api_on_fault(void *ctx, struct exchange *exchange);
 
 /* Checks that wait for their verdicts: at a shutdown, wait for 0. */
 size_t api_active_checks(const struct api *api);

@@ -60,7 +60,7 @@ static void refuse(struct server *server, int fd, enum http_fault fault)
         close(fd);
         return;
     }
-    reply_write_fault(server, fd, fault);
+    reply_write_fault(server, fd, fault, "");
     linger_begin(server, fd);
 }
 
@@ -75,7 +75,7 @@ static bool refuse_with_spare(struct server *server, int listener_fd)
     if (fd >= 0) {
         metrics_add(server->config.metrics, METRIC_CONNECTIONS_REFUSED_FULL, 1);
         if (!server->config.tls_cert)
-            reply_write_fault(server, fd, HTTP_FAULT_CONNECTIONS);
+            reply_write_fault(server, fd, HTTP_FAULT_CONNECTIONS, "");
         shutdown(fd, SHUT_WR);
         for (int i = 0; i < 8; i++) /* what has come already, so that no reset follows */
             if (recv(fd, server->scratch, sizeof server->scratch, 0) <= 0)

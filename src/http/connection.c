@@ -359,11 +359,45 @@ void connection_kill(struct connection *connection)
     phase_set_timer(connection); /* until it is done */
 }
 
+/* Whether we hold a request whose body does not come: its head lies in the kernel yet. */
+static bool refuse_held(struct connection *connection, enum http_fault fault)
+{
+    if (connection->mhd || connection->exchange || connection->phase != PHASE_BODY)
+        return false;
+
+    struct head head;
+    struct request request;
+    bool is_1_1;
+    char *bytes = connection->server->scratch;
+    ssize_t n = recv(connection->fd, bytes, REQUEST_MAX, MSG_PEEK);
+    if (n <= 0 ||
+        head_scan(bytes, (size_t)n, SERVER_HEADER_MAX, &head, &is_1_1) != HEAD_WHOLE ||
+        !request_parse(bytes, &head, &request))
+        return false;
+
+    connection->has_input = true;
+    exchange_serve_fault(connection, &request, fault);
+    return true;
+}
+
+static void write_fault(struct connection *connection, enum http_fault fault)
+{
+    struct exchange *exchange = connection->exchange;
+    if (connection_is_tls(connection))
+        return;
+    if (exchange)
+        exchange_dress_fault(exchange);
+    reply_write_fault(connection->server, connection->fd, fault,
+                      exchange ? exchange->fields.data : "");
+}
+
 void connection_refuse(struct connection *connection, enum http_fault fault)
 {
     struct server *server = connection->server;
-    if (!connection_is_tls(connection))
-        reply_write_fault(server, connection->fd, fault);
+    if (refuse_held(connection, fault))
+        return;
+
+    write_fault(connection, fault);
     if (connection->exchange)
         connection->exchange->status = fault_status(fault);
     else
@@ -381,9 +415,6 @@ void connection_refuse_rest(struct connection *connection, enum http_fault fault
 {
     connection->is_dead = true;
     connection->exchange->status = fault_status(fault);
-    if (connection_is_tls(connection))
-        return;
-
-    reply_write_fault(connection->server, connection->fd, fault);
-    connection->wants_linger = true;
+    write_fault(connection, fault);
+    connection->wants_linger = !connection_is_tls(connection);
 }

@@ -150,9 +150,17 @@ static void judge(struct exchange *exchange, const char *url)
         exchange->must_close = true;
 }
 
+void exchange_dress_fault(struct exchange *exchange)
+{
+    const struct server_config *config = &exchange->connection->server->config;
+    if (config->on_fault)
+        config->on_fault(config->handler_ctx, exchange);
+}
+
 static bool reply_fault(struct exchange *exchange)
 {
     const struct server *server = exchange->connection->server;
+    exchange_dress_fault(exchange);
     const char *body = server->config.fault(exchange->fault);
     return reply_queue(exchange, fault_status(exchange->fault), "application/json", body,
                        NULL, strlen(body));
@@ -313,6 +321,7 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *mhd, const char 
 
 static void serve_refusal(struct exchange *exchange)
 {
+    exchange_dress_fault(exchange);
     const char *body = exchange->connection->server->config.fault(exchange->fault);
     reply_send(exchange, fault_status(exchange->fault), "application/json", body, NULL,
                strlen(body));
@@ -348,6 +357,22 @@ void exchange_serve(struct connection *connection, const struct request *request
         if (has_ended || !connection_stay_watched(connection))
             connection_left(connection);
     }
+}
+
+void exchange_serve_fault(struct connection *connection, const struct request *request,
+                          enum http_fault fault)
+{
+    struct exchange *exchange = exchange_new(connection, request->method, request->is_1_1);
+    if (!exchange) {
+        connection_end(connection);
+        return;
+    }
+
+    exchange->request = request;
+    exchange->must_close = true;
+    find_route(exchange, request->path);
+    refuse(exchange, fault);
+    serve_refusal(exchange);
 }
 
 /* --- the end --------------------------------------------------------------------- */

@@ -202,7 +202,8 @@ void connection_end(struct connection *connection);
 /* Ends it as soon as may be, whoever holds it. */
 void connection_kill(struct connection *connection);
 
-/* Writes a fixed answer past libmicrohttpd and kills; under TLS it only kills. */
+/* Writes a fixed answer past libmicrohttpd and kills; under TLS it only kills. The answer
+ * to a request that waits for its body is an ordinary one. */
 void connection_refuse(struct connection *connection, enum http_fault fault);
 
 /* The same from inside the access handler, which must return MHD_NO; what the client goes
@@ -273,6 +274,14 @@ bool exchange_takes_body(const struct server *server, const struct request *requ
 void exchange_serve(struct connection *connection, const struct request *request,
                     const struct head *head, char *body, bool has_ended);
 
+/* Refuses a plain request whose body has not come, and ends the connection. It may be gone
+ * then. */
+void exchange_serve_fault(struct connection *connection, const struct request *request,
+                          enum http_fault fault);
+
+/* Has the headers of a fault's answer added to the exchange's fields. */
+void exchange_dress_fault(struct exchange *exchange);
+
 /* Counts, frees. */
 void exchange_end(struct exchange *exchange);
 
@@ -303,8 +312,10 @@ bool reply_queue_stream(struct exchange *exchange, const char *content_type,
 
 unsigned fault_status(enum http_fault fault);
 
-/* Writes the whole answer to a fault, with Connection: close, straight to a socket. */
-void reply_write_fault(struct server *server, int fd, enum http_fault fault);
+/* Writes the whole answer to a fault, with Connection: close, straight to a socket.
+ * `fields` are more of its lines, "Name: value\r\n" each. */
+void reply_write_fault(struct server *server, int fd, enum http_fault fault,
+                       const char *fields);
 
 /* --- stream.c ----------------------------------------------------------------------- */
 

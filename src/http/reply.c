@@ -84,7 +84,8 @@ static void append_head(struct text *out, struct server *server, unsigned status
     append_field(out, "Content-Type", content_type);
 }
 
-void reply_write_fault(struct server *server, int fd, enum http_fault fault)
+void reply_write_fault(struct server *server, int fd, enum http_fault fault,
+                       const char *fields)
 {
     const char *body = server->config.fault(fault);
     struct text out;
@@ -93,7 +94,7 @@ void reply_write_fault(struct server *server, int fd, enum http_fault fault)
     append_length(&out, strlen(body));
     if (fault == HTTP_FAULT_CONNECTIONS || fault == HTTP_FAULT_CALLER_CONNECTIONS)
         append_field(&out, "Retry-After", "1");
-    text_printf(&out, "\r\n%s", body);
+    text_printf(&out, "%s\r\n%s", fields, body);
     /* A fresh or idle socket takes it whole; whoever lets us wait gets no second try. */
     ssize_t sent =
         out.failed ? 0 : send(fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);

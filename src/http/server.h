@@ -12,7 +12,8 @@
  * The server refuses by itself, before any handler: too many connections (a fixed 503),
  * too many of one caller (a fixed 429), unknown paths and methods, headers of more than
  * SERVER_HEADER_MAX, bodies larger than the route's limit, and requests whose framing two
- * parsers could read in two ways. The text of these answers is asked of `fault`.
+ * parsers could read in two ways. The text of these answers is asked of `fault`, and
+ * `on_fault` may add headers wherever the request's head is known.
  */
 #pragma once
 
@@ -78,7 +79,8 @@ struct server_config {
     size_t route_count;
     void *handler_ctx; /* handed to every handler */
     server_fault_fn *fault;
-    const char *server_name;           /* "port-checker/0.1.0" */
+    exchange_fn *on_fault;   /* may set headers, and nothing else; NULL = none are set */
+    const char *server_name; /* "port-checker/0.1.0" */
     const struct cidr_list *unlimited; /* peers without a limit of their own: proxies */
     struct admission *admission;       /* borrowed; shared by all workers */
     struct metrics *metrics;           /* borrowed */

@@ -144,6 +144,7 @@ static bool server_make(struct worker *worker, size_t index, struct metrics *met
         .route_count = route_count,
         .handler_ctx = worker->api,
         .fault = problem_of_http_fault,
+        .on_fault = api_on_fault,
         .server_name = "port-checker/" PORT_CHECKER_VERSION,
         .unlimited = &service->settings.trusted_proxies,
         .admission = service->admission,

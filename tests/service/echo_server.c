@@ -252,6 +252,15 @@ static const char *fault_text(enum http_fault fault)
     return texts[fault];
 }
 
+/* Shows that the request is known where a fault is answered. */
+static void on_fault(void *ctx, struct exchange *exchange)
+{
+    (void)ctx;
+    const char *mark = exchange_header(exchange, "Mark");
+    if (mark)
+        exchange_set_header(exchange, "Marked", mark);
+}
+
 static void on_signal(void *ctx, uint32_t events)
 {
     (void)events;
@@ -366,6 +375,7 @@ int main(int argc, char **argv)
         .route_count = sizeof routes / sizeof *routes,
         .handler_ctx = &echo,
         .fault = fault_text,
+        .on_fault = on_fault,
         .server_name = "echo/1",
         .admission = admission,
         .metrics = echo.metrics,

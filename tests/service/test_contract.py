@@ -662,6 +662,22 @@ def test_a_listed_origin_may_read_replies_and_errors(start):
         assert reply.header("Access-Control-Expose-Headers") == "Retry-After"
 
 
+def test_a_listed_origin_learns_why_no_handler_answered(start):
+    service = start(PORT_CHECKER_CORS_ORIGINS=SITE)
+    origin = ("Origin", SITE)
+    large = ("Content-Length", "65537")
+
+    for reply, status in ((service.get("/nowhere", [origin]), 404),
+                          (service.get("/check-ports", [origin]), 405),
+                          (service.exchange("POST", "/check-ports", [origin, large]), 413)):
+        assert reply.status == status
+        assert reply.header("Access-Control-Allow-Origin") == SITE
+        assert reply.header("Vary") == "Origin"
+    reply = service.get("/nowhere", [("Origin", "https://other.net")])
+    assert reply.header("Access-Control-Allow-Origin") is None
+    assert reply.header("Vary") == "Origin"
+
+
 @pytest.mark.parametrize("origin", ["http://example.org", "https://example.org:444", "null",
                                     "https://EXAMPLE.org", "https://example.org.evil.net"])
 def test_an_origin_that_is_not_listed_may_not(start, origin):

@@ -464,6 +464,40 @@ def test_a_route_without_a_body_takes_an_empty_one(server):
     assert client.get("/health", "Content-Length: 1\r\n").status == 413
 
 
+LARGE = b"x" * (3 * 1024 * 1024)
+ANSWERED_BY_THE_SERVER = {
+    "no such path": (b"GET /nope HTTP/1.1\r\n", b"", 404),
+    "no such path, with a body": (b"POST /nope HTTP/1.1\r\nContent-Length: 1\r\n", b"x", 404),
+    "no such path, in chunks": (b"POST /nope HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
+                                b"0\r\n\r\n", 404),
+    "no such method": (b"DELETE /health HTTP/1.1\r\n", b"", 405),
+    "a large body": (b"POST /echo HTTP/1.1\r\nContent-Length: 65537\r\n", b"", 413),
+    "a large body in chunks": (b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
+                               b"10001\r\n%b\r\n0\r\n\r\n" % LARGE[:65537], 413),
+    "an endless body": (b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
+                        b"300000\r\n" + LARGE, 413),
+    "a slow body": (b"POST /echo HTTP/1.1\r\nContent-Length: 9\r\n", b"x", 408),
+    "a slow body in chunks": (b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
+                              b"3\r\nx", 408),
+}
+
+
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("what", ANSWERED_BY_THE_SERVER)
+def test_the_servers_own_answers_know_the_request(hasty, what, before):
+    head, body, status = ANSWERED_BY_THE_SERVER[what]
+    client = hasty.client()
+    BEFORE[before](client)
+    with contextlib.suppress(OSError):
+        client.send(head + b"Host: x\r\nMark: known\r\n\r\n")
+        client.send(body)
+    if hasty.context and what in ("an endless body", "a slow body", "a slow body in chunks"):
+        assert client.ended(), "past libmicrohttpd nothing can be said over TLS"
+        return
+    reply = client.reply()
+    assert (reply.status, reply.one("marked")) == (status, "known")
+
+
 # --- framing: whatever two parsers could read in two ways ------------------------------------
 
 SMUGGLED = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
