@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: MIT
 """GET /metrics, read by the parser that Prometheus' own client brings along."""
 import collections
+import pathlib
 import re
+import subprocess
 import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.http import check_body
+from harness.service import BUILD_DIR
 from harness.waiting import eventually
 
 JSON = ("Content-Type", "application/json")
 PREFIX = "port_checker_"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def families(service):
@@ -68,6 +72,36 @@ def test_help_and_type_come_once_and_before_their_samples(shared, open_port):
             assert described[-1] in (name, base), f"{line} stands below {described[-1]}"
     assert set(seen.values()) == {1}
     assert {name for kind, name in seen if kind == "HELP"} == set(described)
+
+
+def test_the_document_has_the_table():
+    """After a change of the metrics, put this into docs/metrics.md: build/metrics_doc"""
+    done = subprocess.run([BUILD_DIR / "metrics_doc"], capture_output=True, text=True, timeout=10,
+                          check=True)
+    assert (ROOT / "docs/metrics.md").read_text().endswith("-->\n\n" + done.stdout)
+
+
+def test_the_document_tells_what_is_shown(shared, open_port):
+    """Names, types and meanings of all families, in order, and all of their labels."""
+    busy(shared, open_port)
+    told = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| (.*) \|$",
+                      (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
+    shown = {}
+    for line in shared.get("/metrics").body.decode().splitlines():
+        comment = re.fullmatch(r"# (HELP|TYPE) (\w+) (.*)", line)
+        if comment:
+            shown.setdefault(comment[2], {})[comment[1]] = comment[3]
+
+    assert [(name, kind, help_) for name, kind, _, help_ in told] == [
+        (name, said["TYPE"], said["HELP"]) for name, said in shown.items()]
+    labels_told = {name: labels for name, _, labels, _ in told}
+    for family in families(shared):
+        for sample in family.samples:
+            labels = labels_told[family.name if family.name in labels_told else sample.name]
+            for label, value in sample.labels.items():
+                assert f"`{label}`" in labels, sample
+                is_open = label in ("le", "status", "version")
+                assert is_open or f" `{value}`" in labels, sample
 
 
 def test_no_series_comes_twice(shared, open_port):
