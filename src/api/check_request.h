@@ -8,7 +8,8 @@
  * - A port is an integer, a number without a fraction (20000.0, 2e4), or a text of 1 to 5
  *   digits. Text with a "-" behind its first character is a range.
  * - `details` and `token` (32 lower-case hex digits) are optional and may not be null.
- *   Unknown members are ignored.
+ *   Unknown members are ignored, unless a NUL is in their names: jansson, which keeps names
+ *   as C strings, refuses those whatever it is told.
  * - The last of two members with one name counts. A NUL inside a text is no error of JSON.
  * - A byte order mark in front is skipped. The offset in a fault of JSON is where the
  *   parser stopped, right behind what it could not use; it counts from the first byte of
