@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verifier/advice.h"
 
+#include "verifier/checker_advice.h"
 #include "verifier/scene.h"
 
 #include <string.h>
@@ -322,7 +323,7 @@ static void cause_unknown(const struct scene *scene)
 
 static void remedy_unknown(const struct scene *scene)
 {
-    scene_put(scene, "ask again later, or name another checker");
+    checker_advice_put(scene->half, scene->text);
 }
 
 /* --- the table ------------------------------------------------------------------------ */

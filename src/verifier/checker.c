@@ -65,6 +65,19 @@ static void fail(struct checker *checker, enum failure failure, const char *form
     finish(checker);
 }
 
+static void fail_tls(struct checker *checker, const struct fetch_result *result)
+{
+    static const char *const words[] = {
+#define X(NAME, words) [CERTIFICATE_##NAME] = (words),
+        CERTIFICATE_MAP(X)
+#undef X
+    };
+    bool is_fine = result->certificate == CERTIFICATE_FINE;
+    checker->result.certificate = result->certificate;
+    fail(checker, FAILURE_TLS, "TLS: %s",
+         is_fine ? result->message : words[result->certificate]);
+}
+
 /* A request that came to no answer. */
 static void fail_unanswered(struct checker *checker, const struct fetch_result *result)
 {
@@ -85,7 +98,7 @@ static void fail_unanswered(struct checker *checker, const struct fetch_result *
              words ? words : "nobody answered in time");
         break;
     case FETCH_TLS:
-        fail(checker, FAILURE_TLS, "TLS: %s", result->message);
+        fail_tls(checker, result);
         break;
     case FETCH_TIMEOUT:
         fail(checker, FAILURE_TIMEOUT, "no answer in time");

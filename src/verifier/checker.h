@@ -55,6 +55,7 @@ struct checker_result {
     char message[CHECKER_MESSAGE_SIZE]; /* one sentence; "" when it answered */
     unsigned status;                    /* of HTTP; 0 = none came */
     unsigned retry_after;               /* seconds; 0 = not said */
+    enum certificate certificate;       /* FAILURE_TLS only */
 
     bool has_public; /* it told, or was told, which address it looked at */
     struct address public_address;

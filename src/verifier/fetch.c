@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <gnutls/x509.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,21 @@ static enum fetch_end end_of_code(const struct fetch *fetch, CURLcode code, int 
     }
 }
 
+/* libcurl passes on what GnuTLS found; names it compares by itself. */
+static enum certificate certificate_fault(CURL *easy, CURLcode code)
+{
+    long found = 0;
+    if (code != CURLE_PEER_FAILED_VERIFICATION)
+        return CERTIFICATE_FINE;
+
+    curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &found);
+    if (found & GNUTLS_CERT_EXPIRED)
+        return CERTIFICATE_EXPIRED;
+    if (found & GNUTLS_CERT_NOT_ACTIVATED)
+        return CERTIFICATE_NOT_YET_VALID;
+    return found == 0 ? CERTIFICATE_OTHER_NAME : CERTIFICATE_UNTRUSTED;
+}
+
 static void fetch_finish(struct fetch *fetch, CURLcode code)
 {
     long errnum = 0;
@@ -157,6 +173,7 @@ static void fetch_finish(struct fetch *fetch, CURLcode code)
         .end = end_of_code(fetch, code, (int)errnum),
         .errnum = (int)errnum,
         .message = fetch->message[0] ? fetch->message : curl_easy_strerror(code),
+        .certificate = certificate_fault(fetch->easy, code),
         .body = "",
     };
     if (result.end == FETCH_ANSWERED)

@@ -43,11 +43,27 @@ enum fetch_end {
 #undef X
 };
 
+/* What is wrong with the other side's certificate. */
+#define CERTIFICATE_MAP(X)                                                                 \
+    X(FINE, "") /* nothing that is known: TLS failed for another reason */                 \
+    X(EXPIRED, "its certificate has expired")                                              \
+    X(NOT_YET_VALID, "its certificate is not valid yet")                                   \
+    X(OTHER_NAME, "its certificate is for another name")                                   \
+    X(UNTRUSTED, "nobody whom this machine trusts vouches for its certificate")
+
+enum certificate {
+#define X(NAME, words) CERTIFICATE_##NAME,
+    CERTIFICATE_MAP(X)
+#undef X
+};
+
 /* Valid until the callback returns. */
 struct fetch_result {
     enum fetch_end end;
     int errnum;
     const char *message; /* libcurl's words; "" when it has none */
+
+    enum certificate certificate; /* TLS only */
 
     /* ANSWERED only */
     unsigned status;

@@ -160,13 +160,35 @@ def fixed(entry):
     return telling(check)
 
 
-def server_context(folder):
-    """A certificate for 127.0.0.1 that its maker signed: (context, file of the maker)."""
+MAKER = """
+[ca]
+default_ca = maker
+[maker]
+database = index
+serial = serial
+new_certs_dir = .
+default_md = sha256
+policy = policy
+[policy]
+commonName = supplied
+[extensions]
+subjectAltName = %s
+"""
+
+
+def server_context(folder, name="IP:127.0.0.1", first_year=2020, last_year=2049):
+    """A certificate that its maker signed: (context, file of the maker)."""
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
     key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out",
-                    certificate, "-days", "2", "-subj", "/CN=stub", "-addext",
-                    "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    (folder / "maker").write_text(MAKER % name)
+    (folder / "index").touch()
+    (folder / "serial").write_text("01")
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", key, "-subj", "/CN=stub", "-out", "request")
+    openssl("ca", "-batch", "-config", "maker", "-extensions", "extensions", "-selfsign",
+            "-keyfile", key, "-in", "request", "-out", certificate, "-notext", "-startdate",
+            f"{first_year}0101000000Z", "-enddate", f"{last_year}0101000000Z")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return context, certificate

@@ -274,10 +274,64 @@ def test_a_certificate_that_nobody_vouches_for(stub, tmp_path):
     checker = stub(stubs.fixed(GOOD), context=context)
     told = verify("--json", "--ports", PORTS, checker.url).half()["checkers"][0]
     assert told["error"] == "tls" and told["message"].startswith("TLS: "), told
+    assert told["message"].endswith("vouches for its certificate")
     assert checker.requests == []
 
     ended = verify("--json", "--ports", PORTS, "--ca", maker, checker.url)
     assert ended.status == OK, ended
+
+
+@pytest.mark.parametrize("options, message, remedy", [
+    ({}, "nobody whom this machine trusts vouches for its certificate",
+     "if you know who signed the certificate, give the signer's own with --ca"),
+    ({"last_year": 2021}, "its certificate has expired", "look whether the clock"),
+    ({"first_year": 2048}, "its certificate is not valid yet", "look whether the clock"),
+    ({"name": "DNS:checker.example"}, "its certificate is for another name",
+     "write its URL with the name that the certificate is for"),
+])
+def test_what_is_wrong_with_a_certificate(stub, tmp_path, options, message, remedy):
+    context, maker = stubs.server_context(tmp_path, **options)
+    trusted = ("--ca", maker) if options else ()
+    half = verify("--json", "--ports", PORTS, *trusted,
+                  stub(stubs.fixed(GOOD), context=context).url).half()
+    told = half["checkers"][0]
+    assert (told["error"], told["message"]) == ("tls", f"TLS: {message}")
+    assert cause_of(half, 7466)["remedy"].startswith(remedy)
+
+
+def test_https_where_http_is_spoken(stub):
+    url = stub(stubs.fixed(GOOD)).url.replace("http:", "https:")
+    half = verify("--json", "--ports", PORTS, url).half()
+    assert half["checkers"][0]["message"].startswith("TLS: gnutls_handshake() failed")
+    assert cause_of(half, 7466)["remedy"].startswith("look whether its URL says https://")
+
+
+LATER = "ask again later, or name another checker"
+REMEDIES = {
+    "500": LATER,
+    "429": "ask again after the time that it names, or name another checker",
+    "403": "it does not look at that address for whoever asks from here: ask without --ip, or "
+           "name another checker",
+    "redirect": "give the URL that it names",
+    "404": "look at its URL: give the one under which it has /check-ports, without that path",
+    "422": "do as it says, or name another checker",
+    "no JSON": f"look whether its URL is that of a port checker; if so, {LATER}",
+}
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_what_to_do_follows_from_the_reason(stub, name):
+    checker = stub(stubs.telling(lambda request: FAILURES[name][0]))
+    half = verify("--json", "--ports", PORTS, checker.url).half()
+    assert cause_of(half, 7466)["remedy"] == REMEDIES[name]
+
+
+def test_checkers_that_fail_differently_are_told_apart(stub):
+    busy, other_busy, wrong = (stub(stubs.telling(lambda request, name=name: FAILURES[name][0]))
+                               for name in ("500", "500", "404"))
+    half = verify("--json", "--ports", PORTS, busy.url, wrong.url, other_busy.url).half()
+    assert cause_of(half, 7466)["remedy"] == (
+        f"{busy.url}, {other_busy.url}: {LATER}; {wrong.url}: {REMEDIES['404']}")
 
 
 def test_words_of_a_checker_cannot_reach_the_terminal(stub):
