@@ -5,6 +5,7 @@ import { STATES } from "./words.js";
 // From these counts on tiles lose first their size and then their number.
 const ROOMY_MAX = 16;
 const NUMBERED_MAX = 256;
+const TIP_GAP = 6;  // px between a tile and what is said of it
 
 function formatTime(ms) {
     if (ms < 0.1)
@@ -85,7 +86,10 @@ export class Grid {
         const room = this.root.offsetWidth - this.tip.offsetWidth;
         const wanted = tile.offsetLeft + tile.offsetWidth / 2 - this.tip.offsetWidth / 2;
         this.tip.style.left = `${Math.max(0, Math.min(room, wanted))}px`;
-        this.tip.style.top = `${tile.offsetTop - this.tip.offsetHeight - 6}px`;
+        // Above it, unless that is where the counts stand.
+        const above = tile.offsetTop - this.tip.offsetHeight - TIP_GAP;
+        const below = tile.offsetTop + tile.offsetHeight + TIP_GAP;
+        this.tip.style.top = `${above < 0 ? below : above}px`;
     }
 
     enter(tile) {

@@ -35,7 +35,7 @@ function runPieces(ports) {
 
 function section(check, state, ports) {
     const told = runsOf(ports).length <= RUNS_IN_A_SENTENCE ? formatRuns(ports) : "these ports";
-    const { lead, steps } = remedy(state, check.address, told);
+    const { lead, steps } = remedy(state, check.address, told, ports.length);
     const count = element("span", "count", ports.length.toLocaleString("en"));
     const made = element("section", "",
         element("h3", "", glyph(state), STATES[state].name, count),

@@ -15,9 +15,20 @@ export function plural(count, word = "port") {
     return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 }
 
+// "203.0.113.7" for that address inside IPv6, however that is written; others as they are.
+export function unmapped(address) {
+    try {
+        const { hostname } = new URL(`${location.protocol}//[${address}]`);
+        const halves = /^\[::ffff:([0-9a-f]+):([0-9a-f]+)\]$/.exec(hostname).slice(1);
+        return halves.map(half => parseInt(half, 16)).flatMap(half => [half >> 8, half & 255]).join(".");
+    } catch {
+        return address;
+    }
+}
+
 // Where an address lives: what a check of it from here can mean.
 export function reachOf(address) {
-    const v4 = address.replace(/^::ffff:/i, "");
+    const v4 = unmapped(address);
     if (/^127\.|^::1$/.test(v4))
         return "loopback";
     if (/^(10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.|f[cd][0-9a-f]{2}:|fe[89ab])/i.test(v4))
@@ -44,7 +55,7 @@ export function summary(counts, total, address) {
 }
 
 // Where IPv6 is asked about: no router forwards it, so that all is a matter of firewalls.
-function remedy6(state, at, ports) {
+function remedy6(state, at, ports, these) {
     if (state === "closed")
         return { lead: "The knock arrived at a machine, and that machine refused it.", steps: [
             "Is the program running? Start the provider first, and check again while it runs.",
@@ -53,38 +64,41 @@ function remedy6(state, at, ports) {
         ] };
     return { lead: "Nothing came back. Most often the router lets nothing in over IPv6; a port forward is not needed there.", steps: [
         `In the router, allow incoming TCP ${ports} over IPv6 for ${at}.`,
-        "If that is done, allow these ports in the firewall of this computer.",
+        `If that is done, allow ${these} in the firewall of this computer.`,
         "Computers use changing IPv6 addresses for going out. Allow, and advertise, the one that stays.",
     ] };
 }
 
-// What it means, and what to do about it at home. `at` is the address, `ports` the runs.
-export function remedy(state, at, ports) {
+// What it means, and what to do about it at home. `at` is the address, `ports` the runs of
+// `count` ports.
+export function remedy(state, address, ports, count) {
+    const at = unmapped(address);
+    const these = count === 1 ? "this port" : "these ports";
     if (at.includes(":") && (state === "closed" || state === "filtered"))
-        return remedy6(state, at, ports);
+        return remedy6(state, at, ports, these);
 
     switch (state) {
     case "open":
-        return { lead: "They answered. These are the ports to advertise.", steps: [] };
+        return { lead: count === 1 ? "It answered. This is the port to advertise." : "They answered. These are the ports to advertise.", steps: [] };
     case "closed":
         return { lead: "The knock arrived at a machine, and that machine refused it.", steps: [
             "Is the program running? Start the provider first, and check again while it runs.",
             `Does the router forward ${ports} to this computer? Compare the address in the forward with the one this computer has now; it may have changed.`,
-            "A firewall that rejects looks the same: allow these ports for incoming TCP.",
+            `A firewall that rejects looks the same: allow ${these} for incoming TCP.`,
         ] };
     case "filtered":
         return { lead: "Nothing came back. Most often the router has no port forward.", steps: [
             `In the router, forward TCP ${ports} to this computer.`,
-            "If that is done, a firewall drops them: allow these ports in the router and on the computer.",
+            `If that is done, a firewall drops what comes in: allow ${these} in the router and on the computer.`,
             `Look up the internet (WAN) address on the router\u2019s status page. If it is not ${at}, there is another router in front of it: forward there, too. If it begins with 100.64 to 100.127, your internet provider shares one address among customers (carrier-grade NAT): ask for a public one.`,
         ] };
     case "unreachable":
         return { lead: "A router on the way reported that there is no path.", steps: [
             `Is ${at} still your address, and is the machine online?`,
-            "Some firewalls answer like this instead of keeping silent: allow these ports for incoming TCP.",
+            `Some firewalls answer like this instead of keeping silent: allow ${these} for incoming TCP.`,
         ] };
     default:
-        return { lead: "The check ended before these had a verdict. That says nothing about them: check again, or ask another checker.", steps: [] };
+        return { lead: `The check ended before ${count === 1 ? "this" : "these"} had a verdict. That says nothing about ${count === 1 ? "it" : "them"}: check again, or ask another checker.`, steps: [] };
     }
 }
 

@@ -2,7 +2,6 @@
 #include "api/check_page.h"
 
 #include "api/pages.h"
-#include "api/problem.h"
 #include "net/address.h"
 
 #include <stdio.h>
@@ -11,38 +10,53 @@
 #define ROW_MAX   512 /* of HTML, for one row */
 #define FRAME_MAX 8192
 
-/* For somebody at home. The page with JavaScript has more of it, in web/words.js. */
-static const char *remedy(enum port_state state, bool is_ipv6)
+/* For somebody at home, about so many ports. The page with JavaScript has more of it, in
+ * web/words.js. */
+static void put_remedy(struct text *html, enum port_state state, bool is_ipv6, size_t ports)
 {
+    const char *these = ports == 1 ? "this port" : "these ports";
     switch (state) {
     case PORT_STATE_OPEN:
-        return "They answered. These are the ports to advertise.";
+        text_append_str(html, ports == 1
+                                  ? "It answered. This is the port to advertise."
+                                  : "They answered. These are the ports to advertise.");
+        break;
     case PORT_STATE_CLOSED:
-        return is_ipv6
-                   ? "Somebody answered, and refused. Start the provider first and check "
-                     "while it runs; see that it listens on IPv6, too. A firewall that "
-                     "rejects looks the same."
-                   : "Somebody answered, and refused. Start the provider first and check "
-                     "while it runs; see that the router forwards these ports to this very "
-                     "computer. A firewall that rejects looks the same.";
+        text_append_str(html,
+                        "Somebody answered, and refused. Start the provider first and "
+                        "check while it runs; ");
+        if (is_ipv6)
+            text_append_str(html, "see that it listens on IPv6, too.");
+        else
+            text_printf(html, "see that the router forwards %s to this very computer.",
+                        these);
+        text_append_str(html, " A firewall that rejects looks the same.");
+        break;
     case PORT_STATE_FILTERED:
-        return is_ipv6
-                   ? "Nothing came back. IPv6 needs no port forward, but most routers let "
-                     "nothing in: allow these ports (TCP, over IPv6) for this computer in "
-                     "the router, and in its own firewall."
-                   : "Nothing came back. Forward these ports (TCP) in the router to this "
-                     "computer, and allow them in its firewall. If the internet address on "
-                     "the router's status page is not the one that was checked, there is "
-                     "another router or carrier-grade NAT in front of it: ask your "
-                     "internet provider for a public address.";
+        if (is_ipv6)
+            text_printf(html,
+                        "Nothing came back. IPv6 needs no port forward, but most routers "
+                        "let nothing in: allow %s (TCP, over IPv6) for this computer in "
+                        "the router, and in its own firewall.",
+                        these);
+        else
+            text_printf(html,
+                        "Nothing came back. Forward %s (TCP) in the router to this "
+                        "computer, and allow %s in its firewall. If the internet address "
+                        "on the router's status page is not the one that was checked, "
+                        "there is another router or carrier-grade NAT in front of it: ask "
+                        "your internet provider for a public address.",
+                        these, ports == 1 ? "it" : "them");
+        break;
     case PORT_STATE_UNREACHABLE:
-        return "A router on the way says that there is no path. See that the address is "
-               "yours and that the machine is online; some firewalls answer like this, "
-               "too.";
+        text_append_str(html,
+                        "A router on the way says that there is no path. See that the "
+                        "address is yours and that the machine is online; some firewalls "
+                        "answer like this, too.");
+        break;
     case PORT_STATE_COUNT:
         break;
     }
-    return "";
 }
 
 static void begin(struct text *html, const char *class, const char *title)
@@ -124,7 +138,8 @@ static void put_remedies(struct check_page *page)
                     "<section data-state=\"%s\"><h3><span class=\"glyph\" "
                     "data-state=\"%s\"></span>%s <span class=\"count\">%zu</span></h3><p>",
                     state, state, state, page->summary->states[i]);
-        html_append(&page->html, remedy((enum port_state)i, page->is_ipv6));
+        put_remedy(&page->html, (enum port_state)i, page->is_ipv6,
+                   page->summary->states[i]);
         text_append_str(&page->html, "</p></section>\n");
     }
     text_append_str(&page->html, "</div>\n");
@@ -161,12 +176,14 @@ static const char *title_of(unsigned status)
     return "That did not work";
 }
 
-char *check_page_problem(unsigned status, const char *detail)
+char *check_page_problem(enum problem problem, const char *detail)
 {
     struct text html;
 
     text_init(&html, FRAME_MAX);
-    begin(&html, "answer card problem", title_of(status));
+    begin(&html, "answer card problem",
+          problem == PROBLEM_OTHER_SITE ? "This form was sent by another site"
+                                        : title_of(problem_status(problem)));
     text_append_str(&html, "<p>");
     html_append(&html, detail);
     text_append_str(&html, "</p>\n");

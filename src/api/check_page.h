@@ -8,6 +8,7 @@
 #pragma once
 
 #include "api/check_reply.h"
+#include "api/problem.h"
 #include "base/text.h"
 #include "probe/verdict.h"
 
@@ -34,5 +35,5 @@ void check_page_add(struct check_page *page, const struct port_verdict *verdict)
 /* All of these return HTML, to be freed with free(); NULL when memory ran out on the way.
  */
 char *check_page_end(struct check_page *page);
-char *check_page_problem(unsigned status, const char *detail);
+char *check_page_problem(enum problem problem, const char *detail);
 char *check_page_faults(const struct fault_list *faults);

@@ -499,10 +499,7 @@ void check_form_handle(struct checks *checks, struct exchange *exchange)
     }
     check.answer.form = ANSWER_PAGE;
     if (caller_is_other_site(exchange))
-        reply_problem(&check, PROBLEM_TARGET_NOT_ALLOWED, "other_site",
-                      "this form was sent by a page of another site: open this checker's "
-                      "own page",
-                      NULL);
+        reply_problem(&check, PROBLEM_OTHER_SITE, "other_site", NULL, NULL);
     else if (!is_draining(&check) && read_form(&check))
         decide(&check, &caller);
 }

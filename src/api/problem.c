@@ -24,7 +24,7 @@ static const struct {
 #define CODED(NAME, status, code, detail)                                                  \
     {status, code, detail, "{\"detail\": \"" detail "\", \"code\": \"" code "\"}"},
 #define PLAIN(NAME, status, detail) {status, NULL, detail, "{\"detail\": \"" detail "\"}"},
-    PROBLEM_MAP(CODED, PLAIN)
+    PROBLEM_MAP(CODED, PLAIN, PLAIN)
 #undef CODED
 #undef PLAIN
 };

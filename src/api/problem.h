@@ -33,8 +33,8 @@ enum fault_type {
 };
 
 /* Other answers than 200 and 422. CODED rows have a `code`; PLAIN ones look as FastAPI's,
- * which clients compare with. */
-#define PROBLEM_MAP(CODED, PLAIN)                                                          \
+ * which clients compare with; PAGE ones are told to people only, on the page. */
+#define PROBLEM_MAP(CODED, PLAIN, PAGE)                                                    \
     CODED(BAD_FRAMING, 400, "bad_framing",                                                 \
           "the request can be read in two ways: send one Host, one Content-Length or "     \
           "Transfer-Encoding: chunked, and every header on one line without control "      \
@@ -45,6 +45,8 @@ enum fault_type {
           "a trusted proxy sent an X-Forwarded-For that cannot be read: repair the proxy") \
     CODED(METRICS_NOT_ALLOWED, 403, "metrics_not_allowed",                                 \
           "the metrics are for the addresses in PORT_CHECKER_METRICS_FROM")                \
+    PAGE(OTHER_SITE, 403,                                                                  \
+         "this form was sent by a page of another site: open this checker's own page")     \
     PLAIN(NOT_FOUND, 404, "Not Found")                                                     \
     PLAIN(METHOD_NOT_ALLOWED, 405, "Method Not Allowed")                                   \
     CODED(TIMEOUT, 408, "request_timeout",                                                 \
@@ -68,14 +70,14 @@ enum fault_type {
 
 enum problem {
 #define X(NAME, ...) PROBLEM_##NAME,
-    PROBLEM_MAP(X, X)
+    PROBLEM_MAP(X, X, X)
 #undef X
         PROBLEM_COUNT
 };
 
 unsigned problem_status(enum problem problem);
 
-/* NULL for a PLAIN row. */
+/* NULL unless the row is CODED. */
 const char *problem_code(enum problem problem);
 
 /* The sentence of the table. */

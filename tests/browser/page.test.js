@@ -127,6 +127,21 @@ test("over IPv6 nobody is told to forward ports", needsFilter, async () => {
     await look.shoot("ipv6");
 });
 
+test("an IPv4 address inside IPv6 is one of IPv4", needsFilter, async () => {
+    filtered([SILENT]);
+    const { url } = await serve();
+    const look = await visit(url);
+    for (const address of ["::ffff:127.0.0.1", "0:0:0:0:0:FFFF:7f00:1"]) {
+        await look.page.fill("#address", address);
+        await look.check("20009-20010");
+        await look.title("None of the 2 ports can be reached from this checker");
+        const told = await look.page.textContent("#report");
+        assert.match(told, /In the router, forward TCP 20009 to this computer/);
+        assert.match(told, /If it is not 127\.0\.0\.1, there is another router/);
+        assert.doesNotMatch(told, /IPv6/);
+    }
+});
+
 // --- checks -----------------------------------------------------------------------------
 
 test("all open", async () => {
@@ -141,6 +156,40 @@ test("all open", async () => {
     assert.match(await look.page.textContent("#elapsed"), /^\d+\.\d s$/);
     await look.shoot("all-open");
     await look.accessible();
+});
+
+test("a single port is spoken of as one", async () => {
+    const { url } = await serve();
+    const [port] = await listeners(1);
+    const look = await visit(url);
+    await look.check(String(port));
+    await look.title("The port can be reached");
+    assert.match(await look.page.textContent("#report"), /It answered\. This is the port to advertise\./);
+    await look.check("40000");
+    await look.title("The port cannot be reached");
+    assert.match(await look.page.textContent("#report"), /allow this port for incoming TCP/);
+});
+
+test("what is said of a tile covers neither the tile nor the counts", async () => {
+    const { url } = await serve();
+    for (const [count, options] of [[12, {}], [100, {}], [300, {}], [100, PHONE]]) {
+        const look = await visit(url, options);
+        await look.check(`40000-${39999 + count}`);
+        await look.title("None of the");
+        for (const index of [0, 5, count - 1]) {
+            const tile = look.page.locator(".tile").nth(index);
+            await tile.focus();
+            await tile.hover();
+            await look.page.locator("#tip").waitFor();
+            const [tip, legend, own] = await Promise.all(
+                [look.page.locator("#tip"), look.page.locator("#legend"), tile].map(it => it.boundingBox()));
+            assert.ok(tip.y >= legend.y + legend.height, `${count} ports: that of tile ${index} covers the counts`);
+            assert.ok(tip.y >= own.y + own.height || tip.y + tip.height <= own.y, `${count} ports: tile ${index} is covered`);
+            if (index === 5)
+                await look.shoot(`tip-${count}${options === PHONE ? "-phone" : ""}`, false);
+        }
+        await look.fitsItsWidth();
+    }
 });
 
 test("open, closed, filtered and unreachable, one by one", needsFilter, async () => {
@@ -532,6 +581,30 @@ test("without JavaScript it is a plain form", needsFilter, async () => {
     await look.page.click("#start");
     assert.match(await look.page.textContent(".answer"), /may not have 224\.0\.0\.1 checked/);
     look.forgive(/status of 403/);
+});
+
+test("without JavaScript a single port is spoken of as one", async () => {
+    const { url } = await serve();
+    const [port] = await listeners(1);
+    const look = await Visit.open(browser, url, { javaScriptEnabled: false });
+    mess.push(() => look.close());
+    await look.page.fill("#ports", `${port}, 40000`);
+    await look.page.click("#start");
+    const told = await look.page.textContent(".answer .report");
+    assert.match(told, /It answered\. This is the port to advertise\./);
+    assert.match(told, /forwards this port to this very computer/);
+});
+
+test("a form of another site is refused for that reason", async () => {
+    const { url } = await serve();
+    const answer = await fetch(url, {
+        method: "POST", body: new URLSearchParams({ ports: "80" }),
+        headers: { "Sec-Fetch-Site": "cross-site" },
+    });
+    const text = await answer.text();
+    assert.equal(answer.status, 403);
+    assert.match(text, /<h2 id="answer-title">This form was sent by another site<\/h2>/);
+    assert.match(text, /open this checker&#39;s own page/);
 });
 
 test("the operator's form keeps the operator's rights", async () => {
