@@ -93,7 +93,7 @@ def machine():
     return {
         "Processor": f"{cpu.group(1) if cpu else system.machine}, "
                      f"{len(os.sched_getaffinity(0))} cores",
-        "Kernel": f"{system.sysname} {system.release}",
+        "Kernel": f"{system.sysname} {system.release.split('-')[0]}",
     }
 
 

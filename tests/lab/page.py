@@ -18,11 +18,11 @@ UNITS = {"whole_t95": "s to the whole answer, 95%", "open_t95": "s to the verdic
          "syns_closed": "SYNs a closed port", "syns_filtered": "SYNs a dropped port"}
 
 METHOD = """\
-Made by the command above; `./dev lab full` writes it with all tools and larger counts.
-Everything happens in network namespaces: a checker, a router, and
-targets that answer on whole networks of private addresses. All tools are asked about the
-same addresses in turn, the first one changing from round to round, each with addresses that
-nobody has been asked about before; the slowest have their turn in one of two rounds.
+Made by the command above; `quick` has smaller counts and fewer tools. Everything happens in
+network namespaces: a checker, a router, and targets that answer on whole networks of private
+addresses. All tools are asked about the same addresses in turn, the first one changing from
+round to round, each with addresses that nobody has been asked about before; the slowest have
+their turn in one of two rounds.
 
 - **wrong**: verdicts other than the true state. **fn**: open ports called anything else.
   **missed**: open or closed ports called filtered. **unjudged**: the tool said that it could
@@ -115,7 +115,7 @@ def size_of(metric, figures):
              "syns_closed": ("closed",), "syns_filtered": ("filtered",),
              "missed": ("open", "closed")}.get(metric, tuple(pairs))
     count = sum(pairs.get(truth, 0) for truth in tried)
-    if metric in ("wrong", "missed", "false_negatives", "not_right") and count:
+    if metric in ("wrong", "missed", "false_negatives", "not_right") and count > 3:
         if figures.get(metric) == 0:
             return f"{count} ports (rate below {3 / count:.1g})"
     return f"{count} ports"

@@ -6,6 +6,7 @@ from html import escape
 
 WIDTH, HEIGHT = 760, 440
 LEFT, RIGHT, TOP, BOTTOM = 84, 150, 48, 62
+LABEL_WIDTH = 26
 
 # Colours that stay apart for most kinds of colour blindness, darkest for this service.
 STYLES = {
@@ -92,6 +93,20 @@ def legend(tools):
     return lines
 
 
+def labels(places, points, colour):
+    """One label for neighbours in a series whose own would lie over each other."""
+    groups = []  # [place of the last, first label, last label]
+    for (x, y), (_, _, _, label) in zip(places, points):
+        if not label:
+            continue
+        if groups and abs(x - groups[-1][0][0]) < LABEL_WIDTH and abs(y - groups[-1][0][1]) < 12:
+            groups[-1][0], groups[-1][2] = (x, y), label
+        else:
+            groups.append([(x, y), label, label])
+    return [text(x + 8, y - 8, first if first == last else f"{first} - {last}", "start", 10,
+                 colour) for (x, y), first, last in groups]
+
+
 def chart(title, across, up, series, notes=()):
     """`series`: tool -> [(x, y, is_hollow, label)] in the order of their line."""
     lines = frame(title, across, up)
@@ -101,10 +116,9 @@ def chart(title, across, up, series, notes=()):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         lines.append(f'<polyline points="{path}" fill="none" stroke="{colour}" '
                      'stroke-width="1.5" opacity="0.6"/>')
-        for (x, y), (_, _, hollow, label) in zip(places, points):
+        for (x, y), (_, _, hollow, _) in zip(places, points):
             lines.append(mark(x, y, tool, hollow))
-            if label:
-                lines.append(text(x + 8, y - 8, label, "start", 10, colour))
+        lines += labels(places, points, colour)
     lines += legend(series)
     for row, note in enumerate(notes):
         lines.append(text(WIDTH - RIGHT + 14, TOP + 24 * len(series) + 30 + 15 * row, note,

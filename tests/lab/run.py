@@ -58,7 +58,7 @@ def main():
         return 130
     finished = {
         "mode": arguments.mode, "records": records, "date": time.strftime("%Y-%m-%d"),
-        "seconds": time.monotonic() - start, "kernel": platform.release(),
+        "seconds": time.monotonic() - start, "kernel": platform.release().split("-")[0],
         "processors": len(os.sched_getaffinity(0)), "command": " ".join(sys.argv[1:]),
     }
     is_part = arguments.only or arguments.tools or arguments.scale != 1
