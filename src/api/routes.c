@@ -21,6 +21,7 @@
 #define BODY_MAX           (64 * 1024)
 #define PREFLIGHT_MAX_AGE  "600" /* seconds: a change of the list is seen after that */
 #define CORS_HEADERS_SHOWN "Retry-After"
+#define REASON_SIZE        256 /* why the metrics are refused, with an address */
 
 struct api {
     struct api_config config;
@@ -221,55 +222,49 @@ static bool has_strange_proxy(const struct settings *settings, struct exchange *
            !access_list_contains(&settings->trusted_proxies, &peer);
 }
 
-static bool may_read_metrics(const struct settings *settings, struct exchange *exchange)
+/* On false, `ret_reason` is for the reader. It names the caller: behind a bridge or a NAT
+ * that is not whom one expects. A trusted proxy's address is only for those who are inside
+ * themselves. */
+static bool may_read_metrics(const struct settings *settings, struct exchange *exchange,
+                             const struct address *caller, char ret_reason[REASON_SIZE])
 {
+    const char *rule = problem_sentence(PROBLEM_METRICS_NOT_ALLOWED);
     struct address peer = exchange_peer(exchange);
-    struct access_caller caller = caller_of(exchange, &settings->trusted_proxies);
-
-    return !has_strange_proxy(settings, exchange) && caller.is_known &&
-           access_list_contains(&settings->metrics_from, &peer) &&
-           access_list_contains(&settings->metrics_from, &caller.address);
-}
-
-/* Names whom we see: behind a bridge or a NAT that is not whom the reader expects. */
-static void refuse_metrics(const struct settings *settings, struct exchange *exchange)
-{
-    struct address peer = exchange_peer(exchange);
-    struct access_caller caller = caller_of(exchange, &settings->trusted_proxies);
-    char from[ADDRESS_TEXT_SIZE], by[ADDRESS_TEXT_SIZE], detail[256];
-    size_t len = 0;
+    char name[ADDRESS_TEXT_SIZE];
 
     peer = address_unmap(&peer);
-    address_format(&caller.address, from);
-    address_format(&peer, by);
     if (has_strange_proxy(settings, exchange))
-        snprintf(
-            detail, sizeof detail,
-            "%s is a proxy that PORT_CHECKER_TRUSTED_PROXIES does not name: ask for the "
-            "metrics without it, or add it there",
-            by);
-    else if (strcmp(from, by) != 0)
-        snprintf(detail, sizeof detail,
-                 "%s, by way of %s, may not read the metrics: both must be in "
-                 "PORT_CHECKER_METRICS_FROM",
-                 from, by);
+        snprintf(ret_reason, REASON_SIZE,
+                 "%s: %s is a proxy that PORT_CHECKER_TRUSTED_PROXIES does not name; ask "
+                 "without it, or add it there",
+                 rule, address_format(caller, name));
+    else if (!access_list_contains(&settings->metrics_from, caller))
+        snprintf(ret_reason, REASON_SIZE, "%s: %s is none of them", rule,
+                 address_format(caller, name));
+    else if (!access_list_contains(&settings->metrics_from, &peer))
+        snprintf(ret_reason, REASON_SIZE, "%s: the proxy %s is none of them", rule,
+                 address_format(&peer, name));
     else
-        snprintf(detail, sizeof detail,
-                 "%s may not read the metrics: add it to PORT_CHECKER_METRICS_FROM", from);
-    char *body = problem_body(PROBLEM_METRICS_NOT_ALLOWED, detail, &len);
-    exchange_reply(exchange, problem_status(PROBLEM_METRICS_NOT_ALLOWED), JSON_TYPE, body,
-                   len);
+        return true;
+    return false;
 }
 
 static void handle_metrics(void *ctx, struct exchange *exchange)
 {
-    const struct api_config *config = &((const struct api *)ctx)->config;
+    const struct api *api = ctx;
+    const struct api_config *config = &api->config;
+    struct access_caller caller;
+    char reason[REASON_SIZE];
     struct text text;
     size_t len = 0;
 
-    if (!may_read_metrics(config->settings, exchange)) {
+    if (!know_caller(api, exchange, &caller))
+        return;
+    if (!may_read_metrics(config->settings, exchange, &caller.address, reason)) {
+        char *body = problem_body(PROBLEM_METRICS_NOT_ALLOWED, reason, &len);
         metrics_add(config->metrics, METRIC_REFUSED_METRICS, 1);
-        refuse_metrics(config->settings, exchange);
+        exchange_reply(exchange, problem_status(PROBLEM_METRICS_NOT_ALLOWED), JSON_TYPE,
+                       body, len);
         return;
     }
 

@@ -18,7 +18,8 @@
  *
  * /metrics is given when both the TCP peer and the caller as the policy sees it are inside,
  * and not when a forwarding header stands in a request whose peer is no trusted proxy: a
- * proxy on this machine that nobody declared must not show the figures to the world.
+ * proxy on this machine that nobody declared must not show the figures to the world. A
+ * refusal names the caller as GET /ip does; a declared proxy only to callers inside.
  */
 #pragma once
 

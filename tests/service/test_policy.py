@@ -326,16 +326,31 @@ def test_metrics_are_for_loopback_unless_said_otherwise(start, add_address):
     reply = service.get("/metrics", source=LAN, host=LAN)
     assert (reply.status, reply.json()["code"]) == (403, "metrics_not_allowed")
     assert reply.json()["detail"] == (
-        f"{LAN} may not read the metrics: add it to PORT_CHECKER_METRICS_FROM")
+        f"the metrics are for the addresses in PORT_CHECKER_METRICS_FROM: "
+        f"{LAN} is none of them")
 
 
-def test_a_refusal_of_metrics_names_the_proxy_that_stands_between(start, behind):
-    forwarded = [("X-Forwarded-For", "203.0.113.7")]
+def test_a_refusal_of_metrics_names_a_proxy_that_nobody_declared(shared):
+    said = shared.get("/metrics", [("X-Forwarded-For", "203.0.113.7")]).json()["detail"]
 
-    said = start().get("/metrics", forwarded).json()["detail"]
     assert "127.0.0.1 is a proxy" in said and "PORT_CHECKER_TRUSTED_PROXIES" in said
-    said = behind.get("/metrics", forwarded).json()["detail"]
-    assert "203.0.113.7, by way of 127.0.0.1," in said
+
+
+def test_a_trusted_proxy_is_named_only_to_those_who_may_read_the_metrics(start):
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1",
+                    PORT_CHECKER_METRICS_FROM="203.0.113.7")
+    stranger = service.get("/metrics", [("X-Forwarded-For", "203.0.113.8")])
+    insider = service.get("/metrics", [("X-Forwarded-For", "203.0.113.7")])
+
+    assert (stranger.status, insider.status) == (403, 403)
+    assert stranger.json()["detail"].endswith(": 203.0.113.8 is none of them")
+    assert insider.json()["detail"].endswith(": the proxy 127.0.0.1 is none of them")
+
+
+def test_metrics_are_refused_with_the_reason_when_the_caller_cannot_be_read(behind):
+    reply = behind.get("/metrics", [("X-Forwarded-For", "nonsense")])
+
+    assert (reply.status, reply.json()["code"]) == (403, "bad_forwarded_for")
 
 
 def test_metrics_from_says_who_may_read_them(start, add_address):
