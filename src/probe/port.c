@@ -123,15 +123,17 @@ static void port_pause(struct port *port)
                instant_add(engine_now(engine), span_ms(BACKOFF_FIRST_MS << doublings)));
 }
 
-/* This checker could not try, or what it sent did not get out. */
+/* This checker could not try, or what it sent did not get out. A fault that the next SYN
+ * overcomes does not take the place of one that only an answer does. */
 static void port_note_fault(struct port *port, int errnum, bool is_of_sent)
 {
     struct engine *engine = port->job->engine;
-    port->fault = (struct fault){
-        .text = "this checker could not open a connection",
-        .errnum = errnum,
-        .is_of_sent = is_of_sent || port->fault.is_of_sent,
-    };
+    if (is_of_sent || !port->fault.is_of_sent)
+        port->fault = (struct fault){
+            .text = "this checker could not open a connection",
+            .errnum = errnum,
+            .is_of_sent = is_of_sent,
+        };
     engine->config.observer.local_fault(engine->config.observer.ctx, errnum);
 }
 

@@ -5,6 +5,8 @@
  */
 #include "engine_lab.h"
 
+#include <sys/resource.h>
+
 static bool has_lab;
 
 static void need_lab(void)
@@ -134,6 +136,46 @@ static void an_answer_ends_what_the_deadline_would_blame(void **state)
     assert_int_equal(check->settled, 0);
     assert_int_equal(check->result.end, JOB_OVERLOADED);
     rig_free(rig);
+}
+
+static struct rlimit wide;
+
+/* Every 10 ms: from the doubt to the first fault there are no descriptors. */
+static void starve_once_suspected(struct timer *timer)
+{
+    struct rig *rig = (void *)((char *)timer - offsetof(struct rig, extra));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &wide), 0);
+    if (rig->faults > 0)
+        return;
+    if (rig->suspected > 0) {
+        struct rlimit tight = wide;
+        int first_free = dup(0);
+        close(first_free);
+        tight.rlim_cur = (rlim_t)first_free;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    }
+    assert_true(loop_timer_set(rig->loop, timer, instant_add(clock_now(), span_ms(10))));
+}
+
+/* Once the port is in doubt, no further attempt can be opened for a while; the next one
+ * leaves and is lost as well. */
+static void a_fault_that_was_overcome_does_not_hide_the_doubt_before_it(void **state)
+{
+    (void)state;
+    need_lab();
+    assert_true(own_firewall("tcp dport 1000 drop"));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &wide), 0);
+    struct rig *rig = rig_with_ms(1200);
+    struct check *check = rig_check(rig, THERE, (uint16_t[]){1000}, 1, 2200);
+    timer_init(&rig->extra, starve_once_suspected);
+    starve_once_suspected(&rig->extra);
+    rig_run(rig);
+    assert_true(rig->suspected > 0);
+    assert_true(rig->faults > 0);
+    assert_int_equal(rig->last_fault, EMFILE);
+    assert_fault(check, 0);
+    rig_free(rig);
+    assert_true(own_firewall(""));
 }
 
 /* Whoever names an address that our own firewall drops must not keep the silent ports of
@@ -334,6 +376,7 @@ int main(void)
         TEST(so_it_is_when_the_time_is_up_first),
         TEST(when_our_output_heals_the_port_is_judged),
         TEST(an_answer_ends_what_the_deadline_would_blame),
+        TEST(a_fault_that_was_overcome_does_not_hide_the_doubt_before_it),
         TEST(one_address_that_we_may_not_reach_does_not_hold_up_another),
         TEST(a_route_that_vanishes_meanwhile_is_our_own_trouble),
         TEST(five_networks_that_fall_silent_together_are_our_own_trouble),
