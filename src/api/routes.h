@@ -13,8 +13,9 @@
  *   POST /              the page's form, answered with a page
  *
  * With PORT_CHECKER_CORS_ORIGINS the first four may be used by pages of those origins:
- * replies, also those with errors, name the origin, and OPTIONS answers the preflight. So
- * do the server's own answers, on any path, that a page may learn why it got no other.
+ * replies, also those with errors, name the origin, and OPTIONS answers the preflight. On
+ * any path the server's own answers name it too, so that a page may learn why it got no
+ * other, except where no request was understood (`on_fault` in http/server.h).
  *
  * /metrics is given when both the TCP peer and the caller as the policy sees it are inside,
  * and not when a forwarding header stands in a request whose peer is no trusted proxy: a

@@ -386,7 +386,7 @@ static void write_fault(struct connection *connection, enum http_fault fault)
     if (connection_is_tls(connection))
         return;
     if (exchange)
-        exchange_dress_fault(exchange);
+        exchange_refuse(exchange, fault);
     reply_write_fault(connection->server, connection->fd, fault,
                       exchange ? exchange->fields.data : "");
 }

@@ -84,10 +84,12 @@ bool exchange_takes_body(const struct server *server, const struct request *requ
     return false;
 }
 
+/* What an earlier fault would have said goes. */
 static void refuse(struct exchange *exchange, enum http_fault fault)
 {
     exchange->is_refused = true;
     exchange->fault = fault;
+    text_reset(&exchange->fields);
 }
 
 static void find_route(struct exchange *exchange, const char *path)
@@ -107,9 +109,9 @@ static void find_route(struct exchange *exchange, const char *path)
         }
     }
 
+    refuse(exchange, has_path ? HTTP_FAULT_METHOD_NOT_ALLOWED : HTTP_FAULT_NOT_FOUND);
     if (has_path)
         set_allow(exchange, path);
-    refuse(exchange, has_path ? HTTP_FAULT_METHOD_NOT_ALLOWED : HTTP_FAULT_NOT_FOUND);
 }
 
 static size_t head_size(const struct exchange *exchange)
@@ -150,17 +152,31 @@ static void judge(struct exchange *exchange, const char *url)
         exchange->must_close = true;
 }
 
-void exchange_dress_fault(struct exchange *exchange)
+/* Headers that can be read in two ways say nothing, and of those that were too large we may
+ * not have seen all: then nobody is asked what else to say. */
+static bool is_head_understood(const struct exchange *exchange)
+{
+    return exchange->fault != HTTP_FAULT_BAD_FRAMING &&
+           exchange->fault != HTTP_FAULT_HEADERS_TOO_LARGE;
+}
+
+static void dress_fault(struct exchange *exchange)
 {
     const struct server_config *config = &exchange->connection->server->config;
-    if (config->on_fault)
+    if (config->on_fault && is_head_understood(exchange))
         config->on_fault(config->handler_ctx, exchange);
+}
+
+void exchange_refuse(struct exchange *exchange, enum http_fault fault)
+{
+    refuse(exchange, fault);
+    dress_fault(exchange);
 }
 
 static bool reply_fault(struct exchange *exchange)
 {
     const struct server *server = exchange->connection->server;
-    exchange_dress_fault(exchange);
+    dress_fault(exchange);
     const char *body = server->config.fault(exchange->fault);
     return reply_queue(exchange, fault_status(exchange->fault), "application/json", body,
                        NULL, strlen(body));
@@ -319,9 +335,11 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *mhd, const char 
 
 /* --- the same for a plain request of ours ---------------------------------------- */
 
+/* The reply may outlast the request, which is our caller's. */
 static void serve_refusal(struct exchange *exchange)
 {
-    exchange_dress_fault(exchange);
+    dress_fault(exchange);
+    forget_request(exchange);
     const char *body = exchange->connection->server->config.fault(exchange->fault);
     reply_send(exchange, fault_status(exchange->fault), "application/json", body, NULL,
                strlen(body));

@@ -149,7 +149,6 @@ struct exchange {
     bool is_head_request;
     bool is_1_1;
     bool must_close;
-    bool is_body_too_large;
     bool is_in_handler;
     bool is_waiting;
     bool is_suspended; /* waits inside libmicrohttpd */
@@ -279,8 +278,8 @@ void exchange_serve(struct connection *connection, const struct request *request
 void exchange_serve_fault(struct connection *connection, const struct request *request,
                           enum http_fault fault);
 
-/* Has the headers of a fault's answer added to the exchange's fields. */
-void exchange_dress_fault(struct exchange *exchange);
+/* Makes this fault the exchange's answer: its fields are then the headers of that. */
+void exchange_refuse(struct exchange *exchange, enum http_fault fault);
 
 /* Counts, frees. */
 void exchange_end(struct exchange *exchange);

@@ -13,7 +13,9 @@
  * too many of one caller (a fixed 429), unknown paths and methods, headers of more than
  * SERVER_HEADER_MAX, bodies larger than the route's limit, and requests whose framing two
  * parsers could read in two ways. The text of these answers is asked of `fault`, and
- * `on_fault` may add headers wherever the request's head is known.
+ * `on_fault` may add headers wherever a request's head was understood. It is not asked where
+ * there is none to ask about: too many connections, a head that is ambiguous, too large, or
+ * not whole in time, and what libmicrohttpd refuses by itself.
  */
 #pragma once
 

@@ -498,6 +498,22 @@ def test_the_servers_own_answers_know_the_request(hasty, what, before):
     assert (reply.status, reply.one("marked")) == (status, "known")
 
 
+NOT_UNDERSTOOD = {
+    "two hosts": ("Host: y\r\n", 400),
+    "large headers": ("X-Long: " + "x" * 9000 + "\r\n", 431),
+}
+
+
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("what", NOT_UNDERSTOOD)
+def test_nothing_is_taken_from_a_head_that_was_not_understood(server, what, before):
+    lines, status = NOT_UNDERSTOOD[what]
+    client = server.client()
+    BEFORE[before](client)
+    reply = client.get("/health", "Mark: known\r\n" + lines)
+    assert (reply.status, reply.all("marked")) == (status, [])
+
+
 # --- framing: whatever two parsers could read in two ways ------------------------------------
 
 SMUGGLED = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
