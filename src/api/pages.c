@@ -221,7 +221,7 @@ static size_t page_find(const char *path)
     return i;
 }
 
-void pages_handle(const struct pages *pages, struct exchange *exchange)
+void pages_handle(const struct pages *pages, struct exchange *exchange, const char *vary)
 {
     size_t i = page_find(exchange_route(exchange)->path);
     const char *encodings = exchange_header(exchange, "Accept-Encoding");
@@ -231,7 +231,7 @@ void pages_handle(const struct pages *pages, struct exchange *exchange)
 
     pages_set_headers(exchange);
     exchange_set_header(exchange, "Cache-Control", "no-cache"); /* ask each time, by tag */
-    exchange_set_header(exchange, "Vary", "Accept-Encoding");
+    exchange_set_header(exchange, "Vary", vary);
     exchange_set_header(exchange, "ETag", variant->tag);
     if (known && strstr(known, variant->tag)) {
         /* The length is that of the document; the body of a 304 is not sent. */

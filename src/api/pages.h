@@ -17,8 +17,9 @@ bool pages_new(struct pages **ret, struct err *err);
 struct pages *pages_free(struct pages *pages);
 
 /* Answers a GET for the path of its route, which must be one of those in pages.c: 200, or
- * 304 to a client that has it. */
-void pages_handle(const struct pages *pages, struct exchange *exchange);
+ * 304 to a client that has it. `vary` names the request headers that it depends on, of
+ * which Accept-Encoding is one. */
+void pages_handle(const struct pages *pages, struct exchange *exchange, const char *vary);
 
 /* The page with somebody's words in its form and an answer below it, for a browser without
  * JavaScript. `address` and `ports` are plain text, `answer` is HTML. free() it; NULL

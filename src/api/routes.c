@@ -45,36 +45,48 @@ static bool has_origin(const struct origin_list *list, const char *origin)
     return false;
 }
 
+/* Whether replies say so: also those to nobody's page, which a cache must not hand to one. */
+static bool varies_by_origin(const struct settings *settings)
+{
+    return is_cors_on(settings) && !settings->cors_origins.is_any;
+}
+
 /* Whether the reply may be read by the page that asks; says so in its headers. */
 static bool allow_origin(const struct api *api, struct exchange *exchange)
 {
     const struct settings *settings = api->config.settings;
-
-    if (!is_cors_on(settings))
-        return false;
-    if (settings->cors_origins.is_any) {
-        exchange_set_header(exchange, "Access-Control-Allow-Origin", "*");
-        return true;
-    }
-
-    /* Also when there is no Origin: a cache must not hand that reply to a page. */
-    exchange_set_header(exchange, "Vary", "Origin");
     const char *origin = exchange_header(exchange, "Origin");
-    if (!origin || !has_origin(&settings->cors_origins, origin))
+
+    if (settings->cors_origins.is_any)
+        origin = "*";
+    else if (!origin || !has_origin(&settings->cors_origins, origin))
         return false;
 
     exchange_set_header(exchange, "Access-Control-Allow-Origin", origin);
     return true;
 }
 
-static void share(const struct api *api, struct exchange *exchange)
+static void expose(const struct api *api, struct exchange *exchange)
 {
     if (allow_origin(api, exchange))
         exchange_set_header(exchange, "Access-Control-Expose-Headers", CORS_HEADERS_SHOWN);
 }
 
+static void vary(const struct api *api, struct exchange *exchange)
+{
+    if (varies_by_origin(api->config.settings))
+        exchange_set_header(exchange, "Vary", "Origin");
+}
+
+static void share(const struct api *api, struct exchange *exchange)
+{
+    vary(api, exchange);
+    expose(api, exchange);
+}
+
 static void preflight(const struct api *api, struct exchange *exchange, const char *methods)
 {
+    vary(api, exchange);
     if (allow_origin(api, exchange)) {
         exchange_set_header(exchange, "Access-Control-Allow-Methods", methods);
         exchange_set_header(exchange, "Access-Control-Allow-Headers", "content-type");
@@ -197,14 +209,18 @@ static void handle_page(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
 
-    pages_handle(api->config.pages, exchange);
+    pages_handle(api->config.pages, exchange, "Accept-Encoding");
 }
 
 /* A description of the API is for tools of other sites, too. */
 static void handle_openapi(void *ctx, struct exchange *exchange)
 {
-    share(ctx, exchange);
-    handle_page(ctx, exchange);
+    const struct api *api = ctx;
+    bool is_shared = varies_by_origin(api->config.settings);
+
+    expose(api, exchange);
+    pages_handle(api->config.pages, exchange,
+                 is_shared ? "Origin, Accept-Encoding" : "Accept-Encoding");
 }
 
 static void handle_form(void *ctx, struct exchange *exchange)

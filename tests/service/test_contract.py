@@ -678,6 +678,15 @@ def test_a_listed_origin_learns_why_no_handler_answered(start):
     assert reply.header("Vary") == "Origin"
 
 
+def test_what_a_document_depends_on_is_one_line(start):
+    service = start(PORT_CHECKER_CORS_ORIGINS=SITE)
+
+    for headers in ([], [("Origin", SITE)]):
+        reply = service.get("/openapi.json", headers)
+        assert reply.header("Vary") == "Origin, Accept-Encoding"
+    assert service.get("/docs").header("Vary") == "Accept-Encoding"
+
+
 @pytest.mark.parametrize("origin", ["http://example.org", "https://example.org:444", "null",
                                     "https://EXAMPLE.org", "https://example.org.evil.net"])
 def test_an_origin_that_is_not_listed_may_not(start, origin):

@@ -203,13 +203,15 @@ def draining(answers, start, silent_ports):
 
 
 def slow_requests(answers, start):
-    """All at once: each takes the 10 seconds that a head may take."""
+    """All at once: each takes the 10 seconds that a head may take, or a body."""
     service = start(**CORS)
     waiting = []
     for method, path in OPERATIONS:
-        connection = service.connect(timeout=30)
-        connection.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n".encode())
-        waiting.append((method, path, connection))
+        for rest in "", "Transfer-Encoding: chunked\r\n\r\n1\r\n":
+            connection = service.connect(timeout=30)
+            connection.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n"
+                            f"{': '.join(ORIGIN)}\r\n{rest}".encode())
+            waiting.append((method, path, connection))
     for method, path, connection in waiting:
         reply = answers.add(method, path, connection.reply())
         assert reply.status == 408, (method, path, reply)
