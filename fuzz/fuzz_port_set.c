@@ -74,8 +74,10 @@ static void check_members(const struct port_set *set, struct model *model)
     assert(members == set->count);
 
     for (size_t i = 0; i < set->count; i++) {
-        assert(port_set_has(set, set->ports[i]) && model->is_in[set->ports[i]]);
-        model->is_in[set->ports[i]] = false;
+        uint16_t port = set->ports[i];
+        assert((set->member[port / 64] >> (port % 64)) & 1);
+        assert(model->is_in[port]);
+        model->is_in[port] = false;
     }
     model->count = 0;
 }

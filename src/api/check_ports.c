@@ -74,11 +74,6 @@ struct checks *checks_free(struct checks *checks)
     return NULL;
 }
 
-size_t checks_running(const struct checks *checks)
-{
-    return checks->running;
-}
-
 /* ---- the log ---------------------------------------------------------------------- */
 
 static bool log_check_begin(struct log_line *line, const struct check *check)

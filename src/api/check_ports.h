@@ -57,9 +57,6 @@ bool checks_new(const struct checks_config *config, struct checks **ret, struct 
 /* After the HTTP server, which ends every exchange, and before the engine. */
 struct checks *checks_free(struct checks *checks);
 
-/* Checks that wait for their verdicts. */
-size_t checks_running(const struct checks *checks);
-
 void check_ports_handle(struct checks *checks, struct exchange *exchange);
 
 /* POST / */

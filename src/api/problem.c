@@ -24,9 +24,11 @@ static const struct {
 #define CODED(NAME, status, code, detail)                                                  \
     {status, code, detail, "{\"detail\": \"" detail "\", \"code\": \"" code "\"}"},
 #define PLAIN(NAME, status, detail) {status, NULL, detail, "{\"detail\": \"" detail "\"}"},
-    PROBLEM_MAP(CODED, PLAIN, PLAIN)
+#define PAGE(NAME, status, detail)  {status, NULL, detail, NULL},
+    PROBLEM_MAP(CODED, PLAIN, PAGE)
 #undef CODED
 #undef PLAIN
+#undef PAGE
 };
 
 unsigned problem_status(enum problem problem)

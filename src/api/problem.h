@@ -83,7 +83,7 @@ const char *problem_code(enum problem problem);
 /* The sentence of the table. */
 const char *problem_sentence(enum problem problem);
 
-/* The body with the sentence of the table: a constant. */
+/* The body with the sentence of the table: a constant; NULL for a PAGE row. */
 const char *problem_text(enum problem problem);
 
 /* The body with a better sentence; free() it. NULL without memory, or when `detail` is not

@@ -45,7 +45,8 @@ static bool has_origin(const struct origin_list *list, const char *origin)
     return false;
 }
 
-/* Whether replies say so: also those to nobody's page, which a cache must not hand to one. */
+/* Whether replies depend on the Origin. They say so even to those who name none: a cache
+ * must not hand such a reply to a page. */
 static bool varies_by_origin(const struct settings *settings)
 {
     return is_cors_on(settings) && !settings->cors_origins.is_any;
@@ -375,9 +376,4 @@ const struct http_route *api_routes(const struct api *api, size_t *ret_count)
 void api_on_fault(void *ctx, struct exchange *exchange)
 {
     share(ctx, exchange);
-}
-
-size_t api_active_checks(const struct api *api)
-{
-    return checks_running(api->checks);
 }

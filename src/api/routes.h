@@ -69,6 +69,3 @@ const struct http_route *api_routes(const struct api *api, size_t *ret_count);
 
 /* The same for `on_fault`; `ctx` is the api. */
 void api_on_fault(void *ctx, struct exchange *exchange);
-
-/* Checks that wait for their verdicts: at a shutdown, wait for 0. */
-size_t api_active_checks(const struct api *api);

@@ -33,4 +33,5 @@ enum admission_answer admission_enter(struct admission *admission,
 void admission_leave(struct admission *admission, const struct address *peer,
                      bool is_unlimited);
 
+/* Those that have not left. For tests, to see that each is counted out once. */
 size_t admission_connections(struct admission *admission);

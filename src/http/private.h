@@ -158,7 +158,6 @@ struct exchange {
     struct joined *joined; /* owned: what exchange_header() put together */
     exchange_fn *gone;
     void *gone_ctx;
-    void *data;
 
     struct text out; /* reply past libmicrohttpd: the head ... */
     const char *out_body;

@@ -45,11 +45,6 @@ bool exchange_is_tls(const struct exchange *exchange)
     return connection_is_tls(exchange->connection);
 }
 
-const char *exchange_method(const struct exchange *exchange)
-{
-    return exchange->method;
-}
-
 const struct http_route *exchange_route(const struct exchange *exchange)
 {
     return exchange->route;
@@ -155,14 +150,4 @@ void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx)
 {
     exchange->gone = gone;
     exchange->gone_ctx = ctx;
-}
-
-void exchange_set_data(struct exchange *exchange, void *data)
-{
-    exchange->data = data;
-}
-
-void *exchange_data(const struct exchange *exchange)
-{
-    return exchange->data;
 }

@@ -13,9 +13,9 @@
  * too many of one caller (a fixed 429), unknown paths and methods, headers of more than
  * SERVER_HEADER_MAX, bodies larger than the route's limit, and requests whose framing two
  * parsers could read in two ways. The text of these answers is asked of `fault`, and
- * `on_fault` may add headers wherever a request's head was understood. It is not asked where
- * there is none to ask about: too many connections, a head that is ambiguous, too large, or
- * not whole in time, and what libmicrohttpd refuses by itself.
+ * `on_fault` may add headers where a request's head was understood: not to the refusal of
+ * a connection, not where the head was ambiguous, too large, or not whole in time, and not
+ * to what libmicrohttpd refuses by itself.
  */
 #pragma once
 
@@ -119,7 +119,6 @@ struct address exchange_peer(const struct exchange *exchange);  /* of the TCP co
 struct address exchange_local(const struct exchange *exchange); /* our end of it */
 bool exchange_is_http_1_1(const struct exchange *exchange);
 bool exchange_is_tls(const struct exchange *exchange);
-const char *exchange_method(const struct exchange *exchange);
 const struct http_route *exchange_route(const struct exchange *exchange);
 const char *exchange_body(const struct exchange *exchange, size_t *ret_len);
 
@@ -162,7 +161,3 @@ void exchange_stream_end(struct exchange *exchange);
 /* When the client leaves before the reply, call `gone`. Set it before the handler returns
  * without a reply. */
 void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx);
-
-/* For the owner of a waiting exchange. */
-void exchange_set_data(struct exchange *exchange, void *data);
-void *exchange_data(const struct exchange *exchange);

@@ -77,11 +77,6 @@ bool port_set_add(struct port_set *set, uint16_t first, uint16_t last)
     return true;
 }
 
-bool port_set_has(const struct port_set *set, uint16_t port)
-{
-    return (set->member[port / WORD_BITS] >> (port % WORD_BITS)) & 1;
-}
-
 static bool port_parse(const char *digits, size_t len, uint16_t *ret)
 {
     uint64_t value;

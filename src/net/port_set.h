@@ -27,7 +27,6 @@ void port_set_clear(struct port_set *set);
 /* Adds first..last, both included and 1-65535, first <= last. False, with the set as it
  * was, when there would be more than `max` distinct ports. */
 bool port_set_add(struct port_set *set, uint16_t first, uint16_t last);
-bool port_set_has(const struct port_set *set, uint16_t port);
 
 /* Range text: "50800-50900", digits-digits of 1-5 digits each, first <= last, both
  * 1-65535, nothing around it. ERR_INVALID. */

@@ -113,4 +113,5 @@ size_t engine_cancel(struct job *job);
 /* Within `done`: verdicts in the order of the request. */
 const struct port_verdict *job_verdict(const struct job *job, size_t index);
 
+/* Those that have not ended. For tests, to see that nothing is left behind. */
 size_t engine_jobs(const struct engine *engine);

@@ -10,20 +10,9 @@ static const char *const state_texts[] = {
 #undef X
 };
 
-static const char *const outcome_texts[] = {
-#define X(NAME, text) text,
-    OUTCOME_MAP(X)
-#undef X
-};
-
 const char *port_state_text(enum port_state state)
 {
     return state_texts[state];
-}
-
-const char *outcome_text(enum outcome outcome)
-{
-    return outcome_texts[outcome];
 }
 
 const char *port_verdict_error(const struct port_verdict *verdict)

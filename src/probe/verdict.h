@@ -46,22 +46,15 @@ const char *port_verdict_error(const struct port_verdict *verdict);
 
 /* What one attempt tells. LOCAL_FAULT tells nothing about the target and is never shown as
  * its state; NO_ROUTE is a local fault that waiting will not mend. */
-#define OUTCOME_MAP(X)                                                                     \
-    X(PENDING, "pending")         /* no answer yet */                                      \
-    X(OPEN, "open")               /* the handshake was done */                             \
-    X(REFUSED, "refused")         /* a reset, or ICMP port unreachable */                  \
-    X(UNREACHABLE, "unreachable") /* another ICMP error, from the network */               \
-    X(EXPIRED, "expired")         /* the kernel gave this attempt up; no verdict */        \
-    X(LOCAL_FAULT, "local_fault") /* this checker could not try: try again later */        \
-    X(NO_ROUTE, "no_route")       /* this checker cannot reach that family or network */
-
 enum outcome {
-#define X(NAME, text) OUTCOME_##NAME,
-    OUTCOME_MAP(X)
-#undef X
+    OUTCOME_PENDING,     /* no answer yet */
+    OUTCOME_OPEN,        /* the handshake was done */
+    OUTCOME_REFUSED,     /* a reset, or ICMP port unreachable */
+    OUTCOME_UNREACHABLE, /* another ICMP error, from the network */
+    OUTCOME_EXPIRED,     /* the kernel gave this attempt up; no verdict */
+    OUTCOME_LOCAL_FAULT, /* this checker could not try: try again later */
+    OUTCOME_NO_ROUTE,    /* this checker cannot reach that family or network */
 };
-
-const char *outcome_text(enum outcome outcome);
 
 /* Where an errno came from. */
 enum outcome_source {

@@ -69,11 +69,11 @@ static void echo_headers(void *ctx, struct exchange *exchange)
     const char *header = exchange_header(exchange, "X-Test");
     const char *again = exchange_header(exchange, "x-test");
     snprintf(text, sizeof text,
-             "method=%s 1.1=%d tls=%d peer=%s local=%s x-test=%s again=%s prefix=%d has=%d",
-             exchange_method(exchange), exchange_is_http_1_1(exchange),
-             exchange_is_tls(exchange), address_format(&peer_address, peer),
-             address_format(&local_address, local), header ? header : "-",
-             again ? again : "-", exchange_has_header(exchange, "X-Forwarded-", true),
+             "1.1=%d tls=%d peer=%s local=%s x-test=%s again=%s prefix=%d has=%d",
+             exchange_is_http_1_1(exchange), exchange_is_tls(exchange),
+             address_format(&peer_address, peer), address_format(&local_address, local),
+             header ? header : "-", again ? again : "-",
+             exchange_has_header(exchange, "X-Forwarded-", true),
              exchange_has_header(exchange, "Via", false));
     exchange_set_header(exchange, "X-Reply", "yes");
     exchange_set_header(exchange, "X-Forged", "a\r\nEvil: 1");
@@ -150,8 +150,7 @@ static void park(void *ctx, struct exchange *exchange)
         return;
     }
     echo->parked[echo->parked_count++] = exchange;
-    exchange_set_data(exchange, echo);
-    exchange_on_gone(exchange, park_gone, exchange_data(exchange));
+    exchange_on_gone(exchange, park_gone, echo);
 }
 
 static void release(void *ctx, struct exchange *exchange)

@@ -22,12 +22,18 @@ static struct port_set set_of(size_t max)
     return set;
 }
 
+/* The bits must agree with the list. */
+static bool has(const struct port_set *set, uint16_t port)
+{
+    return (set->member[port / 64] >> (port % 64)) & 1;
+}
+
 static void assert_holds(const struct port_set *set, const uint16_t *ports, size_t count)
 {
     assert_int_equal(set->count, count);
     assert_memory_equal(set->ports, ports, count * sizeof *ports);
     for (size_t i = 0; i < count; i++)
-        assert_true(port_set_has(set, ports[i]));
+        assert_true(has(set, ports[i]));
 }
 
 static void ports_stay_in_the_order_in_which_they_first_came(void **state)
@@ -41,9 +47,9 @@ static void ports_stay_in_the_order_in_which_they_first_came(void **state)
     assert_true(port_set_add(&set, 65535, 65535));
     assert_true(port_set_add(&set, 1, 1));
     assert_holds(&set, (uint16_t[]){50801, 7466, 50799, 50800, 50802, 50803, 65535, 1}, 8);
-    assert_false(port_set_has(&set, 50798));
-    assert_false(port_set_has(&set, 50804));
-    assert_false(port_set_has(&set, 0));
+    assert_false(has(&set, 50798));
+    assert_false(has(&set, 50804));
+    assert_false(has(&set, 0));
     port_set_done(&set);
 }
 
@@ -62,7 +68,7 @@ static void ranges_across_words_are_added_whole(void **state)
         assert_int_equal(set.count, rows[i].last - rows[i].first + 1);
         for (unsigned port = 0; port <= 65535; port++) {
             bool is_in = port >= rows[i].first && port <= rows[i].last;
-            assert_int_equal(port_set_has(&set, (uint16_t)port), is_in);
+            assert_int_equal(has(&set, (uint16_t)port), is_in);
             if (is_in)
                 assert_int_equal(set.ports[port - rows[i].first], port);
         }
@@ -78,8 +84,8 @@ static void one_port_too_many_leaves_the_set_as_it_was(void **state)
     assert_false(port_set_add(&set, 11, 14));
     assert_false(port_set_add(&set, 1, 65535));
     assert_holds(&set, (uint16_t[]){10, 11, 12}, 3);
-    assert_false(port_set_has(&set, 13));
-    assert_false(port_set_has(&set, 14));
+    assert_false(has(&set, 13));
+    assert_false(has(&set, 14));
 
     /* what is there already is free */
     assert_true(port_set_add(&set, 10, 13));
@@ -117,7 +123,7 @@ static void a_cleared_set_is_a_new_one(void **state)
     assert_true(port_set_add(&set, 1, 2));
     port_set_clear(&set);
     assert_int_equal(set.count, 0);
-    assert_false(port_set_has(&set, 1));
+    assert_false(has(&set, 1));
     assert_true(port_set_add(&set, 2, 3));
     assert_holds(&set, (uint16_t[]){2, 3}, 2);
     port_set_done(&set);

@@ -52,6 +52,10 @@ static void every_constant_is_json_in_our_form(void **state)
     for (int i = 0; i < PROBLEM_COUNT; i++) {
         const char *text = problem_text((enum problem)i);
         const char *code = problem_code((enum problem)i);
+        if (i == PROBLEM_OTHER_SITE) {
+            assert_null(text);
+            continue;
+        }
         json_t *root = json_loads(text, 0, NULL);
         assert_non_null(root);
         char *again = json_dumps(root, 0);

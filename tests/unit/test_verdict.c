@@ -98,8 +98,9 @@ static void only_evidence_from_the_network_blames_the_target(void **state)
             enum outcome outcome =
                 outcome_of_errno(rows[i].source, rows[i].errnum, is_ipv6 != 0);
             if (outcome != rows[i].outcome)
-                fail_msg("row %zu, %s: %s, not %s", i, strerrorname_np(rows[i].errnum),
-                         outcome_text(outcome), outcome_text(rows[i].outcome));
+                fail_msg("row %zu, %s: outcome %d, not %d", i,
+                         strerrorname_np(rows[i].errnum), (int)outcome,
+                         (int)rows[i].outcome);
         }
 }
 
@@ -165,7 +166,6 @@ static void states_have_the_words_of_the_contract(void **state)
     assert_string_equal(port_state_text(PORT_STATE_FILTERED), "filtered");
     assert_string_equal(port_state_text(PORT_STATE_UNREACHABLE), "unreachable");
     assert_int_equal(PORT_STATE_COUNT, 4);
-    assert_string_equal(outcome_text(OUTCOME_NO_ROUTE), "no_route");
 }
 
 int main(void)
