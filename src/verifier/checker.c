@@ -54,7 +54,7 @@ static void fail(struct checker *checker, enum failure failure, const char *form
 
 static void fail(struct checker *checker, enum failure failure, const char *format, ...)
 {
-    char message[sizeof checker->result.message];
+    char message[2 * sizeof checker->result.message]; /* more: a cut has to be seen */
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
@@ -115,15 +115,31 @@ static void fail_unanswered(struct checker *checker, const struct fetch_result *
     }
 }
 
-/* The URL to name instead: where it leads, without the path that we asked for. */
+/* Whether the answer leads to the path that was asked for at another place: what stands
+ * there before the path is the URL of the checker. */
+static bool has_moved(const struct fetch_result *result, const char *path,
+                      size_t *ret_url_len)
+{
+    if (!result->location)
+        return false;
+    size_t len = strlen(result->location);
+    size_t path_len = strlen(path);
+    if (len <= path_len || strpbrk(result->location, "?#") ||
+        strcmp(result->location + len - path_len, path) != 0)
+        return false;
+    *ret_url_len = len - path_len;
+    return true;
+}
+
+/* A page to log in at, say, is named without its query, which may hold secrets. */
 static void fail_redirect(struct checker *checker, const struct fetch_result *result)
 {
     const char *path = checker->phase == CHECKER_ASKING_ADDRESS ? ADDRESS_PATH : CHECK_PATH;
-    size_t len = strlen(result->location);
-    size_t path_len = strlen(path);
-    if (len > path_len && strcmp(result->location + len - path_len, path) == 0)
-        len -= path_len;
-    fail(checker, FAILURE_REFUSED, "status %u, a redirect: give %.*s instead",
+    size_t len = strcspn(result->location, "?#");
+    checker->result.has_moved = has_moved(result, path, &len);
+    fail(checker, FAILURE_REFUSED,
+         checker->result.has_moved ? "status %u, a redirect: give %.*s instead"
+                                   : "status %u, a redirect to %.*s",
          result->status, (int)len, result->location);
 }
 
@@ -270,19 +286,22 @@ static void address_done(void *ctx, const struct fetch_result *result)
     struct checker *checker = ctx;
     struct address address;
     struct err err;
+    size_t ignored;
 
     note_connection(checker, result);
     if (result->end != FETCH_ANSWERED) {
         fail_unanswered(checker, result);
         return;
     }
-    if (result->status == 429 || result->status >= 500 || result->location) {
+    if (result->status == 429 || result->status >= 500 ||
+        has_moved(result, ADDRESS_PATH, &ignored)) {
         fail_status(checker, result);
         return;
     }
     if (result->status != 200 ||
         !reply_parse_ip(result->body, result->body_len, &address, &err)) {
-        /* the plain contract has no /ip */
+        /* The plain contract has no /ip, and what stands in front of such a checker may
+         * send unknown paths elsewhere: the question itself decides. */
         checker->phase = CHECKER_WAITING_FOR_ADDRESS;
         checker->config.changed(checker->config.ctx, checker);
         return;
@@ -346,7 +365,7 @@ static bool begin(struct checker *checker, struct err *err)
         checker->phase = CHECKER_ASKING_ADDRESS;
         return request_send(checker, ADDRESS_PATH, NULL, NULL, address_done, err);
     }
-    checker->result.has_public = true;
+    checker->result.has_public = checker->result.is_ip_named = true;
     checker->result.public_address = *checker->config.public_address;
     checker->phase = CHECKER_ASKING;
     body_write(checker);

@@ -52,12 +52,15 @@ const char *failure_text(enum failure failure);
 
 struct checker_result {
     enum failure failure;
-    char message[CHECKER_MESSAGE_SIZE]; /* one sentence; "" when it answered */
+    char message[CHECKER_MESSAGE_SIZE]; /* one sentence, "..." where it was cut; "" when it
+                                           answered */
     unsigned status;                    /* of HTTP; 0 = none came */
     unsigned retry_after;               /* seconds; 0 = not said */
+    bool has_moved;                     /* FAILURE_REFUSED: `message` has the URL to give */
     enum certificate certificate;       /* FAILURE_TLS only */
 
-    bool has_public; /* it told, or was told, which address it looked at */
+    bool has_public;  /* it told, or was told, which address it looked at */
+    bool is_ip_named; /* that address was named with --ip */
     struct address public_address;
     bool has_local; /* where our connection to it began */
     struct address local_address;

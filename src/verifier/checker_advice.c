@@ -43,28 +43,40 @@ static const char *const of_certificate[] = {
                               "with --ca, otherwise name another checker",
 };
 
+static const char *const of_moved = "give the URL that it names";
+
 static const struct {
     unsigned first;
     unsigned last;
+    bool is_ip_named; /* only where the address was named with --ip */
     const char *remedy;
 } of_status[] = {
-    {301, 308, "give the URL that it names"},
-    {403, 403, "it does not look at that address for whoever asks from here: ask without --ip, "
-               "or name another checker"},
-    {404, 405, "look at its URL: give the one under which it has /check-ports, without that "
-               "path"},
+    {300, 399, false, IS_CHECKER},
+    {403, 403, true, "it does not look at that address for whoever asks from here: ask without "
+                     "--ip, or name another checker"},
+    {404, 405, false, "look at its URL: give the one under which it has /check-ports, without "
+                      "that path"},
 };
 /* clang-format on */
+
+static const char *remedy_of_refusal(const struct checker_result *result)
+{
+    if (result->has_moved)
+        return of_moved;
+
+    for (size_t i = 0; i < sizeof of_status / sizeof of_status[0]; i++)
+        if (result->status >= of_status[i].first && result->status <= of_status[i].last &&
+            (result->is_ip_named || !of_status[i].is_ip_named))
+            return of_status[i].remedy;
+    return of_failure[FAILURE_REFUSED];
+}
 
 static const char *remedy_of(const struct checker_result *result)
 {
     if (result->failure == FAILURE_TLS && of_certificate[result->certificate])
         return of_certificate[result->certificate];
-
-    for (size_t i = 0; i < sizeof of_status / sizeof of_status[0]; i++)
-        if (result->failure == FAILURE_REFUSED && result->status >= of_status[i].first &&
-            result->status <= of_status[i].last)
-            return of_status[i].remedy;
+    if (result->failure == FAILURE_REFUSED)
+        return remedy_of_refusal(result);
     return of_failure[result->failure];
 }
 

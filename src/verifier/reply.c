@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "verifier/ports.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -21,10 +22,14 @@ static json_t *json_release(json_t *json)
 
 void reply_copy_printable(const char *text, char *ret, size_t size)
 {
+    static const char cut[] = "...";
     size_t at = 0;
+    assert(size >= sizeof cut);
     for (; text[at] && at + 1 < size; at++)
         ret[at] = text[at] >= ' ' && text[at] <= '~' ? text[at] : '?';
     ret[at] = '\0';
+    if (text[at])
+        memcpy(ret + size - sizeof cut, cut, sizeof cut);
 }
 
 static json_t *object_load(const char *body, size_t len, struct err *err)

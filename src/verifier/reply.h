@@ -46,5 +46,6 @@ bool reply_parse_ip(const char *body, size_t len, struct address *ret, struct er
 const char *reply_read_detail(const char *body, size_t len,
                               char ret_sentence[REPLY_SENTENCE_SIZE]);
 
-/* Copies text of others for people's eyes: ASCII, "?" for anything else, cut at `size`. */
+/* Copies text of others for people's eyes: ASCII, "?" for anything else; what does not fit
+ * into `size`, which is 4 at least, ends in "...". */
 void reply_copy_printable(const char *text, char *ret, size_t size);

@@ -228,6 +228,24 @@ static void the_detail_of_an_error(void **state)
     }
 }
 
+static void words_that_are_too_long_show_their_cut(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *copy;
+    } rows[] = {
+        {"", ""},
+        {"1234567", "1234567"},
+        {"12345678", "1234..."},
+        {"\t\xc3\xa4 and more", "??? ..."},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char copy[8];
+        reply_copy_printable(rows[i].text, copy, sizeof copy);
+        assert_string_equal(copy, rows[i].copy);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +255,7 @@ int main(void)
         cmocka_unit_test(a_stream_ends_with_its_summary),
         cmocka_unit_test(an_address_is_read_and_unmapped),
         cmocka_unit_test(the_detail_of_an_error),
+        cmocka_unit_test(words_that_are_too_long_show_their_cut),
     };
     return cmocka_run_group_tests_name("reply", tests, NULL, NULL);
 }

@@ -169,6 +169,10 @@ FAILURES = {
     "403": (stubs.Answer(403, {"detail": "not yours"}), "refused", "status 403: not yours"),
     "redirect": (stubs.Answer(302, b"", {"Location": "https://127.0.0.1:1/check-ports"}),
                  "refused", "status 302, a redirect: give https://127.0.0.1:1 instead"),
+    "redirect to a login": (
+        stubs.Answer(302, b"", {"Location": "/login?for=/check-ports"}), "refused",
+        "status 302, a redirect to http://127.0.0.1:"),
+    "304": (stubs.Answer(304), "refused", "status 304"),
     "404": (stubs.NOT_FOUND, "refused", "status 404: no port checker is at this URL"),
     "422": (stubs.Answer(422, {"detail": [{"msg": "no"}]}), "refused", "status 422: no"),
     "half a body": (stubs.Answer(200, b'{"success": true, "resu', length=1000), "broken_off",
@@ -225,6 +229,33 @@ def test_a_redirect_of_everything_is_one_not_a_missing_address(stub):
         told = verify("--json", *more, checker.url).half()["checkers"][0]
         assert told["message"] == (
             "status 301, a redirect: give https://checker.example/base instead")
+
+
+def test_a_plain_checker_may_redirect_what_it_does_not_know(stub):
+    def answer(request):
+        if request.path == "/ip":
+            return stubs.Answer(302, b"", {"Location": "https://checker.example/login"})
+        return stubs.plain(request)
+    ended = verify("--json", "--ports", PORTS, stub(answer).url)
+    assert ended.status == OK, ended
+    assert ended.half()["advertise"] == [7466, 50800, 50801, 50802]
+
+
+def test_a_redirect_that_leads_elsewhere_is_named_without_its_query(stub):
+    checker = stub(stubs.telling(lambda request: FAILURES["redirect to a login"][0]))
+    told = verify("--json", "--ports", PORTS, checker.url).half()["checkers"][0]
+    assert told["message"] == f"status 302, a redirect to {checker.url}/login"
+
+
+@pytest.mark.parametrize("answer, begin", [
+    (stubs.Answer(301, b"", {"Location": f"http://a.example/{'x' * 400}/check-ports"}),
+     "status 301, a redirect: give http://a.example/xxx"),
+    (stubs.Answer(503, {"detail": "x" * 400}), "status 503: xxx"),
+])
+def test_a_reason_that_is_too_long_shows_its_cut(stub, answer, begin):
+    checker = stub(stubs.telling(lambda request: answer))
+    message = verify("--json", checker.url).half()["checkers"][0]["message"]
+    assert message.startswith(begin) and message.endswith("xxx..."), message
 
 
 def test_retry_after_is_told_to_programs(stub):
@@ -307,15 +338,17 @@ def test_https_where_http_is_spoken(stub):
 
 
 LATER = "ask again later, or name another checker"
+IS_CHECKER = f"look whether its URL is that of a port checker; if so, {LATER}"
 REMEDIES = {
     "500": LATER,
     "429": "ask again after the time that it names, or name another checker",
-    "403": "it does not look at that address for whoever asks from here: ask without --ip, or "
-           "name another checker",
+    "403": "do as it says, or name another checker",
     "redirect": "give the URL that it names",
+    "redirect to a login": IS_CHECKER,
+    "304": IS_CHECKER,
     "404": "look at its URL: give the one under which it has /check-ports, without that path",
     "422": "do as it says, or name another checker",
-    "no JSON": f"look whether its URL is that of a port checker; if so, {LATER}",
+    "no JSON": IS_CHECKER,
 }
 
 
@@ -324,6 +357,14 @@ def test_what_to_do_follows_from_the_reason(stub, name):
     checker = stub(stubs.telling(lambda request: FAILURES[name][0]))
     half = verify("--json", "--ports", PORTS, checker.url).half()
     assert cause_of(half, 7466)["remedy"] == REMEDIES[name]
+
+
+def test_a_named_address_that_is_refused(stub):
+    checker = stub(stubs.telling(lambda request: FAILURES["403"][0]))
+    half = verify("--json", "--ports", PORTS, "--ip", "192.0.2.7", checker.url).half()
+    assert cause_of(half, 7466)["remedy"] == (
+        "it does not look at that address for whoever asks from here: ask without --ip, or "
+        "name another checker")
 
 
 def test_checkers_that_fail_differently_are_told_apart(stub):
