@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DEFAULT_PORTS     "7466,50800-50900"
 #define DEFAULT_REQUIRED  7466
@@ -221,8 +220,8 @@ static bool take_ip(struct arguments *arguments, const char *value, struct err *
 
 static bool take_ca(struct arguments *arguments, const char *value, struct err *err)
 {
-    if (access(value, R_OK) != 0)
-        return err_set(err, ERR_INVALID, "%.200s: %s", value, strerrordesc_np(errno));
+    if (!fetch_ca_check(value, err))
+        return false;
     arguments->ca_file = value;
     return true;
 }

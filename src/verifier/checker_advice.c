@@ -41,6 +41,8 @@ static const char *const of_certificate[] = {
                                "or name another checker",
     [CERTIFICATE_UNTRUSTED] = "if you know who signed the certificate, give the signer's own "
                               "with --ca, otherwise name another checker",
+    [CERTIFICATE_NO_STORE] = "give a file of certificates (PEM) with --ca, or install the "
+                             "package ca-certificates",
 };
 
 static const char *const of_moved = "give the URL that it names";

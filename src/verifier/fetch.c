@@ -153,6 +153,8 @@ static enum fetch_end end_of_code(const struct fetch *fetch, CURLcode code, int 
 static enum certificate certificate_fault(CURL *easy, CURLcode code)
 {
     long found = 0;
+    if (code == CURLE_SSL_CACERT_BADFILE)
+        return CERTIFICATE_NO_STORE;
     if (code != CURLE_PEER_FAILED_VERIFICATION)
         return CERTIFICATE_FINE;
 

@@ -43,13 +43,14 @@ enum fetch_end {
 #undef X
 };
 
-/* What is wrong with the other side's certificate. */
+/* Why the other side's certificate is not trusted. */
 #define CERTIFICATE_MAP(X)                                                                 \
     X(FINE, "") /* nothing that is known: TLS failed for another reason */                 \
     X(EXPIRED, "its certificate has expired")                                              \
     X(NOT_YET_VALID, "its certificate is not valid yet")                                   \
     X(OTHER_NAME, "its certificate is for another name")                                   \
-    X(UNTRUSTED, "nobody whom this machine trusts vouches for its certificate")
+    X(UNTRUSTED, "nobody whom this machine trusts vouches for its certificate")            \
+    X(NO_STORE, "the certificates to trust cannot be read") /* of --ca, or the system's */
 
 enum certificate {
 #define X(NAME, words) CERTIFICATE_##NAME,
@@ -113,6 +114,10 @@ struct fetch_request {
 
 /* ERR_SYSTEM without memory. */
 bool fetch_start(struct fetch *fetch, const struct fetch_request *request, struct err *err);
+
+/* Whether certificates to trust can be read from a file, which has to be a regular one: it
+ * is read for every connection anew. ERR_INVALID. */
+bool fetch_ca_check(const char *path, struct err *err);
 
 /* Whether a URL is one that can be asked: http or https, a host, perhaps a port and a path,
  * and nothing else. *ret_url is without the slash at its end; free() it. ERR_INVALID. */

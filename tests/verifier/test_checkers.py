@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What port-verifier makes of checkers: ours, plain ones, and such that fail."""
 import json
+import os
 import re
 import socket
 import threading
@@ -9,7 +10,8 @@ import pytest
 
 import stub as stubs
 from harness import network
-from program import NOT_OK, OK, UNKNOWN, USAGE, cause_of, ports_of, verify
+from harness.waiting import eventually
+from program import NOT_OK, OK, UNKNOWN, USAGE, Running, cause_of, ports_of, verify
 
 PORTS = "7466,50800-50802"
 GOOD = {"accessible": True, "error": None}
@@ -328,6 +330,46 @@ def test_what_is_wrong_with_a_certificate(stub, tmp_path, options, message, reme
     told = half["checkers"][0]
     assert (told["error"], told["message"]) == ("tls", f"TLS: {message}")
     assert cause_of(half, 7466)["remedy"].startswith(remedy)
+
+
+def test_a_file_without_certificates_is_refused(tmp_path):
+    path = tmp_path / "ca.pem"
+    for text in ("", "hello\n", "-----BEGIN CERTIFICATE-----\nhello\n"):
+        path.write_text(text)
+        ended = verify("--ca", path, "https://127.0.0.1:1")
+        assert ended.status == USAGE, ended
+        assert f"--ca: {path} has no certificates that can be read (PEM)\n" in ended.err
+
+
+def test_a_file_that_can_be_read_only_once_is_refused(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    ended = verify("--ca", path, "https://127.0.0.1:1")
+    assert ended.status == USAGE, ended
+    assert f"--ca: {path} is no regular file\n" in ended.err
+
+
+@pytest.mark.parametrize("lose", [
+    lambda path: path.unlink(),
+    lambda path: path.write_text("-----BEGIN CERTIFICATE-----\nhello\n"),
+], ids=["gone", "broken"])
+def test_certificates_to_trust_that_are_lost_meanwhile(stub, tmp_path, later, lose):
+    context, maker = stubs.server_context(tmp_path)
+    checker = stub(stubs.telling(lambda request: stubs.Answer(500)), context=context)
+    path = tmp_path / "report.json"
+    running = later.enter_context(Running("--json", "--ports", PORTS, "--watch", "1s",
+                                          "--output", path, "--ca", maker, checker.url))
+    assert running.wait_reports(1)[0]["families"][0]["checkers"][0]["status"] == 500
+    lose(maker)
+
+    def half():
+        half = json.loads(path.read_text())["families"][0]
+        return half if half["checkers"][0]["error"] == "tls" else None
+    half = eventually(half, "another reason", 20)
+    assert half["checkers"][0]["message"] == "TLS: the certificates to trust cannot be read"
+    assert cause_of(half, 7466)["remedy"] == (
+        "give a file of certificates (PEM) with --ca, or install the package ca-certificates")
+    running.end()
 
 
 def test_https_where_http_is_spoken(stub):
