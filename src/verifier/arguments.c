@@ -111,11 +111,13 @@ static bool list_parse(const char *text, uint16_t **ret_ports, size_t *ret_count
     return is_fine;
 }
 
-/* What people copy from a checker's page or from an example. A proxy may serve a checker
- * under a path of its own, but hardly under one of these. */
+/* What people copy from a checker's page or from an example: all that it answers at. A
+ * proxy may serve a checker under a path of its own, but hardly under one of these. */
 static bool is_without_route(const char *url, struct err *err)
 {
-    static const char *const routes[] = {"/check-ports", "/health", "/openapi.json"};
+    static const char *const routes[] = {
+        "/check-ports", "/docs", "/health", "/ip", "/limits", "/metrics", "/openapi.json",
+    };
     const char *path = strchr(strstr(url, "://") + 3, '/');
     size_t path_len = path ? strlen(path) : 0;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {

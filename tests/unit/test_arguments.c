@@ -70,7 +70,7 @@ static void the_environment_names_checkers_where_the_line_does_not(void **state)
 static void a_path_in_front_is_part_of_the_url(void **state)
 {
     (void)state;
-    static const char *const urls[] = {"http://check-ports", "http://a/golem",
+    static const char *const urls[] = {"http://check-ports", "http://ip", "http://a/golem",
                                        "http://a/check-ports/v1",
                                        "http://a/my-check-ports"};
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
@@ -110,6 +110,11 @@ static void what_makes_no_sense_is_refused(void **state)
          "/check-ports"},
         {{"https://a/golem/check-ports"}, "\"https://a/golem/check-ports\": the checker's"},
         {{"http://a", "http://b/health"}, "\"http://b/health\": the checker's URL"},
+        {{"http://b/docs//"}, "\"http://b/docs\": the checker's URL"},
+        {{"http://b/ip"}, "\"http://b/ip\": the checker's URL"},
+        {{"http://b/limits"}, "\"http://b/limits\": the checker's URL"},
+        {{"http://b/metrics"}, "\"http://b/metrics\": the checker's URL"},
+        {{"http://b/openapi.json"}, "\"http://b/openapi.json\": the checker's URL"},
         {{"--ports", "0", "http://a"}, "--ports: \"0\": a port is a number"},
         {{"--ports", "", "http://a"}, "no ports are listed"},
         {{"--ports", "5-3", "http://a"}, "--ports: \"5-3\": the range 5-3"},

@@ -12,7 +12,7 @@ import pytest
 
 from harness.service import BUILD_DIR, SANITIZER_STATUS, environment
 from harness.waiting import PATIENCE, SANITIZER, eventually
-from program import BINARY, verify
+from program import BINARY, USAGE, verify
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/port-verifier.1"
@@ -42,6 +42,14 @@ def test_the_manual_is_clean_and_has_every_option():
     page = PAGE.read_text().replace("\\-", "-")
     for option in options():
         assert f"Fl {option[1:]}" in page or f"| {option[1:]}" in page, option
+
+
+def test_no_path_of_a_checker_is_taken_for_its_url():
+    page = PAGE.read_text().replace("\\-", "-")
+    for path in set(json.loads((ROOT / "docs/openapi.json").read_text())["paths"]) - {"/"}:
+        ended = verify(f"http://127.0.0.1:1/golem{path}")
+        assert ended.status == USAGE and f"wanted, without {path}\n" in ended.err, ended
+        assert path in page.split(), path
 
 
 def complete(*words):
