@@ -181,6 +181,8 @@ static bool halves_equal(const struct family_report *a, const struct family_repo
 
 bool report_equals(const struct report *earlier, const struct report *later)
 {
+    if (report_status(later) == REPORT_UNKNOWN)
+        return true;
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
         const struct family_report *a = earlier->families[family];
         const struct family_report *b = later->families[family];
@@ -196,10 +198,12 @@ bool report_equals(const struct report *earlier, const struct report *later)
 
 void report_inherit(struct report *later, struct report *earlier)
 {
+    bool is_outage = report_status(later) == REPORT_UNKNOWN;
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
         struct family_report *a = earlier->families[family];
         struct family_report *b = later->families[family];
-        if (!b || b->is_known || !a || !a->is_known)
+        bool says_something = b ? b->is_known : !is_outage;
+        if (says_something || !a || !a->is_known)
             continue;
         family_report_free(b);
         later->families[family] = a;

@@ -91,7 +91,7 @@ enum report_status report_status(const struct report *report);
 
 /* Whether both say the same to somebody who advertises ports: families, own addresses, and
  * which ports are good, proved and advertised. A half that is not known in `later` says
- * nothing new. */
+ * nothing new, nor does one that is missing where no checker answered at all. */
 bool report_equals(const struct report *earlier, const struct report *later);
 
 /* Takes from `earlier` the halves of which `later` knows nothing. */

@@ -170,21 +170,37 @@ static void firm_deliver(struct verify *verify, bool is_news)
         stop_failed(verify, &err); /* nobody reads us any more */
 }
 
-static void tell_unanswered(const struct report *report)
+/* " over IPv6", or "" for both families. */
+static void tell_kept(const char *where, bool was_known)
 {
+    fprintf(stderr, "port-verifier: no checker answered%s%s\n", where,
+            was_known ? "; what was known stands" : "");
+}
+
+/* The checkers of all families that none answered for. */
+static void tell_unanswered(const struct report *firm, const struct report *report)
+{
+    static const char *const where[] = {" over IPv4", " over IPv6"};
+    bool is_outage = report_status(report) == REPORT_UNKNOWN;
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
         const struct family_report *half = report->families[family];
-        for (size_t i = 0; half && i < half->checker_count; i++)
+        const struct family_report *known = firm->families[family];
+        if (!half || half->is_known)
+            continue;
+        for (size_t i = 0; i < half->checker_count; i++)
             fprintf(stderr, "port-verifier: checker %s: %s\n", half->checkers[i].url,
                     half->checkers[i].result.message);
+        if (!is_outage)
+            tell_kept(where[family], known && known->is_known);
     }
-    fputs("port-verifier: no checker answered; what was known stands\n", stderr);
+    if (is_outage)
+        tell_kept("", report_status(firm) != REPORT_UNKNOWN);
 }
 
 static void watched_done(struct verify *verify, struct report *report)
 {
-    if (verify->watch.firm && report_status(report) == REPORT_UNKNOWN)
-        tell_unanswered(report);
+    if (verify->watch.firm)
+        tell_unanswered(verify->watch.firm, report);
 
     enum watch_step step = watch_take(&verify->watch, report);
     switch (step) {

@@ -150,6 +150,34 @@ def test_an_outage_of_the_checker_withdraws_nothing(world, watching, tmp_path):
     running.end()
 
 
+def test_an_outage_of_one_family_is_told_and_withdraws_nothing(world, stub, watching,
+                                                               tmp_path):
+    path, broken = tmp_path / "report.json", threading.Event()
+    good = stubs.fixed(GOOD)
+    six = stub(lambda request: stubs.Answer(503) if broken.is_set() else good(request),
+               address="::1")
+    running = watching("--output", path, six.url)
+    running.wait_reports(1)
+    broken.set()
+    eventually(lambda: "no checker answered over IPv6; what was known stands\n"
+               in running.err_path.read_text(), "a notice", 20)
+    assert f"checker {six.url}: status 503\n" in running.err_path.read_text()
+    assert [half["advertise"] for half in json.loads(path.read_text())["families"]] == [
+        [50800, 50801], [50800, 50801]]
+    world.bad = {50801}
+    changed = running.wait_reports(2)[1]["families"]
+    assert [half["advertise"] for half in changed] == [[50800], [50800, 50801]]
+    assert "over IPv4" not in running.end().err
+
+
+def test_an_outage_from_the_start_leaves_nothing_that_stands(world, watching):
+    world.is_broken = True
+    running = watching()
+    assert running.wait_reports(1)[0]["families"][0]["known"] is False
+    eventually(lambda: "no checker answered\n" in running.err_path.read_text(), "a notice", 20)
+    assert "what was known" not in running.end().err
+
+
 def test_a_port_that_is_taken_meanwhile_is_verified_without_being_bound(world, watching):
     running = watching("--in-use", "50800")
     assert ports_of(running.wait_reports(1)[0]["families"][0])[50800]["listener"] == "bound"
