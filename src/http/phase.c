@@ -44,32 +44,38 @@ bool connection_has_read_ahead(const struct connection *connection)
 /* --- phases and their limits ----------------------------------------------------- */
 
 /* A reload waits for everybody, and nobody is let in meanwhile: who has not asked gets
- * little time to do so. */
-static struct span while_draining(const struct connection *connection, struct span limit,
-                                  int64_t seconds)
+ * little time to do so, which runs from when the phase began or, if that is later, from
+ * when the draining began. */
+static struct instant while_draining(const struct connection *connection,
+                                     struct instant deadline, int64_t seconds)
 {
-    if (connection->server->is_draining && limit.ns > span_seconds(seconds).ns)
-        return span_seconds(seconds);
-    return limit;
+    const struct server *server = connection->server;
+    struct instant begun = connection->since;
+    if (!server->is_draining)
+        return deadline;
+    if (instant_before(begun, server->drain_begun))
+        begun = server->drain_begun;
+    return instant_min(deadline, instant_add(begun, span_seconds(seconds)));
 }
 
-static struct span phase_limit(const struct connection *connection)
+static struct instant phase_deadline(const struct connection *connection)
 {
     const struct server_limits *limits = &connection->server->limits;
+    struct instant since = connection->since;
     switch (connection->phase) {
     case PHASE_IDLE:
         /* Whoever has just come is about to ask: it must not find the door shut. */
-        return while_draining(connection, limits->idle, 1);
+        return while_draining(connection, instant_add(since, limits->idle), 1);
     case PHASE_HEAD:
-        return while_draining(connection, limits->head, 2);
+        return while_draining(connection, instant_add(since, limits->head), 2);
     case PHASE_BODY:
-        return limits->body;
+        return instant_add(since, limits->body);
     case PHASE_WAITING:
         break;
     case PHASE_SENDING:
-        return limits->send;
+        return instant_add(since, limits->send);
     }
-    return (struct span){INT64_MAX / 4};
+    return (struct instant){INT64_MAX};
 }
 
 /* While libmicrohttpd holds the socket, phases follow each other without a timer being
@@ -95,7 +101,7 @@ void phase_set_timer(struct connection *connection)
     }
 
     struct instant now = loop_now(server->loop);
-    struct instant at = instant_add(connection->since, phase_limit(connection));
+    struct instant at = phase_deadline(connection);
     if (connection->is_dead)
         at = instant_add(now, tick_of(server));
     else if (connection->mhd)
@@ -201,7 +207,7 @@ void phase_on_time(struct timer *timer)
         connection_kill(connection);
         return;
     }
-    if (!instant_before(now, instant_add(connection->since, phase_limit(connection)))) {
+    if (!instant_before(now, phase_deadline(connection))) {
         time_is_up(connection);
         return;
     }

@@ -84,6 +84,7 @@ struct server {
     int spare_fd;              /* given up for a refusal when there is no other */
     bool is_accepting;
     bool is_draining;
+    struct instant drain_begun;
 
     struct connection *connections; /* all of them, newest first */
     struct lingerer *lingerers;

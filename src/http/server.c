@@ -240,6 +240,8 @@ void server_stop_accepting(struct server *server)
 
 void server_drain(struct server *server)
 {
+    if (!server->is_draining)
+        server->drain_begun = loop_now(server->loop);
     server->is_draining = true;
     struct connection *next;
     for (struct connection *connection = server->connections; connection;

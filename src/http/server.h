@@ -102,9 +102,10 @@ struct server *server_free(struct server *server);
  * until the sockets are closed. */
 void server_stop_accepting(struct server *server);
 
-/* Idle connections that have had a reply are closed now, those that have not asked yet
- * within a second, those that have begun to ask when two seconds did not suffice, the
- * others after their current reply, which says `Connection: close`. */
+/* Idle connections that have had a reply are closed now. Those that have not asked yet get
+ * one second to begin, from now or from when they come, and those that have begun two for
+ * the rest of their head, unless their time is up before. The others are closed after their
+ * current reply, which says `Connection: close`. */
 void server_drain(struct server *server);
 
 /* Exchanges whose reply is not completely sent. */

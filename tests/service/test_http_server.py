@@ -938,6 +938,38 @@ def test_draining(server):
         assert client.ended()
 
 
+def test_time_to_ask_while_draining_counts_from_its_begin(server):
+    """However long ago a client came, or began to ask, before the service began to drain."""
+    fresh, begun, slow = (server.client() for _ in range(3))
+    for client in begun, slow:
+        client.send(b"GET /health HTTP/1.1\r\nHost:")
+    select.select([], [], [], 2.2)
+    used = server.client()
+    assert used.is_open()
+    drained = time.monotonic()
+    server.process.send_signal(signal.SIGHUP)
+    assert used.ended()
+
+    for client, rest in (fresh, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"), (begun, b" x\r\n\r\n"):
+        reply = client.send(rest).reply()
+        assert (reply.status, reply.one("connection")) == (200, "close")
+    if not server.context:
+        assert slow.reply().status == 408
+    assert slow.ended()
+    assert 1.5 < time.monotonic() - drained < WAIT
+
+
+def test_draining_prolongs_nothing(hasty):
+    client = hasty.client()
+    client.send(b"GET /hea")
+    hasty.process.send_signal(signal.SIGHUP)
+    started = time.monotonic()
+    if not hasty.context:
+        assert client.reply().status == 408
+    assert client.ended()
+    assert time.monotonic() - started < 1.5
+
+
 def test_stop_accepting_leaves_connections_in_the_queue(plain):
     client = plain.client()
     assert client.is_open()
