@@ -194,13 +194,39 @@ bool listeners_open(const struct address *address, size_t wanted, struct listene
     return true;
 }
 
+static bool is_wildcard(const struct address *address)
+{
+    size_t len;
+    const uint8_t *bytes = address_bytes(address, &len);
+    for (size_t i = 0; i < len; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
+/* Whether what comes to `part` comes to `whole` as well: :: takes IPv4, too. */
+static bool is_within(const struct address *part, const struct address *whole)
+{
+    bool takes_both = whole->sa.sa_family == AF_INET6;
+    return is_wildcard(whole) && (takes_both || part->sa.sa_family == AF_INET);
+}
+
+/* Whether the socket with the name `own` keeps others from `wanted`. */
+static bool is_in_the_way(const struct address *own, const struct address *wanted)
+{
+    struct address a = address_unmap(own);
+    struct address b = address_unmap(wanted);
+    return address_port(&a) == address_port(&b) &&
+           (address_equals(&a, &b) || is_within(&a, &b) || is_within(&b, &a));
+}
+
 bool listeners_try(const struct address *address, int own, struct err *err)
 {
     struct address name;
     if (!is_listening(own) || is_fitting(own, address, &name))
         return true;
 
-    bool is_beside = own_name(own, &name) && address_port(&name) == address_port(address);
+    bool is_beside = own_name(own, &name) && is_in_the_way(&name, address);
     AUTO_FD fd = -1;
     return socket_bind(address, is_beside, &fd, err);
 }

@@ -37,9 +37,9 @@ void listeners_done(struct listeners *listeners);
 
 /* Before a reload: whether `address` is to be had when the service that listens on `own`
  * has gone from there. Binds it for a moment, unless it is that service's own. True as well
- * when `own` is no listening socket: then nothing is reloaded. Beside a socket of the same
- * port this trusts SO_REUSEPORT to tell ours from those of others, and so takes another
- * checker of this user on an overlapping address for ours. */
+ * when `own` is no listening socket: then nothing is reloaded. Where `own` itself is in the
+ * way (0.0.0.0 is wanted instead of 127.0.0.1), this trusts SO_REUSEPORT to tell ours from
+ * those of others, and so takes another checker of this user (on 127.0.0.2) for ours. */
 bool listeners_try(const struct address *address, int own, struct err *err);
 
 /* Puts the sockets where a successor looks for them, open across execve(2), and says so in

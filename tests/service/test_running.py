@@ -589,6 +589,21 @@ def test_a_neighbour_of_the_same_port_keeps_the_service_where_it_is(moving):
     assert service.get("/health").status == 200
 
 
+@pytest.mark.parametrize("own, wanted", [("127.0.0.2", "127.0.0.1"), ("::1", "127.0.0.1"),
+                                         ("::1", "0.0.0.0"), ("127.0.0.1", "::1")])
+def test_another_checker_of_the_same_port_keeps_the_service_where_it_is(
+        start, moving, own, wanted):
+    """Of the same user, so that SO_REUSEPORT would let both in."""
+    other = start(PORT_CHECKER_HOST=wanted)
+    service, move = moving(HOST=own, PORT=other.port)
+    move(HOST=wanted, PORT=other.port)
+    refused = service.wait_event("reload_refused")
+
+    assert "Address already in use: end the program" in refused["reason"]
+    assert service.get("/health").status == other.get("/health").status == 200
+    assert len(service.events("ready")) == 1
+
+
 def test_a_reload_may_move_the_service(moving):
     service, move = moving(HOST="127.0.0.1", PORT=0)
     port = service.port
