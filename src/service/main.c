@@ -119,7 +119,12 @@ static int complain(const struct err *err)
 /* What was printed reached its reader, too. */
 static int printed(void)
 {
-    return fflush(stdout) == 0 ? STATUS_FINE : STATUS_SYSTEM;
+    if (fflush(stdout) == 0)
+        return STATUS_FINE;
+
+    struct err err;
+    err_sys(&err, errno, "standard output");
+    return complain(&err);
 }
 
 static int check_config(const struct service *service)

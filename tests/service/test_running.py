@@ -80,9 +80,11 @@ def test_wrong_arguments_exit_2(tmp_path, arguments):
 @pytest.mark.parametrize("option", ["--help", "--version", "--check-config"])
 def test_what_nobody_can_read_is_no_success(tmp_path, option):
     with open("/dev/full", "w", encoding="ascii") as full:
-        ended = subprocess.run([BINARY, option], stdout=full, cwd=tmp_path, timeout=20)
+        ended = subprocess.run([BINARY, option], stdout=full, stderr=subprocess.PIPE, text=True,
+                               cwd=tmp_path, timeout=20)
 
     assert ended.returncode == 1
+    assert ended.stderr == "port-checker: standard output: No space left on device\n"
 
 
 def test_check_config_prints_what_would_be_in_force(tmp_path):
