@@ -626,6 +626,16 @@ def test_a_new_program_that_says_more_than_a_pipe_holds_is_heard_out(copied_serv
     assert service.wait_event("reload_refused", within=60)["reason"] == "never"
 
 
+def test_a_new_program_inherits_no_signal_that_is_ignored(copied_service):
+    service, binary = copied_service
+    text = "#!/bin/sh\ngrep -E 'Sig(Blk|Ign)' /proc/self/status | tr -s '\\n\\t' ' ' >&2\nexit 3\n"
+    replace(binary, lambda new: new.write_text(text))
+
+    _, blocked, _, ignored = service.wait_event("reload_refused")["reason"].split()
+    assert int(blocked, 16) == 0
+    assert int(ignored, 16) & 1 << (signal.SIGPIPE - 1) == 0
+
+
 def test_signals_while_a_reload_is_under_way(start, long_check):
     service = start(PORT_CHECK_TIMEOUT="1.5")
     running = long_check(service)
