@@ -116,6 +116,25 @@ static const char *last_line(struct reload_check *check)
     return strncmp(line, name, strlen(name)) == 0 ? line + strlen(name) : line;
 }
 
+/* What was said before a signal need not have to do with it: there may be warnings. */
+static void write_reason(const char *line, int status,
+                         char ret_reason[static RELOAD_REASON_SIZE])
+{
+    char end[48];
+    const int shown = RELOAD_REASON_SIZE - (int)sizeof end - 16;
+    if (WIFSIGNALED(status))
+        snprintf(end, sizeof end, "signal %d", WTERMSIG(status));
+    else
+        snprintf(end, sizeof end, "exit status %d", WEXITSTATUS(status));
+
+    if (line[0] == '\0')
+        snprintf(ret_reason, RELOAD_REASON_SIZE, "%s", end);
+    else if (WIFSIGNALED(status))
+        snprintf(ret_reason, RELOAD_REASON_SIZE, "%s; it had said: %.*s", end, shown, line);
+    else
+        snprintf(ret_reason, RELOAD_REASON_SIZE, "%.*s", shown, line);
+}
+
 bool reload_check_end(struct reload_check *check, int status,
                       char ret_reason[static RELOAD_REASON_SIZE])
 {
@@ -125,13 +144,7 @@ bool reload_check_end(struct reload_check *check, int status,
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
 
-    const char *line = last_line(check);
-    if (line[0] != '\0')
-        snprintf(ret_reason, RELOAD_REASON_SIZE, "%.*s", RELOAD_REASON_SIZE - 1, line);
-    else if (WIFSIGNALED(status))
-        snprintf(ret_reason, RELOAD_REASON_SIZE, "signal %d", WTERMSIG(status));
-    else
-        snprintf(ret_reason, RELOAD_REASON_SIZE, "exit status %d", WEXITSTATUS(status));
+    write_reason(last_line(check), status, ret_reason);
     return false;
 }
 

@@ -35,7 +35,7 @@ bool reload_check_start(struct reload_check *check, const struct invocation *inv
 bool reload_check_read(struct reload_check *check);
 
 /* After the child, with its wait status. False when it refused: the last thing that it said
- * is the reason, or else its exit status. */
+ * is the reason, or else its exit status. Of one that a signal ended, the signal is. */
 bool reload_check_end(struct reload_check *check, int status,
                       char ret_reason[static RELOAD_REASON_SIZE]);
 

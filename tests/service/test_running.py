@@ -626,6 +626,19 @@ def test_a_new_program_that_says_more_than_a_pipe_holds_is_heard_out(copied_serv
     assert service.wait_event("reload_refused", within=60)["reason"] == "never"
 
 
+@pytest.mark.parametrize("text, reason", [
+    ("echo a warning >&2; kill -KILL $$", "signal 9; it had said: a warning"),
+    ("kill -KILL $$", "signal 9"),
+    ("echo a fault >&2; exit 1", "a fault"),
+    ("exit 7", "exit status 7"),
+])
+def test_how_a_new_program_ended_is_the_reason(copied_service, text, reason):
+    service, binary = copied_service
+    replace(binary, lambda new: new.write_text(f"#!/bin/sh\n{text}\n"))
+
+    assert service.wait_event("reload_refused")["reason"] == reason
+
+
 def test_a_new_program_inherits_no_signal_that_is_ignored(copied_service):
     service, binary = copied_service
     text = "#!/bin/sh\ngrep -E 'Sig(Blk|Ign)' /proc/self/status | tr -s '\\n\\t' ' ' >&2\nexit 3\n"
