@@ -33,6 +33,7 @@ struct control {
 
     struct reload_check check;
     struct loop_watch check_watch; /* of what it says */
+    struct timer check_timer;      /* of its answer */
     bool is_check_repeated;        /* asked for again while one was running */
     enum control_end end;
 };
@@ -150,6 +151,13 @@ static void check_said(void *ctx, uint32_t events)
         loop_watch_drop(control->loop, control->check.said_fd, &control->check_watch);
 }
 
+static void check_late(struct timer *timer)
+{
+    struct control *control =
+        (void *)((char *)timer - offsetof(struct control, check_timer));
+    reload_check_end_late(&control->check);
+}
+
 static void reload_begin(struct control *control, const char *why)
 {
     struct reload_check *check = &control->check;
@@ -166,6 +174,9 @@ static void reload_begin(struct control *control, const char *why)
         log_refused("the new program could not be asked; nothing has changed", err.message);
         return;
     }
+    loop_timer_set(
+        control->loop, &control->check_timer,
+        instant_add(loop_now(control->loop), span_seconds(RELOAD_CHECK_SECONDS)));
     if (!loop_watch_add(control->loop, check->said_fd, EPOLLIN, check_said, control,
                         &control->check_watch, &err))
         log_message(LOG_LEVEL_WARNING, "reload_check", "%s", err.message);
@@ -174,18 +185,17 @@ static void reload_begin(struct control *control, const char *why)
 static void reload_check_ended(struct control *control, int status)
 {
     char reason[RELOAD_REASON_SIZE];
+    loop_timer_stop(control->loop, &control->check_timer);
     loop_watch_drop(control->loop, control->check.said_fd, &control->check_watch);
     bool is_accepted = reload_check_end(&control->check, status, reason);
+    if (!is_accepted)
+        log_refused("the configuration was not accepted; nothing has changed", reason);
     if (control->is_check_repeated) {
         control->is_check_repeated = false;
         reload_begin(control, "again");
         return;
     }
-    if (!is_accepted) {
-        log_refused("the configuration was not accepted; nothing has changed", reason);
-        return;
-    }
-    if (phase_now(control) != SERVICE_RUNNING)
+    if (!is_accepted || phase_now(control) != SERVICE_RUNNING)
         return;
 
     bool is_debug = control->service->settings.debug;
@@ -251,6 +261,7 @@ static bool control_init(struct control *control, struct err *err)
 
     timer_init(&control->poll, poll_fire);
     timer_init(&control->watch_timer, watch_fire);
+    timer_init(&control->check_timer, check_late);
     if (control->service->settings.debug) {
         reload_watch_init(&control->watch, control->invocation);
         loop_timer_set(control->loop, &control->watch_timer,

@@ -4,9 +4,9 @@
  *
  * SIGTERM, SIGINT   drain: no new checks, running ones get DRAIN_SECONDS; a second signal
  *                   ends it at once
- * SIGHUP            reload: see whether the binary accepts the configuration, let running
- *                   checks finish (DRAIN_SECONDS, with PORT_CHECKER_DEBUG
- *                   DEBUG_YIELD_SECONDS), then become the new one
+ * SIGHUP            reload: see whether the binary accepts the configuration (it has
+ *                   RELOAD_CHECK_SECONDS), let running checks finish (DRAIN_SECONDS, with
+ *                   PORT_CHECKER_DEBUG DEBUG_YIELD_SECONDS), then become the new one
  */
 #pragma once
 

@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "service/service.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -116,13 +117,22 @@ static const char *last_line(struct reload_check *check)
     return strncmp(line, name, strlen(name)) == 0 ? line + strlen(name) : line;
 }
 
+void reload_check_end_late(struct reload_check *check)
+{
+    assert(check->child > 0);
+    check->is_late = true;
+    kill(check->child, SIGKILL);
+}
+
 /* What was said before a signal need not have to do with it: there may be warnings. */
-static void write_reason(const char *line, int status,
+static void write_reason(const struct reload_check *check, const char *line, int status,
                          char ret_reason[static RELOAD_REASON_SIZE])
 {
     char end[48];
     const int shown = RELOAD_REASON_SIZE - (int)sizeof end - 16;
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status) && check->is_late)
+        snprintf(end, sizeof end, "no answer within %d seconds", RELOAD_CHECK_SECONDS);
+    else if (WIFSIGNALED(status))
         snprintf(end, sizeof end, "signal %d", WTERMSIG(status));
     else
         snprintf(end, sizeof end, "exit status %d", WEXITSTATUS(status));
@@ -135,23 +145,33 @@ static void write_reason(const char *line, int status,
         snprintf(ret_reason, RELOAD_REASON_SIZE, "%.*s", shown, line);
 }
 
+static void forget(struct reload_check *check)
+{
+    check->child = 0;
+    fd_close(&check->said_fd);
+}
+
 bool reload_check_end(struct reload_check *check, int status,
                       char ret_reason[static RELOAD_REASON_SIZE])
 {
     for (size_t i = 0; i <= PIPE_BYTES / RELOAD_REASON_SIZE && read_some(check) > 0; i++)
         continue;
-    reload_check_drop(check);
+    forget(check);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
 
-    write_reason(last_line(check), status, ret_reason);
+    write_reason(check, last_line(check), status, ret_reason);
     return false;
 }
 
 void reload_check_drop(struct reload_check *check)
 {
-    check->child = 0;
-    fd_close(&check->said_fd);
+    if (check->child > 0) {
+        kill(check->child, SIGKILL);
+        while (waitpid(check->child, NULL, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    forget(check);
 }
 
 /* --- becoming it ---------------------------------------------------------------------- */

@@ -15,7 +15,8 @@
 struct err;
 struct invocation;
 
-#define RELOAD_REASON_SIZE 1024
+#define RELOAD_REASON_SIZE   1024
+#define RELOAD_CHECK_SECONDS 10 /* it takes milliseconds; a disk may be asleep */
 
 /* `BINARY --check-config`, running. Its standard input is one of our listening sockets, by
  * which it knows that this is a reload, and which address is ours: another one it tries to
@@ -23,6 +24,7 @@ struct invocation;
 struct reload_check {
     pid_t child; /* reaped by the caller; 0 = none runs */
     int said_fd; /* owned: its standard error, our end non-blocking */
+    bool is_late;
     size_t said_len;
     char said[2 * RELOAD_REASON_SIZE];
 };
@@ -34,12 +36,17 @@ bool reload_check_start(struct reload_check *check, const struct invocation *inv
 /* Takes what it has said so far, so that it need not wait. False at the end of it. */
 bool reload_check_read(struct reload_check *check);
 
+/* Ends a child from which no answer came within RELOAD_CHECK_SECONDS; it is to be reaped as
+ * any other. */
+void reload_check_end_late(struct reload_check *check);
+
 /* After the child, with its wait status. False when it refused: the last thing that it said
  * is the reason, or else its exit status. Of one that a signal ended, the signal is. */
 bool reload_check_end(struct reload_check *check, int status,
                       char ret_reason[static RELOAD_REASON_SIZE]);
 
-/* Forgets a child that still runs. */
+/* Ends a child that still runs, which holds a listening socket, and waits until it has
+ * gone. */
 void reload_check_drop(struct reload_check *check);
 
 /* Replaces this process. Returns only when that failed. */

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Starting, ending, and everything that an operator does in between."""
+import contextlib
 import json
 import os
 import re
@@ -647,6 +648,48 @@ def test_a_new_program_inherits_no_signal_that_is_ignored(copied_service):
     _, blocked, _, ignored = service.wait_event("reload_refused")["reason"].split()
     assert int(blocked, 16) == 0
     assert int(ignored, 16) & 1 << (signal.SIGPIPE - 1) == 0
+
+
+def writer_of(fifo):
+    """Its descriptor once somebody reads it, else None."""
+    with contextlib.suppress(OSError):
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    return None
+
+
+@pytest.fixture
+def unanswered(later):
+    """unanswered(service): a reload is under way, and the new program waits for its .env."""
+    def begin(service):
+        service.env_file.unlink()
+        os.mkfifo(service.env_file)
+        service.signal(signal.SIGHUP)
+        later.callback(os.close, eventually(lambda: writer_of(service.env_file), "it is read"))
+    return begin
+
+
+def test_a_new_program_that_does_not_answer_is_ended(start, unanswered):
+    service = start(env_file="PORT_CHECKER_MAX_PORTS=3\n")
+    unanswered(service)
+    service.env_file.unlink()
+    service.env_file.write_text("PORT_CHECKER_MAX_PORTS=4\n")
+    service.signal(signal.SIGHUP)
+
+    refused = service.wait_event("reload_refused", within=20)
+    assert refused["reason"] == "no answer within 10 seconds"
+    service.wait_ready(2)
+    assert service.check(["1-4"]).status == 200, "what was asked for meanwhile"
+
+
+def test_a_new_program_that_does_not_answer_does_not_keep_the_port(start, unanswered):
+    service = start(env_file="")
+    address = service.address
+    unanswered(service)
+    service.signal(signal.SIGTERM)
+
+    assert service.wait() == 0
+    with pytest.raises(ConnectionRefusedError):
+        Connection(address)
 
 
 def test_signals_while_a_reload_is_under_way(start, long_check):
