@@ -94,14 +94,17 @@ static void check_unknown(struct sources *s, const char *name, size_t len, const
     static const char prefix[] = "PORT_CHECK";
     size_t prefix_len = sizeof prefix - 1;
     if (len < prefix_len || strncasecmp(name, prefix, prefix_len) != 0 ||
-        s->warnings == WARNINGS_MAX)
+        s->warnings > WARNINGS_MAX)
         return;
+    if (s->warnings++ == WARNINGS_MAX) {
+        s->warn(s->warn_ctx, "more names that are no settings are not shown");
+        return;
+    }
 
     char shown[SHOWN_SIZE];
     char message[320];
     snprintf(message, sizeof message, "%s (from %s) is no setting; the nearest name is %s",
              text_shown(name, len, shown), from, nearest_name(name, len));
-    s->warnings++;
     s->warn(s->warn_ctx, message);
 }
 

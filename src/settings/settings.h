@@ -84,7 +84,7 @@ typedef void(settings_warn_fn)(void *ctx, const char *message);
  * directory, which may be absent; a named file must be there. Of two entries with one name
  * the environment's first and the file's last count. A byte order mark before the file's
  * text is skipped. Unknown names that begin with PORT_CHECK, in any case, go to `warn` with
- * the nearest name, at most 16 of them.
+ * the nearest name, at most 16 of them, and then once that there are more.
  *
  * Whatever the operator has to put right is ERR_INVALID, also a file that cannot be read;
  * ERR_SYSTEM is left for a lack of memory. `ret` is some 20 KB: keep it off small stacks.
