@@ -263,7 +263,6 @@ static bool control_init(struct control *control, struct err *err)
     timer_init(&control->watch_timer, watch_fire);
     timer_init(&control->check_timer, check_late);
     if (control->service->settings.debug) {
-        reload_watch_init(&control->watch, control->invocation);
         loop_timer_set(control->loop, &control->watch_timer,
                        instant_add(loop_now(control->loop), span_ms(WATCH_MS)));
     }
@@ -272,12 +271,14 @@ static bool control_init(struct control *control, struct err *err)
 }
 
 bool control_run(struct service *service, const struct invocation *invocation,
-                 enum control_end *ret_end, struct err *err)
+                 const struct reload_watch *watch, enum control_end *ret_end,
+                 struct err *err)
 {
     struct control control = {
         .service = service,
         .invocation = invocation,
         .signal_fd = -1,
+        .watch = *watch,
         .check = {.said_fd = -1},
         .end = CONTROL_EXIT,
     };

@@ -14,6 +14,7 @@
 
 struct err;
 struct invocation;
+struct reload_watch;
 struct service;
 
 #define DRAIN_SECONDS       25
@@ -27,6 +28,7 @@ enum control_end {
 /* Blocks the signals above for this thread and those that it starts. Before any thread. */
 bool control_block_signals(struct err *err);
 
-/* Runs until all workers may be joined. */
+/* Runs until all workers may be joined. `watch` has the files as they were at the start. */
 bool control_run(struct service *service, const struct invocation *invocation,
-                 enum control_end *ret_end, struct err *err);
+                 const struct reload_watch *watch, enum control_end *ret_end,
+                 struct err *err);

@@ -130,14 +130,17 @@ static int failed(const struct err *err)
 int service_run(struct service *service, const struct invocation *invocation)
 {
     struct err err;
+    struct reload_watch watch;
     enum control_end end = CONTROL_EXIT;
+    /* Before the ready line: whoever waits for that may change a file at once. */
+    reload_watch_init(&watch, invocation);
     bool is_built = service_build(service, &err);
     if (is_built) {
         log_limits(service);
         log_ready(service);
     }
 
-    bool is_fine = is_built && control_run(service, invocation, &end, &err);
+    bool is_fine = is_built && control_run(service, invocation, &watch, &end, &err);
     service_take_down(service);
     if (is_fine && end == CONTROL_RELOAD) {
         is_fine = listeners_hand_over(&service->listeners, &err) &&
