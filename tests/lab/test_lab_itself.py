@@ -12,6 +12,7 @@ import time
 import pytest
 
 import runner
+from harness.waiting import eventually
 from measure import metrics, percentile
 from ports import KINDS
 from scenarios import Link, Scenario
@@ -185,11 +186,9 @@ def test_unsent_icmp_errors_are_known(lab):
     sender = lab.checker.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for _ in range(300):  # all wait for one neighbour, and are given up in one moment
         sender.sendto(b"?", ("10.2.0.99", 9))
-    deadline = time.monotonic() + 10
-    while not lab.unsent_icmp() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    unsent = eventually(lab.unsent_icmp, "errors that could not be sent")
     sender.close()
-    assert 0 < lab.unsent_icmp() < 300
+    assert unsent < 300
 
 
 MASSCAN_SAID = """#masscan
