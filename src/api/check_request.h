@@ -15,7 +15,7 @@
  *   character) is no JSON: its one fault, at byte 0, names the encoding.
  * - A byte order mark of UTF-8 in front is skipped. The offset in a fault of JSON is where
  *   the parser stopped, right behind what it could not use; it counts from the first byte
- * of the body as it was sent, mark included.
+ *   of the body as it was sent, mark included.
  * - No faults beyond FAULTS_MAX are looked for. "Too many ports" is one fault, told after
  *   those of single elements, and counts the ports of the elements that have none.
  *
