@@ -114,7 +114,7 @@ static struct connection connection_open(const struct client *client)
     return connection;
 }
 
-/* Receives some of a reply; 0 once the server has closed, politely or not. */
+/* Receives some of a reply; 0 at the end, with a close_notify or without. */
 static size_t connection_receive(struct connection *connection, char *ret, size_t size)
 {
     ssize_t len;
