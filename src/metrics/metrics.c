@@ -41,8 +41,11 @@ static const struct {
 #include "metrics/metrics.def"
 };
 
-static const int fault_errnos[] = {
-#define FAULT_ERRNO(NAME) NAME,
+static const struct {
+    int errnum;
+    const char *name;
+} fault_errnos[] = {
+#define FAULT_ERRNO(NAME) {NAME, #NAME},
 #include "metrics/metrics.def"
 };
 
@@ -113,7 +116,7 @@ void metrics_count_request(struct metrics *metrics, enum metric_route route,
 void metrics_count_local_fault(struct metrics *metrics, int errnum)
 {
     size_t i = 0;
-    while (i < FAULT_ERRNO_COUNT && fault_errnos[i] != errnum)
+    while (i < FAULT_ERRNO_COUNT && fault_errnos[i].errnum != errnum)
         i++;
     add(&metrics->faults[i], 1);
 }
@@ -198,7 +201,7 @@ static void render_faults(struct metrics *const blocks[], size_t count, struct t
                   "Attempts that failed for a reason of this checker's own, by errno.");
     for (size_t i = 0; i <= FAULT_OTHER; i++) {
         text_printf(text, "%s{errno=\"%s\"} %" PRId64 "\n", name,
-                    i < FAULT_OTHER ? strerrorname_np(fault_errnos[i]) : "other",
+                    i < FAULT_OTHER ? fault_errnos[i].name : "other",
                     sum(blocks, count, OFFSET_OF(faults, i)));
     }
 }
