@@ -19,7 +19,7 @@
 #define STATUS_FIRST     100
 #define STATUS_LAST      599
 #define STATUS_COUNT     (STATUS_LAST - STATUS_FIRST + 1)
-#define NS(milliseconds) ((milliseconds)*NS_PER_MS)
+#define NS(milliseconds) ((milliseconds) * NS_PER_MS)
 
 enum family {
 #define FAMILY(id, type, name, help) FAMILY_##id,

@@ -37,14 +37,9 @@ static char *write_reply(const struct port_verdict *verdicts, size_t count,
     return write_proved(verdicts, count, has_details, false);
 }
 
-#define OPEN(number)                                                                       \
-    {                                                                                      \
-        .port = (number), .state = PORT_STATE_OPEN                                         \
-    }
+#define OPEN(number) {.port = (number), .state = PORT_STATE_OPEN}
 #define NOT_OPEN(number, how, evidence)                                                    \
-    {                                                                                      \
-        .port = (number), .state = PORT_STATE_##how, .errnum = (evidence)                  \
-    }
+    {.port = (number), .state = PORT_STATE_##how, .errnum = (evidence)}
 
 static void the_contract_s_example(void **state)
 {
