@@ -128,7 +128,7 @@ void metrics_observe_verdict(struct metrics *metrics, const struct port_verdict 
                       METRIC_VERDICTS_CLOSED - METRIC_VERDICTS_OPEN == PORT_STATE_CLOSED,
                   "the rows are in the order of the states");
     assert(verdict->state < PORT_STATE_COUNT);
-    metrics_add(metrics, METRIC_VERDICTS_OPEN + verdict->state, 1);
+    metrics_add(metrics, METRIC_VERDICTS_OPEN + (unsigned)verdict->state, 1);
 
     int64_t ns = verdict->duration.ns > 0 ? verdict->duration.ns : 0;
     size_t i = 0;
