@@ -12,6 +12,7 @@ import tempfile
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness import network
 from harness.http import Connection, authority_of, check_body
 from harness.waiting import PATIENCE, eventually
 
@@ -20,10 +21,6 @@ BINARY = BUILD_DIR / "port-checker"
 
 SANITIZER_REPORT = re.compile(r"Sanitizer|runtime error:")
 SANITIZER_STATUS = 99
-
-# In a line of /proc/net/tcp: a state, and a column behind it.
-SYN_SENT = "02"
-INODE = 5
 
 # What the programs may see of our environment: no setting of the person who runs us.
 PASSED_ON = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")
@@ -173,9 +170,9 @@ class Service:
         results = reply.json()["results"]
         return {int(port): result["state"] for port, result in results.items()}
 
-    def metrics(self):
+    def metrics(self, connection=None):
         """{series: value}; a series is its name, or (name, value of its only label)."""
-        reply = self.get("/metrics")
+        reply = connection.exchange("GET", "/metrics") if connection else self.get("/metrics")
         assert reply.status == 200, reply
         found = {}
         for family in text_string_to_metric_families(reply.body.decode()):
@@ -193,16 +190,31 @@ class Service:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def at_rest(self):
+        """(descriptors, bytes of memory) that it holds once all others have left; exactly
+        one connection is among them, by which it is asked."""
+        with self.connect() as connection:
+            def is_at_rest():
+                metrics = self.metrics(connection)
+                return (metrics["port_checker_http_connections_open"] == 1
+                        and metrics["port_checker_checks_running"] == 0
+                        and metrics["port_checker_probes_in_flight"] == 0
+                        and metrics["port_checker_ports_deferred"] == 0)
+            eventually(is_at_rest, "all have left, and their checks have ended", 15)
+            return self.descriptors(), self.resident()
+
     def probing(self, ports):
         """The inodes of its sockets that knock at these ports over IPv4, unanswered. Those
         that stand in two looks were there together, between the two; those of one look,
         which takes its time, need not have been."""
-        found = set()
-        lines = pathlib.Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()
-        for _, _, remote, state, *rest in map(str.split, lines[1:]):
-            if state == SYN_SENT and int(remote.split(":")[1], 16) in ports:
-                found.add(rest[INODE])
-        return found
+        return {sock.inode for sock in network.tcp_sockets(self.pid)
+                if sock.state == network.SYN_SENT and sock.remote_port in ports}
+
+    def processor_seconds(self):
+        """Time that it has computed, which does not depend on what else the machine does."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def resident(self):
         """Bytes of memory."""
