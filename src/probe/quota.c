@@ -38,7 +38,7 @@ bool quota_take(struct engine *engine, bool is_extra)
         engine->in_flight >= usable(track_limit(engine), is_extra))
         return false;
 
-    /* Never counted first and given back: the other workers and the metrics would see it. */
+    /* Not counted first and given back: other workers and the metrics would see it. */
     size_t before = atomic_load_explicit(&limit->in_flight, memory_order_relaxed);
     do {
         if (before >= usable(limit->max, is_extra))
