@@ -360,7 +360,7 @@ def test_nothing_of_a_request_can_forge_a_line(start):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_running_checks_finish_and_takes_no_new_ones(
         start, long_check, workers, number):
-    service = start(PORT_CHECK_TIMEOUT=1, PORT_CHECKER_WORKERS=workers)
+    service = start(PORT_CHECK_TIMEOUT=4, PORT_CHECKER_WORKERS=workers)
     running = [long_check(service) for _ in range(4)]
     service.signal(number)
     service.wait_event("draining")
@@ -692,7 +692,7 @@ def test_a_new_program_that_does_not_answer_does_not_keep_the_port(start, unansw
 
 
 def test_signals_while_a_reload_is_under_way(start, long_check):
-    service = start(PORT_CHECK_TIMEOUT="1.5")
+    service = start(PORT_CHECK_TIMEOUT=4)
     running = long_check(service)
     for _ in range(5):
         service.signal(signal.SIGHUP)
@@ -882,7 +882,7 @@ def test_half_a_record_and_the_end(start_tls):
 
 
 def test_draining_and_reloading_over_https(start_tls, long_check):
-    service = start_tls(PORT_CHECK_TIMEOUT=1)
+    service = start_tls(PORT_CHECK_TIMEOUT=4)
     running = long_check(service)
     service.signal(signal.SIGHUP)
     assert_filtered(running.reply())

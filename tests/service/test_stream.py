@@ -221,10 +221,10 @@ def test_cors_headers_are_on_a_stream(start, closed_port):
 
 
 @pytest.mark.parametrize("leave", ["close", "reset", "half_close"])
-def test_a_client_that_leaves_its_stream_cancels(start, silent_ports, open_port, leave):
-    service = start(PORT_CHECK_TIMEOUT=20)
+def test_a_client_that_leaves_its_stream_cancels(start, closed_port, open_port, leave):
+    service = start(**ASKED_AGAIN)
     connection = service.connect()
-    stream = Stream(ask(connection, [open_port(), *silent_ports(4)]))
+    stream = Stream(ask(connection, [open_port(), closed_port(), closed_port()]))
     assert stream.line()["accessible"]
     getattr(connection, leave)()
 
@@ -290,10 +290,10 @@ def test_a_long_stream_over_https(start_https):
         assert connection.exchange("GET", "/health").status == 200
 
 
-def test_leaving_a_stream_over_https_cancels(start_https, silent_ports, open_port):
-    service = start_https(PORT_CHECK_TIMEOUT=20)
+def test_leaving_a_stream_over_https_cancels(start_https, closed_port, open_port):
+    service = start_https(**ASKED_AGAIN)
     with service.connect() as connection:
-        stream = Stream(ask(connection, [open_port(), *silent_ports(2)]))
+        stream = Stream(ask(connection, [open_port(), closed_port()]))
         assert stream.line()["accessible"]
 
     eventually(lambda: service.metric("checks_running") == 0, "the check is cancelled")
