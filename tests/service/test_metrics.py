@@ -6,7 +6,6 @@ import re
 import subprocess
 import time
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.http import check_body
