@@ -10,7 +10,7 @@ import pytest
 
 from harness import network, targets
 from harness.http import check_body
-from harness.waiting import eventually, sooner_than
+from harness.waiting import SANITIZER, eventually, sooner_than
 from test_running import make_pair, tls_settings
 
 STREAM = [("Content-Type", "application/json"), ("Accept", "application/x-ndjson")]
@@ -271,7 +271,8 @@ def test_a_reader_that_stalls_holds_up_nobody(start, small_send_buffers):
         fields = service.wait_event("check", within=25)
         assert int(fields["ports"]) == MANY
         assert service.get("/health").status == 200
-        assert service.resident() - before < MANY * 600 + (4 << 20)
+        if not SANITIZER:  # which keeps what was freed
+            assert service.resident() - before < MANY * 600 + (4 << 20)
 
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         *ports, last = Stream(connection).lines()
