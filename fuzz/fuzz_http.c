@@ -37,7 +37,7 @@ struct talk {
     uint32_t dice; /* where the bytes and the replies are cut */
 
     struct transport transport;
-    struct input_pool pool;
+    struct input_buffer *spare; /* owned */
     struct input input;
     struct exchange_world world;
     struct exchange *exchange; /* owned, NULL = none in progress */
@@ -245,13 +245,14 @@ static void check_reply(struct talk *talk)
 
 static void take_output(struct talk *talk)
 {
-    struct iovec parts[2];
-    while (exchange_state(talk->exchange) != EXCHANGE_BROKEN &&
-           exchange_output(talk->exchange, parts) > 0) {
+    size_t len;
+    const char *bytes = exchange_output(talk->exchange, &len);
+    while (exchange_state(talk->exchange) != EXCHANGE_BROKEN && len > 0) {
         size_t most = throw_dice(talk) % 4 == 0 ? 1 : throw_dice(talk) % 3000 + 1;
-        size_t len = parts[0].iov_len < most ? parts[0].iov_len : most;
-        text_append(&talk->reply, parts[0].iov_base, len);
-        exchange_sent(talk->exchange, len);
+        size_t taken = len < most ? len : most;
+        text_append(&talk->reply, bytes, taken);
+        exchange_sent(talk->exchange, taken);
+        bytes = exchange_output(talk->exchange, &len);
     }
 }
 
@@ -350,8 +351,7 @@ static void begin(struct talk *talk)
         send_reply(talk);
         return;
     }
-    text_printf(&talk->log, "expects %d\n",
-                exchange_expects_continue(talk->exchange, &view));
+    text_printf(&talk->log, "expects %d\n", request->expects_continue);
 }
 
 static void serve(struct talk *talk)
@@ -381,10 +381,10 @@ static void refuse(struct talk *talk)
 static void advance(struct talk *talk)
 {
     while (!talk->is_over && !talk->is_parked) {
-        switch (input_read(&talk->input, &talk->pool, &talk->transport,
+        switch (input_read(&talk->input, &talk->spare, &talk->transport,
                            talk->exchange ? exchange_body_max(talk->exchange) : 0)) {
         case INPUT_NOTHING:
-            input_settle(&talk->input, &talk->pool);
+            input_settle(&talk->input, &talk->spare);
             return;
         case INPUT_HEAD:
             begin(talk);
@@ -400,7 +400,7 @@ static void advance(struct talk *talk)
             break;
         }
         if (!talk->exchange)
-            input_settle(&talk->input, &talk->pool);
+            input_settle(&talk->input, &talk->spare);
     }
 }
 
@@ -437,7 +437,6 @@ static struct text converse(const uint8_t *data, size_t size, enum cutting cutti
     };
     text_init(&talk.log, LOG_MAX);
     text_init(&talk.reply, LOG_MAX);
-    input_pool_init(&talk.pool);
     while (talk.come < size && !talk.is_over) {
         size_t piece = piece_of(&talk, cutting);
         talk.come += piece < size - talk.come ? piece : size - talk.come;
@@ -450,8 +449,8 @@ static struct text converse(const uint8_t *data, size_t size, enum cutting cutti
     if (talk.is_parked)
         finish(&talk, "gone");
     assert(talk.is_over && talk.gone == talk.is_parked && !talk.log.failed);
-    input_drop(&talk.input, &talk.pool);
-    input_pool_done(&talk.pool);
+    input_drop(&talk.input, &talk.spare);
+    free(talk.spare);
     text_done(&talk.reply);
     free(talk.kept);
     return talk.log;
