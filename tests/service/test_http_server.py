@@ -992,7 +992,7 @@ def test_idle_connections_end_quietly(hasty, before):
     assert 0.3 < time.monotonic() - started < WAIT
 
 
-@pytest.mark.parametrize("sent", [b"", b"\x16", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"])
+@pytest.mark.parametrize("sent", [b"", HELLO[:1], HELLO])
 def test_a_handshake_that_stalls_has_the_time_of_a_head(pem, sent):
     with serving(head_ms=400, idle_ms=600_000, **pem) as server:
         client = Client(server.raw())
@@ -1005,7 +1005,8 @@ def test_a_handshake_that_stalls_has_the_time_of_a_head(pem, sent):
 
 def test_a_handshake_that_trickles_is_not_prolonged(pem):
     with serving(head_ms=400, idle_ms=600_000, **pem) as server:
-        assert drip(Client(server.raw()), b"\x16\x03\x01\x10\0\x01\0\x0f\xfc" + b"\x03" * 4000) > 0.3
+        hello = b"\x16\x03\x01\x10\0\x01\0\x0f\xfc"
+        assert drip(Client(server.raw()), hello + b"\x03" * 4000) > 0.3
 
 
 def test_waiting_has_no_limit_of_ours(hasty):
@@ -1169,12 +1170,20 @@ def test_who_sends_less_after_a_refusal_is_not_cut_off(options):
 
 
 def test_who_only_reads_a_refusal_gives_way(options):
-    """When descriptors are short, to those that ask."""
+    """When descriptors are short, to those that ask, one by one or many at once."""
     with serving(files=40, linger_ms=600_000, **options) as server:
         for _ in range(60):
             client = server.client().send(ENDLESS)
             assert client.reply().status == 413
         assert server.get("/health").status == 200
+
+        server.process.send_signal(signal.SIGSTOP)
+        sockets = [server.raw() for _ in range(24)]
+        server.process.send_signal(signal.SIGCONT)
+        for sock in sockets:
+            client = Client(server.context.wrap_socket(sock) if server.context else sock)
+            server.clients.append(client)
+            assert client.is_open()
 
 
 def test_who_sends_and_leaves_at_once(plain):
@@ -1212,20 +1221,21 @@ def test_a_reply_that_cannot_be_made_ends_the_connection(server):
 
 
 def tls_client(server, **settings):
-    """A client with a context of its own, whose attributes are these."""
+    """A client with a context of its own, whose attributes are these. To it the end of a
+    connection is a fault where TLS has not ended before."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_ciphers(settings.pop("ciphers", "DEFAULT"))
     context.set_alpn_protocols(settings.pop("protocols", []))
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     session = settings.pop("session", None)
-    is_strict = settings.pop("is_strict", False)
     if session:
         context = settings.pop("context")
     for name, value in settings.items():
         setattr(context, name, value)
     client = Client(context.wrap_socket(server.raw(), session=session,
-                                        suppress_ragged_eofs=not is_strict))
+                                        suppress_ragged_eofs=False))
     server.clients.append(client)
     return client
 
@@ -1262,7 +1272,8 @@ def test_older_versions_of_tls_are_refused(tls, version):
 
 
 @pytest.mark.parametrize("ciphers", [
-    "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384",
+    "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384",
     "AES128-GCM-SHA256:AES256-GCM-SHA384", "AES128-SHA", "ECDHE-ECDSA-AES128-CCM"])
 def test_ciphers_without_forward_secrecy_or_with_cbc_are_refused(tls, ciphers):
     with pytest.raises(ssl.SSLError) as refused:
@@ -1271,8 +1282,8 @@ def test_ciphers_without_forward_secrecy_or_with_cbc_are_refused(tls, ciphers):
     assert tls_client(tls).is_open()
 
 
-@pytest.mark.parametrize("offered,chosen", [(["h2", "http/1.1"], "http/1.1"), (["http/1.1"], "http/1.1"),
-                                            ([], None)])
+@pytest.mark.parametrize("offered,chosen", [
+    (["h2", "http/1.1"], "http/1.1"), (["http/1.1"], "http/1.1"), ([], None)])
 @pytest.mark.parametrize("version", [TLS_1_2, TLS_1_3], ids=["1.2", "1.3"])
 def test_the_protocol_is_agreed_on(tls, version, offered, chosen):
     client = tls_client(tls, protocols=offered, **version)
@@ -1314,14 +1325,14 @@ ENDING = {
 def test_tls_ends_before_its_connection(pem, how, version):
     """Else the end could be anybody's: a cut."""
     with serving(**pem, **SHORT) as server:
-        client = tls_client(server, is_strict=True, **version)
+        client = tls_client(server, **version)
         ENDING[how](client)
         assert client.sock.recv(1) == b""
 
 
 def test_tls_ends_when_the_server_does(pem):
     server = Server(**pem)
-    clients = [tls_client(server, is_strict=True) for _ in range(2)]
+    clients = [tls_client(server) for _ in range(2)]
     assert clients[0].is_open()
     clients[1].send(ASKING["a get"].encode())
     server.until(parked=1)
@@ -1336,7 +1347,8 @@ def test_requests_in_any_number_of_records(pem):
     """However many reach the server at once."""
     requests = [post("/echo", f"body {i}").encode() for i in range(100)]
     with serving(**pem) as server:
-        for pieces in [b"".join(requests)], requests, [bytes([byte]) for byte in b"".join(requests)]:
+        whole = b"".join(requests)
+        for pieces in [whole], requests, [bytes([byte]) for byte in whole]:
             client = server.client()
             client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
             for piece in pieces:

@@ -487,6 +487,30 @@ static void whether_a_body_follows(void **state)
     }
 }
 
+static void whether_100_continue_is_waited_for(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines;
+        bool is_expected;
+    } rows[] = {
+        {"1.1\r\nHost: x\r\n\r\n", false},
+        {"1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n", true},
+        {"1.1\r\nexpect:100-Continue\r\nHost: x\r\n\r\n", true},
+        {"1.1\r\nHost: x\r\nExpect: 100-continued\r\n\r\n", false},
+        {"1.1\r\nHost: x\r\nExpect:\r\n\r\n", false},
+        {"1.0\r\nExpect: 100-continue\r\n\r\n", false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char text[128];
+        int len = snprintf(text, sizeof text, "GET / HTTP/%s", rows[i].lines);
+        struct request request;
+        request_init(&request);
+        assert_int_equal(request_read_head(&request, text, (size_t)len), REQUEST_DONE);
+        assert_int_equal(request.expects_continue, rows[i].is_expected);
+    }
+}
+
 static void a_body_is_whole_with_its_last_byte(void **state)
 {
     (void)state;
@@ -903,6 +927,7 @@ int main(void)
         cmocka_unit_test(a_length_is_one_number),
         cmocka_unit_test(the_only_coding_is_chunked),
         cmocka_unit_test(whether_a_body_follows),
+        cmocka_unit_test(whether_100_continue_is_waited_for),
         cmocka_unit_test(a_body_is_whole_with_its_last_byte),
         cmocka_unit_test(a_body_is_any_bytes),
         cmocka_unit_test(chunks_are_joined),
