@@ -358,14 +358,6 @@ static size_t count_digits(const char *text, size_t len)
     return digits;
 }
 
-/* What is dropped of a line, which may not have ended: nothing of a chunk's size, unless it
- * has more zeros than any client sends. */
-static size_t extra_of(const struct request *request, const char *text, size_t len)
-{
-    size_t digits = request->stage == REQUEST_CHUNK_SIZE ? count_digits(text, len) : 0;
-    return len - (digits < DIGITS_MAX ? digits : DIGITS_MAX);
-}
-
 /* "1a;name=value". A size beyond all is too large in any case. */
 static bool read_chunk_size(struct request *request, const char *text, size_t len)
 {
@@ -384,20 +376,22 @@ static bool read_chunk_size(struct request *request, const char *text, size_t le
 static enum request_progress read_chunk_line(struct request *request, const char *bytes,
                                              size_t len)
 {
+    /* What is not dropped: a chunk's size, without more zeros than any client sends. */
+    size_t kept = request->stage == REQUEST_CHUNK_SIZE
+                      ? count_digits(bytes + request->at, len - request->at)
+                      : 0;
+    if (kept > DIGITS_MAX)
+        kept = DIGITS_MAX;
+    size_t limit = request->at + kept + REQUEST_EXTRA_MAX - request->extra + strlen("\r\n");
+
     struct line line;
-    enum request_progress progress = next_line(request, bytes, len, &line);
-    if (progress == REQUEST_BAD)
-        return progress;
-    if (progress == REQUEST_MORE) {
-        bool has_cr = len > request->at && bytes[len - 1] == '\r';
-        line = (struct line){request->at, len - request->at - has_cr};
-    }
-    size_t extra = extra_of(request, bytes + line.at, line.len);
-    if (extra > REQUEST_EXTRA_MAX - request->extra)
+    enum request_progress progress =
+        next_line(request, bytes, len < limit ? len : limit, &line);
+    if (progress == REQUEST_MORE && len >= limit)
         return refuse(request, HTTP_FAULT_HEADERS_TOO_LARGE);
-    if (progress == REQUEST_MORE)
+    if (progress != REQUEST_DONE)
         return progress;
-    request->extra += (uint32_t)extra;
+    request->extra += (uint32_t)(line.len - kept);
 
     struct request_field trailer;
     bool is_sound = true;
