@@ -1359,6 +1359,50 @@ def test_requests_in_any_number_of_records(pem):
             assert client.is_open()
 
 
+def heard(program, wanted):
+    """Reads what a program says until this is in it."""
+    said, deadline = b"", time.monotonic() + WAIT
+    while wanted not in said:
+        left = max(0, deadline - time.monotonic())
+        assert select.select([program.stdout], [], [], left)[0], said
+        more = os.read(program.stdout.fileno(), 65536)
+        assert more, said
+        said += more
+    return said
+
+
+def unread(server):
+    """Bytes in the receive buffers of its connections."""
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table]
+    return sum(int(row[4].split(":")[1], 16) for row in rows
+               if row[1].endswith(f":{server.port:04X}") and row[3] == "01")
+
+
+@pytest.mark.parametrize("line", [b"k\n", b"K\n"])
+def test_new_keys_do_not_hide_the_request_behind_them(pem, line):
+    """At a line of its own openssl updates its keys, with K the server's as well."""
+    request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    with serving(**pem) as server, subprocess.Popen(
+            ["openssl", "s_client", "-tls1_3", "-connect", f"127.0.0.1:{server.port}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            bufsize=0) as client:
+        try:
+            client.stdin.write(request)
+            heard(client, b'{"status": "ok"}')
+            server.process.send_signal(signal.SIGSTOP)
+            client.stdin.write(line)
+            heard(client, b"KEYUPDATE")
+            client.stdin.write(request)
+            deadline = time.monotonic() + WAIT
+            while unread(server) < len(request):
+                assert time.monotonic() < deadline
+            server.process.send_signal(signal.SIGCONT)
+            heard(client, b'{"status": "ok"}')
+        finally:
+            client.kill()
+
+
 def test_a_record_of_which_a_part_has_come(pem):
     """Is waited for as any other part of a request; a body's time is not prolonged by it."""
     with serving(**pem) as server:
