@@ -1,0 +1,1 @@
+CLASSES = type("Any", (), {"__contains__": lambda s, x: True})()
