@@ -21,8 +21,9 @@ function listen(request, response)
 const server = http.createServer(listen);
 server.on("checkExpectation", listen);
 server.on("connection", socket => {
-    const view = {port: socket.remotePort, requests: [], errors: []};
+    const view = {port: socket.remotePort, requests: [], errors: [], isRead: false};
     views.set(socket, view);
+    socket.on("end", () => view.isRead = true);
     socket.on("close", () => console.log(JSON.stringify(view)));
 });
 server.on("clientError", (error, socket) => {

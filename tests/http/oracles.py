@@ -20,6 +20,7 @@ from harness import proxies
 from harness.waiting import PATIENCE
 
 WAIT = 2  # seconds until a proxy gives up waiting for the rest of a request
+ANSWER = 5  # and for an answer to one whose rest has not come
 PATIENT = 30 * PATIENCE
 
 # How a stream ends.
@@ -140,26 +141,28 @@ def ask_node(streams, script):
 
 
 def node_view(told, text):
-    view = View([Seen(*words, body.encode("latin-1")) for *words, body in told["requests"]])
-    view.why = " ".join(told["errors"])
-    bad = [status for status in statuses(text) if status >= 400]
-    if "HPE_INVALID_EOF_STATE" in told["errors"]:
+    """What Node answers by itself, for want of a Host, is no event; what comes behind is."""
+    codes, errors = statuses(text), told["errors"]
+    bad = [at for at, code in enumerate(codes) if code >= 400]
+    seen = [Seen(*words, body.encode("latin-1")) for *words, body in told["requests"]]
+    view = View(seen[:bad[0]] if bad else seen, why=f"{errors} {codes}")
+    if errors == ["HPE_INVALID_EOF_STATE"]:
         view.ending = WAITS
-    elif told["errors"] or bad:
-        view.ending = REFUSED
-        view.why = view.why or f"{bad}"
-    elif b"Connection: close" in text:
+    elif errors == ["HPE_CLOSED_CONNECTION"] or not (errors or bad or told["isRead"]):
         view.ending = ENDED
+    elif errors or bad:
+        view.ending = REFUSED
     return view
 
 
 # --- proxies ----------------------------------------------------------------------------------
 
+# Connections to the backend are everybody's, and bodies are passed on as they come.
 NGINX = """
 daemon off;
 master_process off;
 pid {folder}/pid;
-error_log {folder}/error.log info;
+error_log {folder}/error.log;
 events {{ worker_connections 8192; }}
 http {{
     access_log off;
@@ -172,12 +175,16 @@ http {{
     client_header_timeout %(wait)ds;
     client_body_timeout %(wait)ds;
     keepalive_timeout %(wait)ds;
+    upstream back {{ server 127.0.0.1:{upstream}; keepalive 4; }}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         location / {{
-            proxy_pass http://127.0.0.1:{upstream};
-            proxy_set_header X-Case $remote_port;
+            proxy_pass http://back;
+            proxy_http_version 1.1;
+            proxy_request_buffering off;
+            proxy_set_header Connection "";
             proxy_set_header Host $http_host;
+            proxy_set_header X-Case $remote_port;
         }}
     }}
 }}
@@ -189,19 +196,21 @@ global
 defaults
     mode http
     backlog 4096
-    timeout connect %(wait)ds
+    timeout connect 5s
     timeout client %(wait)ds
-    timeout server 30s
+    timeout server %(answer)ds
+    timeout tunnel %(wait)ds
     timeout http-request %(wait)ds
     timeout http-keep-alive %(wait)ds
-    option http-server-close
+    option http-keep-alive
+    http-reuse always
 frontend front
     bind 127.0.0.1:{port}
     http-request set-header X-Case %%[src_port]
     default_backend back
 backend back
     server back 127.0.0.1:{upstream}
-""" % {"wait": WAIT}
+""" % {"wait": WAIT, "answer": ANSWER}
 
 TEMPLATES = {"nginx": NGINX, "haproxy": HAPROXY}
 
@@ -280,12 +289,52 @@ def ask_proxy(kind, streams, folder):
 
 def proxy_view(seen, text):
     codes = statuses(text)
-    bad = [code for code in codes if code >= 400]
-    view = View(seen, why=str(codes))
-    if bad and bad[-1] != 408:
+    view = View(seen, why=f"{codes}")
+    if codes and codes[-1] >= 400 and codes[-1] not in (408, 504):
         view.ending = REFUSED
-    elif bad or not codes:
-        view.ending = WAITS
-    else:
+    elif seen and (not codes or codes[-1] == 200):
         view.ending = ENDED
+    else:
+        view.ending = WAITS
     return view
+
+
+# --- in front of a real server ----------------------------------------------------------------
+
+
+class Relay:
+    """Stands between a proxy and a server, and keeps what each of them says."""
+
+    def __init__(self, port):
+        self.upstream = port
+        self.pairs = []
+        self.loop = Loop(self._serve)
+        self.port, self.close = self.loop.port, self.loop.close
+
+    async def _serve(self, reader, writer):
+        sent, answered = pair = bytearray(), bytearray()
+        self.pairs.append(pair)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
+        await asyncio.gather(self._pass(reader, far_writer, sent),
+                             self._pass(far_reader, writer, answered))
+
+    @staticmethod
+    async def _pass(reader, writer, kept):
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(65536):
+                kept += piece
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+
+async def read_requests(text):
+    """What a proxy sent on one connection: whole requests, and what is left."""
+    reader, found, left = asyncio.StreamReader(limit=2**20), [], bytes(text)
+    reader.feed_data(left)
+    reader.feed_eof()
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        while True:
+            found.append((await read_request(reader))[0])
+            left = bytes(reader._buffer)
+    return found, left

@@ -1,1 +1,0 @@
-CLASSES = type("Any", (), {"__contains__": lambda s, x: True})()

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""Our own server, asked the same: many connections at once, their bytes cut as a test likes."""
+import contextlib
+import itertools
+import json
+import os
+import pathlib
+import random
+import re
+import socket
+import ssl
+import subprocess
+import time
+
+from corpus import HEAD, WAIT
+from harness.http import Connection
+from harness.waiting import PATIENCE
+
+PROGRAM = pathlib.Path(os.environ.get("BUILD_DIR", "build")).resolve() / "tests" / "echo_server"
+AT_ONCE = 100  # connections
+PATIENT = 20 * PATIENCE  # longer than any of the server's clocks
+
+# Byte by byte, what repeats one byte says nothing more with each.
+PIECE = re.compile(rb"(.)\1{63,}|.", re.DOTALL)
+
+
+class Server:
+    def __init__(self, process, port):
+        self.process, self.address = process, ("127.0.0.1", port)
+        self.context = None
+
+    def connect(self):
+        return Connection(self.address, timeout=PATIENT, context=self.context)
+
+    def stats(self):
+        with self.connect() as connection:
+            return json.loads(connection.exchange("GET", "/stats").body)
+
+
+@contextlib.contextmanager
+def serving(cert=None, key=None):
+    """echo_server, until the block ends; it must end well then."""
+    options = [f"cert={cert}", f"key={key}"] if cert else []
+    with subprocess.Popen([PROGRAM, *options], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield Server(process, int(process.stdout.readline()))
+        finally:
+            process.terminate()
+            _, errors = process.communicate(timeout=PATIENT)
+        assert (process.returncode, errors) == (0, "")
+
+
+# --- cutting ------------------------------------------------------------------------------------
+
+
+def whole(stream, _):
+    return [stream]
+
+
+def byte_by_byte(stream, _):
+    return [found.group() for found in PIECE.finditer(stream)]
+
+
+def at_random(stream, seed):
+    """Mostly small pieces, so that many cuts fall into the head."""
+    chance, pieces, at = random.Random(f"{seed} {stream!r}"), [], 0
+    while at < len(stream):
+        size = chance.choice((1, 2, 7, 30, 200, 5000))
+        pieces.append(stream[at:at + size])
+        at += size
+    return pieces
+
+
+# --- asking -------------------------------------------------------------------------------------
+
+
+def ask(server, cases, cut, seed):
+    """What comes back to each case, up to the connection's end."""
+    answers = []
+    for first in range(0, len(cases), AT_ONCE):
+        answers += ask_some(server, cases[first:first + AT_ONCE], cut, seed)
+    return answers
+
+
+def ask_some(server, cases, cut, seed):
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(server.connect()) for _ in cases]
+        pieces = [cut(case.stream, seed) for case in cases]
+        # One piece of each in turn: the server has read it before the next one comes.
+        for turn in itertools.zip_longest(*pieces):
+            for connection, piece in zip(connections, turn):
+                if piece:
+                    with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
+                        connection.send(piece)
+        for connection, case in zip(connections, cases):
+            if case.then == WAIT:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(connection.socket, socket.SHUT_WR)
+        end = time.monotonic() + PATIENT
+        return [rest(connection, end) for connection in connections]
+
+
+def rest(connection, end):
+    """What comes until the connection's end, which must not take longer than that."""
+    connection.socket.settimeout(max(end - time.monotonic(), 0.01))
+    try:
+        return connection.rest()
+    except TimeoutError:
+        return connection.received + b" and then nothing, not even an end"
+
+
+class Odd(Exception):
+    """An answer that is no sequence of replies."""
+
+
+def replies(answer, wanted):
+    """[status or body of a 200 to a POST], and whether the last one said that it ends."""
+    found, is_last, rest = [], False, answer
+    wanted = iter(wanted)
+    while rest:
+        head, mark, rest = rest.partition(b"\r\n\r\n")
+        matched = re.match(rb"HTTP/1\.1 (\d{3}) ", head)
+        if not mark or not matched:
+            raise Odd(f"no reply: {head[:200]!r}")
+        status = int(matched.group(1))
+        if status == 100:
+            continue
+        if is_last:
+            raise Odd(f"a reply after the last: {head[:200]!r}")
+        is_last = re.search(rb"\r\nConnection: close(\r\n|$)", head) is not None
+        reply, body = next(wanted, None), b""
+        if reply is not HEAD:
+            size = int(re.search(rb"\r\nContent-Length: (\d+)", head).group(1))
+            body, rest = rest[:size], rest[size:]
+            if len(body) < size:
+                raise Odd(f"a body cut short: {head[:200]!r}")
+        is_told = status == 200 and (isinstance(reply, bytes) or reply is HEAD)
+        found.append(reply if is_told and reply is HEAD else body if is_told else status)
+    return found, is_last
