@@ -145,7 +145,7 @@ def node_view(told, text):
     codes, errors = statuses(text), told["errors"]
     bad = [at for at, code in enumerate(codes) if code >= 400]
     seen = [Seen(*words, body.encode("latin-1")) for *words, body in told["requests"]]
-    view = View(seen[:bad[0]] if bad else seen, why=f"{errors} {codes}")
+    view = View(seen[:bad[0]] if bad and not errors else seen, why=f"{errors} {codes}")
     if errors == ["HPE_INVALID_EOF_STATE"]:
         view.ending = WAITS
     elif errors == ["HPE_CLOSED_CONNECTION"] or not (errors or bad or told["isRead"]):

@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import time
 
-from corpus import HEAD, WAIT
+from corpus import WAIT, Head
 from harness.http import Connection
 from harness.waiting import PATIENCE
 
@@ -115,7 +115,7 @@ class Odd(Exception):
 
 
 def replies(answer, wanted):
-    """[status or body of a 200 to a POST], and whether the last one said that it ends."""
+    """What came, in the terms of what is wanted, and whether the last says that it ends."""
     found, is_last, rest = [], False, answer
     wanted = iter(wanted)
     while rest:
@@ -129,12 +129,13 @@ def replies(answer, wanted):
         if is_last:
             raise Odd(f"a reply after the last: {head[:200]!r}")
         is_last = re.search(rb"\r\nConnection: close(\r\n|$)", head) is not None
-        reply, body = next(wanted, None), b""
-        if reply is not HEAD:
-            size = int(re.search(rb"\r\nContent-Length: (\d+)", head).group(1))
-            body, rest = rest[:size], rest[size:]
-            if len(body) < size:
-                raise Odd(f"a body cut short: {head[:200]!r}")
-        is_told = status == 200 and (isinstance(reply, bytes) or reply is HEAD)
-        found.append(reply if is_told and reply is HEAD else body if is_told else status)
+        reply = next(wanted, None)
+        if isinstance(reply, Head):
+            found.append(Head(status))
+            continue
+        size = int(re.search(rb"\r\nContent-Length: (\d+)", head).group(1))
+        body, rest = rest[:size], rest[size:]
+        if len(body) < size:
+            raise Odd(f"a body cut short: {head[:200]!r}")
+        found.append(body if status == 200 and isinstance(reply, bytes) else status)
     return found, is_last
