@@ -88,11 +88,14 @@ def ask_some(server, cases, cut, seed):
         connections = [stack.enter_context(server.connect()) for _ in cases]
         pieces = [cut(case.stream, seed) for case in cases]
         # One piece of each in turn: the server has read it before the next one comes.
+        closed = set()
         for turn in itertools.zip_longest(*pieces):
             for connection, piece in zip(connections, turn):
-                if piece:
-                    with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
+                if piece and connection not in closed:
+                    try:
                         connection.send(piece)
+                    except (ConnectionError, ssl.SSLEOFError):
+                        closed.add(connection)
         for connection, case in zip(connections, cases):
             if case.then == WAIT:
                 with contextlib.suppress(OSError):
