@@ -115,6 +115,20 @@ On loopback that includes the kernel's work for the target's side of each connec
   the service's own counters must say that every port was found open, else the bench fails.
 - **GET /health** against nginx with one worker that answers `return 200` with the same body
   and without an access log. Compared is the processor time of the one serving process.
+- **GET /health over TLS** likewise, against nginx with the same certificate (ECDSA P-256). wrk is
+  told, in a configuration of OpenSSL, to offer nothing but TLS 1.3, {cipher} and X25519;
+  before the first round nginx must have confirmed that cipher. nginx has session tickets on, no
+  session cache, and its defaults for everything else. The handshakes of a round's 64 connections
+  are part of its figure.
+- **TLS handshakes.** `bench/tls_load.c`, 8 clients side by side, each of which connects, shakes hands
+  with that same cipher and group, asks for `/health` with `Connection: close`, reads the reply, and
+  begins anew. Each connection must be given a ticket; each handshake must be full, or where the row
+  says so resumed with the ticket of the client's last connection, else the bench fails. The figure
+  is *handshakes for each second of the server's processor time*, which is all that the connections
+  cost it from accept to close. What the clients cost is not counted.
+- **Memory of an idle TLS connection.** In each round both servers start anew, with one worker,
+  and answer one request; then each is given {tls_idle} connections, one reply each. Compared is what
+  `VmRSS` has grown by {tls_rest} s later, divided by their number.
 - **Closed ports.** One client on one connection checks two closed ports, waits 1 ms, and does
   it again, {closed} times a round. The time is the client's, from the first byte sent to the
   last byte read.

@@ -43,8 +43,9 @@ def enter_own_network():
     os.execvpe(apart[0], [*apart, sys.executable, *sys.argv], environment)
 
 
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def run(*command, **environment):
+    done = subprocess.run(command, capture_output=True, text=True, check=False,
+                          env={**os.environ, **environment})
     if done.returncode != 0:
         raise Trouble(f"{command[0]}: {done.stderr.strip() or done.returncode}")
     return done.stdout
@@ -55,6 +56,13 @@ def find_tool(name):
     if not path:
         raise Trouble(f"{name} is missing; ./dev bench installs it")
     return path
+
+
+def compile_program(folder, name, *libraries):
+    program = f"{folder}/{name}"
+    run("cc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", f"-I{HERE.parent / 'src'}",
+        "-o", program, str(HERE / f"{name}.c"), *map(str, libraries))
+    return program
 
 
 def raise_descriptor_limit():
@@ -198,15 +206,16 @@ class Verifier(Child):
 
 
 class Nginx(Child):
-    """One worker that answers every request as GET /health is answered."""
+    """One worker that answers every request as GET /health is answered; over TLS where it
+    is given a certificate with its key, and then /cipher with 200 to those who use it."""
 
     CONFIG = """
 daemon off;
 user root;
 worker_processes 1;
-pid {folder}/nginx.pid;
+pid {folder}/nginx-{port}.pid;
 error_log {folder}/nginx-error.log;
-events {{ worker_connections 1024; use epoll; }}
+events {{ worker_connections 2048; use epoll; }}
 http {{
     access_log off;
     keepalive_requests 1000000000;
@@ -217,17 +226,28 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     server {{
-        listen {host}:{port};
+        listen {host}:{port} {ssl};
         default_type application/json;
+        {tls}
         location / {{ return 200 '{{"status": "ok"}}'; }}
     }}
 }}
 """
+    TLS = """
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate {pair[0]};
+        ssl_certificate_key {pair[1]};
+        ssl_session_tickets on;
+        ssl_session_cache off;
+        location = /cipher {{ if ($ssl_cipher != {cipher}) {{ return 400; }} return 200; }}
+"""
 
-    def __init__(self, folder, port):
+    def __init__(self, folder, port, pair=None, cipher=None):
         self.port = port
-        config = pathlib.Path(folder) / "nginx.conf"
-        config.write_text(self.CONFIG.format(folder=folder, host=HOST, port=port))
+        config = pathlib.Path(folder) / f"nginx-{port}.conf"
+        tls = self.TLS.format(pair=pair, cipher=cipher) if pair else ""
+        config.write_text(self.CONFIG.format(folder=folder, host=HOST, port=port, tls=tls,
+                                             ssl="ssl" if pair else ""))
         super().__init__([find_tool("nginx"), "-p", str(folder), "-c", str(config)],
                          stderr=subprocess.DEVNULL)
         try:
@@ -265,14 +285,21 @@ def is_answered(port):
         return False
 
 
+def connections_to(port):
+    """Established ones, as their server holds them."""
+    return len(run("ss", "-Htn", "state", "established", f"sport = :{port}").splitlines())
+
+
 # --- load -------------------------------------------------------------------------------
 
-def wrk(port, path, connections, seconds, *check):
-    """Requests completed, and the time that took."""
+def wrk(port, path, connections, seconds, *check, openssl_conf=None):
+    """Requests completed, and the time that took; over TLS where a file says how."""
+    scheme = "https" if openssl_conf else "http"
+    environment = {"OPENSSL_CONF": str(openssl_conf)} if openssl_conf else {}
     command = [find_tool("wrk"), "-t1", f"-c{connections}", f"-d{seconds:g}s",
                "--timeout", "30s", "-s", str(HERE / "check.lua"),
-               f"http://{HOST}:{port}{path}", "--", *map(str, check)]
-    text = run(*command)
+               f"{scheme}://{HOST}:{port}{path}", "--", *map(str, check)]
+    text = run(*command, **environment)
     result = json.loads(text.strip().splitlines()[-1])
     if result["not_200"] or result["broken"]:
         raise Trouble(f"wrk on {path}: {result['not_200']} answers were not 200, "
@@ -280,6 +307,14 @@ def wrk(port, path, connections, seconds, *check):
     if result["requests"] == 0:
         raise Trouble(f"wrk on {path}: no answer in {seconds:g} s")
     return result["requests"], result["microseconds"] / 1e6
+
+
+def request_cost(pid, port, path, connections, seconds, *check, openssl_conf=None):
+    """Processor microseconds a request."""
+    spent = -processor_seconds(pid)
+    requests, _ = wrk(port, path, connections, seconds, *check, openssl_conf=openssl_conf)
+    spent += processor_seconds(pid)
+    return spent * 1e6 / requests
 
 
 class Crowd:

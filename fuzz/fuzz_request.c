@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The first bytes of a connection. A head is whole from its last byte on and not before;
- * one that is sound and plain is taken apart into texts that hold no line end, and the same
- * request written anew is taken apart into the same texts.
+ * One request. However the bytes are cut, the same request comes out of them: the same
+ * head, the same body, the same end, or the same fault. What comes out of a sound one are
+ * texts without control characters, and the same request written anew is read the same.
  */
-#include "http/framing.h"
+#include "http/request.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -13,10 +13,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define HEAD_MAX 1024
+#define BODY_MAX 1024
 
-/* On the heap without a byte to spare, so that a sanitizer sees a read past the end. */
-static char *copy_of(const char *bytes, size_t size)
+struct outcome {
+    struct request request;
+    enum request_progress progress;
+    size_t eaten; /* bytes of the request as it came */
+    size_t len;
+    char *bytes; /* owned; on the heap, without a byte to spare */
+};
+
+static char *copy_of(const void *bytes, size_t size)
 {
     char *copy = malloc(size > 0 ? size : 1);
     assert(copy);
@@ -25,75 +32,127 @@ static char *copy_of(const char *bytes, size_t size)
     return copy;
 }
 
-static bool take_apart(char *bytes, size_t size, struct request *ret, struct head *ret_head)
+/* Gives the bytes in pieces of `step`, each time at another place of the memory. */
+static struct outcome read_in_pieces(const uint8_t *data, size_t size, size_t step)
 {
-    bool is_1_1;
-    return head_scan(bytes, size, HEAD_MAX, ret_head, &is_1_1) == HEAD_WHOLE &&
-           head_is_sound(ret_head, is_1_1) && request_parse(bytes, ret_head, ret) &&
-           is_1_1 == ret->is_1_1;
+    struct outcome outcome = {.progress = REQUEST_MORE, .bytes = copy_of(NULL, 0)};
+    request_init(&outcome.request);
+    bool has_head = false;
+    size_t given = 0;
+    while (outcome.progress == REQUEST_MORE && given < size) {
+        size_t piece = step < size - given ? step : size - given;
+        char *moved = malloc(outcome.len + piece);
+        assert(moved);
+        memcpy(moved, outcome.bytes, outcome.len);
+        memcpy(moved + outcome.len, data + given, piece);
+        free(outcome.bytes);
+        outcome.bytes = moved;
+        outcome.len += piece;
+        given += piece;
+        if (!has_head) {
+            outcome.progress =
+                request_read_head(&outcome.request, outcome.bytes, outcome.len);
+            has_head = outcome.progress == REQUEST_DONE;
+        }
+        if (has_head)
+            outcome.progress =
+                request_read_body(&outcome.request, outcome.bytes, &outcome.len, BODY_MAX);
+    }
+    assert(outcome.request.at <= outcome.len);
+    outcome.eaten = given - (outcome.len - outcome.request.at);
+    return outcome;
 }
 
-static void check_end(const char *bytes, size_t size)
+static bool is_same_text(const struct outcome *a, struct request_text text_a,
+                         const struct outcome *b, struct request_text text_b)
 {
-    struct head head, shorter;
-    bool is_1_1;
-    if (head_scan(bytes, size, HEAD_MAX, &head, &is_1_1) != HEAD_WHOLE)
+    return text_a.len == text_b.len &&
+           memcmp(a->bytes + text_a.at, b->bytes + text_b.at, text_a.len) == 0;
+}
+
+static void check_same_head(const struct outcome *a, const struct outcome *b)
+{
+    assert(a->request.version == b->request.version);
+    assert(a->request.framing == b->request.framing);
+    assert(a->request.field_count == b->request.field_count);
+    assert(is_same_text(a, a->request.method, b, b->request.method));
+    assert(is_same_text(a, a->request.path, b, b->request.path));
+    for (size_t i = 0; i < a->request.field_count; i++) {
+        const struct request_field *x = &a->request.fields[i], *y = &b->request.fields[i];
+        assert(is_same_text(a, x->name, b, y->name));
+        assert(is_same_text(a, x->value, b, y->value));
+    }
+}
+
+static void check_same_body(const struct outcome *a, const struct outcome *b)
+{
+    size_t len = a->request.at - a->request.body;
+    assert(len == b->request.at - b->request.body && len <= BODY_MAX);
+    assert(memcmp(a->bytes + a->request.body, b->bytes + b->request.body, len) == 0);
+}
+
+static void check_same(const struct outcome *a, const struct outcome *b)
+{
+    assert(a->progress == b->progress);
+    if (a->progress == REQUEST_BAD)
+        assert(a->request.fault == b->request.fault);
+    if (a->progress != REQUEST_DONE)
         return;
-
-    assert(head.size > 0 && head.size <= size && head.size <= HEAD_MAX);
-    assert(head_scan(bytes, head.size, HEAD_MAX, &head, &is_1_1) == HEAD_WHOLE);
-    assert(head_scan(bytes, head.size - 1, HEAD_MAX, &shorter, &is_1_1) == HEAD_PARTIAL);
+    assert(a->eaten == b->eaten);
+    check_same_head(a, b);
+    check_same_body(a, b);
 }
 
-static size_t write_anew(const struct request *request, char ret_text[2 * HEAD_MAX])
+static size_t put(char *text, size_t at, const struct outcome *outcome,
+                  struct request_text part, const char *after)
 {
-    size_t room = 2 * HEAD_MAX;
-    size_t len = (size_t)snprintf(ret_text, room, "%s %s HTTP/1.%d\r\n", request->method,
-                                  request->path, request->is_1_1);
+    const char *from = outcome->bytes + part.at;
+    for (size_t i = 0; i < part.len; i++)
+        assert((unsigned char)from[i] >= ' ' || from[i] == '\t');
+    memcpy(text + at, from, part.len);
+    memcpy(text + at + part.len, after, strlen(after));
+    return at + part.len + strlen(after);
+}
+
+/* In the plainest form: the length said, nothing before and nothing between. */
+static void check_written_anew(const struct outcome *outcome)
+{
+    const struct request *request = &outcome->request;
+    size_t body_len = request->at - request->body;
+    char *text = malloc((size_t)2 * REQUEST_HEAD_MAX + BODY_MAX);
+    assert(text);
+    size_t at = put(text, 0, outcome, request->method, " ");
+    at = put(text, at, outcome, request->path, " ");
+    at += (size_t)sprintf(text + at, "HTTP/1.%d\r\n", request->version == HTTP_1_1);
     for (size_t i = 0; i < request->field_count; i++) {
-        const struct request_field *field = &request->fields[i];
-        assert(strlen(field->value) == field->value_len);
-        assert(!strpbrk(field->value, "\r\n"));
-        len += (size_t)snprintf(ret_text + len, room - len, "%.*s: %s\r\n",
-                                (int)field->name_len, field->name, field->value);
+        at = put(text, at, outcome, request->fields[i].name, ": ");
+        at = put(text, at, outcome, request->fields[i].value, "\r\n");
     }
-    len += (size_t)snprintf(ret_text + len, room - len, "\r\n");
-    assert(len < room);
-    return len;
-}
-
-static void check_same(const struct request *a, const struct request *b)
-{
-    assert(strcmp(a->method, b->method) == 0 && strcmp(a->path, b->path) == 0);
-    assert(a->is_1_1 == b->is_1_1 && a->field_count == b->field_count);
-    for (size_t i = 0; i < a->field_count; i++) {
-        const struct request_field *x = &a->fields[i], *y = &b->fields[i];
-        assert(x->name_len == y->name_len && memcmp(x->name, y->name, x->name_len) == 0);
-        assert(strcmp(x->value, y->value) == 0);
+    memcpy(text + at, "\r\n", 2);
+    at += 2;
+    bool fits = at <= REQUEST_HEAD_MAX;
+    if (request->framing != FRAMING_CHUNKED && fits) {
+        memcpy(text + at, outcome->bytes + request->body, body_len);
+        struct outcome again = read_in_pieces((uint8_t *)text, at + body_len, SIZE_MAX);
+        assert(again.progress == REQUEST_DONE && again.eaten == at + body_len);
+        check_same_head(outcome, &again);
+        check_same_body(outcome, &again);
+        free(again.bytes);
     }
+    free(text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct request request, again;
-    struct head head, again_head;
-    char text[2 * HEAD_MAX];
-    char *bytes = copy_of((const char *)data, size);
-
-    check_end(bytes, size);
-    if (take_apart(bytes, size, &request, &head)) {
-        assert(request.field_count == head.lines);
-        size_t len = write_anew(&request, text);
-        char *copy = copy_of(text, len);
-        /* With blanks after its colons it may have outgrown the limit. */
-        if (len <= HEAD_MAX) {
-            bool is_taken = take_apart(copy, len, &again, &again_head);
-            assert(is_taken && again_head.size == len);
-            assert(again_head.content_length == head.content_length);
-            check_same(&request, &again);
-        }
-        free(copy);
-    }
-    free(bytes);
+    struct outcome whole = read_in_pieces(data, size, SIZE_MAX);
+    struct outcome bytewise = read_in_pieces(data, size, 1);
+    struct outcome pieces = read_in_pieces(data, size, 3 + size % 61);
+    check_same(&whole, &bytewise);
+    check_same(&whole, &pieces);
+    if (whole.progress == REQUEST_DONE)
+        check_written_anew(&whole);
+    free(whole.bytes);
+    free(bytewise.bytes);
+    free(pieces.bytes);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/caller.h"
 
-#include "http/server.h"
+#include "http/exchange.h"
 
 #include <string.h>
 #include <strings.h>

@@ -4,7 +4,7 @@
 #include "api/accept.h"
 #include "api/check_page.h"
 #include "api/pages.h"
-#include "http/server.h"
+#include "http/exchange.h"
 #include "probe/engine.h"
 
 #include <stdlib.h>

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct address;
 struct exchange;
 struct job;
 struct pages;

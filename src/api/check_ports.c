@@ -7,7 +7,7 @@
 #include "api/problem.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "http/server.h"
+#include "http/exchange.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
 #include "net/port_set.h"

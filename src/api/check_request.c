@@ -49,6 +49,43 @@ static bool is_json_type(const char *content_type)
             text_equals_nocase(subtype + len - suffix_len, suffix_len, suffix));
 }
 
+/* What a body in another encoding than UTF-8 begins with: its byte order mark, or the first
+ * character of JSON, which is ASCII, between NULs. A raw NUL is never JSON in UTF-8. */
+#define ASCII     (-1) /* any but NUL */
+#define START_MAX 4
+static const struct {
+    const char *name;
+    size_t len;
+    int start[START_MAX];
+} other_encodings[] = {
+    /* Longer starts first, because a shorter one may be part of them. */
+    {"UTF-32LE", 4, {0xff, 0xfe, 0, 0}}, {"UTF-32BE", 4, {0, 0, 0xfe, 0xff}},
+    {"UTF-32LE", 4, {ASCII, 0, 0, 0}},   {"UTF-32BE", 4, {0, 0, 0, ASCII}},
+    {"UTF-16LE", 2, {0xff, 0xfe}},       {"UTF-16BE", 2, {0xfe, 0xff}},
+    {"UTF-16LE", 2, {ASCII, 0}},         {"UTF-16BE", 2, {0, ASCII}},
+};
+
+static bool starts_with(const char *body, const int *start, size_t start_len)
+{
+    for (size_t i = 0; i < start_len; i++) {
+        int byte = (unsigned char)body[i];
+        if (start[i] == ASCII ? byte == 0 || byte > 0x7f : byte != start[i])
+            return false;
+    }
+    return true;
+}
+
+/* NULL when it is UTF-8, as far as that shows. */
+static const char *other_encoding(const char *body, size_t len)
+{
+    for (size_t i = 0; i < sizeof other_encodings / sizeof other_encodings[0]; i++) {
+        size_t start_len = other_encodings[i].len;
+        if (len >= start_len && starts_with(body, other_encodings[i].start, start_len))
+            return other_encodings[i].name;
+    }
+    return NULL;
+}
+
 /* The document, or NULL with its fault told. */
 static json_t *load(const char *body, size_t len, const char *content_type,
                     struct reader *reader)
@@ -64,6 +101,14 @@ static json_t *load(const char *body, size_t len, const char *content_type,
         fault_add_message(reader->faults, FAULT_OBJECT, whole,
                           "value is not a valid dict: send JSON with Content-Type: "
                           "application/json");
+        return NULL;
+    }
+
+    const char *encoding = other_encoding(body, len);
+    if (encoding) {
+        fault_add_message(reader->faults, FAULT_JSON,
+                          (struct fault_place){.has_index = true, .index = 0},
+                          "the body is encoded as %s: send it as UTF-8", encoding);
         return NULL;
     }
 

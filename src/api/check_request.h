@@ -11,9 +11,11 @@
  *   Unknown members are ignored, unless a NUL is in their names: jansson, which keeps names
  *   as C strings, refuses those whatever it is told.
  * - The last of two members with one name counts. A NUL inside a text is no error of JSON.
- * - A byte order mark in front is skipped. The offset in a fault of JSON is where the
- *   parser stopped, right behind what it could not use; it counts from the first byte of
- *   the body as it was sent, mark included.
+ * - A body that begins as UTF-16 or UTF-32 does (byte order mark, or a NUL beside the first
+ *   character) is no JSON: its one fault, at byte 0, names the encoding.
+ * - A byte order mark of UTF-8 in front is skipped. The offset in a fault of JSON is where
+ *   the parser stopped, right behind what it could not use; it counts from the first byte
+ *   of the body as it was sent, mark included.
  * - No faults beyond FAULTS_MAX are looked for. "Too many ports" is one fault, told after
  *   those of single elements, and counts the ports of the elements that have none.
  *

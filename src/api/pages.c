@@ -4,7 +4,7 @@
 #include "api/accept.h"
 #include "base/err.h"
 #include "base/text.h"
-#include "http/server.h"
+#include "http/exchange.h"
 
 #include <assert.h>
 #include <errno.h>

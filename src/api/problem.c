@@ -84,7 +84,7 @@ const char *problem_of_http_fault(enum http_fault fault)
 #undef X
     };
 
-    assert(fault < sizeof of_fault / sizeof of_fault[0]);
+    assert(fault != HTTP_FAULT_NONE && fault < sizeof of_fault / sizeof of_fault[0]);
     return problem_text(of_fault[fault]);
 }
 

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "http/server.h"
+#include "http/fault.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,9 +36,19 @@ enum fault_type {
  * which clients compare with; PAGE ones are told to people only, on the page. */
 #define PROBLEM_MAP(CODED, PLAIN, PAGE)                                                    \
     CODED(BAD_FRAMING, 400, "bad_framing",                                                 \
-          "the request can be read in two ways: send one Host, one Content-Length or "     \
-          "Transfer-Encoding: chunked, and every header on one line without control "      \
-          "characters")                                                                    \
+          "the request is ambiguous or malformed: send one Host, one Content-Length or "    \
+          "Transfer-Encoding: chunked, and every header on one line that ends with "       \
+          "CRLF")                                                                    \
+    CODED(HTTP_2, 400, "bad_framing",                                                      \
+          "this is the beginning of HTTP/2, and this checker speaks HTTP/1.1: make the "   \
+          "client or the proxy use that")                                                  \
+    CODED(PROXY_LINE, 400, "bad_framing",                                                  \
+          "this is a line of the PROXY protocol, which this checker does not read: make "  \
+          "the proxy speak HTTP and send X-Forwarded-For")                                 \
+    CODED(TLS_AT_PLAIN, 400, "bad_framing",                                                \
+          "this is TLS, and this port serves plain HTTP: use http://")                     \
+    CODED(PLAIN_AT_TLS, 400, "bad_framing",                                                \
+          "this is plain HTTP, and this port serves HTTPS: use https://")                  \
     CODED(TARGET_NOT_ALLOWED, 403, "target_not_allowed",                                   \
           "this checker does not probe that address for you: ask about your own")          \
     CODED(CALLER_UNKNOWN, 403, "bad_forwarded_for",                                        \
@@ -53,6 +63,9 @@ enum fault_type {
           "the request took too long to arrive: send it at once")                          \
     CODED(BODY_TOO_LARGE, 413, "body_too_large",                                           \
           "the body is too large: send at most 64 KiB, ports as ranges if need be")        \
+    CODED(UNSUPPORTED_ENCODING, 415, "unsupported_encoding",                               \
+          "the body has a Content-Encoding that this checker does not read: send it as "   \
+          "it is")                                                                         \
     CODED(RATE_LIMITED, 429, "rate_limited",                                               \
           "too many ports: ask again after the seconds in Retry-After")                    \
     CODED(CALLER_CONNECTIONS, 429, "rate_limited",                                         \
@@ -90,7 +103,7 @@ const char *problem_text(enum problem problem);
  * UTF-8. */
 char *problem_body(enum problem problem, const char *detail, size_t *ret_len);
 
-/* A server_fault_fn. */
+/* `fault_body` of a struct http_site. */
 const char *problem_of_http_fault(enum http_fault fault);
 
 /* --- the faults of one body ------------------------------------------------------- */

@@ -24,7 +24,7 @@
  */
 #pragma once
 
-#include "http/server.h"
+#include "http/exchange.h"
 #include "policy/access.h"
 
 #include <stdatomic.h>

@@ -1,12 +1,11 @@
-/* SPDX-License-Identifier: MIT
- *
- * Takes connections from the listeners. One that may not stay is told why, in plain HTTP,
- * and closed; one spare descriptor keeps that possible when the process has no other left.
- */
+/* SPDX-License-Identifier: MIT */
+#include "http/accept.h"
+
+#include "base/container.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "http/admission.h"
-#include "http/private.h"
+#include "loop/loop.h"
 #include "metrics/metrics.h"
 #include "settings/settings.h"
 
@@ -22,105 +21,149 @@
 #define ACCEPTS_PER_TURN 8
 
 #define PAUSE_MS         100
+#define TLS_REFUSALS     50 /* a second: each costs a handshake */
 
-static void listeners_watch(struct server *server, uint32_t events)
+struct listener {
+    struct acceptor *acceptor; /* borrowed */
+    int fd;                    /* borrowed */
+    struct loop_watch watch;
+};
+
+struct acceptor {
+    struct loop *loop; /* borrowed */
+    struct acceptor_config config;
+    struct timer pause; /* set while accepting pauses */
+    int spare_fd;       /* given up for a refusal when there is no other */
+    struct instant refusals_since;
+    unsigned refusals; /* over TLS, in the second that began then */
+    size_t count;
+    struct listener listeners[];
+};
+
+static void listeners_watch(struct acceptor *acceptor, uint32_t events)
 {
-    for (size_t i = 0; i < server->listener_count; i++) {
-        struct listener *listener = &server->listeners[i];
-        loop_watch_change(server->loop, listener->fd, listener->watch, events, NULL);
+    for (size_t i = 0; i < acceptor->count; i++) {
+        struct listener *listener = &acceptor->listeners[i];
+        loop_watch_change(acceptor->loop, listener->fd, listener->watch, events, NULL);
     }
+}
+
+static void spare_open(struct acceptor *acceptor)
+{
+    if (acceptor->spare_fd < 0)
+        acceptor->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 /* Accepting fails and will fail again: the listeners are level-triggered, so that looking
  * away is the only alternative to spinning. */
-static void accept_pause(struct server *server)
+static void pause_accepting(struct acceptor *acceptor)
 {
-    if (!loop_timer_set(server->loop, &server->accept_timer,
-                        instant_add(loop_now(server->loop), span_ms(PAUSE_MS))))
-        return;
-    listeners_watch(server, 0);
+    if (loop_timer_set(acceptor->loop, &acceptor->pause,
+                       instant_add(loop_now(acceptor->loop), span_ms(PAUSE_MS))))
+        listeners_watch(acceptor, 0);
 }
 
-static void accept_on_time(struct timer *timer)
+static void on_pause_over(struct timer *timer)
 {
-    struct server *server =
-        (struct server *)(void *)((char *)timer - offsetof(struct server, accept_timer));
-    if (server->spare_fd < 0)
-        server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    listeners_watch(server, EPOLLIN);
+    struct acceptor *acceptor = CONTAINER_OF(timer, struct acceptor, pause);
+    spare_open(acceptor);
+    listeners_watch(acceptor, EPOLLIN);
 }
 
-static void refuse(struct server *server, int fd, enum http_fault fault)
+static bool may_refuse(struct acceptor *acceptor)
 {
-    metrics_add(server->config.metrics,
-                fault == HTTP_FAULT_CONNECTIONS ? METRIC_CONNECTIONS_REFUSED_FULL
-                                                : METRIC_CONNECTIONS_REFUSED_CALLER,
-                1);
-    if (server->config.tls_cert) {
+    struct instant now = loop_now(acceptor->loop);
+    if (!acceptor->config.is_tls)
+        return true;
+    if (instant_since(now, acceptor->refusals_since).ns >= NS_PER_SECOND) {
+        acceptor->refusals_since = now;
+        acceptor->refusals = 0;
+    }
+    return acceptor->refusals++ < TLS_REFUSALS;
+}
+
+static void refuse(struct acceptor *acceptor, int fd, const struct address *peer,
+                   enum http_fault fault)
+{
+    bool is_full = fault == HTTP_FAULT_CONNECTIONS;
+    metrics_add(
+        acceptor->config.metrics,
+        is_full ? METRIC_CONNECTIONS_REFUSED_FULL : METRIC_CONNECTIONS_REFUSED_CALLER, 1);
+    if (may_refuse(acceptor))
+        connection_turn_away(acceptor->config.connections, fd, peer, fault);
+    else
         close(fd);
+}
+
+static void admit(struct acceptor *acceptor, int fd, const struct address *peer)
+{
+    const struct cidr_list *list = acceptor->config.unlimited;
+    bool is_unlimited = false;
+    for (size_t i = 0; list && i < list->count && !is_unlimited; i++)
+        is_unlimited = cidr_contains(&list->items[i], peer);
+
+    switch (admission_enter(acceptor->config.admission, peer, is_unlimited)) {
+    case ADMISSION_GRANTED:
+        connection_begin(acceptor->config.connections, fd, peer,
+                         is_unlimited ? SEAT_UNLIMITED : SEAT_COUNTED);
+        return;
+    case ADMISSION_FULL:
+        refuse(acceptor, fd, peer, HTTP_FAULT_CONNECTIONS);
+        return;
+    case ADMISSION_CALLER_FULL:
+        refuse(acceptor, fd, peer, HTTP_FAULT_CALLER_CONNECTIONS);
         return;
     }
-    reply_write_fault(server, fd, fault, "");
-    linger_begin(server, fd);
 }
 
-/* With the spare descriptor, and without lingering: the next one may be waiting. */
-static bool refuse_with_spare(struct server *server, int listener_fd)
+static int accept_one(const struct listener *listener, struct address *ret_peer)
 {
-    if (server->spare_fd < 0)
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof storage;
+    struct sockaddr *sa = (struct sockaddr *)&storage;
+    AUTO_FD fd = accept4(listener->fd, sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    if (!address_from_sockaddr(sa, len, ret_peer)) {
+        errno = EAFNOSUPPORT;
+        return -1;
+    }
+    return fd_take(&fd);
+}
+
+/* Those that only wait for a client to read a refusal give way first. Then one is told with
+ * the spare descriptor, and not waited for: the next one may be waiting. Over TLS that
+ * would take a handshake. */
+static bool make_way(struct listener *listener)
+{
+    struct acceptor *acceptor = listener->acceptor;
+    struct connections *connections = acceptor->config.connections;
+    if (connections_drop_lingering(connections) > 0)
+        return true;
+    if (acceptor->spare_fd < 0)
         return false;
 
-    fd_close(&server->spare_fd);
-    int fd = accept4(listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-        metrics_add(server->config.metrics, METRIC_CONNECTIONS_REFUSED_FULL, 1);
-        if (!server->config.tls_cert)
-            reply_write_fault(server, fd, HTTP_FAULT_CONNECTIONS, "");
-        shutdown(fd, SHUT_WR);
-        for (int i = 0; i < 8; i++) /* what has come already, so that no reset follows */
-            if (recv(fd, server->scratch, sizeof server->scratch, 0) <= 0)
-                break;
+    struct address peer;
+    fd_close(&acceptor->spare_fd);
+    int fd = accept_one(listener, &peer);
+    if (fd >= 0 && acceptor->config.is_tls)
         close(fd);
-    }
-    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    else if (fd >= 0)
+        refuse(acceptor, fd, &peer, HTTP_FAULT_CONNECTIONS);
+    connections_drop_lingering(connections);
+    spare_open(acceptor);
     return fd >= 0;
 }
 
-static bool is_unlimited(const struct server *server, const struct address *peer)
-{
-    const struct cidr_list *list = server->config.unlimited;
-    for (size_t i = 0; list && i < list->count; i++)
-        if (cidr_contains(&list->items[i], peer))
-            return true;
-    return false;
-}
-
-static void admit(struct server *server, int fd, const struct address *peer)
-{
-    bool unlimited = is_unlimited(server, peer);
-    switch (admission_enter(server->config.admission, peer, unlimited)) {
-    case ADMISSION_GRANTED:
-        connection_begin(server, fd, peer, unlimited);
-        return;
-    case ADMISSION_FULL:
-        refuse(server, fd, HTTP_FAULT_CONNECTIONS);
-        return;
-    case ADMISSION_CALLER_FULL:
-        refuse(server, fd, HTTP_FAULT_CALLER_CONNECTIONS);
-        return;
-    }
-}
-
-/* False when there is nothing more to accept now. */
-static bool accept_failed(struct server *server, int listener_fd, int errnum)
+/* Whether there may be more to accept now. */
+static bool go_on(struct listener *listener, int errnum)
 {
     switch (errnum) {
     case EAGAIN:
         return false;
     case EMFILE:
     case ENFILE:
-        /* Those who only wait to have read a refusal give way first. */
-        if (linger_drop(server) > 0 || refuse_with_spare(server, listener_fd))
+        if (make_way(listener))
             return true;
         break;
     case ENOBUFS:
@@ -129,72 +172,82 @@ static bool accept_failed(struct server *server, int listener_fd, int errnum)
     default: /* of this one connection: it was reset meanwhile, or a firewall objects */
         return true;
     }
-    accept_pause(server);
+    pause_accepting(listener->acceptor);
     return false;
 }
 
-static void accept_on_event(void *ctx, uint32_t events)
+static void on_event(void *ctx, uint32_t events)
 {
     (void)events;
     struct listener *listener = ctx;
-    struct server *server = listener->server;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        struct sockaddr_storage storage;
-        socklen_t len = sizeof storage;
-        int fd = accept4(listener->fd, (struct sockaddr *)&storage, &len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0) {
-            if (!accept_failed(server, listener->fd, errno))
-                return;
-            continue;
-        }
-
         struct address peer;
-        if (address_from_sockaddr((struct sockaddr *)&storage, len, &peer))
-            admit(server, fd, &peer);
-        else
-            close(fd);
+        int fd = accept_one(listener, &peer);
+        if (fd >= 0)
+            admit(listener->acceptor, fd, &peer);
+        else if (!go_on(listener, errno))
+            return;
     }
 }
 
-bool accept_start(struct server *server, const int *fds, size_t count, struct err *err)
+static bool listeners_add(struct acceptor *acceptor, const int *fds, size_t count,
+                          struct err *err)
 {
-    timer_init(&server->accept_timer, accept_on_time);
-    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (server->spare_fd < 0)
-        return err_sys(err, errno, "/dev/null");
-
-    server->listeners = calloc(count > 0 ? count : 1, sizeof *server->listeners);
-    if (!server->listeners)
-        return err_sys(err, ENOMEM, "listeners");
-
-    server->is_accepting = true;
     for (size_t i = 0; i < count; i++) {
-        struct listener *listener = &server->listeners[i];
-        *listener = (struct listener){.server = server, .fd = fds[i]};
+        struct listener *listener = &acceptor->listeners[i];
+        *listener = (struct listener){.acceptor = acceptor, .fd = fds[i]};
         /* Inherited by what is accepted: no call per connection. */
         setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-        if (!loop_watch_add(server->loop, fds[i], EPOLLIN, accept_on_event, listener,
+        if (!loop_watch_add(acceptor->loop, fds[i], EPOLLIN, on_event, listener,
                             &listener->watch, err))
             return false;
-        server->listener_count++;
+        acceptor->count++;
     }
     return true;
 }
 
-void accept_stop(struct server *server)
+bool acceptor_new(struct loop *loop, const struct acceptor_config *config, const int *fds,
+                  size_t count, struct acceptor **ret, struct err *err)
 {
-    server->is_accepting = false;
-    loop_timer_stop(server->loop, &server->accept_timer);
-    for (size_t i = 0; i < server->listener_count; i++)
-        loop_watch_drop(server->loop, server->listeners[i].fd, &server->listeners[i].watch);
+    struct acceptor *acceptor =
+        calloc(1, sizeof *acceptor + count * sizeof acceptor->listeners[0]);
+    if (!acceptor)
+        return err_sys(err, ENOMEM, "listeners");
+
+    acceptor->loop = loop;
+    acceptor->config = *config;
+    acceptor->spare_fd = -1;
+    timer_init(&acceptor->pause, on_pause_over);
+    spare_open(acceptor);
+    if (acceptor->spare_fd < 0) {
+        err_sys(err, errno, "/dev/null");
+        acceptor_free(acceptor);
+        return false;
+    }
+    if (!listeners_add(acceptor, fds, count, err)) {
+        acceptor_free(acceptor);
+        return false;
+    }
+    *ret = acceptor;
+    return true;
 }
 
-void accept_done(struct server *server)
+void acceptor_stop(struct acceptor *acceptor)
 {
-    accept_stop(server);
-    fd_close(&server->spare_fd);
-    free(server->listeners);
-    server->listeners = NULL;
-    server->listener_count = 0;
+    loop_timer_stop(acceptor->loop, &acceptor->pause);
+    for (size_t i = 0; i < acceptor->count; i++) {
+        struct listener *listener = &acceptor->listeners[i];
+        loop_watch_drop(acceptor->loop, listener->fd, &listener->watch);
+    }
+}
+
+struct acceptor *acceptor_free(struct acceptor *acceptor)
+{
+    if (!acceptor)
+        return NULL;
+
+    acceptor_stop(acceptor);
+    fd_close(&acceptor->spare_fd);
+    free(acceptor);
+    return NULL;
 }

@@ -1,420 +1,739 @@
-/* SPDX-License-Identifier: MIT
- *
- * One connection from accept to close, and who holds its socket.
- */
-#include "base/fd.h"
+/* SPDX-License-Identifier: MIT */
+#include "http/connection.h"
+
+#include "base/container.h"
+#include "base/err.h"
+#include "base/log.h"
 #include "http/admission.h"
-#include "http/private.h"
+#include "http/input.h"
+#include "loop/loop.h"
+#include "loop/tasks.h"
 #include "metrics/metrics.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
-#define RESTING_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
-#define LEFT_EVENTS    (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+#define LINGER_MAX     256                /* connections at once */
+#define LINGER_BYTES   (16 * 1024 * 1024) /* thrown away for one of them */
+#define LINGER_PIECE   (64 * 1024)
+#define HANDSHAKE_MS   2 /* of a turn go to TLS handshakes */
 
-static void connection_on_event(void *ctx, uint32_t events);
+/* So many connections ended, and their memory goes back to the system a little later. */
+#define TRIM_COUNT     512
+#define TRIM_SECONDS   5
 
-bool connection_is_tls(const struct connection *connection)
+/* The first two are also there when nothing has changed: edges are what counts. */
+#define WATCHED_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define BROKEN_EVENTS  (EPOLLHUP | EPOLLERR)
+
+enum state {
+    STATE_RESTING,   /* no request has begun */
+    STATE_HANDSHAKE, /* of TLS */
+    STATE_HEAD,      /* a request has begun */
+    STATE_BODY,      /* its head is whole */
+    STATE_WAITING,   /* its handler has not finished: no limit of time */
+    STATE_SENDING,   /* the socket does not take the rest of the reply */
+    STATE_LINGERING, /* all was said: what still comes is thrown away */
+};
+
+struct connection {
+    struct connections *all; /* borrowed */
+    LIST_ENTRY(connection) sibling;
+    struct task task; /* to advance at the turn's end */
+    struct timer timer;
+    struct instant since; /* when the state began */
+    struct loop_watch watch;
+    struct transport transport;
+    struct exchange *exchange; /* owned: the request in progress, NULL = none */
+    struct input input;
+    size_t discarded; /* bytes, while lingering */
+    unsigned served;  /* requests */
+    enum state state;
+    enum connection_seat seat;
+    enum http_fault refusal; /* what one without a seat is told */
+};
+
+LIST_HEAD(connection_list, connection);
+
+struct connections {
+    struct loop *loop; /* borrowed */
+    struct connections_config config;
+    struct exchange_world world;
+    struct connection_list active, lingering; /* each is on one of them */
+    struct tasks due, handshakes;
+    struct input_pool inputs;
+    size_t seated_count;
+    size_t exchange_count; /* of those with a seat */
+    size_t lingering_count;
+    struct instant turned; /* when the last turn began that has ended */
+    struct instant drain_begun;
+    struct instant logged; /* when a client of the wrong kind last was */
+    unsigned ended;        /* connections since the last trim */
+    struct timer trim;
+};
+
+static void advance(struct connection *connection);
+
+/* --- states and their limits ------------------------------------------------------ */
+
+static struct span limit_of(const struct connection *connection)
 {
-    return connection->server->config.tls_cert != NULL;
-}
-
-struct connection *connection_of(struct MHD_Connection *mhd)
-{
-    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-}
-
-/* --- from hand to hand ----------------------------------------------------------- */
-
-bool connection_watch(struct connection *connection, uint32_t events)
-{
-    struct loop *loop = connection->server->loop;
-    if (connection->watch.generation != 0)
-        return loop_watch_change(loop, connection->fd, connection->watch, events, NULL);
-    return loop_watch_add(loop, connection->fd, events, connection_on_event, connection,
-                          &connection->watch, NULL);
-}
-
-bool connection_stay_watched(struct connection *connection)
-{
-    return connection->watch.generation != 0 ||
-           connection_watch(connection, RESTING_EVENTS);
-}
-
-/* A whole head waits in the kernel, or under TLS its first byte. */
-static void hand_over(struct connection *connection)
-{
-    struct server *server = connection->server;
-    loop_watch_drop(server->loop, connection->fd, &connection->watch);
-    if (connection->phase == PHASE_IDLE)
-        connection_enter(connection, PHASE_HEAD);
-
-    server->adding = connection;
-    if (MHD_add_connection(server->daemon, connection->fd, &connection->peer.sa,
-                           connection->peer.len) == MHD_YES) {
-        phase_set_timer(connection);
-        server_need_run(server);
-    } else if (server->adding) { /* closed by libmicrohttpd, before it had begun */
-        connection->fd = -1;
-        connection_end(connection);
+    const struct connection_limits *limits = &connection->all->config.limits;
+    if (connection->seat == SEAT_NONE) /* holds nothing up for longer than to be told */
+        return limits->linger;
+    switch (connection->state) {
+    case STATE_RESTING:
+        return limits->idle;
+    case STATE_HANDSHAKE:
+    case STATE_HEAD:
+        return limits->head;
+    case STATE_BODY:
+        return limits->body;
+    case STATE_WAITING:
+        break;
+    case STATE_SENDING:
+        return limits->send;
+    case STATE_LINGERING:
+        return limits->linger;
     }
-    server->adding = NULL;
+    return span_seconds(INT32_MAX);
 }
 
-static void await(struct connection *connection)
+/* A reload waits for every connection, and lets none in meanwhile: a client that has not
+ * asked gets one second to begin, and one that has begun two for the rest of its head, from
+ * when the state or the draining began, whichever was later. Nothing is prolonged. */
+static struct instant deadline_of(const struct connection *connection)
 {
-    if (!connection_stay_watched(connection))
-        connection_end(connection);
+    const struct connections *all = connection->all;
+    struct instant since = connection->since;
+    struct instant deadline = instant_add(since, limit_of(connection));
+    if (!all->world.is_draining || connection->state > STATE_HEAD)
+        return deadline;
+
+    struct instant begun =
+        instant_before(since, all->drain_begun) ? all->drain_begun : since;
+    struct span grace = span_seconds(connection->state == STATE_RESTING ? 1 : 2);
+    return instant_min(deadline, instant_add(begun, grace));
 }
 
-void connection_count(struct connection *connection, bool is_asking)
+/* A timer that is set for an earlier time stays: when it fires it is set anew. So requests
+ * that follow each other do not touch it. */
+static bool arm(struct connection *connection)
 {
-    if (connection->is_counted == is_asking)
+    struct timer *timer = &connection->timer;
+    struct instant deadline = deadline_of(connection);
+    if (timer_is_set(timer) && !instant_before(deadline, timer->deadline))
+        return true;
+    return loop_timer_set(connection->all->loop, timer, deadline);
+}
+
+static void enter(struct connection *connection, enum state state)
+{
+    connection->state = state;
+    connection->since = loop_now(connection->all->loop);
+    arm(connection); /* its room was made when the connection began: this cannot fail */
+}
+
+static void make_due(struct connection *connection)
+{
+    struct connections *all = connection->all;
+    bool shakes = connection->state == STATE_HANDSHAKE;
+    tasks_add(shakes ? &all->handshakes : &all->due, &connection->task);
+    if (loop_now(all->loop).ns == all->turned.ns)
+        loop_again(all->loop);
+}
+
+/* --- the end ---------------------------------------------------------------------- */
+
+static void end_exchange(struct connection *connection)
+{
+    struct connections *all = connection->all;
+    struct exchange *exchange = connection->exchange;
+    if (!exchange)
         return;
 
-    connection->is_counted = is_asking;
-    connection->server->exchange_count += is_asking ? 1 : (size_t)-1;
-}
-
-/* The request that lies at the start of the kernel's buffer and of the scratch. */
-static void serve(struct connection *connection, const struct head *head,
-                  const struct request *request, bool has_ended)
-{
-    struct server *server = connection->server;
-    char *body = server->scratch + head->size;
-    size_t size = head->size + (size_t)head->content_length;
-    /* TCP throws away with MSG_TRUNC, and copies nothing. */
-    if (recv(connection->fd, server->scratch, size, MSG_TRUNC) != (ssize_t)size) {
-        connection_end(connection);
-        return;
+    unsigned status = exchange_status(exchange);
+    if (connection->seat != SEAT_NONE) {
+        all->exchange_count--;
+        if (status != 0)
+            metrics_count_request(all->config.metrics, exchange_metric(exchange), status);
     }
-    connection->consumed += size;
-    body[head->content_length] = '\0';
-    exchange_serve(connection, request, head, body, has_ended);
+    connection->exchange = exchange_free(exchange);
 }
 
-/* Whether the request is ours. `len` bytes of it have come. */
-static bool take(struct connection *connection, const struct head *head, size_t len,
-                 bool has_ended)
+static void leave_seat(struct connection *connection)
 {
-    struct request request;
-    struct server *server = connection->server;
-    if (head->content_length > REQUEST_MAX - head->size ||
-        !request_parse(server->scratch, head, &request))
-        return false;
+    struct connections *all = connection->all;
+    if (connection->seat == SEAT_NONE)
+        return;
 
-    size_t size = head->size + (size_t)head->content_length;
-    if (len >= size) {
-        connection->has_input = len > size || has_ended;
-        serve(connection, head, &request, has_ended);
-    } else if (!exchange_takes_body(server, &request, head->content_length)) {
-        return false;
-    } else if (has_ended) {
-        connection_end(connection);
-    } else {
-        connection_count(connection, true);
-        if (connection->phase != PHASE_BODY)
-            connection_enter(connection, PHASE_BODY);
-        await(connection);
-    }
-    return true;
+    admission_leave(all->config.admission, &connection->transport.peer,
+                    connection->seat == SEAT_UNLIMITED);
+    metrics_add(all->config.metrics, METRIC_CONNECTIONS_OPEN, -1);
+    all->seated_count--;
+    connection->seat = SEAT_NONE;
 }
 
-static void head_came(struct connection *connection, const struct head *head, bool is_1_1,
-                      size_t len, bool has_ended)
+static void on_trim(struct timer *timer)
 {
-    /* Judged again when libmicrohttpd has parsed it, for there may be later requests; but
-     * it answers a malformed Content-Length by itself, with two heads. */
-    if (!head_is_sound(head, is_1_1))
-        connection_refuse(connection, HTTP_FAULT_BAD_FRAMING);
-    else if (head->lines > LINES_MAX)
-        connection_refuse(connection, HTTP_FAULT_HEADERS_TOO_LARGE);
-    else if (!take(connection, head, len, has_ended))
-        hand_over(connection);
+    struct connections *all = CONTAINER_OF(timer, struct connections, trim);
+    all->ended = 0;
+    malloc_trim(0);
 }
 
-/* Something may have come while we hold the socket and no request is in progress. When the
- * client has ended its side, half a head is all that there will ever be. */
-static void look(struct connection *connection, bool has_ended)
+static void count_ended(struct connections *all)
 {
-    struct server *server = connection->server;
-    bool is_tls = connection_is_tls(connection);
-    connection->has_input = false;
-    ssize_t n = recv(connection->fd, server->scratch, is_tls ? 1 : REQUEST_MAX, MSG_PEEK);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        await(connection);
-        return;
-    }
-    if (n <= 0) {
-        connection_end(connection);
-        return;
-    }
-    if (is_tls) {
-        hand_over(connection);
-        return;
-    }
-
-    struct head head;
-    bool is_1_1;
-    switch (head_scan(server->scratch, (size_t)n, SERVER_HEADER_MAX, &head, &is_1_1)) {
-    case HEAD_PARTIAL:
-        if (has_ended) {
-            connection_end(connection);
-            return;
-        }
-        if (connection->phase == PHASE_IDLE)
-            connection_enter(connection, PHASE_HEAD);
-        await(connection);
-        return;
-    case HEAD_WHOLE:
-        head_came(connection, &head, is_1_1, (size_t)n, has_ended);
-        return;
-    case HEAD_TOO_LARGE:
-        connection_refuse(connection, HTTP_FAULT_HEADERS_TOO_LARGE);
-        return;
-    }
+    if (++all->ended >= TRIM_COUNT && !timer_is_set(&all->trim))
+        loop_timer_set(all->loop, &all->trim,
+                       instant_add(loop_now(all->loop), span_seconds(TRIM_SECONDS)));
 }
 
-/* Ends it, and lets the client read what was written. */
-static void end_politely(struct connection *connection)
+/* The only way out. An exchange that waits is told. */
+static void end(struct connection *connection)
 {
-    struct server *server = connection->server;
-    loop_watch_drop(server->loop, connection->fd, &connection->watch);
-    linger_begin(server, fd_take(&connection->fd));
-    connection_end(connection);
+    struct connections *all = connection->all;
+    end_exchange(connection);
+    leave_seat(connection);
+    task_cancel(&connection->task);
+    loop_timer_stop(all->loop, &connection->timer);
+    loop_watch_drop(all->loop, -1, &connection->watch);
+    transport_close(&connection->transport);
+    input_drop(&connection->input, &all->inputs);
+    LIST_REMOVE(connection, sibling);
+    if (connection->state == STATE_LINGERING)
+        all->lingering_count--;
+    free(connection);
+    count_ended(all);
 }
 
-void connection_rest(struct connection *connection, bool must_close)
-{
-    if (must_close || connection->server->is_draining) {
-        if (connection->has_input)
-            end_politely(connection);
-        else
-            connection_end(connection);
-        return;
-    }
-
-    connection_enter(connection, PHASE_IDLE);
-    /* Watched anew, what has come already is an event of the next turn: whoever sends many
-     * requests at once has them served one a turn. */
-    if (connection->has_input ? !connection_watch(connection, RESTING_EVENTS)
-                              : !connection_stay_watched(connection))
-        connection_end(connection);
-}
-
-/* libmicrohttpd has closed: the connection is over, unless it only let go of one that
- * rests. */
-static void closed_by_mhd(struct connection *connection)
-{
-    struct server *server = connection->server;
-    bool rests = connection->is_settling && connection->phase == PHASE_IDLE &&
-                 !connection->is_dead && !server->is_draining &&
-                 !connection_has_read_ahead(connection);
-    connection->is_settling = false;
-    int fd = -1;
-    bool lingers = !connection->is_dead && connection_has_unread(connection);
-    if (rests || lingers || connection->wants_linger)
-        fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 3);
-    loop_watch_drop(server->loop, connection->fd, &connection->watch);
-    connection->fd = fd;
-    if (fd >= 0 && rests) {
-        phase_set_timer(connection);
-        await(connection);
-        return;
-    }
-    if (fd >= 0)
-        linger_begin(server, fd_take(&connection->fd));
-    connection_end(connection);
-}
-
-void connection_notify(void *cls, struct MHD_Connection *mhd, void **socket_context,
-                       enum MHD_ConnectionNotificationCode code)
-{
-    struct server *server = cls;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        server->adding->mhd = mhd;
-        *socket_context = server->adding;
-        return;
-    }
-
-    struct connection *connection = *socket_context;
-    *socket_context = NULL;
-    if (server->adding == connection)
-        server->adding = NULL;
-    server_count_freed(server);
-    connection->mhd = NULL;
-    closed_by_mhd(connection);
-}
-
-/* --- events while we hold the socket, or while its exchange waits ---------------- */
-
-void connection_left(struct connection *connection)
-{
-    if (connection->exchange)
-        exchange_abandon(connection->exchange);
-    connection_kill(connection);
-}
-
-static void connection_on_event(void *ctx, uint32_t events)
+static void on_event(void *ctx, uint32_t events)
 {
     struct connection *connection = ctx;
-    struct exchange *exchange = connection->exchange;
-    if (!exchange) {
-        look(connection, (events & LEFT_EVENTS) != 0);
+    if (events & (EPOLLRDHUP | BROKEN_EVENTS))
+        connection->input.incoming = INCOMING_ENDED;
+    else if ((events & EPOLLIN) && connection->input.incoming == INCOMING_NONE)
+        connection->input.incoming = INCOMING_SOME;
+
+    if ((events & BROKEN_EVENTS) && connection->state >= STATE_WAITING)
+        end(connection);
+    else
+        advance(connection);
+}
+
+/* There is nothing to do before the next event. */
+static void await(struct connection *connection)
+{
+    struct connections *all = connection->all;
+    input_settle(&connection->input, &all->inputs);
+    if (connection->watch.generation == 0 &&
+        !loop_watch_add(all->loop, connection->transport.fd, WATCHED_EVENTS, on_event,
+                        connection, &connection->watch, NULL))
+        end(connection);
+}
+
+/* --- lingering -------------------------------------------------------------------- *
+ * A close with unread bytes in the receive buffer sends a reset, and a reset makes the
+ * client's kernel throw away what it has not read yet: our last words. */
+
+static void discard(struct connection *connection)
+{
+    ssize_t n;
+    do {
+        n = transport_discard(&connection->transport, LINGER_PIECE);
+        connection->discarded += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && connection->discarded < LINGER_BYTES);
+    if (n < 0 && errno == EAGAIN)
+        await(connection);
+    else
+        end(connection);
+}
+
+static void linger(struct connection *connection)
+{
+    struct connections *all = connection->all;
+    if (all->lingering_count == LINGER_MAX) {
+        end(connection);
         return;
     }
 
-    if (events & EPOLLIN)
-        connection->has_input = true;
-    bool is_sending = !connection->mhd && exchange->status != 0;
-    bool has_left = (exchange->is_waiting && (events & LEFT_EVENTS)) ||
-                    (is_sending && (events & (EPOLLHUP | EPOLLERR)));
-    if (has_left)
-        connection_left(connection);
-    else if (is_sending && (events & EPOLLOUT) && exchange->is_stream)
-        stream_continue(exchange);
-    else if (is_sending && (events & EPOLLOUT))
-        reply_continue(exchange);
+    transport_finish(&connection->transport);
+    leave_seat(connection);
+    task_cancel(&connection->task);
+    input_drop(&connection->input, &all->inputs);
+    LIST_REMOVE(connection, sibling);
+    LIST_INSERT_HEAD(&all->lingering, connection, sibling);
+    all->lingering_count++;
+    enter(connection, STATE_LINGERING);
+    discard(connection);
 }
 
-/* --- begin and end --------------------------------------------------------------- */
+/* --- sending ---------------------------------------------------------------------- */
 
-void connection_begin(struct server *server, int fd, const struct address *peer,
-                      bool is_unlimited)
+static void rest(struct connection *connection)
+{
+    connection->served++;
+    enter(connection, STATE_RESTING);
+    if (input_has_begun(&connection->input) || connection->input.incoming != INCOMING_NONE)
+        make_due(connection);
+    await(connection);
+}
+
+/* Whether the client sends, or has sent, more than was read and answered. */
+static bool has_more(const struct connection *connection)
+{
+    return connection->seat == SEAT_NONE || input_has_begun(&connection->input) ||
+           transport_has_unread(&connection->transport);
+}
+
+/* The reply is sent. */
+static void conclude(struct connection *connection)
+{
+    bool must_close =
+        exchange_must_close(connection->exchange) || connection->all->world.is_draining;
+    end_exchange(connection);
+    if (!must_close)
+        rest(connection);
+    else if (has_more(connection))
+        linger(connection);
+    else
+        end(connection);
+}
+
+static void send_output(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchange;
+    struct iovec parts[2];
+    size_t count = 0;
+    ssize_t n = 0;
+    if (exchange_state(exchange) == EXCHANGE_BROKEN) {
+        end(connection);
+        return;
+    }
+    while (n >= 0 && (count = exchange_output(exchange, parts)) > 0) {
+        n = transport_write(&connection->transport, parts, count);
+        if (n > 0)
+            exchange_sent(exchange, (size_t)n);
+    }
+    if (n < 0 && errno != EAGAIN) {
+        end(connection);
+    } else if (exchange_is_unfinished(exchange)) {
+        await(connection);
+    } else if (count == 0) {
+        conclude(connection);
+    } else {
+        if (connection->state != STATE_SENDING)
+            enter(connection, STATE_SENDING);
+        await(connection);
+    }
+}
+
+/* --- refusals --------------------------------------------------------------------- */
+
+static bool take_exchange(struct connection *connection, const struct request_view *view)
+{
+    struct connections *all = connection->all;
+    connection->exchange =
+        exchange_new(&all->world, connection, &connection->transport, view);
+    if (connection->exchange && connection->seat != SEAT_NONE)
+        all->exchange_count++;
+    return connection->exchange != NULL;
+}
+
+/* Once a second: a setting may be wrong, a proxy's or the client's. */
+static void log_wrong_protocol(struct connection *connection, enum http_fault fault)
+{
+    static const char *const spoken[] = {
+        [HTTP_FAULT_TLS_AT_PLAIN] = "TLS at a port of plain HTTP",
+        [HTTP_FAULT_PLAIN_AT_TLS] = "plain HTTP at a port of HTTPS",
+        [HTTP_FAULT_HTTP_2] = "HTTP/2",
+        [HTTP_FAULT_PROXY_LINE] = "the PROXY protocol",
+    };
+    struct connections *all = connection->all;
+    struct instant now = loop_now(all->loop);
+    struct log_line line;
+    if (fault >= sizeof spoken / sizeof *spoken || !spoken[fault] ||
+        instant_since(now, all->logged).ns < NS_PER_SECOND ||
+        !log_begin(&line, LOG_LEVEL_INFO, "wrong_protocol"))
+        return;
+
+    char peer[ADDRESS_TEXT_SIZE];
+    all->logged = now;
+    log_str(&line, "peer", address_format(&connection->transport.peer, peer));
+    log_str(&line, "spoken", spoken[fault]);
+    log_end(&line);
+}
+
+/* Answers instead of a handler, and ends. */
+static void refuse(struct connection *connection, enum http_fault fault)
+{
+    struct request_view view;
+    bool is_understood = connection->exchange != NULL;
+    log_wrong_protocol(connection, fault);
+    if (is_understood)
+        view = input_view(&connection->input);
+    else if (!take_exchange(connection, NULL)) {
+        end(connection);
+        return;
+    }
+    exchange_refuse(connection->exchange, is_understood ? &view : NULL, fault);
+    send_output(connection);
+}
+
+static void on_time(struct timer *timer)
+{
+    struct connection *connection = CONTAINER_OF(timer, struct connection, timer);
+    struct connections *all = connection->all;
+    if (instant_before(loop_now(all->loop), deadline_of(connection))) {
+        arm(connection);
+        return;
+    }
+
+    if (connection->seat != SEAT_NONE)
+        metrics_add(all->config.metrics, METRIC_CONNECTIONS_TIMED_OUT, 1);
+    if (connection->state == STATE_HEAD || connection->state == STATE_BODY)
+        refuse(connection, HTTP_FAULT_TIMEOUT);
+    else
+        end(connection);
+}
+
+/* --- reading ---------------------------------------------------------------------- */
+
+/* The request is whole. */
+static void serve(struct connection *connection)
+{
+    const struct request_view view = input_view(&connection->input);
+    exchange_run(connection->exchange, &view);
+    input_consume(&connection->input);
+    if (!exchange_is_unfinished(connection->exchange)) {
+        send_output(connection);
+    } else if (connection->input.incoming == INCOMING_ENDED) {
+        end(connection); /* its client has left already */
+    } else {
+        enter(connection, STATE_WAITING);
+        await(connection);
+    }
+}
+
+/* The head is whole. Whether its body is wanted: otherwise the connection has moved on, or
+ * is gone. */
+static bool begin_exchange(struct connection *connection)
+{
+    const struct request_view view = input_view(&connection->input);
+    if (!take_exchange(connection, &view)) {
+        end(connection);
+        return false;
+    }
+    if (exchange_state(connection->exchange) == EXCHANGE_NEW)
+        return true;
+
+    if (!request_has_body(view.request))
+        input_consume(&connection->input);
+    send_output(connection);
+    return false;
+}
+
+/* The body did not come with the head. False when the client does not take even that it may
+ * send it. */
+static bool invite_body(struct connection *connection)
+{
+    static char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    const struct iovec part = {text, sizeof text - 1};
+    const struct request_view view = input_view(&connection->input);
+    if (input_has_body(&connection->input) ||
+        !exchange_expects_continue(connection->exchange, &view))
+        return true;
+    return transport_write(&connection->transport, &part, 1) == (ssize_t)part.iov_len;
+}
+
+static void await_request(struct connection *connection)
+{
+    enum state state = connection->exchange                  ? STATE_BODY
+                       : input_has_begun(&connection->input) ? STATE_HEAD
+                                                             : STATE_RESTING;
+    bool is_new = connection->state != state;
+    if (is_new)
+        enter(connection, state);
+    if (is_new && state == STATE_BODY && !invite_body(connection))
+        end(connection);
+    else
+        await(connection);
+}
+
+static void take_in(struct connection *connection)
+{
+    for (;;) {
+        struct exchange *exchange = connection->exchange;
+        switch (input_read(&connection->input, &connection->all->inputs,
+                           &connection->transport,
+                           exchange ? exchange_body_max(exchange) : 0)) {
+        case INPUT_NOTHING:
+            await_request(connection);
+            return;
+        case INPUT_HEAD:
+            if (begin_exchange(connection))
+                continue;
+            return;
+        case INPUT_REQUEST:
+            serve(connection);
+            return;
+        case INPUT_BAD:
+            refuse(connection, input_view(&connection->input).request->fault);
+            return;
+        case INPUT_ENDED:
+            end(connection);
+            return;
+        }
+    }
+}
+
+/* While a handler waits nothing is read, but under TLS a client may say within its records
+ * that it leaves. */
+static bool has_left(struct connection *connection)
+{
+    struct input *input = &connection->input;
+    if (input->incoming == INCOMING_SOME && connection->transport.tls)
+        return input_peek(input, &connection->all->inputs, &connection->transport) ==
+               INPUT_ENDED;
+    return input->incoming == INCOMING_ENDED;
+}
+
+/* --- TLS -------------------------------------------------------------------------- */
+
+/* The first byte says whether it is TLS. */
+static void greet(struct connection *connection)
+{
+    switch (transport_greeting(&connection->transport)) {
+    case GREETING_NONE:
+        connection->input.incoming = INCOMING_NONE;
+        await(connection);
+        return;
+    case GREETING_TLS:
+        enter(connection, STATE_HANDSHAKE);
+        make_due(connection);
+        return;
+    case GREETING_OTHER:
+        refuse(connection, HTTP_FAULT_PLAIN_AT_TLS);
+        return;
+    case GREETING_ENDED:
+        end(connection);
+        return;
+    }
+}
+
+static void shake_hands(struct connection *connection)
+{
+    switch (transport_shake_hands(&connection->transport, connection->all->config.tls)) {
+    case HANDSHAKE_WAITS:
+        await(connection);
+        return;
+    case HANDSHAKE_FAILED:
+        end(connection);
+        return;
+    case HANDSHAKE_DONE:
+        break;
+    }
+    enter(connection, STATE_RESTING);
+    connection->input.incoming = INCOMING_SOME;
+    if (connection->seat == SEAT_NONE)
+        refuse(connection, connection->refusal);
+    else
+        take_in(connection);
+}
+
+/* --- what is due ------------------------------------------------------------------ */
+
+static void advance(struct connection *connection)
+{
+    bool is_tls = connection->all->config.tls != NULL;
+    switch (connection->state) {
+    case STATE_RESTING:
+        if (is_tls && !connection->transport.tls)
+            greet(connection);
+        else
+            take_in(connection);
+        return;
+    case STATE_HANDSHAKE:
+        make_due(connection);
+        return;
+    case STATE_HEAD:
+    case STATE_BODY:
+        take_in(connection);
+        return;
+    case STATE_WAITING:
+        if (has_left(connection))
+            end(connection);
+        else
+            send_output(connection);
+        return;
+    case STATE_SENDING:
+        send_output(connection);
+        return;
+    case STATE_LINGERING:
+        discard(connection);
+        return;
+    }
+}
+
+static void on_turn(struct task *task)
+{
+    struct connection *connection = CONTAINER_OF(task, struct connection, task);
+    if (connection->state == STATE_HANDSHAKE)
+        shake_hands(connection);
+    else
+        advance(connection);
+}
+
+static void on_output(void *ctx)
+{
+    make_due(ctx);
+}
+
+/* Those that become due meanwhile have to wait for the next turn. */
+static bool turn(void *ctx)
+{
+    struct connections *all = ctx;
+    for (size_t left = all->due.count; left > 0; left--)
+        tasks_run_next(&all->due);
+    if (all->handshakes.count > 0) {
+        struct instant until = instant_add(clock_now(), span_ms(HANDSHAKE_MS));
+        while (tasks_run_next(&all->handshakes) && instant_before(clock_now(), until))
+            continue;
+    }
+    all->turned = loop_now(all->loop);
+    return all->due.count > 0 || all->handshakes.count > 0;
+}
+
+/* --- life ------------------------------------------------------------------------- */
+
+static struct connection *connection_new(struct connections *all, int fd,
+                                         const struct address *peer,
+                                         enum connection_seat seat)
 {
     struct connection *connection = calloc(1, sizeof *connection);
+    if (!connection)
+        return NULL;
+
+    connection->all = all;
+    connection->seat = seat;
+    timer_init(&connection->timer, on_time);
+    task_init(&connection->task, on_turn);
+    transport_init(&connection->transport, fd, peer);
+    connection->since = loop_now(all->loop);
+    if (!arm(connection)) { /* without a limit it may not stay */
+        free(connection);
+        return NULL;
+    }
+    LIST_INSERT_HEAD(&all->active, connection, sibling);
+    return connection;
+}
+
+void connection_begin(struct connections *all, int fd, const struct address *peer,
+                      enum connection_seat seat)
+{
+    struct connection *connection = connection_new(all, fd, peer, seat);
     if (!connection) {
         close(fd);
-        admission_leave(server->config.admission, peer, is_unlimited);
+        admission_leave(all->config.admission, peer, seat == SEAT_UNLIMITED);
         return;
     }
 
-    *connection = (struct connection){
-        .server = server,
-        .next = server->connections,
-        .peer = *peer,
-        .fd = fd,
-        .is_unlimited = is_unlimited,
-        .is_exact = true,
-    };
-    timer_init(&connection->timer, phase_on_time);
-    if (connection->next)
-        connection->next->prev = connection;
-    server->connections = connection;
-    server->connection_count++;
-    metrics_add(server->config.metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
-    metrics_add(server->config.metrics, METRIC_CONNECTIONS_OPEN, 1);
-    connection_enter(connection, PHASE_IDLE);
-    if (timer_is_set(&connection->timer))
-        look(connection, false);
-    else
-        connection_end(connection); /* without a limit it may not stay */
+    all->seated_count++;
+    metrics_add(all->config.metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
+    metrics_add(all->config.metrics, METRIC_CONNECTIONS_OPEN, 1);
+    advance(connection);
 }
 
-void connection_end(struct connection *connection)
+void connection_turn_away(struct connections *all, int fd, const struct address *peer,
+                          enum http_fault fault)
 {
-    struct server *server = connection->server;
-    assert(!connection->mhd);
-    if (connection->exchange) {
-        exchange_abandon(connection->exchange);
-        exchange_end(connection->exchange);
-    }
-    connection_count(connection, false);
-    loop_timer_stop(server->loop, &connection->timer);
-    loop_watch_drop(server->loop, connection->fd, &connection->watch);
-    fd_close(&connection->fd);
-
-    if (connection->next)
-        connection->next->prev = connection->prev;
-    if (connection->prev)
-        connection->prev->next = connection->next;
-    else
-        server->connections = connection->next;
-    server->connection_count--;
-    metrics_add(server->config.metrics, METRIC_CONNECTIONS_OPEN, -1);
-    admission_leave(server->config.admission, &connection->peer, connection->is_unlimited);
-    free(connection);
-}
-
-void connection_kill(struct connection *connection)
-{
-    if (!connection->mhd) {
-        connection_end(connection);
+    struct connection *connection = connection_new(all, fd, peer, SEAT_NONE);
+    if (!connection) {
+        close(fd);
         return;
     }
 
-    connection->is_dead = true;
-    shutdown(connection->fd, SHUT_RDWR); /* libmicrohttpd sees that, and closes */
-    struct exchange *exchange = connection->exchange;
-    if (exchange && exchange->is_suspended) {
-        exchange->is_suspended = false;
-        MHD_resume_connection(connection->mhd);
-    }
-    connection_urge(connection);
-    phase_set_timer(connection); /* until it is done */
+    connection->refusal = fault;
+    if (all->config.tls)
+        advance(connection);
+    else
+        refuse(connection, fault);
 }
 
-/* Whether we hold a request whose body does not come: its head lies in the kernel yet. */
-static bool refuse_held(struct connection *connection, enum http_fault fault)
+size_t connections_drop_lingering(struct connections *all)
 {
-    if (connection->mhd || connection->exchange || connection->phase != PHASE_BODY)
-        return false;
+    size_t count = all->lingering_count;
+    struct connection *connection;
+    while ((connection = LIST_FIRST(&all->lingering)) != NULL) {
+        transport_discard(&connection->transport, LINGER_PIECE);
+        end(connection);
+    }
+    return count;
+}
 
-    struct head head;
-    struct request request;
-    bool is_1_1;
-    char *bytes = connection->server->scratch;
-    ssize_t n = recv(connection->fd, bytes, REQUEST_MAX, MSG_PEEK);
-    if (n <= 0 ||
-        head_scan(bytes, (size_t)n, SERVER_HEADER_MAX, &head, &is_1_1) != HEAD_WHOLE ||
-        !request_parse(bytes, &head, &request))
-        return false;
+void connections_drain(struct connections *all)
+{
+    if (!all->world.is_draining)
+        all->drain_begun = loop_now(all->loop);
+    all->world.is_draining = true;
+    struct connection *next;
+    for (struct connection *connection = LIST_FIRST(&all->active); connection;
+         connection = next) {
+        next = LIST_NEXT(connection, sibling);
+        bool is_idle =
+            connection->state == STATE_RESTING && !input_has_begun(&connection->input);
+        if (is_idle && connection->served > 0)
+            end(connection);
+        else
+            arm(connection);
+    }
+}
 
-    connection->has_input = true;
-    exchange_serve_fault(connection, &request, fault);
+size_t connections_exchanges(const struct connections *all)
+{
+    return all->exchange_count;
+}
+
+size_t connections_count(const struct connections *all)
+{
+    return all->seated_count;
+}
+
+bool connections_new(struct loop *loop, const struct connections_config *config,
+                     struct connections **ret, struct err *err)
+{
+    struct connections *all = calloc(1, sizeof *all);
+    if (!all)
+        return err_sys(err, ENOMEM, "connections");
+
+    all->loop = loop;
+    all->config = *config;
+    all->world = (struct exchange_world){.site = config->site, .has_output = on_output};
+    LIST_INIT(&all->active);
+    LIST_INIT(&all->lingering);
+    tasks_init(&all->due);
+    tasks_init(&all->handshakes);
+    input_pool_init(&all->inputs);
+    timer_init(&all->trim, on_trim);
+    loop_each_turn(loop, turn, all);
+    *ret = all;
     return true;
 }
 
-static void write_fault(struct connection *connection, enum http_fault fault)
+struct connections *connections_free(struct connections *all)
 {
-    struct exchange *exchange = connection->exchange;
-    if (connection_is_tls(connection))
-        return;
-    if (exchange)
-        exchange_refuse(exchange, fault);
-    reply_write_fault(connection->server, connection->fd, fault,
-                      exchange ? exchange->fields.data : "");
-}
+    if (!all)
+        return NULL;
 
-void connection_refuse(struct connection *connection, enum http_fault fault)
-{
-    struct server *server = connection->server;
-    if (refuse_held(connection, fault))
-        return;
-
-    write_fault(connection, fault);
-    if (connection->exchange)
-        connection->exchange->status = fault_status(fault);
-    else
-        metrics_count_request(server->config.metrics, METRIC_ROUTE_OTHER,
-                              fault_status(fault));
-    if (connection->mhd) {
-        connection_kill(connection);
-        return;
-    }
-
-    end_politely(connection);
-}
-
-void connection_refuse_rest(struct connection *connection, enum http_fault fault)
-{
-    connection->is_dead = true;
-    connection->exchange->status = fault_status(fault);
-    write_fault(connection, fault);
-    connection->wants_linger = !connection_is_tls(connection);
+    struct connection *connection;
+    while ((connection = LIST_FIRST(&all->active)) != NULL)
+        end(connection);
+    connections_drop_lingering(all);
+    input_pool_done(&all->inputs);
+    loop_timer_stop(all->loop, &all->trim);
+    loop_each_turn_end(all->loop, turn, all);
+    free(all);
+    return NULL;
 }

@@ -1,48 +1,290 @@
-/* SPDX-License-Identifier: MIT
- *
- * One request from its last header to its end: is its framing sound, which route is it,
- * collect the body, run the handler, and wait when that has not replied.
- *
- * libmicrohttpd calls exchange_step() when the headers are there, then for each piece of
- * the body, then once more at the end. A reply on the first call refuses the body and ends
- * the connection; on the last one the connection may go on. A plain request of ours comes
- * whole, by exchange_serve().
- */
-#include "http/private.h"
+/* SPDX-License-Identifier: MIT */
+#include "http/exchange_run.h"
+
+#include "base/text.h"
 #include "metrics/metrics.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Thrown away of a body that turned out too large, so that the client gets its answer in
- * good order; whoever sends more is cut off. */
-#define EXCESS_MAX (1024 * 1024)
+#include <strings.h>
+#include <time.h>
 
 #define FIELDS_MAX 4096 /* of a reply, besides those that every reply has */
 
-/* --- the first call: what is asked? ---------------------------------------------- */
+/* The values of a repeated header. */
+struct joined {
+    struct joined *next;
+    struct text text;
+};
 
-static enum MHD_Result add_header(void *cls, enum MHD_ValueKind kind, const char *name,
-                                  size_t name_len, const char *value, size_t value_len)
+struct exchange {
+    struct exchange_world *world; /* these three borrowed */
+    void *connection;
+    struct transport *transport;
+    const struct http_route *route; /* NULL = none fits */
+    enum exchange_state state;
+    enum http_version version;
+    enum persistence persistence;
+    enum body_form form;
+    unsigned status;
+    unsigned metric;
+
+    const struct request_view *view; /* borrowed; NULL once the handler has returned */
+    struct joined *joined;           /* owned: what exchange_header() put together */
+    exchange_fn *gone;
+    void *gone_ctx;
+
+    struct text fields; /* "Name: value\r\n" of the reply to come */
+    struct text out;    /* the reply: its head, and the pieces of a stream */
+    const char *body;   /* behind that */
+    char *body_owned;   /* owned: the body, unless it is a constant */
+    size_t body_len;
+    size_t sent; /* of `out` and `body` */
+};
+
+/* --- the request ------------------------------------------------------------------ */
+
+struct address exchange_peer(const struct exchange *exchange)
 {
-    (void)kind;
-    head_add(cls, name, name_len, value ? value : "", value_len);
-    return MHD_YES;
+    return exchange->transport->peer;
 }
 
-/* "http://host/path" asks for "/path" (RFC 9112 section 3.2.2). */
-static const char *path_of(const char *url)
+struct address exchange_local(const struct exchange *exchange)
 {
-    if (url[0] == '/')
-        return url;
-
-    const char *authority = strstr(url, "://");
-    if (!authority)
-        return url;
-
-    const char *path = strchr(authority + 3, '/');
-    return path ? path : "/";
+    return *transport_local(exchange->transport);
 }
+
+bool exchange_is_http_1_1(const struct exchange *exchange)
+{
+    return exchange->version == HTTP_1_1;
+}
+
+bool exchange_is_tls(const struct exchange *exchange)
+{
+    return exchange->transport->tls != NULL;
+}
+
+const struct http_route *exchange_route(const struct exchange *exchange)
+{
+    return exchange->route;
+}
+
+const char *exchange_body(const struct exchange *exchange, size_t *ret_len)
+{
+    const struct request *request = exchange->view->request;
+    *ret_len = request->at - request->body;
+    return exchange->view->bytes + request->body;
+}
+
+static const char *text_of(const struct request_view *view, struct request_text text)
+{
+    return view->bytes + text.at;
+}
+
+/* The next field from *at on whose name is, or begins with, `name`: then *at is behind it.
+ * NULL when there is none, or the request is no longer there. */
+static const struct request_field *next_field(const struct exchange *exchange,
+                                              const char *name, bool is_prefix, size_t *at)
+{
+    const struct request_view *view = exchange->view;
+    size_t len = strlen(name);
+    while (view && *at < view->request->field_count) {
+        const struct request_field *field = &view->request->fields[(*at)++];
+        if ((is_prefix ? field->name.len >= len : field->name.len == len) &&
+            strncasecmp(text_of(view, field->name), name, len) == 0)
+            return field;
+    }
+    return NULL;
+}
+
+const char *exchange_header(struct exchange *exchange, const char *name)
+{
+    size_t at = 0;
+    const struct request_field *first = next_field(exchange, name, false, &at);
+    if (!first)
+        return NULL;
+
+    const char *value = text_of(exchange->view, first->value);
+    const struct request_field *more = next_field(exchange, name, false, &at);
+    struct joined *joined = more ? calloc(1, sizeof *joined) : NULL;
+    if (!joined)
+        return value;
+
+    text_init(&joined->text, (size_t)2 * REQUEST_HEAD_MAX);
+    joined->next = exchange->joined;
+    exchange->joined = joined;
+    text_append_str(&joined->text, value);
+    for (; more; more = next_field(exchange, name, false, &at)) {
+        text_append_str(&joined->text, ", ");
+        text_append_str(&joined->text, text_of(exchange->view, more->value));
+    }
+    return joined->text.data;
+}
+
+bool exchange_has_header(struct exchange *exchange, const char *name, bool is_prefix)
+{
+    size_t at = 0;
+    return next_field(exchange, name, is_prefix, &at) != NULL;
+}
+
+/* Whether a list such as that of "Connection" names this option. */
+static bool header_lists(struct exchange *exchange, const char *name, const char *option)
+{
+    const char *list = exchange_header(exchange, name);
+    while (list) {
+        list += strspn(list, ", \t");
+        size_t len = strcspn(list, ", \t");
+        if (len == 0)
+            return false;
+        if (text_equals_nocase(list, len, option))
+            return true;
+        list += len;
+    }
+    return false;
+}
+
+/* While an exchange waits it keeps nothing of its request. */
+static void forget_request(struct exchange *exchange)
+{
+    exchange->view = NULL;
+    while (exchange->joined) {
+        struct joined *joined = exchange->joined;
+        exchange->joined = joined->next;
+        text_done(&joined->text);
+        free(joined);
+    }
+}
+
+/* --- the reply -------------------------------------------------------------------- */
+
+void exchange_set_header(struct exchange *exchange, const char *name, const char *value)
+{
+    for (const char *c = value; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return;
+    text_append_str(&exchange->fields, name);
+    text_append_str(&exchange->fields, ": ");
+    text_append_str(&exchange->fields, value);
+    text_append_str(&exchange->fields, "\r\n");
+}
+
+void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx)
+{
+    exchange->gone = gone;
+    exchange->gone_ctx = ctx;
+}
+
+static void append_head(struct exchange *exchange, const char *content_type, size_t len)
+{
+    struct exchange_world *world = exchange->world;
+    if (world->is_draining)
+        exchange->persistence = PERSISTENCE_CLOSE;
+    const struct response response = {
+        .status = exchange->status,
+        .persistence = exchange->persistence,
+        .form = exchange->form,
+        .body_len = len,
+        .date = http_date_text(&world->date, time(NULL)),
+        .server = world->site.server_name,
+        .content_type = content_type,
+        .fields = &exchange->fields,
+    };
+    response_append_head(&exchange->out, &response);
+}
+
+/* Within the handler, or for a fault, the connection looks by itself. */
+static void tell_connection(struct exchange *exchange, enum exchange_state before)
+{
+    if (before == EXCHANGE_WAITING || before == EXCHANGE_STREAMING)
+        exchange->world->has_output(exchange->connection);
+}
+
+static void reply(struct exchange *exchange, unsigned status, const char *content_type,
+                  const char *body, char *owned, size_t len)
+{
+    enum exchange_state before = exchange->state;
+    assert(before < EXCHANGE_STREAMING);
+    exchange->status = status;
+    exchange->body = body;
+    exchange->body_owned = owned;
+    if (status == 204 || status == 304)
+        exchange->form = BODY_LEFT_OUT;
+    exchange->body_len = exchange->form == BODY_WHOLE ? len : 0;
+    append_head(exchange, content_type, len);
+    exchange->state = body && !exchange->out.failed ? EXCHANGE_REPLIED : EXCHANGE_BROKEN;
+    tell_connection(exchange, before);
+}
+
+void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type,
+                    char *body, size_t len)
+{
+    reply(exchange, status, content_type, body, body, len);
+}
+
+void exchange_reply_const(struct exchange *exchange, unsigned status,
+                          const char *content_type, const char *body, size_t len)
+{
+    reply(exchange, status, content_type, body, NULL, len);
+}
+
+void exchange_stream_begin(struct exchange *exchange, unsigned status,
+                           const char *content_type, size_t max)
+{
+    assert(exchange->state == EXCHANGE_WAITING);
+    exchange->state = EXCHANGE_STREAMING;
+    exchange->status = status;
+    exchange->form = exchange->version == HTTP_1_1 ? BODY_CHUNKS : BODY_TO_THE_END;
+    if (exchange->form == BODY_TO_THE_END)
+        exchange->persistence = PERSISTENCE_CLOSE;
+    /* A chunk's frame is never longer than a piece of sensible size. */
+    exchange->out.max = RESPONSE_HEAD_MAX + 2 * max;
+    append_head(exchange, content_type, 0);
+    tell_connection(exchange, EXCHANGE_WAITING);
+}
+
+void exchange_stream_write(struct exchange *exchange, const char *bytes, size_t len)
+{
+    assert(exchange->state == EXCHANGE_STREAMING);
+    if (len == 0)
+        return;
+
+    response_append_piece(&exchange->out, exchange->form, bytes, len);
+    tell_connection(exchange, EXCHANGE_STREAMING);
+}
+
+void exchange_stream_end(struct exchange *exchange)
+{
+    assert(exchange->state == EXCHANGE_STREAMING);
+    response_append_end(&exchange->out, exchange->form);
+    exchange->state = EXCHANGE_REPLIED;
+    tell_connection(exchange, EXCHANGE_STREAMING);
+}
+
+/* --- refusals --------------------------------------------------------------------- */
+
+static void reply_fault(struct exchange *exchange, enum http_fault fault)
+{
+    const struct http_site *site = &exchange->world->site;
+    if (site->on_fault && exchange->view)
+        site->on_fault(site->handler_ctx, exchange);
+    if (fault == HTTP_FAULT_CONNECTIONS || fault == HTTP_FAULT_CALLER_CONNECTIONS)
+        exchange_set_header(exchange, "Retry-After", "1");
+    const char *body = site->fault_body(fault);
+    exchange_reply_const(exchange, http_fault_status(fault), "application/json", body,
+                         strlen(body));
+    forget_request(exchange);
+}
+
+void exchange_refuse(struct exchange *exchange, const struct request_view *view,
+                     enum http_fault fault)
+{
+    exchange->view = view;
+    exchange->persistence = PERSISTENCE_CLOSE;
+    reply_fault(exchange, fault);
+}
+
+/* --- the route -------------------------------------------------------------------- */
 
 static bool path_matches(const struct http_route *route, const char *path)
 {
@@ -59,11 +301,11 @@ static bool method_matches(const struct http_route *route, const char *method)
 
 static void set_allow(struct exchange *exchange, const char *path)
 {
-    const struct server_config *config = &exchange->connection->server->config;
+    const struct http_site *site = &exchange->world->site;
     struct text allow;
     text_init(&allow, 256);
-    for (size_t i = 0; i < config->route_count; i++) {
-        const struct http_route *route = &config->routes[i];
+    for (size_t i = 0; i < site->route_count; i++) {
+        const struct http_route *route = &site->routes[i];
         if (!path_matches(route, path))
             continue;
         text_printf(&allow, "%s%s%s", allow.len > 0 ? ", " : "", route->method,
@@ -73,412 +315,198 @@ static void set_allow(struct exchange *exchange, const char *path)
     text_done(&allow);
 }
 
-bool exchange_takes_body(const struct server *server, const struct request *request,
-                         uint64_t len)
+static enum http_fault find_route(struct exchange *exchange, const char *method,
+                                  const char *path)
 {
-    for (size_t i = 0; i < server->config.route_count; i++) {
-        const struct http_route *route = &server->config.routes[i];
-        if (path_matches(route, request->path) && method_matches(route, request->method))
-            return len <= route->body_max;
-    }
-    return false;
-}
-
-/* What an earlier fault would have said goes. */
-static void refuse(struct exchange *exchange, enum http_fault fault)
-{
-    exchange->is_refused = true;
-    exchange->fault = fault;
-    text_reset(&exchange->fields);
-}
-
-static void find_route(struct exchange *exchange, const char *path)
-{
-    const struct server_config *config = &exchange->connection->server->config;
-    bool has_path = false;
-    for (size_t i = 0; i < config->route_count; i++) {
-        const struct http_route *route = &config->routes[i];
+    const struct http_site *site = &exchange->world->site;
+    enum http_fault fault = HTTP_FAULT_NOT_FOUND;
+    for (size_t i = 0; i < site->route_count; i++) {
+        const struct http_route *route = &site->routes[i];
         if (!path_matches(route, path))
             continue;
 
-        has_path = true;
         exchange->metric = route->metric;
-        if (method_matches(route, exchange->method)) {
+        fault = HTTP_FAULT_METHOD_NOT_ALLOWED;
+        if (method_matches(route, method)) {
             exchange->route = route;
-            return;
+            return HTTP_FAULT_NONE;
         }
     }
-
-    refuse(exchange, has_path ? HTTP_FAULT_METHOD_NOT_ALLOWED : HTTP_FAULT_NOT_FOUND);
-    if (has_path)
+    if (fault == HTTP_FAULT_METHOD_NOT_ALLOWED)
         set_allow(exchange, path);
+    return fault;
 }
 
-static size_t head_size(const struct exchange *exchange)
+static bool is_encoded(struct exchange *exchange)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    return info ? info->header_size : 0;
+    const char *encoding = exchange_header(exchange, "Content-Encoding");
+    return encoding && !text_equals_nocase(encoding, strlen(encoding), "identity");
 }
 
-static bool wants_close(struct exchange *exchange)
+static enum http_fault judge(struct exchange *exchange)
 {
-    const char *options = exchange_header(exchange, "Connection");
-    return !exchange->is_1_1 || (options && strcasestr(options, "close") != NULL);
+    const struct request_view *view = exchange->view;
+    const struct request *request = view->request;
+    enum http_fault fault =
+        find_route(exchange, text_of(view, request->method), text_of(view, request->path));
+    if (fault != HTTP_FAULT_NONE)
+        return fault;
+    if (request->framing == FRAMING_LENGTH && request->length > exchange->route->body_max)
+        return HTTP_FAULT_BODY_TOO_LARGE;
+    if (request_has_body(request) && is_encoded(exchange))
+        return HTTP_FAULT_UNSUPPORTED_ENCODING;
+    return HTTP_FAULT_NONE;
 }
 
-static void judge_route(struct exchange *exchange, const char *path)
+/* Others take what follows a request to upgrade, or a CONNECT, for something else than a
+ * request: it is not read. */
+static bool ends_http(struct exchange *exchange)
 {
-    find_route(exchange, path);
-    if (exchange->route && exchange->head.content_length > exchange->route->body_max)
-        refuse(exchange, HTTP_FAULT_BODY_TOO_LARGE);
+    const struct request_view *view = exchange->view;
+    return strcmp(text_of(view, view->request->method), "CONNECT") == 0 ||
+           (exchange_has_header(exchange, "Upgrade", false) &&
+            header_lists(exchange, "Connection", "upgrade"));
 }
 
-static void judge(struct exchange *exchange, const char *url)
+static enum persistence persistence_of(struct exchange *exchange)
 {
-    if (!head_is_sound(&exchange->head, exchange->is_1_1)) {
-        exchange->must_close = true;
-        refuse(exchange, HTTP_FAULT_BAD_FRAMING);
-        return;
-    }
-    if (head_size(exchange) > SERVER_HEADER_MAX) {
-        exchange->must_close = true;
-        refuse(exchange, HTTP_FAULT_HEADERS_TOO_LARGE);
-        return;
-    }
-
-    judge_route(exchange, path_of(url));
-    if (exchange->is_refused && head_has_body(&exchange->head))
-        exchange->must_close = true;
+    if (header_lists(exchange, "Connection", "close") || ends_http(exchange))
+        return PERSISTENCE_CLOSE;
+    if (exchange->version == HTTP_1_1)
+        return PERSISTENCE_STAYS;
+    return header_lists(exchange, "Connection", "keep-alive") ? PERSISTENCE_KEEP_ALIVE
+                                                              : PERSISTENCE_CLOSE;
 }
 
-/* Headers that can be read in two ways say nothing, and of those that were too large we may
- * not have seen all: then nobody is asked what else to say. */
-static bool is_head_understood(const struct exchange *exchange)
+/* --- for the connection ----------------------------------------------------------- */
+
+static void read_head(struct exchange *exchange, const struct request_view *view)
 {
-    return exchange->fault != HTTP_FAULT_BAD_FRAMING &&
-           exchange->fault != HTTP_FAULT_HEADERS_TOO_LARGE;
+    exchange->view = view;
+    exchange->version = view->request->version;
+    exchange->persistence = persistence_of(exchange);
+    if (strcmp(text_of(view, view->request->method), "HEAD") == 0)
+        exchange->form = BODY_LEFT_OUT;
+    enum http_fault fault = judge(exchange);
+    if (fault != HTTP_FAULT_NONE && request_has_body(view->request))
+        exchange->persistence = PERSISTENCE_CLOSE;
+    if (fault != HTTP_FAULT_NONE)
+        reply_fault(exchange, fault);
+    forget_request(exchange);
 }
 
-static void dress_fault(struct exchange *exchange)
-{
-    const struct server_config *config = &exchange->connection->server->config;
-    if (config->on_fault && is_head_understood(exchange))
-        config->on_fault(config->handler_ctx, exchange);
-}
-
-void exchange_refuse(struct exchange *exchange, enum http_fault fault)
-{
-    refuse(exchange, fault);
-    dress_fault(exchange);
-}
-
-static bool reply_fault(struct exchange *exchange)
-{
-    const struct server *server = exchange->connection->server;
-    dress_fault(exchange);
-    const char *body = server->config.fault(exchange->fault);
-    return reply_queue(exchange, fault_status(exchange->fault), "application/json", body,
-                       NULL, strlen(body));
-}
-
-static struct exchange *exchange_new(struct connection *connection, const char *method,
-                                     bool is_1_1)
+struct exchange *exchange_new(struct exchange_world *world, void *connection,
+                              struct transport *transport, const struct request_view *view)
 {
     struct exchange *exchange = calloc(1, sizeof *exchange);
     if (!exchange)
         return NULL;
 
+    exchange->world = world;
     exchange->connection = connection;
+    exchange->transport = transport;
     exchange->metric = METRIC_ROUTE_OTHER;
-    exchange->method = method;
-    exchange->is_head_request = strcmp(method, "HEAD") == 0;
-    exchange->is_1_1 = is_1_1;
+    exchange->version = HTTP_1_1;
     text_init(&exchange->fields, FIELDS_MAX);
-    connection->exchange = exchange;
-    connection_count(connection, true);
+    text_init(&exchange->out, RESPONSE_HEAD_MAX);
+    if (view)
+        read_head(exchange, view);
     return exchange;
 }
 
-static enum MHD_Result exchange_begin(struct connection *connection,
-                                      struct MHD_Connection *mhd, const char *url,
-                                      const char *method, const char *version,
-                                      void **con_cls)
+size_t exchange_body_max(const struct exchange *exchange)
 {
-    struct exchange *exchange =
-        exchange_new(connection, method, strcmp(version, "HTTP/1.0") != 0);
-    if (!exchange)
-        return MHD_NO;
-
-    exchange->mhd = mhd;
-    *con_cls = exchange;
-    connection_unsettle(connection);
-    connection_enter(connection, PHASE_BODY);
-    head_init(&exchange->head, version + strlen(version));
-    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, add_header, &exchange->head);
-    head_finish(&exchange->head, method + head_size(exchange));
-    judge(exchange, url);
-    text_init(&exchange->body, exchange->route ? exchange->route->body_max : 0);
-    if (!exchange->is_refused || !exchange->must_close)
-        return MHD_YES;
-
-    /* The client may be sending still: see to it that it can read this. */
-    connection->wants_linger = true;
-    connection_enter(connection, PHASE_SENDING);
-    return reply_fault(exchange) ? MHD_YES : MHD_NO;
+    return exchange->route->body_max;
 }
 
-/* --- the calls in between: the body ---------------------------------------------- */
-
-static enum MHD_Result collect(struct exchange *exchange, const char *bytes, size_t *len)
+bool exchange_expects_continue(struct exchange *exchange, const struct request_view *view)
 {
-    exchange->body_bytes += *len;
-    if (exchange->body_bytes > exchange->body.max + EXCESS_MAX) {
-        connection_refuse_rest(exchange->connection, HTTP_FAULT_BODY_TOO_LARGE);
-        return MHD_NO;
-    }
-
-    if (exchange->body_bytes > exchange->body.max) {
-        exchange->must_close = true;
-        refuse(exchange, HTTP_FAULT_BODY_TOO_LARGE);
-        text_done(&exchange->body);
-    } else {
-        text_append(&exchange->body, bytes, *len);
-        if (exchange->body.failed)
-            return MHD_NO;
-    }
-    *len = 0;
-    return MHD_YES;
-}
-
-/* --- the last call: the handler -------------------------------------------------- */
-
-/* How many bytes of the connection this request was; nobody knows for a chunked one. */
-static void account(struct exchange *exchange)
-{
-    struct connection *connection = exchange->connection;
-    connection->consumed += head_size(exchange) + exchange->body_bytes;
-    if (exchange->head.is_chunked)
-        connection->is_exact = false;
-}
-
-/* While an exchange waits it keeps nothing of its request. */
-static void forget_request(struct exchange *exchange)
-{
-    exchange->method = NULL;
-    exchange->request = NULL;
-    text_done(&exchange->body);
-    request_forget_joined(exchange);
-}
-
-static void begin_waiting(struct exchange *exchange)
-{
+    exchange->view = view;
+    bool is_expected =
+        exchange->version == HTTP_1_1 && header_lists(exchange, "Expect", "100-continue");
     forget_request(exchange);
-    exchange->is_waiting = true;
-    connection_enter(exchange->connection, PHASE_WAITING);
+    return is_expected;
 }
 
-static enum MHD_Result suspend(struct exchange *exchange)
+void exchange_run(struct exchange *exchange, const struct request_view *view)
 {
-    struct connection *connection = exchange->connection;
-    exchange->must_close |= wants_close(exchange);
-    begin_waiting(exchange);
-    if (!connection_watch(connection, EPOLLRDHUP | EPOLLET)) {
-        exchange_abandon(exchange);
-        return MHD_NO;
-    }
-    exchange->is_suspended = true;
-    MHD_suspend_connection(exchange->mhd);
-    return MHD_YES;
-}
-
-static void run_handler(struct exchange *exchange)
-{
-    exchange->is_in_handler = true;
-    exchange->route->handle(exchange->connection->server->config.handler_ctx, exchange);
-    exchange->is_in_handler = false;
-}
-
-static enum MHD_Result exchange_run(struct exchange *exchange)
-{
-    struct connection *connection = exchange->connection;
-    account(exchange);
-    if (exchange->is_refused) {
-        connection_enter(connection, PHASE_SENDING);
-        return reply_fault(exchange) ? MHD_YES : MHD_NO;
-    }
-
-    run_handler(exchange);
-    if (exchange->is_broken)
-        return MHD_NO;
-    if (exchange->status != 0)
-        return MHD_YES;
-    return suspend(exchange);
-}
-
-enum MHD_Result exchange_step(void *cls, struct MHD_Connection *mhd, const char *url,
-                              const char *method, const char *version, const char *upload,
-                              size_t *upload_len, void **con_cls)
-{
-    (void)cls;
-    struct connection *connection = connection_of(mhd);
-    struct exchange *exchange = *con_cls;
-    if (connection->is_dead)
-        return MHD_NO;
-
-    if (!exchange)
-        return exchange_begin(connection, mhd, url, method, version, con_cls);
-    if (*upload_len > 0)
-        return collect(exchange, upload, upload_len);
-    return exchange_run(exchange);
-}
-
-/* --- the same for a plain request of ours ---------------------------------------- */
-
-/* The reply may outlast the request, which is our caller's. */
-static void serve_refusal(struct exchange *exchange)
-{
-    dress_fault(exchange);
+    exchange->view = view;
+    exchange->state = EXCHANGE_RUNNING;
+    exchange->route->handle(exchange->world->site.handler_ctx, exchange);
+    if (exchange->state == EXCHANGE_RUNNING)
+        exchange->state = EXCHANGE_WAITING;
     forget_request(exchange);
-    const char *body = exchange->connection->server->config.fault(exchange->fault);
-    reply_send(exchange, fault_status(exchange->fault), "application/json", body, NULL,
-               strlen(body));
 }
 
-void exchange_serve(struct connection *connection, const struct request *request,
-                    const struct head *head, char *body, bool has_ended)
+enum exchange_state exchange_state(const struct exchange *exchange)
 {
-    struct exchange *exchange = exchange_new(connection, request->method, request->is_1_1);
-    if (!exchange) {
-        connection_end(connection);
-        return;
-    }
-
-    exchange->request = request;
-    exchange->head = *head;
-    exchange->body = (struct text){.data = body, .len = (size_t)head->content_length};
-    exchange->must_close = wants_close(exchange);
-    judge_route(exchange, request->path);
-    if (exchange->is_refused) {
-        serve_refusal(exchange);
-        return;
-    }
-
-    run_handler(exchange);
-    if (exchange->is_broken) {
-        connection_end(connection);
-    } else if (exchange->status != 0) {
-        forget_request(exchange);
-        reply_continue(exchange);
-    } else {
-        begin_waiting(exchange);
-        if (has_ended || !connection_stay_watched(connection))
-            connection_left(connection);
-    }
+    return exchange->out.failed ? EXCHANGE_BROKEN : exchange->state;
 }
 
-void exchange_serve_fault(struct connection *connection, const struct request *request,
-                          enum http_fault fault)
+bool exchange_is_unfinished(const struct exchange *exchange)
 {
-    struct exchange *exchange = exchange_new(connection, request->method, request->is_1_1);
-    if (!exchange) {
-        connection_end(connection);
-        return;
-    }
-
-    exchange->request = request;
-    exchange->must_close = true;
-    find_route(exchange, request->path);
-    refuse(exchange, fault);
-    serve_refusal(exchange);
+    return exchange->state == EXCHANGE_WAITING || exchange->state == EXCHANGE_STREAMING;
 }
 
-/* --- the end --------------------------------------------------------------------- */
-
-void exchange_abandon(struct exchange *exchange)
+size_t exchange_output(const struct exchange *exchange, struct iovec ret_parts[2])
 {
-    if (!exchange->is_waiting)
+    size_t count = 0;
+    size_t head_len = exchange->out.len;
+    if (exchange->sent < head_len)
+        ret_parts[count++] =
+            (struct iovec){exchange->out.data + exchange->sent, head_len - exchange->sent};
+    size_t body_sent = exchange->sent > head_len ? exchange->sent - head_len : 0;
+    if (exchange->body_len > body_sent) {
+        union {
+            const char *from;
+            void *to;
+        } body = {.from = exchange->body + body_sent}; /* iovec knows no const */
+        ret_parts[count++] = (struct iovec){body.to, exchange->body_len - body_sent};
+    }
+    return count;
+}
+
+/* What a stream has sent makes room for what is written next. */
+void exchange_sent(struct exchange *exchange, size_t len)
+{
+    struct text *out = &exchange->out;
+    exchange->sent += len;
+    if (exchange->state != EXCHANGE_STREAMING || exchange->sent < out->len / 2)
         return;
 
-    exchange->is_waiting = false;
-    if (exchange->gone)
+    out->len -= exchange->sent;
+    memmove(out->data, out->data + exchange->sent, out->len + 1);
+    exchange->sent = 0;
+}
+
+bool exchange_must_close(const struct exchange *exchange)
+{
+    return exchange->persistence == PERSISTENCE_CLOSE;
+}
+
+unsigned exchange_metric(const struct exchange *exchange)
+{
+    return exchange->metric;
+}
+
+unsigned exchange_status(const struct exchange *exchange)
+{
+    return exchange->status;
+}
+
+struct exchange *exchange_free(struct exchange *exchange)
+{
+    if (!exchange)
+        return NULL;
+
+    bool is_unfinished = exchange_is_unfinished(exchange);
+    exchange->state = EXCHANGE_BROKEN;
+    if (is_unfinished && exchange->gone)
         exchange->gone(exchange->gone_ctx, exchange);
-}
-
-void exchange_end(struct exchange *exchange)
-{
-    struct connection *connection = exchange->connection;
-    struct server *server = connection->server;
-    connection->exchange = NULL;
-    connection_count(connection, false);
-    stream_forget(exchange);
-    if (exchange->status != 0)
-        metrics_count_request(server->config.metrics, exchange->metric, exchange->status);
     forget_request(exchange);
     text_done(&exchange->fields);
     text_done(&exchange->out);
-    free(exchange->out_owned);
+    free(exchange->body_owned);
     free(exchange);
-}
-
-void exchange_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
-                        enum MHD_RequestTerminationCode code)
-{
-    (void)cls;
-    (void)mhd;
-    struct exchange *exchange = *con_cls;
-    if (!exchange)
-        return;
-
-    *con_cls = NULL;
-    struct connection *connection = exchange->connection;
-    /* libmicrohttpd may close in a later turn only: until then what the client does is not
-     * for us to look at. */
-    loop_watch_drop(connection->server->loop, connection->fd, &connection->watch);
-    exchange_abandon(exchange);
-    exchange_end(exchange);
-    connection_enter(connection, PHASE_IDLE);
-    if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        connection_urge_soon(connection);
-}
-
-/* --- replies --------------------------------------------------------------------- */
-
-static void reply_later(struct exchange *exchange, unsigned status,
-                        const char *content_type, const char *body, char *owned, size_t len)
-{
-    struct connection *connection = exchange->connection;
-    exchange->is_waiting = exchange->is_suspended = false;
-    loop_watch_drop(connection->server->loop, connection->fd, &connection->watch);
-    connection_enter(connection, PHASE_SENDING);
-    if (!body || !reply_queue(exchange, status, content_type, body, owned, len))
-        connection->is_dead = true;
-    MHD_resume_connection(exchange->mhd);
-    server_need_run(connection->server);
-}
-
-static void reply_any(struct exchange *exchange, unsigned status, const char *content_type,
-                      const char *body, char *owned, size_t len)
-{
-    if (!exchange->mhd) {
-        reply_send(exchange, status, content_type, body, owned, len);
-    } else if (exchange->is_in_handler) {
-        connection_enter(exchange->connection, PHASE_SENDING);
-        if (!body || !reply_queue(exchange, status, content_type, body, owned, len))
-            exchange->is_broken = true;
-    } else {
-        reply_later(exchange, status, content_type, body, owned, len);
-    }
-}
-
-void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type,
-                    char *body, size_t len)
-{
-    reply_any(exchange, status, content_type, body, body, len);
-}
-
-void exchange_reply_const(struct exchange *exchange, unsigned status,
-                          const char *content_type, const char *body, size_t len)
-{
-    reply_any(exchange, status, content_type, body, NULL, len);
+    return NULL;
 }

@@ -6,10 +6,12 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "http/admission.h"
+#include "http/transport.h"
 #include "metrics/metrics.h"
 #include "policy/budget.h"
 #include "service/control.h"
 #include "service/reload.h"
+#include "service/tls.h"
 #include "service/worker.h"
 
 #include <malloc.h>
@@ -84,7 +86,7 @@ static void service_take_down(struct service *service)
     service->pages = pages_free(service->pages);
     service->admission = admission_free(service->admission);
     service->budget = budget_free(service->budget);
-    tls_done(&service->tls);
+    service->tls = tls_context_free(service->tls);
 }
 
 static void log_limits(const struct service *service)
@@ -117,7 +119,7 @@ static void log_ready(const struct service *service)
     log_int(&line, "workers", (int64_t)service->worker_count);
     log_int(&line, "connections", (int64_t)service->limits.connections);
     log_int(&line, "probes", (int64_t)service->limits.probes);
-    log_bool(&line, "tls", service->tls.cert != NULL);
+    log_bool(&line, "tls", service->tls != NULL);
     log_end(&line);
 }
 

@@ -13,7 +13,6 @@
 
 #include "service/limits.h"
 #include "service/listeners.h"
-#include "service/tls.h"
 #include "settings/settings.h"
 
 #include "probe/engine.h"
@@ -26,6 +25,7 @@ struct budget;
 struct err;
 struct metrics;
 struct pages;
+struct tls_context;
 struct worker;
 
 /* What the workers are told to do. Only ever raised. */
@@ -40,13 +40,13 @@ struct service {
     struct settings settings;
     struct limits limits;
     struct listeners listeners;
-    struct tls tls;
 
     /* Shared by the workers; each is thread-safe. */
     struct probe_limit probe_limit;
     struct budget *budget;
     struct admission *admission;
     struct pages *pages;
+    struct tls_context *tls; /* NULL = plain HTTP */
     atomic_int phase;        /* enum service_phase */
     atomic_bool is_draining; /* phase is DRAINING: what /health and new checks are told */
 

@@ -3,9 +3,9 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "http/transport.h"
 #include "settings/settings.h"
 
-#include <gnutls/gnutls.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,54 +26,42 @@ static bool pem_read(const char *setting, const char *path, char **ret, struct e
         return false;
     }
     text[len] = '\0';
-    char *fitting = realloc(text, len + 1);
-    *ret = fitting ? fitting : text;
+    *ret = text;
     return true;
 }
 
-static bool pair_check(const struct settings *settings, const struct tls *tls,
-                       struct err *err)
+static void pem_forget(char *text)
 {
-    gnutls_certificate_credentials_t credentials;
-    if (gnutls_certificate_allocate_credentials(&credentials) != GNUTLS_E_SUCCESS)
-        return err_set(err, ERR_SYSTEM, "out of memory");
-
-    gnutls_datum_t cert = {(unsigned char *)tls->cert, (unsigned)strlen(tls->cert)};
-    gnutls_datum_t key = {(unsigned char *)tls->key, (unsigned)strlen(tls->key)};
-    int result =
-        gnutls_certificate_set_x509_key_mem(credentials, &cert, &key, GNUTLS_X509_FMT_PEM);
-    gnutls_certificate_free_credentials(credentials);
-    if (result < 0)
-        return err_set(
-            err, ERR_INVALID,
-            "PORT_CHECKER_TLS_CERT=\"%.90s\" and PORT_CHECKER_TLS_KEY=\"%.90s\": "
-            "accepted are a certificate and its private key, not encrypted, in PEM: %s",
-            settings->tls_cert, settings->tls_key, gnutls_strerror(result));
-    return true;
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
 }
 
-bool tls_load(const struct settings *settings, struct tls *ret, struct err *err)
+static bool pair_load(const struct settings *settings, const char *cert, const char *key,
+                      struct tls_context **ret, struct err *err)
 {
-    struct tls tls = {0};
+    struct err reason;
+    if (tls_context_new(cert, key, ret, &reason))
+        return true;
+    return err_set(err, reason.kind,
+                   "PORT_CHECKER_TLS_CERT=\"%.90s\" and PORT_CHECKER_TLS_KEY=\"%.90s\": "
+                   "accepted are a certificate and its private key, not encrypted, in PEM: "
+                   "%.80s",
+                   settings->tls_cert, settings->tls_key, reason.message);
+}
+
+bool tls_load(const struct settings *settings, struct tls_context **ret, struct err *err)
+{
     if (settings->tls_cert[0] == '\0') {
-        *ret = tls;
+        *ret = NULL;
         return true;
     }
-    if (!pem_read("PORT_CHECKER_TLS_CERT", settings->tls_cert, &tls.cert, err) ||
-        !pem_read("PORT_CHECKER_TLS_KEY", settings->tls_key, &tls.key, err) ||
-        !pair_check(settings, &tls, err)) {
-        tls_done(&tls);
-        return false;
-    }
-    *ret = tls;
-    return true;
-}
 
-void tls_done(struct tls *tls)
-{
-    if (tls->key)
-        explicit_bzero(tls->key, strlen(tls->key));
-    free(tls->cert);
-    free(tls->key);
-    *tls = (struct tls){0};
+    char *cert = NULL, *key = NULL;
+    bool is_loaded = pem_read("PORT_CHECKER_TLS_CERT", settings->tls_cert, &cert, err) &&
+                     pem_read("PORT_CHECKER_TLS_KEY", settings->tls_key, &key, err) &&
+                     pair_load(settings, cert, key, ret, err);
+    pem_forget(cert);
+    pem_forget(key);
+    return is_loaded;
 }

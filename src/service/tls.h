@@ -8,13 +8,8 @@
 
 struct err;
 struct settings;
+struct tls_context;
 
-struct tls {
-    char *cert; /* owned PEM texts, NULL = plain HTTP */
-    char *key;
-};
-
-/* Reads both files and sees that they are PEM and belong together. ERR_INVALID names the
- * setting and the file. */
-bool tls_load(const struct settings *settings, struct tls *ret, struct err *err);
-void tls_done(struct tls *tls);
+/* Reads both files and sees that they are PEM and belong together. The context is freed by
+ * tls_context_free(); NULL = plain HTTP. ERR_INVALID names the setting and the file. */
+bool tls_load(const struct settings *settings, struct tls_context **ret, struct err *err);

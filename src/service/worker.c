@@ -140,17 +140,16 @@ static bool server_make(struct worker *worker, size_t index, struct metrics *met
     size_t route_count;
     const struct http_route *routes = api_routes(worker->api, &route_count);
     const struct server_config config = {
-        .routes = routes,
-        .route_count = route_count,
-        .handler_ctx = worker->api,
-        .fault = problem_of_http_fault,
-        .on_fault = api_on_fault,
-        .server_name = "port-checker/" PORT_CHECKER_VERSION,
+        .site = {.routes = routes,
+                 .route_count = route_count,
+                 .handler_ctx = worker->api,
+                 .fault_body = problem_of_http_fault,
+                 .on_fault = api_on_fault,
+                 .server_name = "port-checker/" PORT_CHECKER_VERSION},
+        .tls = service->tls,
         .unlimited = &service->settings.trusted_proxies,
         .admission = service->admission,
         .metrics = metrics,
-        .tls_cert = service->tls.cert,
-        .tls_key = service->tls.key,
     };
     return server_new(worker->loop, &config, fds, fd_count, &worker->server, err);
 }

@@ -369,17 +369,19 @@ int main(int argc, char **argv)
         !admission_new(options.connections, options.per_caller, &admission, &err))
         die(&err);
 
+    struct tls_context *tls = NULL;
+    if (options.cert[0] && !tls_context_new(options.cert, options.key, &tls, &err))
+        die(&err);
     struct server_config config = {
-        .routes = routes,
-        .route_count = sizeof routes / sizeof *routes,
-        .handler_ctx = &echo,
-        .fault = fault_text,
-        .on_fault = on_fault,
-        .server_name = "echo/1",
+        .site = {.routes = routes,
+                 .route_count = sizeof routes / sizeof *routes,
+                 .handler_ctx = &echo,
+                 .fault_body = fault_text,
+                 .on_fault = on_fault,
+                 .server_name = "echo/1"},
+        .tls = tls,
         .admission = admission,
         .metrics = echo.metrics,
-        .tls_cert = options.cert[0] ? options.cert : NULL,
-        .tls_key = options.key[0] ? options.key : NULL,
         .limits = {.idle = span_ms((int64_t)options.idle_ms),
                    .head = span_ms((int64_t)options.head_ms),
                    .body = span_ms((int64_t)options.body_ms),
@@ -399,6 +401,7 @@ int main(int argc, char **argv)
     server_free(echo.server);
     size_t left = admission_connections(admission);
     admission_free(admission);
+    tls_context_free(tls);
     loop_watch_drop(echo.loop, echo.signals, &watch);
     loop_free(echo.loop);
     metrics_free(echo.metrics);

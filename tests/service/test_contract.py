@@ -245,8 +245,18 @@ def test_a_body_that_is_not_json_says_where(shared, body, offset, message):
     assert_faults(shared.post(body), fault([offset], (message, "value_error.jsondecode")))
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["no mark", "mark"])
+@pytest.mark.parametrize("encoding", ["UTF-16LE", "UTF-16BE", "UTF-32LE", "UTF-32BE"])
+def test_a_body_in_another_encoding_is_told_which(shared, encoding, mark):
+    body = (mark + '{"provider_ip": "127.0.0.1", "ports": [1]}').encode(encoding)
+
+    assert_faults(shared.post(body), fault(
+        [0], (f"the body is encoded as {encoding}: send it as UTF-8",
+              "value_error.jsondecode")))
+
+
 @pytest.mark.parametrize("body", [
-    b" ", b"\xef\xbb\xbf", b"\xff\xfe{\x00}\x00", b"{'provider_ip': 1}", b"NaN", b"-",
+    b" ", b"\xef\xbb\xbf", b"{'provider_ip': 1}", b"NaN", b"-",
     b"1e999", b'{"a": 01}', b'{"a": .5}', b'{"a": "\xff"}', b'{"a": "\x00"}', b"\x00",
     b'{"provider_ip": "127.0.0.1", "ports": [1]} // comment',
     b'{"provider_ip": "127.0.0.1", "ports": [184467440737095516160]}',

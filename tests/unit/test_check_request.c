@@ -418,11 +418,74 @@ static void what_is_not_json(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_not_json(rows[i].body, strlen(rows[i].body), rows[i].offset);
-    assert_not_json("{\0}", 3, 2);
+    assert_not_json("{}\0", 3, 3);
     assert_not_json("[\"\xff\"]", 5, 2);
     assert_not_json("[\"\xc3\"]", 5, 2);
     assert_not_json("[\"\\u00\xc3\xa9\"]", 9, 7); /* the message quotes half of it */
     assert_not_json("[\"\xed\xa0\x80\"]", 7, 2);  /* a surrogate as UTF-8 */
+}
+
+#define ENCODED(name)                                                                      \
+    DETAIL(FAULT(BODY ", 0", "the body is encoded as " name ": send it as UTF-8",          \
+                 "value_error.jsondecode"))
+
+static void other_encodings_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        size_t len;
+        const char *wanted;
+    } rows[] = {
+#define ROW(body, name) {(body), sizeof(body) - 1, ENCODED(name)}
+        ROW("\xff\xfe", "UTF-16LE"),
+        ROW("\xff\xfe{\0}\0", "UTF-16LE"),
+        ROW("{\0}\0", "UTF-16LE"),
+        ROW("{\0", "UTF-16LE"),
+        ROW(" \0{\0}\0", "UTF-16LE"),
+        ROW("\"\0\xac\x20\"\0", "UTF-16LE"), /* its second character is not ASCII */
+        ROW("\xfe\xff", "UTF-16BE"),
+        ROW("\xfe\xff\0{\0}", "UTF-16BE"),
+        ROW("\0{\0}", "UTF-16BE"),
+        ROW("\0\n\0{\0}", "UTF-16BE"),
+        ROW("\0\"\x20\xac\0\"", "UTF-16BE"),
+        ROW("\xff\xfe\0\0", "UTF-32LE"),
+        ROW("\xff\xfe\0\0{\0\0\0}\0\0\0", "UTF-32LE"),
+        ROW("{\0\0\0}\0\0\0", "UTF-32LE"),
+        ROW("\t\0\0\0", "UTF-32LE"),
+        ROW("\0\0\xfe\xff", "UTF-32BE"),
+        ROW("\0\0\xfe\xff\0\0\0{\0\0\0}", "UTF-32BE"),
+        ROW("\0\0\0{\0\0\0}", "UTF-32BE"),
+        ROW("\0\0\0\r", "UTF-32BE"),
+#undef ROW
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_read_as(rows[i].body, rows[i].len, NULL, rows[i].wanted);
+}
+
+static void what_resembles_no_encoding_is_plain_nonsense(void **state)
+{
+    (void)state;
+    assert_not_json("\0", 1, 1);
+    assert_not_json("\0\0", 2, 1);
+    assert_not_json("\0\0{", 3, 1);
+    assert_not_json("\0\0\0\0", 4, 1);
+    assert_not_json("\0\0\xff\xfe", 4, 1);
+    assert_not_json("\0\xff", 2, 1);
+    assert_not_json("\xff", 1, 0);
+    assert_not_json("\xff\0", 2, 0);
+    assert_not_json("\xfe\xfe", 2, 0);
+}
+
+/* The type is judged first: what is not said to be JSON may have any encoding. */
+static void a_form_in_another_encoding_is_a_form(void **state)
+{
+    (void)state;
+    assert_read_as("a\0=\0", 4, "text/plain",
+                   DETAIL(FAULT(BODY,
+                                "value is not a valid dict: send JSON with Content-Type: "
+                                "application/json",
+                                "type_error.dict")));
 }
 
 static void deep_json_is_refused(void **state)
@@ -566,6 +629,9 @@ int main(void)
         cmocka_unit_test(the_last_of_two_members_counts),
         cmocka_unit_test(what_is_not_json),
         cmocka_unit_test(deep_json_is_refused),
+        cmocka_unit_test(other_encodings_are_named),
+        cmocka_unit_test(what_resembles_no_encoding_is_plain_nonsense),
+        cmocka_unit_test(a_form_in_another_encoding_is_a_form),
         cmocka_unit_test(a_byte_order_mark_is_skipped_and_counted),
         cmocka_unit_test(content_types),
         cmocka_unit_test(reading_stops_at_the_20th_fault),

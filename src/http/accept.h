@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Takes connections from the listening sockets of one worker, and lets them in or turns
+ * them away: too many of all (503), too many of one caller (429). One spare descriptor
+ * makes that possible when the process has no other left.
+ */
+#pragma once
+
+#include "http/connection.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct acceptor;
+struct cidr_list;
+
+struct acceptor_config {
+    struct connections *connections;   /* these borrowed */
+    const struct cidr_list *unlimited; /* peers without a limit of their own: proxies */
+    struct admission *admission;
+    struct metrics *metrics;
+    bool is_tls;
+};
+
+/* `fds` are bound, listening and non-blocking; they stay the caller's. */
+bool acceptor_new(struct loop *loop, const struct acceptor_config *config, const int *fds,
+                  size_t count, struct acceptor **ret, struct err *err);
+struct acceptor *acceptor_free(struct acceptor *acceptor);
+
+/* Accepts no more. What is in the kernel's queues stays there. */
+void acceptor_stop(struct acceptor *acceptor);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One request as its handler sees it, and the reply that the handler makes.
+ *
+ * A handler replies at once with exchange_reply(), or returns without a reply and replies
+ * later from the same thread. Meanwhile, if the client closes, resets or half-closes its
+ * connection, `gone` is called and the exchange is over: after `gone` and after
+ * exchange_reply() it must not be touched.
+ *
+ * Nothing is sent from within these functions: what they make goes out at the end of the
+ * loop's turn.
+ */
+#pragma once
+
+#include "http/request.h"
+#include "net/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct exchange;
+
+typedef void(exchange_fn)(void *ctx, struct exchange *exchange);
+
+struct http_route {
+    const char *method; /* HEAD is served by GET's handler */
+    const char *path;   /* "/check-ports"; "/check-ports/" is the same */
+    exchange_fn *handle;
+    size_t body_max; /* bytes; more is a 413 */
+    unsigned metric; /* index of the route in the metrics */
+};
+
+/* --- the request --------------------------------------------------------------------
+ * Its texts and its body are borrowed until the handler returns or replies, whichever is
+ * first: while an exchange waits, nothing of its request is kept. */
+
+struct address exchange_peer(const struct exchange *exchange);  /* of the TCP connection */
+struct address exchange_local(const struct exchange *exchange); /* our end of it */
+bool exchange_is_http_1_1(const struct exchange *exchange);
+bool exchange_is_tls(const struct exchange *exchange);
+const struct http_route *exchange_route(const struct exchange *exchange);
+const char *exchange_body(const struct exchange *exchange, size_t *ret_len);
+
+/* Value of a header, NULL when it is absent. One that came several times has its values
+ * joined with ", " in order. */
+const char *exchange_header(struct exchange *exchange, const char *name);
+
+/* Whether a header with this name, or (`is_prefix`) whose name begins so, is there. */
+bool exchange_has_header(struct exchange *exchange, const char *name, bool is_prefix);
+
+/* --- the reply ----------------------------------------------------------------------- */
+
+/* Adds a header to the reply that is to come, at any time before exchange_reply(). The
+ * texts are copied. A value with a control character in it is left out. Every reply says
+ * `Cache-Control: no-store` unless that is set here. */
+void exchange_set_header(struct exchange *exchange, const char *name, const char *value);
+
+/* Makes the reply; `body` is from malloc() and now the server's, also on failure. NULL
+ * stands for "out of memory" and ends the connection. */
+void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type,
+                    char *body, size_t len);
+
+/* The same for a text that outlives the server. */
+void exchange_reply_const(struct exchange *exchange, unsigned status,
+                          const char *content_type, const char *body, size_t len);
+
+/* When the client leaves before the reply, call `gone`. Set it before the handler returns
+ * without a reply. */
+void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx);
+
+/* --- a reply in pieces: for an exchange that waits, instead of exchange_reply() --------
+ *
+ * What the client has not taken yet is kept, at most `max` bytes of it (twice that with
+ * HTTP's frames around small pieces); beyond that the connection ends. Over HTTP/1.1 the
+ * pieces are chunks, over 1.0 the end of the connection is the end. Until
+ * exchange_stream_end() the exchange counts as waiting: no limit of time runs, and `gone`
+ * is called when the client leaves or the connection has to end; never from within these
+ * functions. After the end SERVER_SEND_SECONDS are left for what is not taken yet, and the
+ * exchange is over. */
+void exchange_stream_begin(struct exchange *exchange, unsigned status,
+                           const char *content_type, size_t max);
+void exchange_stream_write(struct exchange *exchange, const char *bytes, size_t len);
+void exchange_stream_end(struct exchange *exchange);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An exchange as its connection sees it: made from a head, run with a body, asked for bytes
+ * to send. It sends none itself, and knows nothing of the connection but its two ends.
+ *
+ *     exchange_new() -> exchange_run() -> [waiting -> replied] -> exchange_output() ...
+ *                    \-> exchange_refuse() -------------------/
+ */
+#pragma once
+
+#include "http/exchange.h"
+#include "http/response.h"
+#include "http/transport.h"
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+/* What is served. */
+struct http_site {
+    const struct http_route *routes;
+    size_t route_count;
+    void *handler_ctx;                                /* handed to every handler */
+    const char *(*fault_body)(enum http_fault fault); /* its JSON: a constant */
+
+    /* May add headers to the answer to a fault, and nothing else; NULL = none are added.
+     * Not asked where the request's head was not understood, nor for the refusal of a
+     * connection. */
+    exchange_fn *on_fault;
+    const char *server_name; /* "port-checker/0.1.0" */
+};
+
+/* What all exchanges of one worker share. */
+struct exchange_world {
+    struct http_site site;
+    struct http_date date;
+    bool is_draining; /* replies end their connections */
+
+    /* An exchange that waited has something to send, or has failed. */
+    void (*has_output)(void *connection);
+};
+
+/* Finds the route of a request whose head is whole, and refuses what cannot be served: then
+ * it is refused, and its body not wanted. NULL as `view`: of a request that was not
+ * understood, to be refused by the caller. `connection` is handed to has_output();
+ * everything is borrowed, `view` only during the call. NULL without memory. */
+struct exchange *exchange_new(struct exchange_world *world, void *connection,
+                              struct transport *transport, const struct request_view *view);
+
+/* How large a body may be. */
+size_t exchange_body_max(const struct exchange *exchange);
+
+/* Whether the client waits for "100 Continue" before it sends its body. */
+bool exchange_expects_continue(struct exchange *exchange, const struct request_view *view);
+
+/* Runs the handler. The request is whole. */
+void exchange_run(struct exchange *exchange, const struct request_view *view);
+
+/* Makes this fault the reply; the connection ends after it. */
+void exchange_refuse(struct exchange *exchange, const struct request_view *view,
+                     enum http_fault fault);
+
+enum exchange_state {
+    EXCHANGE_NEW,
+    EXCHANGE_RUNNING, /* its handler is at work */
+    EXCHANGE_WAITING, /* its handler has not replied */
+    EXCHANGE_STREAMING,
+    EXCHANGE_REPLIED, /* nothing more will come to be sent */
+    EXCHANGE_BROKEN,  /* cannot be answered: the connection ends */
+};
+enum exchange_state exchange_state(const struct exchange *exchange);
+
+/* Whether its owner has not finished it: it waits or streams. */
+bool exchange_is_unfinished(const struct exchange *exchange);
+
+/* What is to be sent next: 0 to 2 parts, borrowed until the next call. */
+size_t exchange_output(const struct exchange *exchange, struct iovec ret_parts[2]);
+void exchange_sent(struct exchange *exchange, size_t len);
+
+/* After its reply. */
+bool exchange_must_close(const struct exchange *exchange);
+
+/* For the metrics: the route's, and the status, 0 before there is one. */
+unsigned exchange_metric(const struct exchange *exchange);
+unsigned exchange_status(const struct exchange *exchange);
+
+/* Tells the owner of an unfinished exchange that it is gone. Returns NULL. */
+struct exchange *exchange_free(struct exchange *exchange);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What comes in on a connection: bytes from its transport, in a buffer, read as requests.
+ * A buffer is borrowed from the worker's pool; there is none while nothing has come.
+ */
+#pragma once
+
+#include "http/request.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+struct transport;
+struct input_buffer;
+
+/* Spare buffers of one worker. */
+struct input_pool {
+    SLIST_HEAD(, input_buffer) spare;
+    size_t count;
+};
+
+void input_pool_init(struct input_pool *pool);
+void input_pool_done(struct input_pool *pool);
+
+/* What the socket holds for us, as far as is known. The owner writes what events tell. */
+enum incoming {
+    INCOMING_SOME,
+    INCOMING_NONE,
+    INCOMING_ENDED, /* the client has ended its side, maybe behind more bytes */
+};
+
+/* All zeros is an input of which nothing is known. */
+struct input {
+    struct input_buffer *buffer; /* owned, NULL = nothing was read ahead */
+    enum incoming incoming;
+};
+
+enum input_event {
+    INPUT_NOTHING, /* more has to come */
+    INPUT_HEAD,    /* a head is whole: its body is read by the next call */
+    INPUT_REQUEST, /* and its body */
+    INPUT_BAD,     /* the request's `fault` says why */
+    INPUT_ENDED,   /* the client has left, or there is no memory */
+};
+
+/* Reads on until there is an event. */
+enum input_event input_read(struct input *input, struct input_pool *pool,
+                            struct transport *transport, size_t body_max);
+
+/* Reads what there is into an empty buffer, as it is: for a client that says within TLS
+ * records that it leaves. INPUT_NOTHING or INPUT_ENDED. */
+enum input_event input_peek(struct input *input, struct input_pool *pool,
+                            struct transport *transport);
+
+/* The request that is being read, valid until the next call. */
+struct request_view input_view(const struct input *input);
+
+/* Whether any byte of it has come, or of its body. */
+bool input_has_begun(const struct input *input);
+bool input_has_body(const struct input *input);
+
+/* The request was read to its end and answered: what follows it is the next. */
+void input_consume(struct input *input);
+
+/* The connection will wait: it keeps no room that it does not fill. */
+void input_settle(struct input *input, struct input_pool *pool);
+void input_drop(struct input *input, struct input_pool *pool);

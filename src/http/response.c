@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/response.h"
+
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+unsigned http_fault_status(enum http_fault fault)
+{
+    static const unsigned statuses[] = {
+#define X(NAME, status) [HTTP_FAULT_##NAME] = (status),
+        HTTP_FAULT_MAP(X)
+#undef X
+    };
+    return statuses[fault];
+}
+
+/* Of the statuses that this project answers with. */
+static const char *reason_phrase(unsigned status)
+{
+    static const struct {
+        unsigned status;
+        const char *phrase;
+    } rows[] = {
+        {200, "OK"},
+        {204, "No Content"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {413, "Content Too Large"},
+        {415, "Unsupported Media Type"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {503, "Service Unavailable"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].status == status)
+            return rows[i].phrase;
+    return ""; /* may be empty: RFC 9112 section 4 */
+}
+
+const char *http_date_text(struct http_date *date, int64_t unix_second)
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    if (date->second == unix_second)
+        return date->text;
+
+    struct tm tm;
+    time_t time = (time_t)unix_second;
+    gmtime_r(&time, &tm);
+    snprintf(date->text, sizeof date->text, "%.3s, %02d %.3s %d %02d:%02d:%02d GMT",
+             days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900,
+             tm.tm_hour, tm.tm_min, tm.tm_sec);
+    date->second = unix_second;
+    return date->text;
+}
+
+static void append_field(struct text *out, const char *name, const char *value)
+{
+    text_append_str(out, name);
+    text_append_str(out, value);
+    text_append_str(out, "\r\n");
+}
+
+static void append_status_line(struct text *out, unsigned status)
+{
+    char digits[TEXT_DIGITS_MAX];
+    text_append_str(out, "HTTP/1.1 ");
+    text_append(out, digits, text_digits(status, 3, digits));
+    append_field(out, " ", reason_phrase(status));
+}
+
+static void append_framing(struct text *out, const struct response *response)
+{
+    char digits[TEXT_DIGITS_MAX + 1];
+    switch (response->form) {
+    case BODY_WHOLE:
+    case BODY_LEFT_OUT:
+        if (response->status == 204)
+            return;
+        digits[text_digits(response->body_len, 1, digits)] = '\0';
+        append_field(out, "Content-Length: ", digits);
+        return;
+    case BODY_CHUNKS:
+        append_field(out, "Transfer-Encoding: ", "chunked");
+        return;
+    case BODY_TO_THE_END:
+        return;
+    }
+}
+
+void response_append_head(struct text *out, const struct response *response)
+{
+    append_status_line(out, response->status);
+    append_field(out, "Date: ", response->date);
+    if (response->persistence == PERSISTENCE_CLOSE)
+        append_field(out, "Connection: ", "close");
+    if (response->persistence == PERSISTENCE_KEEP_ALIVE)
+        append_field(out, "Connection: ", "keep-alive");
+    append_field(out, "Server: ", response->server);
+    if (!strstr(response->fields->data, "Cache-Control: "))
+        append_field(out, "Cache-Control: ", "no-store");
+    append_field(out, "Content-Type: ", response->content_type);
+    append_framing(out, response);
+    text_append(out, response->fields->data, response->fields->len);
+    text_append_str(out, "\r\n");
+    out->failed |= response->fields->failed;
+}
+
+void response_append_piece(struct text *out, enum body_form form, const char *bytes,
+                           size_t len)
+{
+    if (form == BODY_CHUNKS)
+        text_printf(out, "%zx\r\n", len);
+    text_append(out, bytes, len);
+    if (form == BODY_CHUNKS)
+        text_append_str(out, "\r\n");
+}
+
+void response_append_end(struct text *out, enum body_form form)
+{
+    if (form == BODY_CHUNKS)
+        text_append_str(out, "0\r\n\r\n");
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Bytes in and out of one accepted socket, as they are or through TLS (GnuTLS). Never
+ * waits. TLS 1.2 and 1.3 with forward secrecy and AEAD only, session tickets, ALPN
+ * "http/1.1".
+ *
+ * TLS is read from the kernel in large pieces, so that a record takes one system call and
+ * not two: what GnuTLS has not asked for yet is kept, and counts as unread here.
+ */
+#pragma once
+
+#include "net/address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/uio.h>
+
+struct err;
+struct tls_session;
+
+/* Certificate, key and the key of the session tickets; all workers share one. Thread-safe
+ * after it was made. ERR_INVALID when the PEM texts are no certificate and its key. */
+struct tls_context;
+bool tls_context_new(const char *cert_pem, const char *key_pem, struct tls_context **ret,
+                     struct err *err);
+struct tls_context *tls_context_free(struct tls_context *context);
+
+/* It must not move once the handshake has begun. */
+struct transport {
+    int fd;                  /* owned */
+    struct tls_session *tls; /* owned; NULL = plain, or no handshake yet */
+    struct address peer;
+    struct address local; /* len 0 until somebody asks */
+};
+
+/* Takes the descriptor, which is non-blocking. */
+void transport_init(struct transport *transport, int fd, const struct address *peer);
+
+/* Ends without last words; nothing happens when that was done before. */
+void transport_close(struct transport *transport);
+
+/* Our end's address. */
+const struct address *transport_local(struct transport *transport);
+
+enum transport_greeting {
+    GREETING_NONE, /* no byte has come */
+    GREETING_TLS,
+    GREETING_OTHER,
+    GREETING_ENDED, /* closed without a byte */
+};
+
+/* What the first byte says, which stays unread. */
+enum transport_greeting transport_greeting(const struct transport *transport);
+
+enum transport_handshake {
+    HANDSHAKE_DONE,
+    HANDSHAKE_WAITS, /* for the socket */
+    HANDSHAKE_FAILED,
+};
+
+/* Takes the TLS handshake as far as it goes, which may take some milliseconds of processor
+ * time with RSA. */
+enum transport_handshake transport_shake_hands(struct transport *transport,
+                                               const struct tls_context *context);
+
+/* How much was read; 0 = the client has ended its side; -1 with errno, EAGAIN when there
+ * is nothing now. `ret_is_drained` says whether to wait for the kernel's next event before
+ * reading again. */
+ssize_t transport_read(struct transport *transport, char *ret_bytes, size_t size,
+                       bool *ret_is_drained);
+
+/* How much was taken, at least a byte; -1 with errno. After EAGAIN the same bytes must come
+ * again, more may follow them. */
+ssize_t transport_write(struct transport *transport, const struct iovec *parts,
+                        size_t count);
+
+/* Whether bytes of the client's wait unread: closing now would reset the connection, and
+ * the client could lose what we wrote last. */
+bool transport_has_unread(const struct transport *transport);
+
+/* Ends our side: the client reads what was written, then the end. */
+void transport_finish(struct transport *transport);
+
+/* Throws away what has come, at most `max` bytes of it, as the network sent it. As
+ * transport_read() otherwise. */
+ssize_t transport_discard(struct transport *transport, size_t max);
