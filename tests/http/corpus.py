@@ -21,7 +21,7 @@ class Head:
 
 HEAD = Head(200)
 
-ENDING = (400, 404, 405, 408, 413, 431)  # statuses after which a connection may end
+ENDING = (400, 404, 405, 413, 415, 431)  # statuses after which a connection may end
 
 MARKED = b"MARKER"
 MARKER = (b"POST /echo HTTP/1.1\r\nHost: m\r\nConnection: close\r\nContent-Length: 6\r\n\r\n"
@@ -36,7 +36,7 @@ CHUNKS = b"5\r\nhello\r\n0\r\n\r\n"
 LENGTH = b"Content-Length: 5\r\n"
 
 HEAD_MAX = 8192
-LINES_MAX = 128
+FIELDS_MAX = 256
 EXTRA_MAX = 8192  # chunk extensions and trailers
 BODY_MAX = 65536
 
@@ -364,10 +364,12 @@ refuses("two Hosts", "far apart", POST + b"A: b\r\n" * 100 + b"Host: y\r\n\r\n")
 refuses("two Hosts, the same", "many", LINE + b"Host: x\r\n" * 50 + b"\r\n")
 for value in b"x:80", b"[::1]", b"[::1]:80", b"127.0.0.1:7466", b"EXAMPLE.org", b"x.", b"a_b", b"%41":
     takes("a Host", shown(value), LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello", b"hello")
-for value in (b"x y", b"x, y", b"x/y", b"u@x", b"x:y", b"x:99999", b"http://x", b"[::1", b"x?y",
-              b"x#y", b"x\\y", b"<x>", b"x\xe4", b"x\ty"):
-    takes("an odd Host", shown(value), LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello",
-          b"hello")
+for value in b"x:y", b"x:99999", b"[::1", b"x,y", b"'x'", b"x:", b":80":
+    takes("a Host with an odd port or address", shown(value),
+          LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello", b"hello")
+for value in (b"x y", b"x, y", b"x/y", b"u@x", b"http://x", b"x?y", b"x#y", b"x\\y", b"<x>", b"x\xe4", b"x\ty",
+              b"x|y", b'"x"', b"x\x7f"):
+    refuses("a Host that is none", shown(value), LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello")
 
 # --- request lines -----------------------------------------------------------------------------
 
@@ -604,12 +606,12 @@ def head_of(size, start=GET):
 takes("heads within our limits", "size", head_of(HEAD_MAX), 200)
 takes("heads within our limits", "a line", GET + b"a: " + b"b" * 7000 + b"\r\n\r\n", 200)
 takes("heads within our limits", "a target", b"GET /echo?" + b"a" * 7000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 200)
-takes("many lines", "within our limits", GET + b"a: b\r\n" * (LINES_MAX - 1) + b"\r\n", 200)
+takes("many fields", "within our limits", GET + b"a: b\r\n" * (FIELDS_MAX - 1) + b"\r\n", 200)
 refuses("heads beyond our limits", "size", head_of(HEAD_MAX + 1), status=431)
 refuses("heads beyond our limits", "a line", GET + b"a: " + b"b" * 9000 + b"\r\n\r\n", status=431)
 refuses("heads beyond our limits", "a target", b"GET /echo?" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         status=431)
-refuses("heads beyond our limits", "lines", GET + b"a: b\r\n" * LINES_MAX + b"\r\n", status=431)
+refuses("heads beyond our limits", "fields", GET + b"a: b\r\n" * FIELDS_MAX + b"\r\n", status=431)
 refuses("heads beyond our limits", "after another", GET + b"\r\n" + head_of(HEAD_MAX + 1), 200, status=431)
 takes("bodies within our limits", "a length",
       POST + b"Content-Length: %d\r\n\r\n" % BODY_MAX + b"x" * BODY_MAX, b"x" * BODY_MAX)
@@ -672,8 +674,10 @@ takes("Upgrade", "no body", GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\
 takes("Upgrade without Connection", "h2c", POST + b"Upgrade: h2c\r\n" + LENGTH + b"\r\nhello", b"hello")
 takes("Connection: others", "Upgrade, no such field", POST + b"Connection: Upgrade\r\n" + LENGTH + b"\r\nhello",
       b"hello")
-takes("other fields about bodies", "Content-Encoding", POST + b"Content-Encoding: gzip\r\n" + LENGTH + b"\r\nhello",
-      b"hello")
+for value in b"gzip", b"br", b"x", b"gzip, identity":
+    refuses("a Content-Encoding", shown(value), POST + b"Content-Encoding: " + value + b"\r\n" + LENGTH + b"\r\nhello",
+            status=415)
+takes("other fields about bodies", "identity", POST + b"Content-Encoding: identity\r\n" + LENGTH + b"\r\nhello", b"hello")
 takes("other fields about bodies", "multipart/byteranges",
       POST + b"Content-Type: multipart/byteranges; boundary=x\r\n\r\n", b"")
 takes("other fields about bodies", "X-HTTP-Method-Override",
