@@ -21,7 +21,7 @@ function listen(request, response)
 const server = http.createServer(listen);
 server.on("checkExpectation", listen);
 server.on("connection", socket => {
-    const view = {port: socket.remotePort, requests: [], errors: [], isRead: false};
+    const view = {client: socket.remoteAddress, requests: [], errors: [], isRead: false};
     views.set(socket, view);
     socket.on("end", () => view.isRead = true);
     socket.on("close", () => console.log(JSON.stringify(view)));

@@ -97,18 +97,24 @@ def ask_h11(streams):
 # --- clients ----------------------------------------------------------------------------------
 
 
+def client_of(number):
+    """The address of the client that sends a stream: by it a server's view is found again."""
+    return f"127.1.{number // 256}.{number % 256}"
+
+
 def converse(address, streams, is_half_closed):
-    """Sends each stream on a connection of its own, all open at once; [(port, answer)]."""
+    """Sends each stream on a connection of its own, all open at once; the answers."""
     with contextlib.ExitStack() as stack:
         clients = []
-        for stream in streams:
-            client = stack.enter_context(socket.create_connection(address, PATIENT))
+        for number, stream in enumerate(streams):
+            client = stack.enter_context(socket.create_connection(
+                address, PATIENT, (client_of(number), 0)))
             clients.append(client)
             with contextlib.suppress(ConnectionError):
                 client.sendall(stream)
                 if is_half_closed:
                     client.shutdown(socket.SHUT_WR)
-        return [(client.getsockname()[1], read_all(client)) for client in clients]
+        return [read_all(client) for client in clients]
 
 
 def read_all(client):
@@ -135,9 +141,9 @@ def ask_node(streams, script):
         told = {}
         for _ in streams:
             line = json.loads(node.stdout.readline())
-            told[line["port"]] = line
+            told[line["client"]] = line
         node.stdin.close()
-    return [node_view(told[port], text) for port, text in answers]
+    return [node_view(told[client_of(number)], text) for number, text in enumerate(answers)]
 
 
 def node_view(told, text):
@@ -184,7 +190,7 @@ http {{
             proxy_request_buffering off;
             proxy_set_header Connection "";
             proxy_set_header Host $http_host;
-            proxy_set_header X-Case $remote_port;
+            proxy_set_header X-Case $remote_addr;
         }}
     }}
 }}
@@ -206,7 +212,7 @@ defaults
     http-reuse always
 frontend front
     bind 127.0.0.1:{port}
-    http-request set-header X-Case %%[src_port]
+    http-request set-header X-Case %%[src]
     default_backend back
 backend back
     server back 127.0.0.1:{upstream}
@@ -244,7 +250,7 @@ class Loop:
 
 
 async def read_request(reader):
-    """One request as a proxy writes it: (Seen, port of the proxy's client)."""
+    """One request as a proxy writes it: (Seen, address of the proxy's client)."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head[:-4].split("\r\n")
     method, target, _ = first.split(" ", 1)[0], *first.split(" ", 1)[1].rsplit(" ", 1)
@@ -258,11 +264,11 @@ async def read_request(reader):
             pass
     elif "content-length" in fields:
         body = await reader.readexactly(int(fields["content-length"]))
-    return Seen(method, target, fields.get("host", ""), body), int(fields.get("x-case", 0))
+    return Seen(method, target, fields.get("host", ""), body), fields.get("x-case")
 
 
 class Backend:
-    """Answers whatever comes, and notes it by the port of the proxy's client."""
+    """Answers whatever comes, and notes it by the address of the proxy's client."""
 
     def __init__(self):
         self.seen = defaultdict(list)
@@ -272,8 +278,8 @@ class Backend:
     async def _serve(self, reader, writer):
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                seen, port = await read_request(reader)
-                self.seen[port].append(seen)
+                seen, client = await read_request(reader)
+                self.seen[client].append(seen)
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
                 await writer.drain()
         writer.close()
@@ -284,7 +290,8 @@ def ask_proxy(kind, streams, folder):
     with contextlib.closing(Backend()) as backend, contextlib.closing(
             proxies.Proxy(kind, folder, backend.port, TEMPLATES[kind])) as proxy:
         answers = converse(proxy.address, streams, is_half_closed=False)
-        return [proxy_view(backend.seen[port], text) for port, text in answers]
+        return [proxy_view(backend.seen[client_of(number)], text)
+                for number, text in enumerate(answers)]
 
 
 def proxy_view(seen, text):
