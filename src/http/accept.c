@@ -4,9 +4,9 @@
 #include "base/container.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "http/admission.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
+#include "policy/admission.h"
 #include "settings/settings.h"
 
 #include <errno.h>
@@ -30,10 +30,11 @@ struct listener {
 };
 
 struct acceptor {
-    struct loop *loop; /* borrowed */
-    struct acceptor_config config;
-    struct timer pause; /* set while accepting pauses */
-    int spare_fd;       /* given up for a refusal when there is no other */
+    struct loop *loop;                /* borrowed */
+    const struct http_config *config; /* borrowed */
+    struct connections *connections;  /* borrowed */
+    struct timer pause;               /* set while accepting pauses */
+    int spare_fd;                     /* given up for a refusal when there is no other */
     struct instant refusals_since;
     unsigned refusals; /* over TLS, in the second that began then */
     size_t count;
@@ -73,7 +74,7 @@ static void on_pause_over(struct timer *timer)
 static bool may_refuse(struct acceptor *acceptor)
 {
     struct instant now = loop_now(acceptor->loop);
-    if (!acceptor->config.is_tls)
+    if (!acceptor->config->tls)
         return true;
     if (instant_since(now, acceptor->refusals_since).ns >= NS_PER_SECOND) {
         acceptor->refusals_since = now;
@@ -87,24 +88,24 @@ static void refuse(struct acceptor *acceptor, int fd, const struct address *peer
 {
     bool is_full = fault == HTTP_FAULT_CONNECTIONS;
     metrics_add(
-        acceptor->config.metrics,
+        acceptor->config->metrics,
         is_full ? METRIC_CONNECTIONS_REFUSED_FULL : METRIC_CONNECTIONS_REFUSED_CALLER, 1);
     if (may_refuse(acceptor))
-        connection_turn_away(acceptor->config.connections, fd, peer, fault);
+        connection_turn_away(acceptor->connections, fd, peer, fault);
     else
         close(fd);
 }
 
 static void admit(struct acceptor *acceptor, int fd, const struct address *peer)
 {
-    const struct cidr_list *list = acceptor->config.unlimited;
+    const struct cidr_list *list = acceptor->config->unlimited;
     bool is_unlimited = false;
     for (size_t i = 0; list && i < list->count && !is_unlimited; i++)
         is_unlimited = cidr_contains(&list->items[i], peer);
 
-    switch (admission_enter(acceptor->config.admission, peer, is_unlimited)) {
+    switch (admission_enter(acceptor->config->admission, peer, is_unlimited)) {
     case ADMISSION_GRANTED:
-        connection_begin(acceptor->config.connections, fd, peer,
+        connection_begin(acceptor->connections, fd, peer,
                          is_unlimited ? SEAT_UNLIMITED : SEAT_COUNTED);
         return;
     case ADMISSION_FULL:
@@ -137,7 +138,7 @@ static int accept_one(const struct listener *listener, struct address *ret_peer)
 static bool make_way(struct listener *listener)
 {
     struct acceptor *acceptor = listener->acceptor;
-    struct connections *connections = acceptor->config.connections;
+    struct connections *connections = acceptor->connections;
     if (connections_drop_lingering(connections) > 0)
         return true;
     if (acceptor->spare_fd < 0)
@@ -146,7 +147,7 @@ static bool make_way(struct listener *listener)
     struct address peer;
     fd_close(&acceptor->spare_fd);
     int fd = accept_one(listener, &peer);
-    if (fd >= 0 && acceptor->config.is_tls)
+    if (fd >= 0 && acceptor->config->tls)
         close(fd);
     else if (fd >= 0)
         refuse(acceptor, fd, &peer, HTTP_FAULT_CONNECTIONS);
@@ -206,8 +207,9 @@ static bool listeners_add(struct acceptor *acceptor, const int *fds, size_t coun
     return true;
 }
 
-bool acceptor_new(struct loop *loop, const struct acceptor_config *config, const int *fds,
-                  size_t count, struct acceptor **ret, struct err *err)
+bool acceptor_new(struct loop *loop, const struct http_config *config,
+                  struct connections *connections, const int *fds, size_t count,
+                  struct acceptor **ret, struct err *err)
 {
     struct acceptor *acceptor =
         calloc(1, sizeof *acceptor + count * sizeof acceptor->listeners[0]);
@@ -215,7 +217,8 @@ bool acceptor_new(struct loop *loop, const struct acceptor_config *config, const
         return err_sys(err, ENOMEM, "listeners");
 
     acceptor->loop = loop;
-    acceptor->config = *config;
+    acceptor->config = config;
+    acceptor->connections = connections;
     acceptor->spare_fd = -1;
     timer_init(&acceptor->pause, on_pause_over);
     spare_open(acceptor);

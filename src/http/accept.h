@@ -12,19 +12,12 @@
 #include <stddef.h>
 
 struct acceptor;
-struct cidr_list;
 
-struct acceptor_config {
-    struct connections *connections;   /* these borrowed */
-    const struct cidr_list *unlimited; /* peers without a limit of their own: proxies */
-    struct admission *admission;
-    struct metrics *metrics;
-    bool is_tls;
-};
-
-/* `fds` are bound, listening and non-blocking; they stay the caller's. */
-bool acceptor_new(struct loop *loop, const struct acceptor_config *config, const int *fds,
-                  size_t count, struct acceptor **ret, struct err *err);
+/* `fds` are bound, listening and non-blocking; they stay the caller's, and so do `config`
+ * and `connections`. */
+bool acceptor_new(struct loop *loop, const struct http_config *config,
+                  struct connections *connections, const int *fds, size_t count,
+                  struct acceptor **ret, struct err *err);
 struct acceptor *acceptor_free(struct acceptor *acceptor);
 
 /* Accepts no more. What is in the kernel's queues stays there. */

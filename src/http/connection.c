@@ -4,11 +4,11 @@
 #include "base/container.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "http/admission.h"
 #include "http/input.h"
 #include "loop/loop.h"
 #include "loop/tasks.h"
 #include "metrics/metrics.h"
+#include "policy/admission.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -30,8 +30,8 @@
 #define BROKEN_EVENTS  (EPOLLHUP | EPOLLERR)
 
 enum state {
-    STATE_RESTING,   /* no request has begun */
     STATE_HANDSHAKE, /* of TLS */
+    STATE_RESTING,   /* no request has begun */
     STATE_HEAD,      /* a request has begun */
     STATE_BODY,      /* its head is whole */
     STATE_WAITING,   /* its handler has not finished: no limit of time */
@@ -59,8 +59,8 @@ struct connection {
 LIST_HEAD(connection_list, connection);
 
 struct connections {
-    struct loop *loop; /* borrowed */
-    struct connections_config config;
+    struct loop *loop;                /* borrowed */
+    const struct http_config *config; /* borrowed */
     struct exchange_world world;
     struct connection_list active, lingering; /* each is on one of them */
     struct tasks due, handshakes;
@@ -81,7 +81,7 @@ static void advance(struct connection *connection);
 
 static struct span limit_of(const struct connection *connection)
 {
-    const struct connection_limits *limits = &connection->all->config.limits;
+    const struct connection_limits *limits = &connection->all->config->limits;
     if (connection->seat == SEAT_NONE) /* holds nothing up for longer than to be told */
         return limits->linger;
     switch (connection->state) {
@@ -159,7 +159,7 @@ static void end_exchange(struct connection *connection)
     if (connection->seat != SEAT_NONE) {
         all->exchange_count--;
         if (status != 0)
-            metrics_count_request(all->config.metrics, exchange_metric(exchange), status);
+            metrics_count_request(all->config->metrics, exchange_metric(exchange), status);
     }
     connection->exchange = exchange_free(exchange);
 }
@@ -170,9 +170,9 @@ static void leave_seat(struct connection *connection)
     if (connection->seat == SEAT_NONE)
         return;
 
-    admission_leave(all->config.admission, &connection->transport.peer,
+    admission_leave(all->config->admission, &connection->transport.peer,
                     connection->seat == SEAT_UNLIMITED);
-    metrics_add(all->config.metrics, METRIC_CONNECTIONS_OPEN, -1);
+    metrics_add(all->config->metrics, METRIC_CONNECTIONS_OPEN, -1);
     all->seated_count--;
     connection->seat = SEAT_NONE;
 }
@@ -392,7 +392,7 @@ static void on_time(struct timer *timer)
     }
 
     if (connection->seat != SEAT_NONE)
-        metrics_add(all->config.metrics, METRIC_CONNECTIONS_TIMED_OUT, 1);
+        metrics_add(all->config->metrics, METRIC_CONNECTIONS_TIMED_OUT, 1);
     if (connection->state == STATE_HEAD || connection->state == STATE_BODY)
         refuse(connection, HTTP_FAULT_TIMEOUT);
     else
@@ -502,32 +502,14 @@ static bool has_left(struct connection *connection)
 
 /* --- TLS -------------------------------------------------------------------------- */
 
-/* The first byte says whether it is TLS. */
-static void greet(struct connection *connection)
-{
-    switch (transport_greeting(&connection->transport)) {
-    case GREETING_NONE:
-        connection->input.incoming = INCOMING_NONE;
-        await(connection);
-        return;
-    case GREETING_TLS:
-        enter(connection, STATE_HANDSHAKE);
-        make_due(connection);
-        return;
-    case GREETING_OTHER:
-        refuse(connection, HTTP_FAULT_PLAIN_AT_TLS);
-        return;
-    case GREETING_ENDED:
-        end(connection);
-        return;
-    }
-}
-
 static void shake_hands(struct connection *connection)
 {
-    switch (transport_shake_hands(&connection->transport, connection->all->config.tls)) {
+    switch (transport_shake_hands(&connection->transport, connection->all->config->tls)) {
     case HANDSHAKE_WAITS:
         await(connection);
+        return;
+    case HANDSHAKE_OTHER:
+        refuse(connection, HTTP_FAULT_PLAIN_AT_TLS);
         return;
     case HANDSHAKE_FAILED:
         end(connection);
@@ -547,17 +529,11 @@ static void shake_hands(struct connection *connection)
 
 static void advance(struct connection *connection)
 {
-    bool is_tls = connection->all->config.tls != NULL;
     switch (connection->state) {
-    case STATE_RESTING:
-        if (is_tls && !connection->transport.tls)
-            greet(connection);
-        else
-            take_in(connection);
-        return;
     case STATE_HANDSHAKE:
         make_due(connection);
         return;
+    case STATE_RESTING:
     case STATE_HEAD:
     case STATE_BODY:
         take_in(connection);
@@ -618,6 +594,7 @@ static struct connection *connection_new(struct connections *all, int fd,
 
     connection->all = all;
     connection->seat = seat;
+    connection->state = all->config->tls ? STATE_HANDSHAKE : STATE_RESTING;
     timer_init(&connection->timer, on_time);
     task_init(&connection->task, on_turn);
     transport_init(&connection->transport, fd, peer);
@@ -636,13 +613,13 @@ void connection_begin(struct connections *all, int fd, const struct address *pee
     struct connection *connection = connection_new(all, fd, peer, seat);
     if (!connection) {
         close(fd);
-        admission_leave(all->config.admission, peer, seat == SEAT_UNLIMITED);
+        admission_leave(all->config->admission, peer, seat == SEAT_UNLIMITED);
         return;
     }
 
     all->seated_count++;
-    metrics_add(all->config.metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
-    metrics_add(all->config.metrics, METRIC_CONNECTIONS_OPEN, 1);
+    metrics_add(all->config->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
+    metrics_add(all->config->metrics, METRIC_CONNECTIONS_OPEN, 1);
     advance(connection);
 }
 
@@ -656,7 +633,7 @@ void connection_turn_away(struct connections *all, int fd, const struct address 
     }
 
     connection->refusal = fault;
-    if (all->config.tls)
+    if (all->config->tls)
         advance(connection);
     else
         refuse(connection, fault);
@@ -701,7 +678,7 @@ size_t connections_count(const struct connections *all)
     return all->seated_count;
 }
 
-bool connections_new(struct loop *loop, const struct connections_config *config,
+bool connections_new(struct loop *loop, const struct http_config *config,
                      struct connections **ret, struct err *err)
 {
     struct connections *all = calloc(1, sizeof *all);
@@ -709,7 +686,7 @@ bool connections_new(struct loop *loop, const struct connections_config *config,
         return err_sys(err, ENOMEM, "connections");
 
     all->loop = loop;
-    all->config = *config;
+    all->config = config;
     all->world = (struct exchange_world){.site = config->site, .has_output = on_output};
     LIST_INIT(&all->active);
     LIST_INIT(&all->lingering);

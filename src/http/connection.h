@@ -22,6 +22,7 @@
 #include <stddef.h>
 
 struct admission;
+struct cidr_list;
 struct connections;
 struct err;
 struct loop;
@@ -36,15 +37,17 @@ struct connection_limits {
     struct span linger; /* from the last words until the client must have read them */
 };
 
-struct connections_config {
+struct http_config {
     struct http_site site;
-    struct connection_limits limits;
-    const struct tls_context *tls; /* these three borrowed; NULL = plain HTTP */
-    struct admission *admission;
+    const struct tls_context *tls;     /* these four borrowed; NULL = plain HTTP */
+    const struct cidr_list *unlimited; /* peers without a limit of their own: proxies */
+    struct admission *admission;       /* shared by all workers */
     struct metrics *metrics;
+    struct connection_limits limits;
 };
 
-bool connections_new(struct loop *loop, const struct connections_config *config,
+/* `config` stays the caller's. */
+bool connections_new(struct loop *loop, const struct http_config *config,
                      struct connections **ret, struct err *err);
 
 /* Ends every connection. Each exchange that waits for its reply is first told that it is

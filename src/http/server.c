@@ -8,55 +8,38 @@
 #include <stdlib.h>
 
 struct server {
+    struct http_config config;
     struct connections *connections; /* both owned */
     struct acceptor *acceptor;
 };
 
-static struct span or_default(struct span limit, int64_t seconds)
+static void set_defaults(struct connection_limits *limits)
 {
-    return limit.ns > 0 ? limit : span_seconds(seconds);
-}
-
-static bool connections_make(struct server *server, struct loop *loop,
-                             const struct server_config *config, struct err *err)
-{
-    const struct connections_config connections = {
-        .site = config->site,
-        .limits = {.idle = or_default(config->limits.idle, SERVER_IDLE_SECONDS),
-                   .head = or_default(config->limits.head, SERVER_HEAD_SECONDS),
-                   .body = or_default(config->limits.body, SERVER_BODY_SECONDS),
-                   .send = or_default(config->limits.send, SERVER_SEND_SECONDS),
-                   .linger = or_default(config->limits.linger, SERVER_LINGER_SECONDS)},
-        .tls = config->tls,
-        .admission = config->admission,
-        .metrics = config->metrics,
+    const struct {
+        struct span *limit;
+        int64_t seconds;
+    } rows[] = {
+        {&limits->idle, SERVER_IDLE_SECONDS},     {&limits->head, SERVER_HEAD_SECONDS},
+        {&limits->body, SERVER_BODY_SECONDS},     {&limits->send, SERVER_SEND_SECONDS},
+        {&limits->linger, SERVER_LINGER_SECONDS},
     };
-    return connections_new(loop, &connections, &server->connections, err);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].limit->ns == 0)
+            *rows[i].limit = span_seconds(rows[i].seconds);
 }
 
-static bool acceptor_make(struct server *server, struct loop *loop,
-                          const struct server_config *config, const int *listeners,
-                          size_t listener_count, struct err *err)
-{
-    const struct acceptor_config acceptor = {
-        .connections = server->connections,
-        .unlimited = config->unlimited,
-        .admission = config->admission,
-        .metrics = config->metrics,
-        .is_tls = config->tls != NULL,
-    };
-    return acceptor_new(loop, &acceptor, listeners, listener_count, &server->acceptor, err);
-}
-
-bool server_new(struct loop *loop, const struct server_config *config, const int *listeners,
+bool server_new(struct loop *loop, const struct http_config *config, const int *listeners,
                 size_t listener_count, struct server **ret, struct err *err)
 {
     struct server *server = calloc(1, sizeof *server);
     if (!server)
         return err_sys(err, ENOMEM, "HTTP server");
 
-    if (!connections_make(server, loop, config, err) ||
-        !acceptor_make(server, loop, config, listeners, listener_count, err)) {
+    server->config = *config;
+    set_defaults(&server->config.limits);
+    if (!connections_new(loop, &server->config, &server->connections, err) ||
+        !acceptor_new(loop, &server->config, server->connections, listeners, listener_count,
+                      &server->acceptor, err)) {
         server_free(server);
         return false;
     }

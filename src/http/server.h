@@ -29,20 +29,11 @@
 #define SERVER_SEND_SECONDS   30 /* from the reply to its last byte */
 #define SERVER_LINGER_SECONDS 2  /* from a refusal until a client must have read it */
 
-struct cidr_list;
 struct server;
 
-struct server_config {
-    struct http_site site;
-    const struct tls_context *tls;     /* borrowed; NULL = plain HTTP */
-    const struct cidr_list *unlimited; /* peers without a limit of their own: proxies */
-    struct admission *admission;       /* borrowed; shared by all workers */
-    struct metrics *metrics;           /* borrowed */
-    struct connection_limits limits;   /* 0 = the default above; for tests */
-};
-
-/* `listeners` are bound, listening and non-blocking; they stay the caller's. */
-bool server_new(struct loop *loop, const struct server_config *config, const int *listeners,
+/* `listeners` are bound, listening and non-blocking; they stay the caller's. A limit of
+ * 0 is the default above. */
+bool server_new(struct loop *loop, const struct http_config *config, const int *listeners,
                 size_t listener_count, struct server **ret, struct err *err);
 
 /* Ends every connection. Each exchange that waits for its reply is first told that it is

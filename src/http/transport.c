@@ -192,14 +192,29 @@ static struct tls_session *session_new(int fd, const struct tls_context *context
     return tls;
 }
 
+/* Looks at the client's first byte. */
+static enum transport_handshake greet(struct transport *transport,
+                                      const struct tls_context *context)
+{
+    unsigned char first;
+    ssize_t n = recv(transport->fd, &first, 1, MSG_PEEK);
+    if (n < 0 && errno == EAGAIN)
+        return HANDSHAKE_WAITS;
+    if (n == 1 && first != TLS_HANDSHAKE)
+        return HANDSHAKE_OTHER;
+    if (n == 1)
+        transport->tls = session_new(transport->fd, context);
+    return transport->tls ? HANDSHAKE_DONE : HANDSHAKE_FAILED;
+}
+
 enum transport_handshake transport_shake_hands(struct transport *transport,
                                                const struct tls_context *context)
 {
-    if (!transport->tls)
-        transport->tls = session_new(transport->fd, context);
+    enum transport_handshake begin =
+        transport->tls ? HANDSHAKE_DONE : greet(transport, context);
     struct tls_session *tls = transport->tls;
-    if (!tls)
-        return HANDSHAKE_FAILED;
+    if (begin != HANDSHAKE_DONE)
+        return begin;
 
     char window[WINDOW];
     window_open(tls, window);
@@ -282,15 +297,6 @@ const struct address *transport_local(struct transport *transport)
     if (getsockname(transport->fd, (struct sockaddr *)&storage, &len) == 0)
         address_from_sockaddr((struct sockaddr *)&storage, len, local);
     return local;
-}
-
-enum transport_greeting transport_greeting(const struct transport *transport)
-{
-    unsigned char first;
-    ssize_t n = recv(transport->fd, &first, 1, MSG_PEEK);
-    if (n == 1)
-        return first == TLS_HANDSHAKE ? GREETING_TLS : GREETING_OTHER;
-    return n < 0 && (errno == EAGAIN || errno == EINTR) ? GREETING_NONE : GREETING_ENDED;
 }
 
 ssize_t transport_read(struct transport *transport, char *ret_bytes, size_t size,

@@ -42,19 +42,10 @@ void transport_close(struct transport *transport);
 /* Our end's address. */
 const struct address *transport_local(struct transport *transport);
 
-enum transport_greeting {
-    GREETING_NONE, /* no byte has come */
-    GREETING_TLS,
-    GREETING_OTHER,
-    GREETING_ENDED, /* closed without a byte */
-};
-
-/* What the first byte says, which stays unread. */
-enum transport_greeting transport_greeting(const struct transport *transport);
-
 enum transport_handshake {
     HANDSHAKE_DONE,
     HANDSHAKE_WAITS, /* for the socket */
+    HANDSHAKE_OTHER, /* the client's first byte is not TLS */
     HANDSHAKE_FAILED,
 };
 

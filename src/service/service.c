@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "http/admission.h"
+#include "policy/admission.h"
 #include "http/transport.h"
 #include "metrics/metrics.h"
 #include "policy/budget.h"

@@ -139,7 +139,7 @@ static bool server_make(struct worker *worker, size_t index, struct metrics *met
 
     size_t route_count;
     const struct http_route *routes = api_routes(worker->api, &route_count);
-    const struct server_config config = {
+    const struct http_config config = {
         .site = {.routes = routes,
                  .route_count = route_count,
                  .handler_ctx = worker->api,

@@ -5,7 +5,7 @@
  */
 #include "base/err.h"
 #include "base/text.h"
-#include "http/admission.h"
+#include "policy/admission.h"
 #include "http/server.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
@@ -372,7 +372,7 @@ int main(int argc, char **argv)
     struct tls_context *tls = NULL;
     if (options.cert[0] && !tls_context_new(options.cert, options.key, &tls, &err))
         die(&err);
-    struct server_config config = {
+    struct http_config config = {
         .site = {.routes = routes,
                  .route_count = sizeof routes / sizeof *routes,
                  .handler_ctx = &echo,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "http/admission.h"
+#include "policy/admission.h"
 
 #include "addresses.h"
 #include "base/err.h"

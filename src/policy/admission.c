@@ -3,7 +3,7 @@
  * Owns one open-addressed table of callers with at least one connection. Its hash is
  * seeded, so that nobody can choose addresses that all land on one spot.
  */
-#include "http/admission.h"
+#include "policy/admission.h"
 
 #include "base/err.h"
 
