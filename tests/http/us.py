@@ -18,7 +18,7 @@ from harness.service import refuse_reports
 from harness.waiting import PATIENCE
 
 PROGRAM = pathlib.Path(os.environ.get("BUILD_DIR", "build")).resolve() / "tests" / "echo_server"
-AT_ONCE = 100  # connections
+AT_ONCE = 500  # connections
 PATIENT = 20 * PATIENCE  # longer than any of the server's clocks
 
 # Byte by byte, what repeats one byte says nothing more with each.
@@ -32,6 +32,17 @@ class Server:
 
     def connect(self):
         return Connection(self.address, timeout=PATIENT, context=self.context)
+
+    def is_asleep(self):
+        """Whether it waits for events, and thus has read all that came: over loopback, what
+        was sent has woken it."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "S"
+
+    def wait_asleep(self):
+        end = time.monotonic() + PATIENT
+        while not self.is_asleep():
+            assert time.monotonic() < end, "the server is busy, and nothing is to be done"
 
     def stats(self):
         with self.connect() as connection:
@@ -89,7 +100,7 @@ def ask_some(server, cases, cut, seed):
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(server.connect()) for _ in cases]
         pieces = [cut(case.stream, seed) for case in cases]
-        # One piece of each in turn: the server has read it before the next one comes.
+        # One piece of each in turn, each read before the next comes.
         closed = set()
         for turn in itertools.zip_longest(*pieces):
             for connection, piece in zip(connections, turn):
@@ -98,6 +109,7 @@ def ask_some(server, cases, cut, seed):
                         connection.send(piece)
                     except (ConnectionError, ssl.SSLEOFError):
                         closed.add(connection)
+            server.wait_asleep()
         for connection, case in zip(connections, cases):
             if case.then == WAIT:
                 with contextlib.suppress(OSError):
