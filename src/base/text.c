@@ -30,8 +30,8 @@ void text_reset(struct text *text)
         text->data[0] = '\0';
 }
 
-/* Room for `more` bytes and the terminator; marks the text as failed when there is none. */
-static bool text_reserve(struct text *text, size_t more)
+/* And for the terminator; marks the text as failed when there is none. */
+bool text_reserve(struct text *text, size_t more)
 {
     if (text->failed || more > text->max - text->len) {
         text->failed = true;

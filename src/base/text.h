@@ -27,6 +27,9 @@ void text_done(struct text *text);
 /* Forgets the content and the failure, keeps the memory. */
 void text_reset(struct text *text);
 
+/* Takes room for `more` bytes at once. False when the text has failed. */
+bool text_reserve(struct text *text, size_t more);
+
 void text_append(struct text *text, const char *bytes, size_t len);
 void text_append_str(struct text *text, const char *str);
 void text_printf(struct text *text, const char *format, ...)

@@ -7,27 +7,24 @@
 #include "http/input.h"
 #include "loop/loop.h"
 #include "loop/tasks.h"
+#include "loop/trim.h"
 #include "metrics/metrics.h"
 #include "policy/admission.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
-#define LINGER_MAX     256                /* connections at once */
-#define LINGER_BYTES   (16 * 1024 * 1024) /* thrown away for one of them */
-#define LINGER_PIECE   (64 * 1024)
-#define HANDSHAKE_MS   2 /* of a turn go to TLS handshakes */
-
-/* So many connections ended, and their memory goes back to the system a little later. */
-#define TRIM_COUNT     512
-#define TRIM_SECONDS   5
+#define LINGER_MAX       256                /* connections at once */
+#define LINGER_BYTES     (16 * 1024 * 1024) /* thrown away for one of them */
+#define LINGER_PIECE     (64 * 1024)
+#define HANDSHAKE_MS     2 /* of a turn go to TLS handshakes */
+#define TRIM_CONNECTIONS 512
 
 /* The first two are also there when nothing has changed: edges are what counts. */
-#define WATCHED_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
-#define BROKEN_EVENTS  (EPOLLHUP | EPOLLERR)
+#define WATCHED_EVENTS   (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define BROKEN_EVENTS    (EPOLLHUP | EPOLLERR)
 
 enum state {
     STATE_HANDSHAKE, /* of TLS */
@@ -64,15 +61,14 @@ struct connections {
     struct exchange_world world;
     struct connection_list active, lingering; /* each is on one of them */
     struct tasks due, handshakes;
-    struct input_pool inputs;
+    struct input_buffer *spare; /* owned */
     size_t seated_count;
     size_t exchange_count; /* of those with a seat */
     size_t lingering_count;
     struct instant turned; /* when the last turn began that has ended */
     struct instant drain_begun;
     struct instant logged; /* when a client of the wrong kind last was */
-    unsigned ended;        /* connections since the last trim */
-    struct timer trim;
+    struct trim trim;      /* of the memory of those that have ended */
 };
 
 static void advance(struct connection *connection);
@@ -177,20 +173,6 @@ static void leave_seat(struct connection *connection)
     connection->seat = SEAT_NONE;
 }
 
-static void on_trim(struct timer *timer)
-{
-    struct connections *all = CONTAINER_OF(timer, struct connections, trim);
-    all->ended = 0;
-    malloc_trim(0);
-}
-
-static void count_ended(struct connections *all)
-{
-    if (++all->ended >= TRIM_COUNT && !timer_is_set(&all->trim))
-        loop_timer_set(all->loop, &all->trim,
-                       instant_add(loop_now(all->loop), span_seconds(TRIM_SECONDS)));
-}
-
 /* The only way out. An exchange that waits is told. */
 static void end(struct connection *connection)
 {
@@ -201,12 +183,12 @@ static void end(struct connection *connection)
     loop_timer_stop(all->loop, &connection->timer);
     loop_watch_drop(all->loop, -1, &connection->watch);
     transport_close(&connection->transport);
-    input_drop(&connection->input, &all->inputs);
+    input_drop(&connection->input, &all->spare);
     LIST_REMOVE(connection, sibling);
     if (connection->state == STATE_LINGERING)
         all->lingering_count--;
     free(connection);
-    count_ended(all);
+    trim_note(&all->trim);
 }
 
 static void on_event(void *ctx, uint32_t events)
@@ -227,7 +209,7 @@ static void on_event(void *ctx, uint32_t events)
 static void await(struct connection *connection)
 {
     struct connections *all = connection->all;
-    input_settle(&connection->input, &all->inputs);
+    input_settle(&connection->input, &all->spare);
     if (connection->watch.generation == 0 &&
         !loop_watch_add(all->loop, connection->transport.fd, WATCHED_EVENTS, on_event,
                         connection, &connection->watch, NULL))
@@ -262,7 +244,7 @@ static void linger(struct connection *connection)
     transport_finish(&connection->transport);
     leave_seat(connection);
     task_cancel(&connection->task);
-    input_drop(&connection->input, &all->inputs);
+    input_drop(&connection->input, &all->spare);
     LIST_REMOVE(connection, sibling);
     LIST_INSERT_HEAD(&all->lingering, connection, sibling);
     all->lingering_count++;
@@ -305,15 +287,15 @@ static void conclude(struct connection *connection)
 static void send_output(struct connection *connection)
 {
     struct exchange *exchange = connection->exchange;
-    struct iovec parts[2];
-    size_t count = 0;
+    const char *bytes;
+    size_t len;
     ssize_t n = 0;
     if (exchange_state(exchange) == EXCHANGE_BROKEN) {
         end(connection);
         return;
     }
-    while (n >= 0 && (count = exchange_output(exchange, parts)) > 0) {
-        n = transport_write(&connection->transport, parts, count);
+    while (bytes = exchange_output(exchange, &len), n >= 0 && len > 0) {
+        n = transport_write(&connection->transport, bytes, len);
         if (n > 0)
             exchange_sent(exchange, (size_t)n);
     }
@@ -321,7 +303,7 @@ static void send_output(struct connection *connection)
         end(connection);
     } else if (exchange_is_unfinished(exchange)) {
         await(connection);
-    } else if (count == 0) {
+    } else if (len == 0) {
         conclude(connection);
     } else {
         if (connection->state != STATE_SENDING)
@@ -439,13 +421,12 @@ static bool begin_exchange(struct connection *connection)
  * send it. */
 static bool invite_body(struct connection *connection)
 {
-    static char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const struct iovec part = {text, sizeof text - 1};
-    const struct request_view view = input_view(&connection->input);
-    if (input_has_body(&connection->input) ||
-        !exchange_expects_continue(connection->exchange, &view))
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (!input_view(&connection->input).request->expects_continue ||
+        input_has_body(&connection->input))
         return true;
-    return transport_write(&connection->transport, &part, 1) == (ssize_t)part.iov_len;
+    return transport_write(&connection->transport, text, sizeof text - 1) ==
+           (ssize_t)(sizeof text - 1);
 }
 
 static void await_request(struct connection *connection)
@@ -466,7 +447,7 @@ static void take_in(struct connection *connection)
 {
     for (;;) {
         struct exchange *exchange = connection->exchange;
-        switch (input_read(&connection->input, &connection->all->inputs,
+        switch (input_read(&connection->input, &connection->all->spare,
                            &connection->transport,
                            exchange ? exchange_body_max(exchange) : 0)) {
         case INPUT_NOTHING:
@@ -494,8 +475,8 @@ static void take_in(struct connection *connection)
 static bool has_left(struct connection *connection)
 {
     struct input *input = &connection->input;
-    if (input->incoming == INCOMING_SOME && connection->transport.tls)
-        return input_peek(input, &connection->all->inputs, &connection->transport) ==
+    if (input->incoming == INCOMING_SOME && connection->transport.session)
+        return input_peek(input, &connection->all->spare, &connection->transport) ==
                INPUT_ENDED;
     return input->incoming == INCOMING_ENDED;
 }
@@ -692,8 +673,7 @@ bool connections_new(struct loop *loop, const struct http_config *config,
     LIST_INIT(&all->lingering);
     tasks_init(&all->due);
     tasks_init(&all->handshakes);
-    input_pool_init(&all->inputs);
-    timer_init(&all->trim, on_trim);
+    trim_init(&all->trim, loop, TRIM_CONNECTIONS);
     loop_each_turn(loop, turn, all);
     *ret = all;
     return true;
@@ -708,8 +688,8 @@ struct connections *connections_free(struct connections *all)
     while ((connection = LIST_FIRST(&all->active)) != NULL)
         end(connection);
     connections_drop_lingering(all);
-    input_pool_done(&all->inputs);
-    loop_timer_stop(all->loop, &all->trim);
+    free(all->spare);
+    trim_done(&all->trim);
     loop_each_turn_end(all->loop, turn, all);
     free(all);
     return NULL;

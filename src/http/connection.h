@@ -27,7 +27,7 @@ struct connections;
 struct err;
 struct loop;
 struct metrics;
-struct tls_context;
+struct tls_identity;
 
 struct connection_limits {
     struct span idle;
@@ -39,7 +39,7 @@ struct connection_limits {
 
 struct http_config {
     struct http_site site;
-    const struct tls_context *tls;     /* these four borrowed; NULL = plain HTTP */
+    const struct tls_identity *tls;    /* these four borrowed; NULL = plain HTTP */
     const struct cidr_list *unlimited; /* peers without a limit of their own: proxies */
     struct admission *admission;       /* shared by all workers */
     struct metrics *metrics;

@@ -36,11 +36,8 @@ struct exchange {
     void *gone_ctx;
 
     struct text fields; /* "Name: value\r\n" of the reply to come */
-    struct text out;    /* the reply: its head, and the pieces of a stream */
-    const char *body;   /* behind that */
-    char *body_owned;   /* owned: the body, unless it is a constant */
-    size_t body_len;
-    size_t sent; /* of `out` and `body` */
+    struct text out;    /* the reply */
+    size_t sent;        /* of it */
 };
 
 /* --- the request ------------------------------------------------------------------ */
@@ -62,7 +59,7 @@ bool exchange_is_http_1_1(const struct exchange *exchange)
 
 bool exchange_is_tls(const struct exchange *exchange)
 {
-    return exchange->transport->tls != NULL;
+    return exchange->transport->session != NULL;
 }
 
 const struct http_route *exchange_route(const struct exchange *exchange)
@@ -200,32 +197,28 @@ static void tell_connection(struct exchange *exchange, enum exchange_state befor
         exchange->world->has_output(exchange->connection);
 }
 
-static void reply(struct exchange *exchange, unsigned status, const char *content_type,
-                  const char *body, char *owned, size_t len)
+void exchange_reply_const(struct exchange *exchange, unsigned status,
+                          const char *content_type, const char *body, size_t len)
 {
     enum exchange_state before = exchange->state;
     assert(before < EXCHANGE_STREAMING);
     exchange->status = status;
-    exchange->body = body;
-    exchange->body_owned = owned;
     if (status == 204 || status == 304)
         exchange->form = BODY_LEFT_OUT;
-    exchange->body_len = exchange->form == BODY_WHOLE ? len : 0;
+    exchange->out.max = RESPONSE_HEAD_MAX + len;
     append_head(exchange, content_type, len);
-    exchange->state = body && !exchange->out.failed ? EXCHANGE_REPLIED : EXCHANGE_BROKEN;
+    if (exchange->form == BODY_WHOLE)
+        text_append(&exchange->out, body, len);
+    exchange->state = EXCHANGE_REPLIED;
     tell_connection(exchange, before);
 }
 
 void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type,
                     char *body, size_t len)
 {
-    reply(exchange, status, content_type, body, body, len);
-}
-
-void exchange_reply_const(struct exchange *exchange, unsigned status,
-                          const char *content_type, const char *body, size_t len)
-{
-    reply(exchange, status, content_type, body, NULL, len);
+    exchange->out.failed |= !body;
+    exchange_reply_const(exchange, status, content_type, body, len);
+    free(body);
 }
 
 void exchange_stream_begin(struct exchange *exchange, unsigned status,
@@ -419,15 +412,6 @@ size_t exchange_body_max(const struct exchange *exchange)
     return exchange->route->body_max;
 }
 
-bool exchange_expects_continue(struct exchange *exchange, const struct request_view *view)
-{
-    exchange->view = view;
-    bool is_expected =
-        exchange->version == HTTP_1_1 && header_lists(exchange, "Expect", "100-continue");
-    forget_request(exchange);
-    return is_expected;
-}
-
 void exchange_run(struct exchange *exchange, const struct request_view *view)
 {
     exchange->view = view;
@@ -448,22 +432,10 @@ bool exchange_is_unfinished(const struct exchange *exchange)
     return exchange->state == EXCHANGE_WAITING || exchange->state == EXCHANGE_STREAMING;
 }
 
-size_t exchange_output(const struct exchange *exchange, struct iovec ret_parts[2])
+const char *exchange_output(const struct exchange *exchange, size_t *ret_len)
 {
-    size_t count = 0;
-    size_t head_len = exchange->out.len;
-    if (exchange->sent < head_len)
-        ret_parts[count++] =
-            (struct iovec){exchange->out.data + exchange->sent, head_len - exchange->sent};
-    size_t body_sent = exchange->sent > head_len ? exchange->sent - head_len : 0;
-    if (exchange->body_len > body_sent) {
-        union {
-            const char *from;
-            void *to;
-        } body = {.from = exchange->body + body_sent}; /* iovec knows no const */
-        ret_parts[count++] = (struct iovec){body.to, exchange->body_len - body_sent};
-    }
-    return count;
+    *ret_len = exchange->out.len - exchange->sent;
+    return exchange->out.data + exchange->sent;
 }
 
 /* What a stream has sent makes room for what is written next. */
@@ -506,7 +478,6 @@ struct exchange *exchange_free(struct exchange *exchange)
     forget_request(exchange);
     text_done(&exchange->fields);
     text_done(&exchange->out);
-    free(exchange->body_owned);
     free(exchange);
     return NULL;
 }

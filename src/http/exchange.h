@@ -55,12 +55,12 @@ bool exchange_has_header(struct exchange *exchange, const char *name, bool is_pr
  * `Cache-Control: no-store` unless that is set here. */
 void exchange_set_header(struct exchange *exchange, const char *name, const char *value);
 
-/* Makes the reply; `body` is from malloc() and now the server's, also on failure. NULL
- * stands for "out of memory" and ends the connection. */
+/* Makes the reply; `body` is from malloc() and freed. NULL stands for "out of memory" and
+ * ends the connection. */
 void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type,
                     char *body, size_t len);
 
-/* The same for a text that outlives the server. */
+/* The same for a text that stays the caller's. */
 void exchange_reply_const(struct exchange *exchange, unsigned status,
                           const char *content_type, const char *body, size_t len);
 

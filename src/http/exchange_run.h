@@ -13,7 +13,6 @@
 #include "http/transport.h"
 
 #include <stdint.h>
-#include <sys/uio.h>
 
 /* What is served. */
 struct http_site {
@@ -49,9 +48,6 @@ struct exchange *exchange_new(struct exchange_world *world, void *connection,
 /* How large a body may be. */
 size_t exchange_body_max(const struct exchange *exchange);
 
-/* Whether the client waits for "100 Continue" before it sends its body. */
-bool exchange_expects_continue(struct exchange *exchange, const struct request_view *view);
-
 /* Runs the handler. The request is whole. */
 void exchange_run(struct exchange *exchange, const struct request_view *view);
 
@@ -72,8 +68,8 @@ enum exchange_state exchange_state(const struct exchange *exchange);
 /* Whether its owner has not finished it: it waits or streams. */
 bool exchange_is_unfinished(const struct exchange *exchange);
 
-/* What is to be sent next: 0 to 2 parts, borrowed until the next call. */
-size_t exchange_output(const struct exchange *exchange, struct iovec ret_parts[2]);
+/* What is to be sent next, borrowed until the next call. */
+const char *exchange_output(const struct exchange *exchange, size_t *ret_len);
 void exchange_sent(struct exchange *exchange, size_t len);
 
 /* After its reply. */

@@ -9,10 +9,8 @@
 
 #define USUAL_SIZE (16 * 1024) /* a usual request, its body included */
 #define LEAST_ROOM (2 * 1024)
-#define SPARE_MAX  4
 
 struct input_buffer {
-    SLIST_ENTRY(input_buffer) next;
     struct request request; /* the one that begins at the first byte */
     size_t len;
     size_t size;
@@ -20,28 +18,6 @@ struct input_buffer {
 };
 
 /* --- buffers ---------------------------------------------------------------------- */
-
-void input_pool_init(struct input_pool *pool)
-{
-    SLIST_INIT(&pool->spare);
-    pool->count = 0;
-}
-
-static struct input_buffer *take_spare(struct input_pool *pool)
-{
-    struct input_buffer *buffer = SLIST_FIRST(&pool->spare);
-    if (buffer) {
-        SLIST_REMOVE_HEAD(&pool->spare, next);
-        pool->count--;
-    }
-    return buffer;
-}
-
-void input_pool_done(struct input_pool *pool)
-{
-    while (pool->count > 0)
-        free(take_spare(pool));
-}
 
 static bool resize(struct input *input, size_t size)
 {
@@ -54,13 +30,14 @@ static bool resize(struct input *input, size_t size)
     return true;
 }
 
-static bool make_room(struct input *input, struct input_pool *pool)
+static bool make_room(struct input *input, struct input_buffer **spare)
 {
     if (input->buffer)
         return input->buffer->size - input->buffer->len >= LEAST_ROOM ||
                resize(input, input->buffer->len + USUAL_SIZE);
 
-    input->buffer = take_spare(pool);
+    input->buffer = *spare;
+    *spare = NULL;
     if (!input->buffer && !resize(input, USUAL_SIZE))
         return false;
     input->buffer->len = 0;
@@ -68,22 +45,19 @@ static bool make_room(struct input *input, struct input_pool *pool)
     return true;
 }
 
-void input_drop(struct input *input, struct input_pool *pool)
+void input_drop(struct input *input, struct input_buffer **spare)
 {
-    struct input_buffer *buffer = input->buffer;
+    if (input->buffer && input->buffer->size == USUAL_SIZE && !*spare)
+        *spare = input->buffer;
+    else
+        free(input->buffer);
     input->buffer = NULL;
-    if (buffer && buffer->size == USUAL_SIZE && pool->count < SPARE_MAX) {
-        SLIST_INSERT_HEAD(&pool->spare, buffer, next);
-        pool->count++;
-    } else {
-        free(buffer);
-    }
 }
 
-void input_settle(struct input *input, struct input_pool *pool)
+void input_settle(struct input *input, struct input_buffer **spare)
 {
     if (!input_has_begun(input))
-        input_drop(input, pool);
+        input_drop(input, spare);
     else
         resize(input, input->buffer->len); /* without memory it stays as it is */
 }
@@ -144,7 +118,7 @@ static enum input_event parse(struct input_buffer *buffer, size_t body_max)
     return INPUT_NOTHING;
 }
 
-enum input_event input_read(struct input *input, struct input_pool *pool,
+enum input_event input_read(struct input *input, struct input_buffer **spare,
                             struct transport *transport, size_t body_max)
 {
     for (;;) {
@@ -152,15 +126,15 @@ enum input_event input_read(struct input *input, struct input_pool *pool,
             input_has_begun(input) ? parse(input->buffer, body_max) : INPUT_NOTHING;
         if (event != INPUT_NOTHING || input->incoming == INCOMING_NONE)
             return event;
-        if (!make_room(input, pool) || fill(input, transport) == INPUT_ENDED)
+        if (!make_room(input, spare) || fill(input, transport) == INPUT_ENDED)
             return INPUT_ENDED; /* what it has begun will never be whole */
     }
 }
 
-enum input_event input_peek(struct input *input, struct input_pool *pool,
+enum input_event input_peek(struct input *input, struct input_buffer **spare,
                             struct transport *transport)
 {
     if (input_has_begun(input))
         return INPUT_NOTHING;
-    return make_room(input, pool) ? fill(input, transport) : INPUT_ENDED;
+    return make_room(input, spare) ? fill(input, transport) : INPUT_ENDED;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What comes in on a connection: bytes from its transport, in a buffer, read as requests.
- * A buffer is borrowed from the worker's pool; there is none while nothing has come.
+ * There is no buffer while nothing has come: where one is needed for a moment, it is the
+ * worker's spare one, *spare, which may be NULL.
  */
 #pragma once
 
@@ -9,19 +10,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/queue.h>
 
 struct transport;
 struct input_buffer;
-
-/* Spare buffers of one worker. */
-struct input_pool {
-    SLIST_HEAD(, input_buffer) spare;
-    size_t count;
-};
-
-void input_pool_init(struct input_pool *pool);
-void input_pool_done(struct input_pool *pool);
 
 /* What the socket holds for us, as far as is known. The owner writes what events tell. */
 enum incoming {
@@ -45,12 +36,12 @@ enum input_event {
 };
 
 /* Reads on until there is an event. */
-enum input_event input_read(struct input *input, struct input_pool *pool,
+enum input_event input_read(struct input *input, struct input_buffer **spare,
                             struct transport *transport, size_t body_max);
 
 /* Reads what there is into an empty buffer, as it is: for a client that says within TLS
  * records that it leaves. INPUT_NOTHING or INPUT_ENDED. */
-enum input_event input_peek(struct input *input, struct input_pool *pool,
+enum input_event input_peek(struct input *input, struct input_buffer **spare,
                             struct transport *transport);
 
 /* The request that is being read, valid until the next call. */
@@ -64,5 +55,6 @@ bool input_has_body(const struct input *input);
 void input_consume(struct input *input);
 
 /* The connection will wait: it keeps no room that it does not fill. */
-void input_settle(struct input *input, struct input_pool *pool);
-void input_drop(struct input *input, struct input_pool *pool);
+void input_settle(struct input *input, struct input_buffer **spare);
+
+void input_drop(struct input *input, struct input_buffer **spare);

@@ -223,6 +223,10 @@ static bool weigh_field(struct request *request, const char *bytes,
         return is_first && request->version == HTTP_1_1 &&
                text_equals_nocase(value, field->value.len, "chunked");
     }
+    if (is_named(bytes, field, "Expect"))
+        request->expects_continue =
+            request->version == HTTP_1_1 &&
+            text_equals_nocase(value, field->value.len, "100-continue");
     if (is_named(bytes, field, "Host")) {
         bool is_sound = is_host(value, field->value.len);
         if (request->authority.len > 0)

@@ -73,6 +73,7 @@ struct request {
     uint32_t extra;
     uint64_t length; /* of the body, or what is left of the chunk */
     struct request_text method, path, authority; /* the path without its query */
+    bool expects_continue;                       /* before its body comes; in HTTP/1.1 */
     uint16_t host_count;
     uint16_t field_count;
     struct request_field fields[REQUEST_FIELDS_MAX];

@@ -3,9 +3,10 @@
 
 #include "base/text.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+#define USUAL_HEAD 320 /* bytes of the lines that every head has */
 
 unsigned http_fault_status(enum http_fault fault)
 {
@@ -48,18 +49,12 @@ static const char *reason_phrase(unsigned status)
 
 const char *http_date_text(struct http_date *date, int64_t unix_second)
 {
-    static const char days[] = "SunMonTueWedThuFriSat";
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    if (date->second == unix_second)
-        return date->text;
-
     struct tm tm;
     time_t time = (time_t)unix_second;
-    gmtime_r(&time, &tm);
-    snprintf(date->text, sizeof date->text, "%.3s, %02d %.3s %d %02d:%02d:%02d GMT",
-             days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900,
-             tm.tm_hour, tm.tm_min, tm.tm_sec);
-    date->second = unix_second;
+    if (date->second != unix_second && gmtime_r(&time, &tm)) {
+        strftime(date->text, sizeof date->text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        date->second = unix_second;
+    }
     return date->text;
 }
 
@@ -99,6 +94,8 @@ static void append_framing(struct text *out, const struct response *response)
 
 void response_append_head(struct text *out, const struct response *response)
 {
+    text_reserve(out, USUAL_HEAD + response->fields->len +
+                          (response->form == BODY_WHOLE ? response->body_len : 0));
     append_status_line(out, response->status);
     append_field(out, "Date: ", response->date);
     if (response->persistence == PERSISTENCE_CLOSE)

@@ -55,6 +55,6 @@ unsigned http_fault_status(enum http_fault fault);
  * it at first. */
 struct http_date {
     int64_t second;
-    char text[80];
+    char text[32];
 };
 const char *http_date_text(struct http_date *date, int64_t unix_second);

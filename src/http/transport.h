@@ -3,9 +3,6 @@
  * Bytes in and out of one accepted socket, as they are or through TLS (GnuTLS). Never
  * waits. TLS 1.2 and 1.3 with forward secrecy and AEAD only, session tickets, ALPN
  * "http/1.1".
- *
- * TLS is read from the kernel in large pieces, so that a record takes one system call and
- * not two: what GnuTLS has not asked for yet is kept, and counts as unread here.
  */
 #pragma once
 
@@ -13,30 +10,24 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/uio.h>
+#include <sys/types.h>
 
-struct err;
-struct tls_session;
+struct gnutls_session_int;
+struct tls_identity;
 
-/* Certificate, key and the key of the session tickets; all workers share one. Thread-safe
- * after it was made. ERR_INVALID when the PEM texts are no certificate and its key. */
-struct tls_context;
-bool tls_context_new(const char *cert_pem, const char *key_pem, struct tls_context **ret,
-                     struct err *err);
-struct tls_context *tls_context_free(struct tls_context *context);
-
-/* It must not move once the handshake has begun. */
 struct transport {
-    int fd;                  /* owned */
-    struct tls_session *tls; /* owned; NULL = plain, or no handshake yet */
+    int fd;                             /* owned */
+    struct gnutls_session_int *session; /* owned; NULL = plain, or no handshake yet */
+    bool is_open;                       /* TLS stands, and our end is not said */
+    bool is_repeated;                   /* a record was made and not taken by the socket */
     struct address peer;
-    struct address local; /* len 0 until somebody asks */
+    struct address local; /* len 0 until it is asked for */
 };
 
 /* Takes the descriptor, which is non-blocking. */
 void transport_init(struct transport *transport, int fd, const struct address *peer);
 
-/* Ends without last words; nothing happens when that was done before. */
+/* Ends both sides, with TLS's close_notify where that is possible. */
 void transport_close(struct transport *transport);
 
 /* Our end's address. */
@@ -52,7 +43,7 @@ enum transport_handshake {
 /* Takes the TLS handshake as far as it goes, which may take some milliseconds of processor
  * time with RSA. */
 enum transport_handshake transport_shake_hands(struct transport *transport,
-                                               const struct tls_context *context);
+                                               const struct tls_identity *identity);
 
 /* How much was read; 0 = the client has ended its side; -1 with errno, EAGAIN when there
  * is nothing now. `ret_is_drained` says whether to wait for the kernel's next event before
@@ -62,8 +53,7 @@ ssize_t transport_read(struct transport *transport, char *ret_bytes, size_t size
 
 /* How much was taken, at least a byte; -1 with errno. After EAGAIN the same bytes must come
  * again, more may follow them. */
-ssize_t transport_write(struct transport *transport, const struct iovec *parts,
-                        size_t count);
+ssize_t transport_write(struct transport *transport, const char *bytes, size_t len);
 
 /* Whether bytes of the client's wait unread: closing now would reset the connection, and
  * the client could lose what we wrote last. */

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "http/transport.h"
+#include "base/tls_identity.h"
 #include "service/listeners.h"
 #include "service/service.h"
 #include "service/tls.h"
@@ -130,12 +130,12 @@ static int printed(void)
 
 static int check_config(const struct service *service)
 {
-    struct tls_context *tls;
+    struct tls_identity *tls;
     struct err err;
     if (!tls_load(&service->settings, &tls, &err))
         return complain(&err);
 
-    tls_context_free(tls);
+    tls_identity_free(tls);
     /* Asked by a service that wants to reload: reload_check_start(). */
     if (!listeners_try(&service->settings.host, STDIN_FILENO, &err))
         return complain(&err);

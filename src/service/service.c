@@ -5,9 +5,9 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "policy/admission.h"
-#include "http/transport.h"
+#include "base/tls_identity.h"
 #include "metrics/metrics.h"
+#include "policy/admission.h"
 #include "policy/budget.h"
 #include "service/control.h"
 #include "service/reload.h"
@@ -86,7 +86,7 @@ static void service_take_down(struct service *service)
     service->pages = pages_free(service->pages);
     service->admission = admission_free(service->admission);
     service->budget = budget_free(service->budget);
-    service->tls = tls_context_free(service->tls);
+    service->tls = tls_identity_free(service->tls);
 }
 
 static void log_limits(const struct service *service)

@@ -25,7 +25,7 @@ struct budget;
 struct err;
 struct metrics;
 struct pages;
-struct tls_context;
+struct tls_identity;
 struct worker;
 
 /* What the workers are told to do. Only ever raised. */
@@ -46,9 +46,9 @@ struct service {
     struct budget *budget;
     struct admission *admission;
     struct pages *pages;
-    struct tls_context *tls; /* NULL = plain HTTP */
-    atomic_int phase;        /* enum service_phase */
-    atomic_bool is_draining; /* phase is DRAINING: what /health and new checks are told */
+    struct tls_identity *tls; /* NULL = plain HTTP */
+    atomic_int phase;         /* enum service_phase */
+    atomic_bool is_draining;  /* phase is DRAINING: what /health and new checks are told */
 
     struct worker *workers[LISTENERS_MAX];
     struct metrics *metrics[LISTENERS_MAX]; /* a block a worker, read by all */

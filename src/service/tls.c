@@ -3,7 +3,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
-#include "http/transport.h"
+#include "base/tls_identity.h"
 #include "settings/settings.h"
 
 #include <stdlib.h>
@@ -38,10 +38,10 @@ static void pem_forget(char *text)
 }
 
 static bool pair_load(const struct settings *settings, const char *cert, const char *key,
-                      struct tls_context **ret, struct err *err)
+                      struct tls_identity **ret, struct err *err)
 {
     struct err reason;
-    if (tls_context_new(cert, key, ret, &reason))
+    if (tls_identity_new(cert, key, ret, &reason))
         return true;
     return err_set(err, reason.kind,
                    "PORT_CHECKER_TLS_CERT=\"%.90s\" and PORT_CHECKER_TLS_KEY=\"%.90s\": "
@@ -50,7 +50,7 @@ static bool pair_load(const struct settings *settings, const char *cert, const c
                    settings->tls_cert, settings->tls_key, reason.message);
 }
 
-bool tls_load(const struct settings *settings, struct tls_context **ret, struct err *err)
+bool tls_load(const struct settings *settings, struct tls_identity **ret, struct err *err)
 {
     if (settings->tls_cert[0] == '\0') {
         *ret = NULL;

@@ -8,8 +8,8 @@
 
 struct err;
 struct settings;
-struct tls_context;
+struct tls_identity;
 
 /* Reads both files and sees that they are PEM and belong together. The context is freed by
- * tls_context_free(); NULL = plain HTTP. ERR_INVALID names the setting and the file. */
-bool tls_load(const struct settings *settings, struct tls_context **ret, struct err *err);
+ * tls_identity_free(); NULL = plain HTTP. ERR_INVALID names the setting and the file. */
+bool tls_load(const struct settings *settings, struct tls_identity **ret, struct err *err);

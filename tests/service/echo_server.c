@@ -5,10 +5,11 @@
  */
 #include "base/err.h"
 #include "base/text.h"
-#include "policy/admission.h"
+#include "base/tls_identity.h"
 #include "http/server.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
+#include "policy/admission.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -369,8 +370,8 @@ int main(int argc, char **argv)
         !admission_new(options.connections, options.per_caller, &admission, &err))
         die(&err);
 
-    struct tls_context *tls = NULL;
-    if (options.cert[0] && !tls_context_new(options.cert, options.key, &tls, &err))
+    struct tls_identity *tls = NULL;
+    if (options.cert[0] && !tls_identity_new(options.cert, options.key, &tls, &err))
         die(&err);
     struct http_config config = {
         .site = {.routes = routes,
@@ -401,7 +402,7 @@ int main(int argc, char **argv)
     server_free(echo.server);
     size_t left = admission_connections(admission);
     admission_free(admission);
-    tls_context_free(tls);
+    tls_identity_free(tls);
     loop_watch_drop(echo.loop, echo.signals, &watch);
     loop_free(echo.loop);
     metrics_free(echo.metrics);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a TLS server shows of itself, the same for all sessions: certificate, private key,
+ * the key of its session tickets, and what it agrees to: TLS 1.2 and 1.3 with forward
+ * secrecy and AEAD, nothing else. Thread-safe after it was made.
+ */
+#pragma once
+
+#include <gnutls/gnutls.h>
+#include <stdbool.h>
+
+struct err;
+
+struct tls_identity {
+    gnutls_certificate_credentials_t credentials; /* these three owned */
+    gnutls_priority_t priority;
+    gnutls_datum_t ticket_key; /* made anew at each start */
+};
+
+/* ERR_INVALID when the PEM texts are no certificate and its key. */
+bool tls_identity_new(const char *cert_pem, const char *key_pem, struct tls_identity **ret,
+                      struct err *err);
+struct tls_identity *tls_identity_free(struct tls_identity *identity);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#include "loop/trim.h"
+
+#include "base/container.h"
+#include "loop/loop.h"
+
+#include <malloc.h>
+
+#define DELAY_SECONDS 5
+
+static void on_time(struct timer *timer)
+{
+    CONTAINER_OF(timer, struct trim, timer)->freed = 0;
+    malloc_trim(0);
+}
+
+void trim_init(struct trim *trim, struct loop *loop, unsigned many)
+{
+    *trim = (struct trim){.loop = loop, .many = many};
+    timer_init(&trim->timer, on_time);
+}
+
+void trim_done(struct trim *trim)
+{
+    loop_timer_stop(trim->loop, &trim->timer);
+}
+
+void trim_note(struct trim *trim)
+{
+    if (++trim->freed >= trim->many && !timer_is_set(&trim->timer))
+        loop_timer_set(trim->loop, &trim->timer,
+                       instant_add(loop_now(trim->loop), span_seconds(DELAY_SECONDS)));
+}
