@@ -65,7 +65,8 @@ def views(tmp_path_factory):
         ("h11", oracles.ask_h11, STREAMS),
         ("Node", oracles.ask_node, STREAMS, HERE / "oracle.js"),
         ("nginx", oracles.ask_proxy, "nginx", STREAMS, tmp_path_factory.mktemp("nginx")),
-        ("HAProxy", oracles.ask_proxy, "haproxy", STREAMS, tmp_path_factory.mktemp("haproxy")),
+        ("HAProxy", oracles.ask_proxy, "haproxy", STREAMS,
+         tmp_path_factory.mktemp("haproxy")),
     ]
     threads = [threading.Thread(target=ask, args=job) for job in jobs]
     for thread in threads:

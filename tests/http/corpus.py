@@ -24,8 +24,8 @@ HEAD = Head(200)
 ENDING = (400, 404, 405, 413, 415, 431)  # statuses after which a connection may end
 
 MARKED = b"MARKER"
-MARKER = (b"POST /echo HTTP/1.1\r\nHost: m\r\nConnection: close\r\nContent-Length: 6\r\n\r\n"
-          + MARKED)
+MARKER = (b"POST /echo HTTP/1.1\r\nHost: m\r\nConnection: close\r\n"
+          b"Content-Length: 6\r\n\r\n" + MARKED)
 SMUGGLED = b"POST /echo HTTP/1.1\r\nHost: s\r\nContent-Length: 8\r\n\r\nSMUGGLED"
 
 POST = b"POST /echo HTTP/1.1\r\nHost: x\r\n"
@@ -90,15 +90,18 @@ def shown(data):
 
 # --- Content-Length -----------------------------------------------------------------------
 
-for value in b"5", b"05", b"0000000000000000000000000005", b"5 ", b"  5", b"\t5\t", b" \t 5 \t ":
-    takes("tabs around a length or coding" if b"\t" in value else "length, digits", shown(value),
+for value in (b"5", b"05", b"0000000000000000000000000005", b"5 ", b"  5", b"\t5\t",
+              b" \t 5 \t "):
+    takes("tabs around a length or coding" if b"\t" in value else "length, digits",
+          shown(value),
           POST + b"Content-Length:" + value + b"\r\n\r\nhello", b"hello")
 for name in b"content-length", b"CONTENT-LENGTH", b"cOnTeNt-LeNgTh":
     takes("length, digits", shown(name), POST + name + b": 5\r\n\r\nhello", b"hello")
 takes("length, digits", "none", POST + b"\r\n", b"")
 takes("length, digits", "0", POST + b"Content-Length: 0\r\n\r\n", b"")
 takes("length, digits", "GET with 0", GET + b"Content-Length: 0\r\n\r\n", 200)
-refuses("a body that the route forbids", "GET with 5", GET + LENGTH + b"\r\nhello", status=413)
+refuses("a body that the route forbids", "GET with 5", GET + LENGTH + b"\r\nhello",
+        status=413)
 refuses("a body that the route forbids", "GET with a smuggled one",
         GET + b"Content-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED, status=413)
 refuses("a body that the route forbids", "HEAD with 5",
@@ -112,8 +115,10 @@ refuses("a body that the route forbids", "no such path, in chunks",
 refuses("a body that the route forbids", "GET in chunks", GET + CHUNKED + b"\r\n" + CHUNKS,
         status=413)
 
-for value in (b"+5", b"-5", b"-0", b"+0", b"0x5", b"0b101", b"5.0", b"5e0", b"5_", b"0_5", b"5;",
-              b"5;a=b", b'"5"', b"'5'", b"5h", b"h5", b"five", b"5 5", b"5\t5", b"\xef\xbc\x95",
+for value in (b"+5", b"-5", b"-0", b"+0", b"0x5", b"0b101", b"5.0", b"5e0", b"5_", b"0_5",
+              b"5;",
+              b"5;a=b", b'"5"', b"'5'", b"5h", b"h5", b"five", b"5 5", b"5\t5",
+              b"\xef\xbc\x95",
               b"5\xa0", b"\xa05", b"5%00", b"(5)", b"5#", b"*"):
     refuses("length, no digits", shown(value),
             POST + b"Content-Length: " + value + b"\r\n\r\nhello")
@@ -124,13 +129,16 @@ for value in b"", b" ", b"\t":
 for value in b"5,5", b"5, 5", b"5, 6", b"5,", b",5", b"0, 5", b"5,5,5", b"05, 5":
     refuses("length, a list", shown(value),
             POST + b"Content-Length: " + value + b"\r\n\r\nhello")
-for first, second, body in ((b"5", b"5", b"hello"), (b"5", b"6", b"hello"), (b"0", b"0", b""),
-                            (b"5", b"05", b"hello"), (b"0", b"%d" % len(SMUGGLED), SMUGGLED),
+for first, second, body in ((b"5", b"5", b"hello"), (b"5", b"6", b"hello"),
+                            (b"0", b"0", b""),
+                            (b"5", b"05", b"hello"),
+                            (b"0", b"%d" % len(SMUGGLED), SMUGGLED),
                             (b"%d" % len(SMUGGLED), b"0", SMUGGLED), (b"5", b"", b"hello"),
                             (b"", b"5", b"hello")):
     group = "length twice, the same" if first == second else "length twice, different"
     refuses(group, f"{shown(first)} and {shown(second)}",
-            POST + b"Content-Length: %b\r\nContent-Length: %b\r\n\r\n%b" % (first, second, body))
+            POST + b"Content-Length: %b\r\nContent-Length: %b\r\n\r\n%b" % (first, second,
+                                                                            body))
 refuses("length twice, the same", "names in other cases",
         POST + b"Content-Length: 5\r\nX: y\r\nCONTENT-LENGTH: 5\r\n\r\nhello")
 for value in (2**32 + 5, 2**63 - 1):
@@ -171,37 +179,42 @@ def both(length, codings, is_length_first=True):
     return POST + first + second + b"\r\n"
 
 
-ODD_CODINGS = [
-    b"chunked,", b",chunked", b"chunked, chunked", b"chunked,chunked", b"identity", b"gzip",
-    b"gzip, chunked", b"chunked, gzip", b"chunked, identity", b"identity, chunked", b"xchunked",
-    b"chunkedx", b"chunked;q=1", b"chunked ; a=b", b'"chunked"', b"'chunked'", b"chun\tked",
-    b"chun ked", b"chunke", b"", b"\x0bchunked", b"chunked\x0b", b"\x0cchunked", b"\0chunked",
-    b"chunked\0", b"\xa0chunked", b"chun\xe2\x84\xaaed", b"chunked%20", b"deflate", b"compress",
-    b"trailers", b"x", b"0",
-]
-for value in ODD_CODINGS:
-    lines = b"Transfer-Encoding: " + value + b"\r\n"
-    group = ("coding with control bytes" if any(byte < 32 and byte != 9 for byte in value)
-             else "coding, chunked not last" if value.lower() in (b"chunked, gzip",
-                                                          b"chunked, identity")
-             else "coding, more before chunked" if value.endswith((b"p, chunked", b"y, chunked"))
-             else "coding, a list with chunked" if b"," in value
-             else "coding, unknown")
-    refuses(group, shown(value), POST + lines + b"\r\n" + CHUNKS)
-    refuses(group, shown(value) + " and a length",
-            both(b"%d" % len(LONG_BODY), lines) + LONG_BODY)
-for first, second in ((b"chunked", b"chunked"), (b"chunked", b"identity"), (b"identity", b"chunked"),
+ODD_CODINGS = {
+    "coding, a list with chunked": (
+        b"chunked,", b",chunked", b"chunked, chunked", b"chunked,chunked"),
+    "coding, chunked not last": (b"chunked, gzip", b"chunked, identity"),
+    "coding, more before chunked": (b"gzip, chunked", b"identity, chunked"),
+    "coding, unknown": (
+        b"identity", b"gzip", b"deflate", b"compress", b"xchunked", b"chunkedx",
+                        b"chunked;q=1",
+        b"chunked ; a=b", b'"chunked"', b"'chunked'", b"chun\tked", b"chun ked", b"chunke",
+                        b"",
+        b"\xa0chunked", b"chun\xe2\x84\xaaed", b"chunked%20", b"trailers", b"x", b"0"),
+    "coding with control bytes": (
+        b"\x0bchunked", b"chunked\x0b", b"\x0cchunked", b"\0chunked", b"chunked\0"),
+}
+for group, values in ODD_CODINGS.items():
+    for value in values:
+        lines = b"Transfer-Encoding: " + value + b"\r\n"
+        refuses(group, shown(value), POST + lines + b"\r\n" + CHUNKS)
+        refuses(group, shown(value) + " and a length",
+                both(b"%d" % len(LONG_BODY), lines) + LONG_BODY)
+for first, second in ((b"chunked", b"chunked"), (b"chunked", b"identity"),
+                      (b"identity", b"chunked"),
                       (b"", b"chunked"), (b"chunked", b""), (b"gzip", b"chunked"),
                       (b"chunked", b"gzip"), (b"x", b"chunked"), (b"chunked", b"x")):
     refuses("coding twice", f"{shown(first)} and {shown(second)}",
-            POST + b"Transfer-Encoding: %b\r\nTransfer-Encoding: %b\r\n\r\n" % (first, second)
+            POST + b"Transfer-Encoding: %b\r\nTransfer-Encoding: %b\r\n\r\n" % (first,
+                                                                                second)
             + CHUNKS)
-for name in b"Transfer_Encoding", b"X-Transfer-Encoding", b"Transfer-Encodings", b"TransferEncoding":
+for name in (b"Transfer_Encoding", b"X-Transfer-Encoding", b"Transfer-Encodings",
+             b"TransferEncoding"):
     takes("a name like that of a coding", shown(name),
           POST + name + b": chunked\r\n" + LENGTH + b"\r\nhello", b"hello")
     takes("a name like that of a coding", shown(name) + " and a length",
           both(b"%d" % len(LONG_BODY), name + b": chunked\r\n") + LONG_BODY, LONG_BODY)
-takes("a name like that of a coding", "TE", POST + b"TE: chunked\r\n" + LENGTH + b"\r\nhello",
+takes("a name like that of a coding", "TE",
+      POST + b"TE: chunked\r\n" + LENGTH + b"\r\nhello",
       b"hello")
 
 for is_first in True, False:
@@ -217,14 +230,15 @@ refuses("length and chunked", "two lengths",
         POST + LENGTH + CHUNKED + LENGTH + b"\r\n" + CHUNKS)
 refuses("length and chunked", "GET", GET + LENGTH + CHUNKED + b"\r\n" + CHUNKS)
 
-# --- HTTP/1.0 ------------------------------------------------------------------------------
+# --- HTTP/1.0 -----------------------------------------------------------------------------
 
 KEEP = b"Connection: keep-alive\r\n"
 takes("1.0", "no body", b"GET /echo HTTP/1.0\r\n\r\n", 200, then=END)
 takes("1.0", "with Host", b"GET /echo HTTP/1.0\r\nHost: x\r\n\r\n", 200, then=END)
 takes("1.0", "a length", POST10 + LENGTH + b"\r\nhello", b"hello", then=END)
 takes("1.0", "POST without a length", POST10 + b"\r\n", b"", then=END)
-takes("1.0", "close", POST10 + LENGTH + b"Connection: close\r\n\r\nhello", b"hello", then=END)
+takes("1.0", "close", POST10 + LENGTH + b"Connection: close\r\n\r\nhello", b"hello",
+      then=END)
 takes("1.0 kept alive", "no body", b"GET /echo HTTP/1.0\r\n" + KEEP + b"\r\n", 200)
 takes("1.0 kept alive", "a length", POST10 + KEEP + LENGTH + b"\r\nhello", b"hello")
 takes("1.0 kept alive", "POST without a length", POST10 + KEEP + b"\r\n", b"")
@@ -236,26 +250,29 @@ for keep in b"", KEEP:
     refuses("1.0 and chunked", "chunked" + kept, POST10 + keep + CHUNKED + b"\r\n" + CHUNKS)
     refuses("1.0 and chunked", "nothing" + kept, POST10 + keep + CHUNKED + b"\r\n0\r\n\r\n")
     refuses("1.0 and chunked", "and a length" + kept,
-            both(b"%d" % len(LONG_BODY), CHUNKED + keep).replace(b"1.1", b"1.0") + LONG_BODY)
+            both(b"%d" % len(LONG_BODY), CHUNKED + keep).replace(b"1.1",
+                                                                 b"1.0") + LONG_BODY)
     refuses("1.0 and chunked", "identity" + kept,
             POST10 + keep + b"Transfer-Encoding: identity\r\n" + LENGTH + b"\r\nhello")
 
-# --- line ends -----------------------------------------------------------------------------
+# --- line ends ----------------------------------------------------------------------------
 
 ENDS = {
     "bare LF": b"\n", "bare CR": b"\r", "CR CR LF": b"\r\r\n", "LF CR": b"\n\r",
     "NUL LF": b"\0\n", "CR SP LF": b"\r \n",
 }
 for end_name, end in ENDS.items():
-    group = f"{end_name} in a head" if end_name.startswith("bare") else "other ends in a head"
-    name = "" if end_name.startswith("bare") else end_name + " "
+    is_bare = end_name.startswith("bare")
+    group = f"{end_name} in a head" if is_bare else "other ends in a head"
+    name = "" if is_bare else end_name + " "
     refuses(group, name + "after the request line",
             b"POST /echo HTTP/1.1" + end + b"Host: x\r\n" + LENGTH + b"\r\nhello")
     refuses(group, name + "after a field",
             POST + b"Content-Length: 5" + end + b"X: y\r\n\r\nhello")
     refuses(group, name + "before a smuggled field",
             POST + b"X: y" + end + CHUNKED + b"\r\n" + CHUNKS)
-    refuses(group, name + "after the last field", POST + b"Content-Length: 5" + end + b"\r\nhello")
+    refuses(group, name + "after the last field",
+            POST + b"Content-Length: 5" + end + b"\r\nhello")
     refuses(group, name + "as the blank line", POST + LENGTH + end + b"hello")
     refuses(group, name + "everywhere",
             (POST + LENGTH + b"\r\n").replace(b"\r\n", end) + b"hello")
@@ -269,27 +286,37 @@ refuses("bare CR in a head", "in the target", POST.replace(b"/echo", b"/ec\rho")
 for lines in b"\r\n", b"\r\n\r\n", b"\r\n" * 8:
     takes("blank lines before a request", f"{len(lines) // 2} CRLF",
           lines + POST + LENGTH + b"\r\nhello", b"hello")
-takes("blank lines before a request", "after a body", POST + LENGTH + b"\r\nhello\r\n", b"hello")
-takes("blank lines before a request", "after chunks", POST + CHUNKED + b"\r\n" + CHUNKS + b"\r\n",
+takes("blank lines before a request", "after a body", POST + LENGTH + b"\r\nhello\r\n",
+      b"hello")
+takes("blank lines before a request", "after chunks",
+      POST + CHUNKED + b"\r\n" + CHUNKS + b"\r\n",
       b"hello")
 takes("blank lines before a request", "after no body", GET + b"\r\n\r\n\r\n", 200)
 for before in b"\n", b"\n\n", b"\r\n\n":
-    refuses("bare LF before a request", shown(before), before + POST + LENGTH + b"\r\nhello")
-refuses("bare LF before a request", "after a body", POST + LENGTH + b"\r\nhello\n", b"hello")
-for before in b"\r", b" ", b"\t", b" \r\n", b"\0", b"\r\r\n", b"\xef\xbb\xbf", b"\x0b", b"\xff":
-    refuses("other bytes before a request", shown(before), before + POST + LENGTH + b"\r\nhello")
-refuses("a body that the route forbids", "an unknown method", b"." + POST + LENGTH + b"\r\nhello", status=405)
+    refuses("bare LF before a request", shown(before),
+            before + POST + LENGTH + b"\r\nhello")
+refuses("bare LF before a request", "after a body", POST + LENGTH + b"\r\nhello\n",
+        b"hello")
+for before in (b"\r", b" ", b"\t", b" \r\n", b"\0", b"\r\r\n", b"\xef\xbb\xbf", b"\x0b",
+               b"\xff"):
+    refuses("other bytes before a request", shown(before),
+            before + POST + LENGTH + b"\r\nhello")
+refuses("a body that the route forbids", "an unknown method",
+        b"." + POST + LENGTH + b"\r\nhello", status=405)
 refuses("other bytes before a request", "a letter too many after a body",
         POST + LENGTH + b"\r\nhello!\r\n", b"hello")
 
-# --- fields ---------------------------------------------------------------------------------
+# --- fields -------------------------------------------------------------------------------
 
 FOLDS = {
-    "SP": b"\r\n ", "HTAB": b"\r\n\t", "bare LF": b"\n ", "many": b"\r\n \r\n ", "a blank line": b"\r\n \r\n",
+    "SP": b"\r\n ", "HTAB": b"\r\n\t", "bare LF": b"\n ", "many": b"\r\n \r\n ",
+    "a blank line": b"\r\n \r\n",
 }
 for fold_name, fold in FOLDS.items():
-    refuses("folded", f"a field, {fold_name}", POST + b"X: a" + fold + b"b\r\n" + LENGTH + b"\r\nhello")
-    refuses("folded", f"a length, {fold_name}", POST + b"Content-Length:" + fold + b"5\r\n\r\nhello")
+    refuses("folded", f"a field, {fold_name}",
+            POST + b"X: a" + fold + b"b\r\n" + LENGTH + b"\r\nhello")
+    refuses("folded", f"a length, {fold_name}",
+            POST + b"Content-Length:" + fold + b"5\r\n\r\nhello")
     refuses("folded", f"a coding, {fold_name}",
             POST + b"Transfer-Encoding:" + fold + b"chunked\r\n\r\n" + CHUNKS)
     refuses("folded", f"a smuggled coding, {fold_name}",
@@ -299,18 +326,22 @@ refuses("folded", "the request line", b"POST /echo\r\n HTTP/1.1\r\nHost: x\r\n\r
 refuses("folded", "Host", b"POST /echo HTTP/1.1\r\nHost:\r\n x\r\n\r\n")
 for blank in b" ", b"\t":
     refuses("folded, the first line", shown(blank),
-            b"POST /echo HTTP/1.1\r\n" + blank + b"Host: x\r\nHost: y\r\n" + LENGTH + b"\r\nhello")
+            b"POST /echo HTTP/1.1\r\n" + blank + b"Host: x\r\nHost: y\r\n" + LENGTH
+            + b"\r\nhello")
     refuses("folded, the first line", shown(blank) + " a coding",
             b"POST /echo HTTP/1.1\r\n" + blank + CHUNKED + b"Host: x\r\n\r\n" + CHUNKS)
 
 for blank in b" ", b"\t", b"  ", b"\x0b", b"\xa0", b"\0":
     for name, value, body in ((b"X", b"y", b""), (b"Content-Length", b"5", b"hello"),
-                              (b"Transfer-Encoding", b"chunked", CHUNKS), (b"Host", b"y", b"")):
-        refuses("blank before the colon" if blank.strip(b" \t") == b"" else "no token as a name", f"{shown(name)}{shown(blank)}",
+                              (b"Transfer-Encoding", b"chunked", CHUNKS),
+                              (b"Host", b"y", b"")):
+        refuses("blank before the colon" if blank.strip(b" \t") == b""
+                else "no token as a name", f"{shown(name)}{shown(blank)}",
                 POST + name + blank + b": " + value + b"\r\n\r\n" + body)
 refuses("blank before the colon", "a length and chunked",
         both(b"%d" % len(LONG_BODY), b"Transfer-Encoding : chunked\r\n") + LONG_BODY)
-for value in b"y", b" y", b"\ty", b"  y  ", b"", b" ", b"y\t", b":y", b": y", b"a b", b"a\tb":
+for value in (b"y", b" y", b"\ty", b"  y  ", b"", b" ", b"y\t", b":y", b": y", b"a b",
+              b"a\tb"):
     takes("blanks after the colon", shown(value), POST + b"X:" + value + b"\r\n\r\n", b"")
 
 for byte in b'"(),/;<=>?@[\\]{}\x01\x1f\x7f\x80\xe4\xff':
@@ -318,24 +349,25 @@ for byte in b'"(),/;<=>?@[\\]{}\x01\x1f\x7f\x80\xe4\xff':
             POST + b"X" + bytes([byte]) + b"Y: z\r\n" + LENGTH + b"\r\nhello")
     refuses("no token as a name", shown(bytes([byte])) + " before a length",
             POST + bytes([byte]) + b"Content-Length: 5\r\n\r\n" + SMUGGLED)
-takes("every token as a name", "all", POST + b"!#$%&'*+-.^_`|~09azAZ: y\r\n" + LENGTH + b"\r\nhello",
+takes("every token as a name", "all",
+      POST + b"!#$%&'*+-.^_`|~09azAZ: y\r\n" + LENGTH + b"\r\nhello",
       b"hello")
 refuses("no name", "a colon", POST + b": y\r\n" + LENGTH + b"\r\nhello")
 refuses("no name", "only a colon", POST + b":\r\n" + LENGTH + b"\r\nhello")
 refuses("no colon", "a word", POST + b"Word\r\n" + LENGTH + b"\r\nhello")
-refuses("no colon", "a coding", POST + b"Transfer-Encoding chunked\r\n" + LENGTH + b"\r\nhello")
+refuses("no colon", "a coding",
+        POST + b"Transfer-Encoding chunked\r\n" + LENGTH + b"\r\nhello")
 refuses("no colon", "=", POST + b"Transfer-Encoding=chunked\r\n" + LENGTH + b"\r\nhello")
 refuses("no colon", "a request", POST + b"GET /echo HTTP/1.1\r\n" + LENGTH + b"\r\nhello")
 refuses("no colon", "a second request line", POST + SMUGGLED)
-for byte in b"\0":
-    refuses("NUL in a value", "last", POST + b"X: y\0\r\n" + LENGTH + b"\r\nhello")
-    refuses("NUL in a value", "first", POST + b"X: \0y\r\n" + LENGTH + b"\r\nhello")
-    refuses("NUL in a value", "of a length", POST + b"Content-Length: 5\0\r\n\r\nhello")
-    refuses("NUL in a value", "of Host", b"POST /echo HTTP/1.1\r\nHost: x\0y\r\n\r\n")
-    refuses("NUL in a value", "and a line end", POST + b"X: y\0\n\r\n" + LENGTH + b"\r\nhello")
-    refuses("NUL in a name", "inside", POST + b"X\0Y: z\r\n" + LENGTH + b"\r\nhello")
-    refuses("NUL in a name", "before a length", POST + b"\0Content-Length: 5\r\n\r\nhello")
-    refuses("NUL in a name", "inside a length", POST + b"Content-\0Length: 5\r\n\r\nhello")
+refuses("NUL in a value", "last", POST + b"X: y\0\r\n" + LENGTH + b"\r\nhello")
+refuses("NUL in a value", "first", POST + b"X: \0y\r\n" + LENGTH + b"\r\nhello")
+refuses("NUL in a value", "of a length", POST + b"Content-Length: 5\0\r\n\r\nhello")
+refuses("NUL in a value", "of Host", b"POST /echo HTTP/1.1\r\nHost: x\0y\r\n\r\n")
+refuses("NUL in a value", "and a line end", POST + b"X: y\0\n\r\n" + LENGTH + b"\r\nhello")
+refuses("NUL in a name", "inside", POST + b"X\0Y: z\r\n" + LENGTH + b"\r\nhello")
+refuses("NUL in a name", "before a length", POST + b"\0Content-Length: 5\r\n\r\nhello")
+refuses("NUL in a name", "inside a length", POST + b"Content-\0Length: 5\r\n\r\nhello")
 for byte in b"\x01\x08\x0b\x0c\x0e\x1b\x1f\x7f":
     refuses("control bytes in a value", shown(bytes([byte])),
             POST + b"X: a" + bytes([byte]) + b"b\r\n" + LENGTH + b"\r\nhello")
@@ -345,33 +377,41 @@ for byte in b"\x80\x85\xa0\xe4\xff":
     takes("bytes beyond ASCII in a value", shown(bytes([byte])),
           POST + b"X: a" + bytes([byte]) + b"b\r\n" + LENGTH + b"\r\nhello", b"hello")
 
-# --- Host ------------------------------------------------------------------------------------
+# --- Host ---------------------------------------------------------------------------------
 
 LINE = b"POST /echo HTTP/1.1\r\n"
 refuses("no Host", "1.1", LINE + LENGTH + b"\r\nhello")
 refuses("no Host", "1.1, no body", b"GET /echo HTTP/1.1\r\n\r\n")
-refuses("no Host", "1.1, absolute", b"POST http://x/echo HTTP/1.1\r\n" + LENGTH + b"\r\nhello")
+refuses("no Host", "1.1, absolute",
+        b"POST http://x/echo HTTP/1.1\r\n" + LENGTH + b"\r\nhello")
 for value in b"", b" ":
-    takes("an empty Host", shown(value), LINE + b"Host:" + value + b"\r\n" + LENGTH + b"\r\nhello",
+    takes("an empty Host", shown(value),
+          LINE + b"Host:" + value + b"\r\n" + LENGTH + b"\r\nhello",
           b"hello")
-takes("an empty Host", "1.0", POST10.replace(b" x", b"") + LENGTH + b"\r\nhello", b"hello", then=END)
+takes("an empty Host", "1.0", POST10.replace(b" x", b"") + LENGTH + b"\r\nhello", b"hello",
+      then=END)
 for first, second in ((b"x", b"x"), (b"x", b"y"), (b"", b"x"), (b"x", b"")):
-    refuses("two Hosts, the same" if first == second else "two Hosts", f"{shown(first)} and {shown(second)}",
+    refuses("two Hosts, the same" if first == second else "two Hosts",
+            f"{shown(first)} and {shown(second)}",
             LINE + b"Host: %b\r\nHost: %b\r\n" % (first, second) + LENGTH + b"\r\nhello")
 refuses("two Hosts", "1.0", POST10 + b"Host: y\r\n" + KEEP + LENGTH + b"\r\nhello")
 refuses("two Hosts", "names in other cases", POST + b"HOST: y\r\n" + LENGTH + b"\r\nhello")
 refuses("two Hosts", "far apart", POST + b"A: b\r\n" * 100 + b"Host: y\r\n\r\n")
 refuses("two Hosts, the same", "many", LINE + b"Host: x\r\n" * 50 + b"\r\n")
-for value in b"x:80", b"[::1]", b"[::1]:80", b"127.0.0.1:7466", b"EXAMPLE.org", b"x.", b"a_b", b"%41":
-    takes("a Host", shown(value), LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello", b"hello")
+for value in (b"x:80", b"[::1]", b"[::1]:80", b"127.0.0.1:7466", b"EXAMPLE.org", b"x.",
+              b"a_b", b"%41"):
+    takes("a Host", shown(value),
+          LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello", b"hello")
 for value in b"x:y", b"x:99999", b"[::1", b"x,y", b"'x'", b"x:", b":80":
     takes("a Host with an odd port or address", shown(value),
           LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello", b"hello")
-for value in (b"x y", b"x, y", b"x/y", b"u@x", b"http://x", b"x?y", b"x#y", b"x\\y", b"<x>", b"x\xe4", b"x\ty",
+for value in (b"x y", b"x, y", b"x/y", b"u@x", b"http://x", b"x?y", b"x#y", b"x\\y", b"<x>",
+              b"x\xe4", b"x\ty",
               b"x|y", b'"x"', b"x\x7f"):
-    refuses("a Host that is none", shown(value), LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello")
+    refuses("a Host that is none", shown(value),
+            LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello")
 
-# --- request lines -----------------------------------------------------------------------------
+# --- request lines ------------------------------------------------------------------------
 
 
 def line(text, *replies, group, then=NEXT, name=None):
@@ -380,81 +420,100 @@ def line(text, *replies, group, then=NEXT, name=None):
 
 for text in (b"GET  /echo HTTP/1.1", b"GET /echo  HTTP/1.1", b"GET\t/echo HTTP/1.1",
              b"GET /echo\tHTTP/1.1", b"GET /echo HTTP/1.1 ", b"GET /echo HTTP/1.1\t",
-             b"GET \t /echo HTTP/1.1", b"GET\x0b/echo\x0bHTTP/1.1", b"GET\x0c/echo HTTP/1.1"):
+             b"GET \t /echo HTTP/1.1", b"GET\x0b/echo\x0bHTTP/1.1",
+             b"GET\x0c/echo HTTP/1.1"):
     line(text, 400, group="blanks in the request line", then=END)
-for text in (b"GET /echo a HTTP/1.1", b"GET /echo HTTP/1.1 HTTP/1.1", b"GET /echo?a b HTTP/1.1",
+for text in (b"GET /echo a HTTP/1.1", b"GET /echo HTTP/1.1 HTTP/1.1",
+             b"GET /echo?a b HTTP/1.1",
              b"GET /echo HTTP/1.1 a"):
     line(text, 400, group="words too many", then=END)
 for text in b"GET /echo", b"GET /echo ":
     line(text, 400, group="HTTP/0.9", then=END)
-for text in b"GET", b" /echo HTTP/1.1", b"/echo HTTP/1.1", b"GET  HTTP/1.1", \
-        b"GET HTTP/1.1", b"GET /echoHTTP/1.1":
+for text in (b"GET", b" /echo HTTP/1.1", b"/echo HTTP/1.1", b"GET  HTTP/1.1",
+             b"GET HTTP/1.1", b"GET /echoHTTP/1.1"):
     line(text, 400, group="words too few", then=END)
 for version in (b"HTTP/1.2", b"HTTP/1.3", b"HTTP/1.9"):
     line(b"GET /echo " + version, 400, group="HTTP/1.2 and later", then=END)
-for version in (b"HTTP/0.9", b"HTTP/2.0", b"HTTP/3.0", b"HTTP/9.9", b"HTTP/0.0", b"HTTP/2.1"):
+for version in (b"HTTP/0.9", b"HTTP/2.0", b"HTTP/3.0", b"HTTP/9.9", b"HTTP/0.0",
+                b"HTTP/2.1"):
     line(b"GET /echo " + version, 400, group="another major version", then=END)
-for version in (b"http/1.1", b"Http/1.1", b"HTTP/1.10", b"HTTP/1.01", b"HTTP/01.1", b"HTTP/1.", b"HTTP/.1",
-                b"HTTP/1", b"HTTP/", b"HTTP", b"HTTP/1.1x", b"HTTP /1.1", b"HTTP/ 1.1", b"HTTP/1,1",
-                b"HTTP/1 1", b"HTTP/-1.1", b"HTTP/+1.1", b"HTTP/1.1\0", b"HTTP\\1.1", b"HTTP/1.1;",
+for version in (b"http/1.1", b"Http/1.1", b"HTTP/1.10", b"HTTP/1.01", b"HTTP/01.1",
+                b"HTTP/1.", b"HTTP/.1",
+                b"HTTP/1", b"HTTP/", b"HTTP", b"HTTP/1.1x", b"HTTP /1.1", b"HTTP/ 1.1",
+                b"HTTP/1,1",
+                b"HTTP/1 1", b"HTTP/-1.1", b"HTTP/+1.1", b"HTTP/1.1\0", b"HTTP\\1.1",
+                b"HTTP/1.1;",
                 b"HTTP/1.\xb9", b"HTTP/11"):
     line(b"GET /echo " + version, 400, group="a malformed version", then=END)
 line(b"GET /echo RTSP/1.0", 400, group="another protocol, known to Node", then=END)
 for version in b"HTTPS/1.1", b"ICE/1.0", b"SIP/2.0", b"FTP/1.1", b"XTTP/1.1":
     line(b"GET /echo " + version, 400, group="another protocol", then=END)
 
-for method in b"get", b"Get", b"post", b"BREW", b"G", b"GETT", b"PATCH", b"DELETE", b"PUT", \
-        b"PROPFIND", b"M-SEARCH", b"X" * 40:
-    group = "a method in other cases" if method.upper() in (b"GET", b"POST") and method not in (
-        b"GET", b"POST") else "a registered method" if method in (
-        b"PATCH", b"DELETE", b"PUT", b"PROPFIND", b"M-SEARCH") else "an unknown method"
-    line(method + b" /echo HTTP/1.1", 405, group=group)
+for group, methods in (
+        ("a method in other cases", (b"get", b"Get", b"post")),
+        ("a registered method", (b"PATCH", b"DELETE", b"PUT", b"OPTIONS", b"M-SEARCH")),
+        ("an unknown method", (b"BREW", b"G", b"GETT", b"X" * 40)),
+        ("a method of all token bytes", (b"!#$%&'*+-.^_`|~09azAZ", b"G_T"))):
+    for method in methods:
+        line(method + b" /echo HTTP/1.1", 405, group=group)
 line(b"TRACE /echo HTTP/1.1", 405, group="TRACE")
-line(b"!#$%&'*+-.^_`|~09azAZ /echo HTTP/1.1", 405, group="a method of all token bytes")
-line(b"G_T /echo HTTP/1.1", 405, group="a method of all token bytes")
 for byte in b"\0\x01\x0b\x1f\x7f\"(),/:;<=>?@[\\]{}\x80\xff":
-    line(b"G" + bytes([byte]) + b"T /echo HTTP/1.1", 400, group="no token as a method", then=END)
-line(b"OPTIONS /echo HTTP/1.1", 405, group="a registered method")
+    line(b"G" + bytes([byte]) + b"T /echo HTTP/1.1", 400, group="no token as a method",
+         then=END)
 takes("HEAD", "alone", GET.replace(b"GET", b"HEAD") + b"\r\n", HEAD)
-takes("HEAD", "and a request", GET.replace(b"GET", b"HEAD") + b"\r\n" + SMUGGLED, HEAD, b"SMUGGLED")
+takes("HEAD", "and a request", GET.replace(b"GET", b"HEAD") + b"\r\n" + SMUGGLED, HEAD,
+      b"SMUGGLED")
 takes("HEAD", "length 0", GET.replace(b"GET", b"HEAD") + b"Content-Length: 0\r\n\r\n", HEAD)
 
-for target in (b"/echo?", b"/echo?a=b&c", b"/echo?%00", b"/echo?//", b"/echo??", b"/echo?%0d%0aX:%20y",
+for target in (b"/echo?", b"/echo?a=b&c", b"/echo?%00", b"/echo?//", b"/echo??",
+               b"/echo?%0d%0aX:%20y",
                b"/echo?;,:@!$&'()*+=", b"/echo?a/../b", b"/echo?%", b"/echo?%zz"):
     line(b"GET " + target + b" HTTP/1.1", 200, group="a query")
 line(b"GET /echo?a#b HTTP/1.1", 200, group="a fragment")
 line(b"GET /echo#b HTTP/1.1", 404, group="a fragment")
 for byte in b'"<>\\^`{|}[]':
-    line(b"GET /echo?a" + bytes([byte]) + b"b HTTP/1.1", 200, group="visible bytes that no URI has",
+    line(b"GET /echo?a" + bytes([byte]) + b"b HTTP/1.1", 200,
+         group="visible bytes that no URI has",
          name=shown(bytes([byte])))
-for target in b"/ech", b"/echo/x", b"//echo", b"/%65cho", b"/ECHO", b"/echo;x", b"/./echo", b"/nope/../echo":
+for target in (b"/ech", b"/echo/x", b"//echo", b"/%65cho", b"/ECHO", b"/echo;x", b"/./echo",
+               b"/nope/../echo"):
     line(b"GET " + target + b" HTTP/1.1", 404, group="another path", name=shown(target))
 for target in b"/echo%00", b"/../echo", b"/%2e%2e/echo":
-    line(b"GET " + target + b" HTTP/1.1", 404, group="a path above the root or with %00", name=shown(target))
+    line(b"GET " + target + b" HTTP/1.1", 404, group="a path above the root or with %00",
+         name=shown(target))
 for byte in b"\0\x01\t\x0b\x0c\x1b\x1f\x7f":
-    line(b"GET /echo?a" + bytes([byte]) + b"b HTTP/1.1", 400, group="control bytes in a target", then=END)
-    line(b"GET /echo" + bytes([byte]) + b" HTTP/1.1", 400, group="control bytes in a target", then=END)
+    line(b"GET /echo?a" + bytes([byte]) + b"b HTTP/1.1", 400,
+         group="control bytes in a target", then=END)
+    line(b"GET /echo" + bytes([byte]) + b" HTTP/1.1", 400,
+         group="control bytes in a target", then=END)
 for byte in b"\x80\xa0\xc3\xff":
-    line(b"GET /echo?a" + bytes([byte]) + b"b HTTP/1.1", 400, group="bytes beyond ASCII in a target",
+    line(b"GET /echo?a" + bytes([byte]) + b"b HTTP/1.1", 400,
+         group="bytes beyond ASCII in a target",
          then=END)
-for target in b"echo", b"echo/", b"?a", b"#", b".", b"..", b"%2Fecho", b";", b"\\echo", b"@x/echo":
+for target in (b"echo", b"echo/", b"?a", b"#", b".", b"..", b"%2Fecho", b";", b"\\echo",
+               b"@x/echo"):
     line(b"GET " + target + b" HTTP/1.1", 400, group="no slash first", then=END)
 
 for target in b"http://x/echo", b"http://x:80/echo", b"https://x/echo", b"http://x/echo/":
     line(b"GET " + target + b" HTTP/1.1", 200, group="an absolute form", name=shown(target))
 for target in b"http://[::1]/echo", b"http://y/echo", b"http://y/echo?a=http://z/":
-    line(b"GET " + target + b" HTTP/1.1", 200, group="an absolute form of another host", name=shown(target))
+    line(b"GET " + target + b" HTTP/1.1", 200, group="an absolute form of another host",
+         name=shown(target))
 line(b"GET HTTP://x/echo HTTP/1.1", 200, group="an absolute form")
-takes("an absolute form", "1.0 without Host", b"GET http://x/echo HTTP/1.0\r\n\r\n", 200, then=END)
+takes("an absolute form", "1.0 without Host", b"GET http://x/echo HTTP/1.0\r\n\r\n", 200,
+      then=END)
 for target in b"http://x", b"http://x?a", b"http://x/":
-    line(b"GET " + target + b" HTTP/1.1", 404, group="an absolute form without a path", name=shown(target))
+    line(b"GET " + target + b" HTTP/1.1", 404, group="an absolute form without a path",
+         name=shown(target))
 refuses("two Hosts, the same", "absolute form",
         b"GET http://x/echo HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n")
-for target in b"http://", b"http:///echo", b"http://u@x/echo", b"http://u:p@x/echo", b"http://:80/echo":
-    line(b"GET " + target + b" HTTP/1.1", 400, group="an absolute form without a host", then=END,
+for target in (b"http://", b"http:///echo", b"http://u@x/echo", b"http://u:p@x/echo",
+               b"http://:80/echo"):
+    line(b"GET " + target + b" HTTP/1.1", 400, group="an absolute form without a host",
+         then=END,
          name=shown(target))
-for target in b"ftp://x/echo", b"http:/echo", b"http:echo", b"x:/echo", b"file:///echo", b"h://x/echo", \
-        b"ws://x/echo", b"http//x/echo":
+for target in (b"ftp://x/echo", b"http:/echo", b"http:echo", b"x:/echo", b"file:///echo",
+               b"h://x/echo", b"ws://x/echo", b"http//x/echo"):
     line(b"GET " + target + b" HTTP/1.1", 400, group="another scheme", then=END)
 line(b"OPTIONS * HTTP/1.1", 404, group="an asterisk")
 line(b"GET * HTTP/1.1", 404, group="an asterisk")
@@ -471,8 +530,10 @@ refuses("HTTP/0.9", "bare LF", b"GET /echo\n")
 refuses("HTTP/2's first bytes", "at first", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 refuses("HTTP/2's first bytes", "later",
         GET + b"\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 200)
-refuses("another protocol's first bytes", "PROXY", b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + GET + b"\r\n")
-refuses("another protocol's first bytes", "PROXY UNKNOWN", b"PROXY UNKNOWN\r\n" + GET + b"\r\n")
+refuses("another protocol's first bytes", "PROXY",
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + GET + b"\r\n")
+refuses("another protocol's first bytes", "PROXY UNKNOWN",
+        b"PROXY UNKNOWN\r\n" + GET + b"\r\n")
 refuses("another protocol's first bytes", "PROXY 2",
         b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\1\xc0\0\2\2\0\1\0\2" + GET + b"\r\n")
 refuses("another protocol's first bytes", "TLS",
@@ -480,7 +541,7 @@ refuses("another protocol's first bytes", "TLS",
 refuses("another protocol's first bytes", "SSH", b"SSH-2.0-OpenSSH_9.2\r\n" + GET + b"\r\n")
 refuses("another protocol's first bytes", "NUL bytes", b"\0" * 64 + b"\r\n\r\n")
 
-# --- chunks ------------------------------------------------------------------------------------
+# --- chunks -------------------------------------------------------------------------------
 
 IN_CHUNKS = POST + CHUNKED + b"\r\n"
 
@@ -496,21 +557,30 @@ def bad_chunks(group, name, text, status=400):
 for size in b"5", b"05", b"005", b"0" * 15 + b"5":
     chunks("a chunk's size", shown(size), size + b"\r\nhello\r\n0\r\n\r\n", b"hello")
 for size, length in ((b"a", 10), (b"A", 10), (b"1a", 26), (b"1A", 26), (b"fF", 255)):
-    chunks("a chunk's size", shown(size), size + b"\r\n" + b"x" * length + b"\r\n0\r\n\r\n", b"x" * length)
+    chunks("a chunk's size", shown(size), size + b"\r\n" + b"x" * length + b"\r\n0\r\n\r\n",
+           b"x" * length)
 for last in b"00", b"000", b"0" * 16:
-    chunks("a chunk's size", "last " + shown(last), b"5\r\nhello\r\n" + last + b"\r\n\r\n", b"hello")
+    chunks("a chunk's size", "last " + shown(last), b"5\r\nhello\r\n" + last + b"\r\n\r\n",
+           b"hello")
 for size in b"0" * 16 + b"5", b"0" * 20 + b"5", b"0" * 64 + b"5":
-    chunks("a chunk's size of more than 16 digits", shown(size), size + b"\r\nhello\r\n0\r\n\r\n", b"hello")
-chunks("a chunk's size of more than 16 digits", "last", b"5\r\nhello\r\n" + b"0" * 17 + b"\r\n\r\n", b"hello")
-chunks("a chunk's size", "five of them", b"1\r\nh\r\n1\r\ne\r\n1\r\nl\r\n1\r\nl\r\n1\r\no\r\n0\r\n\r\n",
+    chunks("a chunk's size of more than 16 digits", shown(size),
+           size + b"\r\nhello\r\n0\r\n\r\n", b"hello")
+chunks("a chunk's size of more than 16 digits", "last",
+       b"5\r\nhello\r\n" + b"0" * 17 + b"\r\n\r\n", b"hello")
+chunks("a chunk's size", "five of them",
+       b"1\r\nh\r\n1\r\ne\r\n1\r\nl\r\n1\r\nl\r\n1\r\no\r\n0\r\n\r\n",
        b"hello")
-chunks("a chunk's size", "line ends as data", b"4\r\n\r\n\r\n\r\n2\r\n\r\n\r\n0\r\n\r\n", b"\r\n\r\n\r\n")
+chunks("a chunk's size", "line ends as data", b"4\r\n\r\n\r\n\r\n2\r\n\r\n\r\n0\r\n\r\n",
+       b"\r\n\r\n\r\n")
 chunks("a chunk's size", "a request as data", SHORT_BODY, SMUGGLED)
-for size in (b"+5", b"-5", b"0x5", b"0X5", b"x5", b"#5", b"5h", b"5L", b"5_", b"0_5", b"5.", b"5,", b'"5"', b"%35",
-             b"\xef\xbc\x95", b"five", b"g", b"5=", b"5:", b"5\0", b"5\x0b", b"\x0b5", b"\xa05", b"5\xa0"):
+for size in (b"+5", b"-5", b"0x5", b"0X5", b"x5", b"#5", b"5h", b"5L", b"5_", b"0_5", b"5.",
+             b"5,", b'"5"', b"%35",
+             b"\xef\xbc\x95", b"five", b"g", b"5=", b"5:", b"5\0", b"5\x0b", b"\x0b5",
+             b"\xa05", b"5\xa0"):
     bad_chunks("a malformed size", shown(size), size + b"\r\nhello\r\n0\r\n\r\n")
 for last in b"-0", b"+0", b"0x0", b"0x", b"0_", b"0.", b"0,", b"0h":
-    bad_chunks("a malformed size", "last " + shown(last), b"5\r\nhello\r\n" + last + b"\r\n\r\n")
+    bad_chunks("a malformed size", "last " + shown(last),
+               b"5\r\nhello\r\n" + last + b"\r\n\r\n")
 bad_chunks("no size", "at first", b"\r\nhello\r\n0\r\n\r\n")
 bad_chunks("no size", "later", b"5\r\nhello\r\n\r\n0\r\n\r\n")
 bad_chunks("no size", "an extension", b";a=b\r\nhello\r\n0\r\n\r\n")
@@ -524,18 +594,21 @@ for size in b"5 ;a", b"5\t;a=b", b"5 ; a":
     bad_chunks("blanks before an extension", shown(size), size + b"\r\nhello\r\n0\r\n\r\n")
 for size in b"5 a", b"5 5", b"5\t\x01":
     bad_chunks("words after a size", shown(size), size + b"\r\nhello\r\n0\r\n\r\n")
-for size in b"10001", b"fffff", b"100000005", b"7fffffff", b"ffffffff":
-    bad_chunks("a size beyond our limit", shown(size), size + b"\r\nhello\r\n0\r\n\r\n", status=413)
-for size in b"7fffffffffffffff",:
-    bad_chunks("a size beyond our limit", shown(size), size + b"\r\nhello\r\n0\r\n\r\n", status=413)
-for size in (b"8000000000000000", b"8000000000000005", b"ffffffffffffffff", b"fffffffffffffffe",
-             b"10000000000000005", b"100000000000000000000000000000005", b"fffffffffffffffff", b"f" * 64):
-    bad_chunks("a size beyond 63 bits", shown(size), size + b"\r\nhello\r\n0\r\n\r\n", status=413)
+for size in b"10001", b"fffff", b"100000005", b"7fffffff", b"ffffffff", b"7fffffffffffffff":
+    bad_chunks("a size beyond our limit", shown(size), size + b"\r\nhello\r\n0\r\n\r\n",
+               status=413)
+for size in (b"8000000000000000", b"8000000000000005", b"ffffffffffffffff",
+             b"fffffffffffffffe",
+             b"10000000000000005", b"100000000000000000000000000000005",
+             b"fffffffffffffffff", b"f" * 64):
+    bad_chunks("a size beyond 63 bits", shown(size), size + b"\r\nhello\r\n0\r\n\r\n",
+               status=413)
 
 for text in b"5;a", b"5;a=b", b'5;a="b"', b"5;a=b;c=d", b"5;a;b;c":
     chunks("an extension", shown(text), text + b"\r\nhello\r\n0\r\n\r\n", b"hello")
 chunks("an extension", "of the last chunk", b"5\r\nhello\r\n0;a=b\r\n\r\n", b"hello")
-for text in b"5;", b"5;;", b"5;=", b"5; a", b"5; a = b", b"5;a=", b'5;a="b', b'5;a="\\""', b"5;a\tb", b"5;,", b"5;a=b ":
+for text in (b"5;", b"5;;", b"5;=", b"5; a", b"5; a = b", b"5;a=", b'5;a="b', b'5;a="\\""',
+             b"5;a\tb", b"5;,", b"5;a=b "):
     chunks("an odd extension", shown(text), text + b"\r\nhello\r\n0\r\n\r\n", b"hello")
 for byte in b"\0\x01\x0b\x1f\x7f":
     bad_chunks("control bytes in an extension", shown(bytes([byte])),
@@ -545,7 +618,8 @@ for byte in b"\x80\xff":
            b"5;a" + bytes([byte]) + b"\r\nhello\r\n0\r\n\r\n", b"hello")
 bad_chunks("bare LF in chunks", "in an extension", b"5;a\nhello\r\n0\r\n\r\n")
 bad_chunks("bare LF in chunks", "in an extension, later", b"5;a\nb\r\nhello\r\n0\r\n\r\n")
-bad_chunks("bare LF in chunks", "a smuggled one", b"2;\nxx\r\n%x\r\n0\r\n\r\n" % (len(SMUGGLED) + 5) + SMUGGLED
+bad_chunks("bare LF in chunks", "a smuggled one",
+           b"2;\nxx\r\n%x\r\n0\r\n\r\n" % (len(SMUGGLED) + 5) + SMUGGLED
            + b"\r\n0\r\n\r\n")
 bad_chunks("bare LF in chunks", "in quotes", b'5;a="\n"\r\nhello\r\n0\r\n\r\n')
 bad_chunks("bare CR in chunks", "in an extension", b"5;a\rb\r\nhello\r\n0\r\n\r\n")
@@ -570,26 +644,33 @@ chunks("chunks that do not end", "no last chunk", b"ffff\r\nhello\r\n", then=WAI
 bad_chunks("chunks that do not end", "the marker for a size", b"5\r\nhello\r\n")
 bad_chunks("chunks that do not end", "the marker for a trailer", b"5\r\nhello\r\n0\r\n")
 
-for text in (b"A: b\r\n", b"A: b\r\nC: d\r\n", b"Host: y\r\n", b"A:\r\n", b"Content-MD5: \t x \r\n",
+for text in (b"A: b\r\n", b"A: b\r\nC: d\r\n", b"Host: y\r\n", b"A:\r\n",
+             b"Content-MD5: \t x \r\n",
              b"Trailer: A\r\n", b"X-Content-Length: 5\r\n", b"Upgrade: x\r\n"):
     chunks("a trailer", shown(text), b"5\r\nhello\r\n0\r\n" + text + b"\r\n", b"hello")
-for text in (LENGTH, b"content-length: 0\r\n", b"A: b\r\nContent-Length: %d\r\n" % len(MARKER), CHUNKED,
+for text in (LENGTH, b"content-length: 0\r\n",
+             b"A: b\r\nContent-Length: %d\r\n" % len(MARKER), CHUNKED,
              b"Transfer-Encoding: identity\r\n"):
-    bad_chunks("a trailer about the body's length", shown(text), b"5\r\nhello\r\n0\r\n" + text + b"\r\n")
-for text in b"Connection: close\r\n", b"connection: x\r\n", b"Proxy-Connection: close\r\n", \
-        b"Connection: upgrade\r\nUpgrade: x\r\n":
-    bad_chunks("a trailer about the connection", shown(text), b"5\r\nhello\r\n0\r\n" + text + b"\r\n")
+    bad_chunks("a trailer about the body's length", shown(text),
+               b"5\r\nhello\r\n0\r\n" + text + b"\r\n")
+for text in (b"Connection: close\r\n", b"connection: x\r\n", b"Proxy-Connection: close\r\n",
+             b"Connection: upgrade\r\nUpgrade: x\r\n"):
+    bad_chunks("a trailer about the connection", shown(text),
+               b"5\r\nhello\r\n0\r\n" + text + b"\r\n")
 takes("a trailer", "announced",
       POST + b"Trailer: A\r\n" + CHUNKED + b"\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n", b"hello")
-takes("a trailer", "announced, none came", POST + b"Trailer: A\r\n" + CHUNKED + b"\r\n" + CHUNKS, b"hello")
-for text in (b"A : b\r\n", b" A: b\r\n", b"A: b\r\n c\r\n", b"A\r\n", b": b\r\n", b"A: b\0\r\n", b"A: b\x01\r\n",
+takes("a trailer", "announced, none came",
+      POST + b"Trailer: A\r\n" + CHUNKED + b"\r\n" + CHUNKS, b"hello")
+for text in (b"A : b\r\n", b" A: b\r\n", b"A: b\r\n c\r\n", b"A\r\n", b": b\r\n",
+             b"A: b\0\r\n", b"A: b\x01\r\n",
              b"A: b\rC: d\r\n", b"(: b\r\n", SMUGGLED.split(b"\r\n")[0] + b"\r\n"):
     bad_chunks("a malformed trailer", shown(text), b"5\r\nhello\r\n0\r\n" + text + b"\r\n")
 bad_chunks("a malformed trailer", "bare LF", b"5\r\nhello\r\n0\r\nA: b\nC: d\r\n\r\n")
 bad_chunks("a malformed trailer", "bare LF at the end", b"5\r\nhello\r\n0\r\nA: b\r\n\n")
-bad_chunks("a malformed trailer", "bare LF before a request", b"5\r\nhello\r\n0\r\nA: b\n\n" + SMUGGLED)
+bad_chunks("a malformed trailer", "bare LF before a request",
+           b"5\r\nhello\r\n0\r\nA: b\n\n" + SMUGGLED)
 
-# --- limits --------------------------------------------------------------------------------------
+# --- limits -------------------------------------------------------------------------------
 
 
 def head_of(size, start=GET):
@@ -605,24 +686,34 @@ def head_of(size, start=GET):
 
 takes("heads within our limits", "size", head_of(HEAD_MAX), 200)
 takes("heads within our limits", "a line", GET + b"a: " + b"b" * 7000 + b"\r\n\r\n", 200)
-takes("heads within our limits", "a target", b"GET /echo?" + b"a" * 7000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 200)
-takes("many fields", "within our limits", GET + b"a: b\r\n" * (FIELDS_MAX - 1) + b"\r\n", 200)
+takes("heads within our limits", "a target",
+      b"GET /echo?" + b"a" * 7000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 200)
+takes("many fields", "within our limits", GET + b"a: b\r\n" * (FIELDS_MAX - 1) + b"\r\n",
+      200)
 refuses("heads beyond our limits", "size", head_of(HEAD_MAX + 1), status=431)
-refuses("heads beyond our limits", "a line", GET + b"a: " + b"b" * 9000 + b"\r\n\r\n", status=431)
-refuses("heads beyond our limits", "a target", b"GET /echo?" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+refuses("heads beyond our limits", "a line", GET + b"a: " + b"b" * 9000 + b"\r\n\r\n",
         status=431)
-refuses("heads beyond our limits", "fields", GET + b"a: b\r\n" * FIELDS_MAX + b"\r\n", status=431)
-refuses("heads beyond our limits", "after another", GET + b"\r\n" + head_of(HEAD_MAX + 1), 200, status=431)
+refuses("heads beyond our limits", "a target",
+        b"GET /echo?" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        status=431)
+refuses("heads beyond our limits", "fields", GET + b"a: b\r\n" * FIELDS_MAX + b"\r\n",
+        status=431)
+refuses("heads beyond our limits", "after another", GET + b"\r\n" + head_of(HEAD_MAX + 1),
+        200, status=431)
 takes("bodies within our limits", "a length",
       POST + b"Content-Length: %d\r\n\r\n" % BODY_MAX + b"x" * BODY_MAX, b"x" * BODY_MAX)
-chunks("bodies within our limits", "a chunk", b"%x\r\n" % BODY_MAX + b"x" * BODY_MAX + b"\r\n0\r\n\r\n",
+chunks("bodies within our limits", "a chunk",
+       b"%x\r\n" % BODY_MAX + b"x" * BODY_MAX + b"\r\n0\r\n\r\n",
        b"x" * BODY_MAX)
-chunks("bodies within our limits", "two chunks", (b"8000\r\n" + b"x" * 32768 + b"\r\n") * 2 + b"0\r\n\r\n",
+chunks("bodies within our limits", "two chunks",
+       (b"8000\r\n" + b"x" * 32768 + b"\r\n") * 2 + b"0\r\n\r\n",
        b"x" * BODY_MAX)
 refuses("bodies beyond our limits", "a length",
-        POST + b"Content-Length: %d\r\n\r\n" % (BODY_MAX + 1) + b"x" * (BODY_MAX + 1), status=413)
+        POST + b"Content-Length: %d\r\n\r\n" % (BODY_MAX + 1) + b"x" * (BODY_MAX + 1),
+        status=413)
 bad_chunks("bodies beyond our limits", "a chunk",
-           b"%x\r\n" % (BODY_MAX + 1) + b"x" * (BODY_MAX + 1) + b"\r\n0\r\n\r\n", status=413)
+           b"%x\r\n" % (BODY_MAX + 1) + b"x" * (BODY_MAX + 1) + b"\r\n0\r\n\r\n",
+           status=413)
 bad_chunks("bodies beyond our limits", "the last byte",
            b"%x\r\n" % BODY_MAX + b"x" * BODY_MAX + b"\r\n1\r\nx\r\n0\r\n\r\n", status=413)
 chunks("extensions and trailers within our limits", "an extension",
@@ -638,46 +729,62 @@ bad_chunks("extensions and trailers beyond our limits", "many extensions",
 bad_chunks("extensions and trailers beyond our limits", "a trailer",
            b"5\r\nhello\r\n0\r\nA: " + b"b" * 9000 + b"\r\n\r\n", status=431)
 bad_chunks("extensions and trailers beyond our limits", "both",
-           b"5;" + b"a" * 5000 + b"\r\nhello\r\n0\r\nA: " + b"b" * 5000 + b"\r\n\r\n", status=431)
+           b"5;" + b"a" * 5000 + b"\r\nhello\r\n0\r\nA: " + b"b" * 5000 + b"\r\n\r\n",
+           status=431)
 
-# --- connections and pipelines -------------------------------------------------------------------
+# --- connections and pipelines ------------------------------------------------------------
 
 CLOSE = b"Connection: close\r\n"
-for value in b"close", b"Close", b"CLOSE", b"close, x", b"x, close", b"keep-alive, close", b"close,keep-alive", \
-        b"\tclose", b",close,":
-    takes("Connection: close, empty parts of the list" if b",c" in value.replace(b"e,c", b"") else "Connection: close",
-          shown(value), POST + b"Connection: " + value + b"\r\n\r\n" + SMUGGLED, b"",
-          then=END)
-takes("Connection: close", "in a second line", POST + KEEP + CLOSE + b"\r\n" + SMUGGLED, b"", then=END)
+for value in (b"close", b"Close", b"CLOSE", b"close, x", b"x, close", b"keep-alive, close",
+              b"close,keep-alive", b"\tclose", b",close,"):
+    takes("Connection: close", shown(value),
+          POST + b"Connection: " + value + b"\r\n\r\n" + SMUGGLED, b"", then=END)
+takes("Connection: close", "in a second line", POST + KEEP + CLOSE + b"\r\n" + SMUGGLED,
+      b"", then=END)
 for value in b"closed", b"close-x", b"xclose":
     takes("Connection: words with close in them", shown(value),
           POST + b"Connection: " + value + b"\r\n" + LENGTH + b"\r\nhello", b"hello")
-for value in b"keep-alive", b"x", b"", b"clos", b"Content-Length", b"Transfer-Encoding", b"Host":
+for value in (b"keep-alive", b"x", b"", b"clos", b"Content-Length", b"Transfer-Encoding",
+              b"Host"):
     takes("Connection: others", shown(value),
           POST + b"Connection: " + value + b"\r\n" + LENGTH + b"\r\nhello", b"hello")
 takes("Connection: others", "X-Connection", POST + b"X-Connection: close\r\n\r\n", b"")
 for value in b"close", b"keep-alive":
-    takes("Proxy-Connection", shown(value), POST + b"Proxy-Connection: " + value + b"\r\n\r\n", b"")
-takes("Proxy-Connection", "1.0", POST10 + b"Proxy-Connection: keep-alive\r\n\r\n", b"", then=END)
-takes("a trailer", "Upgrade, with Connection", POST + b"Connection: Upgrade\r\n" + CHUNKED + b"\r\n5\r\nhello\r\n0\r\nUpgrade: x\r\n\r\n",
+    takes("Proxy-Connection", shown(value),
+          POST + b"Proxy-Connection: " + value + b"\r\n\r\n", b"")
+takes("Proxy-Connection", "1.0", POST10 + b"Proxy-Connection: keep-alive\r\n\r\n", b"",
+      then=END)
+takes("a trailer", "Upgrade, with Connection",
+      POST + b"Connection: Upgrade\r\n" + CHUNKED
+      + b"\r\n5\r\nhello\r\n0\r\nUpgrade: x\r\n\r\n",
       b"hello")
 takes("Connection: others", "Keep-Alive", POST + b"Keep-Alive: timeout=5\r\n\r\n", b"")
-takes("Expect", "100-continue", POST + LENGTH + b"Expect: 100-continue\r\n\r\nhello", b"hello")
-takes("Expect", "100-Continue in chunks", POST + CHUNKED + b"Expect: 100-Continue\r\n\r\n" + CHUNKS, b"hello")
+takes("Expect", "100-continue", POST + LENGTH + b"Expect: 100-continue\r\n\r\nhello",
+      b"hello")
+takes("Expect", "100-Continue in chunks",
+      POST + CHUNKED + b"Expect: 100-Continue\r\n\r\n" + CHUNKS, b"hello")
 takes("Expect", "no body", POST + b"Expect: 100-continue\r\n\r\n", b"")
-takes("Expect", "1.0", POST10 + LENGTH + b"Expect: 100-continue\r\n\r\nhello", b"hello", then=END)
+takes("Expect", "1.0", POST10 + LENGTH + b"Expect: 100-continue\r\n\r\nhello", b"hello",
+      then=END)
 takes("Expect", "another", POST + LENGTH + b"Expect: x\r\n\r\nhello", b"hello")
 for name, upgrade in ("websocket", b"websocket"), ("h2c", b"h2c"), ("TLS", b"TLS/1.0"):
-    takes("Upgrade", name, POST + b"Connection: Upgrade\r\nUpgrade: " + upgrade + b"\r\n" + LENGTH + b"\r\nhello",
+    takes("Upgrade", name,
+          POST + b"Connection: Upgrade\r\nUpgrade: " + upgrade + b"\r\n" + LENGTH
+          + b"\r\nhello",
           b"hello", then=END)
-takes("Upgrade", "no body", GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 200, then=END)
-takes("Upgrade without Connection", "h2c", POST + b"Upgrade: h2c\r\n" + LENGTH + b"\r\nhello", b"hello")
-takes("Connection: others", "Upgrade, no such field", POST + b"Connection: Upgrade\r\n" + LENGTH + b"\r\nhello",
+takes("Upgrade", "no body", GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 200,
+      then=END)
+takes("Upgrade without Connection", "h2c",
+      POST + b"Upgrade: h2c\r\n" + LENGTH + b"\r\nhello", b"hello")
+takes("Connection: others", "Upgrade, no such field",
+      POST + b"Connection: Upgrade\r\n" + LENGTH + b"\r\nhello",
       b"hello")
 for value in b"gzip", b"br", b"x", b"gzip, identity":
-    refuses("a Content-Encoding", shown(value), POST + b"Content-Encoding: " + value + b"\r\n" + LENGTH + b"\r\nhello",
+    refuses("a Content-Encoding", shown(value),
+            POST + b"Content-Encoding: " + value + b"\r\n" + LENGTH + b"\r\nhello",
             status=415)
-takes("other fields about bodies", "identity", POST + b"Content-Encoding: identity\r\n" + LENGTH + b"\r\nhello", b"hello")
+takes("other fields about bodies", "identity",
+      POST + b"Content-Encoding: identity\r\n" + LENGTH + b"\r\nhello", b"hello")
 takes("other fields about bodies", "multipart/byteranges",
       POST + b"Content-Type: multipart/byteranges; boundary=x\r\n\r\n", b"")
 takes("other fields about bodies", "X-HTTP-Method-Override",
@@ -696,11 +803,14 @@ PIECES = {
 for first, (first_data, first_reply) in PIECES.items():
     for second, (second_data, second_reply) in PIECES.items():
         is_plain = not {first, second} & {"1.0", "blank lines"}
-        takes("a pipeline" if is_plain else "a pipeline with 1.0 or blank lines", f"{first}, {second}",
+        takes("a pipeline" if is_plain else "a pipeline with 1.0 or blank lines",
+              f"{first}, {second}",
               first_data + second_data, first_reply, second_reply)
-takes("a pipeline with 1.0 or blank lines", "all", b"".join(data for data, _ in PIECES.values()),
+takes("a pipeline with 1.0 or blank lines", "all",
+      b"".join(data for data, _ in PIECES.values()),
       *(reply for _, reply in PIECES.values()))
-takes("a pipeline with 1.0 or blank lines", "all, often", b"".join(data for data, _ in PIECES.values()) * 3,
+takes("a pipeline with 1.0 or blank lines", "all, often",
+      b"".join(data for data, _ in PIECES.values()) * 3,
       *[reply for _, reply in PIECES.values()] * 3)
 BROKEN = {
     "two lengths": POST + LENGTH + LENGTH + b"\r\nhello",
@@ -711,7 +821,9 @@ BROKEN = {
 }
 for first, (first_data, first_reply) in PIECES.items():
     for second, data in BROKEN.items():
-        refuses("a broken request in a pipeline", f"{first}, {second}", first_data + data + SMUGGLED, first_reply)
+        refuses("a broken request in a pipeline", f"{first}, {second}",
+                first_data + data + SMUGGLED, first_reply)
 
-assert len({(case.group, case.name) for case in CASES}) == len(CASES), "two cases have one name"
+assert len({(case.group,
+             case.name) for case in CASES}) == len(CASES), "two cases have one name"
 assert len({case.data for case in CASES}) == len(CASES), "two cases have the same bytes"

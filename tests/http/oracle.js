@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What Node's parser makes of each connection: one line of JSON for each, when it has ended.
+// What Node's parser makes of each connection: a line of JSON for each, when it has ended.
 // The server has its defaults; what is listened to besides only tells.
 "use strict";
 const http = require("node:http");

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What other parsers make of a stream of bytes: h11, Node's, nginx's and HAProxy's.
 
-Each is asked about many streams at once and answers with a View of each. The proxies stand in
-front of a Backend that notes what they send.
+Each is asked about many streams at once and answers with a View of each. The proxies stand
+in front of a Backend that notes what they send.
 """
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ class View:
     why: str = ""
 
 
-# --- h11 ------------------------------------------------------------------------------------
+# --- h11 ----------------------------------------------------------------------------------
 
 
 def answer(connection, method):
@@ -94,11 +94,11 @@ def ask_h11(streams):
     return [h11_view(stream) for stream in streams]
 
 
-# --- clients ----------------------------------------------------------------------------------
+# --- clients ------------------------------------------------------------------------------
 
 
 def client_of(number):
-    """The address of the client that sends a stream: by it a server's view is found again."""
+    """The address of the client that sends a stream: a view is found again by it."""
     return f"127.1.{number // 256}.{number % 256}"
 
 
@@ -126,10 +126,11 @@ def read_all(client):
 
 
 def statuses(text):
-    return [int(code) for code in re.findall(rb"HTTP/1\.[01] (\d{3})[ \r]", text) if code >= b"200"]
+    codes = re.findall(rb"HTTP/1\.[01] (\d{3})[ \r]", text)
+    return [int(code) for code in codes if code >= b"200"]
 
 
-# --- Node -------------------------------------------------------------------------------------
+# --- Node ---------------------------------------------------------------------------------
 
 
 def ask_node(streams, script):
@@ -147,7 +148,7 @@ def ask_node(streams, script):
 
 
 def node_view(told, text):
-    """What Node answers by itself, for want of a Host, is no event; what comes behind is."""
+    """What Node answers by itself, without a Host, is no event; what comes behind it is."""
     codes, errors = statuses(text), told["errors"]
     bad = [at for at, code in enumerate(codes) if code >= 400]
     seen = [Seen(*words, body.encode("latin-1")) for *words, body in told["requests"]]
@@ -161,7 +162,7 @@ def node_view(told, text):
     return view
 
 
-# --- proxies ----------------------------------------------------------------------------------
+# --- proxies ------------------------------------------------------------------------------
 
 # Connections to the backend are everybody's, and bodies are passed on as they come.
 NGINX = """
@@ -254,7 +255,8 @@ async def read_request(reader):
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head[:-4].split("\r\n")
     method, target, _ = first.split(" ", 1)[0], *first.split(" ", 1)[1].rsplit(" ", 1)
-    fields = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines)}
+    fields = {name.lower(): value.strip() for name,
+              value in (line.split(":", 1) for line in lines)}
     body = b""
     if "transfer-encoding" in fields:
         while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
@@ -306,7 +308,7 @@ def proxy_view(seen, text):
     return view
 
 
-# --- in front of a real server ----------------------------------------------------------------
+# --- in front of a real server ------------------------------------------------------------
 
 
 class Relay:

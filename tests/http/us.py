@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Our own server, asked the same: many connections at once, their bytes cut as a test likes."""
+"""Our own server, asked the same: many connections at once, their bytes cut as told."""
 import contextlib
 import itertools
 import json
@@ -17,7 +17,8 @@ from harness.http import Connection
 from harness.service import refuse_reports
 from harness.waiting import PATIENCE
 
-PROGRAM = pathlib.Path(os.environ.get("BUILD_DIR", "build")).resolve() / "tests" / "echo_server"
+PROGRAM = pathlib.Path(os.environ.get("BUILD_DIR",
+                                      "build")).resolve() / "tests" / "echo_server"
 AT_ONCE = 500  # connections
 PATIENT = 20 * PATIENCE  # longer than any of the server's clocks
 
@@ -64,7 +65,7 @@ def serving(cert=None, key=None):
         assert process.returncode == 0, errors
 
 
-# --- cutting ------------------------------------------------------------------------------------
+# --- cutting ------------------------------------------------------------------------------
 
 
 def whole(stream, _):
@@ -85,7 +86,7 @@ def at_random(stream, seed):
     return pieces
 
 
-# --- asking -------------------------------------------------------------------------------------
+# --- asking -------------------------------------------------------------------------------
 
 
 def ask(server, cases, cut, seed):
