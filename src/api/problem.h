@@ -36,9 +36,9 @@ enum fault_type {
  * which clients compare with; PAGE ones are told to people only, on the page. */
 #define PROBLEM_MAP(CODED, PLAIN, PAGE)                                                    \
     CODED(BAD_FRAMING, 400, "bad_framing",                                                 \
-          "the request is ambiguous or malformed: send one Host, one Content-Length or "    \
-          "Transfer-Encoding: chunked, and every header on one line that ends with "       \
-          "CRLF")                                                                    \
+          "the request is ambiguous or malformed: send one Host, one Content-Length or "   \
+          "Transfer-Encoding: chunked, and every header on one line that ends with CRLF "  \
+          "and has no control characters")                                                 \
     CODED(HTTP_2, 400, "bad_framing",                                                      \
           "this is the beginning of HTTP/2, and this checker speaks HTTP/1.1: make the "   \
           "client or the proxy use that")                                                  \

@@ -5,4 +5,4 @@
 
 /* The structure whose member `member` `ptr` points to. */
 #define CONTAINER_OF(ptr, type, member)                                                    \
-    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/err.h"
 
+#include "base/libc.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +20,7 @@ bool err_sys(struct err *err, int errnum, const char *what, ...)
 
     err->kind = ERR_SYSTEM;
     err->errnum = errnum;
-    snprintf(err->message, sizeof err->message, "%s: %s", subject, strerrordesc_np(errnum));
+    snprintf(err->message, sizeof err->message, "%s: %s", subject, libc_error_text(errnum));
     return false;
 }
 

@@ -26,7 +26,7 @@ struct err {
 /* All of these fill `err` and return false, so that a caller can `return err_...`.
  * `err` may be NULL when the caller needs no reason. */
 
-/* "<what>: <strerror(errnum)>" */
+/* "<what>: <libc_error_text(errnum)>" */
 bool err_sys(struct err *err, int errnum, const char *what, ...)
     __attribute__((format(printf, 3, 4)));
 bool err_set(struct err *err, enum err_kind kind, const char *format, ...)

@@ -2,16 +2,15 @@
 #include "loop/trim.h"
 
 #include "base/container.h"
+#include "base/libc.h"
 #include "loop/loop.h"
-
-#include <malloc.h>
 
 #define DELAY_SECONDS 5
 
 static void on_time(struct timer *timer)
 {
     CONTAINER_OF(timer, struct trim, timer)->freed = 0;
-    malloc_trim(0);
+    libc_heap_trim();
 }
 
 void trim_init(struct trim *trim, struct loop *loop, unsigned many)

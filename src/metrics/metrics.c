@@ -19,7 +19,7 @@
 #define STATUS_FIRST     100
 #define STATUS_LAST      599
 #define STATUS_COUNT     (STATUS_LAST - STATUS_FIRST + 1)
-#define NS(milliseconds) ((milliseconds)*NS_PER_MS)
+#define NS(milliseconds) ((milliseconds) * NS_PER_MS)
 
 enum family {
 #define FAMILY(id, type, name, help) FAMILY_##id,
@@ -41,8 +41,11 @@ static const struct {
 #include "metrics/metrics.def"
 };
 
-static const int fault_errnos[] = {
-#define FAULT_ERRNO(NAME) NAME,
+static const struct {
+    int errnum;
+    const char *name;
+} fault_errnos[] = {
+#define FAULT_ERRNO(NAME) {NAME, #NAME},
 #include "metrics/metrics.def"
 };
 
@@ -113,7 +116,7 @@ void metrics_count_request(struct metrics *metrics, enum metric_route route,
 void metrics_count_local_fault(struct metrics *metrics, int errnum)
 {
     size_t i = 0;
-    while (i < FAULT_ERRNO_COUNT && fault_errnos[i] != errnum)
+    while (i < FAULT_ERRNO_COUNT && fault_errnos[i].errnum != errnum)
         i++;
     add(&metrics->faults[i], 1);
 }
@@ -125,7 +128,7 @@ void metrics_observe_verdict(struct metrics *metrics, const struct port_verdict 
                       METRIC_VERDICTS_CLOSED - METRIC_VERDICTS_OPEN == PORT_STATE_CLOSED,
                   "the rows are in the order of the states");
     assert(verdict->state < PORT_STATE_COUNT);
-    metrics_add(metrics, METRIC_VERDICTS_OPEN + verdict->state, 1);
+    metrics_add(metrics, METRIC_VERDICTS_OPEN + (unsigned)verdict->state, 1);
 
     int64_t ns = verdict->duration.ns > 0 ? verdict->duration.ns : 0;
     size_t i = 0;
@@ -198,7 +201,7 @@ static void render_faults(struct metrics *const blocks[], size_t count, struct t
                   "Attempts that failed for a reason of this checker's own, by errno.");
     for (size_t i = 0; i <= FAULT_OTHER; i++) {
         text_printf(text, "%s{errno=\"%s\"} %" PRId64 "\n", name,
-                    i < FAULT_OTHER ? strerrorname_np(fault_errnos[i]) : "other",
+                    i < FAULT_OTHER ? fault_errnos[i].name : "other",
                     sum(blocks, count, OFFSET_OF(faults, i)));
     }
 }

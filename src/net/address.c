@@ -196,7 +196,7 @@ static struct address network_of(struct address address, unsigned prefix)
     uint8_t *bytes =
         is_ipv4 ? (uint8_t *)&address.in.sin_addr : address.in6.sin6_addr.s6_addr;
     for (size_t bit = prefix; bit < 8 * len; bit++)
-        bytes[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
+        bytes[bit / 8] &= (uint8_t)~(0x80u >> (bit % 8));
     return address;
 }
 

@@ -4,6 +4,8 @@
 #include "base/fd.h"
 #include "net/route.h"
 
+#include <time.h> /* for <linux/errqueue.h>, which uses struct timespec undeclared */
+
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <linux/icmp.h>

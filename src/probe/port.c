@@ -5,6 +5,7 @@
  * from what they told is said by judge.c.
  */
 #include "base/fd.h"
+#include "base/libc.h"
 #include "probe/attempt.h"
 #include "probe/engine_state.h"
 
@@ -147,7 +148,7 @@ static void port_defer(struct port *port, int errnum, bool is_of_sent)
 static void no_route_reason(const struct job *job, int errnum, struct err *ret)
 {
     int family = address_family_number(&job->target);
-    const char *text = strerrordesc_np(errnum);
+    const char *text = libc_error_text(errnum);
 
     if (errnum == EPERM || errnum == EACCES)
         err_set(ret, ERR_SYSTEM,

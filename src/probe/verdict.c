@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "probe/verdict.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <string.h>
+#include <stddef.h>
 
 static const char *const state_texts[] = {
 #define X(NAME, text) text,
     PORT_STATE_MAP(X)
+#undef X
+};
+
+static const struct {
+    int errnum;
+    const char *text;
+} errors[] = {
+#define X(ERRNO, text) {ERRNO, text},
+    VERDICT_ERROR_MAP(X)
 #undef X
 };
 
@@ -20,9 +30,12 @@ const char *port_verdict_error(const struct port_verdict *verdict)
     if (verdict->state == PORT_STATE_OPEN)
         return NULL;
 
-    /* IPv6 reports an administrative prohibition as EACCES, whose text would read as if
-     * the caller had no permission; IPv4 reports the same fact as EHOSTUNREACH. */
-    return strerrordesc_np(verdict->errnum == EACCES ? EHOSTUNREACH : verdict->errnum);
+    /* Only what outcome_of_errno() takes for evidence gets into a verdict. */
+    size_t i = 0;
+    while (i < sizeof errors / sizeof *errors && errors[i].errnum != verdict->errnum)
+        i++;
+    assert(i < sizeof errors / sizeof *errors);
+    return errors[i].text;
 }
 
 /* clang-format off */

@@ -40,8 +40,23 @@ struct port_verdict {
 
 const char *port_state_text(enum port_state state);
 
-/* The contract's `error`: NULL when open, otherwise a text of strerror(3). Administrative
- * prohibition is shown as "No route to host". */
+/* The contract's `error` for every errno that the network can give as evidence. Clients
+ * compare these texts, so they are ours: C libraries word them differently. IPv6 reports an
+ * administrative prohibition as EACCES, IPv4 the same fact as EHOSTUNREACH. None of them
+ * needs escapes in JSON or HTML. */
+#define VERDICT_ERROR_MAP(X)                                                               \
+    X(ECONNREFUSED, "Connection refused")                                                  \
+    X(ETIMEDOUT, "Connection timed out")                                                   \
+    X(EHOSTUNREACH, "No route to host")                                                    \
+    X(EACCES, "No route to host")                                                          \
+    X(ENETUNREACH, "Network is unreachable")                                               \
+    X(EHOSTDOWN, "Host is down")                                                           \
+    X(ENONET, "Machine is not on the network")                                             \
+    X(ENOPROTOOPT, "Protocol not available")                                               \
+    X(EOPNOTSUPP, "Operation not supported")                                               \
+    X(EPROTO, "Protocol error")
+
+/* A text of VERDICT_ERROR_MAP, NULL when open. */
 const char *port_verdict_error(const struct port_verdict *verdict);
 
 /* What one attempt tells. LOCAL_FAULT tells nothing about the target and is never shown as

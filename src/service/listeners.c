@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/libc.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -40,7 +41,7 @@ static bool fail(struct err *err, const struct address *address)
     char ip[ADDRESS_TEXT_SIZE];
     err_set(err, ERR_SYSTEM,
             "cannot listen on %s port %u (PORT_CHECKER_HOST, PORT_CHECKER_PORT): %s%s",
-            address_format(address, ip), address_port(address), strerrordesc_np(errnum),
+            address_format(address, ip), address_port(address), libc_error_text(errnum),
             remedy(errnum));
     if (err)
         err->errnum = errnum;

@@ -4,6 +4,7 @@
 #include "api/pages.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/libc.h"
 #include "base/log.h"
 #include "base/tls_identity.h"
 #include "metrics/metrics.h"
@@ -14,7 +15,6 @@
 #include "service/tls.h"
 #include "service/worker.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 
 #define BUDGET_ENTRIES_MAX 131072 /* some 12 MB when they are all in use */
@@ -54,8 +54,7 @@ static bool workers_start(struct service *service, struct err *err)
 
 static bool service_build(struct service *service, struct err *err)
 {
-    /* One heap for all threads: with one a thread, each would keep what it once needed. */
-    mallopt(M_ARENA_MAX, 1);
+    libc_heap_unite();
 
     size_t descriptors;
     if (!fd_raise_limit(&descriptors, err))

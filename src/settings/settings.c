@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/libc.h"
 #include "settings/dotenv.h"
 #include "settings/settings_table.h"
 
@@ -208,7 +209,7 @@ static bool read_file(struct sources *s, const char *env_file, struct err *err)
     else if (why.errnum == ENOENT && may_be_missing(env_file))
         ok = true;
     else
-        err_set(err, ERR_INVALID, "%s: %s", s->file_shown, strerrordesc_np(why.errnum));
+        err_set(err, ERR_INVALID, "%s: %s", s->file_shown, libc_error_text(why.errnum));
     free(data);
     return ok;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verifier/advice.h"
 
+#include "base/libc.h"
 #include "verifier/checker_advice.h"
 #include "verifier/scene.h"
 
@@ -397,7 +398,7 @@ static void label_add_binding(const struct scene *scene)
         scene_put(scene, " (no permission to bind)");
         break;
     case BINDING_FAILED:
-        text_printf(scene->text, " (not bound: %s)", strerrordesc_np(scene->local->errnum));
+        text_printf(scene->text, " (not bound: %s)", libc_error_text(scene->local->errnum));
         break;
     }
 }

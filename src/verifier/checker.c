@@ -2,6 +2,7 @@
 #include "verifier/checker.h"
 
 #include "base/err.h"
+#include "base/libc.h"
 #include "base/text.h"
 #include "verifier/signs.h"
 
@@ -81,7 +82,7 @@ static void fail_tls(struct checker *checker, const struct fetch_result *result)
 /* A request that came to no answer. */
 static void fail_unanswered(struct checker *checker, const struct fetch_result *result)
 {
-    const char *words = result->errnum > 0 ? strerrordesc_np(result->errnum) : NULL;
+    const char *words = result->errnum > 0 ? libc_error_text(result->errnum) : NULL;
     switch (result->end) {
     case FETCH_ANSWERED:
         break;

@@ -401,9 +401,9 @@ static void easy_prepare(struct fetch *fetch, int family)
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_IPRESOLVE,
-                     family == 6 ? CURL_IPRESOLVE_V6 : CURL_IPRESOLVE_V4);
+                     (long)(family == 6 ? CURL_IPRESOLVE_V6 : CURL_IPRESOLVE_V4));
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "port-verifier/" PORT_CHECKER_VERSION);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);

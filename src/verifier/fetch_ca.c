@@ -2,6 +2,7 @@
 #include "verifier/fetch.h"
 
 #include "base/err.h"
+#include "base/libc.h"
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -13,7 +14,7 @@ bool fetch_ca_check(const char *path, struct err *err)
 {
     struct stat status;
     if (stat(path, &status) != 0 || access(path, R_OK) != 0)
-        return err_set(err, ERR_INVALID, "%.200s: %s", path, strerrordesc_np(errno));
+        return err_set(err, ERR_INVALID, "%.200s: %s", path, libc_error_text(errno));
     if (!S_ISREG(status.st_mode))
         return err_set(err, ERR_INVALID, "%.200s is no regular file", path);
 

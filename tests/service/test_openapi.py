@@ -109,6 +109,8 @@ def usual_answers(answers, start):
     answers.ask_all(service, 400, [("Content-Length", "1"), ("Content-Length", "2")], b"")
     answers.ask_all(service, 413, [("Content-Length", "70000")], b"")
     answers.ask(service, "POST", "/", [ORIGIN, ("Content-Length", "70000")], b"")
+    for path in "/check-ports", "/":
+        assert answers.ask(service, "POST", path, [("Content-Encoding", "gzip")]).status == 415
     answers.ask_all(service, 431, [("X-Long", "x" * 9000)])
 
 

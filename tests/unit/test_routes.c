@@ -867,9 +867,9 @@ static void limits_tell_what_this_caller_may_ask(void **state)
     settings.check_timeout = span_ms(2500);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct exchange stranger = {0};
-        struct exchange operator= {.peer = "127.0.0.1",
-                                   .local = "127.0.0.1",
-                                   .headers = {{"Host", "localhost:7466"}}};
+        struct exchange the_operator = {.peer = "127.0.0.1",
+                                        .local = "127.0.0.1",
+                                        .headers = {{"Host", "localhost:7466"}}};
         char wanted[128];
         settings.targets = rows[i].targets;
         request(&stranger, "GET", "/limits");
@@ -877,9 +877,9 @@ static void limits_tell_what_this_caller_may_ask(void **state)
                  "{\"targets\": \"%s\", \"max_ports\": 1024, \"timeout_seconds\": 2.500}",
                  rows[i].word);
         assert_string_equal(stranger.reply, wanted);
-        request(&operator, "GET", "/limits");
+        request(&the_operator, "GET", "/limits");
         snprintf(wanted, sizeof wanted, "{\"targets\": \"%s\",", rows[i].word_for_operator);
-        assert_memory_equal(operator.reply, wanted, strlen(wanted));
+        assert_memory_equal(the_operator.reply, wanted, strlen(wanted));
     }
 }
 

@@ -375,7 +375,9 @@ def test_certificates_to_trust_that_are_lost_meanwhile(stub, tmp_path, later, lo
 def test_https_where_http_is_spoken(stub):
     url = stub(stubs.fixed(GOOD)).url.replace("http:", "https:")
     half = verify("--json", "--ports", PORTS, url).half()
-    assert half["checkers"][0]["message"].startswith("TLS: gnutls_handshake() failed")
+    # What failed is libcurl's wording, which changed with its version; why is GnuTLS's.
+    message = half["checkers"][0]["message"]
+    assert re.fullmatch("TLS: .*handshake.* failed: An unexpected TLS packet was received.", message)
     assert cause_of(half, 7466)["remedy"].startswith("look whether its URL says https://")
 
 

@@ -74,9 +74,9 @@ def test_completion_offers_files(tmp_path):
     assert complete("--ca", f"{tmp_path}/c") == [f"{tmp_path}/ca.pem"]
 
 
-def test_it_does_not_link_the_http_server():
+def test_it_links_the_gnutls_build_of_libcurl():
     needed = subprocess.run(["ldd", BINARY], capture_output=True, text=True, check=True).stdout
-    assert "libcurl-gnutls" in needed and "microhttpd" not in needed
+    assert "libcurl-gnutls" in needed
 
 
 # --- the examples of the guide --------------------------------------------------------
