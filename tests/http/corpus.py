@@ -2,7 +2,7 @@
 """Odd requests, and what the server must make of each.
 
 A case is a stream of bytes that a client sends on one connection. MARKER follows every
-case: whoever ends the case elsewhere than we do does not see it as a request of its own.
+case: a parser that ends the case elsewhere than we do does not see it as a request.
 Where two framings compete, the bytes of one are a whole request (SMUGGLED) for the other.
 """
 from dataclasses import dataclass
@@ -164,8 +164,8 @@ for name in b"transfer-encoding", b"TRANSFER-ENCODING":
 takes("chunked", "nothing", POST + CHUNKED + b"\r\n0\r\n\r\n", b"")
 takes("chunked", "GET with nothing", GET + CHUNKED + b"\r\n0\r\n\r\n", 200)
 
-# A body for whoever reads the length is no body and a request for whoever reads chunks;
-# and the other way round.
+# LONG_BODY is a body by its length, and by its chunks no body and a request. SHORT_BODY is
+# the other way round.
 LONG_BODY = b"0\r\n\r\n" + SMUGGLED
 SHORT_SIZE = b"%x\r\n" % len(SMUGGLED)
 SHORT_BODY = SHORT_SIZE + SMUGGLED + b"\r\n0\r\n\r\n"

@@ -19,8 +19,8 @@ import h11
 from harness import proxies
 from harness.waiting import PATIENCE
 
-WAIT = 2  # seconds until a proxy gives up waiting for the rest of a request
-ANSWER = 5  # and for an answer to one whose rest has not come
+WAIT = 3  # seconds until a proxy gives up waiting for the rest of a request
+ANSWER = 10  # and for an answer to one whose rest has not come
 PATIENT = 30 * PATIENCE
 
 # How a stream ends.
@@ -164,7 +164,7 @@ def node_view(told, text):
 
 # --- proxies ------------------------------------------------------------------------------
 
-# Connections to the backend are everybody's, and bodies are passed on as they come.
+# All clients share the connections to the backend, and bodies are passed on as they come.
 NGINX = """
 daemon off;
 master_process off;
