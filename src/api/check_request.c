@@ -97,18 +97,18 @@ static json_t *load(const char *body, size_t len, const char *content_type,
         tell(reader, FAULT_MISSING, whole);
         return NULL;
     }
-    if (content_type && content_type[0] != '\0' && !is_json_type(content_type)) {
-        fault_add_message(reader->faults, FAULT_OBJECT, whole,
-                          "value is not a valid dict: send JSON with Content-Type: "
-                          "application/json");
-        return NULL;
-    }
 
     const char *encoding = other_encoding(body, len);
     if (encoding) {
         fault_add_message(reader->faults, FAULT_JSON,
                           (struct fault_place){.has_index = true, .index = 0},
                           "the body is encoded as %s: send it as UTF-8", encoding);
+        return NULL;
+    }
+    if (content_type && content_type[0] != '\0' && !is_json_type(content_type)) {
+        fault_add_message(reader->faults, FAULT_OBJECT, whole,
+                          "value is not a valid dict: send JSON with Content-Type: "
+                          "application/json");
         return NULL;
     }
 
