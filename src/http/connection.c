@@ -98,9 +98,7 @@ static struct span limit_of(const struct connection *connection)
     return span_seconds(INT32_MAX);
 }
 
-/* A reload waits for every connection, and lets none in meanwhile: a client that has not
- * asked gets one second to begin, and one that has begun two for the rest of its head, from
- * when the state or the draining began, whichever was later. Nothing is prolonged. */
+/* A reload waits for every connection, and lets none in meanwhile. */
 static struct instant deadline_of(const struct connection *connection)
 {
     const struct connections *all = connection->all;
@@ -475,7 +473,7 @@ static void take_in(struct connection *connection)
 static bool has_left(struct connection *connection)
 {
     struct input *input = &connection->input;
-    if (input->incoming == INCOMING_SOME && connection->transport.session)
+    if (input->incoming == INCOMING_SOME && connection->transport.tls != TLS_NONE)
         return input_peek(input, &connection->all->spare, &connection->transport) ==
                INPUT_ENDED;
     return input->incoming == INCOMING_ENDED;
@@ -499,7 +497,6 @@ static void shake_hands(struct connection *connection)
         break;
     }
     enter(connection, STATE_RESTING);
-    connection->input.incoming = INCOMING_SOME;
     if (connection->seat == SEAT_NONE)
         refuse(connection, connection->refusal);
     else

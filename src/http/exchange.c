@@ -59,7 +59,7 @@ bool exchange_is_http_1_1(const struct exchange *exchange)
 
 bool exchange_is_tls(const struct exchange *exchange)
 {
-    return exchange->transport->session != NULL;
+    return exchange->transport->tls != TLS_NONE;
 }
 
 const struct http_route *exchange_route(const struct exchange *exchange)

@@ -15,11 +15,18 @@
 struct gnutls_session_int;
 struct tls_identity;
 
+enum transport_tls {
+    TLS_NONE, /* plain, or no handshake yet */
+    TLS_SHAKING,
+    TLS_OPEN,
+    TLS_BLOCKED, /* open, and the socket has not taken the record that was written last */
+    TLS_ENDED,   /* close_notify was sent */
+};
+
 struct transport {
-    int fd;                             /* owned */
-    struct gnutls_session_int *session; /* owned; NULL = plain, or no handshake yet */
-    bool is_open;                       /* TLS stands, and our end is not said */
-    bool is_repeated;                   /* a record was made and not taken by the socket */
+    int fd; /* owned */
+    enum transport_tls tls;
+    struct gnutls_session_int *session; /* owned, NULL with TLS_NONE */
     struct address peer;
     struct address local; /* len 0 until it is asked for */
 };

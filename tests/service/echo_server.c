@@ -108,7 +108,17 @@ static void wait_over(struct timer *timer)
     free(wait);
 }
 
-/* Replies after the milliseconds in X-Wait. */
+static void stream_over(struct timer *timer)
+{
+    struct wait *wait = (struct wait *)(void *)timer;
+    exchange_stream_begin(wait->exchange, 200, "text/plain", 1000);
+    exchange_stream_write(wait->exchange, "one ", 4);
+    exchange_stream_write(wait->exchange, "two", 3);
+    exchange_stream_end(wait->exchange);
+    free(wait);
+}
+
+/* Replies after the milliseconds in X-Wait, at /stream in pieces. */
 static void wait_ms(void *ctx, struct exchange *exchange)
 {
     struct echo *echo = ctx;
@@ -123,7 +133,8 @@ static void wait_ms(void *ctx, struct exchange *exchange)
     }
     wait->exchange = exchange;
     wait->echo = echo;
-    timer_init(&wait->timer, wait_over);
+    bool is_stream = strcmp(exchange_route(exchange)->path, "/stream") == 0;
+    timer_init(&wait->timer, is_stream ? stream_over : wait_over);
     loop_timer_set(echo->loop, &wait->timer,
                    instant_add(loop_now(echo->loop), span_ms((int64_t)ms)));
     exchange_on_gone(exchange, wait_gone, wait);
@@ -231,6 +242,7 @@ static const struct http_route routes[] = {
     {"POST", "/echo", echo_body, 65536, METRIC_ROUTE_CHECK_PORTS},
     {"GET", "/wait", wait_ms, 0, METRIC_ROUTE_IP},
     {"POST", "/wait", wait_ms, 65536, METRIC_ROUTE_IP},
+    {"GET", "/stream", wait_ms, 0, METRIC_ROUTE_IP},
     {"GET", "/park", park, 0, METRIC_ROUTE_IP},
     {"POST", "/park", park, 65536, METRIC_ROUTE_IP},
     {"GET", "/release", release, 0, METRIC_ROUTE_IP},
