@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define DIGITS_MAX    16   /* of a chunk's size, that cost nothing */
 #define TLS_HANDSHAKE 0x16 /* the first byte of a TLS hello: RFC 8446 section 5.1 */
 
 static enum request_progress refuse(struct request *request, enum http_fault fault)
@@ -349,24 +350,33 @@ static int hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* Counts what is dropped, lines that have not ended included. */
-static bool is_extra_allowed(const struct request *request, size_t more)
+static size_t count_digits(const char *text, size_t len)
 {
-    return more <= REQUEST_EXTRA_MAX - request->extra;
+    size_t digits = 0;
+    while (digits < len && hex_value(text[digits]) >= 0)
+        digits++;
+    return digits;
+}
+
+/* What is dropped of a line, which may not have ended: nothing of a chunk's size, unless it
+ * has more zeros than any client sends. */
+static size_t extra_of(const struct request *request, const char *text, size_t len)
+{
+    size_t digits = request->stage == REQUEST_CHUNK_SIZE ? count_digits(text, len) : 0;
+    return len - (digits < DIGITS_MAX ? digits : DIGITS_MAX);
 }
 
 /* "1a;name=value". A size beyond all is too large in any case. */
 static bool read_chunk_size(struct request *request, const char *text, size_t len)
 {
-    size_t digits = 0;
+    size_t digits = count_digits(text, len);
     request->length = 0;
-    for (; digits < len && hex_value(text[digits]) >= 0; digits++)
+    for (size_t i = 0; i < digits; i++)
         if (request->length <= UINT32_MAX)
-            request->length = request->length * 16 + (uint64_t)hex_value(text[digits]);
+            request->length = request->length * 16 + (uint64_t)hex_value(text[i]);
     if (digits == 0 || (digits < len && text[digits] != ';'))
         return false;
 
-    request->extra += (uint32_t)(len - digits);
     request->stage = request->length > 0 ? REQUEST_BODY : REQUEST_TRAILERS;
     return is_field_value(text + digits, len - digits);
 }
@@ -376,13 +386,18 @@ static enum request_progress read_chunk_line(struct request *request, const char
 {
     struct line line;
     enum request_progress progress = next_line(request, bytes, len, &line);
-    size_t more = progress == REQUEST_DONE ? line.len : len - request->at;
     if (progress == REQUEST_BAD)
         return progress;
-    if (!is_extra_allowed(request, more))
+    if (progress == REQUEST_MORE) {
+        bool has_cr = len > request->at && bytes[len - 1] == '\r';
+        line = (struct line){request->at, len - request->at - has_cr};
+    }
+    size_t extra = extra_of(request, bytes + line.at, line.len);
+    if (extra > REQUEST_EXTRA_MAX - request->extra)
         return refuse(request, HTTP_FAULT_HEADERS_TOO_LARGE);
     if (progress == REQUEST_MORE)
         return progress;
+    request->extra += (uint32_t)extra;
 
     struct request_field trailer;
     bool is_sound = true;
@@ -391,7 +406,6 @@ static enum request_progress read_chunk_line(struct request *request, const char
     } else if (line.len == 0) {
         request->stage = REQUEST_WHOLE;
     } else {
-        request->extra += (uint32_t)line.len;
         is_sound = split_field(bytes, line, &trailer);
     }
     return is_sound ? REQUEST_DONE : refuse(request, HTTP_FAULT_BAD_FRAMING);

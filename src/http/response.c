@@ -92,6 +92,13 @@ static void append_framing(struct text *out, const struct response *response)
     }
 }
 
+static bool says_caching(const struct text *fields)
+{
+    static const char line[] = "\r\nCache-Control: ";
+    return strstr(fields->data, line) ||
+           strncmp(fields->data, line + 2, sizeof line - 3) == 0;
+}
+
 void response_append_head(struct text *out, const struct response *response)
 {
     text_reserve(out, USUAL_HEAD + response->fields->len +
@@ -103,7 +110,7 @@ void response_append_head(struct text *out, const struct response *response)
     if (response->persistence == PERSISTENCE_KEEP_ALIVE)
         append_field(out, "Connection: ", "keep-alive");
     append_field(out, "Server: ", response->server);
-    if (!strstr(response->fields->data, "Cache-Control: "))
+    if (!says_caching(response->fields))
         append_field(out, "Cache-Control: ", "no-store");
     append_field(out, "Content-Type: ", response->content_type);
     append_framing(out, response);
