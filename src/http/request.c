@@ -373,6 +373,20 @@ static bool read_chunk_size(struct request *request, const char *text, size_t le
     return is_field_value(text + digits, len - digits);
 }
 
+/* RFC 9110 section 6.5.1 forbids fields about framing; Node 18 obeys them. */
+static bool is_trailer(const char *bytes, struct line line)
+{
+    static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Connection",
+                                        "Proxy-Connection"};
+    struct request_field field;
+    if (!split_field(bytes, line, &field))
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_named(bytes, &field, names[i]))
+            return false;
+    return true;
+}
+
 static enum request_progress read_chunk_line(struct request *request, const char *bytes,
                                              size_t len)
 {
@@ -393,14 +407,13 @@ static enum request_progress read_chunk_line(struct request *request, const char
         return progress;
     request->extra += (uint32_t)(line.len - kept);
 
-    struct request_field trailer;
     bool is_sound = true;
     if (request->stage == REQUEST_CHUNK_SIZE) {
         is_sound = read_chunk_size(request, bytes + line.at, line.len);
     } else if (line.len == 0) {
         request->stage = REQUEST_WHOLE;
     } else {
-        is_sound = split_field(bytes, line, &trailer);
+        is_sound = is_trailer(bytes, line);
     }
     return is_sound ? REQUEST_DONE : refuse(request, HTTP_FAULT_BAD_FRAMING);
 }
