@@ -705,6 +705,10 @@ takes("bodies within our limits", "a length",
 chunks("bodies within our limits", "a chunk",
        b"%x\r\n" % BODY_MAX + b"x" * BODY_MAX + b"\r\n0\r\n\r\n",
        b"x" * BODY_MAX)
+bad_chunks("a trailer about the body's length", "behind the largest body",
+           b"%x\r\n" % BODY_MAX + b"x" * BODY_MAX + b"\r\n0\r\n" + LENGTH + b"\r\n")
+chunks("a trailer", "behind the largest body",
+       b"%x\r\n" % BODY_MAX + b"x" * BODY_MAX + b"\r\n0\r\nA: b\r\n\r\n", b"x" * BODY_MAX)
 chunks("bodies within our limits", "two chunks",
        (b"8000\r\n" + b"x" * 32768 + b"\r\n") * 2 + b"0\r\n\r\n",
        b"x" * BODY_MAX)
