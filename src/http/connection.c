@@ -18,8 +18,7 @@
 
 #define LINGER_MAX       256                /* connections at once */
 #define LINGER_BYTES     (16 * 1024 * 1024) /* thrown away for one of them */
-#define LINGER_PIECE     (64 * 1024)
-#define HANDSHAKE_MS     2 /* of a turn go to TLS handshakes */
+#define HANDSHAKE_MS     2                  /* of a turn go to TLS handshakes */
 #define TRIM_CONNECTIONS 512
 
 /* The first two are also there when nothing has changed: edges are what counts. */
@@ -222,7 +221,7 @@ static void discard(struct connection *connection)
 {
     ssize_t n;
     do {
-        n = transport_discard(&connection->transport, LINGER_PIECE);
+        n = transport_discard(&connection->transport);
         connection->discarded += n > 0 ? (size_t)n : 0;
     } while (n > 0 && connection->discarded < LINGER_BYTES);
     if (n < 0 && errno == EAGAIN)
@@ -622,7 +621,7 @@ size_t connections_drop_lingering(struct connections *all)
     size_t count = all->lingering_count;
     struct connection *connection;
     while ((connection = LIST_FIRST(&all->lingering)) != NULL) {
-        transport_discard(&connection->transport, LINGER_PIECE);
+        transport_discard(&connection->transport);
         end(connection);
     }
     return count;

@@ -227,7 +227,10 @@ void exchange_stream_begin(struct exchange *exchange, unsigned status,
     assert(exchange->state == EXCHANGE_WAITING);
     exchange->state = EXCHANGE_STREAMING;
     exchange->status = status;
-    exchange->form = exchange->version == HTTP_1_1 ? BODY_CHUNKS : BODY_TO_THE_END;
+    if (exchange->form == BODY_LEFT_OUT)
+        exchange->form = BODY_UNSAID;
+    else
+        exchange->form = exchange->version == HTTP_1_1 ? BODY_CHUNKS : BODY_TO_THE_END;
     if (exchange->form == BODY_TO_THE_END)
         exchange->persistence = PERSISTENCE_CLOSE;
     /* A chunk's frame is never longer than a piece of sensible size. */

@@ -134,7 +134,9 @@ enum input_event input_read(struct input *input, struct input_buffer **spare,
 enum input_event input_peek(struct input *input, struct input_buffer **spare,
                             struct transport *transport)
 {
-    if (input_has_begun(input))
-        return INPUT_NOTHING;
-    return make_room(input, spare) ? fill(input, transport) : INPUT_ENDED;
+    enum input_event event = INPUT_NOTHING;
+    while (event == INPUT_NOTHING && input->incoming == INCOMING_SOME &&
+           (!input->buffer || input->buffer->len < USUAL_SIZE))
+        event = make_room(input, spare) ? fill(input, transport) : INPUT_ENDED;
+    return event;
 }

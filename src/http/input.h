@@ -39,7 +39,7 @@ enum input_event {
 enum input_event input_read(struct input *input, struct input_buffer **spare,
                             struct transport *transport, size_t body_max);
 
-/* Reads what there is into an empty buffer, as it is: for a client that says within TLS
+/* Reads ahead what there is, some kilobytes of it: for a client that says within TLS
  * records that it leaves. INPUT_NOTHING or INPUT_ENDED. */
 enum input_event input_peek(struct input *input, struct input_buffer **spare,
                             struct transport *transport);

@@ -140,8 +140,10 @@ ssize_t transport_read(struct transport *transport, char *ret_bytes, size_t size
     bool is_tls = transport->tls != TLS_NONE;
     ssize_t n = is_tls ? tls_read(transport, ret_bytes, size)
                        : recv(transport->fd, ret_bytes, size, 0);
-    /* Of TLS one record is read, behind which there may be another. */
-    *ret_is_drained = n < 0 || (!is_tls && (size_t)n < size);
+    /* Of TLS one record is read, behind which there may be another; it says EAGAIN after a
+     * record of its own as well. */
+    *ret_is_drained =
+        is_tls ? n < 0 && !transport_has_unread(transport) : n < 0 || (size_t)n < size;
     return n;
 }
 
@@ -163,8 +165,8 @@ void transport_finish(struct transport *transport)
     shutdown(transport->fd, SHUT_WR);
 }
 
-ssize_t transport_discard(struct transport *transport, size_t max)
+ssize_t transport_discard(struct transport *transport)
 {
-    /* TCP throws away with MSG_TRUNC, and copies nothing. */
-    return recv(transport->fd, NULL, max, MSG_TRUNC);
+    char waste[16 * 1024];
+    return recv(transport->fd, waste, sizeof waste, 0);
 }

@@ -69,6 +69,6 @@ bool transport_has_unread(const struct transport *transport);
 /* Ends our side: the client reads what was written, then the end. */
 void transport_finish(struct transport *transport);
 
-/* Throws away what has come, at most `max` bytes of it, as the network sent it. As
- * transport_read() otherwise. */
-ssize_t transport_discard(struct transport *transport, size_t max);
+/* Throws away some of what has come, as the network sent it: how much, or as
+ * transport_read(). */
+ssize_t transport_discard(struct transport *transport);
