@@ -38,7 +38,7 @@ static bool is_token(const char *text, size_t len)
 static bool is_visible(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (text[i] <= ' ' || text[i] == 0x7f)
+        if (text[i] <= ' ' || text[i] >= 0x7f)
             return false;
     return len > 0;
 }
@@ -55,7 +55,7 @@ static bool is_field_value(const char *text, size_t len)
 static bool is_host(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (text[i] <= ' ' || strchr("\"#/<>?@\\^`{|}\x7f", text[i]))
+        if (text[i] <= ' ' || text[i] >= 0x7f || strchr("\"#/<>?@\\^`{|}", text[i]))
             return false;
     return true;
 }
