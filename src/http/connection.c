@@ -448,6 +448,10 @@ static void take_in(struct connection *connection)
         switch (input_read(&connection->input, &connection->all->spare,
                            &connection->transport,
                            exchange ? exchange_body_max(exchange) : 0)) {
+        case INPUT_AGAIN:
+            make_due(connection);
+            await_request(connection);
+            return;
         case INPUT_NOTHING:
             await_request(connection);
             return;
@@ -473,10 +477,14 @@ static void take_in(struct connection *connection)
 static bool has_left(struct connection *connection)
 {
     struct input *input = &connection->input;
-    if (input->incoming == INCOMING_SOME && connection->transport.tls != TLS_NONE)
-        return input_peek(input, &connection->all->spare, &connection->transport) ==
-               INPUT_ENDED;
-    return input->incoming == INCOMING_ENDED;
+    if (input->incoming != INCOMING_SOME || connection->transport.tls == TLS_NONE)
+        return input->incoming == INCOMING_ENDED;
+
+    enum input_event event =
+        input_peek(input, &connection->all->spare, &connection->transport);
+    if (event == INPUT_AGAIN)
+        make_due(connection);
+    return event == INPUT_ENDED;
 }
 
 /* --- TLS -------------------------------------------------------------------------- */

@@ -96,6 +96,8 @@ static enum input_event fill(struct input *input, struct transport *transport)
     if (n == 0 || (n < 0 && errno != EAGAIN) ||
         (n < 0 && is_drained && input->incoming == INCOMING_ENDED))
         return INPUT_ENDED;
+    if (n < 0 && !is_drained)
+        return INPUT_AGAIN;
     if (is_drained && input->incoming == INCOMING_SOME)
         input->incoming = INCOMING_NONE;
     buffer->len += n > 0 ? (size_t)n : 0;
@@ -126,8 +128,9 @@ enum input_event input_read(struct input *input, struct input_buffer **spare,
             input_has_begun(input) ? parse(input->buffer, body_max) : INPUT_NOTHING;
         if (event != INPUT_NOTHING || input->incoming == INCOMING_NONE)
             return event;
-        if (!make_room(input, spare) || fill(input, transport) == INPUT_ENDED)
-            return INPUT_ENDED; /* what it has begun will never be whole */
+        event = make_room(input, spare) ? fill(input, transport) : INPUT_ENDED;
+        if (event != INPUT_NOTHING)
+            return event; /* once it has ended, what it has begun will never be whole */
     }
 }
 

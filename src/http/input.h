@@ -29,6 +29,7 @@ struct input {
 
 enum input_event {
     INPUT_NOTHING, /* more has to come */
+    INPUT_AGAIN,   /* a record of TLS had nothing in it, and there may be another */
     INPUT_HEAD,    /* a head is whole: its body is read by the next call */
     INPUT_REQUEST, /* and its body */
     INPUT_BAD,     /* the request's `fault` says why */
@@ -40,7 +41,7 @@ enum input_event input_read(struct input *input, struct input_buffer **spare,
                             struct transport *transport, size_t body_max);
 
 /* Reads what there is into an empty buffer, as it is: for a client that says within TLS
- * records that it leaves. INPUT_NOTHING or INPUT_ENDED. */
+ * records that it leaves. INPUT_NOTHING, INPUT_AGAIN or INPUT_ENDED. */
 enum input_event input_peek(struct input *input, struct input_buffer **spare,
                             struct transport *transport);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The HTTP server by itself: echo_server is the server with routes made for these tests."""
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -1387,6 +1388,86 @@ def test_a_record_of_which_a_part_has_come(pem):
                 incoming.write(more)
         assert reply.startswith(b"HTTP/1.1 200 ")
         raw.close()
+
+
+class GnuTls:
+    """A client of TLS 1.3 that makes records which Python's ssl cannot."""
+
+    def __init__(self, raw):
+        self.raw, self.library = raw, ctypes.CDLL("libgnutls.so.30")
+        self.session, self.credentials = ctypes.c_void_p(), ctypes.c_void_p()
+        self.call("init", ctypes.byref(self.session), 2)  # a client
+        self.call("set_default_priority", self.session)
+        self.call("certificate_allocate_credentials", ctypes.byref(self.credentials))
+        self.call("credentials_set", self.session, 1, self.credentials)
+        self.library.gnutls_transport_set_int2(self.session, raw.fileno(), raw.fileno())
+        raw.settimeout(None)
+        self.call("handshake", self.session)
+
+    def call(self, name, *arguments):
+        result = getattr(self.library, f"gnutls_{name}")(*arguments)
+        assert result >= 0, (name, result)
+        return result
+
+    def send(self, text):
+        self.call("record_send", self.session, text.encode(), ctypes.c_size_t(len(text)))
+
+    def send_empty(self):
+        none, padding = ctypes.c_size_t(0), ctypes.c_size_t(9)
+        self.call("record_send2", self.session, b"", none, padding, 0)
+
+    def change_keys(self, flags=0):
+        self.call("session_key_update", self.session, flags)
+
+    def change_all_keys(self):
+        self.change_keys(1)  # the server's, too
+
+    @contextlib.contextmanager
+    def at_once(self):
+        """What is sent arrives together."""
+        self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        yield
+        self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+
+    def hears(self, text):
+        heard, piece = b"", ctypes.create_string_buffer(65536)
+        while text.encode() not in heard:
+            assert select.select([self.raw], [], [], WAIT)[0], heard
+            count = self.library.gnutls_record_recv(self.session, piece,
+                                                    ctypes.c_size_t(len(piece)))
+            assert count > 0 or count == -28, (heard, count)  # a ticket, or keys
+            heard += piece.raw[:max(count, 0)]
+
+    def close(self):
+        self.library.gnutls_deinit(self.session)
+        self.library.gnutls_certificate_free_credentials(self.credentials)
+        self.raw.close()
+
+
+@pytest.fixture
+def gnutls(pem):
+    with serving(**pem) as server:
+        client = GnuTls(server.raw())
+        yield client
+        client.close()
+
+
+@pytest.mark.parametrize("record", ["send_empty", "change_keys", "change_all_keys"])
+def test_a_record_with_nothing_in_it_hides_none_behind_it(gnutls, record):
+    for before, after in ("", post("/echo", "first")), (post("/echo", "second")[:9],
+                                                        post("/echo", "second")[9:]):
+        with gnutls.at_once():
+            if before:
+                gnutls.send(before)
+            getattr(gnutls, record)()
+            gnutls.send(after)
+        gnutls.hears(after[-5:])
+    gnutls.send("GET /wait HTTP/1.1\r\nHost: x\r\nX-Wait: 200\r\n\r\n")
+    with gnutls.at_once():
+        getattr(gnutls, record)()
+        gnutls.send(post("/echo", "third"))
+    gnutls.hears("waited")
+    gnutls.hears("third")
 
 
 # --- draining and the end --------------------------------------------------------------------------
