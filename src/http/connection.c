@@ -473,11 +473,12 @@ static void take_in(struct connection *connection)
 }
 
 /* While a handler waits nothing is read, but under TLS a client may say within its records
- * that it leaves. */
+ * that it leaves. Not while a record of ours is stuck: the client may have asked for new
+ * keys, which GnuTLS would then take that record's place for. */
 static bool has_left(struct connection *connection)
 {
     struct input *input = &connection->input;
-    if (input->incoming != INCOMING_SOME || connection->transport.tls == TLS_NONE)
+    if (input->incoming != INCOMING_SOME || connection->transport.tls != TLS_OPEN)
         return input->incoming == INCOMING_ENDED;
 
     enum input_event event =

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define PARKED_MAX 8192
+#define BIG_LEN    (8U * 1024 * 1024)
 
 struct options {
     uint64_t connections, per_caller, files;
@@ -118,7 +119,32 @@ static void stream_over(struct timer *timer)
     free(wait);
 }
 
-/* Replies after the milliseconds in X-Wait, at /stream in pieces. */
+static void flow_over(struct timer *timer)
+{
+    struct wait *wait = (struct wait *)(void *)timer;
+    exchange_stream_end(wait->exchange);
+    free(wait);
+}
+
+/* More than any socket takes, and the end after a second. */
+static void flow(struct timer *timer)
+{
+    struct wait *wait = (struct wait *)(void *)timer;
+    struct echo *echo = wait->echo;
+    exchange_stream_begin(wait->exchange, 200, "text/plain", BIG_LEN);
+    exchange_stream_write(wait->exchange, echo->big, BIG_LEN);
+    timer_init(timer, flow_over);
+    loop_timer_set(echo->loop, timer, instant_add(loop_now(echo->loop), span_seconds(1)));
+}
+
+static timer_fn *reply_of(const struct http_route *route)
+{
+    if (strcmp(route->path, "/flow") == 0)
+        return flow;
+    return strcmp(route->path, "/stream") == 0 ? stream_over : wait_over;
+}
+
+/* Replies after the milliseconds in X-Wait, at /stream and /flow in pieces. */
 static void wait_ms(void *ctx, struct exchange *exchange)
 {
     struct echo *echo = ctx;
@@ -133,8 +159,7 @@ static void wait_ms(void *ctx, struct exchange *exchange)
     }
     wait->exchange = exchange;
     wait->echo = echo;
-    bool is_stream = strcmp(exchange_route(exchange)->path, "/stream") == 0;
-    timer_init(&wait->timer, is_stream ? stream_over : wait_over);
+    timer_init(&wait->timer, reply_of(exchange_route(exchange)));
     loop_timer_set(echo->loop, &wait->timer,
                    instant_add(loop_now(echo->loop), span_ms((int64_t)ms)));
     exchange_on_gone(exchange, wait_gone, wait);
@@ -184,8 +209,6 @@ static void spoil(void *ctx, struct exchange *exchange)
         exchange_reply(echo->parked[--echo->parked_count], 200, "text/plain", NULL, 0);
     reply_text(exchange, 200, "spoilt");
 }
-
-#define BIG_LEN (8U * 1024 * 1024)
 
 static void big(void *ctx, struct exchange *exchange)
 {
@@ -243,6 +266,7 @@ static const struct http_route routes[] = {
     {"GET", "/wait", wait_ms, 0, METRIC_ROUTE_IP},
     {"POST", "/wait", wait_ms, 65536, METRIC_ROUTE_IP},
     {"GET", "/stream", wait_ms, 0, METRIC_ROUTE_IP},
+    {"GET", "/flow", wait_ms, 0, METRIC_ROUTE_IP},
     {"GET", "/park", park, 0, METRIC_ROUTE_IP},
     {"POST", "/park", park, 65536, METRIC_ROUTE_IP},
     {"GET", "/release", release, 0, METRIC_ROUTE_IP},

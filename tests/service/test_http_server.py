@@ -1436,7 +1436,7 @@ class GnuTls:
             count = self.library.gnutls_record_recv(self.session, piece,
                                                     ctypes.c_size_t(len(piece)))
             assert count > 0 or count == -28, (heard, count)  # a ticket, or keys
-            heard += piece.raw[:max(count, 0)]
+            heard = heard[-len(text):] + piece.raw[:max(count, 0)]
 
     def close(self):
         self.library.gnutls_deinit(self.session)
@@ -1468,6 +1468,18 @@ def test_a_record_with_nothing_in_it_hides_none_behind_it(gnutls, record):
         gnutls.send(post("/echo", "third"))
     gnutls.hears("waited")
     gnutls.hears("third")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_new_keys_do_not_break_a_stream_that_is_stuck(gnutls, times):
+    gnutls.send("GET /flow HTTP/1.1\r\nHost: x\r\nX-Wait: 1\r\n\r\n")
+    gnutls.hears("HTTP/1.1 200 ")
+    for _ in range(times):
+        gnutls.change_all_keys()
+        time.sleep(0.1)
+    gnutls.hears("\r\n0\r\n\r\n")
+    gnutls.send(post("/echo", "after"))
+    gnutls.hears("after")
 
 
 # --- draining and the end --------------------------------------------------------------------------
