@@ -387,7 +387,8 @@ static void serve(struct connection *connection)
     const struct request_view view = input_view(&connection->input);
     exchange_run(connection->exchange, &view);
     input_consume(&connection->input);
-    if (!exchange_is_unfinished(connection->exchange)) {
+    if (!exchange_is_unfinished(connection->exchange) ||
+        exchange_state(connection->exchange) == EXCHANGE_BROKEN) {
         send_output(connection);
     } else if (connection->input.incoming == INCOMING_ENDED) {
         end(connection); /* its client has left already */

@@ -49,6 +49,36 @@ struct wait {
     struct echo *echo;
 };
 
+/* The so-manieth allocation from now on fails, of those that our own code asks for. */
+static uint64_t fails_at;
+
+static bool fails(void)
+{
+    return fails_at > 0 && --fails_at == 0;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return fails() ? NULL : __real_realloc(old, size);
+}
+
 static void reply_text(struct exchange *exchange, unsigned status, const char *text)
 {
     exchange_reply(exchange, status, "text/plain", strdup(text), strlen(text));
@@ -259,6 +289,17 @@ static void broken(void *ctx, struct exchange *exchange)
     exchange_reply(exchange, 200, "text/plain", NULL, 0);
 }
 
+/* From its reply on, allocation number X-Fail fails. */
+static void fail(void *ctx, struct exchange *exchange)
+{
+    const char *text = exchange_header(exchange, "X-Fail");
+    uint64_t at = 0;
+    if (text)
+        text_parse_u64(text, strlen(text), UINT32_MAX, &at);
+    health(ctx, exchange);
+    fails_at = at;
+}
+
 static const struct http_route routes[] = {
     {"GET", "/health", health, 0, METRIC_ROUTE_HEALTH},
     {"GET", "/echo", echo_headers, 0, METRIC_ROUTE_IP},
@@ -275,6 +316,7 @@ static const struct http_route routes[] = {
     {"GET", "/big", big, 0, METRIC_ROUTE_IP},
     {"GET", "/stats", stats, 0, METRIC_ROUTE_IP},
     {"GET", "/metrics", metrics_text, 0, METRIC_ROUTE_METRICS},
+    {"GET", "/fail", fail, 0, METRIC_ROUTE_IP},
     {"GET", "/broken", broken, 0, METRIC_ROUTE_IP},
 };
 

@@ -1218,6 +1218,43 @@ def test_a_reply_that_cannot_be_made_ends_the_connection(server):
     assert server.until(exchanges=1)["gone"] == 0
 
 
+CLOSE = "Host: x\r\nConnection: close\r\n"
+SCARCE = {
+    "a request": f"GET /health HTTP/1.1\r\n{CLOSE}\r\n",
+    "repeated headers": f"GET /echo HTTP/1.1\r\n{CLOSE}X-Test: a\r\nX-Test: b\r\n\r\n",
+    "repeated options": "GET /wait HTTP/1.1\r\nHost: x\r\nX-Wait: 1\r\n"
+                        "Connection: te\r\nConnection: close\r\n\r\n",
+    "an upgrade": "GET /health HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: te\r\n"
+                  "Connection: upgrade\r\n\r\nnot HTTP\r\n",
+    "an encoded body": f"POST /echo HTTP/1.1\r\n{CLOSE}Content-Encoding: identity\r\n"
+                       "Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx",
+    "a body": post("/echo", "x" * 50000, "Connection: close\r\n"),
+    "no such route": f"GET /nope HTTP/1.1\r\n{CLOSE}Mark: a\r\nMark: b\r\n\r\n",
+    "no such method": f"PUT /echo HTTP/1.1\r\n{CLOSE}\r\n",
+    "a stream": f"GET /stream HTTP/1.1\r\n{CLOSE}X-Wait: 1\r\n\r\n",
+    "no request": "no request\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", SCARCE)
+def test_without_memory_the_answer_is_as_ever_or_none(server, name):
+    answers = []
+    for fails_at in range(20):
+        client = server.client()
+        client.get("/fail", f"X-Fail: {fails_at}\r\n")
+        with contextlib.suppress(OSError):
+            client.send(SCARCE[name].encode())
+        while client.fill():
+            pass
+        answers.append(re.sub(rb"\r\nDate: [^\r]+", b"", client.data))
+        client.sock.close()
+        with contextlib.suppress(AssertionError, OSError):  # it may be this that fails
+            server.get("/fail", "Connection: close\r\n")
+    assert answers[0].startswith(b"HTTP/1.1 ")
+    assert set(answers) == {answers[0], b""}, name
+    server.until(connections=1, exchanges=1)
+
+
 # --- TLS -------------------------------------------------------------------------------------------
 
 
