@@ -9,6 +9,7 @@
 
 #define USUAL_SIZE (16 * 1024) /* a usual request, its body included */
 #define LEAST_ROOM (2 * 1024)
+#define READS_MAX  64 /* in a turn: a record of TLS may be a byte long */
 
 struct input_buffer {
     struct request request; /* the one that begins at the first byte */
@@ -123,11 +124,13 @@ static enum input_event parse(struct input_buffer *buffer, size_t body_max)
 enum input_event input_read(struct input *input, struct input_buffer **spare,
                             struct transport *transport, size_t body_max)
 {
-    for (;;) {
+    for (unsigned reads = 0;; reads++) {
         enum input_event event =
             input_has_begun(input) ? parse(input->buffer, body_max) : INPUT_NOTHING;
         if (event != INPUT_NOTHING || input->incoming == INCOMING_NONE)
             return event;
+        if (reads == READS_MAX)
+            return INPUT_AGAIN;
         event = make_room(input, spare) ? fill(input, transport) : INPUT_ENDED;
         if (event != INPUT_NOTHING)
             return event; /* once it has ended, what it has begun will never be whole */

@@ -29,14 +29,14 @@ struct input {
 
 enum input_event {
     INPUT_NOTHING, /* more has to come */
-    INPUT_AGAIN,   /* a record of TLS had nothing in it, and there may be another */
+    INPUT_AGAIN,   /* more may be there, to be read in another turn */
     INPUT_HEAD,    /* a head is whole: its body is read by the next call */
     INPUT_REQUEST, /* and its body */
     INPUT_BAD,     /* the request's `fault` says why */
     INPUT_ENDED,   /* the client has left, or there is no memory */
 };
 
-/* Reads on until there is an event. */
+/* Reads on until there is an event, or enough for one turn. */
 enum input_event input_read(struct input *input, struct input_buffer **spare,
                             struct transport *transport, size_t body_max);
 

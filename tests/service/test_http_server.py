@@ -1427,6 +1427,23 @@ def test_a_record_of_which_a_part_has_come(pem):
         raw.close()
 
 
+def test_records_of_one_byte_hold_up_nobody(pem):
+    """Those that have come are not all read in one turn."""
+    with serving(**pem) as server:
+        client, other = server.client(), server.client()
+        assert client.is_open() and other.is_open()
+        server.process.send_signal(signal.SIGSTOP)
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        for byte in post("/echo", "x" * 1000):
+            client.send(byte.encode())
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        client.flush()
+        other.send(b"GET /stats HTTP/1.1\r\nHost: x\r\n\r\n").flush()
+        server.process.send_signal(signal.SIGCONT)
+        assert json.loads(other.reply().body)["handled"] == 0
+        assert client.reply().body == b"x" * 1000
+
+
 class GnuTls:
     """A client of TLS 1.3 that makes records which Python's ssl cannot."""
 
