@@ -1444,6 +1444,17 @@ def test_records_of_one_byte_hold_up_nobody(pem):
         assert client.reply().body == b"x" * 1000
 
 
+def test_no_handshake_is_computed_for_who_has_left(pem):
+    with serving(**pem) as server:
+        server.process.send_signal(signal.SIGSTOP)
+        client = Client(server.raw())
+        client.send(HELLO).sock.shutdown(socket.SHUT_WR)
+        client.flush()
+        server.process.send_signal(signal.SIGCONT)
+        assert client.ended()
+        client.sock.close()
+
+
 class GnuTls:
     """A client of TLS 1.3 that makes records which Python's ssl cannot."""
 
