@@ -1446,13 +1446,28 @@ def test_records_of_one_byte_hold_up_nobody(pem):
 
 def test_no_handshake_is_computed_for_who_has_left(pem):
     with serving(**pem) as server:
+        hello = ssl.MemoryBIO()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            server.context.wrap_bio(ssl.MemoryBIO(), hello).do_handshake()
         server.process.send_signal(signal.SIGSTOP)
         client = Client(server.raw())
-        client.send(HELLO).sock.shutdown(socket.SHUT_WR)
+        client.send(hello.read()).sock.shutdown(socket.SHUT_WR)
         client.flush()
         server.process.send_signal(signal.SIGCONT)
         assert client.ended()
         client.sock.close()
+
+
+def test_the_end_of_a_handshake_is_acknowledged_at_once(pem):
+    """A client with Nagle's algorithm would mostly send its first request 40 ms later."""
+    times = []
+    with serving(**pem) as server:
+        for _ in range(15):
+            client = tls_client(server, **TLS_1_3)
+            begun = time.monotonic()
+            assert client.is_open()
+            times.append(time.monotonic() - begun)
+    assert sorted(times)[10] < 0.03, times
 
 
 class GnuTls:
