@@ -19,6 +19,7 @@
 #define LINGER_MAX       256                /* connections at once */
 #define LINGER_BYTES     (16 * 1024 * 1024) /* thrown away for one of them */
 #define LINGER_PIECE     (64 * 1024)
+#define LINGER_PIECES    4 /* in a turn */
 #define HANDSHAKE_MS     2 /* of a turn go to TLS handshakes */
 #define TRIM_CONNECTIONS 512
 
@@ -221,11 +222,14 @@ static void await(struct connection *connection)
 static void discard(struct connection *connection)
 {
     ssize_t n;
+    unsigned pieces = 0;
     do {
         n = transport_discard(&connection->transport, LINGER_PIECE);
         connection->discarded += n > 0 ? (size_t)n : 0;
-    } while (n > 0 && connection->discarded < LINGER_BYTES);
-    if (n < 0 && errno == EAGAIN)
+    } while (n > 0 && connection->discarded < LINGER_BYTES && ++pieces < LINGER_PIECES);
+    if (n > 0 && connection->discarded < LINGER_BYTES)
+        make_due(connection);
+    else if (n < 0 && errno == EAGAIN)
         await(connection);
     else
         end(connection);
