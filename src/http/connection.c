@@ -651,8 +651,7 @@ void connections_drain(struct connections *all)
     for (struct connection *connection = LIST_FIRST(&all->active); connection;
          connection = next) {
         next = LIST_NEXT(connection, sibling);
-        bool is_idle =
-            connection->state == STATE_RESTING && !input_has_begun(&connection->input);
+        bool is_idle = connection->state == STATE_RESTING && !has_more(connection);
         if (is_idle && connection->served > 0)
             end(connection);
         else

@@ -1588,6 +1588,18 @@ def test_draining(server):
         assert client.ended()
 
 
+def test_a_request_that_has_come_when_draining_begins_is_answered(server):
+    client = server.client()
+    assert client.is_open()
+    server.process.send_signal(signal.SIGSTOP)
+    server.process.send_signal(signal.SIGHUP)
+    client.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").flush()
+    server.process.send_signal(signal.SIGCONT)
+    reply = client.reply()
+    assert (reply.status, reply.one("connection")) == (200, "close")
+    assert client.ended()
+
+
 def test_time_to_ask_while_draining_counts_from_its_begin(server):
     """However long ago a client came, or began to ask, before the service began to drain."""
     fresh, begun, slow = (server.client() for _ in range(3))
