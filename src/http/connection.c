@@ -18,6 +18,7 @@
 
 #define LINGER_MAX       256                /* connections at once */
 #define LINGER_BYTES     (16 * 1024 * 1024) /* thrown away for one of them */
+#define LINGER_PIECES    16                 /* in a turn */
 #define HANDSHAKE_MS     2                  /* of a turn go to TLS handshakes */
 #define TRIM_CONNECTIONS 512
 
@@ -220,11 +221,14 @@ static void await(struct connection *connection)
 static void discard(struct connection *connection)
 {
     ssize_t n;
+    unsigned pieces = 0;
     do {
         n = transport_discard(&connection->transport);
         connection->discarded += n > 0 ? (size_t)n : 0;
-    } while (n > 0 && connection->discarded < LINGER_BYTES);
-    if (n < 0 && errno == EAGAIN)
+    } while (n > 0 && connection->discarded < LINGER_BYTES && ++pieces < LINGER_PIECES);
+    if (n > 0 && connection->discarded < LINGER_BYTES)
+        make_due(connection);
+    else if (n < 0 && errno == EAGAIN)
         await(connection);
     else
         end(connection);
@@ -646,8 +650,7 @@ void connections_drain(struct connections *all)
     for (struct connection *connection = LIST_FIRST(&all->active); connection;
          connection = next) {
         next = LIST_NEXT(connection, sibling);
-        bool is_idle =
-            connection->state == STATE_RESTING && !input_has_begun(&connection->input);
+        bool is_idle = connection->state == STATE_RESTING && !has_more(connection);
         if (is_idle && connection->served > 0)
             end(connection);
         else

@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -38,6 +41,13 @@ static bool session_begin(struct transport *transport, const struct tls_identity
     return true;
 }
 
+/* A client that has ended its side cannot finish a handshake: none is computed for it. */
+static bool has_ended(const struct transport *transport)
+{
+    struct pollfd socket = {.fd = transport->fd, .events = POLLRDHUP};
+    return poll(&socket, 1, 0) > 0;
+}
+
 /* Looks at the client's first byte. */
 static enum transport_handshake greet(struct transport *transport,
                                       const struct tls_identity *identity)
@@ -48,7 +58,9 @@ static enum transport_handshake greet(struct transport *transport,
         return HANDSHAKE_WAITS;
     if (n == 1 && first != TLS_HANDSHAKE)
         return HANDSHAKE_OTHER;
-    return n == 1 && session_begin(transport, identity) ? HANDSHAKE_DONE : HANDSHAKE_FAILED;
+    return n == 1 && !has_ended(transport) && session_begin(transport, identity)
+               ? HANDSHAKE_DONE
+               : HANDSHAKE_FAILED;
 }
 
 enum transport_handshake transport_shake_hands(struct transport *transport,
@@ -65,6 +77,9 @@ enum transport_handshake transport_shake_hands(struct transport *transport,
     while (result < 0 && !is_passing(result) && !gnutls_error_is_fatal(result));
     if (result == GNUTLS_E_SUCCESS) {
         transport->tls = TLS_OPEN;
+        /* Many clients send their first request when their last words are acknowledged
+         * (Nagle), for which the kernel would wait 40 ms: in TLS 1.3 we answer nothing. */
+        setsockopt(transport->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
         return HANDSHAKE_DONE;
     }
     if (is_passing(result))

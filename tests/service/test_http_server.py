@@ -1488,6 +1488,32 @@ def test_records_of_one_byte_hold_up_nobody(pem):
         assert client.reply().body == b"x" * 1000
 
 
+def test_no_handshake_is_computed_for_who_has_left(pem):
+    with serving(**pem) as server:
+        hello = ssl.MemoryBIO()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            server.context.wrap_bio(ssl.MemoryBIO(), hello).do_handshake()
+        server.process.send_signal(signal.SIGSTOP)
+        client = Client(server.raw())
+        client.send(hello.read()).sock.shutdown(socket.SHUT_WR)
+        client.flush()
+        server.process.send_signal(signal.SIGCONT)
+        assert client.ended()
+        client.sock.close()
+
+
+def test_the_end_of_a_handshake_is_acknowledged_at_once(pem):
+    """A client with Nagle's algorithm would mostly send its first request 40 ms later."""
+    times = []
+    with serving(**pem) as server:
+        for _ in range(15):
+            client = tls_client(server, **TLS_1_3)
+            begun = time.monotonic()
+            assert client.is_open()
+            times.append(time.monotonic() - begun)
+    assert sorted(times)[10] < 0.03, times
+
+
 class GnuTls:
     """A client of TLS 1.3 that makes records which Python's ssl cannot."""
 
@@ -1604,6 +1630,18 @@ def test_draining(server):
         reply = client.reply()
         assert (reply.body, reply.one("connection")) == (b"released", "close")
         assert client.ended()
+
+
+def test_a_request_that_has_come_when_draining_begins_is_answered(server):
+    client = server.client()
+    assert client.is_open()
+    server.process.send_signal(signal.SIGSTOP)
+    server.process.send_signal(signal.SIGHUP)
+    client.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").flush()
+    server.process.send_signal(signal.SIGCONT)
+    reply = client.reply()
+    assert (reply.status, reply.one("connection")) == (200, "close")
+    assert client.ended()
 
 
 def test_time_to_ask_while_draining_counts_from_its_begin(server):
