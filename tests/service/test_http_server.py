@@ -926,6 +926,22 @@ def cpu_seconds(server):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def test_out_of_descriptors_each_is_told_at_once(options):
+    """Not only when a pause is over: the queue is empty after each."""
+    with serving(files=24, **options) as server:
+        held = [server.raw() for _ in range(22)]
+        times = []
+        for _ in range(10):
+            begun = time.monotonic()
+            client = Client(server.raw())
+            assert not client.fill() or b" 503 " in client.data
+            times.append(time.monotonic() - begun)
+            client.sock.close()
+        for sock in held:
+            sock.close()
+    assert sorted(times)[5] < 0.05, times
+
+
 # --- limits of time ------------------------------------------------------------------------------
 
 SHORT = {"idle_ms": 400, "head_ms": 300, "body_ms": 300, "send_ms": 400, "linger_ms": 200}
