@@ -37,7 +37,6 @@ static struct outcome read_in_pieces(const uint8_t *data, size_t size, size_t st
 {
     struct outcome outcome = {.progress = REQUEST_MORE, .bytes = copy_of(NULL, 0)};
     request_init(&outcome.request);
-    bool has_head = false;
     size_t given = 0;
     while (outcome.progress == REQUEST_MORE && given < size) {
         size_t piece = step < size - given ? step : size - given;
@@ -49,14 +48,10 @@ static struct outcome read_in_pieces(const uint8_t *data, size_t size, size_t st
         outcome.bytes = moved;
         outcome.len += piece;
         given += piece;
-        if (!has_head) {
+        do
             outcome.progress =
-                request_read_head(&outcome.request, outcome.bytes, outcome.len);
-            has_head = outcome.progress == REQUEST_DONE;
-        }
-        if (has_head)
-            outcome.progress =
-                request_read_body(&outcome.request, outcome.bytes, &outcome.len, BODY_MAX);
+                request_read(&outcome.request, outcome.bytes, &outcome.len, BODY_MAX);
+        while (outcome.progress == REQUEST_HEAD);
     }
     assert(outcome.request.at <= outcome.len);
     outcome.eaten = given - (outcome.len - outcome.request.at);

@@ -27,29 +27,19 @@
 #define WATCHED_EVENTS   (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 #define BROKEN_EVENTS    (EPOLLHUP | EPOLLERR)
 
-enum state {
-    STATE_HANDSHAKE, /* of TLS */
-    STATE_RESTING,   /* no request has begun */
-    STATE_HEAD,      /* a request has begun */
-    STATE_BODY,      /* its head is whole */
-    STATE_WAITING,   /* its handler has not finished: no limit of time */
-    STATE_SENDING,   /* the socket does not take the rest of the reply */
-    STATE_LINGERING, /* all was said: what still comes is thrown away */
-};
-
 struct connection {
     struct connections *all; /* borrowed */
     LIST_ENTRY(connection) sibling;
     struct task task; /* to advance at the turn's end */
     struct timer timer;
-    struct instant since; /* when the state began */
+    struct instant deadline; /* of the state */
     struct loop_watch watch;
     struct transport transport;
     struct exchange *exchange; /* owned: the request in progress, NULL = none */
     struct input input;
     size_t discarded; /* bytes, while lingering */
     unsigned served;  /* requests */
-    enum state state;
+    enum connection_state state;
     enum connection_seat seat;
     enum http_fault refusal; /* what one without a seat is told */
 };
@@ -62,78 +52,57 @@ struct connections {
     struct exchange_world world;
     struct connection_list active, lingering; /* each is on one of them */
     struct tasks due, handshakes;
-    struct input_buffer *spare; /* owned */
     size_t seated_count;
     size_t exchange_count; /* of those with a seat */
     size_t lingering_count;
     struct instant turned; /* when the last turn began that has ended */
-    struct instant drain_begun;
     struct instant logged; /* when a client of the wrong kind last was */
     struct trim trim;      /* of the memory of those that have ended */
 };
 
-static void advance(struct connection *connection);
+static loop_event_fn on_event; /* at the end: every event begins there */
 
 /* --- states and their limits ------------------------------------------------------ */
 
-static struct span limit_of(const struct connection *connection)
+/* While draining, a client that has not asked has a second to begin, and one that has begun
+ * two for the rest of its head. */
+static void hurry(struct connection *connection)
 {
-    const struct connection_limits *limits = &connection->all->config->limits;
-    if (connection->seat == SEAT_NONE) /* holds nothing up for longer than to be told */
-        return limits->linger;
-    switch (connection->state) {
-    case STATE_RESTING:
-        return limits->idle;
-    case STATE_HANDSHAKE:
-    case STATE_HEAD:
-        return limits->head;
-    case STATE_BODY:
-        return limits->body;
-    case STATE_WAITING:
-        break;
-    case STATE_SENDING:
-        return limits->send;
-    case STATE_LINGERING:
-        return limits->linger;
-    }
-    return span_seconds(INT32_MAX);
-}
+    if (connection->state > STATE_HEAD)
+        return;
 
-/* A reload waits for every connection, and lets none in meanwhile. */
-static struct instant deadline_of(const struct connection *connection)
-{
-    const struct connections *all = connection->all;
-    struct instant since = connection->since;
-    struct instant deadline = instant_add(since, limit_of(connection));
-    if (!all->world.is_draining || connection->state > STATE_HEAD)
-        return deadline;
-
-    struct instant begun =
-        instant_before(since, all->drain_begun) ? all->drain_begun : since;
     struct span grace = span_seconds(connection->state == STATE_RESTING ? 1 : 2);
-    return instant_min(deadline, instant_add(begun, grace));
+    connection->deadline = instant_min(connection->deadline,
+                                       instant_add(loop_now(connection->all->loop), grace));
 }
 
-/* A timer that is set for an earlier time stays: when it fires it is set anew. So requests
- * that follow each other do not touch it. */
+/* A timer that is set for an earlier time stays: when it fires, it is set anew. So requests
+ * that follow each other do not touch it. False without memory, which can only happen the
+ * first time. */
 static bool arm(struct connection *connection)
 {
     struct timer *timer = &connection->timer;
-    struct instant deadline = deadline_of(connection);
-    if (timer_is_set(timer) && !instant_before(deadline, timer->deadline))
+    if (timer_is_set(timer) && !instant_before(connection->deadline, timer->deadline))
         return true;
-    return loop_timer_set(connection->all->loop, timer, deadline);
+    return loop_timer_set(connection->all->loop, timer, connection->deadline);
 }
 
-static void enter(struct connection *connection, enum state state)
+static bool enter(struct connection *connection, enum connection_state state)
 {
+    struct connections *all = connection->all;
+    const struct span *limits = all->config->limits;
+    /* A client without a seat holds a descriptor only until it is told. */
+    struct span limit = limits[connection->seat == SEAT_NONE ? STATE_LINGERING : state];
     connection->state = state;
-    connection->since = loop_now(connection->all->loop);
-    arm(connection); /* its room was made when the connection began: this cannot fail */
+    connection->deadline = instant_add(loop_now(all->loop), limit);
+    if (all->world.is_draining)
+        hurry(connection);
+    return arm(connection);
 }
 
-static void make_due(struct connection *connection)
+static void make_due(void *ctx)
 {
+    struct connection *connection = ctx;
     struct connections *all = connection->all;
     bool shakes = connection->state == STATE_HANDSHAKE;
     tasks_add(shakes ? &all->handshakes : &all->due, &connection->task);
@@ -150,11 +119,9 @@ static void end_exchange(struct connection *connection)
     if (!exchange)
         return;
 
-    unsigned status = exchange_status(exchange);
     if (connection->seat != SEAT_NONE) {
         all->exchange_count--;
-        if (status != 0)
-            metrics_count_request(all->config->metrics, exchange_metric(exchange), status);
+        exchange_count(exchange, all->config->metrics);
     }
     connection->exchange = exchange_free(exchange);
 }
@@ -182,7 +149,7 @@ static void end(struct connection *connection)
     loop_timer_stop(all->loop, &connection->timer);
     loop_watch_drop(all->loop, -1, &connection->watch);
     transport_close(&connection->transport);
-    input_drop(&connection->input, &all->spare);
+    input_drop(&connection->input);
     LIST_REMOVE(connection, sibling);
     if (connection->state == STATE_LINGERING)
         all->lingering_count--;
@@ -190,28 +157,13 @@ static void end(struct connection *connection)
     trim_note(&all->trim);
 }
 
-static void on_event(void *ctx, uint32_t events)
-{
-    struct connection *connection = ctx;
-    if (events & (EPOLLRDHUP | BROKEN_EVENTS))
-        connection->input.incoming = INCOMING_ENDED;
-    else if ((events & EPOLLIN) && connection->input.incoming == INCOMING_NONE)
-        connection->input.incoming = INCOMING_SOME;
-
-    if ((events & BROKEN_EVENTS) && connection->state >= STATE_WAITING)
-        end(connection);
-    else
-        advance(connection);
-}
-
 /* There is nothing to do before the next event. */
 static void await(struct connection *connection)
 {
-    struct connections *all = connection->all;
-    input_settle(&connection->input, &all->spare);
+    input_settle(&connection->input);
     if (connection->watch.generation == 0 &&
-        !loop_watch_add(all->loop, connection->transport.fd, WATCHED_EVENTS, on_event,
-                        connection, &connection->watch, NULL))
+        !loop_watch_add(connection->all->loop, connection->transport.fd, WATCHED_EVENTS,
+                        on_event, connection, &connection->watch, NULL))
         end(connection);
 }
 
@@ -246,7 +198,7 @@ static void linger(struct connection *connection)
     transport_finish(&connection->transport);
     leave_seat(connection);
     task_cancel(&connection->task);
-    input_drop(&connection->input, &all->spare);
+    input_drop(&connection->input);
     LIST_REMOVE(connection, sibling);
     LIST_INSERT_HEAD(&all->lingering, connection, sibling);
     all->lingering_count++;
@@ -255,15 +207,6 @@ static void linger(struct connection *connection)
 }
 
 /* --- sending ---------------------------------------------------------------------- */
-
-static void rest(struct connection *connection)
-{
-    connection->served++;
-    enter(connection, STATE_RESTING);
-    if (input_has_begun(&connection->input) || connection->input.incoming != INCOMING_NONE)
-        make_due(connection);
-    await(connection);
-}
 
 /* Whether the client sends, or has sent, more than was read and answered. */
 static bool has_more(const struct connection *connection)
@@ -278,44 +221,56 @@ static void conclude(struct connection *connection)
     bool must_close =
         exchange_must_close(connection->exchange) || connection->all->world.is_draining;
     end_exchange(connection);
-    if (!must_close)
-        rest(connection);
-    else if (has_more(connection))
-        linger(connection);
-    else
-        end(connection);
+    if (must_close) {
+        if (has_more(connection))
+            linger(connection);
+        else
+            end(connection);
+        return;
+    }
+
+    connection->served++;
+    enter(connection, STATE_RESTING);
+    if (input_has_begun(&connection->input) ||
+        connection->transport.incoming != INCOMING_NONE)
+        make_due(connection);
+    await(connection);
+}
+
+/* False when the connection is broken, or its exchange cannot be answered. */
+static bool write_output(struct connection *connection, size_t *ret_left)
+{
+    const char *bytes;
+    size_t budget = SEND_BYTES;
+    while ((bytes = exchange_output(connection->exchange, ret_left)) && *ret_left > 0 &&
+           budget > 0) {
+        size_t len = *ret_left < budget ? *ret_left : budget;
+        ssize_t n = transport_write(&connection->transport, bytes, len);
+        if (n < 0)
+            return errno == EAGAIN;
+        exchange_sent(connection->exchange, (size_t)n);
+        budget -= (size_t)n < budget ? (size_t)n : budget;
+    }
+    if (budget == 0)
+        make_due(connection);
+    return bytes != NULL;
 }
 
 static void send_output(struct connection *connection)
 {
-    struct exchange *exchange = connection->exchange;
-    const char *bytes;
-    size_t len, left = SEND_BYTES;
-    ssize_t n = 0;
-    if (exchange_state(exchange) == EXCHANGE_BROKEN) {
+    size_t left;
+    if (!write_output(connection, &left)) {
         end(connection);
         return;
     }
-    while (bytes = exchange_output(exchange, &len), n >= 0 && len > 0 && left > 0) {
-        n = transport_write(&connection->transport, bytes, len < left ? len : left);
-        if (n > 0) {
-            exchange_sent(exchange, (size_t)n);
-            left = (size_t)n < left ? left - (size_t)n : 0;
-        }
-    }
-
-    bool is_unfinished = exchange_is_unfinished(exchange);
-    if (n < 0 && errno != EAGAIN) {
-        end(connection);
-    } else if (len == 0 && !is_unfinished) {
+    bool is_finished = !exchange_is_unfinished(connection->exchange);
+    if (is_finished && left == 0) {
         conclude(connection);
-    } else {
-        if (!is_unfinished && connection->state != STATE_SENDING)
-            enter(connection, STATE_SENDING);
-        if (left == 0)
-            make_due(connection);
-        await(connection);
+        return;
     }
+    if (is_finished && connection->state != STATE_SENDING)
+        enter(connection, STATE_SENDING);
+    await(connection);
 }
 
 /* --- refusals --------------------------------------------------------------------- */
@@ -374,7 +329,7 @@ static void on_time(struct timer *timer)
 {
     struct connection *connection = CONTAINER_OF(timer, struct connection, timer);
     struct connections *all = connection->all;
-    if (instant_before(loop_now(all->loop), deadline_of(connection))) {
+    if (instant_before(loop_now(all->loop), connection->deadline)) {
         arm(connection);
         return;
     }
@@ -395,15 +350,14 @@ static void serve(struct connection *connection)
     const struct request_view view = input_view(&connection->input);
     exchange_run(connection->exchange, &view);
     input_consume(&connection->input);
-    if (!exchange_is_unfinished(connection->exchange) ||
-        exchange_state(connection->exchange) == EXCHANGE_BROKEN) {
-        send_output(connection);
-    } else if (connection->input.incoming == INCOMING_ENDED) {
-        end(connection); /* its client has left already */
-    } else {
+    if (exchange_is_unfinished(connection->exchange)) {
+        if (connection->transport.incoming == INCOMING_ENDED) {
+            end(connection); /* its client has left already */
+            return;
+        }
         enter(connection, STATE_WAITING);
-        await(connection);
     }
+    send_output(connection);
 }
 
 /* The head is whole. Whether its body is wanted: otherwise the connection has moved on, or
@@ -415,7 +369,7 @@ static bool begin_exchange(struct connection *connection)
         end(connection);
         return false;
     }
-    if (exchange_state(connection->exchange) == EXCHANGE_NEW)
+    if (exchange_wants_body(connection->exchange))
         return true;
 
     if (!request_has_body(view.request))
@@ -438,44 +392,48 @@ static bool invite_body(struct connection *connection)
 
 static void await_request(struct connection *connection)
 {
-    enum state state = connection->exchange                  ? STATE_BODY
-                       : input_has_begun(&connection->input) ? STATE_HEAD
-                                                             : STATE_RESTING;
+    enum connection_state state = connection->exchange                  ? STATE_BODY
+                                  : input_has_begun(&connection->input) ? STATE_HEAD
+                                                                        : STATE_RESTING;
     bool is_new = connection->state != state;
     if (is_new)
         enter(connection, state);
-    if (is_new && state == STATE_BODY && !invite_body(connection))
+    if (is_new && state == STATE_BODY && !invite_body(connection)) {
         end(connection);
-    else
-        await(connection);
+        return;
+    }
+    if (connection->transport.incoming != INCOMING_NONE) /* enough for this turn */
+        make_due(connection);
+    await(connection);
 }
 
 static void take_in(struct connection *connection)
 {
+    if (connection->seat == SEAT_NONE) {
+        refuse(connection, connection->refusal);
+        return;
+    }
     for (;;) {
         struct exchange *exchange = connection->exchange;
-        switch (input_read(&connection->input, &connection->all->spare,
-                           &connection->transport,
-                           exchange ? exchange_body_max(exchange) : 0)) {
-        case INPUT_AGAIN:
-            make_due(connection);
+        size_t body_max = exchange ? exchange_route(exchange)->body_max : 0;
+        enum request_progress progress;
+        if (!input_read(&connection->input, &connection->transport, body_max, &progress)) {
+            end(connection);
+            return;
+        }
+        switch (progress) {
+        case REQUEST_MORE:
             await_request(connection);
             return;
-        case INPUT_NOTHING:
-            await_request(connection);
-            return;
-        case INPUT_HEAD:
+        case REQUEST_HEAD:
             if (begin_exchange(connection))
                 continue;
             return;
-        case INPUT_REQUEST:
+        case REQUEST_DONE:
             serve(connection);
             return;
-        case INPUT_BAD:
+        case REQUEST_BAD:
             refuse(connection, input_view(&connection->input).request->fault);
-            return;
-        case INPUT_ENDED:
-            end(connection);
             return;
         }
     }
@@ -487,47 +445,44 @@ static void take_in(struct connection *connection)
 static bool has_left(struct connection *connection)
 {
     struct input *input = &connection->input;
-    if (input->incoming != INCOMING_SOME || connection->transport.tls != TLS_OPEN)
-        return input->incoming == INCOMING_ENDED;
-
-    enum input_event event =
-        input_peek(input, &connection->all->spare, &connection->transport);
-    if (event == INPUT_AGAIN)
+    struct transport *transport = &connection->transport;
+    if (transport->tls == TLS_OPEN && !input_peek(input, transport))
+        return true;
+    if (transport->tls == TLS_OPEN && input_can_peek(input, transport))
         make_due(connection);
-    return event == INPUT_ENDED;
+    return transport->incoming == INCOMING_ENDED;
 }
 
 /* --- TLS -------------------------------------------------------------------------- */
 
-static void shake_hands(struct connection *connection)
+/* Whether the handshake is done. Otherwise the connection waits, refuses or has ended. */
+static bool shake_hands(struct connection *connection)
 {
     switch (transport_shake_hands(&connection->transport, connection->all->config->tls)) {
+    case HANDSHAKE_DONE:
+        enter(connection, STATE_RESTING);
+        return true;
     case HANDSHAKE_WAITS:
         await(connection);
-        return;
+        return false;
     case HANDSHAKE_OTHER:
         refuse(connection, HTTP_FAULT_PLAIN_AT_TLS);
-        return;
+        return false;
     case HANDSHAKE_FAILED:
-        end(connection);
-        return;
-    case HANDSHAKE_DONE:
         break;
     }
-    enter(connection, STATE_RESTING);
-    if (connection->seat == SEAT_NONE)
-        refuse(connection, connection->refusal);
-    else
-        take_in(connection);
+    end(connection);
+    return false;
 }
 
-/* --- what is due ------------------------------------------------------------------ */
+/* --- turns and events ------------------------------------------------------------- */
 
 static void advance(struct connection *connection)
 {
     switch (connection->state) {
     case STATE_HANDSHAKE:
-        make_due(connection);
+        if (shake_hands(connection))
+            take_in(connection);
         return;
     case STATE_RESTING:
     case STATE_HEAD:
@@ -546,21 +501,37 @@ static void advance(struct connection *connection)
     case STATE_LINGERING:
         discard(connection);
         return;
+    case STATE_COUNT:
+        return;
     }
 }
 
 static void on_turn(struct task *task)
 {
-    struct connection *connection = CONTAINER_OF(task, struct connection, task);
+    advance(CONTAINER_OF(task, struct connection, task));
+}
+
+/* At once, except a handshake: those share a part of the turn. */
+static void proceed(struct connection *connection)
+{
     if (connection->state == STATE_HANDSHAKE)
-        shake_hands(connection);
+        make_due(connection);
     else
         advance(connection);
 }
 
-static void on_output(void *ctx)
+static void on_event(void *ctx, uint32_t events)
 {
-    make_due(ctx);
+    struct connection *connection = ctx;
+    if (events & (EPOLLRDHUP | BROKEN_EVENTS))
+        connection->transport.incoming = INCOMING_ENDED;
+    else if ((events & EPOLLIN) && connection->transport.incoming == INCOMING_NONE)
+        connection->transport.incoming = INCOMING_SOME;
+
+    if ((events & BROKEN_EVENTS) && connection->state >= STATE_WAITING)
+        end(connection);
+    else
+        proceed(connection);
 }
 
 /* Those that become due meanwhile have to wait for the next turn. */
@@ -580,59 +551,33 @@ static bool turn(void *ctx)
 
 /* --- life ------------------------------------------------------------------------- */
 
-static struct connection *connection_new(struct connections *all, int fd,
-                                         const struct address *peer,
-                                         enum connection_seat seat)
+void connection_begin(struct connections *all, int fd, const struct address *peer,
+                      enum connection_seat seat, enum http_fault refusal)
 {
     struct connection *connection = calloc(1, sizeof *connection);
-    if (!connection)
-        return NULL;
+    if (!connection) {
+        close(fd);
+        if (seat != SEAT_NONE)
+            admission_leave(all->config->admission, peer, seat == SEAT_UNLIMITED);
+        return;
+    }
 
     connection->all = all;
     connection->seat = seat;
-    connection->state = all->config->tls ? STATE_HANDSHAKE : STATE_RESTING;
+    connection->refusal = refusal;
     timer_init(&connection->timer, on_time);
     task_init(&connection->task, on_turn);
     transport_init(&connection->transport, fd, peer);
-    connection->since = loop_now(all->loop);
-    if (!arm(connection)) { /* without a limit it may not stay */
-        free(connection);
-        return NULL;
-    }
     LIST_INSERT_HEAD(&all->active, connection, sibling);
-    return connection;
-}
-
-void connection_begin(struct connections *all, int fd, const struct address *peer,
-                      enum connection_seat seat)
-{
-    struct connection *connection = connection_new(all, fd, peer, seat);
-    if (!connection) {
-        close(fd);
-        admission_leave(all->config->admission, peer, seat == SEAT_UNLIMITED);
-        return;
+    if (seat != SEAT_NONE) {
+        all->seated_count++;
+        metrics_add(all->config->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
+        metrics_add(all->config->metrics, METRIC_CONNECTIONS_OPEN, 1);
     }
-
-    all->seated_count++;
-    metrics_add(all->config->metrics, METRIC_CONNECTIONS_ACCEPTED, 1);
-    metrics_add(all->config->metrics, METRIC_CONNECTIONS_OPEN, 1);
-    advance(connection);
-}
-
-void connection_turn_away(struct connections *all, int fd, const struct address *peer,
-                          enum http_fault fault)
-{
-    struct connection *connection = connection_new(all, fd, peer, SEAT_NONE);
-    if (!connection) {
-        close(fd);
-        return;
-    }
-
-    connection->refusal = fault;
-    if (all->config->tls)
-        advance(connection);
+    if (enter(connection, all->config->tls ? STATE_HANDSHAKE : STATE_RESTING))
+        proceed(connection);
     else
-        refuse(connection, fault);
+        end(connection); /* without memory for its timer it may not stay */
 }
 
 size_t connections_drop_lingering(struct connections *all)
@@ -648,15 +593,14 @@ size_t connections_drop_lingering(struct connections *all)
 
 void connections_drain(struct connections *all)
 {
-    if (!all->world.is_draining)
-        all->drain_begun = loop_now(all->loop);
     all->world.is_draining = true;
     struct connection *next;
     for (struct connection *connection = LIST_FIRST(&all->active); connection;
          connection = next) {
         next = LIST_NEXT(connection, sibling);
-        bool is_idle = connection->state == STATE_RESTING && !has_more(connection);
-        if (is_idle && connection->served > 0)
+        hurry(connection);
+        if (connection->state == STATE_RESTING && connection->served > 0 &&
+            !has_more(connection))
             end(connection);
         else
             arm(connection);
@@ -682,7 +626,7 @@ bool connections_new(struct loop *loop, const struct http_config *config,
 
     all->loop = loop;
     all->config = config;
-    all->world = (struct exchange_world){.site = config->site, .has_output = on_output};
+    all->world = (struct exchange_world){.site = config->site, .has_output = make_due};
     LIST_INIT(&all->active);
     LIST_INIT(&all->lingering);
     tasks_init(&all->due);
@@ -702,7 +646,6 @@ struct connections *connections_free(struct connections *all)
     while ((connection = LIST_FIRST(&all->active)) != NULL)
         end(connection);
     connections_drop_lingering(all);
-    free(all->spare);
     trim_done(&all->trim);
     loop_each_turn_end(all->loop, turn, all);
     free(all);

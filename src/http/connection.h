@@ -3,12 +3,11 @@
  * The connections of one worker. A connection reads requests, has each answered by an
  * exchange, sends the replies, and ends; nothing else reads, sends or ends.
  *
- *     RESTING -> [HANDSHAKE -> RESTING] -> HEAD -> BODY -> WAITING -> SENDING -> RESTING
- * ...
- *                                                                    \-> LINGERING -> end
+ *     [HANDSHAKE ->] RESTING -> HEAD -> BODY -> WAITING -> SENDING -> RESTING ...
+ *                                                                 \-> LINGERING -> end
  *
- * States are passed over where nothing has to be waited for. Each but WAITING has a limit
- * of time, which is absolute: bytes that trickle in do not prolong it.
+ * A state is skipped where there is nothing to wait for. Each but WAITING has a time limit,
+ * which is absolute: bytes that trickle in do not prolong it.
  *
  * A connection whose handler waits is watched: when its client closes, resets or
  * half-closes, the exchange is gone and the connection ends. Of requests that come together
@@ -29,13 +28,30 @@ struct loop;
 struct metrics;
 struct tls_identity;
 
-struct connection_limits {
-    struct span idle;
-    struct span head;   /* and TLS handshake */
-    struct span body;   /* from the last header to the end of the body */
-    struct span send;   /* from the reply to its last byte */
-    struct span linger; /* from the last words until the client must have read them */
+enum connection_state {
+    STATE_HANDSHAKE, /* of TLS */
+    STATE_RESTING,   /* no request has begun */
+    STATE_HEAD,      /* a request has begun, and its head is not whole */
+    STATE_BODY,      /* its head is whole, and its body is not */
+    STATE_WAITING,   /* its handler has not finished */
+    STATE_SENDING,   /* the socket does not take the rest of the reply */
+    STATE_LINGERING, /* the last reply is sent: what still comes is thrown away */
+    STATE_COUNT,
 };
+
+/* How long a connection may stay in each state. A handler may take as long as it likes. */
+/* clang-format off */
+#define CONNECTION_LIMITS                          \
+    {                                              \
+        [STATE_HANDSHAKE] = {10 * NS_PER_SECOND},  \
+        [STATE_RESTING]   = {60 * NS_PER_SECOND},  \
+        [STATE_HEAD]      = {10 * NS_PER_SECOND},  \
+        [STATE_BODY]      = {10 * NS_PER_SECOND},  \
+        [STATE_WAITING]   = {INT32_MAX * NS_PER_SECOND}, \
+        [STATE_SENDING]   = {30 * NS_PER_SECOND},  \
+        [STATE_LINGERING] = {2 * NS_PER_SECOND},   \
+    }
+/* clang-format on */
 
 struct http_config {
     struct http_site site;
@@ -43,7 +59,7 @@ struct http_config {
     const struct cidr_list *unlimited; /* peers without a limit of their own: proxies */
     struct admission *admission;       /* shared by all workers */
     struct metrics *metrics;
-    struct connection_limits limits;
+    struct span limits[STATE_COUNT];
 };
 
 /* `config` stays the caller's. */
@@ -60,14 +76,11 @@ enum connection_seat {
     SEAT_UNLIMITED,
 };
 
-/* Takes an accepted descriptor that was let in. Its seat is given back to the admission
- * when it ends. */
+/* Takes an accepted descriptor. A connection with a seat gives it back to the admission
+ * when it ends. One without a seat is told `refusal`, over TLS after a handshake, and ends.
+ */
 void connection_begin(struct connections *all, int fd, const struct address *peer,
-                      enum connection_seat seat);
-
-/* Takes one that was not: tells it `fault`, over TLS after a handshake, and ends. */
-void connection_turn_away(struct connections *all, int fd, const struct address *peer,
-                          enum http_fault fault);
+                      enum connection_seat seat, enum http_fault refusal);
 
 /* Ends those that only wait for a client to read their last words. Returns how many. */
 size_t connections_drop_lingering(struct connections *all);

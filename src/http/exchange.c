@@ -10,12 +10,20 @@
 #include <strings.h>
 #include <time.h>
 
-#define FIELDS_MAX 4096 /* of a reply, besides those that every reply has */
+#define FIELDS_MAX 4096 /* bytes of a reply's fields, besides those of every reply */
+#define ALLOW_MAX  256
 
 /* The values of a repeated header. */
 struct joined {
     struct joined *next;
     struct text text;
+};
+
+enum exchange_state {
+    EXCHANGE_NEW,     /* its handler has not returned */
+    EXCHANGE_WAITING, /* its handler has returned without a reply */
+    EXCHANGE_STREAMING,
+    EXCHANGE_REPLIED, /* nothing more will come to be sent */
 };
 
 struct exchange {
@@ -27,6 +35,7 @@ struct exchange {
     enum http_version version;
     enum persistence persistence;
     enum body_form form;
+    bool is_head; /* the method: only the heads of its replies are sent */
     unsigned status;
     unsigned metric;
 
@@ -49,7 +58,7 @@ struct address exchange_peer(const struct exchange *exchange)
 
 struct address exchange_local(const struct exchange *exchange)
 {
-    return *transport_local(exchange->transport);
+    return transport_local(exchange->transport);
 }
 
 bool exchange_is_http_1_1(const struct exchange *exchange)
@@ -196,26 +205,25 @@ static void append_head(struct exchange *exchange, const char *content_type, siz
 }
 
 /* Within the handler, or for a fault, the connection looks by itself. */
-static void tell_connection(struct exchange *exchange, enum exchange_state before)
+static void tell_connection(struct exchange *exchange)
 {
-    if (before == EXCHANGE_WAITING || before == EXCHANGE_STREAMING)
+    if (exchange_is_unfinished(exchange))
         exchange->world->has_output(exchange->connection);
 }
 
 void exchange_reply_const(struct exchange *exchange, unsigned status,
                           const char *content_type, const char *body, size_t len)
 {
-    enum exchange_state before = exchange->state;
-    assert(before < EXCHANGE_STREAMING);
+    assert(exchange->state < EXCHANGE_STREAMING);
+    bool has_body = !exchange->is_head && status != 204 && status != 304;
     exchange->status = status;
-    if (status == 204 || status == 304)
-        exchange->form = BODY_LEFT_OUT;
+    exchange->form = BODY_LENGTH;
     exchange->out.max = RESPONSE_HEAD_MAX + len;
     append_head(exchange, content_type, len);
-    if (exchange->form == BODY_WHOLE)
+    if (has_body)
         text_append(&exchange->out, body, len);
+    tell_connection(exchange);
     exchange->state = EXCHANGE_REPLIED;
-    tell_connection(exchange, before);
 }
 
 void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type,
@@ -232,34 +240,32 @@ void exchange_stream_begin(struct exchange *exchange, unsigned status,
     assert(exchange->state == EXCHANGE_WAITING);
     exchange->state = EXCHANGE_STREAMING;
     exchange->status = status;
-    if (exchange->form == BODY_LEFT_OUT)
-        exchange->form = BODY_UNSAID;
-    else
-        exchange->form = exchange->version == HTTP_1_1 ? BODY_CHUNKS : BODY_TO_THE_END;
+    exchange->form = exchange->version == HTTP_1_1 ? BODY_CHUNKS : BODY_TO_THE_END;
     if (exchange->form == BODY_TO_THE_END)
         exchange->persistence = PERSISTENCE_CLOSE;
     /* A chunk's frame is never longer than a piece of sensible size. */
     exchange->out.max = RESPONSE_HEAD_MAX + 2 * max;
     append_head(exchange, content_type, 0);
-    tell_connection(exchange, EXCHANGE_WAITING);
+    tell_connection(exchange);
 }
 
 void exchange_stream_write(struct exchange *exchange, const char *bytes, size_t len)
 {
     assert(exchange->state == EXCHANGE_STREAMING);
-    if (len == 0)
+    if (len == 0 || exchange->is_head)
         return;
 
     response_append_piece(&exchange->out, exchange->form, bytes, len);
-    tell_connection(exchange, EXCHANGE_STREAMING);
+    tell_connection(exchange);
 }
 
 void exchange_stream_end(struct exchange *exchange)
 {
     assert(exchange->state == EXCHANGE_STREAMING);
-    response_append_end(&exchange->out, exchange->form);
+    if (!exchange->is_head)
+        response_append_end(&exchange->out, exchange->form);
+    tell_connection(exchange);
     exchange->state = EXCHANGE_REPLIED;
-    tell_connection(exchange, EXCHANGE_STREAMING);
 }
 
 /* --- refusals --------------------------------------------------------------------- */
@@ -300,42 +306,31 @@ static bool method_matches(const struct http_route *route, const char *method)
            (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
-static void set_allow(struct exchange *exchange, const char *path)
-{
-    const struct http_site *site = &exchange->world->site;
-    struct text allow;
-    text_init(&allow, 256);
-    for (size_t i = 0; i < site->route_count; i++) {
-        const struct http_route *route = &site->routes[i];
-        if (!path_matches(route, path))
-            continue;
-        text_printf(&allow, "%s%s%s", allow.len > 0 ? ", " : "", route->method,
-                    strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
-    }
-    exchange_set_header(exchange, "Allow", allow.data);
-    exchange->out.failed |= allow.failed;
-    text_done(&allow);
-}
-
 static enum http_fault find_route(struct exchange *exchange, const char *method,
                                   const char *path)
 {
     const struct http_site *site = &exchange->world->site;
-    enum http_fault fault = HTTP_FAULT_NOT_FOUND;
-    for (size_t i = 0; i < site->route_count; i++) {
+    struct text allow; /* the methods of this path that are not `method` */
+    text_init(&allow, ALLOW_MAX);
+    for (size_t i = 0; i < site->route_count && !exchange->route; i++) {
         const struct http_route *route = &site->routes[i];
         if (!path_matches(route, path))
             continue;
 
         exchange->metric = route->metric;
-        fault = HTTP_FAULT_METHOD_NOT_ALLOWED;
-        if (method_matches(route, method)) {
+        if (method_matches(route, method))
             exchange->route = route;
-            return HTTP_FAULT_NONE;
-        }
+        else
+            text_printf(&allow, "%s%s%s", allow.len > 0 ? ", " : "", route->method,
+                        strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
     }
+    enum http_fault fault = exchange->route ? HTTP_FAULT_NONE
+                            : allow.len > 0 ? HTTP_FAULT_METHOD_NOT_ALLOWED
+                                            : HTTP_FAULT_NOT_FOUND;
     if (fault == HTTP_FAULT_METHOD_NOT_ALLOWED)
-        set_allow(exchange, path);
+        exchange_set_header(exchange, "Allow", allow.data);
+    exchange->out.failed |= allow.failed;
+    text_done(&allow);
     return fault;
 }
 
@@ -353,8 +348,6 @@ static enum http_fault judge(struct exchange *exchange)
         find_route(exchange, text_of(view, request->method), text_of(view, request->path));
     if (fault != HTTP_FAULT_NONE)
         return fault;
-    if (request->framing == FRAMING_LENGTH && request->length > exchange->route->body_max)
-        return HTTP_FAULT_BODY_TOO_LARGE;
     if (request_has_body(request) && is_encoded(exchange))
         return HTTP_FAULT_UNSUPPORTED_ENCODING;
     return HTTP_FAULT_NONE;
@@ -387,8 +380,7 @@ static void read_head(struct exchange *exchange, const struct request_view *view
     exchange->view = view;
     exchange->version = view->request->version;
     exchange->persistence = persistence_of(exchange);
-    if (strcmp(text_of(view, view->request->method), "HEAD") == 0)
-        exchange->form = BODY_LEFT_OUT;
+    exchange->is_head = strcmp(text_of(view, view->request->method), "HEAD") == 0;
     enum http_fault fault = judge(exchange);
     if (fault != HTTP_FAULT_NONE && request_has_body(view->request))
         exchange->persistence = PERSISTENCE_CLOSE;
@@ -416,24 +408,18 @@ struct exchange *exchange_new(struct exchange_world *world, void *connection,
     return exchange;
 }
 
-size_t exchange_body_max(const struct exchange *exchange)
-{
-    return exchange->route->body_max;
-}
-
 void exchange_run(struct exchange *exchange, const struct request_view *view)
 {
     exchange->view = view;
-    exchange->state = EXCHANGE_RUNNING;
     exchange->route->handle(exchange->world->site.handler_ctx, exchange);
-    if (exchange->state == EXCHANGE_RUNNING)
+    if (exchange->state == EXCHANGE_NEW)
         exchange->state = EXCHANGE_WAITING;
     forget_request(exchange);
 }
 
-enum exchange_state exchange_state(const struct exchange *exchange)
+bool exchange_wants_body(const struct exchange *exchange)
 {
-    return exchange->out.failed ? EXCHANGE_BROKEN : exchange->state;
+    return exchange->state == EXCHANGE_NEW;
 }
 
 bool exchange_is_unfinished(const struct exchange *exchange)
@@ -444,7 +430,7 @@ bool exchange_is_unfinished(const struct exchange *exchange)
 const char *exchange_output(const struct exchange *exchange, size_t *ret_len)
 {
     *ret_len = exchange->out.len - exchange->sent;
-    return exchange->out.data + exchange->sent;
+    return exchange->out.failed ? NULL : exchange->out.data + exchange->sent;
 }
 
 /* What a stream has sent makes room for what is written next. */
@@ -465,14 +451,10 @@ bool exchange_must_close(const struct exchange *exchange)
     return exchange->persistence == PERSISTENCE_CLOSE;
 }
 
-unsigned exchange_metric(const struct exchange *exchange)
+void exchange_count(const struct exchange *exchange, struct metrics *metrics)
 {
-    return exchange->metric;
-}
-
-unsigned exchange_status(const struct exchange *exchange)
-{
-    return exchange->status;
+    if (exchange->status != 0)
+        metrics_count_request(metrics, exchange->metric, exchange->status);
 }
 
 struct exchange *exchange_free(struct exchange *exchange)
@@ -480,9 +462,9 @@ struct exchange *exchange_free(struct exchange *exchange)
     if (!exchange)
         return NULL;
 
-    bool is_unfinished = exchange_is_unfinished(exchange);
-    exchange->state = EXCHANGE_BROKEN;
-    if (is_unfinished && exchange->gone)
+    bool is_told = exchange_is_unfinished(exchange) && exchange->gone;
+    exchange->state = EXCHANGE_REPLIED; /* no more */
+    if (is_told)
         exchange->gone(exchange->gone_ctx, exchange);
     forget_request(exchange);
     text_done(&exchange->fields);

@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+struct metrics;
+
 /* What is served. */
 struct http_site {
     const struct http_route *routes;
@@ -45,9 +47,6 @@ struct exchange_world {
 struct exchange *exchange_new(struct exchange_world *world, void *connection,
                               struct transport *transport, const struct request_view *view);
 
-/* How large a body may be. */
-size_t exchange_body_max(const struct exchange *exchange);
-
 /* Runs the handler. The request is whole. */
 void exchange_run(struct exchange *exchange, const struct request_view *view);
 
@@ -55,29 +54,22 @@ void exchange_run(struct exchange *exchange, const struct request_view *view);
 void exchange_refuse(struct exchange *exchange, const struct request_view *view,
                      enum http_fault fault);
 
-enum exchange_state {
-    EXCHANGE_NEW,
-    EXCHANGE_RUNNING, /* its handler is at work */
-    EXCHANGE_WAITING, /* its handler has not replied */
-    EXCHANGE_STREAMING,
-    EXCHANGE_REPLIED, /* nothing more will come to be sent */
-    EXCHANGE_BROKEN,  /* cannot be answered: the connection ends */
-};
-enum exchange_state exchange_state(const struct exchange *exchange);
+/* Whether it waits for its body, to be run. */
+bool exchange_wants_body(const struct exchange *exchange);
 
 /* Whether its owner has not finished it: it waits or streams. */
 bool exchange_is_unfinished(const struct exchange *exchange);
 
-/* What is to be sent next, borrowed until the next call. */
+/* What is to be sent next, borrowed until the next call. NULL when it cannot be answered.
+ */
 const char *exchange_output(const struct exchange *exchange, size_t *ret_len);
 void exchange_sent(struct exchange *exchange, size_t len);
 
 /* After its reply. */
 bool exchange_must_close(const struct exchange *exchange);
 
-/* For the metrics: the route's, and the status, 0 before there is one. */
-unsigned exchange_metric(const struct exchange *exchange);
-unsigned exchange_status(const struct exchange *exchange);
+/* Counts it with its route and its status, if it has one. */
+void exchange_count(const struct exchange *exchange, struct metrics *metrics);
 
 /* Tells the owner of an unfinished exchange that it is gone. Returns NULL. */
 struct exchange *exchange_free(struct exchange *exchange);

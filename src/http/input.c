@@ -31,36 +31,31 @@ static bool resize(struct input *input, size_t size)
     return true;
 }
 
-static bool make_room(struct input *input, struct input_buffer **spare)
+static bool make_room(struct input *input)
 {
     if (input->buffer)
         return input->buffer->size - input->buffer->len >= LEAST_ROOM ||
                resize(input, input->buffer->len + USUAL_SIZE);
-
-    input->buffer = *spare;
-    *spare = NULL;
-    if (!input->buffer && !resize(input, USUAL_SIZE))
+    if (!resize(input, USUAL_SIZE))
         return false;
+
     input->buffer->len = 0;
     request_init(&input->buffer->request);
     return true;
 }
 
-void input_drop(struct input *input, struct input_buffer **spare)
+void input_drop(struct input *input)
 {
-    if (input->buffer && input->buffer->size == USUAL_SIZE && !*spare)
-        *spare = input->buffer;
-    else
-        free(input->buffer);
+    free(input->buffer);
     input->buffer = NULL;
 }
 
-void input_settle(struct input *input, struct input_buffer **spare)
+void input_settle(struct input *input)
 {
-    if (!input_has_begun(input))
-        input_drop(input, spare);
-    else
+    if (input_has_begun(input))
         resize(input, input->buffer->len); /* without memory it stays as it is */
+    else
+        input_drop(input);
 }
 
 /* --- requests --------------------------------------------------------------------- */
@@ -88,66 +83,47 @@ void input_consume(struct input *input)
     request_init(&buffer->request);
 }
 
-static enum input_event fill(struct input *input, struct transport *transport)
+static bool fill(struct input *input, struct transport *transport)
 {
-    bool is_drained;
+    if (!make_room(input))
+        return false;
+
     struct input_buffer *buffer = input->buffer;
-    ssize_t n = transport_read(transport, buffer->bytes + buffer->len,
-                               buffer->size - buffer->len, &is_drained);
-    if (n == 0 || (n < 0 && errno != EAGAIN) ||
-        (n < 0 && is_drained && input->incoming == INCOMING_ENDED))
-        return INPUT_ENDED;
-    if (n < 0 && !is_drained)
-        return INPUT_AGAIN;
-    if (is_drained && input->incoming == INCOMING_SOME)
-        input->incoming = INCOMING_NONE;
-    buffer->len += n > 0 ? (size_t)n : 0;
-    return INPUT_NOTHING;
+    ssize_t n =
+        transport_read(transport, buffer->bytes + buffer->len, buffer->size - buffer->len);
+    if (n > 0)
+        buffer->len += (size_t)n;
+    if (n < 0 && errno == EAGAIN)
+        return transport->incoming != INCOMING_ENDED || transport_has_unread(transport);
+    return n > 0;
 }
 
-static enum input_event parse(struct input_buffer *buffer, size_t body_max)
-{
-    struct request *request = &buffer->request;
-    bool is_head = request->stage <= REQUEST_FIELDS;
-    switch (is_head ? request_read_head(request, buffer->bytes, buffer->len)
-                    : request_read_body(request, buffer->bytes, &buffer->len, body_max)) {
-    case REQUEST_MORE:
-        break;
-    case REQUEST_DONE:
-        return is_head ? INPUT_HEAD : INPUT_REQUEST;
-    case REQUEST_BAD:
-        return INPUT_BAD;
-    }
-    return INPUT_NOTHING;
-}
-
-enum input_event input_read(struct input *input, struct input_buffer **spare,
-                            struct transport *transport, size_t body_max)
+bool input_read(struct input *input, struct transport *transport, size_t body_max,
+                enum request_progress *ret)
 {
     for (unsigned reads = 0;; reads++) {
-        enum input_event event =
-            input_has_begun(input) ? parse(input->buffer, body_max) : INPUT_NOTHING;
-        if (event != INPUT_NOTHING || input->incoming == INCOMING_NONE)
-            return event;
-        if (reads == READS_MAX)
-            return INPUT_AGAIN;
-        event = make_room(input, spare) ? fill(input, transport) : INPUT_ENDED;
-        if (event != INPUT_NOTHING)
-            return event; /* once it has ended, what it has begun will never be whole */
+        struct input_buffer *buffer = input->buffer;
+        *ret = input_has_begun(input)
+                   ? request_read(&buffer->request, buffer->bytes, &buffer->len, body_max)
+                   : REQUEST_MORE;
+        if (*ret != REQUEST_MORE || transport->incoming == INCOMING_NONE ||
+            reads == READS_MAX)
+            return true;
+        if (!fill(input, transport))
+            return false; /* what it has begun will never be whole */
     }
 }
 
-enum input_event input_peek(struct input *input, struct input_buffer **spare,
-                            struct transport *transport)
+bool input_can_peek(const struct input *input, const struct transport *transport)
 {
-    for (unsigned reads = 0; reads < READS_MAX; reads++) {
-        if (input->incoming != INCOMING_SOME ||
-            (input->buffer && input->buffer->len >= USUAL_SIZE))
-            return INPUT_NOTHING;
-        enum input_event event =
-            make_room(input, spare) ? fill(input, transport) : INPUT_ENDED;
-        if (event != INPUT_NOTHING)
-            return event;
-    }
-    return INPUT_AGAIN;
+    return transport->incoming == INCOMING_SOME &&
+           (!input->buffer || input->buffer->len < USUAL_SIZE);
+}
+
+bool input_peek(struct input *input, struct transport *transport)
+{
+    for (unsigned reads = 0; reads < READS_MAX && input_can_peek(input, transport); reads++)
+        if (!fill(input, transport))
+            return false;
+    return true;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What comes in on a connection: bytes from its transport, in a buffer, read as requests.
- * There is no buffer while nothing has come: where one is needed for a moment, it is the
- * worker's spare one, *spare, which may be NULL.
+ * There is no buffer while nothing has come.
  */
 #pragma once
 
@@ -14,37 +13,20 @@
 struct transport;
 struct input_buffer;
 
-/* What the socket holds for us, as far as is known. The owner writes what events tell. */
-enum incoming {
-    INCOMING_SOME,
-    INCOMING_NONE,
-    INCOMING_ENDED, /* the client has ended its side, maybe behind more bytes */
-};
-
-/* All zeros is an input of which nothing is known. */
+/* All zeros is an input without a byte. */
 struct input {
     struct input_buffer *buffer; /* owned, NULL = nothing was read ahead */
-    enum incoming incoming;
 };
 
-enum input_event {
-    INPUT_NOTHING, /* more has to come */
-    INPUT_AGAIN,   /* more may be there, to be read in another turn */
-    INPUT_HEAD,    /* a head is whole: its body is read by the next call */
-    INPUT_REQUEST, /* and its body */
-    INPUT_BAD,     /* the request's `fault` says why */
-    INPUT_ENDED,   /* the client has left, or there is no memory */
-};
+/* Reads on until there is progress, nothing more to read, or enough for one turn: then
+ * `incoming` is not NONE. False when the client has left, or without memory. */
+bool input_read(struct input *input, struct transport *transport, size_t body_max,
+                enum request_progress *ret);
 
-/* Reads on until there is an event, or enough for one turn. */
-enum input_event input_read(struct input *input, struct input_buffer **spare,
-                            struct transport *transport, size_t body_max);
-
-/* Reads ahead what there is, some kilobytes of it: for a client that says within TLS
- * records that it leaves. INPUT_NOTHING, INPUT_AGAIN or
- * INPUT_ENDED. */
-enum input_event input_peek(struct input *input, struct input_buffer **spare,
-                            struct transport *transport);
+/* Reads ahead, up to a usual request: for a client that says within TLS records that it
+ * leaves. False as above. */
+bool input_can_peek(const struct input *input, const struct transport *transport);
+bool input_peek(struct input *input, struct transport *transport);
 
 /* The request that is being read, valid until the next call. */
 struct request_view input_view(const struct input *input);
@@ -57,6 +39,6 @@ bool input_has_body(const struct input *input);
 void input_consume(struct input *input);
 
 /* The connection will wait: it keeps no room that it does not fill. */
-void input_settle(struct input *input, struct input_buffer **spare);
+void input_settle(struct input *input);
 
-void input_drop(struct input *input, struct input_buffer **spare);
+void input_drop(struct input *input);

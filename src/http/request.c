@@ -7,8 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define DIGITS_MAX    16   /* of a chunk's size, that cost nothing */
-#define TLS_HANDSHAKE 0x16 /* the first byte of a TLS hello: RFC 8446 section 5.1 */
+#define USUAL_SIZE_LINE 16   /* bytes of a line with a chunk's size that cost nothing */
+#define TLS_HANDSHAKE   0x16 /* the first byte of a TLS hello: RFC 8446 section 5.1 */
 
 static enum request_progress refuse(struct request *request, enum http_fault fault)
 {
@@ -35,12 +35,10 @@ static bool is_token(const char *text, size_t len)
     return len > 0;
 }
 
-static bool is_visible(const char *text, size_t len)
+/* ASCII, whether `char` has a sign or not. */
+static bool is_visible(char c)
 {
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] >= 0x7f)
-            return false;
-    return len > 0;
+    return c > ' ' && (unsigned char)c < 0x7f;
 }
 
 static bool is_field_value(const char *text, size_t len)
@@ -55,7 +53,7 @@ static bool is_field_value(const char *text, size_t len)
 static bool is_host(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (!is_visible(text + i, 1) || strchr("\"#/<>?@\\^`{|}", text[i]))
+        if (!is_visible(text[i]) || strchr("\"#/<>?@\\^`{|}", text[i]))
             return false;
     return true;
 }
@@ -97,47 +95,42 @@ static struct request_text text_at(size_t at, size_t len)
     return (struct request_text){(uint16_t)at, (uint16_t)len};
 }
 
-/* "http://host:port/path": the authority moves onto the slash before it, to have room for
- * its NUL; an empty path is "/", for which the slash before the authority's old place is
- * used. */
+/* "http://host:port/path". The host moves onto the slash before it, to have room for its
+ * NUL. An empty path is "/", which is written over the scheme. */
 static bool read_absolute(struct request *request, char *bytes, struct request_text target)
 {
-    static const char *const schemes[] = {"http://", "https://"};
     char *text = bytes + target.at;
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        size_t skip = strlen(schemes[i]);
-        if (target.len <= skip || strncasecmp(text, schemes[i], skip) != 0)
-            continue;
+    size_t scheme = strncasecmp(text, "http://", 7) == 0    ? 7
+                    : strncasecmp(text, "https://", 8) == 0 ? 8
+                                                            : 0;
+    char *host = text + scheme;
+    size_t len = strcspn(host, "/?");
+    if (scheme == 0 || len == 0 || host[0] == ':' || !is_host(host, len))
+        return false;
 
-        size_t len = strcspn(text + skip, "/?");
-        if (len == 0 || text[skip] == ':' || !is_host(text + skip, len))
-            return false;
-        memmove(text + skip - 1, text + skip, len);
-        text[skip - 1 + len] = '\0';
-        request->authority = text_at(target.at + skip - 1, len);
-        bool has_path = text[skip + len] == '/';
-        /* The scheme's first two bytes are free by now. */
-        if (!has_path)
-            memcpy(text, "/", 2);
-        size_t at = has_path ? skip + len : 0;
-        request->path = text_at(target.at + at, strlen(text + at));
-        return true;
+    request->path = text_at(target.at + scheme + len, 0);
+    if (host[len] != '/') {
+        memcpy(text, "/", 2);
+        request->path.at = target.at;
     }
-    return false;
+    memmove(host - 1, host, len);
+    host[len - 1] = '\0';
+    request->authority = text_at(target.at + scheme - 1, len);
+    return true;
 }
 
 static bool read_target(struct request *request, char *bytes, struct request_text target)
 {
     char *text = bytes + target.at;
-    if (!is_visible(text, target.len))
-        return false;
+    for (size_t i = 0; i < target.len; i++)
+        if (!is_visible(text[i]))
+            return false;
 
     bool is_origin = text[0] == '/' || (text[0] == '*' && target.len == 1);
     text[target.len] = '\0';
+    request->path = target;
     if (!is_origin && !read_absolute(request, bytes, target))
         return false;
-    if (is_origin)
-        request->path = target;
 
     char *path = bytes + request->path.at;
     request->path.len = (uint16_t)strcspn(path, "?");
@@ -209,17 +202,15 @@ static bool weigh_field(struct request *request, const char *bytes,
     const char *name = bytes + field->name.at;
     const char *value = bytes + field->value.at;
     size_t len = field->name.len;
-    if (text_equals_nocase(name, len, "Content-Length")) {
-        bool is_first = request->framing == FRAMING_NONE;
-        request->framing = FRAMING_LENGTH;
-        return is_first &&
-               text_parse_u64(value, field->value.len, INT64_MAX, &request->length);
-    }
-    if (text_equals_nocase(name, len, "Transfer-Encoding")) {
-        bool is_first = request->framing == FRAMING_NONE;
-        request->framing = FRAMING_CHUNKED;
-        return is_first && request->version == HTTP_1_1 &&
-               text_equals_nocase(value, field->value.len, "chunked");
+    bool is_length = text_equals_nocase(name, len, "Content-Length");
+    if (is_length || text_equals_nocase(name, len, "Transfer-Encoding")) {
+        if (request->framing != FRAMING_NONE)
+            return false;
+        request->framing = is_length ? FRAMING_LENGTH : FRAMING_CHUNKED;
+        return is_length
+                   ? text_parse_u64(value, field->value.len, INT64_MAX, &request->length)
+                   : request->version == HTTP_1_1 &&
+                         text_equals_nocase(value, field->value.len, "chunked");
     }
     if (text_equals_nocase(name, len, "Expect"))
         request->expects_continue =
@@ -234,46 +225,43 @@ static bool weigh_field(struct request *request, const char *bytes,
     return true;
 }
 
-static enum request_progress read_field(struct request *request, char *bytes,
-                                        struct line line)
+static enum http_fault read_field(struct request *request, char *bytes, struct line line)
 {
     if (request->field_count == REQUEST_FIELDS_MAX)
-        return refuse(request, HTTP_FAULT_HEADERS_TOO_LARGE);
+        return HTTP_FAULT_HEADERS_TOO_LARGE;
 
     struct request_field *field = &request->fields[request->field_count++];
     if (!split_field(bytes, line, field) || !weigh_field(request, bytes, field))
-        return refuse(request, HTTP_FAULT_BAD_FRAMING);
-    bytes[field->value.at + field->value.len] = '\0'; /* a blank, or the CR */
-    return REQUEST_MORE;
+        return HTTP_FAULT_BAD_FRAMING;
+    bytes[field->value.at + field->value.len] = '\0'; /* over a blank or the CR */
+    return HTTP_FAULT_NONE;
 }
 
 /* --- the head --------------------------------------------------------------------- */
 
-static enum request_progress finish_head(struct request *request)
+static enum http_fault finish_head(struct request *request)
 {
     if (request->version == HTTP_1_1 && request->host_count == 0)
-        return refuse(request, HTTP_FAULT_BAD_FRAMING);
+        return HTTP_FAULT_BAD_FRAMING;
 
     request->body = request->at;
     request->stage =
         request->framing == FRAMING_CHUNKED ? REQUEST_CHUNK_SIZE : REQUEST_BODY;
-    return REQUEST_DONE;
+    return HTTP_FAULT_NONE;
 }
 
-static enum request_progress read_head_line(struct request *request, char *bytes,
-                                            struct line line)
+static enum http_fault read_head_line(struct request *request, char *bytes,
+                                      struct line line)
 {
     if (request->stage == REQUEST_FIELDS)
         return line.len > 0 ? read_field(request, bytes, line) : finish_head(request);
     if (line.len == 0)
-        return REQUEST_MORE; /* RFC 9112 section 2.2 */
+        return HTTP_FAULT_NONE; /* RFC 9112 section 2.2 */
+    if (!read_request_line(request, bytes, line))
+        return fault_of_line(bytes + line.at, line.len);
 
-    /* Looked at before the line is cut. */
-    enum http_fault fault = fault_of_line(bytes + line.at, line.len);
-    if (fault != HTTP_FAULT_BAD_FRAMING || !read_request_line(request, bytes, line))
-        return refuse(request, fault);
     request->stage = REQUEST_FIELDS;
-    return REQUEST_MORE;
+    return HTTP_FAULT_NONE;
 }
 
 void request_init(struct request *request)
@@ -282,39 +270,33 @@ void request_init(struct request *request)
     memset(request, 0, offsetof(struct request, fields));
 }
 
-/* What cannot become a request is refused at its first byte: no line end need follow. */
-static enum request_progress look_at_first(struct request *request, char first)
+/* What cannot become a request is refused at its first byte, before a line end comes. */
+static enum http_fault fault_of_first(char first)
 {
     if (first == TLS_HANDSHAKE)
-        return refuse(request, HTTP_FAULT_TLS_AT_PLAIN);
-    if (first != '\r' && !is_token_char(first))
-        return refuse(request, HTTP_FAULT_BAD_FRAMING);
-    return REQUEST_MORE;
+        return HTTP_FAULT_TLS_AT_PLAIN;
+    return first == '\r' || is_token_char(first) ? HTTP_FAULT_NONE : HTTP_FAULT_BAD_FRAMING;
 }
 
-enum request_progress request_read_head(struct request *request, char *bytes, size_t len)
+static enum request_progress read_head(struct request *request, char *bytes, size_t len)
 {
-    assert(request->stage <= REQUEST_FIELDS);
-    enum request_progress progress = REQUEST_MORE;
-    while (progress == REQUEST_MORE) {
-        if (request->stage == REQUEST_LINE && request->at < len &&
-            look_at_first(request, bytes[request->at]) == REQUEST_BAD)
-            return REQUEST_BAD;
+    enum http_fault fault = HTTP_FAULT_NONE;
+    size_t limit = len < REQUEST_HEAD_MAX ? len : REQUEST_HEAD_MAX;
+    while (fault == HTTP_FAULT_NONE && request->stage <= REQUEST_FIELDS) {
+        if (request->stage == REQUEST_LINE && request->at < len)
+            fault = fault_of_first(bytes[request->at]);
+        if (fault != HTTP_FAULT_NONE)
+            break;
 
         struct line line;
-        size_t limit = len < REQUEST_HEAD_MAX ? len : REQUEST_HEAD_MAX;
-        switch (next_line(request, bytes, limit, &line)) {
-        case REQUEST_MORE:
-            return limit < REQUEST_HEAD_MAX ? REQUEST_MORE
-                                            : refuse(request, HTTP_FAULT_HEADERS_TOO_LARGE);
-        case REQUEST_DONE:
-            progress = read_head_line(request, bytes, line);
-            break;
-        case REQUEST_BAD:
-            return REQUEST_BAD;
-        }
+        enum request_progress progress = next_line(request, bytes, limit, &line);
+        if (progress == REQUEST_MORE && limit == REQUEST_HEAD_MAX)
+            return refuse(request, HTTP_FAULT_HEADERS_TOO_LARGE);
+        if (progress != REQUEST_DONE)
+            return progress;
+        fault = read_head_line(request, bytes, line);
     }
-    return progress;
+    return fault == HTTP_FAULT_NONE ? REQUEST_HEAD : refuse(request, fault);
 }
 
 /* --- the body --------------------------------------------------------------------- */
@@ -322,20 +304,6 @@ enum request_progress request_read_head(struct request *request, char *bytes, si
 bool request_has_body(const struct request *request)
 {
     return request->framing == FRAMING_CHUNKED || request->length > 0;
-}
-
-static enum request_progress read_length(struct request *request, size_t len, size_t max)
-{
-    if (request->length > max)
-        return refuse(request, HTTP_FAULT_BODY_TOO_LARGE);
-
-    size_t there = len - request->body;
-    bool is_whole = there >= request->length;
-    request->at = request->body + (uint32_t)(is_whole ? request->length : there);
-    if (!is_whole)
-        return REQUEST_MORE;
-    request->stage = REQUEST_WHOLE;
-    return REQUEST_DONE;
 }
 
 static int hex_value(char c)
@@ -347,22 +315,14 @@ static int hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-static size_t count_digits(const char *text, size_t len)
-{
-    size_t digits = 0;
-    while (digits < len && hex_value(text[digits]) >= 0)
-        digits++;
-    return digits;
-}
-
-/* "1a;name=value". A size beyond all is too large in any case. */
+/* "1a;name=value". A size that is too large for any body stays so. */
 static bool read_chunk_size(struct request *request, const char *text, size_t len)
 {
-    size_t digits = count_digits(text, len);
+    size_t digits = 0;
     request->length = 0;
-    for (size_t i = 0; i < digits; i++)
+    for (int value; digits < len && (value = hex_value(text[digits])) >= 0; digits++)
         if (request->length <= UINT32_MAX)
-            request->length = request->length * 16 + (uint64_t)hex_value(text[i]);
+            request->length = request->length * 16 + (uint64_t)value;
     if (digits == 0 || (digits < len && text[digits] != ';'))
         return false;
 
@@ -384,16 +344,14 @@ static bool is_trailer(const char *bytes, struct line line)
     return true;
 }
 
+/* A chunk's size, or a line of the trailers. */
 static enum request_progress read_chunk_line(struct request *request, const char *bytes,
                                              size_t len)
 {
-    /* What is not dropped: a chunk's size, without more zeros than any client sends. */
-    size_t kept = request->stage == REQUEST_CHUNK_SIZE
-                      ? count_digits(bytes + request->at, len - request->at)
-                      : 0;
-    if (kept > DIGITS_MAX)
-        kept = DIGITS_MAX;
-    size_t limit = request->at + kept + REQUEST_EXTRA_MAX - request->extra + strlen("\r\n");
+    bool is_size = request->stage == REQUEST_CHUNK_SIZE;
+    size_t usual = is_size ? USUAL_SIZE_LINE : 0;
+    size_t limit =
+        request->at + usual + REQUEST_EXTRA_MAX - request->extra + strlen("\r\n");
 
     struct line line;
     enum request_progress progress =
@@ -402,17 +360,15 @@ static enum request_progress read_chunk_line(struct request *request, const char
         return refuse(request, HTTP_FAULT_HEADERS_TOO_LARGE);
     if (progress != REQUEST_DONE)
         return progress;
-    request->extra += (uint32_t)(line.len - kept);
 
-    bool is_sound = true;
-    if (request->stage == REQUEST_CHUNK_SIZE) {
-        is_sound = read_chunk_size(request, bytes + line.at, line.len);
-    } else if (line.len == 0) {
+    if (line.len > usual)
+        request->extra += (uint32_t)(line.len - usual);
+    if (!is_size && line.len == 0)
         request->stage = REQUEST_WHOLE;
-    } else {
-        is_sound = is_trailer(bytes, line);
-    }
-    return is_sound ? REQUEST_DONE : refuse(request, HTTP_FAULT_BAD_FRAMING);
+    else if (is_size ? !read_chunk_size(request, bytes + line.at, line.len)
+                     : !is_trailer(bytes, line))
+        return refuse(request, HTTP_FAULT_BAD_FRAMING);
+    return REQUEST_DONE;
 }
 
 static enum request_progress read_chunk_end(struct request *request, const char *bytes,
@@ -431,9 +387,10 @@ static enum request_progress read_chunk_end(struct request *request, const char 
     return REQUEST_DONE;
 }
 
-/* Moves the chunk's data, as far as it is there, to the body's end. */
-static enum request_progress read_chunk_data(struct request *request, char *bytes,
-                                             size_t len, size_t *end)
+/* Moves data, as far as it is there, to the body's end: in chunks, over what was dropped.
+ */
+static enum request_progress read_data(struct request *request, char *bytes, size_t len,
+                                       size_t *end)
 {
     size_t there = len - request->at;
     size_t taken = there < request->length ? there : (size_t)request->length;
@@ -444,12 +401,13 @@ static enum request_progress read_chunk_data(struct request *request, char *byte
     request->length -= taken;
     if (request->length > 0)
         return REQUEST_MORE;
-    request->stage = REQUEST_CHUNK_END;
+    request->stage =
+        request->framing == FRAMING_CHUNKED ? REQUEST_CHUNK_END : REQUEST_WHOLE;
     return REQUEST_DONE;
 }
 
-static enum request_progress read_chunks(struct request *request, char *bytes, size_t len,
-                                         size_t max, size_t *end)
+static enum request_progress read_body(struct request *request, char *bytes, size_t len,
+                                       size_t max, size_t *end)
 {
     enum request_progress progress = REQUEST_DONE;
     while (progress == REQUEST_DONE && request->stage != REQUEST_WHOLE) {
@@ -457,7 +415,7 @@ static enum request_progress read_chunks(struct request *request, char *bytes, s
             request->length > max - (*end - request->body))
             return refuse(request, HTTP_FAULT_BODY_TOO_LARGE);
         if (request->stage == REQUEST_BODY)
-            progress = read_chunk_data(request, bytes, len, end);
+            progress = read_data(request, bytes, len, end);
         else if (request->stage == REQUEST_CHUNK_END)
             progress = read_chunk_end(request, bytes, len);
         else
@@ -466,17 +424,18 @@ static enum request_progress read_chunks(struct request *request, char *bytes, s
     return progress;
 }
 
-enum request_progress request_read_body(struct request *request, char *bytes, size_t *len,
-                                        size_t max)
+enum request_progress request_read(struct request *request, char *bytes, size_t *len,
+                                   size_t body_max)
 {
-    assert(request->stage >= REQUEST_BODY && request->stage < REQUEST_WHOLE);
-    if (request->framing != FRAMING_CHUNKED)
-        return read_length(request, *len, max);
+    assert(request->stage < REQUEST_WHOLE);
+    if (request->stage <= REQUEST_FIELDS)
+        return read_head(request, bytes, *len);
 
     size_t end = request->at;
-    enum request_progress progress = read_chunks(request, bytes, *len, max, &end);
+    enum request_progress progress = read_body(request, bytes, *len, body_max, &end);
     size_t gap = request->at - end;
-    memmove(bytes + end, bytes + request->at, *len - request->at);
+    if (gap > 0)
+        memmove(bytes + end, bytes + request->at, *len - request->at);
     *len -= gap;
     request->at -= (uint32_t)gap;
     request->seen -= (uint32_t)gap;

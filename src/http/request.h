@@ -49,7 +49,8 @@ enum request_stage {
 
 enum request_progress {
     REQUEST_MORE, /* more bytes are needed */
-    REQUEST_DONE, /* the head, or the body, is whole */
+    REQUEST_HEAD, /* the head is whole: the next call reads the body */
+    REQUEST_DONE, /* the body is whole */
     REQUEST_BAD,  /* `fault` says why */
 };
 
@@ -88,14 +89,11 @@ struct request_view {
 /* Begins a request at the buffer's first byte. */
 void request_init(struct request *request);
 
-/* Reads the head, as far as the `len` bytes go. */
-enum request_progress request_read_head(struct request *request, char *bytes, size_t len);
-
-/* Reads the body, once the head is whole. What was read of it lies from `body` to `at`, and
- * the bytes that were not read yet lie right behind it: *len shrinks by what was dropped. A
- * body of more than `max` bytes is a BODY_TOO_LARGE. */
-enum request_progress request_read_body(struct request *request, char *bytes, size_t *len,
-                                        size_t max);
+/* Reads on. What was read of the body lies from `body` to `at`, and the bytes that were not
+ * read yet lie right behind it: *len shrinks by what was dropped. A body of more than
+ * `body_max` bytes is a BODY_TOO_LARGE. */
+enum request_progress request_read(struct request *request, char *bytes, size_t *len,
+                                   size_t body_max);
 
 /* Whether a body follows the head. */
 bool request_has_body(const struct request *request);

@@ -77,8 +77,7 @@ static void append_framing(struct text *out, const struct response *response)
 {
     char digits[TEXT_DIGITS_MAX + 1];
     switch (response->form) {
-    case BODY_WHOLE:
-    case BODY_LEFT_OUT:
+    case BODY_LENGTH:
         if (response->status == 204)
             return;
         digits[text_digits(response->body_len, 1, digits)] = '\0';
@@ -87,7 +86,6 @@ static void append_framing(struct text *out, const struct response *response)
     case BODY_CHUNKS:
         append_field(out, "Transfer-Encoding: ", "chunked");
         return;
-    case BODY_UNSAID:
     case BODY_TO_THE_END:
         return;
     }
@@ -102,8 +100,7 @@ static bool says_caching(const struct text *fields)
 
 void response_append_head(struct text *out, const struct response *response)
 {
-    text_reserve(out, USUAL_HEAD + response->fields->len +
-                          (response->form == BODY_WHOLE ? response->body_len : 0));
+    text_reserve(out, USUAL_HEAD + response->fields->len);
     append_status_line(out, response->status);
     append_field(out, "Date: ", response->date);
     if (response->persistence == PERSISTENCE_CLOSE)
@@ -123,8 +120,6 @@ void response_append_head(struct text *out, const struct response *response)
 void response_append_piece(struct text *out, enum body_form form, const char *bytes,
                            size_t len)
 {
-    if (form == BODY_UNSAID)
-        return;
     if (form == BODY_CHUNKS)
         text_printf(out, "%zx\r\n", len);
     text_append(out, bytes, len);

@@ -22,10 +22,9 @@ enum persistence {
     PERSISTENCE_CLOSE,
 };
 
+/* How a client knows where the body ends. */
 enum body_form {
-    BODY_WHOLE,
-    BODY_LEFT_OUT,   /* the length alone: HEAD */
-    BODY_UNSAID,     /* nor that: HEAD of a reply in pieces */
+    BODY_LENGTH,
     BODY_CHUNKS,     /* pieces in HTTP/1.1 */
     BODY_TO_THE_END, /* pieces in HTTP/1.0: the connection's end is the body's */
 };
@@ -34,7 +33,7 @@ struct response {
     unsigned status;
     enum persistence persistence;
     enum body_form form;
-    size_t body_len; /* of BODY_WHOLE and BODY_LEFT_OUT */
+    size_t body_len; /* of BODY_LENGTH */
     const char *date;
     const char *server;
     const char *content_type;
@@ -42,7 +41,7 @@ struct response {
 };
 
 /* Appends the head with its blank line. "Cache-Control: no-store" is in it unless `fields`
- * have that header. 204 and 304 have no body: BODY_LEFT_OUT, and 204 no length. */
+ * have that header. A 204 says no length. */
 void response_append_head(struct text *out, const struct response *response);
 
 /* Appends a piece of a body, of at least one byte, and what follows the last one. */

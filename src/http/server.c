@@ -1,45 +1,234 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/server.h"
 
+#include "base/container.h"
 #include "base/err.h"
-#include "http/accept.h"
+#include "base/fd.h"
+#include "loop/loop.h"
+#include "metrics/metrics.h"
+#include "policy/access.h"
+#include "policy/admission.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-struct server {
-    struct http_config config;
-    struct connections *connections; /* both owned */
-    struct acceptor *acceptor;
+/* Per listener. A client that reconnects at once must not be counted many times before the
+ * end of its last connection is seen. */
+#define ACCEPTS_PER_TURN 8
+
+#define PAUSE_MS         100
+#define TLS_REFUSALS     50 /* a second: each costs a handshake */
+
+struct listener {
+    struct server *server; /* borrowed */
+    int fd;                /* borrowed */
+    struct loop_watch watch;
 };
 
-static void set_defaults(struct connection_limits *limits)
+struct server {
+    struct loop *loop; /* borrowed */
+    struct http_config config;
+    struct connections *connections; /* owned */
+    struct timer pause;              /* set while accepting pauses */
+    int spare_fd;                    /* lent to a refusal when the process has no other */
+    struct instant refusals_since;
+    unsigned refusals; /* over TLS, in the second that began then */
+    size_t listener_count;
+    struct listener listeners[];
+};
+
+/* --- pauses ----------------------------------------------------------------------- */
+
+static void listeners_watch(struct server *server, uint32_t events)
 {
-    const struct {
-        struct span *limit;
-        int64_t seconds;
-    } rows[] = {
-        {&limits->idle, SERVER_IDLE_SECONDS},     {&limits->head, SERVER_HEAD_SECONDS},
-        {&limits->body, SERVER_BODY_SECONDS},     {&limits->send, SERVER_SEND_SECONDS},
-        {&limits->linger, SERVER_LINGER_SECONDS},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].limit->ns == 0)
-            *rows[i].limit = span_seconds(rows[i].seconds);
+    for (size_t i = 0; i < server->listener_count; i++) {
+        struct listener *listener = &server->listeners[i];
+        loop_watch_change(server->loop, listener->fd, listener->watch, events, NULL);
+    }
+}
+
+static bool spare_open(struct server *server, struct err *err)
+{
+    if (server->spare_fd < 0)
+        server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return server->spare_fd >= 0 || err_sys(err, errno, "/dev/null");
+}
+
+/* Accepting fails and will fail again. The listeners are level-triggered: watching them
+ * meanwhile would spin. */
+static void pause_accepting(struct server *server)
+{
+    if (loop_timer_set(server->loop, &server->pause,
+                       instant_add(loop_now(server->loop), span_ms(PAUSE_MS))))
+        listeners_watch(server, 0);
+}
+
+static void on_pause_over(struct timer *timer)
+{
+    struct server *server = CONTAINER_OF(timer, struct server, pause);
+    spare_open(server, NULL);
+    listeners_watch(server, EPOLLIN);
+}
+
+/* --- admission -------------------------------------------------------------------- */
+
+/* Over TLS a refusal takes a handshake: longer than the spare descriptor is lent. */
+static bool may_tell(struct server *server)
+{
+    struct instant now = loop_now(server->loop);
+    if (!server->config.tls)
+        return true;
+    if (instant_since(now, server->refusals_since).ns >= NS_PER_SECOND) {
+        server->refusals_since = now;
+        server->refusals = 0;
+    }
+    return server->spare_fd >= 0 && server->refusals++ < TLS_REFUSALS;
+}
+
+static void refuse(struct server *server, int fd, const struct address *peer,
+                   enum http_fault fault)
+{
+    bool is_full = fault == HTTP_FAULT_CONNECTIONS;
+    metrics_add(
+        server->config.metrics,
+        is_full ? METRIC_CONNECTIONS_REFUSED_FULL : METRIC_CONNECTIONS_REFUSED_CALLER, 1);
+    if (may_tell(server))
+        connection_begin(server->connections, fd, peer, SEAT_NONE, fault);
+    else
+        close(fd);
+}
+
+static void admit(struct server *server, int fd, const struct address *peer)
+{
+    const struct cidr_list *list = server->config.unlimited;
+    bool is_unlimited = list && access_list_contains(list, peer);
+    switch (admission_enter(server->config.admission, peer, is_unlimited)) {
+    case ADMISSION_GRANTED:
+        connection_begin(server->connections, fd, peer,
+                         is_unlimited ? SEAT_UNLIMITED : SEAT_COUNTED, HTTP_FAULT_NONE);
+        return;
+    case ADMISSION_FULL:
+        refuse(server, fd, peer, HTTP_FAULT_CONNECTIONS);
+        return;
+    case ADMISSION_CALLER_FULL:
+        refuse(server, fd, peer, HTTP_FAULT_CALLER_CONNECTIONS);
+        return;
+    }
+}
+
+/* --- accepting -------------------------------------------------------------------- */
+
+static int accept_one(const struct listener *listener, struct address *ret_peer)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof storage;
+    struct sockaddr *sa = (struct sockaddr *)&storage;
+    AUTO_FD fd = accept4(listener->fd, sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    if (!address_from_sockaddr(sa, len, ret_peer)) {
+        errno = EAFNOSUPPORT;
+        return -1;
+    }
+    return fd_take(&fd);
+}
+
+/* The process has no descriptor left. Connections that only linger give way first. Without
+ * any, one client is refused through the spare descriptor and does not linger: the next
+ * client may need the descriptor. */
+static bool make_way(struct listener *listener)
+{
+    struct server *server = listener->server;
+    if (connections_drop_lingering(server->connections) > 0)
+        return true;
+    if (server->spare_fd < 0)
+        return false;
+
+    struct address peer;
+    fd_close(&server->spare_fd);
+    int fd = accept_one(listener, &peer);
+    /* Without descriptors the kernel does not look whether there is one to accept. */
+    bool is_done = fd >= 0 || errno == EAGAIN;
+    if (fd >= 0)
+        refuse(server, fd, &peer, HTTP_FAULT_CONNECTIONS);
+    connections_drop_lingering(server->connections);
+    spare_open(server, NULL);
+    return is_done;
+}
+
+/* Whether to accept again after this error. */
+static bool go_on(struct listener *listener, int errnum)
+{
+    switch (errnum) {
+    case EAGAIN:
+        return false;
+    case EMFILE:
+    case ENFILE:
+        if (make_way(listener))
+            return true;
+        break;
+    case ENOBUFS:
+    case ENOMEM:
+        break;
+    default: /* concerns this one connection: it was reset meanwhile, or a firewall objects
+              */
+        return true;
+    }
+    pause_accepting(listener->server);
+    return false;
+}
+
+static void on_event(void *ctx, uint32_t events)
+{
+    (void)events;
+    struct listener *listener = ctx;
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        struct address peer;
+        int fd = accept_one(listener, &peer);
+        if (fd >= 0)
+            admit(listener->server, fd, &peer);
+        else if (!go_on(listener, errno))
+            return;
+    }
+}
+
+/* --- life ------------------------------------------------------------------------- */
+
+static bool listeners_add(struct server *server, const int *fds, size_t count,
+                          struct err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct listener *listener = &server->listeners[i];
+        *listener = (struct listener){.server = server, .fd = fds[i]};
+        /* Accepted sockets inherit it, which saves a call for each. */
+        setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+        if (!loop_watch_add(server->loop, fds[i], EPOLLIN, on_event, listener,
+                            &listener->watch, err))
+            return false;
+        server->listener_count++;
+    }
+    return true;
 }
 
 bool server_new(struct loop *loop, const struct http_config *config, const int *listeners,
                 size_t listener_count, struct server **ret, struct err *err)
 {
-    struct server *server = calloc(1, sizeof *server);
+    struct server *server =
+        calloc(1, sizeof *server + listener_count * sizeof server->listeners[0]);
     if (!server)
         return err_sys(err, ENOMEM, "HTTP server");
 
+    server->loop = loop;
     server->config = *config;
-    set_defaults(&server->config.limits);
-    if (!connections_new(loop, &server->config, &server->connections, err) ||
-        !acceptor_new(loop, &server->config, server->connections, listeners, listener_count,
-                      &server->acceptor, err)) {
+    server->spare_fd = -1;
+    timer_init(&server->pause, on_pause_over);
+    if (!spare_open(server, err) ||
+        !connections_new(loop, &server->config, &server->connections, err) ||
+        !listeners_add(server, listeners, listener_count, err)) {
         server_free(server);
         return false;
     }
@@ -47,20 +236,25 @@ bool server_new(struct loop *loop, const struct http_config *config, const int *
     return true;
 }
 
+void server_stop_accepting(struct server *server)
+{
+    loop_timer_stop(server->loop, &server->pause);
+    for (size_t i = 0; i < server->listener_count; i++) {
+        struct listener *listener = &server->listeners[i];
+        loop_watch_drop(server->loop, listener->fd, &listener->watch);
+    }
+}
+
 struct server *server_free(struct server *server)
 {
     if (!server)
         return NULL;
 
-    acceptor_free(server->acceptor);
+    server_stop_accepting(server);
     connections_free(server->connections);
+    fd_close(&server->spare_fd);
     free(server);
     return NULL;
-}
-
-void server_stop_accepting(struct server *server)
-{
-    acceptor_stop(server->acceptor);
 }
 
 void server_drain(struct server *server)

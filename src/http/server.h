@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * HTTP for one worker: accepts connections, collects requests, hands each whole request to
- * its route's handler, sends the reply, and lets no client hold a connection for longer
- * than the limits below. Plain or over TLS, in one way. What a handler sees is in
- * http/exchange.h.
+ * HTTP for one worker: takes connections from its listening sockets, lets them in or turns
+ * them away (too many in all: 503; too many of one caller: 429), collects requests, hands
+ * each whole request to its route's handler, sends the reply, and lets no client hold a
+ * connection for longer than the limits in http/connection.h. Plain HTTP and TLS take the
+ * same path. http/exchange.h says what a handler sees.
  *
- *     server      this: the listeners' and the connections' life
- *     accept      accept(2), admission, refusals
+ *     server      this: accept(2), admission, refusals
  *     connection  one connection's states and clocks; reads, sends, ends
  *     exchange    one request as its handler sees it; makes bytes, sends none
  *     response    heads and frames of replies (pure)
@@ -14,7 +14,7 @@
  *     request     heads and chunks of requests (pure)
  *     transport   the socket, or TLS over it
  *
- * Calls go down in this list only.
+ * Calls go only down this list.
  */
 #pragma once
 
@@ -23,16 +23,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SERVER_IDLE_SECONDS   60 /* without a request in progress */
-#define SERVER_HEAD_SECONDS   10 /* from a request's first byte to its last header */
-#define SERVER_BODY_SECONDS   10 /* from the last header to the end of the body */
-#define SERVER_SEND_SECONDS   30 /* from the reply to its last byte */
-#define SERVER_LINGER_SECONDS 2  /* from a refusal until a client must have read it */
-
 struct server;
 
-/* `listeners` are bound, listening and non-blocking; they stay the caller's. A limit of
- * 0 is the default above. */
+/* `listeners` are bound, listening and non-blocking; they stay the caller's, and so does
+ * what `config` points to. */
 bool server_new(struct loop *loop, const struct http_config *config, const int *listeners,
                 size_t listener_count, struct server **ret, struct err *err);
 

@@ -10,7 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -20,6 +20,21 @@
 static bool is_passing(int result)
 {
     return result == GNUTLS_E_AGAIN || result == GNUTLS_E_INTERRUPTED;
+}
+
+static ssize_t socket_read(struct transport *transport, void *ret_bytes, size_t size)
+{
+    ssize_t n = recv(transport->fd, ret_bytes, size, 0);
+    if ((n < 0 || (size_t)n < size) && transport->incoming == INCOMING_SOME)
+        transport->incoming = INCOMING_NONE;
+    return n;
+}
+
+/* How GnuTLS reads. Its own "again" does not tell that the socket is empty: it also follows
+ * a record without data, such as TLS 1.3's KeyUpdate. */
+static ssize_t pull(gnutls_transport_ptr_t ctx, void *ret_bytes, size_t size)
+{
+    return socket_read(ctx, ret_bytes, size);
 }
 
 static bool session_begin(struct transport *transport, const struct tls_identity *identity)
@@ -37,7 +52,8 @@ static bool session_begin(struct transport *transport, const struct tls_identity
         return false;
 
     gnutls_handshake_set_timeout(*session, GNUTLS_INDEFINITE_TIMEOUT);
-    gnutls_transport_set_int(*session, transport->fd);
+    gnutls_transport_set_ptr2(*session, transport, (void *)(intptr_t)transport->fd);
+    gnutls_transport_set_pull_function(*session, pull);
     return true;
 }
 
@@ -48,28 +64,19 @@ static bool has_ended(const struct transport *transport)
     return poll(&socket, 1, 0) > 0;
 }
 
-/* Looks at the client's first byte. */
-static enum transport_handshake greet(struct transport *transport,
-                                      const struct tls_identity *identity)
-{
-    unsigned char first;
-    ssize_t n = recv(transport->fd, &first, 1, MSG_PEEK);
-    if (n < 0 && errno == EAGAIN)
-        return HANDSHAKE_WAITS;
-    if (n == 1 && first != TLS_HANDSHAKE)
-        return HANDSHAKE_OTHER;
-    return n == 1 && !has_ended(transport) && session_begin(transport, identity)
-               ? HANDSHAKE_DONE
-               : HANDSHAKE_FAILED;
-}
-
 enum transport_handshake transport_shake_hands(struct transport *transport,
                                                const struct tls_identity *identity)
 {
-    enum transport_handshake begun =
-        transport->tls == TLS_NONE ? greet(transport, identity) : HANDSHAKE_DONE;
-    if (begun != HANDSHAKE_DONE)
-        return begun;
+    if (transport->tls == TLS_NONE) {
+        unsigned char first;
+        ssize_t n = recv(transport->fd, &first, 1, MSG_PEEK);
+        if (n < 0 && errno == EAGAIN)
+            return HANDSHAKE_WAITS;
+        if (n == 1 && first != TLS_HANDSHAKE)
+            return HANDSHAKE_OTHER;
+        if (n != 1 || has_ended(transport) || !session_begin(transport, identity))
+            return HANDSHAKE_FAILED;
+    }
 
     int result;
     do
@@ -135,17 +142,13 @@ void transport_close(struct transport *transport)
     fd_close(&transport->fd);
 }
 
-const struct address *transport_local(struct transport *transport)
+struct address transport_local(const struct transport *transport)
 {
-    struct address *local = &transport->local;
-    if (local->len > 0)
-        return local;
-
+    struct address local = {.len = sizeof local.in, .in = {.sin_family = AF_INET}};
     struct sockaddr_storage storage;
     socklen_t len = sizeof storage;
-    *local = (struct address){.len = sizeof local->in, .in = {.sin_family = AF_INET}};
     if (getsockname(transport->fd, (struct sockaddr *)&storage, &len) == 0)
-        address_from_sockaddr((struct sockaddr *)&storage, len, local);
+        address_from_sockaddr((struct sockaddr *)&storage, len, &local);
     return local;
 }
 
@@ -155,17 +158,10 @@ bool transport_has_unread(const struct transport *transport)
     return ioctl(transport->fd, SIOCINQ, &waiting) == 0 && waiting > 0;
 }
 
-ssize_t transport_read(struct transport *transport, char *ret_bytes, size_t size,
-                       bool *ret_is_drained)
+ssize_t transport_read(struct transport *transport, char *ret_bytes, size_t size)
 {
-    bool is_tls = transport->tls != TLS_NONE;
-    ssize_t n = is_tls ? tls_read(transport, ret_bytes, size)
-                       : recv(transport->fd, ret_bytes, size, 0);
-    /* Of TLS one record is read, behind which there may be another, even where there was
-     * nothing in it: it was empty, or changed the keys. */
-    *ret_is_drained =
-        is_tls ? n < 0 && !transport_has_unread(transport) : n < 0 || (size_t)n < size;
-    return n;
+    return transport->tls != TLS_NONE ? tls_read(transport, ret_bytes, size)
+                                      : socket_read(transport, ret_bytes, size);
 }
 
 ssize_t transport_write(struct transport *transport, const char *bytes, size_t len)

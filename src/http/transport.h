@@ -23,12 +23,19 @@ enum transport_tls {
     TLS_ENDED,   /* close_notify was sent */
 };
 
+/* What the socket holds for us, as far as is known. The owner notes what events tell. */
+enum incoming {
+    INCOMING_SOME,
+    INCOMING_NONE,
+    INCOMING_ENDED, /* the client has ended its side, maybe behind more bytes */
+};
+
 struct transport {
     int fd; /* owned */
     enum transport_tls tls;
     struct gnutls_session_int *session; /* owned, NULL with TLS_NONE */
     struct address peer;
-    struct address local; /* len 0 until it is asked for */
+    enum incoming incoming;
 };
 
 /* Takes the descriptor, which is non-blocking. */
@@ -38,7 +45,7 @@ void transport_init(struct transport *transport, int fd, const struct address *p
 void transport_close(struct transport *transport);
 
 /* Our end's address. */
-const struct address *transport_local(struct transport *transport);
+struct address transport_local(const struct transport *transport);
 
 enum transport_handshake {
     HANDSHAKE_DONE,
@@ -53,10 +60,8 @@ enum transport_handshake transport_shake_hands(struct transport *transport,
                                                const struct tls_identity *identity);
 
 /* How much was read; 0 = the client has ended its side; -1 with errno, EAGAIN when there
- * was nothing. `ret_is_drained` says whether to wait for the kernel's next event before
- * reading again: behind a record of TLS with nothing in it there may be another. */
-ssize_t transport_read(struct transport *transport, char *ret_bytes, size_t size,
-                       bool *ret_is_drained);
+ * is nothing now. Notes in `incoming` when the socket has nothing more. */
+ssize_t transport_read(struct transport *transport, char *ret_bytes, size_t size);
 
 /* How much was taken, at least a byte; -1 with errno. After EAGAIN the same bytes must come
  * again, more may follow them. */

@@ -150,6 +150,7 @@ static bool server_make(struct worker *worker, size_t index, struct metrics *met
         .unlimited = &service->settings.trusted_proxies,
         .admission = service->admission,
         .metrics = metrics,
+        .limits = CONNECTION_LIMITS,
     };
     return server_new(worker->loop, &config, fds, fd_count, &worker->server, err);
 }

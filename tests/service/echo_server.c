@@ -429,7 +429,13 @@ static struct options options;
 
 int main(int argc, char **argv)
 {
-    options = (struct options){.connections = 4096, .per_caller = 4096};
+    options = (struct options){.connections = 4096,
+                               .per_caller = 4096,
+                               .idle_ms = 60000,
+                               .head_ms = 10000,
+                               .body_ms = 10000,
+                               .send_ms = 30000,
+                               .linger_ms = 2000};
     read_options(argc, argv, &options);
     if (options.files > 0)
         setrlimit(RLIMIT_NOFILE, &(struct rlimit){options.files, options.files});
@@ -461,11 +467,13 @@ int main(int argc, char **argv)
         .tls = tls,
         .admission = admission,
         .metrics = echo.metrics,
-        .limits = {.idle = span_ms((int64_t)options.idle_ms),
-                   .head = span_ms((int64_t)options.head_ms),
-                   .body = span_ms((int64_t)options.body_ms),
-                   .send = span_ms((int64_t)options.send_ms),
-                   .linger = span_ms((int64_t)options.linger_ms)},
+        .limits = {[STATE_HANDSHAKE] = span_ms((int64_t)options.head_ms),
+                   [STATE_RESTING] = span_ms((int64_t)options.idle_ms),
+                   [STATE_HEAD] = span_ms((int64_t)options.head_ms),
+                   [STATE_BODY] = span_ms((int64_t)options.body_ms),
+                   [STATE_WAITING] = span_seconds(INT32_MAX),
+                   [STATE_SENDING] = span_ms((int64_t)options.send_ms),
+                   [STATE_LINGERING] = span_ms((int64_t)options.linger_ms)},
     };
     struct loop_watch watch;
     if (!server_new(echo.loop, &config, &listener, 1, &echo.server, &err) ||

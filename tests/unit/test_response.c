@@ -42,16 +42,16 @@ static void heads_look_so(void **state)
         const char *fields;
         const char *head;
     } rows[] = {
-        {{200, PERSISTENCE_STAYS, BODY_WHOLE, .body_len = 5},
+        {{200, PERSISTENCE_STAYS, BODY_LENGTH, .body_len = 5},
          "",
          "HTTP/1.1 200 OK\r\nDate: " DATE "\r\nServer: s/1\r\nCache-Control: no-store\r\n"
          "Content-Type: text/plain\r\nContent-Length: 5\r\n\r\n"},
-        {{404, PERSISTENCE_CLOSE, BODY_WHOLE, .body_len = 0},
+        {{404, PERSISTENCE_CLOSE, BODY_LENGTH, .body_len = 0},
          "",
          "HTTP/1.1 404 Not Found\r\nDate: " DATE "\r\nConnection: close\r\nServer: s/1\r\n"
          "Cache-Control: no-store\r\nContent-Type: text/plain\r\nContent-Length: "
          "0\r\n\r\n"},
-        {{200, PERSISTENCE_KEEP_ALIVE, BODY_LEFT_OUT, .body_len = 18446744073709551615U},
+        {{200, PERSISTENCE_KEEP_ALIVE, BODY_LENGTH, .body_len = 18446744073709551615U},
          "",
          "HTTP/1.1 200 OK\r\nDate: " DATE "\r\nConnection: keep-alive\r\nServer: s/1\r\n"
          "Cache-Control: no-store\r\nContent-Type: text/plain\r\n"
@@ -64,24 +64,24 @@ static void heads_look_so(void **state)
          "",
          "HTTP/1.1 200 OK\r\nDate: " DATE "\r\nConnection: close\r\nServer: s/1\r\n"
          "Cache-Control: no-store\r\nContent-Type: text/plain\r\n\r\n"},
-        {{204, PERSISTENCE_STAYS, BODY_LEFT_OUT, .body_len = 5},
+        {{204, PERSISTENCE_STAYS, BODY_LENGTH, .body_len = 5},
          "",
          "HTTP/1.1 204 No Content\r\nDate: " DATE "\r\nServer: s/1\r\n"
          "Cache-Control: no-store\r\nContent-Type: text/plain\r\n\r\n"},
-        {{304, PERSISTENCE_STAYS, BODY_LEFT_OUT, .body_len = 5},
+        {{304, PERSISTENCE_STAYS, BODY_LENGTH, .body_len = 5},
          "ETag: \"e\"\r\nCache-Control: max-age=9\r\n",
          "HTTP/1.1 304 Not Modified\r\nDate: " DATE "\r\nServer: s/1\r\n"
          "Content-Type: text/plain\r\nContent-Length: 5\r\nETag: \"e\"\r\n"
          "Cache-Control: max-age=9\r\n\r\n"},
-        {{200, PERSISTENCE_STAYS, BODY_WHOLE, .body_len = 5},
+        {{200, PERSISTENCE_STAYS, BODY_LENGTH, .body_len = 5},
          "Cache-Control: public\r\nA: b\r\n",
          "HTTP/1.1 200 OK\r\nDate: " DATE "\r\nServer: s/1\r\nContent-Type: text/plain\r\n"
          "Content-Length: 5\r\nCache-Control: public\r\nA: b\r\n\r\n"},
-        {{200, PERSISTENCE_STAYS, BODY_WHOLE, .body_len = 5},
+        {{200, PERSISTENCE_STAYS, BODY_LENGTH, .body_len = 5},
          "Vary: Cache-Control\r\n",
          "HTTP/1.1 200 OK\r\nDate: " DATE "\r\nServer: s/1\r\nCache-Control: no-store\r\n"
          "Content-Type: text/plain\r\nContent-Length: 5\r\nVary: Cache-Control\r\n\r\n"},
-        {{299, PERSISTENCE_STAYS, BODY_WHOLE, .body_len = 5},
+        {{299, PERSISTENCE_STAYS, BODY_LENGTH, .body_len = 5},
          "",
          "HTTP/1.1 299 \r\nDate: " DATE "\r\nServer: s/1\r\nCache-Control: no-store\r\n"
          "Content-Type: text/plain\r\nContent-Length: 5\r\n\r\n"},
