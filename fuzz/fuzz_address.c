@@ -6,6 +6,7 @@
 #include "net/address.h"
 
 #include "base/err.h"
+#include "net/cidr.h"
 #include "policy/access.h"
 
 #include <assert.h>

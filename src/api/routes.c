@@ -236,7 +236,7 @@ static bool has_strange_proxy(const struct settings *settings, struct exchange *
 {
     struct address peer = exchange_peer(exchange);
     return caller_is_forwarded(exchange) &&
-           !access_list_contains(&settings->trusted_proxies, &peer);
+           !cidr_list_contains(&settings->trusted_proxies, &peer);
 }
 
 /* On false, `ret_reason` is for the reader. It names the caller: behind a bridge or a NAT
@@ -255,10 +255,10 @@ static bool may_read_metrics(const struct settings *settings, struct exchange *e
                  "%s: %s is a proxy that PORT_CHECKER_TRUSTED_PROXIES does not name; ask "
                  "without it, or add it there",
                  rule, address_format(caller, name));
-    else if (!access_list_contains(&settings->metrics_from, caller))
+    else if (!cidr_list_contains(&settings->metrics_from, caller))
         snprintf(ret_reason, REASON_SIZE, "%s: %s is none of them", rule,
                  address_format(caller, name));
-    else if (!access_list_contains(&settings->metrics_from, &peer))
+    else if (!cidr_list_contains(&settings->metrics_from, &peer))
         snprintf(ret_reason, REASON_SIZE, "%s: the proxy %s is none of them", rule,
                  address_format(&peer, name));
     else

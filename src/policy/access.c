@@ -15,15 +15,6 @@ struct authority {
     uint16_t port;
 };
 
-bool access_list_contains(const struct cidr_list *list, const struct address *address)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (cidr_contains(&list->items[i], address))
-            return true;
-    }
-    return false;
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';
@@ -59,7 +50,7 @@ static bool forwarded_for_parse(const char *list, const struct cidr_list *truste
         if (!element_parse(list + start, end - start, &address))
             return false;
 
-        if (start == 0 || !access_list_contains(trusted_proxies, &address)) {
+        if (start == 0 || !cidr_list_contains(trusted_proxies, &address)) {
             *ret = address;
             return true;
         }
@@ -140,7 +131,7 @@ static bool is_operator(const struct access_facts *facts,
     if (!address_is_loopback(&facts->peer) || !address_is_loopback(&facts->local))
         return false;
 
-    if (access_list_contains(trusted_proxies, &facts->peer))
+    if (cidr_list_contains(trusted_proxies, &facts->peer))
         return false;
 
     if (!facts->is_http_1_1 || facts->has_forwarding_header || facts->forwarded_for)
@@ -161,7 +152,7 @@ struct access_caller access_identify(const struct access_facts *facts,
         .is_operator = is_operator(facts, trusted_proxies),
         .address = address_unmap(&facts->peer),
     };
-    if (facts->forwarded_for && access_list_contains(trusted_proxies, &facts->peer))
+    if (facts->forwarded_for && cidr_list_contains(trusted_proxies, &facts->peer))
         caller.is_known =
             forwarded_for_parse(facts->forwarded_for, trusted_proxies, &caller.address);
 

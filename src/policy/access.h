@@ -73,9 +73,6 @@ struct access_decision {
 struct access_caller access_identify(const struct access_facts *facts,
                                      const struct cidr_list *trusted_proxies);
 
-/* Whether any block of the list holds the address; a mapped one counts as IPv4. */
-bool access_list_contains(const struct cidr_list *list, const struct address *address);
-
 /* Asked only under `public`, and only for targets that are otherwise fine: is this one of
  * this machine's own addresses? For a target that embeds IPv4 it is asked about both. */
 typedef bool(access_is_ours_fn)(const struct address *address);

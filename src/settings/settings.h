@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/address.h"
+#include "net/cidr.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,7 +23,6 @@
 
 struct err;
 
-#define SETTINGS_CIDRS_MAX   64
 #define SETTINGS_ORIGINS_MAX 32
 #define SETTINGS_WORKERS_MAX 256
 #define SETTINGS_FILE_MAX    (1ul << 20) /* bytes of a .env file */
@@ -38,11 +38,6 @@ enum targets {
 #define X(NAME, text, description) TARGETS_##NAME,
     TARGETS_MAP(X)
 #undef X
-};
-
-struct cidr_list {
-    size_t count;
-    struct cidr items[SETTINGS_CIDRS_MAX];
 };
 
 struct origin_list {

@@ -370,8 +370,8 @@ static void lists_have_their_limits(void **state)
         const char *item;
         unsigned max;
     } cases[] = {
-        {"PORT_CHECKER_TRUSTED_PROXIES", "10.0.0.0/8,", SETTINGS_CIDRS_MAX},
-        {"PORT_CHECKER_METRICS_FROM", "::1 ", SETTINGS_CIDRS_MAX},
+        {"PORT_CHECKER_TRUSTED_PROXIES", "10.0.0.0/8,", CIDR_LIST_MAX},
+        {"PORT_CHECKER_METRICS_FROM", "::1 ", CIDR_LIST_MAX},
         {"PORT_CHECKER_CORS_ORIGINS", "https://a.example,", SETTINGS_ORIGINS_MAX},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
