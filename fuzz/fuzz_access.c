@@ -8,6 +8,8 @@
  */
 #include "policy/access.h"
 
+#include "net/scope.h"
+
 #include <assert.h>
 #include <string.h>
 #include <strings.h>
@@ -120,7 +122,7 @@ static void check_decision(const struct access_caller *caller, const struct addr
         assert(caller->is_known && access_is_probeable(target));
         assert(targets != TARGETS_CALLER || is_own);
         assert(targets != TARGETS_AUTO || is_own || caller->is_operator);
-        assert(targets != TARGETS_PUBLIC || access_is_global(target));
+        assert(targets != TARGETS_PUBLIC || address_scope(target) == SCOPE_GLOBAL);
         struct address embedded = address_unembed(target);
         assert(targets != TARGETS_PUBLIC || !is_ours(&embedded));
     } else {
