@@ -17,7 +17,7 @@
 
 #include <stdlib.h>
 
-#define BUDGET_ENTRIES_MAX 131072 /* some 12 MB when they are all in use */
+#define BUDGET_ENTRIES_MAX 131072 /* some 9 MB when they are all in use */
 
 /* --- building ------------------------------------------------------------------------- */
 
