@@ -141,15 +141,15 @@ void answer_verdicts(struct answer *answer, const struct check_summary *summary,
     }
 }
 
-void answer_faults(struct answer *answer, const struct fault_list *faults)
+void answer_violations(struct answer *answer, const struct violation_list *violations)
 {
     size_t len = 0;
 
     if (answer->form == ANSWER_PAGE) {
-        reply_page(answer, 422, check_page_faults(faults));
+        reply_page(answer, 422, check_page_violations(violations));
         return;
     }
-    char *body = fault_list_body(faults, &len);
+    char *body = violation_list_body(violations, &len);
     exchange_reply(answer->exchange, 422, JSON_TYPE, body, len);
 }
 

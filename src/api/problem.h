@@ -4,7 +4,7 @@
  * codes, statuses and messages, for the code, for the API's description and for the page.
  * Bodies are JSON with a member `detail`, separators ", " and ": ".
  *
- * A 422 carries a list of faults in the form of FastAPI 0.x; everything else is one
+ * A 422 carries a list of violations in the form of FastAPI 0.x; everything else is one
  * sentence and, for programs, a `code`.
  */
 #pragma once
@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Faults of a body. The message is what is said unless the place has a better one. */
-#define FAULT_MAP(X)                                                                       \
+/* What a body violates. The message is what is said unless the place has a better one. */
+#define VIOLATION_MAP(X)                                                                   \
     X(MISSING, "value_error.missing", "field required")                                    \
     X(JSON, "value_error.jsondecode", "not valid JSON")                                    \
     X(OBJECT, "type_error.dict", "value is not a valid dict")                              \
@@ -25,11 +25,11 @@
     X(STRING, "type_error.str", "str type expected")                                       \
     X(VALUE, "value_error", "value is not valid")
 
-enum fault_type {
-#define X(NAME, type, message) FAULT_##NAME,
-    FAULT_MAP(X)
+enum violation_type {
+#define X(NAME, type, message) VIOLATION_##NAME,
+    VIOLATION_MAP(X)
 #undef X
-        FAULT_TYPE_COUNT
+        VIOLATION_TYPE_COUNT
 };
 
 /* Other answers than 200 and 422. CODED rows have a `code`; PLAIN ones look as FastAPI's,
@@ -106,39 +106,39 @@ char *problem_body(enum problem problem, const char *detail, size_t *ret_len);
 /* `fault_body` of a struct http_site. */
 const char *problem_of_http_fault(enum http_fault fault);
 
-/* --- the faults of one body ------------------------------------------------------- */
+/* --- the violations of one body --------------------------------------------------- */
 
-#define FAULTS_MAX         20
-#define FAULT_MESSAGE_SIZE 352 /* the largest double as an integer has 309 digits */
+#define VIOLATIONS_MAX         20
+#define VIOLATION_MESSAGE_SIZE 352 /* the largest double as an integer has 309 digits */
 
 /* Where: ["body"], ["body", 17], ["body", "ports"] or ["body", "ports", 3]. */
-struct fault_place {
+struct violation_place {
     const char *field; /* a constant, or NULL */
     bool has_index;
     size_t index; /* of the list's element; without a field: of the body's byte */
 };
 
-struct fault {
-    enum fault_type type;
-    struct fault_place place;
-    char message[FAULT_MESSAGE_SIZE]; /* shown with "?" for what is not ASCII, unless UTF-8
-                                       */
+struct violation {
+    enum violation_type type;
+    struct violation_place place;
+    char message[VIOLATION_MESSAGE_SIZE]; /* what is neither ASCII nor UTF-8 becomes "?" */
 };
 
 /* In the order in which they were found. */
-struct fault_list {
+struct violation_list {
     size_t count;
-    struct fault items[FAULTS_MAX];
+    struct violation items[VIOLATIONS_MAX];
 };
 
-/* Adds a fault with its message from the table, or with one of its own. False when the
- * list is full by now: read no further. A fault beyond that is dropped. */
-bool fault_add(struct fault_list *list, enum fault_type type, struct fault_place place);
-bool fault_add_message(struct fault_list *list, enum fault_type type,
-                       struct fault_place place, const char *format, ...)
+/* Adds a violation with its message from the table, or with one of its own. False when the
+ * list is full by now: read no further. A violation beyond that is dropped. */
+bool violation_add(struct violation_list *list, enum violation_type type,
+                   struct violation_place place);
+bool violation_add_message(struct violation_list *list, enum violation_type type,
+                           struct violation_place place, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-const char *fault_type_text(enum fault_type type);
+const char *violation_type_text(enum violation_type type);
 
 /* The body of the 422; free() it. NULL without memory. */
-char *fault_list_body(const struct fault_list *list, size_t *ret_len);
+char *violation_list_body(const struct violation_list *list, size_t *ret_len);
