@@ -4,9 +4,9 @@
  * was typed, the JSON is JSON: its violations are those of the words in it. The first byte
  * chooses whether the rest is a header Accept instead.
  */
-#include "api/accept.h"
 #include "api/check_form.h"
 #include "api/check_request.h"
+#include "api/negotiate.h"
 #include "api/problem.h"
 #include "net/port_set.h"
 
@@ -25,7 +25,7 @@ static void read_header(const char *bytes, size_t len)
     assert(header);
     memcpy(header, bytes, len);
     header[len] = '\0';
-    assert(accept_quality(header, "gzip") <= 1000);
+    assert(negotiate_quality(header, "gzip") <= 1000);
     free(header);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/check_answer.h"
 
-#include "api/accept.h"
 #include "api/check_page.h"
+#include "api/negotiate.h"
 #include "api/pages.h"
 #include "http/exchange.h"
 #include "probe/engine.h"
@@ -18,10 +18,10 @@
 enum answer_form answer_form_of(struct exchange *exchange)
 {
     const char *accept = exchange_header(exchange, "Accept");
-    unsigned quality = accept_quality(accept, STREAM_TYPE);
+    unsigned quality = negotiate_quality(accept, STREAM_TYPE);
 
-    return quality > 0 && quality >= accept_quality(accept, JSON_TYPE) ? ANSWER_STREAM
-                                                                       : ANSWER_JSON;
+    return quality > 0 && quality >= negotiate_quality(accept, JSON_TYPE) ? ANSWER_STREAM
+                                                                          : ANSWER_JSON;
 }
 
 void answer_drop(struct answer *answer)
