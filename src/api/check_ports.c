@@ -450,7 +450,8 @@ static void decide(struct check *check, const struct access_caller *caller)
 
 static bool is_draining(struct check *check)
 {
-    if (!atomic_load_explicit(check->checks->config.is_draining, memory_order_relaxed))
+    const struct checks_config *config = &check->checks->config;
+    if (!config->is_draining(config->service))
         return false;
 
     count(check, METRIC_REFUSED_DRAINING);

@@ -126,7 +126,7 @@ static void handle_health(void *ctx, struct exchange *exchange)
     const struct api *api = ctx;
 
     share(api, exchange);
-    if (atomic_load_explicit(api->config.is_draining, memory_order_relaxed))
+    if (api->config.is_draining(api->config.service))
         reply_constant(exchange, 503, "{\"status\": \"draining\"}");
     else
         reply_constant(exchange, 200, "{\"status\": \"ok\"}");
@@ -339,6 +339,7 @@ bool api_new(const struct api_config *config, struct api **ret, struct err *err)
         .pages = config->pages,
         .is_ours = config->is_ours,
         .is_draining = config->is_draining,
+        .service = config->service,
     };
     struct api *api = calloc(1, sizeof *api);
     if (!api)

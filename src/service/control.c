@@ -69,8 +69,6 @@ static enum service_phase phase_now(const struct control *control)
 static void phase_enter(struct control *control, enum service_phase phase)
 {
     struct service *service = control->service;
-    if (phase == SERVICE_DRAINING)
-        atomic_store(&service->is_draining, true);
     atomic_store(&service->phase, (int)phase);
     for (size_t i = 0; i < service->worker_count; i++)
         worker_nudge(service->workers[i]);

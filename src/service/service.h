@@ -48,7 +48,6 @@ struct service {
     struct pages *pages;
     struct tls_identity *tls; /* NULL = plain HTTP */
     atomic_int phase;         /* enum service_phase */
-    atomic_bool is_draining;  /* phase is DRAINING: what /health and new checks are told */
 
     struct worker *workers[LISTENERS_MAX];
     struct metrics *metrics[LISTENERS_MAX]; /* a block a worker, read by all */
