@@ -4,6 +4,7 @@
  * evidence, and settles the port once. It moves attempts and never judges: what follows
  * from what they told is said by judge.c.
  */
+#include "base/container.h"
 #include "base/fd.h"
 #include "base/libc.h"
 #include "probe/attempt.h"
@@ -32,7 +33,9 @@ static void attempt_answered(struct attempt *attempt)
     host_wake(job->engine, job->host);
 }
 
-void attempt_end(struct attempt *attempt)
+/* Closes the socket and forgets the attempt: quota and window have their place back before
+ * anybody is told. */
+static void attempt_end(struct attempt *attempt)
 {
     struct port *port = attempt->port;
     struct engine *engine = port->job->engine;
@@ -78,9 +81,15 @@ static void port_stop(struct port *port)
     port->phase = PORT_SETTLED;
 }
 
+void job_abandon_ports(struct job *job)
+{
+    for (size_t i = 0; i < job->port_count; i++)
+        port_stop(&job->ports[i]);
+}
+
 /* Closing before reporting: what follows may start the next attempt and must find these
  * descriptors already returned to the quota. */
-void port_settle(struct port *port)
+static void port_settle(struct port *port)
 {
     struct engine *engine = port->job->engine;
     port_stop(port);
@@ -159,6 +168,13 @@ static void no_route_reason(const struct job *job, int errnum, struct err *ret)
         err_set(ret, ERR_SYSTEM, "this checker has no IPv%d route to the address (%s)",
                 family, text);
     ret->errnum = errnum;
+}
+
+void job_fail(struct job *job, enum job_end end, const struct err *reason)
+{
+    job_abandon_ports(job);
+    job->result.reason = *reason;
+    job_finish(job, end);
 }
 
 static void port_no_route(struct port *port, int errnum)
@@ -252,7 +268,8 @@ static void port_opened(struct port *port, struct attempt *attempt,
     port_unqueue(port);
     attempts_end(port, attempt);
     attempt_answered(attempt);
-    proving_begin(port, attempt);
+    if (proving_begin(port, attempt))
+        port_settle(port);
 }
 
 static void port_unreachable(struct port *port, struct attempt *attempt,
@@ -312,10 +329,11 @@ static bool attempt_take(struct attempt *attempt, bool may_have_error)
 static void attempt_event(void *ctx, uint32_t events)
 {
     struct attempt *attempt = ctx;
-    if (attempt->port->phase == PORT_PROVING)
-        proving_event(attempt->port);
-    else
+    struct port *port = attempt->port;
+    if (port->phase != PORT_PROVING)
         attempt_take(attempt, (events & (EPOLLERR | EPOLLHUP)) != 0);
+    else if (proving_read(port))
+        port_settle(port);
 }
 
 /* --- starting ----------------------------------------------------------------------- */
@@ -479,18 +497,33 @@ void port_do_without(struct port *port)
     port_look(port);
 }
 
+/* When sockets are short, a port that has attempts open does without another one: its own
+ * may be what everybody waits for. */
+static void port_lose_patience(struct port *port)
+{
+    if (!port->attempts)
+        return;
+    if (!port->job->engine->is_short) {
+        port_be_patient(port);
+        return;
+    }
+    job_take_port(port->job, port);
+    port_do_without(port);
+}
+
 static void port_timer(struct timer *timer)
 {
-    struct port *port = (void *)((char *)timer - offsetof(struct port, timer));
+    struct port *port = CONTAINER_OF(timer, struct port, timer);
     switch (port->phase) {
     case PORT_PROVING:
         proving_time_up(port);
+        port_settle(port);
         return;
     case PORT_DEFERRED:
         job_want(port->job, port);
         return;
     case PORT_QUEUED:
-        job_lose_patience(port->job, port);
+        port_lose_patience(port);
         return;
     case PORT_PROBING:
         port_look(port);
@@ -506,9 +539,4 @@ void port_init(struct port *port, struct job *job, uint16_t number)
 {
     *port = (struct port){.job = job, .verdict.port = number};
     timer_init(&port->timer, port_timer);
-}
-
-void port_abandon(struct port *port)
-{
-    port_stop(port);
 }
