@@ -28,18 +28,18 @@
 
 /* The fault that has kept one of its ports from a verdict and has not been overcome; NULL
  * when none has. */
-static const struct fault *job_fault(const struct job *job)
+static const struct local_fault *job_local_fault(const struct job *job)
 {
     for (size_t i = 0; i < job->port_count; i++)
-        if (job->ports[i].phase != PORT_SETTLED && job->ports[i].fault.text)
-            return &job->ports[i].fault;
+        if (job->ports[i].phase != PORT_SETTLED && job->ports[i].local_fault.text)
+            return &job->ports[i].local_fault;
     return NULL;
 }
 
 static void job_deadline(struct timer *timer)
 {
     struct job *job = CONTAINER_OF(timer, struct job, deadline);
-    const struct fault *fault = job_fault(job);
+    const struct local_fault *fault = job_local_fault(job);
     struct err reason;
     if (!fault)
         err_set(&reason, ERR_LIMIT,

@@ -44,7 +44,7 @@ struct attempt {
 
 /* What this checker itself is to blame for, if a port has no verdict when its job's time is
  * up. */
-struct fault {
+struct local_fault {
     const char *text; /* NULL = nothing */
     int errnum;       /* 0 = the text says it all */
 
@@ -68,7 +68,7 @@ struct port {
     TAILQ_ENTRY(port) queue_link;
 
     enum port_phase phase;
-    uint8_t faults;              /* local faults in a row: the back-off */
+    uint8_t local_faults;        /* local faults in a row: the back-off */
     uint8_t self_met;            /* times that it connected to ourselves */
     bool is_tried;               /* a SYN was sent */
     bool is_lean;                /* has to do with the attempts that it has */
@@ -78,7 +78,7 @@ struct port {
     struct instant last_refusal;
     struct instant stopped_at; /* since when its clock stands still: queued or deferred */
     struct evidence evidence;
-    struct fault fault;
+    struct local_fault local_fault;
     struct proving *proving; /* owned; while PORT_PROVING */
     struct port_verdict verdict;
 };

@@ -112,7 +112,7 @@ struct judgement judge_port(const struct port *port)
 /* --- whether it may be believed ----------------------------------------------------- */
 
 /* Is there a sign, since the port's first SYN, that this machine loses what it sends? */
-static bool is_our_fault(const struct port *port)
+static bool has_own_trouble(const struct port *port)
 {
     struct engine *engine = port->job->engine;
     for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
@@ -141,5 +141,5 @@ const char *judge_doubt(const struct port *port, struct judgement *verdict)
     case ROUTE_HOP_UNKNOWN:
         break;
     }
-    return is_our_fault(port) ? SELF_DOUBT : NULL;
+    return has_own_trouble(port) ? SELF_DOUBT : NULL;
 }

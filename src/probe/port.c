@@ -118,13 +118,13 @@ static void port_pause(struct port *port)
 {
     struct engine *engine = port->job->engine;
     unsigned doublings =
-        port->faults < BACKOFF_DOUBLINGS ? port->faults : BACKOFF_DOUBLINGS;
+        port->local_faults < BACKOFF_DOUBLINGS ? port->local_faults : BACKOFF_DOUBLINGS;
 
     /* It waits for another turn already, with another attempt still open. */
     if (port->is_again || port->phase == PORT_DEFERRED)
         return;
-    if (port->faults < UINT8_MAX)
-        port->faults++;
+    if (port->local_faults < UINT8_MAX)
+        port->local_faults++;
     engine->config.observer.deferred(engine->config.observer.ctx, 1);
     if (port->phase == PORT_PROBING)
         port->stopped_at = engine_now(engine);
@@ -135,11 +135,11 @@ static void port_pause(struct port *port)
 
 /* This checker could not try, or what it sent did not get out. A fault that the next SYN
  * overcomes does not take the place of one that only an answer does. */
-static void port_note_fault(struct port *port, int errnum, bool is_of_sent)
+static void port_note_local_fault(struct port *port, int errnum, bool is_of_sent)
 {
     struct engine *engine = port->job->engine;
-    if (is_of_sent || !port->fault.is_of_sent)
-        port->fault = (struct fault){
+    if (is_of_sent || !port->local_fault.is_of_sent)
+        port->local_fault = (struct local_fault){
             .text = "this checker could not open a connection",
             .errnum = errnum,
             .is_of_sent = is_of_sent,
@@ -149,7 +149,7 @@ static void port_note_fault(struct port *port, int errnum, bool is_of_sent)
 
 static void port_defer(struct port *port, int errnum, bool is_of_sent)
 {
-    port_note_fault(port, errnum, is_of_sent);
+    port_note_local_fault(port, errnum, is_of_sent);
     port_pause(port);
 }
 
@@ -206,7 +206,7 @@ static void port_answered(struct port *port, const struct attempt_reading *readi
                   now);
     loss_add(&engine->loss, syns, lost, now);
     engine->answered_at = now;
-    port->fault = (struct fault){0};
+    port->local_fault = (struct local_fault){0};
 
     if (!reading->has_rtt)
         return;
@@ -279,7 +279,7 @@ static void port_unreachable(struct port *port, struct attempt *attempt,
     attempt->has_error = true;
     if (!reading->is_alive)
         attempt_end(attempt);
-    port->fault = (struct fault){0};
+    port->local_fault = (struct local_fault){0};
     if (!is_counted) {
         port->evidence.errors++;
         port->evidence.error_errnum = reading->errnum;
@@ -358,9 +358,9 @@ static void port_sent(struct port *port)
     else
         port_clock_on(port);
     port->evidence.attempts++;
-    port->faults = 0;
-    if (!port->fault.is_of_sent)
-        port->fault = (struct fault){0};
+    port->local_faults = 0;
+    if (!port->local_fault.is_of_sent)
+        port->local_fault = (struct local_fault){0};
     port->phase = PORT_PROBING;
     engine->config.observer.attempted(engine->config.observer.ctx);
 }
@@ -427,7 +427,7 @@ void port_attempt(struct port *port)
 
         /* Not deferred: ports whose clocks stand still while they hold what the others
          * wait for would wait for each other. */
-        port_note_fault(port, errnum, false);
+        port_note_local_fault(port, errnum, false);
         port_do_without(port);
     }
 }
@@ -450,7 +450,7 @@ static bool answer_has_come(struct port *port)
 static void port_begin_again(struct port *port, const char *reason)
 {
     struct engine *engine = port->job->engine;
-    port->fault = (struct fault){.text = reason, .is_of_sent = true};
+    port->local_fault = (struct local_fault){.text = reason, .is_of_sent = true};
     engine->config.observer.suspected(engine->config.observer.ctx);
     attempts_end(port, NULL);
     port->evidence = (struct evidence){0};
