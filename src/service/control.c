@@ -167,7 +167,7 @@ static void reload_begin(struct control *control, const char *why)
         return;
     }
     log_message(LOG_LEVEL_INFO, "reload_check", "%s: checking the configuration", why);
-    if (!reload_check_start(check, control->invocation, control->service->listeners.fds[0],
+    if (!reload_check_start(check, control->invocation, control->service->sockets.fds[0],
                             &err)) {
         log_refused("the new program could not be asked; nothing has changed", err.message);
         return;

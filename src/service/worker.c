@@ -143,10 +143,10 @@ static bool server_make(struct worker *worker, size_t index, struct metrics *met
                         struct err *err)
 {
     struct service *service = worker->service;
-    int fds[LISTENERS_MAX];
+    int fds[SOCKETS_MAX];
     size_t fd_count = 0;
-    for (size_t i = index; i < service->listeners.count; i += service->worker_count)
-        fds[fd_count++] = service->listeners.fds[i];
+    for (size_t i = index; i < service->sockets.count; i += service->worker_count)
+        fds[fd_count++] = service->sockets.fds[i];
 
     size_t route_count;
     const struct http_route *routes = api_routes(worker->api, &route_count);
