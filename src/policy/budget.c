@@ -152,7 +152,7 @@ static void heap_swap(struct budget *budget, uint32_t a, uint32_t b)
 }
 
 /* Moves the bucket at `place` to where its full_at belongs. */
-static void heap_settle(struct budget *budget, uint32_t place)
+static void heap_sift(struct budget *budget, uint32_t place)
 {
     while (place > 1 && heap_key(budget, place) < heap_key(budget, place / 2)) {
         heap_swap(budget, place, place / 2);
@@ -178,7 +178,7 @@ static void heap_remove(struct budget *budget, uint32_t place)
         return;
 
     heap_put(budget, place, budget->heap[last]);
-    heap_settle(budget, place);
+    heap_sift(budget, place);
 }
 
 /* ---- the table ---------------------------------------------------------------------- */
@@ -198,7 +198,7 @@ static struct bucket *bucket_find(const struct budget *budget,
 }
 
 /* A full one, or NULL when all places are held. It stands at the end of the heap until the
- * caller, having charged it, settles it: a full one would climb to the top and sink again.
+ * caller, having charged it, updates it: a full one would climb to the top and sink again.
  */
 static struct bucket *bucket_add(struct budget *budget, const struct address_key *key,
                                  struct instant now)
@@ -255,7 +255,7 @@ static struct bucket *bucket_for(struct budget *budget, enum kind kind,
 }
 
 /* Puts a bucket where it belongs after its full_at has changed. */
-static void bucket_settle(struct budget *budget, struct bucket *bucket, struct instant now)
+static void bucket_update(struct budget *budget, struct bucket *bucket, struct instant now)
 {
     if (bucket == &budget->shared[KIND_CALLER] || bucket == &budget->shared[KIND_TARGET])
         return;
@@ -263,7 +263,7 @@ static void bucket_settle(struct budget *budget, struct bucket *bucket, struct i
     if (is_full(bucket, now))
         bucket_drop(budget, bucket);
     else
-        heap_settle(budget, bucket->place);
+        heap_sift(budget, bucket->place);
 }
 
 /* ---- taking and giving back --------------------------------------------------------- */
@@ -320,9 +320,9 @@ struct budget_answer budget_take(struct budget *budget, const struct address *ca
         is_foreign ? bucket_for(budget, KIND_TARGET, target, now) : NULL;
 
     struct budget_answer answer = take(budget, callers, targets, ports, now);
-    bucket_settle(budget, callers, now);
+    bucket_update(budget, callers, now);
     if (targets)
-        bucket_settle(budget, targets, now);
+        bucket_update(budget, targets, now);
     budget_unlock(budget);
     return answer;
 }
@@ -336,7 +336,7 @@ static void give_back(struct budget *budget, enum kind kind, const struct addres
         return;
 
     bucket->full_at -= (int64_t)ports * budget->cost;
-    bucket_settle(budget, bucket, now);
+    bucket_update(budget, bucket, now);
 }
 
 void budget_give_back(struct budget *budget, const struct address *caller,
