@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/control.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -11,7 +12,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stddef.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -90,7 +90,7 @@ static size_t unfinished(const struct control *control)
 
 static void poll_fire(struct timer *timer)
 {
-    struct control *control = (void *)((char *)timer - offsetof(struct control, poll));
+    struct control *control = CONTAINER_OF(timer, struct control, poll);
     struct instant now = loop_now(control->loop);
     size_t left = unfinished(control);
 
@@ -151,8 +151,7 @@ static void check_said(void *ctx, uint32_t events)
 
 static void check_late(struct timer *timer)
 {
-    struct control *control =
-        (void *)((char *)timer - offsetof(struct control, check_timer));
+    struct control *control = CONTAINER_OF(timer, struct control, check_timer);
     reload_check_end_late(&control->check);
 }
 
@@ -213,8 +212,7 @@ static void children_reap(struct control *control)
 
 static void watch_fire(struct timer *timer)
 {
-    struct control *control =
-        (void *)((char *)timer - offsetof(struct control, watch_timer));
+    struct control *control = CONTAINER_OF(timer, struct control, watch_timer);
     if (reload_watch_look(&control->watch, control->invocation))
         reload_begin(control, "binary or .env have changed");
     loop_timer_set(control->loop, timer,

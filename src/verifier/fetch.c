@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verifier/fetch.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/text.h"
 #include "loop/loop.h"
@@ -229,7 +230,7 @@ static void socket_event(void *ctx, uint32_t events)
 
 static void timer_fire(struct timer *timer)
 {
-    struct fetcher *fetcher = (void *)((char *)timer - offsetof(struct fetcher, timer));
+    struct fetcher *fetcher = CONTAINER_OF(timer, struct fetcher, timer);
     multi_act(fetcher, CURL_SOCKET_TIMEOUT, 0);
 }
 
