@@ -87,12 +87,8 @@ typedef void(settings_warn_fn)(void *ctx, const char *message);
 bool settings_load(char *const environment[], const char *env_file, settings_warn_fn *warn,
                    void *warn_ctx, struct settings *ret, struct err *err);
 
-/* The table as `--help` prints it (80 columns), as mdoc for the manual page, as a commented
- * `.env`, and as a Markdown table for the README. */
+/* The table as `--help` prints it: 80 columns. */
 void settings_print_help(FILE *out);
-void settings_print_manual(FILE *out);
-void settings_print_example(FILE *out);
-void settings_print_markdown(FILE *out);
 
 /* The effective values as `--check-config` prints them: NAME=value, one a line, in the
  * order of the table, control characters escaped. */

@@ -251,8 +251,6 @@ static const struct {
     {"/h", 3600},
 };
 
-#define RATE_PER_SECOND_MAX 1000000u
-
 static bool parse_rate(const struct setting *row, const char *text, size_t len,
                        void *target, struct err *hint)
 {
