@@ -213,7 +213,7 @@ static bool engine_start_one(struct engine *engine)
         return true;
     }
     struct port *port = job_next_port(job);
-    bool is_extra = port->attempts != NULL;
+    bool is_extra = !LIST_EMPTY(&port->attempts);
     bool has_quota = quota_take(engine, is_extra);
     if (!has_quota && !is_extra) {
         engine->is_short = true;

@@ -33,7 +33,7 @@ struct port;
 /* One connect in flight. Leaves the engine only through attempt_end() of port.c. */
 struct attempt {
     struct port *port; /* borrowed: outlives every attempt */
-    struct attempt *next;
+    LIST_ENTRY(attempt) link;
     int fd; /* owned */
     struct loop_watch watch;
     struct instant sent_at; /* on CLOCK_MONOTONIC itself: a measurement, not a deadline */
@@ -64,7 +64,7 @@ enum port_phase {
 struct port {
     struct job *job; /* borrowed */
     struct timer timer;
-    struct attempt *attempts; /* owned list of those that are open */
+    LIST_HEAD(, attempt) attempts; /* owned: those that are open */
     TAILQ_ENTRY(port) queue_link;
 
     enum port_phase phase;

@@ -39,10 +39,7 @@ static void attempt_end(struct attempt *attempt)
 {
     struct port *port = attempt->port;
     struct engine *engine = port->job->engine;
-    struct attempt **at = &port->attempts;
-    while (*at != attempt)
-        at = &(*at)->next;
-    *at = attempt->next;
+    LIST_REMOVE(attempt, link);
 
     loop_watch_drop(engine->loop, -1, &attempt->watch);
     fd_close(&attempt->fd);
@@ -54,8 +51,9 @@ static void attempt_end(struct attempt *attempt)
 /* All but one, which may be NULL. */
 static void attempts_end(struct port *port, const struct attempt *but)
 {
-    for (struct attempt *attempt = port->attempts, *next; attempt; attempt = next) {
-        next = attempt->next;
+    for (struct attempt *attempt = LIST_FIRST(&port->attempts), *next; attempt;
+         attempt = next) {
+        next = LIST_NEXT(attempt, link);
         if (attempt != but)
             attempt_end(attempt);
     }
@@ -195,7 +193,8 @@ static void port_answered(struct port *port, const struct attempt_reading *readi
     struct engine *engine = port->job->engine;
     struct instant now = engine_now(engine);
     unsigned syns = 1 + reading->repeats, lost = reading->repeats;
-    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next) {
+    const struct attempt *attempt;
+    LIST_FOREACH(attempt, &port->attempts, link) {
         if (!instant_before(attempt->window.since, sent_at))
             continue;
         unsigned unanswered = 1 + attempt_repeats_read(attempt->fd).sent;
@@ -374,7 +373,6 @@ static bool attempt_watch(struct port *port, int fd, struct instant sent_at)
         return false;
     *attempt = (struct attempt){
         .port = port,
-        .next = port->attempts,
         .fd = fd,
         .sent_at = sent_at,
     };
@@ -388,7 +386,7 @@ static bool attempt_watch(struct port *port, int fd, struct instant sent_at)
         free(attempt);
         return false;
     }
-    port->attempts = attempt;
+    LIST_INSERT_HEAD(&port->attempts, attempt, link);
     host_started(port->job->host, &attempt->window, !port->is_tried, engine_now(engine));
     return true;
 }
@@ -420,7 +418,7 @@ void port_attempt(struct port *port)
     } else {
         int errnum = reading.errnum ? reading.errnum : ENOMEM;
         quota_shrink(engine);
-        if (!port->attempts) {
+        if (LIST_EMPTY(&port->attempts)) {
             port_defer(port, errnum, false);
             return;
         }
@@ -438,8 +436,9 @@ void port_attempt(struct port *port)
  * True when one was taken; then the port has been looked at. */
 static bool answer_has_come(struct port *port)
 {
-    for (struct attempt *attempt = port->attempts, *next; attempt; attempt = next) {
-        next = attempt->next;
+    for (struct attempt *attempt = LIST_FIRST(&port->attempts), *next; attempt;
+         attempt = next) {
+        next = LIST_NEXT(attempt, link);
         if (attempt_take(attempt, true))
             return true;
     }
@@ -501,7 +500,7 @@ void port_do_without(struct port *port)
  * may be what everybody waits for. */
 static void port_lose_patience(struct port *port)
 {
-    if (!port->attempts)
+    if (LIST_EMPTY(&port->attempts))
         return;
     if (!port->job->engine->is_short) {
         port_be_patient(port);

@@ -98,7 +98,7 @@ void job_want(struct job *job, struct port *port)
     port->phase = PORT_QUEUED;
     port->is_again = true;
     TAILQ_INSERT_TAIL(&job->again, port, queue_link);
-    if (port->attempts)
+    if (!LIST_EMPTY(&port->attempts))
         port_be_patient(port);
     if (job->place == JOB_IDLE)
         job_run(job);
@@ -107,13 +107,12 @@ void job_want(struct job *job, struct port *port)
 void host_refresh_silent(struct engine *engine, struct host *host)
 {
     struct job *job;
-    LIST_FOREACH(job, &engine->jobs, engine_link)
-    {
+    LIST_FOREACH(job, &engine->jobs, engine_link) {
         if (job->host != host)
             continue;
         for (size_t i = 0; i < job->port_count; i++) {
             struct port *port = &job->ports[i];
-            bool is_silent = port->phase == PORT_PROBING && port->attempts &&
+            bool is_silent = port->phase == PORT_PROBING && !LIST_EMPTY(&port->attempts) &&
                              port->evidence.refusals == 0 && port->evidence.errors == 0;
             if (!is_silent || port->refreshed_at.ns != 0)
                 continue;
