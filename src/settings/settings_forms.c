@@ -59,8 +59,7 @@ static void flush_line(struct text *line, FILE *out)
 /* Every sentence on a line of its own, as mdoc wants it. */
 static void print_roff(const char *text, FILE *out)
 {
-    struct text line;
-    text_init(&line, 1024);
+    AUTO_TEXT line = text_up_to(1024);
     const char *word;
     size_t len;
     bool is_paragraph;
@@ -78,7 +77,6 @@ static void print_roff(const char *text, FILE *out)
     }
     flush_line(&line, out);
     assert(!line.failed && !is_code);
-    text_done(&line);
 }
 
 void settings_form_manual(FILE *out)

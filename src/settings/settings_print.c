@@ -67,12 +67,10 @@ static void print_wrapped(const char *prefix, const char *text, FILE *out)
 
 void setting_print_help(const char *prefix, const struct setting *row, FILE *out)
 {
-    struct text accepted;
-    text_init(&accepted, 1024);
+    AUTO_TEXT accepted = text_up_to(1024);
     text_printf(&accepted, "Accepted: %s.", row->accepted);
     print_wrapped(prefix, row->help, out);
     print_wrapped(prefix, accepted.data, out);
-    text_done(&accepted);
 }
 
 /* --- help ------------------------------------------------------------------------- */
@@ -92,8 +90,7 @@ void settings_print_help(FILE *out)
 
 void settings_print_values(const struct settings *settings, FILE *out)
 {
-    struct text value;
-    text_init(&value, VALUE_MAX + 4 * sizeof settings->tls_cert);
+    AUTO_TEXT value = text_up_to(VALUE_MAX + 4 * sizeof settings->tls_cert);
     for (size_t id = 0; id < SETTING_COUNT; id++) {
         const struct setting *row = &settings_table[id];
         text_reset(&value);
@@ -103,5 +100,4 @@ void settings_print_values(const struct settings *settings, FILE *out)
         else
             fprintf(out, "# %s is not set: %s\n", row->name, row->unset);
     }
-    text_done(&value);
 }
