@@ -72,8 +72,10 @@ void connection_turn_away(struct connections *all, int fd, const struct address 
 /* Ends those that only wait for a client to read their last words. Returns how many. */
 size_t connections_drop_lingering(struct connections *all);
 
-/* Idle connections that have had a reply end now, the others after their current reply,
- * which says `Connection: close`, or when their time is up. */
+/* Idle connections that have had a reply end now. Those that have not asked yet get one
+ * second to begin, from now or from when they come, and those that have begun two for the
+ * rest of their head, unless their time is up before. The others end after their current
+ * reply, which says `Connection: close`. */
 void connections_drain(struct connections *all);
 
 /* Exchanges whose reply is not completely sent, and connections that were let in. */

@@ -36,20 +36,14 @@ struct server;
 bool server_new(struct loop *loop, const struct http_config *config, const int *listeners,
                 size_t listener_count, struct server **ret, struct err *err);
 
-/* Ends every connection. Each exchange that waits for its reply is first told that it is
- * `gone`. Not to be called from a handler or a turn-end function. */
+/* As connections_free(). */
 struct server *server_free(struct server *server);
 
 /* Takes no more connections; those in the kernel's queue stay there, for a successor or
  * until the sockets are closed. */
 void server_stop_accepting(struct server *server);
 
-/* Idle connections that have had a reply are closed now. Those that have not asked yet get
- * one second to begin, from now or from when they come, and those that have begun two for
- * the rest of their head, unless their time is up before. The others are closed after their
- * current reply, which says `Connection: close`. */
+/* As in http/connection.h. */
 void server_drain(struct server *server);
-
-/* Exchanges whose reply is not completely sent. */
 size_t server_exchanges(const struct server *server);
 size_t server_connections(const struct server *server);

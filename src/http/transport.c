@@ -24,6 +24,7 @@ static bool session_begin(struct transport *transport, const struct tls_identity
     static unsigned char http[] = "http/1.1";
     static const gnutls_datum_t protocol = {http, sizeof http - 1};
     gnutls_session_t *session = &transport->session;
+    transport->tls = TLS_SHAKING;
     if (gnutls_init(session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0 ||
         gnutls_priority_set(*session, identity->priority) < 0 ||
         gnutls_credentials_set(*session, GNUTLS_CRD_CERTIFICATE, identity->credentials) <
@@ -54,7 +55,7 @@ enum transport_handshake transport_shake_hands(struct transport *transport,
                                                const struct tls_identity *identity)
 {
     enum transport_handshake begun =
-        transport->session ? HANDSHAKE_DONE : greet(transport, identity);
+        transport->tls == TLS_NONE ? greet(transport, identity) : HANDSHAKE_DONE;
     if (begun != HANDSHAKE_DONE)
         return begun;
 
@@ -62,9 +63,10 @@ enum transport_handshake transport_shake_hands(struct transport *transport,
     do
         result = gnutls_handshake(transport->session);
     while (result < 0 && !is_passing(result) && !gnutls_error_is_fatal(result));
-    transport->is_open = result == GNUTLS_E_SUCCESS;
-    if (transport->is_open)
+    if (result == GNUTLS_E_SUCCESS) {
+        transport->tls = TLS_OPEN;
         return HANDSHAKE_DONE;
+    }
     if (is_passing(result))
         return HANDSHAKE_WAITS;
     gnutls_alert_send_appropriate(transport->session, result);
@@ -84,10 +86,10 @@ static ssize_t tls_read(struct transport *transport, char *ret_bytes, size_t siz
 
 static ssize_t tls_write(struct transport *transport, const char *bytes, size_t len)
 {
-    bool is_repeated = transport->is_repeated;
-    ssize_t n = gnutls_record_send(transport->session, is_repeated ? NULL : bytes,
-                                   is_repeated ? 0 : len);
-    transport->is_repeated = is_passing((int)n);
+    bool is_again = transport->tls == TLS_BLOCKED;
+    ssize_t n =
+        gnutls_record_send(transport->session, is_again ? NULL : bytes, is_again ? 0 : len);
+    transport->tls = is_passing((int)n) ? TLS_BLOCKED : TLS_OPEN;
     if (n > 0)
         return n;
     errno = is_passing((int)n) ? EAGAIN : EPIPE;
@@ -96,9 +98,10 @@ static ssize_t tls_write(struct transport *transport, const char *bytes, size_t 
 
 static void tls_finish(struct transport *transport)
 {
-    if (transport->is_open && !transport->is_repeated)
+    if (transport->tls == TLS_OPEN) {
         gnutls_bye(transport->session, GNUTLS_SHUT_WR);
-    transport->is_open = false;
+        transport->tls = TLS_ENDED;
+    }
 }
 
 /* --- both ------------------------------------------------------------------------- */
@@ -131,27 +134,29 @@ const struct address *transport_local(struct transport *transport)
     return local;
 }
 
+bool transport_has_unread(const struct transport *transport)
+{
+    int waiting = 0;
+    return ioctl(transport->fd, SIOCINQ, &waiting) == 0 && waiting > 0;
+}
+
 ssize_t transport_read(struct transport *transport, char *ret_bytes, size_t size,
                        bool *ret_is_drained)
 {
-    bool is_tls = transport->session != NULL;
+    bool is_tls = transport->tls != TLS_NONE;
     ssize_t n = is_tls ? tls_read(transport, ret_bytes, size)
                        : recv(transport->fd, ret_bytes, size, 0);
-    /* Of TLS one record is read, behind which there may be another. */
-    *ret_is_drained = n < 0 || (!is_tls && (size_t)n < size);
+    /* Of TLS one record is read, behind which there may be another, even where there was
+     * nothing in it: it was empty, or changed the keys. */
+    *ret_is_drained =
+        is_tls ? n < 0 && !transport_has_unread(transport) : n < 0 || (size_t)n < size;
     return n;
 }
 
 ssize_t transport_write(struct transport *transport, const char *bytes, size_t len)
 {
-    return transport->session ? tls_write(transport, bytes, len)
-                              : send(transport->fd, bytes, len, MSG_NOSIGNAL);
-}
-
-bool transport_has_unread(const struct transport *transport)
-{
-    int waiting = 0;
-    return ioctl(transport->fd, SIOCINQ, &waiting) == 0 && waiting > 0;
+    return transport->tls != TLS_NONE ? tls_write(transport, bytes, len)
+                                      : send(transport->fd, bytes, len, MSG_NOSIGNAL);
 }
 
 void transport_finish(struct transport *transport)
@@ -160,8 +165,8 @@ void transport_finish(struct transport *transport)
     shutdown(transport->fd, SHUT_WR);
 }
 
-ssize_t transport_discard(struct transport *transport, size_t max)
+ssize_t transport_discard(struct transport *transport)
 {
-    /* TCP throws away with MSG_TRUNC, and copies nothing. */
-    return recv(transport->fd, NULL, max, MSG_TRUNC);
+    char waste[16 * 1024];
+    return recv(transport->fd, waste, sizeof waste, 0);
 }

@@ -38,11 +38,14 @@ bool quota_take(struct engine *engine, bool is_extra)
         engine->in_flight >= usable(track_limit(engine), is_extra))
         return false;
 
-    size_t before = atomic_fetch_add_explicit(&limit->in_flight, 1, memory_order_relaxed);
-    if (before >= usable(limit->max, is_extra)) {
-        atomic_fetch_sub_explicit(&limit->in_flight, 1, memory_order_relaxed);
-        return false;
-    }
+    /* Not counted first and given back: other workers and the metrics would see it. */
+    size_t before = atomic_load_explicit(&limit->in_flight, memory_order_relaxed);
+    do {
+        if (before >= usable(limit->max, is_extra))
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&limit->in_flight, &before, before + 1,
+                                                    memory_order_relaxed,
+                                                    memory_order_relaxed));
     engine->in_flight++;
     return true;
 }

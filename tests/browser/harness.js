@@ -21,6 +21,8 @@ const USUAL = {
     PORT_CHECKER_HOST: "127.0.0.1", PORT_CHECKER_PORT: "0", PORT_CHECKER_WORKERS: "2",
     PORT_CHECK_TIMEOUT: "0.5", PORT_CHECKER_RATE: "0",
 };
+// Milliseconds. Only a test that fails waits for so long: the machine may be busy.
+const PATIENCE = 90000;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 export const PHONE = { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
@@ -48,7 +50,7 @@ export class Service {
     }
 
     async said(pattern) {
-        const end = Date.now() + 20000;
+        const end = Date.now() + PATIENCE;
         for (;;) {
             const line = this.lines.find(text => pattern.test(text));
             if (line)
@@ -114,6 +116,7 @@ export class Visit {
         visit.complaints = [];
         visit.origin = new URL(url).origin;
         visit.context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+        visit.context.setDefaultTimeout(PATIENCE);
         await visit.context.addInitScript(() => {
             addEventListener("securitypolicyviolation", event =>
                 console.error(`violation: ${event.violatedDirective} ${event.blockedURI}`));

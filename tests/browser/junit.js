@@ -13,7 +13,9 @@ function inside(type, data) {
         const text = error?.cause?.stack ?? error?.cause ?? error?.stack ?? error;
         return `<failure>${escape(text)}</failure>`;
     }
-    return data.skip !== undefined && data.skip !== false ? "<skipped/>" : "";
+    if (data.skip === undefined || data.skip === false)
+        return "";
+    return `<skipped message="${data.skip === true ? "" : escape(data.skip)}"/>`;
 }
 
 export default async function* junit(source) {

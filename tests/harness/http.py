@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """HTTP/1.1 over a plain socket: what is sent is exactly what the test says."""
 import json
+import select
 import socket
 import struct
 
@@ -109,6 +110,10 @@ class Connection:
     def exchange(self, method, path, *arguments, **options):
         self.request(method, path, *arguments, **options)
         return self.reply(method)
+
+    def has_more(self):
+        """Whether anything has come that was not read yet; does not wait."""
+        return bool(self.received or select.select([self.socket], [], [], 0)[0])
 
     def rest(self):
         """All bytes until the other side ends; a reset is an end."""

@@ -4,7 +4,9 @@
 All of it happens in a network namespace of the tests' own, where at first nothing but
 loopback exists, and is taken away again by whoever made it.
 """
+import collections
 import os
+import pathlib
 import shutil
 import subprocess
 
@@ -19,14 +21,25 @@ def is_own():
     return [line.split(": ")[1] for line in up] == ["lo"]
 
 
-def has_filter():
-    return shutil.which("nft") is not None
-
-
 def command(*words, text=None):
     ended = subprocess.run(words, input=text, text=True, capture_output=True)
     assert ended.returncode == 0, f"{' '.join(words)}: {ended.stderr}"
     return ended.stdout
+
+
+TcpSocket = collections.namedtuple("TcpSocket", "local_port remote_port state inode")
+SYN_SENT = "02"
+
+
+def tcp_sockets(pid):
+    """All IPv4 sockets of the network in which that process is; the inode is "0" of those
+    that no process holds."""
+    found = []
+    for line in pathlib.Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        ports = [int(address.split(":")[1], 16) for address in fields[1:3]]
+        found.append(TcpSocket(*ports, state=fields[3], inode=fields[9]))
+    return found
 
 
 class Filter:

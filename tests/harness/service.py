@@ -12,6 +12,7 @@ import tempfile
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness import network
 from harness.http import Connection, authority_of, check_body
 from harness.waiting import PATIENCE, eventually
 
@@ -169,9 +170,9 @@ class Service:
         results = reply.json()["results"]
         return {int(port): result["state"] for port, result in results.items()}
 
-    def metrics(self):
+    def metrics(self, connection=None):
         """{series: value}; a series is its name, or (name, value of its only label)."""
-        reply = self.get("/metrics")
+        reply = connection.exchange("GET", "/metrics") if connection else self.get("/metrics")
         assert reply.status == 200, reply
         found = {}
         for family in text_string_to_metric_families(reply.body.decode()):
@@ -188,6 +189,32 @@ class Service:
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def at_rest(self):
+        """(descriptors, bytes of memory) that it holds once all others have left; exactly
+        one connection is among them, by which it is asked."""
+        with self.connect() as connection:
+            def is_at_rest():
+                metrics = self.metrics(connection)
+                return (metrics["port_checker_http_connections_open"] == 1
+                        and metrics["port_checker_checks_running"] == 0
+                        and metrics["port_checker_probes_in_flight"] == 0
+                        and metrics["port_checker_ports_deferred"] == 0)
+            eventually(is_at_rest, "all have left, and their checks have ended", 15)
+            return self.descriptors(), self.resident()
+
+    def probing(self, ports):
+        """The inodes of its sockets that knock at these ports over IPv4, unanswered. Those
+        that stand in two looks were there together, between the two; those of one look,
+        which takes its time, need not have been."""
+        return {sock.inode for sock in network.tcp_sockets(self.pid)
+                if sock.state == network.SYN_SENT and sock.remote_port in ports}
+
+    def processor_seconds(self):
+        """Time that it has computed, which does not depend on what else the machine does."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def resident(self):
         """Bytes of memory."""

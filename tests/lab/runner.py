@@ -5,6 +5,7 @@ import contextlib
 import json
 import pathlib
 import signal
+import threading
 from collections import Counter
 
 import topology as places
@@ -174,14 +175,10 @@ class Run:
                 if seconds == 0:
                     self._order(tool, order)
             before = self.topology.syns()
-            orders = asyncio.create_task(self._orders(tool))
-            try:
-                at_a_time = self.scenario.concurrency
-                at_a_time = min(at_a_time, AT_A_TIME.get(name, at_a_time))
+            at_a_time = self.scenario.concurrency
+            at_a_time = min(at_a_time, AT_A_TIME.get(name, at_a_time))
+            with self._orders(tool):
                 answers = await tool.batch(work, at_a_time)
-            finally:
-                orders.cancel()
-                await asyncio.gather(orders, return_exceptions=True)
             after = self.topology.syns()
         finally:
             self.fault.leave()
@@ -198,13 +195,20 @@ class Run:
             tool.close()
         self.running = {}
 
-    async def _orders(self, tool):
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        for seconds, order in self.scenario.orders:
-            if seconds > 0:
-                await asyncio.sleep(start + seconds - loop.time())
-                self._order(tool, order)
+    @contextlib.contextmanager
+    def _orders(self, tool):
+        """Gives those that come later, in threads of their own: on a busy machine the loop
+        may be held up for seconds by the networks that other scenarios make."""
+        timers = [threading.Timer(seconds, self._order, (tool, order))
+                  for seconds, order in self.scenario.orders if seconds > 0]
+        for timer in timers:
+            timer.start()
+        try:
+            yield
+        finally:
+            for timer in timers:
+                timer.cancel()
+                timer.join()
 
     def _order(self, tool, order):
         if order in ("fill", "drain"):

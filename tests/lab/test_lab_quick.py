@@ -10,8 +10,10 @@ from report import print_record
 from runner import Laboratory
 from scenarios import table
 
-# ./dev lab judges the goals themselves; here the machine may be busy with other things.
-SLACK = 1.5
+# ./dev lab judges the goals of time themselves; here the machine may be busy with other
+# things. Of a host that answers, three times the goal is still less than what silence takes
+# where none of its ports does.
+SLACK = 3
 
 QUICK = [scenario for scenario in table() if scenario.plan("quick")]
 GOALS = [(scenario, goal) for scenario in QUICK for goal in scenario.goals]

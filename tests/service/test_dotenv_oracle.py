@@ -16,6 +16,8 @@ import dotenv
 import dotenv.parser
 import pytest
 
+from harness.waiting import PATIENCE
+
 BUILD_DIR = pathlib.Path(os.environ.get("BUILD_DIR", "build"))
 DUMP = BUILD_DIR / "tests" / "dotenv_dump"
 
@@ -221,7 +223,7 @@ def expected(path):
 
 
 def read_by_us(paths):
-    done = subprocess.run([DUMP, *paths], capture_output=True, timeout=60, check=False)
+    done = subprocess.run([DUMP, *paths], capture_output=True, timeout=60 * PATIENCE, check=False)
     assert done.stderr == b""
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(answers) == len(paths)

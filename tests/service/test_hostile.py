@@ -12,7 +12,7 @@ import pytest
 
 from harness import proxies, targets
 from harness.http import Connection, check_body, chunked
-from harness.waiting import PATIENCE, SANITIZER, eventually
+from harness.waiting import SANITIZER, eventually
 
 JSON = ("Content-Type", "application/json")
 MIB = 1 << 20
@@ -25,16 +25,13 @@ def unharmed(service, memory=4 * MIB):
     """What happens inside leaves no trace in the service."""
     for _ in range(10):
         assert service.check([9]).status == 200
-    eventually(lambda: service.metric("http_connections_open") == 1, "it is at rest")
-    descriptors, resident = service.descriptors(), service.resident()
+    descriptors, resident = service.at_rest()
     yield
     eventually(lambda: service.get("/health").status == 200, "it answers")
-    eventually(lambda: service.metric("http_connections_open") == 1, "all have left")
-    eventually(lambda: service.metric("checks_running") == 0, "checks have ended")
-    eventually(lambda: service.descriptors() <= descriptors,
+    eventually(lambda: service.at_rest()[0] <= descriptors,
                f"descriptors are {descriptors} again")
     if not SANITIZER:
-        eventually(lambda: service.resident() <= resident + memory,
+        eventually(lambda: service.at_rest()[1] <= resident + memory,
                    f"memory is back, {resident} bytes at first")
 
 
@@ -178,8 +175,6 @@ def test_also_as_a_later_request(shared, form):
 
 @pytest.mark.parametrize("kind", proxies.KINDS)
 def test_nothing_is_smuggled_past_a_real_proxy(start, tmp_path, later, kind):
-    if not proxies.is_there(kind):
-        pytest.skip(f"needs {kind}")
     service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1", PORT_CHECKER_WORKERS=1)
     proxy = proxies.Proxy(kind, tmp_path, service.port)
     later.callback(proxy.close)
@@ -190,7 +185,8 @@ def test_nothing_is_smuggled_past_a_real_proxy(start, tmp_path, later, kind):
     accepted = service.metric("http_connections_accepted_total")
 
     for form, request in SMUGGLED.items():
-        with proxy.connect(timeout=0.2) as attacker, proxy.connect() as victim:
+        with proxy.connect() as attacker, proxy.connect() as victim:
+            attacker.socket.settimeout(0.2)  # some are waited for by the proxy: for the rest
             attacker.send(request)
             answer_or_end(attacker)
             for _ in range(2):
@@ -199,15 +195,13 @@ def test_nothing_is_smuggled_past_a_real_proxy(start, tmp_path, later, kind):
             reply = victim.exchange("POST", "/check-ports", [JSON], check_body([9]))
             assert list(reply.json()["results"]) == ["9"], form
         assert requests_for_ip(service) == 0, form
-    most = 4 * len(SMUGGLED) + len(SMUGGLED)  # ours for the metrics among them
-    assert service.metric("http_connections_accepted_total") - accepted < most, \
-        "the proxy did use its connections again"
+    accepted = service.metric("http_connections_accepted_total") - accepted
+    by_proxy = accepted - len(SMUGGLED) - 1  # ours, for the metrics
+    assert by_proxy < 3 * len(SMUGGLED), "the proxy did use its connections again"
 
 
 @pytest.mark.parametrize("kind", proxies.KINDS)
 def test_a_check_behind_a_real_proxy(start, tmp_path, later, kind, open_port):
-    if not proxies.is_there(kind):
-        pytest.skip(f"needs {kind}")
     service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1", PORT_CHECKER_TARGETS="caller")
     proxy = proxies.Proxy(kind, tmp_path, service.port)
     later.callback(proxy.close)
@@ -267,12 +261,12 @@ def test_garbage_gets_a_clear_status_or_an_end(shared, kind):
     b'{"provider_ip": "127.0.0.1", "ports": [' + b'"1-65535",' * 6000 + b'"x"]}',
 ], ids=lambda body: body[:16].decode().replace("\0", "0"))
 def test_bodies_that_are_hard_to_read_are_a_422_at_once(shared, body):
-    begun = time.monotonic()
+    before = shared.processor_seconds()
     reply = shared.post(body)
 
     assert reply.status == 422, reply
     assert 1 <= len(json.loads(reply.body)["detail"]) <= 20
-    assert time.monotonic() - begun < 1 * PATIENCE
+    assert shared.processor_seconds() - before < 1
 
 
 # --- clients that leave -------------------------------------------------------------------
@@ -523,19 +517,17 @@ def test_slow_clients_are_told_and_closed(start):
             (post([CHUNKED], b"ffff\r\n"), b" "))]
         reader = never_reads(service)
         begun = time.monotonic()
-        served = 0
 
         def all_ended():
-            nonlocal served
             for client in clients:
                 client.turn()
-            served += service.get("/health").status == 200
+            assert service.get("/health").status == 200, "others are served meanwhile"
             time.sleep(0.1)  # the drip of the clients
             return all(client.ended is not None for client in clients)
         eventually(all_ended, "they are cut off", within=20)
-        assert served > 50, "others are served meanwhile"
         for client in clients:
-            assert 9 <= client.ended <= 14, client.ended
+            # One limit, not one for the head and one more for the body.
+            assert 9 <= client.ended < 20, client.ended
             assert client.said.startswith(b"HTTP/1.1 408 "), client.said
             assert b'"code": "request_timeout"' in client.said
             client.connection.close()

@@ -6,12 +6,11 @@ import re
 import subprocess
 import time
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.http import check_body
 from harness.service import BUILD_DIR
-from harness.waiting import eventually
+from harness.waiting import PATIENCE, eventually
 
 JSON = ("Content-Type", "application/json")
 PREFIX = "port_checker_"
@@ -76,8 +75,8 @@ def test_help_and_type_come_once_and_before_their_samples(shared, open_port):
 
 def test_the_document_has_the_table():
     """After a change of the metrics, put this into docs/metrics.md: build/metrics_doc"""
-    done = subprocess.run([BUILD_DIR / "metrics_doc"], capture_output=True, text=True, timeout=10,
-                          check=True)
+    done = subprocess.run([BUILD_DIR / "metrics_doc"], capture_output=True, text=True, check=True,
+                          timeout=10 * PATIENCE)
     assert (ROOT / "docs/metrics.md").read_text().endswith("-->\n\n" + done.stdout)
 
 
@@ -130,12 +129,15 @@ def test_names_follow_the_conventions(shared):
 
 
 def test_the_version_and_the_process_are_there(shared):
-    metrics = shared.metrics()
     version = shared.get("/health").header("Server").split("/")[1]
+    with shared.connect() as connection:
+        def tells_its_descriptors():
+            metrics = shared.metrics(connection)
+            return metrics if metrics["process_open_fds"] == shared.descriptors() else None
+        metrics = eventually(tells_its_descriptors, "others have left, and the number is right")
 
     assert metrics[PREFIX + "build_info", version] == 1
     assert metrics[PREFIX + "workers"] == 2
-    assert metrics["process_open_fds"] == pytest.approx(shared.descriptors(), abs=3)
     assert metrics["process_resident_memory_bytes"] > 1 << 20
     assert metrics["process_cpu_seconds_total"] >= 0
     assert abs(metrics["process_start_time_seconds"] - time.time()) < 3600
@@ -181,7 +183,7 @@ def test_requests_are_counted_by_route_and_status(start):
 
 
 def test_verdicts_are_counted_by_state_and_time(start, open_port, silent_ports):
-    service = start()
+    service = start(PORT_CHECK_TIMEOUT=5)
     grown = Difference(service)
     service.check([open_port(), open_port(), 9, *silent_ports(3)])
 
@@ -190,8 +192,8 @@ def test_verdicts_are_counted_by_state_and_time(start, open_port, silent_ports):
     attempts = grown.of("probe_attempts_total")
     assert 6 <= attempts <= 3 + 3 * 4, "silent ports may be tried up to four times"
     assert grown.of("verdict_seconds_count") == 6
-    assert 1.5 <= grown.of("verdict_seconds_sum") < 15
-    assert grown.of("verdict_seconds_bucket", "0.25") == 3
+    assert 3 <= grown.of("verdict_seconds_sum") < 6 * 5
+    assert grown.of("verdict_seconds_bucket", "1") == 3, "silence takes longer than that"
 
 
 def test_refusals_are_counted_by_reason(start, own_network):

@@ -286,13 +286,6 @@ class Crowd:
                 future.result()
 
 
-def at_rest(service):
-    eventually(lambda: service.metric("http_connections_open") == 1, "all have left", 15)
-    eventually(lambda: service.metric("checks_running") == 0, "their checks have ended")
-    eventually(lambda: service.metric("probes_in_flight") == 0, "and their probes")
-    return service.descriptors()
-
-
 @pytest.mark.parametrize("transport", ["plain", "tls"])
 def test_clients_that_do_as_they_like(start_over, transport, silent_ports, closed_port,
                                       later):
@@ -320,12 +313,12 @@ def test_clients_that_do_as_they_like(start_over, transport, silent_ports, close
             time.sleep(0.01)
 
     reload()
-    descriptors = at_rest(service)
+    descriptors, _ = service.at_rest()
     print(f"SOAK_SEED={seed}")
     crowd.run(meanwhile)
     print(f"{crowd.served} clients, {reloads} reloads")
 
-    eventually(lambda: at_rest(service) == descriptors,
+    eventually(lambda: service.at_rest()[0] == descriptors,
                f"descriptors are {descriptors} again")
     targets.accepted(listener)
     assert service.verdicts([here, there]) == {here: "open", there: "closed"}

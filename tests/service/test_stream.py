@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
 """POST /check-ports as a stream of lines."""
 import json
+import pathlib
 import signal
 import socket
 import ssl
-import time
 
 import pytest
 
 from harness import network, targets
 from harness.http import check_body
-from harness.waiting import eventually
+from harness.waiting import SANITIZER, eventually, sooner_than
 from test_running import make_pair, tls_settings
 
 STREAM = [("Content-Type", "application/json"), ("Accept", "application/x-ndjson")]
@@ -97,17 +97,19 @@ def test_details(shared, open_port):
     assert (line["state"], line["accessible"]) == ("open", True)
 
 
-def test_a_line_comes_the_moment_its_port_is_known(start, silent_ports, open_port):
-    service = start(PORT_CHECK_TIMEOUT=2)
-    here, silent = open_port(), silent_ports(3)
+# A port that refuses is asked again after 4 seconds, and known then.
+ASKED_AGAIN = {"PORT_CHECK_TIMEOUT": 20, "PORT_CHECK_RETRIES": 2, "PORT_CHECK_RETRY_DELAY": 4}
+
+
+def test_a_line_comes_the_moment_its_port_is_known(start, closed_port, open_port):
+    service = start(**ASKED_AGAIN)
+    here, later = open_port(), sorted(closed_port() for _ in range(3))
     with service.connect() as connection:
-        begun = time.monotonic()
-        stream = Stream(ask(connection, [*silent, here]))
+        stream = Stream(ask(connection, [*later, here]))
 
         assert stream.line()["port"] == here
-        assert time.monotonic() - begun < 1.5
-        assert service.metric("checks_running") == 1
-        assert sorted(line["port"] for line in stream.lines()[:-1]) == silent
+        assert service.metric("verdicts_total", "closed") == 0, "the others are not known yet"
+        assert sorted(line["port"] for line in stream.lines()[:-1]) == later
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
@@ -220,10 +222,10 @@ def test_cors_headers_are_on_a_stream(start, closed_port):
 
 
 @pytest.mark.parametrize("leave", ["close", "reset", "half_close"])
-def test_a_client_that_leaves_its_stream_cancels(start, silent_ports, open_port, leave):
-    service = start(PORT_CHECK_TIMEOUT=20)
+def test_a_client_that_leaves_its_stream_cancels(start, closed_port, open_port, leave):
+    service = start(**ASKED_AGAIN)
     connection = service.connect()
-    stream = Stream(ask(connection, [open_port(), *silent_ports(4)]))
+    stream = Stream(ask(connection, [open_port(), closed_port(), closed_port()]))
     assert stream.line()["accessible"]
     getattr(connection, leave)()
 
@@ -246,10 +248,19 @@ def test_draining_lets_a_stream_finish(start, silent_ports, open_port):
     assert service.wait() == 0
 
 
-MANY = 60000  # more lines than the kernel keeps for one connection
+MANY = 10000  # more lines than these keep for one connection
+SEND_BUFFERS = pathlib.Path("/proc/sys/net/ipv4/tcp_wmem")
 
 
-def test_a_reader_that_stalls_holds_up_nobody(start):
+@pytest.fixture
+def small_send_buffers(own_network):
+    before = SEND_BUFFERS.read_text()
+    SEND_BUFFERS.write_text("4096 16384 65536")
+    yield
+    SEND_BUFFERS.write_text(before)
+
+
+def test_a_reader_that_stalls_holds_up_nobody(start, small_send_buffers):
     service = start(PORT_CHECKER_MAX_PORTS=MANY, PORT_CHECKER_WORKERS=1)
     before = service.resident()
     with service.connect() as connection:
@@ -260,7 +271,8 @@ def test_a_reader_that_stalls_holds_up_nobody(start):
         fields = service.wait_event("check", within=25)
         assert int(fields["ports"]) == MANY
         assert service.get("/health").status == 200
-        assert service.resident() - before < MANY * 600 + (4 << 20)
+        if not SANITIZER:  # which keeps what was freed
+            assert service.resident() - before < MANY * 600 + (4 << 20)
 
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         *ports, last = Stream(connection).lines()
@@ -268,14 +280,13 @@ def test_a_reader_that_stalls_holds_up_nobody(start):
         assert last["message"].endswith(f"out of {MANY} ports")
 
 
-def test_a_stream_over_https(start_https, silent_ports, open_port):
-    service = start_https(PORT_CHECK_TIMEOUT=1)
-    here, silent = open_port(), silent_ports(2)
+def test_a_stream_over_https(start_https, closed_port, open_port):
+    service = start_https(**ASKED_AGAIN)
+    here = open_port()
     with service.connect() as connection:
-        begun = time.monotonic()
-        stream = Stream(ask(connection, [*silent, here]))
+        stream = Stream(ask(connection, [closed_port(), closed_port(), here]))
         assert stream.line()["port"] == here
-        assert time.monotonic() - begun < 0.9
+        assert service.metric("verdicts_total", "closed") == 0, "the others are not known yet"
         assert len(stream.lines()) == 3
 
         assert len(Stream(ask(connection, [here])).lines()) == 2
@@ -290,10 +301,10 @@ def test_a_long_stream_over_https(start_https):
         assert connection.exchange("GET", "/health").status == 200
 
 
-def test_leaving_a_stream_over_https_cancels(start_https, silent_ports, open_port):
-    service = start_https(PORT_CHECK_TIMEOUT=20)
+def test_leaving_a_stream_over_https_cancels(start_https, closed_port, open_port):
+    service = start_https(**ASKED_AGAIN)
     with service.connect() as connection:
-        stream = Stream(ask(connection, [open_port(), *silent_ports(2)]))
+        stream = Stream(ask(connection, [open_port(), closed_port()]))
         assert stream.line()["accessible"]
 
     eventually(lambda: service.metric("checks_running") == 0, "the check is cancelled")
@@ -319,11 +330,10 @@ def test_a_stream_that_has_ended_does_not_hold_up_a_reload(start_https, silent_p
         assert stream.line()["port"] == 9
         service.signal(signal.SIGHUP)
         service.wait_event("reload")
-        begun = time.monotonic()
-        stream.lines()
-        service.wait_ready(2)
+        with sooner_than(9):  # for 10 seconds the client might be waited for
+            stream.lines()
+            service.wait_ready(2)
 
-        assert time.monotonic() - begun < 8, "the client was waited for"
         assert connection.is_ended()
 
 

@@ -35,15 +35,6 @@ def vanish(service, ports, rounds):
             client.close()
 
 
-def at_rest(service):
-    """What the service holds when nobody wants anything."""
-    eventually(lambda: service.metric("http_connections_open") == 1, "all have left")
-    eventually(lambda: service.metric("probes_in_flight") == 0, "probes are closed")
-    assert service.metric("checks_running") == 0
-    assert service.metric("ports_deferred") == 0
-    return service.descriptors(), service.resident()
-
-
 @pytest.mark.parametrize("workers", [1, 4])
 def test_clients_that_vanish_leave_nothing_behind(start, silent_ports, workers):
     service = start(PORT_CHECK_TIMEOUT=20, PORT_CHECKER_WORKERS=workers)
@@ -51,11 +42,11 @@ def test_clients_that_vanish_leave_nothing_behind(start, silent_ports, workers):
     rounds = 1000
 
     vanish(service, ports, 100)  # what is kept for later use is kept after this
-    descriptors, resident = at_rest(service)
+    descriptors, resident = service.at_rest()
     vanish(service, ports, rounds)
-    eventually(lambda: at_rest(service)[0] == descriptors, "descriptors are back")
+    eventually(lambda: service.at_rest()[0] == descriptors, "descriptors are back")
     if not SANITIZER:
-        eventually(lambda: at_rest(service)[1] <= resident + (1 << 20),
+        eventually(lambda: service.at_rest()[1] <= resident + (1 << 20),
                    f"memory is back at {resident} bytes, give or take 1 MiB")
 
     assert service.metric("checks_abandoned_total") == rounds + 100

@@ -8,7 +8,7 @@ import pytest
 
 from harness import network, targets
 from harness.http import check_body
-from harness.waiting import PATIENCE, eventually
+from harness.waiting import eventually, sooner_than
 
 JSON = ("Content-Type", "application/json")
 PORT_RANGE = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -148,10 +148,12 @@ def took(service, ports, **more):
 def test_silence_lasts_as_long_as_the_timeout(start, silent_ports):
     port, = silent_ports(1)
     for timeout in (0.5, 1.5):
-        seconds, states = took(start(PORT_CHECK_TIMEOUT=timeout), [port])
+        service = start(PORT_CHECK_TIMEOUT=timeout)
+        with sooner_than(4):  # what a silent host takes without a timeout
+            seconds, states = took(service, [port])
 
         assert states == {port: "filtered"}
-        assert timeout <= seconds < timeout + 1 * PATIENCE
+        assert seconds >= timeout
 
 
 def test_a_closed_port_is_asked_as_often_as_retries_say(start, closed_port):
@@ -167,8 +169,7 @@ def test_a_closed_port_is_asked_as_often_as_retries_say(start, closed_port):
 
 
 def test_a_port_that_opens_between_two_attempts_is_open(start, later):
-    service = start(PORT_CHECK_RETRIES=4, PORT_CHECK_RETRY_DELAY="0.3",
-                    PORT_CHECK_TIMEOUT=5)
+    service = start(PORT_CHECK_RETRIES=4, PORT_CHECK_RETRY_DELAY=1, PORT_CHECK_TIMEOUT=20)
     sock = later.enter_context(targets.closed())
     with service.connect() as connection:
         connection.request("POST", "/check-ports", [JSON],
@@ -183,10 +184,9 @@ def test_a_port_that_still_refuses_at_the_timeout_is_closed(start, closed_port):
     port = closed_port()
     service = start(PORT_CHECK_RETRIES=4, PORT_CHECK_RETRY_DELAY=5,
                     PORT_CHECK_TIMEOUT="0.5")
-    seconds, states = took(service, [port])
-
-    assert states == {port: "closed"}
-    assert seconds < 3 * PATIENCE
+    with sooner_than(5):  # the second attempt
+        assert service.verdicts([port]) == {port: "closed"}
+    assert service.metric("probe_attempts_total") == 1
 
 
 def test_a_late_answer_wins(start, packet_filter, open_port):
@@ -204,14 +204,16 @@ def test_a_late_answer_wins(start, packet_filter, open_port):
 
 def test_closed_ports_do_not_wait_for_silent_ones_of_another_check(
         start, silent_ports, closed_port):
-    service = start(PORT_CHECK_TIMEOUT=5, PORT_CHECKER_WORKERS=1)
-    ports = silent_ports(1024)
+    """Of the same address, which gets so many probes at a time only."""
+    service = start(PORT_CHECK_TIMEOUT=20, PORT_CHECKER_WORKERS=1, PORT_CHECKER_MAX_PORTS=8192)
+    ports = silent_ports(8192)
     with service.connect() as connection:
         connection.request("POST", "/check-ports", [JSON], check_body(ports))
         eventually(lambda: service.metric("checks_running") == 1, "the long check")
-        seconds, _ = took(service, [closed_port()], provider_ip="127.0.0.1")
+        port = closed_port()
+        assert service.verdicts([port]) == {port: "closed"}
 
-        assert seconds < 1 * PATIENCE
+        assert service.metric("probe_attempts_total") < 8192, "most have not had their turn"
 
 
 # --- our own trouble ----------------------------------------------------------------------
@@ -244,21 +246,23 @@ def test_few_descriptors_shared_by_many_checks(start, later):
             assert_all_open_or_503(connection.reply(), ports)
 
 
-def test_max_probes_is_never_exceeded(start, silent_ports):
+def test_max_probes_is_never_exceeded(start, silent_ports, later):
+    """By all workers together: so many checks are not all at the same worker."""
     service = start(PORT_CHECKER_MAX_PROBES=16, PORT_CHECK_TIMEOUT="0.5")
-    ports = silent_ports(40)
-    idle = service.descriptors()
-    with service.connect() as one, service.connect() as two:
-        for connection in (one, two):
-            connection.request("POST", "/check-ports", [JSON], check_body(ports))
-        most = 0
-        end = time.monotonic() + 1.5
-        while time.monotonic() < end:
-            most = max(most, service.metric("probes_in_flight"))
-            assert service.descriptors() <= idle + 16 + 8
-        assert most == 16
-        for connection in (one, two):
-            assert connection.reply().json()["message"].endswith("0 out of 40 ports")
+    ports = silent_ports(8)
+    connections = [later.enter_context(service.connect()) for _ in range(12)]
+    for connection in connections:
+        connection.request("POST", "/check-ports", [JSON], check_body(ports))
+    together, told, before = [], [], set()
+    while not all(connection.has_more() for connection in connections):
+        now = service.probing(ports)
+        together.append(len(before & now))
+        told.append(service.metric("probes_in_flight"))
+        before = now
+
+    assert max(together) == max(told) == 16
+    for connection in connections:
+        assert connection.reply().json()["message"].endswith("0 out of 8 ports")
 
 
 @pytest.fixture

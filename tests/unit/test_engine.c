@@ -99,7 +99,8 @@ static void an_answer_tells_the_round_trip_time(void **state)
     for (int i = 0; i < 2; i++) {
         assert_true(check->verdicts[i].has_rtt);
         assert_true(check->verdicts[i].rtt.ns > 0);
-        assert_true(check->verdicts[i].rtt.ns < 400 * NS_PER_MS);
+        assert_true(check->verdicts[i].rtt.ns <
+                    instant_since(check->done_at, rig->started_at).ns);
     }
     rig_free(rig);
     close(fd);
@@ -115,8 +116,9 @@ static void silence_lasts_as_long_as_the_setting_says(void **state)
     struct check *check = rig_check_one(rig, THERE, 1000);
     rig_run(rig);
     assert_state(check, 0, PORT_STATE_FILTERED);
-    assert_in_range(rig_age_ms(rig, check->done_at), 800, 1500);
-    assert_in_range(check->verdicts[0].duration.ns / NS_PER_MS, 800, 1500);
+    /* A silent host takes 4 seconds otherwise. */
+    assert_in_range(rig_age_ms(rig, check->done_at), 800, 3999);
+    assert_in_range(check->verdicts[0].duration.ns / NS_PER_MS, 800, 3999);
     assert_false(check->verdicts[0].has_rtt);
     rig_free(rig);
 }
@@ -235,8 +237,8 @@ static void a_second_socket_finds_a_port_that_lost_the_first_syn(void **state)
     rig_run(rig);
     assert_state(check, 0, PORT_STATE_OPEN);
     assert_int_equal(rig->attempted, 2);
-    assert_in_range(rig_age_ms(rig, check->done_at), 300, 900); /* the kernel: 1000 */
-    assert_true(check->verdicts[0].has_rtt);
+    assert_true(rig_age_ms(rig, check->done_at) >= 300);
+    assert_true(check->verdicts[0].has_rtt); /* not an answer to what the kernel repeats */
     rig_free(rig);
     close(fd);
 }
@@ -256,7 +258,7 @@ static void the_kernels_second_syn_finds_a_port_that_lost_the_first(void **state
     rig_run(rig);
     assert_state(check, 0, PORT_STATE_OPEN);
     assert_int_equal(rig->attempted, 2);
-    assert_in_range(rig_age_ms(rig, check->done_at), 900, 1640); /* no third attempt */
+    assert_true(rig_age_ms(rig, check->done_at) >= 900);
     assert_false(check->verdicts[0].has_rtt);
     rig_free(rig);
     close(fd);
@@ -279,7 +281,7 @@ static void three_refusals_are_asked_for_with_pauses_between(void **state)
     assert_state(check, 0, PORT_STATE_CLOSED);
     assert_int_equal(rig->attempted, 3);
     assert_int_equal(tcp_counter_there("OutRsts") - resets, 3);
-    assert_in_range(rig_age_ms(rig, check->done_at), 300, 1500);
+    assert_in_range(rig_age_ms(rig, check->done_at), 300, 4999); /* the timeout */
     rig_free(rig);
 }
 
@@ -313,11 +315,17 @@ static void one_refusal_is_closed_when_time_is_up(void **state)
     rig_run(rig);
     assert_state(check, 0, PORT_STATE_CLOSED);
     assert_int_equal(rig->attempted, 1);
-    assert_in_range(rig_age_ms(rig, check->done_at), 500, 1500);
+    assert_in_range(rig_age_ms(rig, check->done_at), 500, 2999); /* the pause */
     rig_free(rig);
 }
 
 /* --- many at once ------------------------------------------------------------------- */
+
+/* `check` came second; nothing of the first is known yet. */
+static void nothing_else_is_settled(struct check *check)
+{
+    assert_int_equal(check->rig->checks[0].settled, 0);
+}
 
 static void a_job_of_one_does_not_wait_for_a_thousand_silent_ports(void **state)
 {
@@ -331,10 +339,10 @@ static void a_job_of_one_does_not_wait_for_a_thousand_silent_ports(void **state)
     rig->config.timeout = span_ms(700);
     struct check *large = rig_check(rig, THERE, ports, 1000, 20000);
     struct check *small = rig_check_one(rig, THERE, 999);
+    small->on_settled = nothing_else_is_settled;
     rig_run(rig);
     assert_int_equal(count_state(large, PORT_STATE_FILTERED), 1000);
     assert_state(small, 0, PORT_STATE_OPEN);
-    assert_true(rig_age_ms(rig, small->done_at) < 600);
     assert_true(rig_age_ms(rig, large->done_at) > 700);
     rig_free(rig);
     close(fd);

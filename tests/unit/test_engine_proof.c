@@ -123,28 +123,28 @@ static void the_proof_is_what_the_listener_says(void **state)
         size_t len, piece;
         enum ending ending;
         enum proof proof;
-        int64_t from_ms, to_ms; /* how long it takes */
+        int64_t from_ms, to_ms; /* less than the time for a line, or all of it */
     } rows[] = {
         /* clang-format off */
-        {"its line",            own_line,     WHOLE, 0,  STAYS,  PROOF_MATCH,      0, 1000},
-        {"line and end",        own_line,     WHOLE, 0,  CLOSES, PROOF_MATCH,      0, 1000},
-        {"line and reset",      own_line,     WHOLE, 0,  RESETS, PROOF_MATCH,      0, 1000},
-        {"line in pieces",      own_line,     WHOLE, 20, STAYS,  PROOF_MATCH,      300, 1300},
-        {"another port's line", others_line,  WHOLE, 0,  STAYS,  PROOF_OTHER_PORT, 0, 1000},
-        {"another token's",     foreign_line, WHOLE, 0,  STAYS,  PROOF_MISMATCH,   0, 1000},
-        {"another protocol",    "SSH-2.0-OpenSSH_9.2\r\n", WHOLE, 0, STAYS, PROOF_MISMATCH, 0, 1000},
-        {"an empty line",       "\n",         WHOLE, 0,  STAYS,  PROOF_MISMATCH,   0, 1000},
-        {"nothing",             "",           0,     0,  STAYS,  PROOF_SILENT,     1500, 2500},
-        {"end",                 "",           0,     0,  CLOSES, PROOF_SILENT,     0, 1000},
-        {"reset",               "",           0,     0,  RESETS, PROOF_SILENT,     0, 1000},
-        {"half a line, end",    own_line,     50,    0,  CLOSES, PROOF_SILENT,     0, 1000},
-        {"half a line, reset",  own_line,     50,    0,  RESETS, PROOF_SILENT,     0, 1000},
-        {"half a line, stays",  own_line,     50,    0,  STAYS,  PROOF_SILENT,     1500, 2500},
-        {"all but the newline", own_line,     91,    0,  STAYS,  PROOF_SILENT,     1500, 2500},
-        {"a byte at a time",    own_line,     WHOLE, 1,  STAYS,  PROOF_SILENT,     1500, 2500},
-        {"120 bytes",           long_text,    120,   0,  STAYS,  PROOF_SILENT,     1500, 2500},
-        {"128 bytes",           long_text,    128,   0,  STAYS,  PROOF_MISMATCH,   0, 1000},
-        {"thousands of bytes",  long_text,    4999,  0,  STAYS,  PROOF_MISMATCH,   0, 1000},
+        {"its line",            own_line,     WHOLE, 0,  STAYS,  PROOF_MATCH,      0, 1499},
+        {"line and end",        own_line,     WHOLE, 0,  CLOSES, PROOF_MATCH,      0, 1499},
+        {"line and reset",      own_line,     WHOLE, 0,  RESETS, PROOF_MATCH,      0, 1499},
+        {"line in pieces",      own_line,     WHOLE, 20, STAYS,  PROOF_MATCH,      300, 1499},
+        {"another port's line", others_line,  WHOLE, 0,  STAYS,  PROOF_OTHER_PORT, 0, 1499},
+        {"another token's",     foreign_line, WHOLE, 0,  STAYS,  PROOF_MISMATCH,   0, 1499},
+        {"another protocol",    "SSH-2.0-OpenSSH_9.2\r\n", WHOLE, 0, STAYS, PROOF_MISMATCH, 0, 1499},
+        {"an empty line",       "\n",         WHOLE, 0,  STAYS,  PROOF_MISMATCH,   0, 1499},
+        {"nothing",             "",           0,     0,  STAYS,  PROOF_SILENT,     1500, 19999},
+        {"end",                 "",           0,     0,  CLOSES, PROOF_SILENT,     0, 1499},
+        {"reset",               "",           0,     0,  RESETS, PROOF_SILENT,     0, 1499},
+        {"half a line, end",    own_line,     50,    0,  CLOSES, PROOF_SILENT,     0, 1499},
+        {"half a line, reset",  own_line,     50,    0,  RESETS, PROOF_SILENT,     0, 1499},
+        {"half a line, stays",  own_line,     50,    0,  STAYS,  PROOF_SILENT,     1500, 19999},
+        {"all but the newline", own_line,     91,    0,  STAYS,  PROOF_SILENT,     1500, 19999},
+        {"a byte at a time",    own_line,     WHOLE, 1,  STAYS,  PROOF_SILENT,     1500, 19999},
+        {"120 bytes",           long_text,    120,   0,  STAYS,  PROOF_SILENT,     1500, 19999},
+        {"128 bytes",           long_text,    128,   0,  STAYS,  PROOF_MISMATCH,   0, 1499},
+        {"thousands of bytes",  long_text,    4999,  0,  STAYS,  PROOF_MISMATCH,   0, 1499},
         /* clang-format on */
     };
     texts_make();
@@ -171,7 +171,7 @@ static void the_proof_is_what_the_listener_says(void **state)
         assert_int_equal(verdict->proof_port,
                          rows[i].proof == PROOF_OTHER_PORT ? 50899 : 0);
         /* The reading of a proof is not part of the verdict's time. */
-        assert_true(verdict->duration.ns < 500 * NS_PER_MS);
+        assert_true(verdict->duration.ns < PROOF_MILLISECONDS * NS_PER_MS);
         assert_int_equal(rig->attempted, 1);
         speaker_end(&speaker);
         rig_free(rig); /* no socket is left */
@@ -204,7 +204,7 @@ static void only_open_ports_have_a_proof(void **state)
 }
 
 /* The handshake is finished at once, not by the delayed acknowledgement of a half-open
- * probe, some 200 ms later. The fastest of five counts: this machine may be busy. */
+ * probe, some 200 ms later. The fastest of some counts: this machine may be busy. */
 static void a_listener_is_not_kept_waiting(void **state)
 {
     (void)state;
@@ -212,7 +212,7 @@ static void a_listener_is_not_kept_waiting(void **state)
     texts_make();
     assert_true(firewall(""));
     int64_t fastest = INT64_MAX;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 50 && fastest >= 30; i++) {
         struct rig *rig = rig_new();
         struct speaker speaker = {.text = own_line, .len = strlen(own_line)};
         speaker_begin(&speaker, rig, PORT);

@@ -2,7 +2,6 @@
 """This end: ports that are bound, what they say, and ports that others hold."""
 import hashlib
 import hmac
-import os
 import socket
 import threading
 import time
@@ -10,7 +9,8 @@ import time
 import pytest
 
 import stub as stubs
-from harness.waiting import PATIENCE
+from harness.network import tcp_sockets
+from harness.waiting import PATIENCE, sooner_than
 from program import OK, Running, cause_of, ports_of, verify
 
 GOOD = {"accessible": True, "error": None}
@@ -29,7 +29,7 @@ class Held:
     def _check(self, request):
         self.token = request.json["token"]
         self.asked.set()
-        self.release.wait(60)
+        self.release.wait(60 * PATIENCE)
         return stubs.results(request, lambda ip, port: GOOD)
 
     def wait_asked(self):
@@ -82,33 +82,34 @@ def test_listeners_prove_themselves_on_both_families_while_the_checker_looks(hel
 def test_a_listener_lets_go_when_the_other_side_does(held):
     with Running("--ports", FREE, held.url):
         held.wait_asked()
-        with connect("127.0.0.1", 50800) as sock:
+        with sooner_than(5), connect("127.0.0.1", 50800) as sock:
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")  # whatever it says
             sock.shutdown(socket.SHUT_WR)
-            before = time.monotonic()
             assert rest_of(sock) == line_of(held.token, 50800)
-            assert time.monotonic() - before < 3
 
 
 @pytest.mark.heavy
 def test_who_stays_is_let_go_after_five_seconds(held):
     with Running("--ports", FREE, held.url):
         held.wait_asked()
+        before = time.monotonic()
         with connect("127.0.0.1", 50800) as sock:
-            before = time.monotonic()
             assert rest_of(sock) == line_of(held.token, 50800)
-            assert 4.5 < time.monotonic() - before < 8
+        assert time.monotonic() - before >= 5
 
 
 def test_no_more_connections_are_held_than_the_limit(held, later):
     with Running("--ports", FREE, held.url) as running:
         held.wait_asked()
-        for _ in range(1100):
+        before = set()
+        for count in range(1100):
             sock = later.enter_context(connect("127.0.0.1", 50800))
             assert sock.recv(4096) == line_of(held.token, 50800)
-        with open(f"/proc/{running.process.pid}/limits", encoding="ascii") as limits:
-            assert "Max open files" in limits.read()
-        assert len(os.listdir(f"/proc/{running.process.pid}/fd")) < 1024 + 64
+            if count >= 1000:  # those of two looks were there together, between the two
+                now = {sock.inode for sock in tcp_sockets(running.process.pid)
+                       if sock.local_port == 50800 and sock.remote_port and sock.inode != "0"}
+                assert len(before & now) <= 1024
+                before = now
         held.release.set()
         assert running.wait().status == OK
 

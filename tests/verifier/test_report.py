@@ -73,7 +73,7 @@ def test_when_nobody_reads(stub):
     os.close(read)
     ended = subprocess.run([BINARY, "--ports", "50800", stub(stubs.fixed(GOOD)).url],
                            env=environment({}), stdout=write, stderr=subprocess.PIPE,
-                           text=True, timeout=60)
+                           text=True, timeout=60 * PATIENCE)
     os.close(write)
     assert (ended.returncode, ended.stderr) == (
         SYSTEM, "port-verifier: standard output: Broken pipe\n")
@@ -112,13 +112,16 @@ def test_a_terminal_shows_progress_and_a_table(stub):
     release = threading.Event()
 
     def check(request):
-        threading.Timer(0.3, release.set).start()
-        release.wait(30)
+        assert release.wait(30 * PATIENCE)
         return stubs.results(request, lambda ip, port: to_50847(port))
+
+    def until_told(text):
+        if "0 of 1 answers, 0 of 102 ports" in text:
+            release.set()
     checker = stub(stubs.telling(check))
-    status, text = on_terminal(checker.url, TERM="xterm")
+    status, text = on_terminal(checker.url, TERM="xterm", until=until_told)
     assert status == OK
-    assert "0 of 1 answers, 0 of 102 ports" in text
+    assert release.is_set()
     assert "\x1b[32mgood: listener not proved\x1b[0m" in text
     assert "\x1b[31mfiltered: not let through\x1b[0m" in text
     lines = screen(text).splitlines()

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import stub as stubs
-from harness.waiting import PATIENCE, eventually
+from harness.waiting import PATIENCE, eventually, sooner_than
 from program import OK, Running, ports_of
 
 GOOD = {"accessible": True, "error": None}
@@ -95,14 +95,13 @@ def test_what_is_seen_once_is_not_told(world, watching, tmp_path):
 
 
 def test_the_second_look_comes_sooner_than_the_next_round(world, later):
-    running = later.enter_context(Running("--json", "--ports", PORTS, "--watch", "2s",
+    running = later.enter_context(Running("--json", "--ports", PORTS, "--watch", "5s",
                                           "--confirm", "200ms", world.url))
     running.wait_reports(1)
     world.bad = {50800}
-    eventually(lambda: "looking again" in running.err_path.read_text(), "a suspicion", 20)
-    before = time.monotonic()
-    running.wait_reports(2)
-    assert time.monotonic() - before < 1.5 * PATIENCE
+    eventually(lambda: len(world.checker.posts()) > 1, "the round that sees it", 20)
+    with sooner_than(4.5):  # the next round
+        running.wait_reports(2)
     running.end()
 
 
@@ -222,7 +221,7 @@ def test_it_ends_cleanly_in_the_middle_of_a_round(stub, later):
 
     def check(request):
         asked.set()
-        release.wait(60)
+        release.wait(60 * PATIENCE)
         return stubs.results(request, lambda ip, port: GOOD)
     checker = stub(stubs.telling(check))
     try:
@@ -234,16 +233,21 @@ def test_it_ends_cleanly_in_the_middle_of_a_round(stub, later):
         release.set()
 
 
-def test_rounds_are_spread_by_a_tenth(world, later):
-    running = later.enter_context(Running("--json", "--ports", PORTS, "--watch", "1s",
-                                          world.url))
-    running.wait_reports(1)
-    times = []
-    for _ in range(5):
-        count = len(world.checker.posts())
-        eventually(lambda: len(world.checker.posts()) > count, "the next round", 10)
-        times.append(time.monotonic())
-    gaps = [after - before for before, after in zip(times, times[1:])]
-    assert all(0.85 < gap < 1.1 + 0.4 * PATIENCE for gap in gaps), gaps
-    assert max(gaps) - min(gaps) > 0.001, gaps
+def test_rounds_are_spread_by_a_tenth(stub, later):
+    """Pauses are at least nine tenths long. That they are no longer than eleven is shown by
+    tests/unit/test_watch.c; here they may end late."""
+    answered, pauses = [], []
+
+    def check(request):
+        asked = time.monotonic()
+        if answered:
+            pauses.append(asked - answered[-1])
+        answer = stubs.results(request, lambda ip, port: GOOD)
+        answered.append(time.monotonic())  # no pause has begun before this
+        return answer
+    checker = stub(stubs.telling(check))
+    running = later.enter_context(Running("--ports", PORTS, "--watch", "1s", checker.url))
+    eventually(lambda: len(pauses) >= 4, "four more rounds", 20)
     running.end()
+    assert min(pauses) >= 0.9, pauses
+    assert max(pauses) - min(pauses) > 0.001, pauses
