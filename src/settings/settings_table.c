@@ -8,7 +8,7 @@
     .offset = offsetof(struct settings, field), .size = sizeof(((struct settings *)0)->field)
 
 #define TO(field, row_kind, row_accepted) \
-    .kind = &(row_kind), .accepted = row_accepted, MEMBER(field)
+    .kind = &(row_kind), .accepted = (row_accepted), MEMBER(field)
 #define SHOWN(number) #number
 #define SHOW(number)  SHOWN(number)
 
