@@ -33,20 +33,21 @@ static void check_accepted(const struct port_set *ports,
         seen[ports->ports[i]] = 0;
 }
 
-static void check_refused(const struct port_set *ports, const struct fault_list *faults)
+static void check_refused(const struct port_set *ports,
+                          const struct violation_list *violations)
 {
     size_t len = 0;
 
     assert(ports->count == 0);
-    assert(faults->count >= 1 && faults->count <= FAULTS_MAX);
-    char *body = fault_list_body(faults, &len);
+    assert(violations->count >= 1 && violations->count <= VIOLATIONS_MAX);
+    char *body = violation_list_body(violations, &len);
     assert(body && len > 0 && strlen(body) == len);
     free(body);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct fault_list faults;
+    static struct violation_list violations;
     struct check_request request;
     struct port_set ports;
     char content_type[128];
@@ -70,10 +71,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!port_set_init(&ports, is_large ? 1024 : 3, NULL))
         return 0;
     if (check_request_parse((const char *)data, size, has_type ? content_type : NULL,
-                            &ports, &request, &faults))
+                            &ports, &request, &violations))
         check_accepted(&ports, &request);
     else
-        check_refused(&ports, &faults);
+        check_refused(&ports, &violations);
     port_set_done(&ports);
     return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/check_answer.h"
 
-#include "api/accept.h"
 #include "api/check_page.h"
+#include "api/negotiate.h"
 #include "api/pages.h"
 #include "http/exchange.h"
 #include "probe/engine.h"
@@ -18,10 +18,10 @@
 enum answer_form answer_form_of(struct exchange *exchange)
 {
     const char *accept = exchange_header(exchange, "Accept");
-    unsigned quality = accept_quality(accept, STREAM_TYPE);
+    unsigned quality = negotiate_quality(accept, STREAM_TYPE);
 
-    return quality > 0 && quality >= accept_quality(accept, JSON_TYPE) ? ANSWER_STREAM
-                                                                       : ANSWER_JSON;
+    return quality > 0 && quality >= negotiate_quality(accept, JSON_TYPE) ? ANSWER_STREAM
+                                                                          : ANSWER_JSON;
 }
 
 void answer_drop(struct answer *answer)
@@ -141,15 +141,15 @@ void answer_verdicts(struct answer *answer, const struct check_summary *summary,
     }
 }
 
-void answer_faults(struct answer *answer, const struct fault_list *faults)
+void answer_violations(struct answer *answer, const struct violation_list *violations)
 {
     size_t len = 0;
 
     if (answer->form == ANSWER_PAGE) {
-        reply_page(answer, 422, check_page_faults(faults));
+        reply_page(answer, 422, check_page_violations(violations));
         return;
     }
-    char *body = fault_list_body(faults, &len);
+    char *body = violation_list_body(violations, &len);
     exchange_reply(answer->exchange, 422, JSON_TYPE, body, len);
 }
 

@@ -53,7 +53,7 @@ void answer_port(struct answer *answer, const struct port_verdict *verdict,
  * ports. */
 void answer_verdicts(struct answer *answer, const struct check_summary *summary,
                      const struct address *target, const struct job *job);
-void answer_faults(struct answer *answer, const struct fault_list *faults);
+void answer_violations(struct answer *answer, const struct violation_list *violations);
 
 /* `detail` NULL: the sentence of the table. `retry_after` may be NULL. */
 void answer_problem(struct answer *answer, enum problem problem, const char *detail,

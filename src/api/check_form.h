@@ -7,7 +7,7 @@
  *
  * Ports stand between commas, semicolons and spaces; a dash between two numbers may have
  * spaces around it, and may be a typographical one. A word of digits is a number, any other
- * is handed on as text, for its fault to be told.
+ * is handed on as text, for its violation to be told.
  */
 #pragma once
 

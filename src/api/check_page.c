@@ -190,20 +190,20 @@ char *check_page_problem(enum problem problem, const char *detail)
     return end(&html);
 }
 
-char *check_page_faults(const struct fault_list *faults)
+char *check_page_violations(const struct violation_list *violations)
 {
     struct text html;
 
-    text_init(&html, FRAME_MAX + faults->count * 8 * FAULT_MESSAGE_SIZE);
+    text_init(&html, FRAME_MAX + violations->count * 8 * VIOLATION_MESSAGE_SIZE);
     begin(&html, "answer card problem", title_of(422));
     text_append_str(&html, "<ul>\n");
-    for (size_t i = 0; i < faults->count; i++) {
-        const struct fault_place *place = &faults->items[i].place;
+    for (size_t i = 0; i < violations->count; i++) {
+        const struct violation_place *place = &violations->items[i].place;
         bool is_address = place->field && strcmp(place->field, "provider_ip") == 0;
         text_append_str(&html, is_address ? "<li>Address: " : "<li>Ports: ");
         if (place->field && place->has_index)
             text_printf(&html, "number %zu: ", place->index + 1);
-        html_append(&html, faults->items[i].message);
+        html_append(&html, violations->items[i].message);
         text_append_str(&html, "</li>\n");
     }
     text_append_str(&html, "</ul>\n");

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 struct address;
-struct fault_list;
+struct violation_list;
 
 struct check_page {
     struct text html;
@@ -36,4 +36,4 @@ void check_page_add(struct check_page *page, const struct port_verdict *verdict)
  */
 char *check_page_end(struct check_page *page);
 char *check_page_problem(enum problem problem, const char *detail);
-char *check_page_faults(const struct fault_list *faults);
+char *check_page_violations(const struct violation_list *violations);

@@ -156,10 +156,10 @@ static void reply_problem(struct check *check, enum problem problem, const char 
     answer_problem(&check->answer, problem, detail, retry_after);
 }
 
-static void reply_faults(struct check *check, const struct fault_list *faults)
+static void reply_violations(struct check *check, const struct violation_list *violations)
 {
     log_failure(check, 422, "invalid_body");
-    answer_faults(&check->answer, faults);
+    answer_violations(&check->answer, violations);
 }
 
 static void reply_not_allowed(struct check *check, const struct access_caller *caller,
@@ -388,11 +388,11 @@ static bool read_request(struct check *check, const char *body, size_t len,
                          const char *content_type)
 {
     struct check_request request;
-    struct fault_list faults;
+    struct violation_list violations;
 
     if (!check_request_parse(body, len, content_type, &check->checks->ports, &request,
-                             &faults)) {
-        reply_faults(check, &faults);
+                             &violations)) {
+        reply_violations(check, &violations);
         return false;
     }
     check->target = request.target;
@@ -450,7 +450,8 @@ static void decide(struct check *check, const struct access_caller *caller)
 
 static bool is_draining(struct check *check)
 {
-    if (!atomic_load_explicit(check->checks->config.is_draining, memory_order_relaxed))
+    const struct checks_config *config = &check->checks->config;
+    if (!config->is_draining(config->service))
         return false;
 
     count(check, METRIC_REFUSED_DRAINING);

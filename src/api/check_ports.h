@@ -22,7 +22,6 @@
 
 #include "api/caller.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -48,7 +47,8 @@ struct checks_config {
     struct metrics *metrics; /* this worker's */
     const struct pages *pages;
     access_is_ours_fn *is_ours;
-    const atomic_bool *is_draining; /* set by the service, shared */
+    bool (*is_draining)(const void *service); /* then nothing new is begun */
+    const void *service;
 };
 
 /* The checks of one worker. */

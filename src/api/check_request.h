@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads the body of POST /check-ports. Pure: bytes go in, a request or its faults come
+ * Reads the body of POST /check-ports. Pure: bytes go in, a request or its violations come
  * out; no sockets, no policy. README and the API's description show the rules; in short:
  *
  *   {"provider_ip": "192.0.2.7", "ports": [7466, "50800-50900"], "details": true}
@@ -12,12 +12,12 @@
  *   as C strings, refuses those whatever it is told.
  * - The last of two members with one name counts. A NUL inside a text is no error of JSON.
  * - A body that begins as UTF-16 or UTF-32 does (byte order mark, or a NUL beside the first
- *   character) is no JSON: its one fault, at byte 0, names the encoding.
- * - A byte order mark of UTF-8 in front is skipped. The offset in a fault of JSON is where
- *   the parser stopped, right behind what it could not use; it counts from the first byte
- *   of the body as it was sent, mark included.
- * - No faults beyond FAULTS_MAX are looked for. "Too many ports" is one fault, told after
- *   those of single elements, and counts the ports of the elements that have none.
+ *   character) is no JSON: its one violation, at byte 0, names the encoding.
+ * - A byte order mark of UTF-8 in front is skipped. The offset in a violation of JSON is
+ * where the parser stopped, right behind what it could not use; it counts from the first
+ * byte of the body as it was sent, mark included.
+ * - No violations beyond VIOLATIONS_MAX are looked for. "Too many ports" is one violation,
+ * told after those of single elements, and counts the ports of the elements that have none.
  *
  * The work is bounded by the length of the body: JSON deeper than 2,048 is refused, and a
  * range is judged before it is expanded.
@@ -30,7 +30,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct fault_list;
+struct violation_list;
 struct port_set;
 
 struct check_request {
@@ -41,11 +41,11 @@ struct check_request {
 };
 
 /* True: *ret is written and `ports` holds the distinct ports in the order in which they
- * were first listed, possibly none. False: *ret_faults holds 1 to FAULTS_MAX faults, *ret
- * is untouched and `ports` is empty.
+ * were first listed, possibly none. False: *ret_violations holds 1 to VIOLATIONS_MAX
+ * violations, *ret is untouched and `ports` is empty.
  *
  * `ports` is the caller's, with the ceiling on distinct ports in it. `content_type` is NULL
  * when the request had none. */
 bool check_request_parse(const char *body, size_t len, const char *content_type,
                          struct port_set *ports, struct check_request *ret,
-                         struct fault_list *ret_faults);
+                         struct violation_list *ret_violations);

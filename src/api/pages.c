@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/pages.h"
 
-#include "api/accept.h"
+#include "api/negotiate.h"
 #include "base/err.h"
 #include "base/text.h"
 #include "http/exchange.h"
@@ -226,7 +226,7 @@ void pages_handle(const struct pages *pages, struct exchange *exchange, const ch
     size_t i = page_find(exchange_route(exchange)->path);
     const char *encodings = exchange_header(exchange, "Accept-Encoding");
     const char *known = exchange_header(exchange, "If-None-Match");
-    bool is_gzip = accept_quality(encodings, "gzip") > 0;
+    bool is_gzip = negotiate_quality(encodings, "gzip") > 0;
     const struct variant *variant = is_gzip ? &pages->gzip[i] : &pages->plain[i];
 
     pages_set_headers(exchange);

@@ -27,7 +27,6 @@
 #include "http/exchange.h"
 #include "policy/access.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -46,10 +45,11 @@ struct api_config {
     struct loop *loop;
     struct engine *engine;
     const struct settings *settings;
-    struct budget *budget;          /* shared by all workers */
-    const struct pages *pages;      /* shared by all workers */
-    access_is_ours_fn *is_ours;     /* any thread */
-    const atomic_bool *is_draining; /* set by the service */
+    struct budget *budget;      /* shared by all workers */
+    const struct pages *pages;  /* shared by all workers */
+    access_is_ours_fn *is_ours; /* any thread */
+    bool (*is_draining)(const void *service);
+    const void *service;
 
     struct metrics *metrics;         /* this worker's, written here */
     struct metrics *const *all;      /* every worker's, read for /metrics */

@@ -26,3 +26,7 @@ bool fd_raise_limit(size_t *ret_limit, struct err *err);
  * many there were. ERR_LIMIT when the file is longer, ERR_SYSTEM when it cannot be read. */
 bool fd_read_file(const char *path, char *ret_data, unsigned long size,
                   unsigned long *ret_len, struct err *err);
+
+/* Writes all of it. False with errno when that fails, also for a descriptor that does not
+ * block and takes no more. */
+bool fd_write_all(int fd, const char *data, size_t len);

@@ -10,9 +10,14 @@
 
 static char empty[1];
 
+struct text text_up_to(size_t max)
+{
+    return (struct text){.data = empty, .max = max};
+}
+
 void text_init(struct text *text, size_t max)
 {
-    *text = (struct text){.data = empty, .max = max};
+    *text = text_up_to(max);
 }
 
 void text_done(struct text *text)

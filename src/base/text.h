@@ -24,6 +24,10 @@ struct text {
 void text_init(struct text *text, size_t max);
 void text_done(struct text *text);
 
+/* A text of one scope, which ends with it: AUTO_TEXT line = text_up_to(LINE_MAX); */
+#define AUTO_TEXT __attribute__((cleanup(text_done))) struct text
+struct text text_up_to(size_t max);
+
 /* Forgets the content and the failure, keeps the memory. */
 void text_reset(struct text *text);
 

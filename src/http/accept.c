@@ -6,8 +6,8 @@
 #include "base/fd.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
+#include "net/cidr.h"
 #include "policy/admission.h"
-#include "settings/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,9 +99,7 @@ static void refuse(struct acceptor *acceptor, int fd, const struct address *peer
 static void admit(struct acceptor *acceptor, int fd, const struct address *peer)
 {
     const struct cidr_list *list = acceptor->config->unlimited;
-    bool is_unlimited = false;
-    for (size_t i = 0; list && i < list->count && !is_unlimited; i++)
-        is_unlimited = cidr_contains(&list->items[i], peer);
+    bool is_unlimited = list && cidr_list_contains(list, peer);
 
     switch (admission_enter(acceptor->config->admission, peer, is_unlimited)) {
     case ADMISSION_GRANTED:

@@ -73,9 +73,6 @@ struct access_decision {
 struct access_caller access_identify(const struct access_facts *facts,
                                      const struct cidr_list *trusted_proxies);
 
-/* Whether any block of the list holds the address; a mapped one counts as IPv4. */
-bool access_list_contains(const struct cidr_list *list, const struct address *address);
-
 /* Asked only under `public`, and only for targets that are otherwise fine: is this one of
  * this machine's own addresses? For a target that embeds IPv4 it is asked about both. */
 typedef bool(access_is_ours_fn)(const struct address *address);
@@ -95,14 +92,8 @@ const char *access_explain(const struct access_caller *caller,
                            const struct access_decision *decision, enum targets targets,
                            char ret_text[ACCESS_EXPLANATION_SIZE]);
 
-/* Unicast that may be probed at all: not 0.0.0.0/8, 224.0.0.0/4, 240.0.0.0/4, ff00::/8,
- * fe80::/10, nor ::/96 but for ::1 (unspecified; IPv4-compatible addresses are deprecated,
- * RFC 4291, and a forgotten tunnel would hand them to that IPv4 address). What embeds an
- * IPv4 address is judged as that one. IPv6 that was never given out is no host on the
- * internet, but may be one of an overlay network: probeable, and not global. */
+/* Unicast that may be probed at all: not SCOPE_MULTICAST, SCOPE_RESERVED (a forgotten
+ * tunnel would hand an IPv4-compatible address to that IPv4 address) or SCOPE_ZONE. IPv6
+ * that the IETF never gave out is probeable, though not global: an overlay network may use
+ * it. */
 bool access_is_probeable(const struct address *address);
-
-/* Reachable from anywhere, by the most specific row of the IANA special-purpose registries
- * (net/special_ranges.txt; "N/A" is no), embedded IPv4 judged as that IPv4. What no row
- * covers: IPv4 and 2000::/3 are global, the rest of IPv6 is not. */
-bool access_is_global(const struct address *address);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How many connections are open, over all workers and per caller (IPv4 address or IPv6
- * /64), and whether one more may be. Thread-safe, bounded: its table has room for every
- * connection that the limit over all allows.
+ * How many connections are open, over all workers and per caller (address_key_caller), and
+ * whether one more may be. Thread-safe; bounded, as each caller in its table has at least
+ * one connection.
  */
 #pragma once
 
@@ -16,7 +16,7 @@ struct err;
 
 enum admission_answer {
     ADMISSION_GRANTED,
-    ADMISSION_FULL,        /* the limit over all */
+    ADMISSION_FULL,        /* the limit over all, or no memory */
     ADMISSION_CALLER_FULL, /* this caller's limit */
 };
 

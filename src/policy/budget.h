@@ -4,9 +4,9 @@
  * one address strangers may have probed. All or nothing, charged before anything is sent,
  * given back for ports that were never tried. Shared by all workers, thread-safe, bounded.
  *
- * A bucket belongs to an IPv4 address or an IPv6 /64; an address that embeds IPv4
- * (address_unembed) counts as that one, so that it is no second purse. Callers and targets
- * have buckets of their own: what strangers spend on an address is not its owner's.
+ * A bucket belongs to what counts as one caller (address_key_caller), and a target's bucket
+ * to what would. Callers and targets have buckets of their own: what strangers spend on an
+ * address is not its owner's.
  *
  * A bucket fills at `rate` up to `burst`. One that has refilled is the same as none: the
  * table forgets it. While every place is held by a bucket that has not, newcomers share
@@ -41,7 +41,7 @@ struct budget_answer {
 };
 
 /* `per_second` 0 grants everything and keeps no table. `entries_max` buckets in all (at
- * least 2), beside the two shared ones; some 40 bytes each. A port costs a whole number of
+ * least 2), beside the two shared ones; some 70 bytes each. A port costs a whole number of
  * nanoseconds, at least 1: rates that divide 1e9 are exact, others are off by less than
  * half a nanosecond a port. ERR_INVALID for a rate that is negative or not finite and for
  * limits that make no sense, ERR_SYSTEM without memory or randomness. */

@@ -5,9 +5,12 @@
  *   engine.c    jobs: taking them, turns, fairness, their end
  *   port.c      one port of a job: its attempts, from the first to the verdict
  *   judge.c     what follows from what is known of a port
- *   listener.c  the proof of an open port's listener
+ *   proving.c   the proof of an open port's listener
+ *   queue.c     who waits where
  *   quota.c     how many sockets may be in flight
  *   doubt.c     whether silence is our own fault
+ *
+ * Each calls those below it only, so that what a part may set off can be read downwards.
  *
  * The engine's clock is the loop's less the time in which this process did not run
  * (loop_stalled): a port that was silent while nobody listened was not silent. All
@@ -27,10 +30,10 @@
 
 struct port;
 
-/* One connect in flight. Leaves the engine only through attempt_end(). */
+/* One connect in flight. Leaves the engine only through attempt_end() of port.c. */
 struct attempt {
     struct port *port; /* borrowed: outlives every attempt */
-    struct attempt *next;
+    LIST_ENTRY(attempt) link;
     int fd; /* owned */
     struct loop_watch watch;
     struct instant sent_at; /* on CLOCK_MONOTONIC itself: a measurement, not a deadline */
@@ -41,7 +44,7 @@ struct attempt {
 
 /* What this checker itself is to blame for, if a port has no verdict when its job's time is
  * up. */
-struct fault {
+struct local_fault {
     const char *text; /* NULL = nothing */
     int errnum;       /* 0 = the text says it all */
 
@@ -61,11 +64,11 @@ enum port_phase {
 struct port {
     struct job *job; /* borrowed */
     struct timer timer;
-    struct attempt *attempts; /* owned list of those that are open */
+    LIST_HEAD(, attempt) attempts; /* owned: those that are open */
     TAILQ_ENTRY(port) queue_link;
 
     enum port_phase phase;
-    uint8_t faults;              /* local faults in a row: the back-off */
+    uint8_t local_faults;        /* local faults in a row: the back-off */
     uint8_t self_met;            /* times that it connected to ourselves */
     bool is_tried;               /* a SYN was sent */
     bool is_lean;                /* has to do with the attempts that it has */
@@ -75,7 +78,7 @@ struct port {
     struct instant last_refusal;
     struct instant stopped_at; /* since when its clock stands still: queued or deferred */
     struct evidence evidence;
-    struct fault fault;
+    struct local_fault local_fault;
     struct proving *proving; /* owned; while PORT_PROVING */
     struct port_verdict verdict;
 };
@@ -151,29 +154,6 @@ static inline struct instant engine_now(const struct engine *engine)
     return instant_back(loop_now(engine->loop), loop_stalled(engine->loop));
 }
 
-/* --- engine.c ----------------------------------------------------------------------- */
-
-/* The port wants its turn: it is queued and its job gets a place among the running. */
-void job_want(struct job *job, struct port *port);
-
-/* The port has queued for a while although it has attempts open: when sockets are short it
- * does without another one, because its own may be what everybody waits for. The job may be
- * gone when this returns. */
-void job_lose_patience(struct job *job, struct port *port);
-
-/* A port has its verdict. The job may be gone when this returns. */
-void job_port_settled(struct job *job, struct port *port);
-
-/* This checker cannot reach the target at all: ends the job without a verdict. */
-void job_fail(struct job *job, enum job_end end, const struct err *reason);
-
-/* Something left the host's window, or its pace allows more. */
-void host_wake(struct engine *engine, struct host *host);
-
-/* Its address has begun to limit its resets: each port that is silent now gets one more
- * attempt before its silence counts. */
-void host_refresh_silent(struct engine *engine, struct host *host);
-
 /* --- port.c ------------------------------------------------------------------------- */
 
 void port_init(struct port *port, struct job *job, uint16_t number);
@@ -186,15 +166,11 @@ void port_attempt(struct port *port);
  * with those that it has. The job may be gone when this returns. */
 void port_do_without(struct port *port);
 
-/* Closes its attempts and stops its timer; for jobs that end early. */
-void port_abandon(struct port *port);
+/* Closes the attempts of all ports and stops their timers; for jobs that end early. */
+void job_abandon_ports(struct job *job);
 
-/* Closes the socket and forgets the attempt: quota and window have their place back before
- * anybody is told. */
-void attempt_end(struct attempt *attempt);
-
-/* Tells the verdict that stands in port->verdict. The job may be gone when this returns. */
-void port_settle(struct port *port);
+/* This checker cannot reach the target at all: ends the job without a verdict. */
+void job_fail(struct job *job, enum job_end end, const struct err *reason);
 
 /* --- judge.c ------------------------------------------------------------------------ */
 
@@ -219,14 +195,51 @@ struct judgement judge_port(const struct port *port);
  * anything. Silence about a neighbour that is not there becomes UNREACHABLE. */
 const char *judge_doubt(const struct port *port, struct judgement *verdict);
 
-/* --- listener.c --------------------------------------------------------------------- */
+/* --- proving.c ---------------------------------------------------------------------- */
 
-/* The port is open by this attempt, its only one: read its proof, then settle. The job may
- * be gone when these return. */
-void proving_begin(struct port *port, struct attempt *attempt);
-void proving_event(struct port *port);
+/* The port is open by this attempt, its only one: reads its proof. Like proving_read(),
+ * true when the verdict has its proof and the port can be settled. */
+bool proving_begin(struct port *port, struct attempt *attempt);
+
+/* Reads what has come. */
+bool proving_read(struct port *port);
+
+/* What has come by now is all that counts. */
 void proving_time_up(struct port *port);
 struct proving *proving_free(struct proving *proving);
+
+/* --- queue.c ------------------------------------------------------------------------ */
+
+/* The job has something to start, has to wait for its address, or neither. */
+void job_run(struct job *job);
+void job_wait(struct job *job, struct instant until);
+void job_leave_place(struct job *job);
+bool job_has_work(const struct job *job);
+
+/* Something left the host's window, or its pace allows more. */
+void host_wake(struct engine *engine, struct host *host);
+
+/* Another job that waits for the same address may try its luck. */
+void host_wake_next(struct engine *engine, struct host *host);
+
+/* The port wants its turn: it is queued and its job gets a place among the running. */
+void job_want(struct job *job, struct port *port);
+
+/* The port gets its turn, or goes without. */
+void job_take_port(struct job *job, struct port *port);
+
+/* Its timer fires when it has queued for a while. */
+void port_be_patient(struct port *port);
+
+/* Its address has begun to limit its resets: each port that is silent now gets one more
+ * attempt before its silence counts. */
+void host_refresh_silent(struct engine *engine, struct host *host);
+
+/* The job ends; `done` is called at the end of the turn. */
+void job_finish(struct job *job, enum job_end end);
+
+/* A port has its verdict. The job may be gone when this returns. */
+void job_port_settled(struct job *job, struct port *port);
 
 /* --- quota.c ------------------------------------------------------------------------ */
 

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "loop/timers.h"
 #include "net/address.h"
+#include "net/address_table.h"
 #include "net/route.h"
 #include "probe/loss.h"
 #include "probe/rtt.h"
@@ -81,18 +82,17 @@ struct host {
     struct engine *engine;
 
     unsigned users; /* host_table_get() without host_table_put() */
-    uint64_t hash;
-    struct host *next_in_bucket;
+    struct address_entry entry;
     TAILQ_ENTRY(host) idle_link; /* while users is 0 */
 };
 
 bool host_table_new(size_t max, struct host_table **ret, struct err *err);
-struct host_table *host_table_free(struct host_table *table);
+struct host_table *host_table_free(struct host_table *hosts);
 
 /* The entry for an address; one is made if there is none. NULL without memory. Held until
  * host_table_put(). */
-struct host *host_table_get(struct host_table *table, const struct address *address);
-void host_table_put(struct host_table *table, struct host *host);
+struct host *host_table_get(struct host_table *hosts, const struct address *address);
+void host_table_put(struct host_table *hosts, struct host *host);
 
 /* May another attempt leave at `now`? If not, ask again at *ret_until, or when an attempt
  * has been answered. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/control.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -11,7 +12,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stddef.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -69,8 +69,6 @@ static enum service_phase phase_now(const struct control *control)
 static void phase_enter(struct control *control, enum service_phase phase)
 {
     struct service *service = control->service;
-    if (phase == SERVICE_DRAINING)
-        atomic_store(&service->is_draining, true);
     atomic_store(&service->phase, (int)phase);
     for (size_t i = 0; i < service->worker_count; i++)
         worker_nudge(service->workers[i]);
@@ -92,7 +90,7 @@ static size_t unfinished(const struct control *control)
 
 static void poll_fire(struct timer *timer)
 {
-    struct control *control = (void *)((char *)timer - offsetof(struct control, poll));
+    struct control *control = CONTAINER_OF(timer, struct control, poll);
     struct instant now = loop_now(control->loop);
     size_t left = unfinished(control);
 
@@ -153,8 +151,7 @@ static void check_said(void *ctx, uint32_t events)
 
 static void check_late(struct timer *timer)
 {
-    struct control *control =
-        (void *)((char *)timer - offsetof(struct control, check_timer));
+    struct control *control = CONTAINER_OF(timer, struct control, check_timer);
     reload_check_end_late(&control->check);
 }
 
@@ -169,7 +166,7 @@ static void reload_begin(struct control *control, const char *why)
         return;
     }
     log_message(LOG_LEVEL_INFO, "reload_check", "%s: checking the configuration", why);
-    if (!reload_check_start(check, control->invocation, control->service->listeners.fds[0],
+    if (!reload_check_start(check, control->invocation, control->service->sockets.fds[0],
                             &err)) {
         log_refused("the new program could not be asked; nothing has changed", err.message);
         return;
@@ -215,8 +212,7 @@ static void children_reap(struct control *control)
 
 static void watch_fire(struct timer *timer)
 {
-    struct control *control =
-        (void *)((char *)timer - offsetof(struct control, watch_timer));
+    struct control *control = CONTAINER_OF(timer, struct control, watch_timer);
     if (reload_watch_look(&control->watch, control->invocation))
         reload_begin(control, "binary or .env have changed");
     loop_timer_set(control->loop, timer,

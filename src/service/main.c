@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/tls_identity.h"
-#include "service/listeners.h"
 #include "service/service.h"
+#include "service/sockets.h"
 #include "service/tls.h"
 
 #include <errno.h>
@@ -137,7 +137,7 @@ static int check_config(const struct service *service)
 
     tls_identity_free(tls);
     /* Asked by a service that wants to reload: reload_check_start(). */
-    if (!listeners_try(&service->settings.host, STDIN_FILENO, &err))
+    if (!sockets_try(&service->settings.host, STDIN_FILENO, &err))
         return complain(&err);
 
     settings_print_values(&service->settings, stdout);

@@ -7,12 +7,12 @@
  *   worker.c    one thread with its loop, engine, HTTP server and checks
  *   control.c   the main thread's loop: signals, draining, reloads
  *   reload.c    tries a new binary and becomes it
- *   listeners.c, limits.c, tls.c   what a start needs
+ *   sockets.c, limits.c, tls.c   what a start needs
  */
 #pragma once
 
 #include "service/limits.h"
-#include "service/listeners.h"
+#include "service/sockets.h"
 #include "settings/settings.h"
 
 #include "probe/engine.h"
@@ -39,7 +39,7 @@ enum service_phase {
 struct service {
     struct settings settings;
     struct limits limits;
-    struct listeners listeners;
+    struct sockets sockets;
 
     /* Shared by the workers; each is thread-safe. */
     struct probe_limit probe_limit;
@@ -48,10 +48,9 @@ struct service {
     struct pages *pages;
     struct tls_identity *tls; /* NULL = plain HTTP */
     atomic_int phase;         /* enum service_phase */
-    atomic_bool is_draining;  /* phase is DRAINING: what /health and new checks are told */
 
-    struct worker *workers[LISTENERS_MAX];
-    struct metrics *metrics[LISTENERS_MAX]; /* a block a worker, read by all */
+    struct worker *workers[SOCKETS_MAX];
+    struct metrics *metrics[SOCKETS_MAX]; /* a block a worker, read by all */
     size_t worker_count;
 };
 

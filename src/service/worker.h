@@ -12,7 +12,7 @@ struct err;
 struct service;
 struct worker;
 
-/* Makes everything but the thread. The worker serves the service's listeners `index`,
+/* Makes everything but the thread. The worker serves the service's sockets `index`,
  * `index` + the number of workers, and so on, and counts in the metrics of that index. */
 bool worker_new(struct service *service, size_t index, struct worker **ret,
                 struct err *err);

@@ -19,7 +19,7 @@ struct reader {
     char *at;
     char *end; /* one byte behind it may be written */
     size_t line;
-    const char *fault; /* why the statement could not be read */
+    const char *reason; /* why the statement could not be read */
 };
 
 struct span_text {
@@ -108,9 +108,9 @@ static char peek(const struct reader *r)
     return r->at < r->end ? *r->at : '\0';
 }
 
-static bool refuse(struct reader *r, const char *fault)
+static bool refuse(struct reader *r, const char *reason)
 {
-    r->fault = fault;
+    r->reason = reason;
     return false;
 }
 
@@ -238,13 +238,13 @@ static bool read_value(struct reader *r, struct statement *st)
 }
 
 /* A comment and the end of the line: nothing else may follow a statement. */
-static bool read_end(struct reader *r, const char *fault)
+static bool read_end(struct reader *r, const char *reason)
 {
     skip_spaces(r);
     if (peek(r) == '#')
         skip_line(r);
     if (r->at < r->end && *r->at != '\n')
-        return refuse(r, fault);
+        return refuse(r, reason);
 
     if (r->at < r->end)
         r->at++;
@@ -307,7 +307,7 @@ static bool parse_text(struct reader *r, dotenv_pair_fn *pair, void *ctx, struct
         const char *start = r->at;
         struct statement st;
         if (!read_statement(r, &st))
-            return err_set(err, ERR_INVALID, "line %zu: %s", r->line, r->fault);
+            return err_set(err, ERR_INVALID, "line %zu: %s", r->line, r->reason);
 
         r->line += count_newlines(start, r->at);
         if (st.name.start) {
@@ -322,7 +322,7 @@ static bool parse_text(struct reader *r, dotenv_pair_fn *pair, void *ctx, struct
     return true;
 }
 
-/* Copies with universal newlines. The line of a fault counts in the original's terms,
+/* Copies with universal newlines. The line of an error counts in the original's terms,
  * which are the same: each of \r\n, \r and \n ends one line. */
 static bool copy_text(const char *data, size_t len, char *ret, size_t *ret_len,
                       struct err *err)

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/address.h"
+#include "net/cidr.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,7 +23,6 @@
 
 struct err;
 
-#define SETTINGS_CIDRS_MAX   64
 #define SETTINGS_ORIGINS_MAX 32
 #define SETTINGS_WORKERS_MAX 256
 #define SETTINGS_FILE_MAX    (1ul << 20) /* bytes of a .env file */
@@ -38,11 +38,6 @@ enum targets {
 #define X(NAME, text, description) TARGETS_##NAME,
     TARGETS_MAP(X)
 #undef X
-};
-
-struct cidr_list {
-    size_t count;
-    struct cidr items[SETTINGS_CIDRS_MAX];
 };
 
 struct origin_list {
@@ -92,12 +87,8 @@ typedef void(settings_warn_fn)(void *ctx, const char *message);
 bool settings_load(char *const environment[], const char *env_file, settings_warn_fn *warn,
                    void *warn_ctx, struct settings *ret, struct err *err);
 
-/* The table as `--help` prints it (80 columns), as mdoc for the manual page, as a commented
- * `.env`, and as a Markdown table for the README. */
+/* The table as `--help` prints it: 80 columns. */
 void settings_print_help(FILE *out);
-void settings_print_manual(FILE *out);
-void settings_print_example(FILE *out);
-void settings_print_markdown(FILE *out);
 
 /* The effective values as `--check-config` prints them: NAME=value, one a line, in the
  * order of the table, control characters escaped. */

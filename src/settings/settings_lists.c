@@ -75,7 +75,7 @@ static bool parse_cidrs(const struct setting *row, const char *text, size_t len,
     const char *item;
     size_t item_len;
     while (list_next(&text, &len, &item, &item_len)) {
-        if (list->count == SETTINGS_CIDRS_MAX)
+        if (list->count == CIDR_LIST_MAX)
             return err_set(hint, ERR_INVALID, "these are more");
 
         struct err why;

@@ -10,6 +10,8 @@
 struct setting;
 struct text;
 
+#define RATE_PER_SECOND_MAX 1000000
+
 /* How values of one kind are read and shown. */
 struct setting_kind {
     /* Reads `text`, which is not empty and has no white space around it, into `target`,
@@ -21,7 +23,7 @@ struct setting_kind {
     void (*print)(const struct setting *row, const void *target, struct text *out);
 };
 
-/* One row; the texts are described in settings.def. */
+/* One row; the texts are described in settings.def. `accepted` completes "accepted are". */
 struct setting {
     const char *name;
     const char *default_text;
@@ -68,3 +70,17 @@ const char *text_shown(const char *text, size_t len, char ret[SHOWN_SIZE]);
 /* The next item of a list whose separators are commas and white space. False at its end;
  * several separators are like one. */
 bool list_next(const char **text, size_t *len, const char **ret_item, size_t *ret_len);
+
+/* --- for those who print the table ------------------------------------------------ */
+
+/* The default, or what holds without one. */
+const char *setting_shown_default(const struct setting *row);
+
+/* The next word of a text of the table; false at its end. `*ret_is_paragraph` says that a
+ * newline stood before it. */
+bool word_next(const char **text, const char **ret_word, size_t *ret_len,
+               bool *ret_is_paragraph);
+
+/* The help of a row and what it accepts, plain and without the backticks, every line behind
+ * `prefix` and within 79 columns. */
+void setting_print_help(const char *prefix, const struct setting *row, FILE *out);

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "net/scope.h"
 
 #include <assert.h>
 #include <string.h>
@@ -30,13 +31,10 @@ static bool refuse_address(const char *text, size_t len, struct err *hint)
 /* Addresses that bind(2) takes or refuses for reasons that it does not tell. */
 static bool is_listenable(const struct address *address, struct err *hint)
 {
-    static const uint8_t ipv4_multicast[4] = {224};
-    static const uint8_t ipv6_multicast[16] = {0xff};
-    static const uint8_t link_local[16] = {0xfe, 0x80};
-    if (address_has_prefix(address, AF_INET, ipv4_multicast, 4) ||
-        address_has_prefix(address, AF_INET6, ipv6_multicast, 8))
+    enum address_scope scope = address_scope(address);
+    if (scope == SCOPE_MULTICAST)
         return err_set(hint, ERR_INVALID, "nobody can connect to a multicast address");
-    if (address_has_prefix(address, AF_INET6, link_local, 10))
+    if (scope == SCOPE_ZONE)
         return err_set(hint, ERR_INVALID,
                        "a link-local address needs a zone and cannot be bound, try ::");
     return true;
@@ -252,8 +250,6 @@ static const struct {
     {"/min", 60},
     {"/h", 3600},
 };
-
-#define RATE_PER_SECOND_MAX 1000000u
 
 static bool parse_rate(const struct setting *row, const char *text, size_t len,
                        void *target, struct err *hint)

@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "base/libc.h"
 #include "base/text.h"
-#include "verifier/signs.h"
+#include "net/scope.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -336,8 +336,9 @@ bool checker_told(const struct checker *checker, struct address *ret)
  * that end is an address of the internet, or when both ends are not. */
 static bool own_end_is_public(const struct checker *checker)
 {
-    return checker->result.has_local && (signs_is_public(&checker->result.local_address) ||
-                                         !signs_is_public(&checker->peer));
+    return checker->result.has_local &&
+           (address_scope(&checker->result.local_address) == SCOPE_GLOBAL ||
+            address_scope(&checker->peer) != SCOPE_GLOBAL);
 }
 
 void checker_tell(struct checker *checker, const struct address *address)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verifier/fetch.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/text.h"
 #include "loop/loop.h"
@@ -12,6 +13,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #define CONNECT_SECONDS 10
 #define BUFFER_SIZE     8192 /* replies are small, checkers may be many */
@@ -28,7 +30,7 @@ struct watched { /* a socket of libcurl's */
     struct fetcher *fetcher;
     int fd;
     struct loop_watch watch;
-    struct watched *next; /* owned */
+    LIST_ENTRY(watched) link;
 };
 
 struct fetcher {
@@ -36,7 +38,7 @@ struct fetcher {
     struct fetch_config config;
     CURLM *multi; /* owned */
     struct timer timer;
-    struct watched *watched;
+    LIST_HEAD(, watched) watched; /* owned */
 };
 
 struct fetch {
@@ -229,7 +231,7 @@ static void socket_event(void *ctx, uint32_t events)
 
 static void timer_fire(struct timer *timer)
 {
-    struct fetcher *fetcher = (void *)((char *)timer - offsetof(struct fetcher, timer));
+    struct fetcher *fetcher = CONTAINER_OF(timer, struct fetcher, timer);
     multi_act(fetcher, CURL_SOCKET_TIMEOUT, 0);
 }
 
@@ -259,16 +261,13 @@ static uint32_t events_of_poll(int what)
     }
 }
 
-static void watched_end(struct fetcher *fetcher, struct watched *watched)
+static void watched_end(struct watched *watched)
 {
     if (!watched)
         return;
 
-    struct watched **link = &fetcher->watched;
-    while (*link != watched)
-        link = &(*link)->next;
-    *link = watched->next;
-    loop_watch_drop(fetcher->loop, watched->fd, &watched->watch);
+    LIST_REMOVE(watched, link);
+    loop_watch_drop(watched->fetcher->loop, watched->fd, &watched->watch);
     free(watched);
 }
 
@@ -285,8 +284,7 @@ static struct watched *watched_begin(struct fetcher *fetcher, int fd, uint32_t e
         free(watched);
         return NULL;
     }
-    watched->next = fetcher->watched;
-    fetcher->watched = watched;
+    LIST_INSERT_HEAD(&fetcher->watched, watched, link);
     curl_multi_assign(fetcher->multi, fd, watched);
     return watched;
 }
@@ -298,7 +296,7 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, void
     (void)easy;
 
     if (what == CURL_POLL_REMOVE) {
-        watched_end(fetcher, watched);
+        watched_end(watched);
         return 0;
     }
     uint32_t events = events_of_poll(what);
@@ -349,8 +347,8 @@ struct fetcher *fetcher_free(struct fetcher *fetcher)
         return NULL;
 
     curl_multi_cleanup(fetcher->multi); /* may still call back for its sockets */
-    while (fetcher->watched)
-        watched_end(fetcher, fetcher->watched);
+    while (!LIST_EMPTY(&fetcher->watched))
+        watched_end(LIST_FIRST(&fetcher->watched));
     loop_timer_stop(fetcher->loop, &fetcher->timer);
     free(fetcher);
     return NULL;

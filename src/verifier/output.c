@@ -12,24 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t written = write(fd, data, len);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return false;
-        data += written;
-        len -= (size_t)written;
-    }
-    return true;
-}
-
 static bool write_into(const char *path, const char *data, size_t len, struct err *err)
 {
     AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || !write_all(fd, data, len))
+    if (fd < 0 || !fd_write_all(fd, data, len))
         return err_sys(err, errno, "%s", path);
     return true;
 }
@@ -54,7 +40,7 @@ static bool replace(const char *path, mode_t mode, const char *data, size_t len,
     if (fd < 0)
         return err_sys(err, errno, "%s", path);
 
-    if (fchmod(fd, mode) != 0 || !write_all(fd, data, len) || fsync(fd) != 0 ||
+    if (fchmod(fd, mode) != 0 || !fd_write_all(fd, data, len) || fsync(fd) != 0 ||
         rename(temporary, path) != 0) {
         err_sys(err, errno, "%s", path);
         unlink(temporary);

@@ -5,6 +5,7 @@
  */
 #include "verifier/round.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/text.h"
 #include "loop/loop.h"
@@ -200,7 +201,7 @@ static bool all_done(const struct round *round)
 
 static void step_fire(struct timer *timer)
 {
-    struct round *round = (void *)((char *)timer - offsetof(struct round, step));
+    struct round *round = CONTAINER_OF(timer, struct round, step);
     for (enum family family = 0; family < FAMILY_COUNT; family++)
         addresses_pass_on(round, family);
     if (!all_done(round))

@@ -33,6 +33,3 @@ void signs_add(struct signs *signs, enum sign sign);
 
 /* The first three, from our end of a connection and the address that was seen of it. */
 struct signs signs_read(const struct address *local, const struct address *seen);
-
-/* Not of a local network, a carrier's inner network, a link or this machine. */
-bool signs_is_public(const struct address *address);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verifier/verify.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/text.h"
@@ -229,7 +230,7 @@ static void watched_done(struct verify *verify, struct report *report)
 
 static void timer_fire(struct timer *timer)
 {
-    struct verify *verify = (void *)((char *)timer - offsetof(struct verify, timer));
+    struct verify *verify = CONTAINER_OF(timer, struct verify, timer);
     struct err err;
     if (round_begin(verify, &err))
         return;

@@ -313,12 +313,12 @@ def test_every_route_is_described_or_a_file_of_the_page():
 
 def test_every_code_and_type_of_the_source_is_described():
     source = (TOP / "src/api/problem.h").read_text()
-    codes = set(re.findall(r'CODED\(\w+, \d+, "(\w+)"', source))
+    codes = set(re.findall(r'CODED\(\w+, \w+,\s+"(\w+)"', source))
     types = set(re.findall(r'X\(\w+, "([\w.]+)", "', source))
     schemas = DOCUMENT["components"]["schemas"]
     assert codes == set(schemas["Problem"]["properties"]["code"]["enum"])
     assert types == set(schemas["Fault"]["properties"]["type"]["enum"])
-    for sentence in re.findall(r'PLAIN\(\w+, \d+, "([^"]+)"', source):
+    for sentence in re.findall(r'PLAIN\(\w+, \w+,\s+"([^"]+)"', source):
         assert sentence in schemas["Plain"]["properties"]["detail"]["enum"]
 
 

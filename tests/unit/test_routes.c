@@ -243,7 +243,13 @@ static void fail_job(enum job_end end, const char *reason, size_t untried)
 
 static struct settings settings;
 static struct probe_limit limit = {.in_flight = 3, .max = 100};
-static atomic_bool is_draining;
+static bool lab_is_draining;
+
+static bool is_draining(const void *service)
+{
+    (void)service;
+    return lab_is_draining;
+}
 static struct metrics *metrics;
 static struct budget *budget;
 static struct pages *pages;
@@ -270,7 +276,7 @@ static int set_up(void **state)
     start_error = NULL;
     untried_when_cancelled = 0;
     is_job_running = false;
-    atomic_store(&is_draining, false);
+    lab_is_draining = false;
     settings = (struct settings){
         .targets = TARGETS_AUTO,
         .max_ports = 1024,
@@ -290,7 +296,7 @@ static int set_up(void **state)
         .all_count = 1,
         .limit = &limit,
         .is_ours = is_ours,
-        .is_draining = &is_draining,
+        .is_draining = is_draining,
         .version = "1.2.3",
     };
     return api_new(&config, &api, NULL) ? 0 : -1;
@@ -594,7 +600,7 @@ static void nothing_new_is_taken_while_draining(void **state)
     (void)state;
     struct exchange running = {0}, late = {0}, health = {0};
     check(&running, OWN("[80]"));
-    atomic_store(&is_draining, true);
+    lab_is_draining = true;
     check(&late, OWN("[80]"));
     assert_int_equal(late.status, 503);
     assert_non_null(strstr(late.reply, "\"code\": \"draining\"}"));

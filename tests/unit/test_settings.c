@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/err.h"
 #include "settings/settings.h"
+#include "settings/settings_forms.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -370,8 +371,8 @@ static void lists_have_their_limits(void **state)
         const char *item;
         unsigned max;
     } cases[] = {
-        {"PORT_CHECKER_TRUSTED_PROXIES", "10.0.0.0/8,", SETTINGS_CIDRS_MAX},
-        {"PORT_CHECKER_METRICS_FROM", "::1 ", SETTINGS_CIDRS_MAX},
+        {"PORT_CHECKER_TRUSTED_PROXIES", "10.0.0.0/8,", CIDR_LIST_MAX},
+        {"PORT_CHECKER_METRICS_FROM", "::1 ", CIDR_LIST_MAX},
         {"PORT_CHECKER_CORS_ORIGINS", "https://a.example,", SETTINGS_ORIGINS_MAX},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -646,9 +647,8 @@ static void shown_values_can_be_read_back(void **state)
 static void every_form_names_every_setting(void **state)
 {
     (void)state;
-    static void (*const forms[])(FILE *) = {settings_print_help, settings_print_manual,
-                                            settings_print_example,
-                                            settings_print_markdown};
+    static void (*const forms[])(FILE *) = {settings_print_help, settings_form_manual,
+                                            settings_form_example, settings_form_markdown};
     struct settings s;
     struct err err;
     assert_true(load_one(NULL, NULL, &s, &err));
@@ -686,7 +686,7 @@ static void help_fits_a_terminal_of_80_columns(void **state)
 static void the_example_shows_the_defaults(void **state)
 {
     (void)state;
-    char *example = printed(settings_print_example);
+    char *example = printed(settings_form_example);
     for (char *p = example; (p = strstr(p, "\n#PORT_")) != NULL;)
         p[1] = ' ';
     write_file("other.env", example);

@@ -10,4 +10,4 @@
 /* 0 to 1000 (RFC 9110 section 12.4.2): the weight of the element `name`, whatever its case;
  * 0 when it is not there, when its weight cannot be read, and for a header that is NULL.
  * Of several such elements the first counts. */
-unsigned accept_quality(const char *header, const char *name);
+unsigned negotiate_quality(const char *header, const char *name);
