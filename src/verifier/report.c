@@ -174,6 +174,7 @@ static bool halves_equal(const struct family_report *a, const struct family_repo
         return false;
     for (size_t i = 0; i < a->port_count; i++)
         if (a->findings[i].is_good != b->findings[i].is_good ||
+            a->findings[i].is_proved != b->findings[i].is_proved ||
             a->is_advertised[i] != b->is_advertised[i])
             return false;
     return true;

@@ -17,7 +17,8 @@
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* One letter a family: which state the round found. '-' no such family, '?' no checker
- * answered, 'g' good, 'b' bad, 'a' good at another address. */
+ * answered, 'b' bad, 'g' good, which is proved and advertised, 'a' so at another address,
+ * 'p' good without proof, 'h' good and not advertised. */
 static struct report *report_of(const char *letters)
 {
     static const uint16_t ports[] = {7466};
@@ -32,8 +33,9 @@ static struct report *report_of(const char *letters)
         half->is_known = letters[family] != '?';
         half->has_public = half->is_known;
         assert_true(address_parse(ip, strlen(ip), &half->public_address, NULL));
-        half->findings[0].is_good = letters[family] == 'g' || letters[family] == 'a';
-        half->is_advertised[0] = half->findings[0].is_good;
+        half->findings[0].is_good = strchr("gaph", letters[family]) != NULL;
+        half->findings[0].is_proved = strchr("gah", letters[family]) != NULL;
+        half->is_advertised[0] = strchr("gap", letters[family]) != NULL;
         report->families[family] = half;
     }
     return report;
@@ -60,6 +62,14 @@ static void a_change_has_to_be_seen_twice(void **state)
          {WATCH_FIRST, WATCH_SUSPECT, WATCH_SUSPECT, WATCH_CHANGED},
          "a-"},
         {"another address", "g- a- a-", {WATCH_FIRST, WATCH_SUSPECT, WATCH_CHANGED}, "a-"},
+        {"good, and no longer proved",
+         "g- p- p-",
+         {WATCH_FIRST, WATCH_SUSPECT, WATCH_CHANGED},
+         "p-"},
+        {"good, and no longer advertised",
+         "g- h- h-",
+         {WATCH_FIRST, WATCH_SUSPECT, WATCH_CHANGED},
+         "h-"},
         {"an outage says nothing", "g- ?- g-", {WATCH_FIRST, WATCH_SAME, WATCH_SAME}, "g-"},
         {"nor does one that hides a family",
          "gg ?- ?- -? gg",
