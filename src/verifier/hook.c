@@ -72,7 +72,7 @@ static bool start(struct hook *hook, const char *text, size_t len, struct err *e
     free(command);
     if (failure != 0) {
         hook->child = 0;
-        return err_sys(err, failure, "starting the command");
+        return err_sys(err, failure, "starting the --on-change command");
     }
     return true;
 }
@@ -84,7 +84,7 @@ bool hook_run(struct hook *hook, const char *text, size_t len, struct err *err)
 
     char *copy = malloc(len + 1);
     if (!copy)
-        return err_sys(err, ENOMEM, "starting the command");
+        return err_sys(err, ENOMEM, "starting the --on-change command");
     memcpy(copy, text, len);
     free(hook->waiting);
     hook->waiting = copy;

@@ -24,19 +24,19 @@ static struct report *report_of(const char *letters)
     static const uint16_t ports[] = {7466};
     struct report *report;
     assert_true(report_new(NULL, 0, &report, NULL));
-    for (enum family family = 0; family < FAMILY_COUNT; family++) {
-        struct family_report *half;
-        if (letters[family] == '-')
+    for (enum family which = 0; which < FAMILY_COUNT; which++) {
+        struct family_report *family;
+        if (letters[which] == '-')
             continue;
-        const char *ip = letters[family] == 'a' ? "192.0.2.9" : "192.0.2.7";
-        assert_true(family_report_new(family, ports, 1, 1, &half, NULL));
-        half->is_known = letters[family] != '?';
-        half->has_public = half->is_known;
-        assert_true(address_parse(ip, strlen(ip), &half->public_address, NULL));
-        half->findings[0].is_good = strchr("gaph", letters[family]) != NULL;
-        half->findings[0].is_proved = strchr("gah", letters[family]) != NULL;
-        half->is_advertised[0] = strchr("gap", letters[family]) != NULL;
-        report->families[family] = half;
+        const char *ip = letters[which] == 'a' ? "192.0.2.9" : "192.0.2.7";
+        assert_true(family_report_new(which, ports, 1, 1, &family, NULL));
+        family->is_known = letters[which] != '?';
+        family->has_public = family->is_known;
+        assert_true(address_parse(ip, strlen(ip), &family->public_address, NULL));
+        family->findings[0].is_good = strchr("gaph", letters[which]) != NULL;
+        family->findings[0].is_proved = strchr("gah", letters[which]) != NULL;
+        family->is_advertised[0] = strchr("gap", letters[which]) != NULL;
+        report->families[which] = family;
     }
     return report;
 }
