@@ -176,8 +176,8 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
                 "closed: nothing listens (in use by another program)",
                 "port 50800 is closed, and nothing listens on it: another program is using "
                 "it for outgoing connections",
-                "run port-verifier again in a minute; to reserve port 50800, add it to the "
-                "sysctl net.ipv4.ip_local_reserved_ports");
+                "run port-verifier again in a minute; to keep outgoing connections "
+                "off port 50800, add it to the sysctl net.ipv4.ip_local_reserved_ports");
     check_words(
         &(struct setup){
             NATTED, 1, {50800}, {{.binding = BINDING_FAILED, .errnum = EIO}}, {CLOSED}},
