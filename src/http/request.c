@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define DIGITS_MAX    16   /* of a chunk's size, that cost nothing */
 #define TLS_HANDSHAKE 0x16 /* the first byte of a TLS hello: RFC 8446 section 5.1 */
 
 static enum request_progress refuse(struct request *request, enum http_fault fault)
@@ -37,7 +38,7 @@ static bool is_token(const char *text, size_t len)
 static bool is_visible(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (text[i] <= ' ' || text[i] == 0x7f)
+        if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] >= 0x7f)
             return false;
     return len > 0;
 }
@@ -54,7 +55,7 @@ static bool is_field_value(const char *text, size_t len)
 static bool is_host(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (text[i] <= ' ' || strchr("\"#/<>?@\\^`{|}\x7f", text[i]))
+        if (!is_visible(text + i, 1) || strchr("\"#/<>?@\\^`{|}", text[i]))
             return false;
     return true;
 }
@@ -201,33 +202,30 @@ static bool split_field(const char *bytes, struct line line, struct request_fiel
     return is_field_value(text + from, to - from);
 }
 
-static bool is_named(const char *bytes, const struct request_field *field, const char *name)
-{
-    return text_equals_nocase(bytes + field->name.at, field->name.len, name);
-}
-
 /* What a field says about where the request ends. */
 static bool weigh_field(struct request *request, const char *bytes,
                         struct request_field *field)
 {
+    const char *name = bytes + field->name.at;
     const char *value = bytes + field->value.at;
-    if (is_named(bytes, field, "Content-Length")) {
+    size_t len = field->name.len;
+    if (text_equals_nocase(name, len, "Content-Length")) {
         bool is_first = request->framing == FRAMING_NONE;
         request->framing = FRAMING_LENGTH;
         return is_first &&
                text_parse_u64(value, field->value.len, INT64_MAX, &request->length);
     }
-    if (is_named(bytes, field, "Transfer-Encoding")) {
+    if (text_equals_nocase(name, len, "Transfer-Encoding")) {
         bool is_first = request->framing == FRAMING_NONE;
         request->framing = FRAMING_CHUNKED;
         return is_first && request->version == HTTP_1_1 &&
                text_equals_nocase(value, field->value.len, "chunked");
     }
-    if (is_named(bytes, field, "Expect"))
+    if (text_equals_nocase(name, len, "Expect"))
         request->expects_continue =
             request->version == HTTP_1_1 &&
             text_equals_nocase(value, field->value.len, "100-continue");
-    if (is_named(bytes, field, "Host")) {
+    if (text_equals_nocase(name, len, "Host")) {
         bool is_sound = is_host(value, field->value.len);
         if (request->authority.len > 0)
             field->value = request->authority;
@@ -349,50 +347,70 @@ static int hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* Counts what is dropped, lines that have not ended included. */
-static bool is_extra_allowed(const struct request *request, size_t more)
+static size_t count_digits(const char *text, size_t len)
 {
-    return more <= REQUEST_EXTRA_MAX - request->extra;
+    size_t digits = 0;
+    while (digits < len && hex_value(text[digits]) >= 0)
+        digits++;
+    return digits;
 }
 
 /* "1a;name=value". A size beyond all is too large in any case. */
 static bool read_chunk_size(struct request *request, const char *text, size_t len)
 {
-    size_t digits = 0;
+    size_t digits = count_digits(text, len);
     request->length = 0;
-    for (; digits < len && hex_value(text[digits]) >= 0; digits++)
+    for (size_t i = 0; i < digits; i++)
         if (request->length <= UINT32_MAX)
-            request->length = request->length * 16 + (uint64_t)hex_value(text[digits]);
+            request->length = request->length * 16 + (uint64_t)hex_value(text[i]);
     if (digits == 0 || (digits < len && text[digits] != ';'))
         return false;
 
-    request->extra += (uint32_t)(len - digits);
     request->stage = request->length > 0 ? REQUEST_BODY : REQUEST_TRAILERS;
     return is_field_value(text + digits, len - digits);
+}
+
+/* RFC 9110 section 6.5.1 forbids fields about framing; Node 18 obeys them. */
+static bool is_trailer(const char *bytes, struct line line)
+{
+    static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Connection",
+                                        "Proxy-Connection"};
+    struct request_field field;
+    if (!split_field(bytes, line, &field))
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (text_equals_nocase(bytes + line.at, field.name.len, names[i]))
+            return false;
+    return true;
 }
 
 static enum request_progress read_chunk_line(struct request *request, const char *bytes,
                                              size_t len)
 {
-    struct line line;
-    enum request_progress progress = next_line(request, bytes, len, &line);
-    size_t more = progress == REQUEST_DONE ? line.len : len - request->at;
-    if (progress == REQUEST_BAD)
-        return progress;
-    if (!is_extra_allowed(request, more))
-        return refuse(request, HTTP_FAULT_HEADERS_TOO_LARGE);
-    if (progress == REQUEST_MORE)
-        return progress;
+    /* What is not dropped: a chunk's size, without more zeros than any client sends. */
+    size_t kept = request->stage == REQUEST_CHUNK_SIZE
+                      ? count_digits(bytes + request->at, len - request->at)
+                      : 0;
+    if (kept > DIGITS_MAX)
+        kept = DIGITS_MAX;
+    size_t limit = request->at + kept + REQUEST_EXTRA_MAX - request->extra + strlen("\r\n");
 
-    struct request_field trailer;
+    struct line line;
+    enum request_progress progress =
+        next_line(request, bytes, len < limit ? len : limit, &line);
+    if (progress == REQUEST_MORE && len >= limit)
+        return refuse(request, HTTP_FAULT_HEADERS_TOO_LARGE);
+    if (progress != REQUEST_DONE)
+        return progress;
+    request->extra += (uint32_t)(line.len - kept);
+
     bool is_sound = true;
     if (request->stage == REQUEST_CHUNK_SIZE) {
         is_sound = read_chunk_size(request, bytes + line.at, line.len);
     } else if (line.len == 0) {
         request->stage = REQUEST_WHOLE;
     } else {
-        request->extra += (uint32_t)line.len;
-        is_sound = split_field(bytes, line, &trailer);
+        is_sound = is_trailer(bytes, line);
     }
     return is_sound ? REQUEST_DONE : refuse(request, HTTP_FAULT_BAD_FRAMING);
 }

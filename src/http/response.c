@@ -87,9 +87,17 @@ static void append_framing(struct text *out, const struct response *response)
     case BODY_CHUNKS:
         append_field(out, "Transfer-Encoding: ", "chunked");
         return;
+    case BODY_UNSAID:
     case BODY_TO_THE_END:
         return;
     }
+}
+
+static bool says_caching(const struct text *fields)
+{
+    static const char line[] = "\r\nCache-Control: ";
+    return strstr(fields->data, line) ||
+           strncmp(fields->data, line + 2, sizeof line - 3) == 0;
 }
 
 void response_append_head(struct text *out, const struct response *response)
@@ -103,7 +111,7 @@ void response_append_head(struct text *out, const struct response *response)
     if (response->persistence == PERSISTENCE_KEEP_ALIVE)
         append_field(out, "Connection: ", "keep-alive");
     append_field(out, "Server: ", response->server);
-    if (!strstr(response->fields->data, "Cache-Control: "))
+    if (!says_caching(response->fields))
         append_field(out, "Cache-Control: ", "no-store");
     append_field(out, "Content-Type: ", response->content_type);
     append_framing(out, response);
@@ -115,6 +123,8 @@ void response_append_head(struct text *out, const struct response *response)
 void response_append_piece(struct text *out, enum body_form form, const char *bytes,
                            size_t len)
 {
+    if (form == BODY_UNSAID)
+        return;
     if (form == BODY_CHUNKS)
         text_printf(out, "%zx\r\n", len);
     text_append(out, bytes, len);

@@ -851,13 +851,20 @@ def test_the_operators_own_page_over_https(start_tls):
         assert service.check([1], "127.0.0.77", headers=[host, origin]).status == status
 
 
-def test_plain_http_at_an_https_port_is_cut_off(start_tls):
+def test_plain_http_at_an_https_port_is_told(start_tls):
     service = start_tls()
     with Connection(service.address) as connection:
         connection.send(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        reply = connection.reply()
+        assert (reply.status, reply.header("Connection")) == (400, "close")
+        assert reply.json()["code"] == "bad_framing"
+        assert "https://" in reply.json()["detail"]
+        assert connection.is_ended()
 
-        assert b"HTTP/1.1 200" not in connection.rest()
+    line = service.wait_event("wrong_protocol")
+    assert (line["peer"], line["spoken"]) == ("127.0.0.1", "plain HTTP at a port of HTTPS")
     assert service.get("/health").status == 200
+    assert len(service.events("wrong_protocol")) == 1
 
 
 def test_a_client_that_leaves_over_https_cancels_its_check(start_tls, long_check):
