@@ -31,7 +31,7 @@ struct title {
 static const struct remedy remedies[] = {
 #define REMEDY(STATE, is_ipv6, ...) {PORT_STATE_##STATE, is_ipv6, {__VA_ARGS__}},
 #define PROBLEM(status, title)
-#include "page_words.def"
+#include "api/page_words.def"
 #undef REMEDY
 #undef PROBLEM
 };
@@ -39,7 +39,7 @@ static const struct remedy remedies[] = {
 static const struct title titles[] = {
 #define REMEDY(STATE, is_ipv6, ...)
 #define PROBLEM(status, title) {status, title},
-#include "page_words.def"
+#include "api/page_words.def"
 #undef REMEDY
 #undef PROBLEM
 };

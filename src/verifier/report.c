@@ -2,15 +2,12 @@
 #include "verifier/report.h"
 
 #include "base/err.h"
-#include "verifier/port_groups.h"
 #include "verifier/ports.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PROVIDER_PORT 7466 /* the provider itself, which may be running already */
 
 /* --- life ----------------------------------------------------------------------------- */
 
@@ -98,66 +95,8 @@ struct family_report *family_report_free(struct family_report *family)
     return NULL;
 }
 
-/* --- judging -------------------------------------------------------------------------- */
-
-static bool may_be_advertised(const struct family_report *family, size_t index,
-                              const struct report_policy *policy)
-{
-    size_t ignored;
-    enum binding binding = family->local[index].binding;
-    return binding == BINDING_BOUND || binding == BINDING_NONE ||
-           family->ports[index] == PROVIDER_PORT ||
-           ports_find(policy->in_use, policy->in_use_count, family->ports[index], &ignored);
-}
-
-/* Every required port is good, and where others are listed, at least one of them. */
-static bool family_is_ok(const struct family_report *family,
-                         const struct report_policy *policy)
-{
-    size_t others = 0;
-    size_t good_others = 0;
-    for (size_t i = 0; i < family->port_count; i++) {
-        size_t ignored;
-        bool is_good = family->findings[i].is_good;
-        bool is_required = ports_find(policy->required, policy->required_count,
-                                      family->ports[i], &ignored);
-        if (is_required && !is_good)
-            return false;
-        others += !is_required;
-        good_others += !is_required && is_good;
-    }
-    return others == 0 || good_others > 0;
-}
-
-bool family_report_judge(struct family_report *family, const struct report_policy *policy,
-                         struct err *err)
-{
-    const struct remote_verdict **remotes =
-        calloc(family->checker_count + 1, sizeof *remotes);
-    if (!remotes)
-        return err_sys(err, ENOMEM, "report");
-
-    struct diagnosis diagnosis = {
-        .port_count = family->port_count,
-        .local = family->local,
-        .remotes = remotes,
-        .quorum = policy->quorum,
-    };
-    for (size_t i = 0; i < family->checker_count; i++)
-        if (family->checkers[i].result.verdicts)
-            remotes[diagnosis.remote_count++] = family->checkers[i].result.verdicts;
-    diagnose(&diagnosis, family->findings);
-    family->is_known = diagnosis.remote_count > 0;
-    free(remotes);
-
-    for (size_t i = 0; i < family->port_count; i++)
-        family->is_advertised[i] =
-            family->findings[i].is_good && may_be_advertised(family, i, policy);
-    port_groups_make(family);
-    family->is_ok = family->is_known && family_is_ok(family, policy);
-    clock_gettime(CLOCK_REALTIME, &family->time);
-    return true;
-}
+/* --- judged ----------------------------------------------------------------------------
+ */
 
 enum report_status report_status(const struct report *report)
 {

@@ -96,7 +96,12 @@ struct report_policy {
 };
 
 /* Judges a family whose addresses, checkers and local ports are filled in, and groups its
- * ports. ERR_SYSTEM without memory. */
+ * ports. ERR_SYSTEM without memory.
+ *
+ * Ports are in one group when they have the same cause and the same evidence speaks for it,
+ * here and at the checkers. Ports that lead to others (OTHER_PORT) are so when they lead to
+ * one port, or when all lead equally far, whichever brings more of them together. What no
+ * checker answered for is one group. */
 bool family_report_judge(struct family_report *family, const struct report_policy *policy,
                          struct err *err);
 
