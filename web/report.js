@@ -34,7 +34,7 @@ function runPieces(ports) {
 }
 
 function section(check, state, ports) {
-    const told = runsOf(ports).length <= RUNS_IN_A_SENTENCE ? formatRuns(ports) : "these ports";
+    const told = runsOf(ports).length <= RUNS_IN_A_SENTENCE ? formatRuns(ports) : null;
     const { lead, steps } = remedy(state, check.address, told, ports.length);
     const count = element("span", "count", ports.length.toLocaleString("en"));
     const made = element("section", "",

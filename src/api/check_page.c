@@ -2,61 +2,111 @@
 #include "api/check_page.h"
 
 #include "api/pages.h"
-#include "net/address.h"
+#include "base/template.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#define ROW_MAX   512 /* of HTML, for one row */
-#define FRAME_MAX 8192
+#define ROW_MAX       512 /* of HTML, for one row */
+#define FRAME_MAX     8192
 
-/* For somebody at home, about so many ports. The page with JavaScript has more of it, in
- * web/words.js. */
-static void put_remedy(struct text *html, enum port_state state, bool is_ipv6, size_t ports)
+#define SENTENCES_MAX 5
+
+/* --- the texts, which the page with JavaScript has, too ---------------------------------
+ */
+
+struct remedy {
+    enum port_state state;
+    bool is_ipv6;                         /* for IPv6 only */
+    const char *sentences[SENTENCES_MAX]; /* what it means, then the steps; NULL behind */
+};
+
+struct title {
+    unsigned status; /* 0: any other */
+    const char *title;
+};
+
+/* clang-format off */
+static const struct remedy remedies[] = {
+#define REMEDY(STATE, is_ipv6, ...) {PORT_STATE_##STATE, is_ipv6, {__VA_ARGS__}},
+#define PROBLEM(status, title)
+#include "api/page_words.def"
+#undef REMEDY
+#undef PROBLEM
+};
+
+static const struct title titles[] = {
+#define REMEDY(STATE, is_ipv6, ...)
+#define PROBLEM(status, title) {status, title},
+#include "api/page_words.def"
+#undef REMEDY
+#undef PROBLEM
+};
+/* clang-format on */
+
+/* Of whom a remedy speaks. */
+struct subject {
+    const char *address;
+    size_t ports;
+};
+
+static void put_address(const void *ctx, struct text *text)
 {
-    const char *these = ports == 1 ? "this port" : "these ports";
-    switch (state) {
-    case PORT_STATE_OPEN:
-        text_append_str(html, ports == 1
-                                  ? "It answered. This is the port to advertise."
-                                  : "They answered. These are the ports to advertise.");
-        break;
-    case PORT_STATE_CLOSED:
-        text_append_str(html,
-                        "Somebody answered, and refused. Start the provider first and "
-                        "check while it runs; ");
-        if (is_ipv6)
-            text_append_str(html, "see that it listens on IPv6, too.");
-        else
-            text_printf(html, "see that the router forwards %s to this very computer.",
-                        these);
-        text_append_str(html, " A firewall that rejects looks the same.");
-        break;
-    case PORT_STATE_FILTERED:
-        if (is_ipv6)
-            text_printf(html,
-                        "Nothing came back. IPv6 needs no port forward, but most routers "
-                        "let nothing in: allow %s (TCP, over IPv6) for this computer in "
-                        "the router, and in its own firewall.",
-                        these);
-        else
-            text_printf(html,
-                        "Nothing came back. Forward %s (TCP) in the router to this "
-                        "computer, and allow %s in its firewall. If the internet address "
-                        "on the router's status page is not the one that was checked, "
-                        "there is another router or carrier-grade NAT in front of it: ask "
-                        "your internet provider for a public address.",
-                        these, ports == 1 ? "it" : "them");
-        break;
-    case PORT_STATE_UNREACHABLE:
-        text_append_str(html,
-                        "A router on the way says that there is no path. See that the "
-                        "address is yours and that the machine is online; some firewalls "
-                        "answer like this, too.");
-        break;
-    case PORT_STATE_COUNT:
-        break;
-    }
+    text_append_str(text, ((const struct subject *)ctx)->address);
+}
+
+static void put_these(const void *ctx, struct text *text)
+{
+    const struct subject *subject = ctx;
+    text_append_str(text, subject->ports == 1 ? "this port" : "these ports");
+}
+
+static void put_s(const void *ctx, struct text *text)
+{
+    const struct subject *subject = ctx;
+    text_append_str(text, subject->ports == 1 ? "" : "s");
+}
+
+/* The ports themselves stand in the table above. */
+static const struct template_word words[] = {
+    {"address", put_address}, {"ports", put_these}, {"s", put_s},
+    {"these", put_these},     {NULL, NULL},
+};
+
+static const struct remedy *remedy_of(enum port_state state, bool is_ipv6)
+{
+    size_t i = 0;
+    while (remedies[i].state != state || (remedies[i].is_ipv6 && !is_ipv6))
+        i++;
+    return &remedies[i];
+}
+
+static void put_sentence(struct text *html, const char *tag, const char *sentence,
+                         const struct subject *subject)
+{
+    struct text plain;
+    text_init(&plain, FRAME_MAX);
+    bool is_known = template_expand(sentence, words, subject, &plain);
+    assert(is_known);
+    (void)is_known;
+    text_printf(html, "<%s>", tag);
+    html_append(html, plain.data);
+    text_printf(html, "</%s>", tag);
+    html->failed = html->failed || plain.failed;
+    text_done(&plain);
+}
+
+static void put_remedy(struct text *html, const struct remedy *remedy,
+                       const struct subject *subject)
+{
+    put_sentence(html, "p", remedy->sentences[0], subject);
+    if (!remedy->sentences[1])
+        return;
+    text_append_str(html, "<ul>");
+    for (size_t i = 1; i < SENTENCES_MAX && remedy->sentences[i]; i++)
+        put_sentence(html, "li", remedy->sentences[i], subject);
+    text_append_str(html, "</ul>");
 }
 
 static void begin(struct text *html, const char *class, const char *title)
@@ -81,7 +131,6 @@ void check_page_begin(struct check_page *page, const struct check_summary *summa
                       const struct address *target)
 {
     size_t open = summary->states[PORT_STATE_OPEN];
-    char address[ADDRESS_TEXT_SIZE];
     char title[128 + ADDRESS_TEXT_SIZE];
 
     *page = (struct check_page){
@@ -91,7 +140,7 @@ void check_page_begin(struct check_page *page, const struct check_summary *summa
     text_init(&page->html, FRAME_MAX + summary->ports * ROW_MAX);
     snprintf(title, sizeof title,
              "%zu of %zu ports of %s can be reached from this checker.", open,
-             summary->ports, address_format(target, address));
+             summary->ports, address_format(target, page->address));
     begin(&page->html, "answer", title);
     if (summary->ports > 0)
         text_append_str(&page->html, "<table><thead><tr><th>Port</th><th>State</th>"
@@ -131,16 +180,17 @@ static void put_remedies(struct check_page *page)
 {
     text_append_str(&page->html, "<div class=\"card report\">\n");
     for (size_t i = 0; i < PORT_STATE_COUNT; i++) {
+        const struct subject subject = {page->address, page->summary->states[i]};
         const char *state = port_state_text((enum port_state)i);
         if (page->summary->states[i] == 0)
             continue;
-        text_printf(&page->html,
-                    "<section data-state=\"%s\"><h3><span class=\"glyph\" "
-                    "data-state=\"%s\"></span>%s <span class=\"count\">%zu</span></h3><p>",
-                    state, state, state, page->summary->states[i]);
-        put_remedy(&page->html, (enum port_state)i, page->is_ipv6,
-                   page->summary->states[i]);
-        text_append_str(&page->html, "</p></section>\n");
+        text_printf(
+            &page->html,
+            "<section data-state=\"%s\"><h3><span class=\"glyph\" "
+            "data-state=\"%s\"></span>%s <span class=\"count\">%zu</span></h3><div>",
+            state, state, state, page->summary->states[i]);
+        put_remedy(&page->html, remedy_of((enum port_state)i, page->is_ipv6), &subject);
+        text_append_str(&page->html, "</div></section>\n");
     }
     text_append_str(&page->html, "</div>\n");
 }
@@ -160,20 +210,10 @@ char *check_page_end(struct check_page *page)
 
 static const char *title_of(unsigned status)
 {
-    static const struct {
-        unsigned status;
-        const char *title;
-    } titles[] = {
-        {403, "This checker does not look at that address for you"},
-        {422, "The checker did not understand that"},
-        {429, "A short pause, please"},
-        {503, "This checker cannot do it just now"},
-    };
-    for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++) {
-        if (titles[i].status == status)
-            return titles[i].title;
-    }
-    return "That did not work";
+    size_t i = 0;
+    while (titles[i].status != status && titles[i].status != 0)
+        i++;
+    return titles[i].title;
 }
 
 char *check_page_problem(enum problem problem, const char *detail)

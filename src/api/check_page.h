@@ -10,20 +10,21 @@
 #include "api/check_reply.h"
 #include "api/problem.h"
 #include "base/text.h"
+#include "net/address.h"
 #include "probe/verdict.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct address;
 struct violation_list;
 
 struct check_page {
     struct text html;
     const struct check_summary *summary; /* borrowed until check_page_end() */
-    bool is_ipv6;                        /* the address that was looked at */
-    struct port_verdict first;           /* of the row that is being collected */
+    char address[ADDRESS_TEXT_SIZE];     /* that was checked */
+    bool is_ipv6;
+    struct port_verdict first; /* of the row that is being collected */
     uint16_t last;
     size_t count; /* of verdicts */
 };

@@ -31,9 +31,9 @@ struct checker {
 };
 
 static const char *const failure_texts[] = {
-#define X(NAME, text) [FAILURE_##NAME] = (text),
-    FAILURE_MAP(X)
-#undef X
+#define FAILURE(NAME, name, ...) [FAILURE_##NAME] = (name),
+#include "verifier/failures.def"
+#undef FAILURE
 };
 
 const char *failure_text(enum failure failure)
@@ -79,7 +79,7 @@ static void fail_tls(struct checker *checker, const struct fetch_result *result)
          is_fine ? result->message : words[result->certificate]);
 }
 
-/* A request that came to no answer. */
+/* The request got no answer. */
 static void fail_unanswered(struct checker *checker, const struct fetch_result *result)
 {
     const char *words = result->errnum > 0 ? libc_error_text(result->errnum) : NULL;
@@ -87,28 +87,31 @@ static void fail_unanswered(struct checker *checker, const struct fetch_result *
     case FETCH_ANSWERED:
         break;
     case FETCH_NO_NAME:
-        fail(checker, FAILURE_NO_NAME, "its name has no IPv%d address, or is not known",
+        fail(checker, FAILURE_NO_NAME,
+             "its host name does not exist, or has no IPv%d address",
              family_number(checker->config.family));
         break;
     case FETCH_NO_FAMILY:
-        fail(checker, FAILURE_NO_FAMILY, "this machine has no way to it over IPv%d: %s",
+        fail(checker, FAILURE_NO_FAMILY, "this machine cannot reach it over IPv%d: %s",
              family_number(checker->config.family), words ? words : "no route");
         break;
     case FETCH_NO_CONNECTION:
-        fail(checker, FAILURE_NO_CONNECTION, "no connection: %s",
-             words ? words : "nobody answered in time");
+        fail(checker, FAILURE_NO_CONNECTION, "could not connect: %s",
+             words ? words : "timed out");
         break;
     case FETCH_TLS:
         fail_tls(checker, result);
         break;
     case FETCH_TIMEOUT:
-        fail(checker, FAILURE_TIMEOUT, "no answer in time");
+        fail(checker, FAILURE_TIMEOUT, "timed out while waiting for the answer");
         break;
     case FETCH_BROKEN_OFF:
-        fail(checker, FAILURE_BROKEN_OFF, "the reply broke off: %s", result->message);
+        fail(checker, FAILURE_BROKEN_OFF, "the reply is incomplete or not HTTP: %s",
+             result->message);
         break;
     case FETCH_TOO_LARGE:
-        fail(checker, FAILURE_NONSENSE, "a reply of more than %u bytes", FETCH_REPLY_MAX);
+        fail(checker, FAILURE_NONSENSE, "the reply is larger than %u bytes",
+             FETCH_REPLY_MAX);
         break;
     case FETCH_FAILED:
         fail(checker, FAILURE_INTERNAL, "%s", result->message);
@@ -139,12 +142,12 @@ static void fail_redirect(struct checker *checker, const struct fetch_result *re
     size_t len = strcspn(result->location, "?#");
     checker->result.has_moved = has_moved(result, path, &len);
     fail(checker, FAILURE_REFUSED,
-         checker->result.has_moved ? "status %u, a redirect: give %.*s instead"
+         checker->result.has_moved ? "status %u, a redirect: use %.*s instead"
                                    : "status %u, a redirect to %.*s",
          result->status, (int)len, result->location);
 }
 
-/* An answer that is no 200. */
+/* An answer other than 200. */
 static void fail_status(struct checker *checker, const struct fetch_result *result)
 {
     char detail[REPLY_SENTENCE_SIZE];
@@ -154,13 +157,13 @@ static void fail_status(struct checker *checker, const struct fetch_result *resu
         return;
     }
     if (result->status == 404 || result->status == 405) {
-        fail(checker, FAILURE_REFUSED, "status %u: no port checker is at this URL",
+        fail(checker, FAILURE_REFUSED, "status %u: there is no port checker at this URL",
              result->status);
         return;
     }
     reply_read_detail(result->body, result->body_len, detail);
     if (result->retry_after > 0)
-        snprintf(wait, sizeof wait, ", asks to wait %u s", result->retry_after);
+        snprintf(wait, sizeof wait, ", retry after %u s", result->retry_after);
     checker->result.retry_after = result->retry_after;
 
     enum failure failure = result->status == 429   ? FAILURE_RATE_LIMITED
@@ -227,9 +230,10 @@ static void verdicts_take(struct checker *checker, const struct fetch_result *re
                      checker->config.ports, count, verdicts, &err)) {
         free(verdicts);
         if (err.kind == ERR_LIMIT)
-            fail(checker, FAILURE_SERVER_ERROR, "it could not judge: %s", err.message);
+            fail(checker, FAILURE_SERVER_ERROR, "the checker could not check all ports: %s",
+                 err.message);
         else
-            fail(checker, FAILURE_NONSENSE, "its reply makes no sense: %s", err.message);
+            fail(checker, FAILURE_NONSENSE, "invalid reply: %s", err.message);
         return;
     }
     checker->result.verdicts = verdicts;
@@ -311,8 +315,8 @@ static void address_done(void *ctx, const struct fetch_result *result)
     char text[ADDRESS_TEXT_SIZE];
     if (address_family_number(&address) != family_number(checker->config.family)) {
         fail(checker, FAILURE_NO_ADDRESS,
-             "asked over IPv%d it sees us come from %s: a translator (NAT64) stands "
-             "between",
+             "asked over IPv%d, the checker sees this machine as %s: an address translator "
+             "(NAT64) is on the path",
              family_number(checker->config.family), address_format(&address, text));
         return;
     }
@@ -348,8 +352,7 @@ void checker_tell(struct checker *checker, const struct address *address)
         address = &checker->result.local_address;
     if (!address) {
         fail(checker, FAILURE_NO_ADDRESS,
-             "it does not tell which address it sees, and neither does another: name "
-             "it with --ip");
+             "no checker reports the public address of this machine: pass it with --ip");
         return;
     }
 

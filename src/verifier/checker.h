@@ -26,28 +26,14 @@ struct err;
 
 #define CHECKER_MESSAGE_SIZE 256
 
-/* Why there is no answer: for programs, and whether it is about the checker at all. */
-#define FAILURE_MAP(X)                                                                     \
-    X(NONE, NULL)                                                                          \
-    X(NO_NAME, "no_name")             /* its name has no such address */                   \
-    X(NO_FAMILY, "no_family")         /* this machine has no way there */                  \
-    X(NO_CONNECTION, "no_connection") /* nobody took the connection */                     \
-    X(TLS, "tls")                     /* it could not be trusted */                        \
-    X(TIMEOUT, "timeout")             /* no whole answer in time */                        \
-    X(BROKEN_OFF, "broken_off")       /* the reply ended early or was no HTTP */           \
-    X(SERVER_ERROR, "server_error")   /* 5xx: it could not judge */                        \
-    X(RATE_LIMITED, "rate_limited")   /* 429 */                                            \
-    X(REFUSED, "refused")             /* another status: it will not do this for us */     \
-    X(NONSENSE, "nonsense")           /* 200, and nothing that could be understood */      \
-    X(NO_ADDRESS, "no_address")       /* nobody told the address to ask about */           \
-    X(INTERNAL, "internal")           /* this program's own trouble */
-
+/* Why there is no answer. */
 enum failure {
-#define X(NAME, text) FAILURE_##NAME,
-    FAILURE_MAP(X)
-#undef X
+#define FAILURE(NAME, ...) FAILURE_##NAME,
+#include "verifier/failures.def"
+#undef FAILURE
 };
 
+/* For programs; NULL when there is none. */
 const char *failure_text(enum failure failure);
 
 struct checker_result {

@@ -48,9 +48,9 @@ enum fetch_end {
     X(FINE, "") /* nothing that is known: TLS failed for another reason */                 \
     X(EXPIRED, "its certificate has expired")                                              \
     X(NOT_YET_VALID, "its certificate is not valid yet")                                   \
-    X(OTHER_NAME, "its certificate is for another name")                                   \
-    X(UNTRUSTED, "nobody whom this machine trusts vouches for its certificate")            \
-    X(NO_STORE, "the certificates to trust cannot be read") /* of --ca, or the system's */
+    X(OTHER_NAME, "its certificate is for another host name")                              \
+    X(UNTRUSTED, "its certificate is not signed by a CA that this machine trusts")         \
+    X(NO_STORE, "the CA certificates cannot be read") /* of --ca, or the system's */
 
 enum certificate {
 #define X(NAME, words) CERTIFICATE_##NAME,

@@ -42,7 +42,7 @@ static bool start(struct hook *hook, const char *text, size_t len, struct err *e
     const int fds[3] = {owned, STDERR_FILENO, STDERR_FILENO};
     bool is_started = spawn_program("/bin/sh", argv, fds, &hook->child, err);
     free(command);
-    return is_started || err_sys(err, err->errnum, "starting the command");
+    return is_started || err_sys(err, err->errnum, "starting the --on-change command");
 }
 
 bool hook_run(struct hook *hook, const char *text, size_t len, struct err *err)
@@ -52,7 +52,7 @@ bool hook_run(struct hook *hook, const char *text, size_t len, struct err *err)
 
     char *copy = malloc(len + 1);
     if (!copy)
-        return err_sys(err, ENOMEM, "starting the command");
+        return err_sys(err, ENOMEM, "starting the --on-change command");
     memcpy(copy, text, len);
     free(hook->waiting);
     hook->waiting = copy;

@@ -95,11 +95,11 @@ static void port_settled(void *ctx, size_t index, const struct port_verdict *ver
 static void job_done(void *ctx, const struct job *job, const struct job_result *done)
 {
     struct probe *probe = ctx;
-    enum family family =
+    enum family which =
         address_family_number(&probe->arguments->target) == 6 ? FAMILY_6 : FAMILY_4;
-    struct family_report *half = probe->report->families[family];
-    half->checker_count = 1;
-    result_fill(probe, job, done, &half->checkers[0].result);
+    struct family_report *family = probe->report->families[which];
+    family->checker_count = 1;
+    result_fill(probe, job, done, &family->checkers[0].result);
     probe->is_done = true;
     loop_stop(probe->loop);
 }
@@ -107,19 +107,19 @@ static void job_done(void *ctx, const struct job *job, const struct job_result *
 static bool report_begin(struct probe *probe, struct err *err)
 {
     const struct arguments *arguments = probe->arguments;
-    enum family family =
+    enum family which =
         address_family_number(&arguments->target) == 6 ? FAMILY_6 : FAMILY_4;
-    struct family_report *half;
+    struct family_report *family;
     if (!report_new(arguments->required, arguments->required_count, &probe->report, err) ||
-        !family_report_new(family, arguments->ports, arguments->port_count, 1, &half, err))
+        !family_report_new(which, arguments->ports, arguments->port_count, 1, &family, err))
         return false;
 
     probe->report->is_probe = true;
-    probe->report->families[family] = half;
-    half->has_public = true;
-    half->public_address = arguments->target;
-    for (size_t i = 0; i < half->port_count; i++)
-        half->local[i].binding = BINDING_NONE;
+    probe->report->families[which] = family;
+    family->has_public = true;
+    family->public_address = arguments->target;
+    for (size_t i = 0; i < family->port_count; i++)
+        family->local[i].binding = BINDING_NONE;
     return true;
 }
 
@@ -132,9 +132,9 @@ static enum status report_end(struct probe *probe, struct err *err)
         .required_count = arguments->required_count,
     };
     probe->report->duration = instant_since(clock_now(), probe->start);
-    for (enum family family = 0; family < FAMILY_COUNT; family++)
-        if (probe->report->families[family] &&
-            !family_report_judge(probe->report->families[family], &policy, err))
+    for (enum family which = 0; which < FAMILY_COUNT; which++)
+        if (probe->report->families[which] &&
+            !family_report_judge(probe->report->families[which], &policy, err))
             return STATUS_SYSTEM;
     if (!delivery_put(arguments, probe->report, err))
         return STATUS_SYSTEM;

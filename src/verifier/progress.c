@@ -20,7 +20,7 @@ struct progress {
     struct timer timer;
 };
 
-/* Never as wide as the terminal: what wraps cannot be erased. */
+/* Narrower than the terminal: a line that wraps cannot be erased. */
 static void show(const struct progress *progress)
 {
     char line[LINE_SIZE] = "";

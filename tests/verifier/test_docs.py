@@ -108,7 +108,7 @@ def run_example(name, tmp_path, checker):
 
 ALL = [7466, *range(50800, 50901)]
 EXPECTED = {
-    "once.sh": "good\n4 127.0.0.1 " + " ".join(map(str, ALL)) + "\n",
+    "once.sh": "all required ports are reachable\n4 127.0.0.1 " + " ".join(map(str, ALL)) + "\n",
     "once.py": f"IPv4 127.0.0.1: advertise {ALL}\n",
     "ask.sh": '{"success": true, "results": {"7466": {"accessible": true, "error": null}, '
               '"50800": {"accessible": false, "error": "Connection refused"}}, '
