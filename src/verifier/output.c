@@ -42,17 +42,24 @@ static mode_t default_mode(void)
     return 0666 & ~mask;
 }
 
+/* A new file beside `path`, and its name. */
+static bool temporary_open(const char *path, char name[PATH_MAX], int *ret_fd,
+                           struct err *err)
+{
+    int len = snprintf(name, PATH_MAX, "%s.XXXXXX", path);
+    if (len < 0 || len >= PATH_MAX)
+        return err_sys(err, ENAMETOOLONG, "%s", path);
+    *ret_fd = mkostemp(name, O_CLOEXEC);
+    return *ret_fd >= 0 || err_sys(err, errno, "%s", path);
+}
+
 static bool replace(const char *path, mode_t mode, const char *data, size_t len,
                     struct err *err)
 {
     char temporary[PATH_MAX];
-    int name_len = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-    if (name_len < 0 || (size_t)name_len >= sizeof temporary)
-        return err_sys(err, ENAMETOOLONG, "%s", path);
-
-    AUTO_FD fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(err, errno, "%s", path);
+    AUTO_FD fd = -1;
+    if (!temporary_open(path, temporary, &fd, err))
+        return false;
 
     if (fchmod(fd, mode) != 0 || !write_all(fd, data, len) || fsync(fd) != 0 ||
         rename(temporary, path) != 0) {
@@ -63,15 +70,42 @@ static bool replace(const char *path, mode_t mode, const char *data, size_t len,
     return true;
 }
 
+/* Where a link leads to, for what is replaced is not the link. */
+static bool target_find(const char *path, const struct stat *status, char ret[PATH_MAX],
+                        struct err *err)
+{
+    if (S_ISDIR(status->st_mode))
+        return err_sys(err, EISDIR, "%s", path);
+    return realpath(path, ret) || err_sys(err, errno, "%s", path);
+}
+
+bool output_try(const char *path, struct err *err)
+{
+    char target[PATH_MAX];
+    char temporary[PATH_MAX];
+    struct stat status;
+    bool is_there = stat(path, &status) == 0;
+    if (is_there && !target_find(path, &status, target, err))
+        return false;
+    if (is_there && !S_ISREG(status.st_mode)) /* to open a pipe would wake its reader */
+        return access(path, W_OK) == 0 || err_sys(err, errno, "%s", path);
+
+    AUTO_FD fd = -1;
+    if (!temporary_open(is_there ? target : path, temporary, &fd, err))
+        return false;
+    unlink(temporary);
+    return true;
+}
+
 bool output_replace(const char *path, const char *data, size_t len, struct err *err)
 {
     char target[PATH_MAX];
     struct stat status;
     if (stat(path, &status) != 0)
         return replace(path, default_mode(), data, len, err);
+    if (!target_find(path, &status, target, err))
+        return false;
     if (!S_ISREG(status.st_mode))
         return write_into(path, data, len, err);
-    if (!realpath(path, target))
-        return err_sys(err, errno, "%s", path);
     return replace(target, status.st_mode & 0777, data, len, err);
 }

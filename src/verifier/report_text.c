@@ -180,6 +180,33 @@ static void range_format(const struct family_report *half, size_t first, size_t 
         snprintf(ret, size, "%u-%u", half->ports[first], half->ports[last]);
 }
 
+/* What a probe adds to a state: ": Connection refused, 0.1-0.3 ms". */
+static void probe_detail_put(const struct family_report *half, size_t first, size_t last,
+                             struct text *text)
+{
+    const struct remote_verdict *verdicts = half->checkers[0].result.verdicts;
+    const struct remote_verdict *least = NULL;
+    const struct remote_verdict *most = NULL;
+    for (size_t i = first; verdicts && i <= last; i++) {
+        if (!verdicts[i].has_rtt)
+            continue;
+        if (!least || verdicts[i].rtt_ms < least->rtt_ms)
+            least = &verdicts[i];
+        if (!most || verdicts[i].rtt_ms > most->rtt_ms)
+            most = &verdicts[i];
+    }
+    /* The label of an unreachable port has its reason already. */
+    if (verdicts && verdicts[first].state != PORT_STATE_UNREACHABLE &&
+        verdicts[first].words[0])
+        text_printf(text, ": %s", verdicts[first].words);
+    if (!least)
+        return;
+    text_printf(text, ", %.1f", least->rtt_ms);
+    if (most->rtt_ms - least->rtt_ms >= 0.1)
+        text_printf(text, "-%.1f", most->rtt_ms);
+    text_append_str(text, " ms");
+}
+
 static void run_put(const struct sheet *sheet, const struct family_report *half,
                     size_t first, size_t last)
 {
@@ -188,6 +215,8 @@ static void run_put(const struct sheet *sheet, const struct family_report *half,
     text_init(&label, LINE_MAX);
     range_format(half, first, last, range, sizeof range);
     advice_label(sheet->report, half, first, &label);
+    if (sheet->report->is_probe)
+        probe_detail_put(half, first, last, &label);
 
     family_prefix(sheet, half);
     text_printf(sheet->text, sheet->style->is_terminal ? "%-13s" : "%s ", range);
