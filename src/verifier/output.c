@@ -70,28 +70,36 @@ static bool replace(const char *path, mode_t mode, const char *data, size_t len,
     return true;
 }
 
-/* Where a link leads to, for what is replaced is not the link. */
-static bool target_find(const char *path, const struct stat *status, char ret[PATH_MAX],
+/* What is replaced: a file that is not there yet, or a regular one behind its links.
+ * *ret_mode is 0 when it is something that can only be written into. */
+static bool target_find(const char *path, char ret[PATH_MAX], mode_t *ret_mode,
                         struct err *err)
 {
-    if (S_ISDIR(status->st_mode))
+    struct stat status;
+    bool is_there = stat(path, &status) == 0;
+    *ret_mode = is_there ? 0 : S_IFREG | default_mode();
+    if (is_there && S_ISDIR(status.st_mode))
         return err_sys(err, EISDIR, "%s", path);
-    return realpath(path, ret) || err_sys(err, errno, "%s", path);
+    if (is_there && S_ISREG(status.st_mode)) {
+        *ret_mode = S_IFREG | (status.st_mode & 0777);
+        return realpath(path, ret) || err_sys(err, errno, "%s", path);
+    }
+    int len = snprintf(ret, PATH_MAX, "%s", path);
+    return (len >= 0 && len < PATH_MAX) || err_sys(err, ENAMETOOLONG, "%s", path);
 }
 
 bool output_try(const char *path, struct err *err)
 {
     char target[PATH_MAX];
     char temporary[PATH_MAX];
-    struct stat status;
-    bool is_there = stat(path, &status) == 0;
-    if (is_there && !target_find(path, &status, target, err))
+    mode_t mode;
+    if (!target_find(path, target, &mode, err))
         return false;
-    if (is_there && !S_ISREG(status.st_mode)) /* to open a pipe would wake its reader */
+    if (mode == 0) /* to open a pipe would wake its reader */
         return access(path, W_OK) == 0 || err_sys(err, errno, "%s", path);
 
     AUTO_FD fd = -1;
-    if (!temporary_open(is_there ? target : path, temporary, &fd, err))
+    if (!temporary_open(target, temporary, &fd, err))
         return false;
     unlink(temporary);
     return true;
@@ -100,12 +108,9 @@ bool output_try(const char *path, struct err *err)
 bool output_replace(const char *path, const char *data, size_t len, struct err *err)
 {
     char target[PATH_MAX];
-    struct stat status;
-    if (stat(path, &status) != 0)
-        return replace(path, default_mode(), data, len, err);
-    if (!target_find(path, &status, target, err))
+    mode_t mode;
+    if (!target_find(path, target, &mode, err))
         return false;
-    if (!S_ISREG(status.st_mode))
-        return write_into(path, data, len, err);
-    return replace(target, status.st_mode & 0777, data, len, err);
+    return mode == 0 ? write_into(path, data, len, err)
+                     : replace(target, mode & 0777, data, len, err);
 }
