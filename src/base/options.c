@@ -4,7 +4,6 @@
 #include "base/err.h"
 #include "base/nearest.h"
 
-#include <assert.h>
 #include <string.h>
 
 #define SHOWN_MAX 60 /* bytes of what was given */
@@ -40,7 +39,9 @@ static bool row_take(struct scan *scan, size_t index, const char *value, struct 
     struct err why;
     if ((scan->seen >> index & 1) && !row->is_list)
         return err_set(err, ERR_INVALID, "--%s is given twice; once is enough", row->name);
-    if (row->value && !value && !(value = scan->argv[scan->next++])) /* argv ends in NULL */
+    if (row->value && !value) /* argv ends in NULL */
+        value = scan->argv[scan->next++];
+    if (row->value && !value)
         return err_set(err, ERR_INVALID, "--%s needs a value, for example --%s %s",
                        row->name, row->name, row->example);
     scan->seen |= (uint32_t)1 << index;
@@ -132,7 +133,6 @@ bool options_parse(const struct option_table *table, int argc, char *argv[],
 {
     struct scan scan = {table, argv, 1, 0, {.operands = argv + 1}, take, ctx};
     bool is_option = true; /* a word may be one */
-    assert(table->row_count <= OPTIONS_MAX);
     while (scan.next < argc && !scan.rest.is_ended) {
         char *word = argv[scan.next++];
         if (is_option && strcmp(word, "--") == 0)

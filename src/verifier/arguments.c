@@ -69,7 +69,7 @@ static bool list_add(const char *text, uint16_t **list, size_t *count, struct er
     if (!port_set_init(&set, PORTS_MAX, err))
         return false;
 
-    for (size_t i = 0; i < *count; i++)
+    for (size_t i = 0; *list && i < *count; i++)
         port_set_add(&set, (*list)[i], (*list)[i]);
     uint16_t *ports = NULL;
     bool is_fine = ports_parse(text, &set, err);

@@ -104,22 +104,22 @@ def test_zsh_reads_its_completion(program, tmp_path):
         assert "--watch=[" in told("verify", "-") and "--watch=[" not in told("probe", "-")
 
 
-def fish_offers(line, program, **settings):
+def fish_offers(line, program, home, **settings):
     script = f"source {BUILD_DIR}/{program}.fish; complete -C {json.dumps(line)}"
     ended = subprocess.run(["fish", "--no-config", "-c", script],
-                           env=environment({"HOME": "/nonexistent", **settings}),
+                           env=environment({"HOME": home, **settings}),
                            capture_output=True, text=True, check=True)
     return [row.split("\t")[0] for row in ended.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_fish_offers_every_option(program):
-    assert sorted(fish_offers(f"{program} --", program)) == names(program)
+def test_fish_offers_every_option(program, tmp_path):
+    assert sorted(fish_offers(f"{program} --", program, tmp_path)) == names(program)
     if program == "port-verifier":
         assert {"verify", "probe", "http://a", "http://b"} <= set(fish_offers(
-            f"{program} ", program, PORT_VERIFIER_SERVERS="http://a,http://b"))
-        assert "--watch" not in fish_offers(f"{program} probe --", program)
-        assert set(fish_offers(f"{program} --watch ", program)) == {"10m", "1h", "1d"}
+            f"{program} ", program, tmp_path, PORT_VERIFIER_SERVERS="http://a,http://b"))
+        assert "--watch" not in fish_offers(f"{program} probe --", program, tmp_path)
+        assert set(fish_offers(f"{program} --watch ", program, tmp_path)) == {"10m", "1h", "1d"}
 
 
 def test_it_links_the_gnutls_build_of_libcurl():
