@@ -398,6 +398,8 @@ static void advance(struct talk *talk)
         case INPUT_ENDED:
             finish(talk, "left");
             break;
+        case INPUT_AGAIN:
+            break;
         }
         if (!talk->exchange)
             input_settle(&talk->input, &talk->spare);

@@ -18,8 +18,7 @@
 
 #define LINGER_MAX       256                /* connections at once */
 #define LINGER_BYTES     (16 * 1024 * 1024) /* thrown away for one of them */
-#define LINGER_PIECE     (64 * 1024)
-#define HANDSHAKE_MS     2 /* of a turn go to TLS handshakes */
+#define HANDSHAKE_MS     2                  /* of a turn go to TLS handshakes */
 #define TRIM_CONNECTIONS 512
 
 /* The first two are also there when nothing has changed: edges are what counts. */
@@ -222,7 +221,7 @@ static void discard(struct connection *connection)
 {
     ssize_t n;
     do {
-        n = transport_discard(&connection->transport, LINGER_PIECE);
+        n = transport_discard(&connection->transport);
         connection->discarded += n > 0 ? (size_t)n : 0;
     } while (n > 0 && connection->discarded < LINGER_BYTES);
     if (n < 0 && errno == EAGAIN)
@@ -387,7 +386,8 @@ static void serve(struct connection *connection)
     const struct request_view view = input_view(&connection->input);
     exchange_run(connection->exchange, &view);
     input_consume(&connection->input);
-    if (!exchange_is_unfinished(connection->exchange)) {
+    if (!exchange_is_unfinished(connection->exchange) ||
+        exchange_state(connection->exchange) == EXCHANGE_BROKEN) {
         send_output(connection);
     } else if (connection->input.incoming == INCOMING_ENDED) {
         end(connection); /* its client has left already */
@@ -448,6 +448,10 @@ static void take_in(struct connection *connection)
         switch (input_read(&connection->input, &connection->all->spare,
                            &connection->transport,
                            exchange ? exchange_body_max(exchange) : 0)) {
+        case INPUT_AGAIN:
+            make_due(connection);
+            await_request(connection);
+            return;
         case INPUT_NOTHING:
             await_request(connection);
             return;
@@ -469,14 +473,19 @@ static void take_in(struct connection *connection)
 }
 
 /* While a handler waits nothing is read, but under TLS a client may say within its records
- * that it leaves. */
+ * that it leaves. Not while a record of ours is stuck: the client may have asked for new
+ * keys, which GnuTLS would then take that record's place for. */
 static bool has_left(struct connection *connection)
 {
     struct input *input = &connection->input;
-    if (input->incoming == INCOMING_SOME && connection->transport.tls != TLS_NONE)
-        return input_peek(input, &connection->all->spare, &connection->transport) ==
-               INPUT_ENDED;
-    return input->incoming == INCOMING_ENDED;
+    if (input->incoming != INCOMING_SOME || connection->transport.tls != TLS_OPEN)
+        return input->incoming == INCOMING_ENDED;
+
+    enum input_event event =
+        input_peek(input, &connection->all->spare, &connection->transport);
+    if (event == INPUT_AGAIN)
+        make_due(connection);
+    return event == INPUT_ENDED;
 }
 
 /* --- TLS -------------------------------------------------------------------------- */
@@ -622,7 +631,7 @@ size_t connections_drop_lingering(struct connections *all)
     size_t count = all->lingering_count;
     struct connection *connection;
     while ((connection = LIST_FIRST(&all->lingering)) != NULL) {
-        transport_discard(&connection->transport, LINGER_PIECE);
+        transport_discard(&connection->transport);
         end(connection);
     }
     return count;

@@ -104,10 +104,14 @@ const char *exchange_header(struct exchange *exchange, const char *name)
 
     const char *value = text_of(exchange->view, first->value);
     const struct request_field *more = next_field(exchange, name, false, &at);
-    struct joined *joined = more ? calloc(1, sizeof *joined) : NULL;
-    if (!joined)
+    if (!more)
         return value;
 
+    struct joined *joined = calloc(1, sizeof *joined);
+    if (!joined) {
+        exchange->out.failed = true;
+        return value;
+    }
     text_init(&joined->text, (size_t)2 * REQUEST_HEAD_MAX);
     joined->next = exchange->joined;
     exchange->joined = joined;
@@ -116,6 +120,7 @@ const char *exchange_header(struct exchange *exchange, const char *name)
         text_append_str(&joined->text, ", ");
         text_append_str(&joined->text, text_of(exchange->view, more->value));
     }
+    exchange->out.failed |= joined->text.failed;
     return joined->text.data;
 }
 
@@ -227,7 +232,10 @@ void exchange_stream_begin(struct exchange *exchange, unsigned status,
     assert(exchange->state == EXCHANGE_WAITING);
     exchange->state = EXCHANGE_STREAMING;
     exchange->status = status;
-    exchange->form = exchange->version == HTTP_1_1 ? BODY_CHUNKS : BODY_TO_THE_END;
+    if (exchange->form == BODY_LEFT_OUT)
+        exchange->form = BODY_UNSAID;
+    else
+        exchange->form = exchange->version == HTTP_1_1 ? BODY_CHUNKS : BODY_TO_THE_END;
     if (exchange->form == BODY_TO_THE_END)
         exchange->persistence = PERSISTENCE_CLOSE;
     /* A chunk's frame is never longer than a piece of sensible size. */
@@ -305,6 +313,7 @@ static void set_allow(struct exchange *exchange, const char *path)
                     strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
     }
     exchange_set_header(exchange, "Allow", allow.data);
+    exchange->out.failed |= allow.failed;
     text_done(&allow);
 }
 

@@ -42,7 +42,7 @@ const struct http_route *exchange_route(const struct exchange *exchange);
 const char *exchange_body(const struct exchange *exchange, size_t *ret_len);
 
 /* Value of a header, NULL when it is absent. One that came several times has its values
- * joined with ", " in order. */
+ * joined with ", " in order; without memory for that the connection ends unanswered. */
 const char *exchange_header(struct exchange *exchange, const char *name);
 
 /* Whether a header with this name, or (`is_prefix`) whose name begins so, is there. */

@@ -9,6 +9,7 @@
 
 #define USUAL_SIZE (16 * 1024) /* a usual request, its body included */
 #define LEAST_ROOM (2 * 1024)
+#define READS_MAX  64 /* in a turn: a record of TLS may be a byte long */
 
 struct input_buffer {
     struct request request; /* the one that begins at the first byte */
@@ -96,6 +97,8 @@ static enum input_event fill(struct input *input, struct transport *transport)
     if (n == 0 || (n < 0 && errno != EAGAIN) ||
         (n < 0 && is_drained && input->incoming == INCOMING_ENDED))
         return INPUT_ENDED;
+    if (n < 0 && !is_drained)
+        return INPUT_AGAIN;
     if (is_drained && input->incoming == INCOMING_SOME)
         input->incoming = INCOMING_NONE;
     buffer->len += n > 0 ? (size_t)n : 0;
@@ -121,20 +124,25 @@ static enum input_event parse(struct input_buffer *buffer, size_t body_max)
 enum input_event input_read(struct input *input, struct input_buffer **spare,
                             struct transport *transport, size_t body_max)
 {
-    for (;;) {
+    for (unsigned reads = 0;; reads++) {
         enum input_event event =
             input_has_begun(input) ? parse(input->buffer, body_max) : INPUT_NOTHING;
         if (event != INPUT_NOTHING || input->incoming == INCOMING_NONE)
             return event;
-        if (!make_room(input, spare) || fill(input, transport) == INPUT_ENDED)
-            return INPUT_ENDED; /* what it has begun will never be whole */
+        if (reads == READS_MAX)
+            return INPUT_AGAIN;
+        event = make_room(input, spare) ? fill(input, transport) : INPUT_ENDED;
+        if (event != INPUT_NOTHING)
+            return event; /* once it has ended, what it has begun will never be whole */
     }
 }
 
 enum input_event input_peek(struct input *input, struct input_buffer **spare,
                             struct transport *transport)
 {
-    if (input_has_begun(input))
-        return INPUT_NOTHING;
-    return make_room(input, spare) ? fill(input, transport) : INPUT_ENDED;
+    enum input_event event = INPUT_NOTHING;
+    while (event == INPUT_NOTHING && input->incoming == INCOMING_SOME &&
+           (!input->buffer || input->buffer->len < USUAL_SIZE))
+        event = make_room(input, spare) ? fill(input, transport) : INPUT_ENDED;
+    return event;
 }

@@ -29,18 +29,20 @@ struct input {
 
 enum input_event {
     INPUT_NOTHING, /* more has to come */
+    INPUT_AGAIN,   /* more may be there, to be read in another turn */
     INPUT_HEAD,    /* a head is whole: its body is read by the next call */
     INPUT_REQUEST, /* and its body */
     INPUT_BAD,     /* the request's `fault` says why */
     INPUT_ENDED,   /* the client has left, or there is no memory */
 };
 
-/* Reads on until there is an event. */
+/* Reads on until there is an event, or enough for one turn. */
 enum input_event input_read(struct input *input, struct input_buffer **spare,
                             struct transport *transport, size_t body_max);
 
-/* Reads what there is into an empty buffer, as it is: for a client that says within TLS
- * records that it leaves. INPUT_NOTHING or INPUT_ENDED. */
+/* Reads ahead what there is, some kilobytes of it: for a client that says within TLS
+ * records that it leaves. INPUT_NOTHING, INPUT_AGAIN or
+ * INPUT_ENDED. */
 enum input_event input_peek(struct input *input, struct input_buffer **spare,
                             struct transport *transport);
 

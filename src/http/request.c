@@ -38,7 +38,7 @@ static bool is_token(const char *text, size_t len)
 static bool is_visible(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (text[i] <= ' ' || text[i] == 0x7f)
+        if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] >= 0x7f)
             return false;
     return len > 0;
 }
@@ -55,7 +55,7 @@ static bool is_field_value(const char *text, size_t len)
 static bool is_host(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (text[i] <= ' ' || strchr("\"#/<>?@\\^`{|}\x7f", text[i]))
+        if (!is_visible(text + i, 1) || strchr("\"#/<>?@\\^`{|}", text[i]))
             return false;
     return true;
 }
@@ -202,33 +202,30 @@ static bool split_field(const char *bytes, struct line line, struct request_fiel
     return is_field_value(text + from, to - from);
 }
 
-static bool is_named(const char *bytes, const struct request_field *field, const char *name)
-{
-    return text_equals_nocase(bytes + field->name.at, field->name.len, name);
-}
-
 /* What a field says about where the request ends. */
 static bool weigh_field(struct request *request, const char *bytes,
                         struct request_field *field)
 {
+    const char *name = bytes + field->name.at;
     const char *value = bytes + field->value.at;
-    if (is_named(bytes, field, "Content-Length")) {
+    size_t len = field->name.len;
+    if (text_equals_nocase(name, len, "Content-Length")) {
         bool is_first = request->framing == FRAMING_NONE;
         request->framing = FRAMING_LENGTH;
         return is_first &&
                text_parse_u64(value, field->value.len, INT64_MAX, &request->length);
     }
-    if (is_named(bytes, field, "Transfer-Encoding")) {
+    if (text_equals_nocase(name, len, "Transfer-Encoding")) {
         bool is_first = request->framing == FRAMING_NONE;
         request->framing = FRAMING_CHUNKED;
         return is_first && request->version == HTTP_1_1 &&
                text_equals_nocase(value, field->value.len, "chunked");
     }
-    if (is_named(bytes, field, "Expect"))
+    if (text_equals_nocase(name, len, "Expect"))
         request->expects_continue =
             request->version == HTTP_1_1 &&
             text_equals_nocase(value, field->value.len, "100-continue");
-    if (is_named(bytes, field, "Host")) {
+    if (text_equals_nocase(name, len, "Host")) {
         bool is_sound = is_host(value, field->value.len);
         if (request->authority.len > 0)
             field->value = request->authority;
@@ -373,6 +370,20 @@ static bool read_chunk_size(struct request *request, const char *text, size_t le
     return is_field_value(text + digits, len - digits);
 }
 
+/* RFC 9110 section 6.5.1 forbids fields about framing; Node 18 obeys them. */
+static bool is_trailer(const char *bytes, struct line line)
+{
+    static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Connection",
+                                        "Proxy-Connection"};
+    struct request_field field;
+    if (!split_field(bytes, line, &field))
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (text_equals_nocase(bytes + line.at, field.name.len, names[i]))
+            return false;
+    return true;
+}
+
 static enum request_progress read_chunk_line(struct request *request, const char *bytes,
                                              size_t len)
 {
@@ -393,14 +404,13 @@ static enum request_progress read_chunk_line(struct request *request, const char
         return progress;
     request->extra += (uint32_t)(line.len - kept);
 
-    struct request_field trailer;
     bool is_sound = true;
     if (request->stage == REQUEST_CHUNK_SIZE) {
         is_sound = read_chunk_size(request, bytes + line.at, line.len);
     } else if (line.len == 0) {
         request->stage = REQUEST_WHOLE;
     } else {
-        is_sound = split_field(bytes, line, &trailer);
+        is_sound = is_trailer(bytes, line);
     }
     return is_sound ? REQUEST_DONE : refuse(request, HTTP_FAULT_BAD_FRAMING);
 }

@@ -15,7 +15,7 @@
  * - A body has one Content-Length of digits only, or, in HTTP/1.1, one "Transfer-Encoding:
  *   chunked", never both.
  * - A chunk's size is hexadecimal digits only. Extensions and trailers are read like
- *   headers, and dropped.
+ *   headers, and dropped; trailers about framing are refused.
  *
  * The buffer belongs to the caller and may move between calls: everything in here is an
  * offset into it. Texts are cut in place: method, path and values end with a NUL. Chunks

@@ -87,6 +87,7 @@ static void append_framing(struct text *out, const struct response *response)
     case BODY_CHUNKS:
         append_field(out, "Transfer-Encoding: ", "chunked");
         return;
+    case BODY_UNSAID:
     case BODY_TO_THE_END:
         return;
     }
@@ -122,6 +123,8 @@ void response_append_head(struct text *out, const struct response *response)
 void response_append_piece(struct text *out, enum body_form form, const char *bytes,
                            size_t len)
 {
+    if (form == BODY_UNSAID)
+        return;
     if (form == BODY_CHUNKS)
         text_printf(out, "%zx\r\n", len);
     text_append(out, bytes, len);

@@ -25,6 +25,7 @@ enum persistence {
 enum body_form {
     BODY_WHOLE,
     BODY_LEFT_OUT,   /* the length alone: HEAD */
+    BODY_UNSAID,     /* nor that: HEAD of a reply in pieces */
     BODY_CHUNKS,     /* pieces in HTTP/1.1 */
     BODY_TO_THE_END, /* pieces in HTTP/1.0: the connection's end is the body's */
 };

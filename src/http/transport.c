@@ -134,14 +134,22 @@ const struct address *transport_local(struct transport *transport)
     return local;
 }
 
+bool transport_has_unread(const struct transport *transport)
+{
+    int waiting = 0;
+    return ioctl(transport->fd, SIOCINQ, &waiting) == 0 && waiting > 0;
+}
+
 ssize_t transport_read(struct transport *transport, char *ret_bytes, size_t size,
                        bool *ret_is_drained)
 {
     bool is_tls = transport->tls != TLS_NONE;
     ssize_t n = is_tls ? tls_read(transport, ret_bytes, size)
                        : recv(transport->fd, ret_bytes, size, 0);
-    /* Of TLS one record is read, behind which there may be another. */
-    *ret_is_drained = n < 0 || (!is_tls && (size_t)n < size);
+    /* Of TLS one record is read, behind which there may be another, even where there was
+     * nothing in it: it was empty, or changed the keys. */
+    *ret_is_drained =
+        is_tls ? n < 0 && !transport_has_unread(transport) : n < 0 || (size_t)n < size;
     return n;
 }
 
@@ -151,20 +159,14 @@ ssize_t transport_write(struct transport *transport, const char *bytes, size_t l
                                       : send(transport->fd, bytes, len, MSG_NOSIGNAL);
 }
 
-bool transport_has_unread(const struct transport *transport)
-{
-    int waiting = 0;
-    return ioctl(transport->fd, SIOCINQ, &waiting) == 0 && waiting > 0;
-}
-
 void transport_finish(struct transport *transport)
 {
     tls_finish(transport);
     shutdown(transport->fd, SHUT_WR);
 }
 
-ssize_t transport_discard(struct transport *transport, size_t max)
+ssize_t transport_discard(struct transport *transport)
 {
-    /* TCP throws away with MSG_TRUNC, and copies nothing. */
-    return recv(transport->fd, NULL, max, MSG_TRUNC);
+    char waste[16 * 1024];
+    return recv(transport->fd, waste, sizeof waste, 0);
 }

@@ -53,8 +53,8 @@ enum transport_handshake transport_shake_hands(struct transport *transport,
                                                const struct tls_identity *identity);
 
 /* How much was read; 0 = the client has ended its side; -1 with errno, EAGAIN when there
- * is nothing now. `ret_is_drained` says whether to wait for the kernel's next event before
- * reading again. */
+ * was nothing. `ret_is_drained` says whether to wait for the kernel's next event before
+ * reading again: behind a record of TLS with nothing in it there may be another. */
 ssize_t transport_read(struct transport *transport, char *ret_bytes, size_t size,
                        bool *ret_is_drained);
 
@@ -69,6 +69,6 @@ bool transport_has_unread(const struct transport *transport);
 /* Ends our side: the client reads what was written, then the end. */
 void transport_finish(struct transport *transport);
 
-/* Throws away what has come, at most `max` bytes of it, as the network sent it. As
- * transport_read() otherwise. */
-ssize_t transport_discard(struct transport *transport, size_t max);
+/* Throws away some of what has come, as the network sent it: how much, or as
+ * transport_read(). */
+ssize_t transport_discard(struct transport *transport);

@@ -73,8 +73,9 @@ def free_port():
 
 
 class Proxy:
-    def __init__(self, kind, folder, upstream):
+    def __init__(self, kind, folder, upstream, template=None):
         text, words = KINDS[kind]
+        text = template or text
         self.address = ("127.0.0.1", free_port())
         file = folder / f"{kind}.conf"
         file.write_text(text.format(folder=folder, port=self.address[1], upstream=upstream))

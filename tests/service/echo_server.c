@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define PARKED_MAX 8192
+#define BIG_LEN    (8U * 1024 * 1024)
 
 struct options {
     uint64_t connections, per_caller, files;
@@ -47,6 +48,36 @@ struct wait {
     struct exchange *exchange;
     struct echo *echo;
 };
+
+/* The so-manieth allocation from now on fails, of those that our own code asks for. */
+static uint64_t fails_at;
+
+static bool fails(void)
+{
+    return fails_at > 0 && --fails_at == 0;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return fails() ? NULL : __real_realloc(old, size);
+}
 
 static void reply_text(struct exchange *exchange, unsigned status, const char *text)
 {
@@ -118,7 +149,32 @@ static void stream_over(struct timer *timer)
     free(wait);
 }
 
-/* Replies after the milliseconds in X-Wait, at /stream in pieces. */
+static void flow_over(struct timer *timer)
+{
+    struct wait *wait = (struct wait *)(void *)timer;
+    exchange_stream_end(wait->exchange);
+    free(wait);
+}
+
+/* More than any socket takes, and the end after a second. */
+static void flow(struct timer *timer)
+{
+    struct wait *wait = (struct wait *)(void *)timer;
+    struct echo *echo = wait->echo;
+    exchange_stream_begin(wait->exchange, 200, "text/plain", BIG_LEN);
+    exchange_stream_write(wait->exchange, echo->big, BIG_LEN);
+    timer_init(timer, flow_over);
+    loop_timer_set(echo->loop, timer, instant_add(loop_now(echo->loop), span_seconds(1)));
+}
+
+static timer_fn *reply_of(const struct http_route *route)
+{
+    if (strcmp(route->path, "/flow") == 0)
+        return flow;
+    return strcmp(route->path, "/stream") == 0 ? stream_over : wait_over;
+}
+
+/* Replies after the milliseconds in X-Wait, at /stream and /flow in pieces. */
 static void wait_ms(void *ctx, struct exchange *exchange)
 {
     struct echo *echo = ctx;
@@ -133,8 +189,7 @@ static void wait_ms(void *ctx, struct exchange *exchange)
     }
     wait->exchange = exchange;
     wait->echo = echo;
-    bool is_stream = strcmp(exchange_route(exchange)->path, "/stream") == 0;
-    timer_init(&wait->timer, is_stream ? stream_over : wait_over);
+    timer_init(&wait->timer, reply_of(exchange_route(exchange)));
     loop_timer_set(echo->loop, &wait->timer,
                    instant_add(loop_now(echo->loop), span_ms((int64_t)ms)));
     exchange_on_gone(exchange, wait_gone, wait);
@@ -185,8 +240,6 @@ static void spoil(void *ctx, struct exchange *exchange)
     reply_text(exchange, 200, "spoilt");
 }
 
-#define BIG_LEN (8U * 1024 * 1024)
-
 static void big(void *ctx, struct exchange *exchange)
 {
     struct echo *echo = ctx;
@@ -236,6 +289,17 @@ static void broken(void *ctx, struct exchange *exchange)
     exchange_reply(exchange, 200, "text/plain", NULL, 0);
 }
 
+/* From its reply on, allocation number X-Fail fails. */
+static void fail(void *ctx, struct exchange *exchange)
+{
+    const char *text = exchange_header(exchange, "X-Fail");
+    uint64_t at = 0;
+    if (text)
+        text_parse_u64(text, strlen(text), UINT32_MAX, &at);
+    health(ctx, exchange);
+    fails_at = at;
+}
+
 static const struct http_route routes[] = {
     {"GET", "/health", health, 0, METRIC_ROUTE_HEALTH},
     {"GET", "/echo", echo_headers, 0, METRIC_ROUTE_IP},
@@ -243,6 +307,7 @@ static const struct http_route routes[] = {
     {"GET", "/wait", wait_ms, 0, METRIC_ROUTE_IP},
     {"POST", "/wait", wait_ms, 65536, METRIC_ROUTE_IP},
     {"GET", "/stream", wait_ms, 0, METRIC_ROUTE_IP},
+    {"GET", "/flow", wait_ms, 0, METRIC_ROUTE_IP},
     {"GET", "/park", park, 0, METRIC_ROUTE_IP},
     {"POST", "/park", park, 65536, METRIC_ROUTE_IP},
     {"GET", "/release", release, 0, METRIC_ROUTE_IP},
@@ -251,6 +316,7 @@ static const struct http_route routes[] = {
     {"GET", "/big", big, 0, METRIC_ROUTE_IP},
     {"GET", "/stats", stats, 0, METRIC_ROUTE_IP},
     {"GET", "/metrics", metrics_text, 0, METRIC_ROUTE_METRICS},
+    {"GET", "/fail", fail, 0, METRIC_ROUTE_IP},
     {"GET", "/broken", broken, 0, METRIC_ROUTE_IP},
 };
 

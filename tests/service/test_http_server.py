@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The HTTP server by itself: echo_server is the server with routes made for these tests."""
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -1217,6 +1218,43 @@ def test_a_reply_that_cannot_be_made_ends_the_connection(server):
     assert server.until(exchanges=1)["gone"] == 0
 
 
+CLOSE = "Host: x\r\nConnection: close\r\n"
+SCARCE = {
+    "a request": f"GET /health HTTP/1.1\r\n{CLOSE}\r\n",
+    "repeated headers": f"GET /echo HTTP/1.1\r\n{CLOSE}X-Test: a\r\nX-Test: b\r\n\r\n",
+    "repeated options": "GET /wait HTTP/1.1\r\nHost: x\r\nX-Wait: 1\r\n"
+                        "Connection: te\r\nConnection: close\r\n\r\n",
+    "an upgrade": "GET /health HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: te\r\n"
+                  "Connection: upgrade\r\n\r\nnot HTTP\r\n",
+    "an encoded body": f"POST /echo HTTP/1.1\r\n{CLOSE}Content-Encoding: identity\r\n"
+                       "Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx",
+    "a body": post("/echo", "x" * 50000, "Connection: close\r\n"),
+    "no such route": f"GET /nope HTTP/1.1\r\n{CLOSE}Mark: a\r\nMark: b\r\n\r\n",
+    "no such method": f"PUT /echo HTTP/1.1\r\n{CLOSE}\r\n",
+    "a stream": f"GET /stream HTTP/1.1\r\n{CLOSE}X-Wait: 1\r\n\r\n",
+    "no request": "no request\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", SCARCE)
+def test_without_memory_the_answer_is_as_ever_or_none(server, name):
+    answers = []
+    for fails_at in range(20):
+        client = server.client()
+        client.get("/fail", f"X-Fail: {fails_at}\r\n")
+        with contextlib.suppress(OSError):
+            client.send(SCARCE[name].encode())
+        while client.fill():
+            pass
+        answers.append(re.sub(rb"\r\nDate: [^\r]+", b"", client.data))
+        client.sock.close()
+        with contextlib.suppress(AssertionError, OSError):  # it may be this that fails
+            server.get("/fail", "Connection: close\r\n")
+    assert answers[0].startswith(b"HTTP/1.1 ")
+    assert set(answers) == {answers[0], b""}, name
+    server.until(connections=1, exchanges=1)
+
+
 # --- TLS -------------------------------------------------------------------------------------------
 
 
@@ -1359,6 +1397,50 @@ def test_requests_in_any_number_of_records(pem):
             assert client.is_open()
 
 
+def heard(program, wanted):
+    """Reads what a program says until this is in it."""
+    said, deadline = b"", time.monotonic() + WAIT
+    while wanted not in said:
+        left = max(0, deadline - time.monotonic())
+        assert select.select([program.stdout], [], [], left)[0], said
+        more = os.read(program.stdout.fileno(), 65536)
+        assert more, said
+        said += more
+    return said
+
+
+def unread(server):
+    """Bytes in the receive buffers of its connections."""
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table]
+    return sum(int(row[4].split(":")[1], 16) for row in rows
+               if row[1].endswith(f":{server.port:04X}") and row[3] == "01")
+
+
+@pytest.mark.parametrize("line", [b"k\n", b"K\n"])
+def test_new_keys_do_not_hide_the_request_behind_them(pem, line):
+    """At a line of its own openssl updates its keys, with K the server's as well."""
+    request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    with serving(**pem) as server, subprocess.Popen(
+            ["openssl", "s_client", "-tls1_3", "-connect", f"127.0.0.1:{server.port}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            bufsize=0) as client:
+        try:
+            client.stdin.write(request)
+            heard(client, b'{"status": "ok"}')
+            server.process.send_signal(signal.SIGSTOP)
+            client.stdin.write(line)
+            heard(client, b"KEYUPDATE")
+            client.stdin.write(request)
+            deadline = time.monotonic() + WAIT
+            while unread(server) < len(request):
+                assert time.monotonic() < deadline
+            server.process.send_signal(signal.SIGCONT)
+            heard(client, b'{"status": "ok"}')
+        finally:
+            client.kill()
+
+
 def test_a_record_of_which_a_part_has_come(pem):
     """Is waited for as any other part of a request; a body's time is not prolonged by it."""
     with serving(**pem) as server:
@@ -1387,6 +1469,115 @@ def test_a_record_of_which_a_part_has_come(pem):
                 incoming.write(more)
         assert reply.startswith(b"HTTP/1.1 200 ")
         raw.close()
+
+
+def test_records_of_one_byte_hold_up_nobody(pem):
+    """Those that have come are not all read in one turn."""
+    with serving(**pem) as server:
+        client, other = server.client(), server.client()
+        assert client.is_open() and other.is_open()
+        server.process.send_signal(signal.SIGSTOP)
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        for byte in post("/echo", "x" * 1000):
+            client.send(byte.encode())
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        client.flush()
+        other.send(b"GET /stats HTTP/1.1\r\nHost: x\r\n\r\n").flush()
+        server.process.send_signal(signal.SIGCONT)
+        assert json.loads(other.reply().body)["handled"] == 0
+        assert client.reply().body == b"x" * 1000
+
+
+class GnuTls:
+    """A client of TLS 1.3 that makes records which Python's ssl cannot."""
+
+    def __init__(self, raw):
+        self.raw, self.library = raw, ctypes.CDLL("libgnutls.so.30")
+        self.session, self.credentials = ctypes.c_void_p(), ctypes.c_void_p()
+        self.call("init", ctypes.byref(self.session), 2)  # a client
+        self.call("set_default_priority", self.session)
+        self.call("certificate_allocate_credentials", ctypes.byref(self.credentials))
+        self.call("credentials_set", self.session, 1, self.credentials)
+        self.library.gnutls_transport_set_int2(self.session, raw.fileno(), raw.fileno())
+        raw.settimeout(None)
+        self.call("handshake", self.session)
+
+    def call(self, name, *arguments):
+        result = getattr(self.library, f"gnutls_{name}")(*arguments)
+        assert result >= 0, (name, result)
+        return result
+
+    def send(self, text):
+        self.call("record_send", self.session, text.encode(), ctypes.c_size_t(len(text)))
+
+    def send_empty(self):
+        none, padding = ctypes.c_size_t(0), ctypes.c_size_t(9)
+        self.call("record_send2", self.session, b"", none, padding, 0)
+
+    def change_keys(self, flags=0):
+        self.call("session_key_update", self.session, flags)
+
+    def change_all_keys(self):
+        self.change_keys(1)  # the server's, too
+
+    @contextlib.contextmanager
+    def at_once(self):
+        """What is sent arrives together."""
+        self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        yield
+        self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+
+    def hears(self, text):
+        heard, piece = b"", ctypes.create_string_buffer(65536)
+        while text.encode() not in heard:
+            assert select.select([self.raw], [], [], WAIT)[0], heard
+            count = self.library.gnutls_record_recv(self.session, piece,
+                                                    ctypes.c_size_t(len(piece)))
+            assert count > 0 or count == -28, (heard, count)  # a ticket, or keys
+            heard = heard[-len(text):] + piece.raw[:max(count, 0)]
+
+    def close(self):
+        self.library.gnutls_deinit(self.session)
+        self.library.gnutls_certificate_free_credentials(self.credentials)
+        self.raw.close()
+
+
+@pytest.fixture
+def gnutls(pem):
+    with serving(**pem) as server:
+        client = GnuTls(server.raw())
+        yield client
+        client.close()
+
+
+@pytest.mark.parametrize("record", ["send_empty", "change_keys", "change_all_keys"])
+def test_a_record_with_nothing_in_it_hides_none_behind_it(gnutls, record):
+    for before, after in ("", post("/echo", "first")), (post("/echo", "second")[:9],
+                                                        post("/echo", "second")[9:]):
+        with gnutls.at_once():
+            if before:
+                gnutls.send(before)
+            getattr(gnutls, record)()
+            gnutls.send(after)
+        gnutls.hears(after[-5:])
+    gnutls.send("GET /wait HTTP/1.1\r\nHost: x\r\nX-Wait: 200\r\n\r\n")
+    with gnutls.at_once():
+        getattr(gnutls, record)()
+        gnutls.send(post("/echo", "third"))
+    gnutls.hears("waited")
+    gnutls.hears("third")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_new_keys_do_not_break_a_stream_that_is_stuck(gnutls, times):
+    gnutls.send("GET /flow HTTP/1.1\r\nHost: x\r\nX-Wait: 1\r\n\r\n")
+    gnutls.hears("HTTP/1.1 200 ")
+    for _ in range(times):
+        gnutls.change_all_keys()
+        time.sleep(0.1)
+    gnutls.hears("\r\n0\r\n\r\n")
+    gnutls.send(post("/echo", "after"))
+    gnutls.hears("after")
 
 
 # --- draining and the end --------------------------------------------------------------------------

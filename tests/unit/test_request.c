@@ -563,7 +563,7 @@ static void chunks_are_joined(void **state)
         {"5;\r\nhello\r\n0;;\r\n\r\n", {DONE, .body = "hello"}},
         {"5;a=\"b;\tc\"\r\nhello\r\n0\r\n\r\n", {DONE, .body = "hello"}},
         {"0\r\nA: b\r\nC:\r\n\r\n", {DONE, .body = "", .host = "x"}},
-        {"0\r\nHost: y\r\nContent-Length: 5\r\n\r\n", {DONE, .body = "", .host = "x"}},
+        {"0\r\nHost: y\r\nContent-Lengths: 5\r\n\r\n", {DONE, .body = "", .host = "x"}},
         {"", {MORE}},
         {"5", {MORE}},
         {"5\r\n", {MORE}},
@@ -608,6 +608,11 @@ static void chunks_that_are_refused(void **state)
         {"0\r\nA : b\r\n", {BAD(BAD_FRAMING)}},
         {"0\r\nA: \x01\r\n", {BAD(BAD_FRAMING)}},
         {"0\r\nA: b\r\n c\r\n", {BAD(BAD_FRAMING)}},
+        {"0\r\nContent-Length: 5\r\n", {BAD(BAD_FRAMING)}},
+        {"0\r\nA: b\r\ncontent-length:\r\n", {BAD(BAD_FRAMING)}},
+        {"0\r\nTransfer-Encoding: chunked\r\n", {BAD(BAD_FRAMING)}},
+        {"0\r\nConnection: close\r\n", {BAD(BAD_FRAMING)}},
+        {"0\r\nProxy-Connection: close\r\n", {BAD(BAD_FRAMING)}},
         {"0\r\n\n", {BAD(BAD_FRAMING)}},
         {"0\n\r\n", {BAD(BAD_FRAMING)}},
     };
@@ -647,6 +652,36 @@ static void trailers_are_dropped(void **state)
         assert_null(field(&reading, "X"));
         free(reading.bytes);
     }
+}
+
+/* An offset of a large body fits no 16 bits. */
+static void trailers_behind_a_large_body_are_read_alike(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *trailer;
+        enum request_progress progress;
+    } rows[] = {
+        {"Content-Length: 5", REQUEST_BAD},
+        {"Connection: close", REQUEST_BAD},
+        {"X: y", REQUEST_DONE},
+    };
+    static const char fill[] = "Content-Length: 5 ";
+    const size_t large = 0x10000;
+    char *text = malloc(sizeof CHUNKED_HEAD + large + 200);
+    assert_non_null(text);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t len = (size_t)snprintf(text, 200, CHUNKED_HEAD "%zx\r\n", large);
+        for (size_t j = 0; j < large; j++)
+            text[len++] = fill[j % (sizeof fill - 1)];
+        len += (size_t)snprintf(text + len, 100, "\r\n0\r\n%s\r\n\r\n", rows[i].trailer);
+        for (size_t step = 1000; step < len; step *= 10) {
+            struct reading reading = read_pieces(text, len, step, large);
+            assert_int_equal(reading.progress, rows[i].progress);
+            free(reading.bytes);
+        }
+    }
+    free(text);
 }
 
 /* --- limits -------------------------------------------------------------------------- */
@@ -934,6 +969,7 @@ int main(void)
         cmocka_unit_test(chunks_that_are_refused),
         cmocka_unit_test(chunks_that_are_too_large),
         cmocka_unit_test(trailers_are_dropped),
+        cmocka_unit_test(trailers_behind_a_large_body_are_read_alike),
         cmocka_unit_test(a_head_may_have_8_kilobytes),
         cmocka_unit_test(a_head_without_an_end_is_refused_at_its_limit),
         cmocka_unit_test(blank_lines_count),
