@@ -13,13 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BODY_MAX     (1u << 17)
-#define URL_SIZE     2100
-#define ADDRESS_PATH "/ip"
-#define CHECK_PATH   "/check-ports"
+#define BODY_MAX              (1u << 17)
+#define URL_SIZE              2100
+#define ADDRESS_PATH          "/ip"
+#define CHECK_PATH            "/check-ports"
+
+/* What is tried first, and may well lead nowhere, is not waited for as long. */
+#define GUESS_CONNECT_SECONDS 3
 
 struct checker {
     struct checker_config config; /* all borrowed */
+    const char *url;              /* one of the two */
     struct fetch *fetch;          /* owned */
     enum checker_phase phase;
     bool has_told; /* the address came from it */
@@ -28,6 +32,7 @@ struct checker {
     size_t judged;
     struct instant start;
     struct checker_result result;
+    struct checker_result first; /* why `url` is the other one; has no verdicts */
 };
 
 static const char *const failure_texts[] = {
@@ -50,6 +55,61 @@ static void finish(struct checker *checker)
     checker->config.changed(checker->config.ctx, checker);
 }
 
+static bool begin(struct checker *checker, struct err *err);
+
+/* Whether what failed is the first of two URLs, and not known to be that of a checker. */
+static bool may_be_elsewhere(const struct checker *checker)
+{
+    switch (checker->result.failure) {
+    case FAILURE_NO_CONNECTION:
+    case FAILURE_TLS:
+    case FAILURE_TIMEOUT:
+    case FAILURE_BROKEN_OFF:
+    case FAILURE_SERVER_ERROR:
+    case FAILURE_REFUSED:
+    case FAILURE_NONSENSE:
+        return checker->config.other_url && checker->url == checker->config.url &&
+               !checker->has_told;
+    case FAILURE_NONE:
+    case FAILURE_NO_NAME:
+    case FAILURE_NO_FAMILY:
+    case FAILURE_RATE_LIMITED:
+    case FAILURE_NO_ADDRESS:
+    case FAILURE_INTERNAL:
+        return false;
+    }
+    return false;
+}
+
+static bool other_begin(struct checker *checker)
+{
+    checker->first = checker->result;
+    checker->result = (struct checker_result){0};
+    checker->url = checker->config.other_url;
+    if (begin(checker, NULL))
+        return true;
+    checker->result = checker->first;
+    checker->url = checker->config.url;
+    return false;
+}
+
+/* Neither is a port checker: the reason that says more stands first. */
+static void reasons_join(struct checker *checker)
+{
+    char message[2 * sizeof checker->result.message];
+    struct checker_result other = checker->first;
+    const char *url = checker->config.url;
+    if (checker->result.failure == FAILURE_NO_CONNECTION) {
+        other = checker->result;
+        url = checker->url;
+        checker->result = checker->first;
+        checker->url = checker->config.url;
+    }
+    snprintf(message, sizeof message, "%.100s; %.100s: %.100s", checker->result.message,
+             url, other.message);
+    reply_copy_printable(message, checker->result.message, sizeof checker->result.message);
+}
+
 static void fail(struct checker *checker, enum failure failure, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -63,6 +123,10 @@ static void fail(struct checker *checker, enum failure failure, const char *form
 
     checker->result.failure = failure;
     reply_copy_printable(message, checker->result.message, sizeof checker->result.message);
+    if (may_be_elsewhere(checker) && other_begin(checker))
+        return;
+    if (checker->url == checker->config.other_url)
+        reasons_join(checker);
     finish(checker);
 }
 
@@ -101,6 +165,10 @@ static void fail_unanswered(struct checker *checker, const struct fetch_result *
         break;
     case FETCH_TLS:
         fail_tls(checker, result);
+        break;
+    case FETCH_NO_TLS:
+        fail(checker, FAILURE_TLS, "this port does not serve HTTPS: use http://%s",
+             checker->url + strlen("https://"));
         break;
     case FETCH_TIMEOUT:
         fail(checker, FAILURE_TIMEOUT, "timed out while waiting for the answer");
@@ -147,6 +215,20 @@ static void fail_redirect(struct checker *checker, const struct fetch_result *re
          result->status, (int)len, result->location);
 }
 
+/* Whether plain HTTP was sent to a port of HTTPS: what our checker, nginx, Apache and Go
+ * say to that. */
+static bool wants_https(const struct checker *checker, const struct fetch_result *result)
+{
+    static const char *const signs[] = {"this port serves HTTPS", "HTTPS port",
+                                        "SSL-enabled server port", "to an HTTPS server"};
+    if (result->status != 400 || strncmp(checker->url, "http://", strlen("http://")) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (strstr(result->body, signs[i]))
+            return true;
+    return false;
+}
+
 /* An answer other than 200. */
 static void fail_status(struct checker *checker, const struct fetch_result *result)
 {
@@ -154,6 +236,11 @@ static void fail_status(struct checker *checker, const struct fetch_result *resu
     char wait[48] = "";
     if (result->location) {
         fail_redirect(checker, result);
+        return;
+    }
+    if (wants_https(checker, result)) {
+        fail(checker, FAILURE_REFUSED, "this port serves HTTPS: use https://%s",
+             checker->url + strlen("http://"));
         return;
     }
     if (result->status == 404 || result->status == 405) {
@@ -187,9 +274,11 @@ static bool request_send(struct checker *checker, const char *path, const char *
                          fetch_lines_fn *lines, fetch_done_fn *done, struct err *err)
 {
     char url[URL_SIZE];
-    snprintf(url, sizeof url, "%s%s", checker->config.url, path);
+    snprintf(url, sizeof url, "%s%s", checker->url, path);
+    bool is_guess = checker->config.other_url && checker->url == checker->config.url;
     const struct fetch_request request = {
         .url = url,
+        .connect = span_seconds(is_guess ? GUESS_CONNECT_SECONDS : 0),
         .body = body,
         .lines = lines,
         .done = done,
@@ -219,6 +308,10 @@ static void ask(struct checker *checker);
 
 static void verdicts_take(struct checker *checker, const struct fetch_result *result)
 {
+    if (result->is_page) {
+        fail(checker, FAILURE_NONSENSE, "it is a web site, not a port checker");
+        return;
+    }
     size_t count = checker->config.port_count;
     struct remote_verdict *verdicts = calloc(count, sizeof *verdicts);
     struct err err;
@@ -257,7 +350,8 @@ static void ask_done(void *ctx, const struct fetch_result *result)
         return;
     }
 
-    bool may_be_extension = result->status == 422 || result->status == 400;
+    bool may_be_extension =
+        (result->status == 422 || result->status == 400) && !wants_https(checker, result);
     if (!may_be_extension || checker->result.is_plain) {
         fail_status(checker, result);
         return;
@@ -298,7 +392,7 @@ static void address_done(void *ctx, const struct fetch_result *result)
         fail_unanswered(checker, result);
         return;
     }
-    if (result->status == 429 || result->status >= 500 ||
+    if (result->status == 429 || result->status >= 500 || wants_https(checker, result) ||
         has_moved(result, ADDRESS_PATH, &ignored)) {
         fail_status(checker, result);
         return;
@@ -386,6 +480,7 @@ bool checker_new(const struct checker_config *config, struct checker **ret, stru
         return err_sys(err, ENOMEM, "checker");
 
     checker->config = *config;
+    checker->url = config->url;
     checker->start = clock_now();
     text_init(&checker->body, BODY_MAX);
     if (!fetch_new(config->fetcher, family_number(config->family), &checker->fetch, err) ||
@@ -433,7 +528,12 @@ struct checker_result checker_take_result(struct checker *checker)
 
 const char *checker_url(const struct checker *checker)
 {
-    return checker->config.url;
+    return checker->url;
+}
+
+bool checker_is_same(const struct checker *a, const struct checker *b)
+{
+    return a->config.url == b->config.url;
 }
 
 enum family checker_family(const struct checker *checker)

@@ -5,6 +5,9 @@
  * (422, 400) is asked again in the plain contract. Ports are always listed one by one, for
  * ranges are an extension too.
  *
+ * A checker given as a bare host has two URLs. The second is asked where the first does not
+ * lead to a port checker: no connection, other TLS, a web site, another program.
+ *
  * Two checkers may need each other: one that does not tell addresses waits for an address
  * that another has told. So its owner is told when one wants an address, see checker_told.
  */
@@ -63,6 +66,7 @@ typedef void(checker_changed_fn)(void *ctx, struct checker *checker);
 struct checker_config {
     struct fetcher *fetcher;
     const char *url; /* without a slash at its end; borrowed, as is all that follows */
+    const char *other_url; /* asked where `url` is not a port checker; or NULL */
     enum family family;
     const uint16_t *ports; /* ascending */
     size_t port_count;
@@ -101,5 +105,9 @@ const struct checker_result *checker_result(const struct checker *checker);
 /* Moves the result out; the caller frees `verdicts` with free(). */
 struct checker_result checker_take_result(struct checker *checker);
 
+/* That of the two which was asked last, or failed with the better reason. */
 const char *checker_url(const struct checker *checker);
+
+/* Whether both ask the same place, over two families. */
+bool checker_is_same(const struct checker *a, const struct checker *b);
 enum family checker_family(const struct checker *checker);

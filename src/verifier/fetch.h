@@ -32,6 +32,7 @@ struct loop;
     X(NO_FAMILY)     /* this machine has no way to that address: errnum says why */        \
     X(NO_CONNECTION) /* nobody took the connection: errnum, or 0 when time ran out */      \
     X(TLS)           /* the other side could not be trusted */                             \
+    X(NO_TLS)        /* https, and what came back is not TLS */                            \
     X(TIMEOUT)       /* connected, and no whole answer in time */                          \
     X(BROKEN_OFF)    /* the reply ended early or was no HTTP */                            \
     X(TOO_LARGE)     /* more than FETCH_REPLY_MAX */                                       \
@@ -72,6 +73,7 @@ struct fetch_result {
     size_t body_len;
     unsigned retry_after; /* seconds; 0 = not said */
     bool is_stream;       /* application/x-ndjson */
+    bool is_page;         /* text/html */
     const char *location; /* where a redirect leads; NULL when it is none */
 
     bool has_addresses; /* a connection was made: */
@@ -106,6 +108,7 @@ struct fetch *fetch_free(struct fetch *fetch);
 
 struct fetch_request {
     const char *url;
+    struct span connect;   /* how long a connection may take; 0: ten seconds */
     const char *body;      /* JSON for a POST, borrowed until done; NULL for a GET */
     fetch_lines_fn *lines; /* or NULL */
     fetch_done_fn *done;   /* never called from within fetch_start(); may start the next */
@@ -116,10 +119,13 @@ struct fetch_request {
 bool fetch_start(struct fetch *fetch, const struct fetch_request *request, struct err *err);
 
 /* Whether certificates to trust can be read from a file, which has to be a regular one: it
- * is read for every connection anew. ERR_INVALID. */
+ * is read for every connection anew. ERR_INVALID, without the path. */
 bool fetch_ca_check(const char *path, struct err *err);
 
-/* Whether a URL is one that can be asked: http or https, a host, perhaps a port and a path,
- * and nothing else. *ret_url is without the slash at its end; free() it. ERR_INVALID. */
-bool fetch_url_check(const char *text, char **ret_url, int *ret_literal_family,
-                     struct err *err);
+/* Whether a checker can be asked at this URL, or at this bare host: http or https, a host,
+ * perhaps a port and a path, and nothing else. A bare host is asked at *ret_url, which is
+ * https, and where that is not a checker at *ret_other_url, which is http on port 7466
+ * unless it has another; of a URL that is NULL. Both are without the slash at their end;
+ * free() them. ERR_INVALID. */
+bool fetch_url_check(const char *text, char **ret_url, char **ret_other_url,
+                     int *ret_literal_family, struct err *err);

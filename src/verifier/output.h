@@ -9,6 +9,10 @@
 
 struct err;
 
+/* Whether output_replace() will be able to write there, tried without a change to what is
+ * there. ERR_SYSTEM. */
+bool output_try(const char *path, struct err *err);
+
 /* Replaces a regular file by rename(2), in its own folder, where there must be room for
  * both; symbolic links are followed. What exists and is no regular file (a pipe, /dev/null)
  * is written to instead. ERR_SYSTEM. */

@@ -181,6 +181,33 @@ static size_t run_end(const struct family_report *family, size_t first)
     return last;
 }
 
+/* What a probe adds to a state: ": Connection refused, 0.1-0.3 ms". */
+static void probe_detail_put(const struct family_report *family, size_t first, size_t last,
+                             struct text *text)
+{
+    const struct remote_verdict *verdicts = family->checkers[0].result.verdicts;
+    const struct remote_verdict *least = NULL;
+    const struct remote_verdict *most = NULL;
+    for (size_t i = first; verdicts && i <= last; i++) {
+        if (!verdicts[i].has_rtt)
+            continue;
+        if (!least || verdicts[i].rtt_ms < least->rtt_ms)
+            least = &verdicts[i];
+        if (!most || verdicts[i].rtt_ms > most->rtt_ms)
+            most = &verdicts[i];
+    }
+    /* The label of an unreachable port has its reason already. */
+    if (verdicts && verdicts[first].state != PORT_STATE_UNREACHABLE &&
+        verdicts[first].words[0])
+        text_printf(text, ": %s", verdicts[first].words);
+    if (!least)
+        return;
+    text_printf(text, ", %.1f", least->rtt_ms);
+    if (most->rtt_ms - least->rtt_ms >= 0.1)
+        text_printf(text, "-%.1f", most->rtt_ms);
+    text_append_str(text, " ms");
+}
+
 static void run_put(const struct sheet *sheet, const struct family_report *family,
                     size_t first, size_t last)
 {
@@ -192,6 +219,8 @@ static void run_put(const struct sheet *sheet, const struct family_report *famil
         snprintf(range + len, sizeof range - (size_t)len, "-%u", family->ports[last]);
     advice_put(sheet->report, family, &family->groups[family->group_of[first]],
                ADVICE_LABEL, &label);
+    if (sheet->report->is_probe)
+        probe_detail_put(family, first, last, &label);
 
     family_prefix(sheet, family);
     text_printf(sheet->text, sheet->style->is_terminal ? "%-13s" : "%s ", range);

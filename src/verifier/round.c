@@ -91,8 +91,7 @@ static struct checker *other_family_of(const struct round *round,
                                        const struct checker *checker)
 {
     for (size_t i = 0; i < round->checker_count; i++)
-        if (round->checkers[i] != checker &&
-            checker_url(round->checkers[i]) == checker_url(checker))
+        if (round->checkers[i] != checker && checker_is_same(round->checkers[i], checker))
             return round->checkers[i];
     return NULL;
 }
@@ -243,6 +242,7 @@ static bool checkers_start(struct round *round, struct err *err)
             const struct checker_config config = {
                 .fetcher = round->config.fetcher,
                 .url = server->url,
+                .other_url = server->other_url,
                 .family = family,
                 .ports = arguments->ports,
                 .port_count = arguments->port_count,

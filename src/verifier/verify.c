@@ -9,6 +9,7 @@
 #include "verifier/fetch.h"
 #include "verifier/hook.h"
 #include "verifier/listeners.h"
+#include "verifier/outage.h"
 #include "verifier/progress.h"
 #include "verifier/round.h"
 #include "verifier/watch.h"
@@ -34,6 +35,7 @@ struct verify {
     struct progress *progress;
     struct hook hook;
     struct watch watch;
+    struct outage outage;
 
     size_t connections_max;
     struct timer timer; /* for the next round */
@@ -108,7 +110,8 @@ static bool round_begin(struct verify *verify, struct err *err)
         verify->fetcher = fetcher_free(verify->fetcher);
         return false;
     }
-    verify->progress = progress_new(verify->loop, progress_write, verify);
+    if (!verify->arguments->is_quiet)
+        verify->progress = progress_new(verify->loop, progress_write, verify);
     return true;
 }
 
@@ -171,38 +174,9 @@ static void firm_deliver(struct verify *verify, bool is_news)
         stop_failed(verify, &err); /* standard output is closed */
 }
 
-/* " over IPv6", or "" for both families. */
-static void tell_kept(const char *where, bool was_known)
-{
-    fprintf(stderr, "port-verifier: no checker answered%s%s\n", where,
-            was_known ? "; keeping the last confirmed report" : "");
-}
-
-/* Names the checkers of each family for which none answered. */
-static void tell_unanswered(const struct report *firm, const struct report *report)
-{
-    static const char *const where[] = {" over IPv4", " over IPv6"};
-    bool is_outage = report_status(report) == REPORT_UNKNOWN;
-    for (enum family which = 0; which < FAMILY_COUNT; which++) {
-        const struct family_report *family = report->families[which];
-        const struct family_report *known = firm->families[which];
-        if (!family || family->is_known)
-            continue;
-        for (size_t i = 0; i < family->checker_count; i++)
-            fprintf(stderr, "port-verifier: checker %s: %s\n", family->checkers[i].url,
-                    family->checkers[i].result.message);
-        if (!is_outage)
-            tell_kept(where[which], known && known->is_known);
-    }
-    if (is_outage)
-        tell_kept("", report_status(firm) != REPORT_UNKNOWN);
-}
-
 static void watched_done(struct verify *verify, struct report *report)
 {
-    if (verify->watch.firm)
-        tell_unanswered(verify->watch.firm, report);
-
+    outage_tell(&verify->outage, verify->watch.firm, report);
     enum watch_step step = watch_take(&verify->watch, report);
     switch (step) {
     case WATCH_FIRST:
@@ -335,6 +309,7 @@ static void end(struct verify *verify)
 {
     round_end(verify);
     watch_done(&verify->watch);
+    outage_done(&verify->outage);
     hook_done(&verify->hook);
     if (verify->loop) {
         loop_timer_stop(verify->loop, &verify->timer);

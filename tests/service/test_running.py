@@ -52,8 +52,9 @@ def test_help_names_every_setting_and_exits_0(tmp_path):
     ended = run("--help", directory=tmp_path)
 
     assert (ended.returncode, ended.stderr) == (0, "")
-    for option in ("--env-file", "--check-config", "--help", "--version"):
+    for option in ("--env-file FILE", "--check-config", "-h, --help", "-V, --version"):
         assert option in ended.stdout
+    assert run("-h", directory=tmp_path).stdout == ended.stdout
     lines = run("--check-config", directory=tmp_path).stdout.splitlines()
     names = [re.search(r"PORT_CHECK\w+", line).group() for line in lines]
     assert len(names) > 15
@@ -65,16 +66,27 @@ def test_version_is_one_line(tmp_path):
 
     assert ended.returncode == 0
     assert re.fullmatch(r"port-checker \d+\.\d+\.\d+\n", ended.stdout)
+    assert run("-V", directory=tmp_path).stdout == ended.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--nonsense"], ["extra"], ["--env-file"], ["-x"],
-                                       ["--help=yes"], ["--check-config", "extra"],
-                                       ["--env-file="]])
-def test_wrong_arguments_exit_2(tmp_path, arguments):
+@pytest.mark.parametrize("arguments, message", [
+    (["--nonsense"], "unknown option --nonsense"),
+    (["--env-fiel", "x"], "unknown option --env-fiel; did you mean --env-file?"),
+    (["-x"], "unknown option -x"),
+    (["extra"], 'unexpected argument "extra"; settings are given in the environment or in a file'),
+    (["--check-config", "extra"],
+     'unexpected argument "extra"; settings are given in the environment or in a file'),
+    (["--env-file"], "--env-file needs a value, for example --env-file /etc/port-checker.env"),
+    (["--env-file="],
+     '"": --env-file must be the name of a file, for example /etc/port-checker.env'),
+    (["--env-file", "a", "--env-file", "b"], "--env-file is given twice; once is enough"),
+    (["--help=yes"], "--help takes no value"),
+])
+def test_wrong_arguments_exit_2(tmp_path, arguments, message):
     ended = run(*arguments, directory=tmp_path)
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert "--help" in ended.stderr
+    assert ended.stderr == f"port-checker: {message}\nTry: port-checker --help\n"
 
 
 @pytest.mark.parametrize("option", ["--help", "--version", "--check-config"])
@@ -117,7 +129,8 @@ def test_an_unknown_setting_is_a_warning_with_the_nearest_name(tmp_path):
     ended = run("--check-config", directory=tmp_path, PORT_CHECKER_TARGET="any")
 
     assert ended.returncode == 0
-    assert "PORT_CHECKER_TARGET" in ended.stderr and "PORT_CHECKER_TARGETS" in ended.stderr
+    assert ("unknown setting PORT_CHECKER_TARGET (from the environment); did you mean "
+            "PORT_CHECKER_TARGETS?") in ended.stderr
 
 
 def test_a_warning_is_in_the_form_of_the_log(start):

@@ -586,7 +586,7 @@ static void an_unknown_name_is_a_warning_with_the_nearest(void **state)
                 continue;
             char expected[320];
             snprintf(expected, sizeof expected,
-                     "%s (from %s) is no setting; the nearest name is %s", cases[i].name,
+                     "unknown setting %s (from %s); did you mean %s?", cases[i].name,
                      sources[in_file], cases[i].nearest);
             assert_string_equal(warnings.last, expected);
         }
@@ -607,7 +607,7 @@ static void warnings_are_bounded(void **state)
     struct err err;
     assert_true(settings_load(environment, NULL, keep_warning, &warnings, &s, &err));
     assert_int_equal(warnings.count, 16 + 1);
-    assert_string_equal(warnings.last, "more names that are no settings are not shown");
+    assert_string_equal(warnings.last, "more unknown settings are not shown");
 }
 
 /* --- print ------------------------------------------------------------------------ */

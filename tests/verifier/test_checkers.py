@@ -100,7 +100,7 @@ def test_checkers_from_the_environment(stub):
 def test_without_a_checker_it_says_so():
     ended = verify()
     assert ended.status == USAGE and ended.out == ""
-    assert "give its URL, or set PORT_VERIFIER_SERVERS" in ended.err
+    assert "no checker is given, for example port-verifier checker.example\n" in ended.err
 
 
 # --- the plain contract ---------------------------------------------------------------
@@ -179,7 +179,9 @@ FAILURES = {
     "422": (stubs.Answer(422, {"detail": [{"msg": "no"}]}), "refused", "status 422: no"),
     "half a body": (stubs.Answer(200, b'{"success": true, "resu', length=1000), "broken_off",
                     "the reply is incomplete or not HTTP: "),
-    "no JSON": (stubs.Answer(200, b"<html>", kind="text/html"), "nonsense",
+    "a page": (stubs.Answer(200, b"<html>", kind="text/html"), "nonsense",
+               "it is a web site, not a port checker"),
+    "no JSON": (stubs.Answer(200, b"hello", kind="text/plain"), "nonsense",
                 "invalid reply: not JSON: "),
     "wrong JSON": (stubs.Answer(200, {"results": {"7466": {"accessible": "yes"}}}), "nonsense",
                    "invalid reply: the verdict for port 7466 cannot be read"),
@@ -339,7 +341,8 @@ def test_a_file_without_certificates_is_refused(tmp_path):
         path.write_text(text)
         ended = verify("--ca", path, "https://127.0.0.1:1")
         assert ended.status == USAGE, ended
-        assert f"--ca: {path} has no certificates that can be read (PEM)\n" in ended.err
+        assert "--ca must be a file of CA certificates in PEM format (no certificate can be " \
+            "read), for example /" in ended.err
 
 
 def test_a_file_that_can_be_read_only_once_is_refused(tmp_path):
@@ -347,7 +350,7 @@ def test_a_file_that_can_be_read_only_once_is_refused(tmp_path):
     os.mkfifo(path)
     ended = verify("--ca", path, "https://127.0.0.1:1")
     assert ended.status == USAGE, ended
-    assert f"--ca: {path} is no regular file\n" in ended.err
+    assert "in PEM format (not a regular file), for example /" in ended.err
 
 
 @pytest.mark.parametrize("lose", [
@@ -377,10 +380,106 @@ def test_certificates_to_trust_that_are_lost_meanwhile(stub, tmp_path, later, lo
 def test_https_where_http_is_spoken(stub):
     url = stub(stubs.fixed(GOOD)).url.replace("http:", "https:")
     half = verify("--json", "--ports", PORTS, url).half()
-    # What failed is libcurl's wording, which changed with its version; why is GnuTLS's.
-    message = half["checkers"][0]["message"]
-    assert re.fullmatch("TLS: .*handshake.* failed: An unexpected TLS packet was received.", message)
+    told = half["checkers"][0]
+    assert (told["error"], told["message"]) == (
+        "tls", f"this port does not serve HTTPS: use {url.replace('https:', 'http:')}")
     assert cause_of(half, 7466)["remedy"].startswith("check whether the checker speaks http:// instead of https://")
+
+
+def test_http_where_our_checker_serves_https(start, tmp_path):
+    _, certificate = stubs.server_context(tmp_path)
+    checker = start(PORT_CHECKER_TLS_CERT=certificate, PORT_CHECKER_TLS_KEY=tmp_path / "key.pem")
+    host = checker.url.partition("://")[2]
+    told = verify("--json", "--ports", PORTS, f"http://{host}").half()["checkers"][0]
+    assert (told["error"], told["status"]) == ("refused", 400)
+    assert told["message"] == f"this port serves HTTPS: use https://{host}"
+
+
+@pytest.mark.parametrize("page", [
+    b"<center>The plain HTTP request was sent to HTTPS port</center>",
+    b"You're speaking plain HTTP to an SSL-enabled server port.<br />",
+    b"Client sent an HTTP request to an HTTPS server.\n",
+], ids=["nginx", "Apache", "Go"])
+def test_http_where_others_serve_https(stub, page):
+    checker = stub(lambda request: stubs.Answer(400, page, kind="text/html"))
+    told = verify("--json", "--ports", PORTS, checker.url).half()["checkers"][0]
+    assert told["message"] == (
+        f"this port serves HTTPS: use {checker.url.replace('http:', 'https:')}")
+    assert len(checker.requests) == 1  # it is known at once
+
+
+# --- bare hosts -----------------------------------------------------------------------
+
+def bare(checker):
+    return checker.url.partition("://")[2]
+
+
+def test_a_bare_host_is_asked_over_http_where_https_is_not_spoken(start):
+    checker = start()
+    ended = verify("--json", "--ports", PORTS, bare(checker))
+    assert ended.status == OK, ended
+    assert ended.half()["checkers"][0]["url"] == checker.url
+
+
+def test_a_bare_host_is_asked_over_https_first(stub, tmp_path):
+    context, maker = stubs.server_context(tmp_path)
+    checker = stub(stubs.fixed(GOOD), context=context)
+    ended = verify("--json", "--ports", PORTS, "--ca", maker, bare(checker))
+    assert ended.status == OK, ended
+    assert ended.half()["checkers"][0]["url"] == checker.url
+    assert {request.path for request in checker.requests} == {"/ip", "/check-ports"}
+
+
+def test_a_checker_over_https_that_refuses_is_not_asked_over_http(stub, tmp_path):
+    context, maker = stubs.server_context(tmp_path)
+    checker = stub(stubs.telling(lambda request: FAILURES["403"][0]), context=context)
+    told = verify("--json", "--ports", PORTS, "--ca", maker, bare(checker)).half()["checkers"][0]
+    assert (told["url"], told["message"]) == (checker.url, "status 403: not yours")
+
+
+def test_a_bare_host_without_a_checker_has_both_reasons(stub, later):
+    site = stub(lambda request: stubs.Answer(200, b"<html>", kind="text/html"))
+    host = bare(site)
+    told = verify("--json", "--ports", PORTS, host).half()["checkers"][0]
+    assert (told["url"], told["error"]) == (site.url, "nonsense")
+    assert told["message"] == (
+        f"it is a web site, not a port checker; https://{host}: this port does not serve "
+        f"HTTPS: use http://{host}")
+
+    sock = later.enter_context(socket.socket())
+    sock.bind(("127.0.0.1", 0))
+    host = f"127.0.0.1:{sock.getsockname()[1]}"
+    told = verify("--json", "--ports", PORTS, host).half()["checkers"][0]
+    assert (told["url"], told["error"]) == (f"https://{host}", "no_connection")
+    assert told["message"].count("Connection refused") == 2
+
+
+def test_both_families_of_a_bare_name_are_one_checker(start):
+    checker = start(PORT_CHECKER_HOST="127.0.0.1")
+    ended = verify("--json", "--ports", PORTS, f"localhost:{checker.port}")
+    assert ended.status == OK, ended
+    assert ended.half(4)["checkers"][0]["url"] == f"http://localhost:{checker.port}"
+    assert ended.half(6)["checkers"][0]["error"] == "no_connection"
+
+
+# --- the list alone -------------------------------------------------------------------
+
+def test_quiet_prints_the_list_alone(start):
+    four = start(PORT_CHECKER_HOST="127.0.0.1")
+    six = start(PORT_CHECKER_HOST="::1")
+    assert verify("-q", "-p", PORTS, four.url).out == "7466,50800-50802\n"
+    assert verify("-q", "-p", PORTS, six.url, four.url).out == 2 * "7466,50800-50802\n"
+    ended = verify("-4q", "-p", "50800", six.url, four.url)
+    assert (ended.status, ended.out, ended.err) == (OK, "50800\n", "")
+
+
+def test_quiet_names_what_failed_on_standard_error(stub):
+    ended = verify("-q", "-p", PORTS, stub(stubs.fixed(REFUSED)).url)
+    assert (ended.status, ended.out, ended.err) == (NOT_OK, "\n", "")
+    broken = stub(lambda request: stubs.Answer(500))
+    ended = verify("-q", "-p", PORTS, broken.url)
+    assert (ended.status, ended.out) == (UNKNOWN, "\n")
+    assert ended.err == f"port-verifier: {broken.url}: status 500\n"
 
 
 LATER = "try again later, or use another checker"

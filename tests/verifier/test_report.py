@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 
 import stub as stubs
+from harness import network
 from harness.service import environment
 from harness.waiting import PATIENCE
 from program import BINARY, NOT_OK, OK, SYSTEM, UNKNOWN, verify
@@ -321,7 +322,23 @@ def test_a_device_is_written_to(stub, tmp_path):
 
 def test_a_file_that_cannot_be_written(stub, tmp_path):
     path = tmp_path / "none/report.json"
-    ended = verify("--output", path, "--ports", "50800", stub(stubs.fixed(GOOD)).url)
+    checker = stub(stubs.fixed(GOOD))
+    ended = verify("--output", path, "--ports", "50800", checker.url)
+    assert (ended.status, ended.err) == (
+        SYSTEM, f"port-verifier: --output {path}: No such file or directory\n")
+    assert ended.out == "" and checker.requests == []  # known before anybody is asked
+
+    ended = verify("--output", tmp_path, "--ports", "50800", checker.url)
+    assert (ended.status, ended.err) == (
+        SYSTEM, f"port-verifier: --output {tmp_path}: Is a directory\n")
+
+
+def test_a_file_that_cannot_be_written_any_more(stub, tmp_path):
+    path = tmp_path / "folder/report.json"
+    path.parent.mkdir()
+    checker = stub(stubs.telling(lambda request: path.parent.rmdir() or
+                                 stubs.fixed(GOOD)(request)))
+    ended = verify("--output", path, "--ports", "50800", checker.url)
     assert (ended.status, ended.err) == (
         SYSTEM, f"port-verifier: {path}: No such file or directory\n")
     assert ended.lines[-1] == "ipv4 advertise: 50800"  # it is printed all the same
@@ -335,11 +352,14 @@ def test_probe_looks_from_here_outward():
         ports = sorted([server.getsockname()[1], closed.getsockname()[1]])
         text = ",".join(map(str, ports))
         ended = verify("probe", "127.0.0.1", text)
-        states = {server.getsockname()[1]: "open", closed.getsockname()[1]: "closed"}
+        states = {server.getsockname()[1]: "open",
+                  closed.getsockname()[1]: "closed: Connection refused"}
         assert ended.status == OK
-        assert ended.lines == ["ipv4 address 127.0.0.1",
-                               *(f"ipv4 {port} {states[port]}" for port in ports),
-                               f"ipv4 open: {server.getsockname()[1]}"]
+        assert ended.lines[0] == "ipv4 address 127.0.0.1"
+        for port, line in zip(ports, ended.lines[1:]):
+            assert re.fullmatch(rf"ipv4 {port} {states[port]}, \d+\.\d(-\d+\.\d)? ms", line)
+        assert ended.lines[3:] == [f"ipv4 open: {server.getsockname()[1]}"]
+        assert verify("probe", "-q", "127.0.0.1", text).out == f"{server.getsockname()[1]}\n"
         ended = verify("probe", "--json", "--required", text, "127.0.0.1", text)
         assert ended.status == NOT_OK
         assert ended.report["kind"] == "probe"
@@ -355,9 +375,38 @@ def test_probe_tells_its_own_trouble_from_the_targets(namespace):
     assert ended.lines == ["ipv4 address 203.0.113.9", f"ipv4 could not probe: {told['message']}"]
 
 
+def test_probe_of_a_name_tells_both_families(tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 home.example\n::1 home.example\n")
+    before = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts)
+    if not network.is_own():
+        pytest.skip("would change the machine's names")
+
+    def probe(*words):
+        return verify("probe", *words, before=before)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        ended = probe("home.example", port)
+        assert ended.status == OK, ended
+        assert [line for line in ended.lines if "address" in line or "open:" in line] == [
+            "ipv4 address 127.0.0.1", f"ipv4 open: {port}",
+            "ipv6 address ::1", "ipv6 open: none"]
+        assert probe("-6", "home.example", port).status == NOT_OK
+        assert probe("-q", "home.example", port).out == f"{port}\n\n"
+        validate(probe("--json", "home.example", port).report)
+
+
+def test_probe_of_a_name_that_is_not_known():
+    if not network.is_own():
+        pytest.skip("would ask the machine's name servers")
+    ended = verify("probe", "home.invalid", "80")
+    assert (ended.status, ended.out) == (SYSTEM, "")
+    assert ended.err.startswith('port-verifier: cannot resolve "home.invalid": ')
+
+
 def test_probe_of_silence(namespace):
     net = namespace("silence")
     net.nft("table inet f { chain i { type filter hook input priority 0; tcp dport 81-82 drop; }\n}")
     ended = verify("probe", "--timeout", "500ms", "127.0.0.1", "81-82", inside=net)
     assert ended.status == NOT_OK
-    assert ended.lines[1:] == ["ipv4 81-82 filtered", "ipv4 open: none"]
+    assert ended.lines[1:] == ["ipv4 81-82 filtered: Connection timed out", "ipv4 open: none"]
