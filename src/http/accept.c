@@ -145,13 +145,15 @@ static bool make_way(struct listener *listener)
     struct address peer;
     fd_close(&acceptor->spare_fd);
     int fd = accept_one(listener, &peer);
+    /* Without descriptors the kernel does not look whether there is one to accept. */
+    bool is_done = fd >= 0 || errno == EAGAIN;
     if (fd >= 0 && acceptor->config->tls)
         close(fd);
     else if (fd >= 0)
         refuse(acceptor, fd, &peer, HTTP_FAULT_CONNECTIONS);
     connections_drop_lingering(connections);
     spare_open(acceptor);
-    return fd >= 0;
+    return is_done;
 }
 
 /* Whether there may be more to accept now. */

@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#define SEND_BYTES       (256 * 1024)       /* of a reply in a turn */
 #define LINGER_MAX       256                /* connections at once */
 #define LINGER_BYTES     (16 * 1024 * 1024) /* thrown away for one of them */
 #define LINGER_PIECES    16                 /* in a turn */
@@ -289,26 +290,30 @@ static void send_output(struct connection *connection)
 {
     struct exchange *exchange = connection->exchange;
     const char *bytes;
-    size_t len;
+    size_t len, left = SEND_BYTES;
     ssize_t n = 0;
     if (exchange_state(exchange) == EXCHANGE_BROKEN) {
         end(connection);
         return;
     }
-    while (bytes = exchange_output(exchange, &len), n >= 0 && len > 0) {
-        n = transport_write(&connection->transport, bytes, len);
-        if (n > 0)
+    while (bytes = exchange_output(exchange, &len), n >= 0 && len > 0 && left > 0) {
+        n = transport_write(&connection->transport, bytes, len < left ? len : left);
+        if (n > 0) {
             exchange_sent(exchange, (size_t)n);
+            left = (size_t)n < left ? left - (size_t)n : 0;
+        }
     }
+
+    bool is_unfinished = exchange_is_unfinished(exchange);
     if (n < 0 && errno != EAGAIN) {
         end(connection);
-    } else if (exchange_is_unfinished(exchange)) {
-        await(connection);
-    } else if (len == 0) {
+    } else if (len == 0 && !is_unfinished) {
         conclude(connection);
     } else {
-        if (connection->state != STATE_SENDING)
+        if (!is_unfinished && connection->state != STATE_SENDING)
             enter(connection, STATE_SENDING);
+        if (left == 0)
+            make_due(connection);
         await(connection);
     }
 }

@@ -140,9 +140,14 @@ enum input_event input_read(struct input *input, struct input_buffer **spare,
 enum input_event input_peek(struct input *input, struct input_buffer **spare,
                             struct transport *transport)
 {
-    enum input_event event = INPUT_NOTHING;
-    while (event == INPUT_NOTHING && input->incoming == INCOMING_SOME &&
-           (!input->buffer || input->buffer->len < USUAL_SIZE))
-        event = make_room(input, spare) ? fill(input, transport) : INPUT_ENDED;
-    return event;
+    for (unsigned reads = 0; reads < READS_MAX; reads++) {
+        if (input->incoming != INCOMING_SOME ||
+            (input->buffer && input->buffer->len >= USUAL_SIZE))
+            return INPUT_NOTHING;
+        enum input_event event =
+            make_room(input, spare) ? fill(input, transport) : INPUT_ENDED;
+        if (event != INPUT_NOTHING)
+            return event;
+    }
+    return INPUT_AGAIN;
 }
