@@ -63,7 +63,8 @@ static char *list_make(const struct report *report, size_t *ret_len)
         for (size_t i = 0; !family->is_known && i < family->checker_count; i++)
             fprintf(stderr, "port-verifier: %s%s%s\n",
                     family->checkers[i].url ? family->checkers[i].url : "",
-                    family->checkers[i].url ? ": " : "", family->checkers[i].result.message);
+                    family->checkers[i].url ? ": " : "",
+                    family->checkers[i].result.message);
     }
     return text_take(&text, ret_len);
 }
