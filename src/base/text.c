@@ -75,11 +75,6 @@ void text_append(struct text *text, const char *bytes, size_t len)
     text->data[text->len] = '\0';
 }
 
-void text_append_str(struct text *text, const char *str)
-{
-    text_append(text, str, strlen(str));
-}
-
 /* Formats into the room that is there, and a second time only when that was too small. */
 void text_printf(struct text *text, const char *format, ...)
 {

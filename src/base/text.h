@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct text {
     char *data; /* owned; "" before the first append */
@@ -35,7 +36,10 @@ void text_reset(struct text *text);
 bool text_reserve(struct text *text, size_t more);
 
 void text_append(struct text *text, const char *bytes, size_t len);
-void text_append_str(struct text *text, const char *str);
+static inline void text_append_str(struct text *text, const char *str)
+{
+    text_append(text, str, strlen(str));
+}
 void text_printf(struct text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

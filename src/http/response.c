@@ -58,7 +58,7 @@ const char *http_date_text(struct http_date *date, int64_t unix_second)
     return date->text;
 }
 
-static void append_field(struct text *out, const char *name, const char *value)
+static inline void append_field(struct text *out, const char *name, const char *value)
 {
     text_append_str(out, name);
     text_append_str(out, value);
