@@ -14,9 +14,9 @@
  *
  * With PORT_CHECKER_CORS_ORIGINS all of these but GET /check-ports, up to /limits, may be
  * used by pages of those origins: replies, also those with errors, name the origin, and
- * OPTIONS answers the preflight. On any path the server's own answers name it too, so that a
- * page may learn why it got no other, except where no request was understood (`on_fault` in
- * http/server.h).
+ * OPTIONS answers the preflight. On any path the server's own answers name it too, so that
+ * a page may learn why it got no other, except where no request was understood (`on_fault`
+ * in http/server.h).
  *
  * /metrics is given when both the TCP peer and the caller as the policy sees it are inside,
  * and not when a forwarding header stands in a request whose peer is no trusted proxy: a

@@ -52,8 +52,8 @@ static const struct {
 #define LOCAL_FAULT_COUNT (sizeof local_fault_errnos / sizeof local_fault_errnos[0])
 #define LOCAL_FAULT_OTHER LOCAL_FAULT_COUNT
 
-/* From an answer in the same rack to the longest PORT_CHECK_TIMEOUT, and closer where silence
- * is judged. */
+/* From an answer in the same rack to the longest PORT_CHECK_TIMEOUT, and closer where
+ * silence is judged. */
 static const struct {
     const char *le;
     int64_t ns;
