@@ -37,7 +37,7 @@ FOOT = """\
 </html>
 """
 LINE_MAX = 80
-METHODS = ("get", "post", "options")
+METHODS = ("post", "get")
 
 
 def join_lines(found):
@@ -183,6 +183,11 @@ class Reference:
         self.paragraphs(operation.get("description"))
         for sample in operation.get("x-codeSamples", ()):
             self.code(sample["label"], sample["source"])
+        if "parameters" in operation:
+            self.put("<h4>Query</h4>")
+            self.table(("Parameter", "Value", ""), (
+                (f"<code>{escape(one['name'])}</code>", self.kind(one["schema"]),
+                 self.inline(one["description"])) for one in operation["parameters"]))
         if "requestBody" in operation:
             self.put("<h4>Request</h4>")
             self.paragraphs(operation["requestBody"].get("description"))
@@ -219,11 +224,10 @@ class Reference:
         self.put('</div><nav class="card contents" aria-label="Contents"><ul>')
         for tag in self.document["tags"]:
             for method, path, operation in self.operations(tag["name"]):
-                if method != "options":
-                    summary = self.inline(operation["summary"])
-                    self.put(f'<li><a href="#{operation["operationId"]}">'
-                             f'{self.name(method, path)}</a> '
-                             f'<span class="hint">{summary}</span></li>')
+                summary = self.inline(operation["summary"])
+                self.put(f'<li><a href="#{operation["operationId"]}">'
+                         f'{self.name(method, path)}</a> '
+                         f'<span class="hint">{summary}</span></li>')
         self.put('</ul></nav>')
         for tag in self.document["tags"]:
             self.put(f'<h2>{escape(tag["name"])}</h2>',

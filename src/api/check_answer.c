@@ -12,16 +12,26 @@
 
 #define JSON_TYPE   "application/json"
 #define STREAM_TYPE "application/x-ndjson"
+#define PLAIN_TYPE  "text/plain; charset=utf-8"
 #define HTML_TYPE   "text/html; charset=utf-8"
 
 /* Whoever names both and wants JSON more gets JSON. */
-enum answer_form answer_form_of(struct exchange *exchange)
+enum answer_form answer_form_of_body(struct exchange *exchange)
 {
     const char *accept = exchange_header(exchange, "Accept");
     unsigned quality = negotiate_quality(accept, STREAM_TYPE);
 
     return quality > 0 && quality >= negotiate_quality(accept, JSON_TYPE) ? ANSWER_STREAM
                                                                           : ANSWER_JSON;
+}
+
+enum answer_form answer_form_of_query(struct exchange *exchange)
+{
+    const char *accept = exchange_header(exchange, "Accept");
+
+    return negotiate_quality(accept, "text/plain") > negotiate_quality(accept, JSON_TYPE)
+               ? ANSWER_PLAIN
+               : ANSWER_JSON;
 }
 
 void answer_drop(struct answer *answer)
@@ -114,6 +124,20 @@ static void reply_json(struct answer *answer, const struct check_summary *summar
     exchange_reply(answer->exchange, 200, JSON_TYPE, body, len);
 }
 
+static void reply_plain(struct answer *answer, const struct check_summary *summary,
+                        const struct job *job)
+{
+    struct text text;
+    char line[CHECK_LINE_SIZE];
+    size_t len = 0;
+
+    text_init(&text, summary->ports * CHECK_LINE_SIZE);
+    for (size_t i = 0; i < summary->ports; i++)
+        text_append(&text, line, check_line_plain(job_verdict(job, i), line));
+    char *body = text_take(&text, &len);
+    exchange_reply(answer->exchange, 200, PLAIN_TYPE, body, len);
+}
+
 static void reply_table(struct answer *answer, const struct check_summary *summary,
                         const struct address *target, const struct job *job)
 {
@@ -134,6 +158,9 @@ void answer_verdicts(struct answer *answer, const struct check_summary *summary,
         return;
     case ANSWER_STREAM:
         reply_last_line(answer, summary);
+        return;
+    case ANSWER_PLAIN:
+        reply_plain(answer, summary, job);
         return;
     case ANSWER_PAGE:
         reply_table(answer, summary, target, job);

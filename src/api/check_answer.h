@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * In which form a check is answered: as one JSON body, as a stream of lines while it runs
- * (Accept: application/x-ndjson), or as a page (the form of a browser without JavaScript).
- * What is answered is check_ports' business; how it is written is decided here.
+ * (POST with Accept: application/x-ndjson), as plain text with one line a port (GET with
+ * Accept: text/plain), or as a page (the form of a browser without JavaScript). A check
+ * that fails is answered with JSON, except on a page. What is answered is check_ports'
+ * business; how it is written is decided here.
  *
  * A stream begins with its first port. What goes wrong before has its usual status; what
  * goes wrong after is a last line with `detail` and `code`.
@@ -25,6 +27,7 @@ struct port_verdict;
 enum answer_form {
     ANSWER_JSON,
     ANSWER_STREAM,
+    ANSWER_PLAIN,
     ANSWER_PAGE,
 };
 
@@ -40,7 +43,11 @@ struct answer {
 };
 
 /* ANSWER_STREAM when the request asks for one, else ANSWER_JSON. */
-enum answer_form answer_form_of(struct exchange *exchange);
+enum answer_form answer_form_of_body(struct exchange *exchange);
+
+/* ANSWER_PLAIN when the request names plain text and wants it more than JSON, else
+ * ANSWER_JSON. */
+enum answer_form answer_form_of_query(struct exchange *exchange);
 
 /* Does nothing unless this is a stream. `port_count` is of the whole check. Never calls
  * back. */

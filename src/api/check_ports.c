@@ -156,9 +156,10 @@ static void reply_problem(struct check *check, enum problem problem, const char 
     answer_problem(&check->answer, problem, detail, retry_after);
 }
 
-static void reply_violations(struct check *check, const struct violation_list *violations)
+static void reply_violations(struct check *check, const char *reason,
+                             const struct violation_list *violations)
 {
-    log_failure(check, 422, "invalid_body");
+    log_failure(check, 422, reason);
     answer_violations(&check->answer, violations);
 }
 
@@ -392,7 +393,7 @@ static bool read_request(struct check *check, const char *body, size_t len,
 
     if (!check_request_parse(body, len, content_type, &check->checks->ports, &request,
                              &violations)) {
-        reply_violations(check, &violations);
+        reply_violations(check, "invalid_body", &violations);
         return false;
     }
     check->target = request.target;
@@ -414,6 +415,21 @@ static bool read_body(struct check *check)
     const char *body = exchange_body(exchange, &len);
 
     return read_request(check, body, len, exchange_header(exchange, "Content-Type"));
+}
+
+static bool read_query(struct check *check)
+{
+    struct port_set *ports = &check->checks->ports;
+    struct violation_list violations;
+
+    if (!check_query_parse(exchange_query(check->answer.exchange), ports, &violations)) {
+        reply_violations(check, "invalid_query", &violations);
+        return false;
+    }
+    check->target = check->caller;
+    check->port_count = ports->count;
+    check->has_target = true;
+    return true;
 }
 
 /* What the form means is written as JSON, and judged like any other. */
@@ -476,8 +492,28 @@ void check_ports_handle(struct checks *checks, struct exchange *exchange)
         caller_of(exchange, &checks->config.settings->trusted_proxies);
     struct check check = check_init(checks, exchange, &caller);
 
-    check.answer.form = answer_form_of(exchange);
+    check.answer.form = answer_form_of_body(exchange);
     if (!is_draining(&check) && read_body(&check))
+        decide(&check, &caller);
+}
+
+static bool is_from_other_site(struct check *check)
+{
+    if (!caller_is_other_site(check->answer.exchange))
+        return false;
+
+    reply_problem(check, PROBLEM_OTHER_SITE, "other_site", NULL, NULL);
+    return true;
+}
+
+void check_query_handle(struct checks *checks, struct exchange *exchange)
+{
+    struct access_caller caller =
+        caller_of(exchange, &checks->config.settings->trusted_proxies);
+    struct check check = check_init(checks, exchange, &caller);
+
+    check.answer.form = answer_form_of_query(exchange);
+    if (!is_from_other_site(&check) && !is_draining(&check) && read_query(&check))
         decide(&check, &caller);
 }
 
@@ -494,8 +530,6 @@ void check_form_handle(struct checks *checks, struct exchange *exchange)
         return;
     }
     check.answer.form = ANSWER_PAGE;
-    if (caller_is_other_site(exchange))
-        reply_problem(&check, PROBLEM_OTHER_SITE, "other_site", NULL, NULL);
-    else if (!is_draining(&check) && read_form(&check))
+    if (!is_from_other_site(&check) && !is_draining(&check) && read_form(&check))
         decide(&check, &caller);
 }

@@ -41,7 +41,12 @@ char *check_reply_end(struct check_reply *reply, size_t *ret_len);
 
 #define CHECK_LINE_SIZE 256
 
-/* One line with its newline, not terminated. Returns its length. */
+/* One line of a stream with its newline, not terminated. Returns its length. */
 size_t check_line_port(const struct port_verdict *verdict, bool has_details, bool has_proof,
                        char ret_line[CHECK_LINE_SIZE]);
+
+/* The same as plain text: "50801 closed: Connection refused", "7466 open". */
+size_t check_line_plain(const struct port_verdict *verdict, char ret_line[CHECK_LINE_SIZE]);
+
+/* The last line of a stream. */
 size_t check_line_last(const struct check_summary *summary, char ret_line[CHECK_LINE_SIZE]);

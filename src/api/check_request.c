@@ -3,6 +3,7 @@
 
 #include "api/problem.h"
 #include "base/text.h"
+#include "http/query.h"
 #include "net/port_set.h"
 
 #include <inttypes.h>
@@ -211,6 +212,15 @@ static void read_element(struct reader *reader, const json_t *item,
     }
 }
 
+static void tell_if_too_many(struct reader *reader, struct violation_place place)
+{
+    if (reader->has_more && !reader->is_full)
+        reader->is_full = !violation_add_message(
+            reader->violations, VIOLATION_VALUE, place,
+            "too many ports: at most %zu different ones may be asked for at once",
+            reader->ports->max);
+}
+
 static void read_ports(struct reader *reader, const json_t *list)
 {
     struct violation_place place = {.field = "ports"};
@@ -229,12 +239,7 @@ static void read_ports(struct reader *reader, const json_t *list)
         place = (struct violation_place){.field = "ports", .has_index = true, .index = i};
         read_element(reader, json_array_get(list, i), place);
     }
-    if (reader->has_more && !reader->is_full) {
-        reader->is_full = !violation_add_message(
-            reader->violations, VIOLATION_VALUE, (struct violation_place){.field = "ports"},
-            "too many ports: at most %zu different ones may be asked for at once",
-            reader->ports->max);
-    }
+    tell_if_too_many(reader, (struct violation_place){.field = "ports"});
 }
 
 static void read_target(struct reader *reader, const json_t *value, struct address *ret)
@@ -310,4 +315,50 @@ bool check_request_parse(const char *body, size_t len, const char *content_type,
     }
     *ret = request;
     return true;
+}
+
+/* ---- the query ------------------------------------------------------------------------
+ */
+
+static void read_query_value(struct reader *reader, const char *value, size_t len,
+                             struct violation_place place)
+{
+    char text[QUERY_VALUE_MAX];
+    size_t text_len = 0;
+    if (!query_decode(value, len, text, &text_len)) {
+        reader->is_full = !violation_add_message(
+            reader->violations, VIOLATION_VALUE, place,
+            "value is not percent-encoded: write two hexadecimal digits behind every %%");
+        return;
+    }
+
+    for (size_t at = 0; at <= text_len && !reader->is_full;) {
+        const char *comma = memchr(text + at, ',', text_len - at);
+        size_t one = comma ? (size_t)(comma - text) - at : text_len - at;
+        read_text(reader, text + at, one, place);
+        at += one + 1;
+    }
+}
+
+bool check_query_parse(const char *query, struct port_set *ports,
+                       struct violation_list *ret_violations)
+{
+    const struct violation_place place = {.is_query = true, .field = "ports"};
+    struct reader reader = {.ports = ports, .violations = ret_violations};
+    bool has_ports = false;
+    const char *value;
+    size_t len = 0;
+
+    ret_violations->count = 0;
+    port_set_clear(ports);
+    while (!reader.is_full && (value = query_next(&query, place.field, &len))) {
+        has_ports = true;
+        read_query_value(&reader, value, len, place);
+    }
+    if (!has_ports)
+        tell(&reader, VIOLATION_MISSING, place);
+    tell_if_too_many(&reader, place);
+    if (ret_violations->count > 0)
+        port_set_clear(ports);
+    return ret_violations->count == 0;
 }

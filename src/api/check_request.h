@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads the body of POST /check-ports. Pure: bytes go in, a request or its violations come
- * out; no sockets, no policy. README and the API's description show the rules; in short:
+ * Reads the body of POST /check-ports, or the query of GET. Pure: bytes go in, a request or
+ * its violations come out; no sockets, no policy. README and the API's description show the
+ * rules; in short:
  *
  *   {"provider_ip": "192.0.2.7", "ports": [7466, "50800-50900"], "details": true}
  *
@@ -49,3 +50,10 @@ struct check_request {
 bool check_request_parse(const char *body, size_t len, const char *content_type,
                          struct port_set *ports, struct check_request *ret,
                          struct violation_list *ret_violations);
+
+/* The same for a query such as "ports=7466,50800-50900": texts as in the list of a body,
+ * with commas between them and nothing else. The values of several fields "ports" count one
+ * after the other, other fields are ignored. Every violation has the place ["query",
+ * "ports"]. */
+bool check_query_parse(const char *query, struct port_set *ports,
+                       struct violation_list *ret_violations);

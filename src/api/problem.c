@@ -24,11 +24,9 @@ static const struct {
 #define CODED(NAME, status, code, detail)                                                  \
     {status, code, detail, "{\"detail\": \"" detail "\", \"code\": \"" code "\"}"},
 #define PLAIN(NAME, status, detail) {status, NULL, detail, "{\"detail\": \"" detail "\"}"},
-#define PAGE(NAME, status, detail)  {status, NULL, detail, NULL},
-    PROBLEM_MAP(CODED, PLAIN, PAGE)
+    PROBLEM_MAP(CODED, PLAIN)
 #undef CODED
 #undef PLAIN
-#undef PAGE
 };
 
 unsigned problem_status(enum problem problem)
@@ -119,13 +117,14 @@ const char *violation_type_text(enum violation_type type)
 
 static json_t *place_json(const struct violation_place *place)
 {
+    const char *part = place->is_query ? "query" : "body";
     if (place->field && place->has_index)
-        return json_pack("[ssI]", "body", place->field, (json_int_t)place->index);
+        return json_pack("[ssI]", part, place->field, (json_int_t)place->index);
     if (place->field)
-        return json_pack("[ss]", "body", place->field);
+        return json_pack("[ss]", part, place->field);
     if (place->has_index)
-        return json_pack("[sI]", "body", (json_int_t)place->index);
-    return json_pack("[s]", "body");
+        return json_pack("[sI]", part, (json_int_t)place->index);
+    return json_pack("[s]", part);
 }
 
 /* jansson's own messages quote what was read so far, and may end within a character. */

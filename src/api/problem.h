@@ -40,8 +40,8 @@ enum {
 };
 
 /* Other answers than 200 and 422. CODED rows have a `code`; PLAIN ones look as FastAPI's,
- * which clients compare with; PAGE ones are told to people only, on the page. */
-#define PROBLEM_MAP(CODED, PLAIN, PAGE)                                                    \
+ * which clients compare with. */
+#define PROBLEM_MAP(CODED, PLAIN)                                                          \
     CODED(BAD_FRAMING, STATUS_BAD_FRAMING, "bad_framing",                                  \
           "the request is ambiguous or malformed: send one Host, one Content-Length or "   \
           "Transfer-Encoding: chunked, and every header on one line that ends with CRLF "  \
@@ -62,8 +62,8 @@ enum {
           "a trusted proxy sent an X-Forwarded-For that cannot be read: repair the proxy") \
     CODED(METRICS_NOT_ALLOWED, 403, "metrics_not_allowed",                                 \
           "the metrics are for the addresses in PORT_CHECKER_METRICS_FROM")                \
-    PAGE(OTHER_SITE, 403,                                                                  \
-         "this form was sent by a page of another site: open this checker's own page")     \
+    CODED(OTHER_SITE, 403, "other_site",                                                   \
+          "this request came from a page of another site: open this checker's own page")   \
     PLAIN(NOT_FOUND, STATUS_NOT_FOUND, "Not Found")                                        \
     PLAIN(METHOD_NOT_ALLOWED, STATUS_METHOD_NOT_ALLOWED, "Method Not Allowed")             \
     CODED(TIMEOUT, STATUS_TIMEOUT, "request_timeout",                                      \
@@ -90,7 +90,7 @@ enum {
 
 enum problem {
 #define X(NAME, ...) PROBLEM_##NAME,
-    PROBLEM_MAP(X, X, X)
+    PROBLEM_MAP(X, X)
 #undef X
         PROBLEM_COUNT
 };
@@ -103,7 +103,7 @@ const char *problem_code(enum problem problem);
 /* The sentence of the table. */
 const char *problem_sentence(enum problem problem);
 
-/* The body with the sentence of the table: a constant; NULL for a PAGE row. */
+/* The body with the sentence of the table: a constant. */
 const char *problem_text(enum problem problem);
 
 /* The body with a better sentence; free() it. NULL without memory, or when `detail` is not
@@ -118,8 +118,10 @@ const char *problem_of_http_fault(enum http_fault fault);
 #define VIOLATIONS_MAX         20
 #define VIOLATION_MESSAGE_SIZE 352 /* the largest double as an integer has 309 digits */
 
-/* Where: ["body"], ["body", 17], ["body", "ports"] or ["body", "ports", 3]. */
+/* Where: ["body"], ["body", 17], ["body", "ports"], ["body", "ports", 3] or the same with
+ * "query". */
 struct violation_place {
+    bool is_query;
     const char *field; /* a constant, or NULL */
     bool has_index;
     size_t index; /* of the list's element; without a field: of the body's byte */

@@ -121,6 +121,14 @@ static void handle_check_ports(void *ctx, struct exchange *exchange)
     check_ports_handle(api->checks, exchange);
 }
 
+static void handle_check_query(void *ctx, struct exchange *exchange)
+{
+    const struct api *api = ctx;
+
+    share(api, exchange);
+    check_query_handle(api->checks, exchange);
+}
+
 static void handle_health(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
@@ -300,29 +308,30 @@ static void handle_metrics(void *ctx, struct exchange *exchange)
 
 /* clang-format off */
 static const struct http_route routes[] = {
-    {"POST",    "/check-ports",  handle_check_ports, BODY_MAX, METRIC_ROUTE_CHECK_PORTS},
-    {"GET",     "/health",       handle_health,      BODY_MAX, METRIC_ROUTE_HEALTH},
-    {"GET",     "/ip",           handle_ip,          BODY_MAX, METRIC_ROUTE_IP},
-    {"GET",     "/limits",       handle_limits,      BODY_MAX, METRIC_ROUTE_LIMITS},
-    {"GET",     "/metrics",      handle_metrics,     BODY_MAX, METRIC_ROUTE_METRICS},
-    {"GET",     "/",             handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"POST",    "/",             handle_form,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/docs",         handle_page,        BODY_MAX, METRIC_ROUTE_DOCS},
-    {"GET",     "/openapi.json", handle_openapi,     BODY_MAX, METRIC_ROUTE_DOCS},
-    {"GET",     "/style.css",    handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/icon.svg",     handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/app.js",       handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/grid.js",      handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/ports.js",     handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/report.js",    handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/stream.js",    handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/words.js",     handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"POST",    "/check-ports",       handle_check_ports, BODY_MAX, METRIC_ROUTE_CHECK_PORTS},
+    {"GET",     "/check-ports?ports", handle_check_query, BODY_MAX, METRIC_ROUTE_CHECK_PORTS},
+    {"GET",     "/health",            handle_health,      BODY_MAX, METRIC_ROUTE_HEALTH},
+    {"GET",     "/ip",                handle_ip,          BODY_MAX, METRIC_ROUTE_IP},
+    {"GET",     "/limits",            handle_limits,      BODY_MAX, METRIC_ROUTE_LIMITS},
+    {"GET",     "/metrics",           handle_metrics,     BODY_MAX, METRIC_ROUTE_METRICS},
+    {"GET",     "/",                  handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"POST",    "/",                  handle_form,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/docs",              handle_page,        BODY_MAX, METRIC_ROUTE_DOCS},
+    {"GET",     "/openapi.json",      handle_openapi,     BODY_MAX, METRIC_ROUTE_DOCS},
+    {"GET",     "/style.css",         handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/icon.svg",          handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/app.js",            handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/grid.js",           handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/ports.js",          handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/report.js",         handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/stream.js",         handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/words.js",          handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
 
     /* Only with PORT_CHECKER_CORS_ORIGINS, and therefore last. */
-    {"OPTIONS", "/check-ports",  preflight_post,     0,        METRIC_ROUTE_CHECK_PORTS},
-    {"OPTIONS", "/health",       preflight_get,      0,        METRIC_ROUTE_HEALTH},
-    {"OPTIONS", "/ip",           preflight_get,      0,        METRIC_ROUTE_IP},
-    {"OPTIONS", "/limits",       preflight_get,      0,        METRIC_ROUTE_LIMITS},
+    {"OPTIONS", "/check-ports",       preflight_post,     0,        METRIC_ROUTE_CHECK_PORTS},
+    {"OPTIONS", "/health",            preflight_get,      0,        METRIC_ROUTE_HEALTH},
+    {"OPTIONS", "/ip",                preflight_get,      0,        METRIC_ROUTE_IP},
+    {"OPTIONS", "/limits",            preflight_get,      0,        METRIC_ROUTE_LIMITS},
 };
 /* clang-format on */
 

@@ -4,18 +4,19 @@
  * knows of `api`.
  *
  *   POST /check-ports   check_ports.h
- *   GET  /health        {"status": "ok"}, or 503 {"status": "draining"}
- *   GET  /ip            {"ip": "203.0.113.7", "family": 4}: as the policy sees the caller
- *   GET  /limits        {"targets": "own", "max_ports": 1024, "timeout_seconds": 5.0}:
- *                       what this caller may ask; "own", "public" or "any" addresses
- *   GET  /metrics       Prometheus text, for PORT_CHECKER_METRICS_FROM only
- *   GET  / and others   the page, its files and the reference: pages.h
- *   POST /              the page's form, answered with a page
+ *   GET  /check-ports   the same for the caller's own address, only with "ports" in the
+ * query GET  /health        {"status": "ok"}, or 503 {"status": "draining"} GET  /ip {"ip":
+ * "203.0.113.7", "family": 4}: as the policy sees the caller GET  /limits {"targets":
+ * "own", "max_ports": 1024, "timeout_seconds": 5.0}: what this caller may ask; "own",
+ * "public" or "any" addresses GET  /metrics       Prometheus text, for
+ * PORT_CHECKER_METRICS_FROM only GET  / and others   the page, its files and the reference:
+ * pages.h POST /              the page's form, answered with a page
  *
- * With PORT_CHECKER_CORS_ORIGINS the first four may be used by pages of those origins:
- * replies, also those with errors, name the origin, and OPTIONS answers the preflight. On
- * any path the server's own answers name it too, so that a page may learn why it got no
- * other, except where no request was understood (`on_fault` in http/server.h).
+ * With PORT_CHECKER_CORS_ORIGINS all of these but GET /check-ports, up to /limits, may be
+ * used by pages of those origins: replies, also those with errors, name the origin, and
+ * OPTIONS answers the preflight. On any path the server's own answers name it too, so that
+ * a page may learn why it got no other, except where no request was understood (`on_fault`
+ * in http/server.h).
  *
  * /metrics is given when both the TCP peer and the caller as the policy sees it are inside,
  * and not when a forwarding header stands in a request whose peer is no trusted proxy: a

@@ -55,5 +55,8 @@ size_t text_digits(uint64_t number, size_t width, char ret_digits[TEXT_DIGITS_MA
  * `max`. Returns false without writing when `digits` is anything else. */
 bool text_parse_u64(const char *digits, size_t len, uint64_t max, uint64_t *ret);
 
+/* 0 to 15; -1 for what is not a hexadecimal digit. */
+int text_hex_value(char c);
+
 /* Whether `text` of `len` bytes equals the C string `word`, ASCII case ignored. */
 bool text_equals_nocase(const char *text, size_t len, const char *word);

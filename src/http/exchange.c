@@ -2,6 +2,7 @@
 #include "http/exchange_run.h"
 
 #include "base/text.h"
+#include "http/query.h"
 #include "metrics/metrics.h"
 
 #include <assert.h>
@@ -77,6 +78,11 @@ const char *exchange_body(const struct exchange *exchange, size_t *ret_len)
 static const char *text_of(const struct request_view *view, struct request_text text)
 {
     return view->bytes + text.at;
+}
+
+const char *exchange_query(const struct exchange *exchange)
+{
+    return text_of(exchange->view, exchange->view->request->query);
 }
 
 /* The next field from *at on whose name is, or begins with, `name`: then *at is behind it.
@@ -287,11 +293,14 @@ void exchange_refuse(struct exchange *exchange, const struct request_view *view,
 
 /* --- the route -------------------------------------------------------------------- */
 
-static bool path_matches(const struct http_route *route, const char *path)
+static bool path_matches(const struct http_route *route, const char *path,
+                         const char *query)
 {
-    size_t len = strlen(route->path);
+    size_t len = strcspn(route->path, "?"), value_len;
     return strncmp(path, route->path, len) == 0 &&
-           (path[len] == '\0' || (path[len] == '/' && path[len + 1] == '\0'));
+           (path[len] == '\0' || (path[len] == '/' && path[len + 1] == '\0')) &&
+           (route->path[len] == '\0' ||
+            query_next(&query, route->path + len + 1, &value_len));
 }
 
 static bool method_matches(const struct http_route *route, const char *method)
@@ -300,14 +309,14 @@ static bool method_matches(const struct http_route *route, const char *method)
            (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
-static void set_allow(struct exchange *exchange, const char *path)
+static void set_allow(struct exchange *exchange, const char *path, const char *query)
 {
     const struct http_site *site = &exchange->world->site;
     struct text allow;
     text_init(&allow, 256);
     for (size_t i = 0; i < site->route_count; i++) {
         const struct http_route *route = &site->routes[i];
-        if (!path_matches(route, path))
+        if (!path_matches(route, path, query))
             continue;
         text_printf(&allow, "%s%s%s", allow.len > 0 ? ", " : "", route->method,
                     strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
@@ -318,13 +327,13 @@ static void set_allow(struct exchange *exchange, const char *path)
 }
 
 static enum http_fault find_route(struct exchange *exchange, const char *method,
-                                  const char *path)
+                                  const char *path, const char *query)
 {
     const struct http_site *site = &exchange->world->site;
     enum http_fault fault = HTTP_FAULT_NOT_FOUND;
     for (size_t i = 0; i < site->route_count; i++) {
         const struct http_route *route = &site->routes[i];
-        if (!path_matches(route, path))
+        if (!path_matches(route, path, query))
             continue;
 
         exchange->metric = route->metric;
@@ -335,7 +344,7 @@ static enum http_fault find_route(struct exchange *exchange, const char *method,
         }
     }
     if (fault == HTTP_FAULT_METHOD_NOT_ALLOWED)
-        set_allow(exchange, path);
+        set_allow(exchange, path, query);
     return fault;
 }
 
@@ -350,7 +359,8 @@ static enum http_fault judge(struct exchange *exchange)
     const struct request_view *view = exchange->view;
     const struct request *request = view->request;
     enum http_fault fault =
-        find_route(exchange, text_of(view, request->method), text_of(view, request->path));
+        find_route(exchange, text_of(view, request->method), text_of(view, request->path),
+                   text_of(view, request->query));
     if (fault != HTTP_FAULT_NONE)
         return fault;
     if (request->framing == FRAMING_LENGTH && request->length > exchange->route->body_max)

@@ -109,7 +109,7 @@ static bool read_absolute(struct request *request, char *bytes, struct request_t
         if (target.len <= skip || strncasecmp(text, schemes[i], skip) != 0)
             continue;
 
-        size_t len = strcspn(text + skip, "/?");
+        size_t len = strcspn(text + skip, "/");
         if (len == 0 || text[skip] == ':' || !is_host(text + skip, len))
             return false;
         memmove(text + skip - 1, text + skip, len);
@@ -134,15 +134,14 @@ static bool read_target(struct request *request, char *bytes, struct request_tex
 
     bool is_origin = text[0] == '/' || (text[0] == '*' && target.len == 1);
     text[target.len] = '\0';
-    if (!is_origin && !read_absolute(request, bytes, target))
-        return false;
+    char *query = text + strcspn(text, "?");
+    target.len = (uint16_t)(query - text);
+    if (*query == '?')
+        *query++ = '\0';
+    request->query = text_at((size_t)(query - bytes), strlen(query));
     if (is_origin)
         request->path = target;
-
-    char *path = bytes + request->path.at;
-    request->path.len = (uint16_t)strcspn(path, "?");
-    path[request->path.len] = '\0';
-    return true;
+    return is_origin || read_absolute(request, bytes, target);
 }
 
 static enum http_fault fault_of_line(const char *line, size_t len)
@@ -338,19 +337,10 @@ static enum request_progress read_length(struct request *request, size_t len, si
     return REQUEST_DONE;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static size_t count_digits(const char *text, size_t len)
 {
     size_t digits = 0;
-    while (digits < len && hex_value(text[digits]) >= 0)
+    while (digits < len && text_hex_value(text[digits]) >= 0)
         digits++;
     return digits;
 }
@@ -362,7 +352,7 @@ static bool read_chunk_size(struct request *request, const char *text, size_t le
     request->length = 0;
     for (size_t i = 0; i < digits; i++)
         if (request->length <= UINT32_MAX)
-            request->length = request->length * 16 + (uint64_t)hex_value(text[i]);
+            request->length = request->length * 16 + (uint64_t)text_hex_value(text[i]);
     if (digits == 0 || (digits < len && text[digits] != ';'))
         return false;
 

@@ -52,15 +52,17 @@ static const struct {
 #define LOCAL_FAULT_COUNT (sizeof local_fault_errnos / sizeof local_fault_errnos[0])
 #define LOCAL_FAULT_OTHER LOCAL_FAULT_COUNT
 
-/* From an answer in the same rack to the longest PORT_CHECK_TIMEOUT. */
+/* From an answer in the same rack to the longest PORT_CHECK_TIMEOUT, and closer where
+ * silence is judged. */
 static const struct {
     const char *le;
     int64_t ns;
 } buckets[] = {
     {"0.001", NS(1)},  {"0.0025", NS(5) / 2}, {"0.005", NS(5)},  {"0.01", NS(10)},
     {"0.025", NS(25)}, {"0.05", NS(50)},      {"0.1", NS(100)},  {"0.25", NS(250)},
-    {"0.5", NS(500)},  {"1", NS(1000)},       {"2.5", NS(2500)}, {"5", NS(5000)},
-    {"10", NS(10000)}, {"20", NS(20000)},
+    {"0.5", NS(500)},  {"1", NS(1000)},       {"1.3", NS(1300)}, {"1.5", NS(1500)},
+    {"2", NS(2000)},   {"2.5", NS(2500)},     {"5", NS(5000)},   {"10", NS(10000)},
+    {"20", NS(20000)},
 };
 
 #define BUCKET_COUNT (sizeof buckets / sizeof buckets[0])

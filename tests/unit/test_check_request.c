@@ -610,6 +610,103 @@ static void the_ceiling_is_the_set_s(void **state)
     text_done(&out);
 }
 
+/* ---- the query ------------------------------------------------------------------------
+ */
+
+#define IN_QUERY "\"query\", \"ports\""
+#define NOT_ENCODED                                                                        \
+    VIOLATION(IN_QUERY,                                                                    \
+              "value is not percent-encoded: write two hexadecimal digits behind every %", \
+              "value_error")
+
+/* The ports of a query, or the 422's body. */
+static void read_query(const char *query, struct text *out)
+{
+    static struct violation_list violations;
+    struct port_set ports;
+
+    assert_true(port_set_init(&ports, PORTS_MAX, NULL));
+    text_reset(out);
+    if (check_query_parse(query, &ports, &violations)) {
+        assert_int_equal(violations.count, 0);
+        for (size_t i = 0; i < ports.count; i++)
+            text_printf(out, "%s%u", i > 0 ? " " : "", ports.ports[i]);
+    } else {
+        size_t len = 0;
+        char *reply = violation_list_body(&violations, &len);
+        assert_int_equal(ports.count, 0);
+        text_append(out, reply, len);
+        free(reply);
+    }
+    port_set_done(&ports);
+}
+
+static void assert_query(const char *query, const char *wanted)
+{
+    AUTO_TEXT out = text_up_to(1 << 16);
+    read_query(query, &out);
+    if (strcmp(out.data, wanted) != 0)
+        fail_msg("%s\n  gave   %s\n  wanted %s", query, out.data, wanted);
+}
+
+static void queries_are_read(void **state)
+{
+    (void)state;
+    assert_query("ports=7466", "7466");
+    assert_query("ports=7466,50800-50802", "7466 50800 50801 50802");
+    assert_query("ports=7466%2C50800%2D50802", "7466 50800 50801 50802");
+    assert_query("ports=%37466", "7466");
+    assert_query("ports=3,1,2,1-3", "3 1 2");
+    assert_query("ports=00080,1-00002", "80 1 2");
+    assert_query("ports=2&x=0&ports=1,2&provider_ip=192.0.2.7", "2 1");
+}
+
+static void what_is_not_a_query_of_ports(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"", DETAIL(REQUIRED(IN_QUERY))},
+        {"port=1", DETAIL(REQUIRED(IN_QUERY))},
+        {"ports", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1,", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1&ports=", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1,+2", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1,%202", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1%002", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1%00", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=[1]", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=http,-5", DETAIL(NO_INTEGER(IN_QUERY) ", " NO_INTEGER(IN_QUERY))},
+        {"ports=0,65536", DETAIL(NO_PORT(IN_QUERY, "0") ", " NO_PORT(IN_QUERY, "65536"))},
+        {"ports=9-1&ports=x", DETAIL(NO_RANGE(IN_QUERY) ", " NO_INTEGER(IN_QUERY))},
+        {"ports=1%", DETAIL(NOT_ENCODED)},
+        {"ports=%zz&ports=0", DETAIL(NOT_ENCODED ", " NO_PORT(IN_QUERY, "0"))},
+        {"ports=%252C", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1-1025",
+         DETAIL(VIOLATION(IN_QUERY,
+                          "too many ports: at most 1024 different ones may be asked for at "
+                          "once",
+                          "value_error"))},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_query(rows[i].body, rows[i].wanted);
+}
+
+static void reading_a_query_stops_at_the_20th_violation(void **state)
+{
+    (void)state;
+    struct violation_list violations;
+    struct port_set ports;
+    AUTO_TEXT query = text_up_to(4096);
+    for (size_t i = 0; i < 15; i++)
+        text_append_str(&query, "ports=x,y&ports=%&");
+
+    assert_true(port_set_init(&ports, 1, NULL));
+    assert_false(check_query_parse(query.data, &ports, &violations));
+    assert_int_equal(violations.count, VIOLATIONS_MAX);
+    port_set_done(&ports);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -637,6 +734,9 @@ int main(void)
         cmocka_unit_test(reading_stops_at_the_20th_violation),
         cmocka_unit_test(a_list_of_19_violations_has_room_for_one_more),
         cmocka_unit_test(the_ceiling_is_the_set_s),
+        cmocka_unit_test(queries_are_read),
+        cmocka_unit_test(what_is_not_a_query_of_ports),
+        cmocka_unit_test(reading_a_query_stops_at_the_20th_violation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,7 @@ struct instant loop_now(const struct loop *loop)
 
 struct exchange {
     const char *peer, *local;
-    const char *body;
+    const char *body, *query;
     const char *headers[HEADERS_MAX][2]; /* of the request */
     bool is_http_1_0;
 
@@ -80,6 +80,11 @@ bool exchange_is_tls(const struct exchange *exchange)
 {
     (void)exchange;
     return false;
+}
+
+const char *exchange_query(const struct exchange *exchange)
+{
+    return exchange->query ? exchange->query : "";
 }
 
 const char *exchange_body(const struct exchange *exchange, size_t *ret_len)
@@ -971,6 +976,107 @@ static void a_form_of_another_site_is_refused(void **state)
     }
 }
 
+static void ask(struct exchange *exchange, const char *query)
+{
+    exchange->query = query;
+    request(exchange, "GET", "/check-ports?ports");
+}
+
+static void a_query_is_a_check_of_the_caller_s_own_address(void **state)
+{
+    (void)state;
+    struct exchange exchange = {.peer = "10.0.0.1",
+                                .headers = {{"X-Forwarded-For", "::ffff:198.51.100.9"},
+                                            {"Accept", "application/x-ndjson"}}};
+    char target[ADDRESS_TEXT_SIZE];
+    ask(&exchange, "ports=80%2C82&provider_ip=192.0.2.8&details=true");
+    assert_string_equal(address_format(&the_job.request.target, target), "198.51.100.9");
+    assert_int_equal(the_job.request.port_count, 2);
+    finish_job();
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.type, "application/json");
+    assert_string_equal(
+        exchange.reply,
+        "{\"success\": true, \"results\": "
+        "{\"80\": {\"accessible\": true, \"error\": null}, "
+        "\"82\": {\"accessible\": false, \"error\": \"Connection refused\"}}, "
+        "\"message\": \"Successfully verified 1 out of 2 ports\"}");
+}
+
+static void a_query_is_answered_in_plain_text_where_that_is_preferred(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *accept;
+        bool is_plain;
+    } rows[] = {
+        {"text/plain", true},
+        {"text/plain, application/json;q=0.9", true},
+        {"text/plain, application/json", false},
+        {"text/plain;q=0.5, application/json", false},
+        {"text/plain;q=0", false},
+        {"text/html, */*", false},
+        {"*/*", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct exchange exchange = {.headers = {{"Accept", rows[i].accept}}};
+        fake_now.ns += 60 * NS_PER_SECOND; /* the budget is whole again */
+        ask(&exchange, "ports=80,82");
+        finish_job();
+        assert_int_equal(exchange.status, 200);
+        assert_string_equal(exchange.type, rows[i].is_plain ? "text/plain; charset=utf-8"
+                                                            : "application/json");
+        if (rows[i].is_plain)
+            assert_string_equal(exchange.reply, "80 open\n82 closed: Connection refused\n");
+    }
+}
+
+static void a_query_of_another_site_is_refused(void **state)
+{
+    (void)state;
+    static const char *const headers[][2] = {
+        {"Sec-Fetch-Site", "cross-site"},
+        {"Sec-Fetch-Site", "same-site"},
+        {"Origin", "http://evil.example"},
+        {"Origin", "null"},
+    };
+    list_origin("http://evil.example"); /* learns why, and gets no further */
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        struct exchange exchange = {.headers = {{"Host", "checker.example:7466"},
+                                                {headers[i][0], headers[i][1]},
+                                                {"Accept", "text/plain"}}};
+        ask(&exchange, "ports=x");
+        assert_int_equal(exchange.status, 403);
+        assert_string_equal(exchange.reply,
+                            "{\"detail\": \"this request came from a page of another site: "
+                            "open this checker's own page\", \"code\": \"other_site\"}");
+    }
+}
+
+static void a_query_is_under_the_same_policy_and_budget(void **state)
+{
+    (void)state;
+    struct exchange bad = {.headers = {{"Accept", "text/plain"}}}, much = {0},
+                    zone = {.peer = "fe80::1"}, unknown = {.peer = "10.0.0.1"}, late = {0};
+    unknown.headers[0][0] = "X-Forwarded-For";
+    unknown.headers[0][1] = "me";
+    ask(&bad, "ports=0");
+    assert_int_equal(bad.status, 422);
+    assert_string_equal(bad.type, "application/json");
+    assert_string_equal(bad.reply,
+                        "{\"detail\": [{\"loc\": [\"query\", \"ports\"], \"msg\": "
+                        "\"Invalid port number: 0\", \"type\": \"value_error\"}]}");
+    ask(&much, "ports=1-11");
+    assert_int_equal(much.status, 429);
+    ask(&zone, "ports=1");
+    assert_int_equal(zone.status, 403);
+    ask(&unknown, "ports=1");
+    assert_int_equal(unknown.status, 403);
+    lab_is_draining = true;
+    ask(&late, "ports=1");
+    assert_int_equal(late.status, 503);
+}
+
 static void a_form_is_under_the_same_policy_and_budget(void **state)
 {
     (void)state;
@@ -1018,6 +1124,10 @@ int main(void)
         TEST(what_was_typed_comes_back_as_text),
         TEST(a_form_of_another_site_is_refused),
         TEST(a_form_is_under_the_same_policy_and_budget),
+        TEST(a_query_is_a_check_of_the_caller_s_own_address),
+        TEST(a_query_is_answered_in_plain_text_where_that_is_preferred),
+        TEST(a_query_of_another_site_is_refused),
+        TEST(a_query_is_under_the_same_policy_and_budget),
         TEST(metrics_are_not_for_a_caller_that_cannot_be_read),
         TEST(without_origins_there_is_nothing_of_cors),
         TEST(a_listed_origin_is_named),
