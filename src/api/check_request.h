@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reads the body of POST /check-ports. Pure: bytes go in, a request or its violations come
- * out; no sockets, no policy. README and the API's description show the rules; in short:
+ * out; no sockets, no policy. docs/api.md and the API description have the rules; in short:
  *
  *   {"provider_ip": "192.0.2.7", "ports": [7466, "50800-50900"], "details": true}
  *

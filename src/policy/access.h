@@ -3,7 +3,7 @@
  * Who is calling, and may this caller have that address probed? Pure: facts go in, a
  * decision with its reason comes out. It charges nothing, asks nobody and logs nothing.
  *
- * The rules, in full, are the chapter "Who may ask about whom" of the README. In short:
+ * docs/policy.md has the rules in full. In short:
  * the caller is the TCP peer, unless the peer is a trusted proxy; the operator is a
  * loopback peer that shows no trace of a proxy or of another site's page; nobody else is
  * special; some addresses are nobody's to probe.
