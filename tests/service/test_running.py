@@ -73,9 +73,9 @@ def test_version_is_one_line(tmp_path):
     (["--nonsense"], "unknown option --nonsense"),
     (["--env-fiel", "x"], "unknown option --env-fiel; did you mean --env-file?"),
     (["-x"], "unknown option -x"),
-    (["extra"], 'unexpected argument "extra"; settings are given in the environment or in a file'),
+    (["extra"], 'unexpected argument "extra"; give settings in the environment or in a file'),
     (["--check-config", "extra"],
-     'unexpected argument "extra"; settings are given in the environment or in a file'),
+     'unexpected argument "extra"; give settings in the environment or in a file'),
     (["--env-file"], "--env-file needs a value, for example --env-file /etc/port-checker.env"),
     (["--env-file="],
      '"": --env-file must be the name of a file, for example /etc/port-checker.env'),
@@ -144,8 +144,8 @@ def test_a_warning_is_in_the_form_of_the_log(start):
 # --- wrong settings -----------------------------------------------------------------------
 
 WRONG = [
-    ("PORT_CHECKER_HOST", "localhost", "IPv4 and IPv6 addresses"),
-    ("PORT_CHECKER_HOST", "[::1]", "IPv4 and IPv6 addresses"),
+    ("PORT_CHECKER_HOST", "localhost", "an IPv4 or IPv6 address"),
+    ("PORT_CHECKER_HOST", "[::1]", "an IPv4 or IPv6 address"),
     ("PORT_CHECKER_PORT", "65536", "0 to 65535"),
     ("PORT_CHECKER_PORT", "http", "0 to 65535"),
     ("PORT_CHECKER_PORT", "-1", "0 to 65535"),
@@ -165,8 +165,8 @@ WRONG = [
     ("PORT_CHECKER_MAX_PROBES", "0", "1 to 1000000"),
     ("PORT_CHECKER_MAX_CONNECTIONS", "0", "1 to 1000000"),
     ("PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER", "x", "1 to 1000000"),
-    ("PORT_CHECKER_RATE", "fast", "20/s, 1200/min and 72000/h"),
-    ("PORT_CHECKER_RATE", "-1/s", "20/s, 1200/min and 72000/h"),
+    ("PORT_CHECKER_RATE", "fast", "20/s, 1200/min or 72000/h"),
+    ("PORT_CHECKER_RATE", "-1/s", "20/s, 1200/min or 72000/h"),
     ("PORT_CHECKER_METRICS_FROM", "everywhere", "networks such as"),
     ("PORT_CHECKER_CORS_ORIGINS", "example.org", "origins such as"),
     ("PORT_CHECKER_LOG_FORMAT", "xml", "text or json"),
