@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the page says below its form to a browser without JavaScript, as HTML. Pure.
+ * The answer below the page's form for a browser without JavaScript, as HTML. Pure.
  *
  * The order is: check_page_begin(), check_page_add() for every verdict in the order of the
- * request, check_page_end(). Ports next to each other that came out alike are one row.
+ * request, check_page_end(). Adjacent ports with the same result are one row.
  */
 #pragma once
 
@@ -24,7 +24,7 @@ struct check_page {
     const struct check_summary *summary; /* borrowed until check_page_end() */
     char address[ADDRESS_TEXT_SIZE];     /* that was checked */
     bool is_ipv6;
-    struct port_verdict first; /* of the row that is being collected */
+    struct port_verdict first; /* of the current row */
     uint16_t last;
     size_t count; /* of verdicts */
 };
@@ -33,8 +33,7 @@ void check_page_begin(struct check_page *page, const struct check_summary *summa
                       const struct address *target);
 void check_page_add(struct check_page *page, const struct port_verdict *verdict);
 
-/* All of these return HTML, to be freed with free(); NULL when memory ran out on the way.
- */
+/* All of these return HTML, to be freed with free(); NULL without memory. */
 char *check_page_end(struct check_page *page);
 char *check_page_problem(enum problem problem, const char *detail);
 char *check_page_violations(const struct violation_list *violations);

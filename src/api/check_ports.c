@@ -191,7 +191,7 @@ static void reply_no_budget(struct check *check, struct budget_answer answer)
     address_format(&check->target, target);
     if (answer.retry_after.ns < 0) {
         snprintf(detail, sizeof detail,
-                 "%zu ports are more than this checker's rate limit ever allows at once: "
+                 "%zu ports exceed what this checker's rate limit allows at once: "
                  "ask for fewer ports in one request",
                  check->port_count);
         reply_problem(check, PROBLEM_RATE_LIMITED, "never_enough_budget", detail, NULL);
@@ -205,7 +205,7 @@ static void reply_no_budget(struct check *check, struct budget_answer answer)
     snprintf(retry_after, sizeof retry_after, "%lld", (long long)seconds);
     if (is_target)
         snprintf(detail, sizeof detail,
-                 "too many ports of %s were checked for others than itself: ask again in "
+                 "too many ports of %s were checked for other callers: ask again in "
                  "%s s, or from that address",
                  target, retry_after);
     else

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
  * POST and GET /check-ports: from a request to a job of the engine, and from its verdicts
- * to a reply. Asked in this order, and the first "no" is the answer: is this checker
- * shutting down (503), is the body or the query a request (422), may this caller have that
- * address probed (403), are there ports at all (200 at once), is there budget for all of
- * them (429), can the engine take the job (503).
+ * to a reply. The tests run in this order, and the first failure is the answer: the checker
+ * is shutting down (503), the body or the query is not a request (422), the caller may not
+ * have that address probed (403), there are no ports (200 at once), the budget is too small
+ * (429), the engine cannot take the job (503).
  *
- * A reply of 200 has a verdict for every port; the checker's own trouble is a 503 with
- * Retry-After. Whatever comes, the reply goes out CHECK_MILLISECONDS after the request at
- * the latest. A client that leaves ends its job at once. Ports that were never tried are
- * given back to the budget.
+ * A 200 has a verdict for every port; the checker's own problems are a 503 with
+ * Retry-After. In any case the reply is sent at most CHECK_MILLISECONDS after the request.
+ * A client that leaves ends its job at once. Ports that were not tried are refunded to the
+ * budget.
  *
- * A client may have the verdicts one by one while they come, see check_answer.h. A GET asks
- * about the caller's own address only, and the form of the page comes the same way; either
- * is a 403 when a page of another site sends it, for its reader did not ask for it.
+ * A client can get the verdicts one by one, see check_answer.h. A GET asks about the
+ * caller's own address only, and the form of the page takes the same path; either gets a
+ * 403 when a page of another site sends it, because its reader did not request it.
  *
- * One log line a check (`event=check`), at info; with debug also one a port
+ * One log line per check (`event=check`), at info; with debug also one per port
  * (`event=verdict`).
  */
 #pragma once
@@ -47,7 +47,7 @@ struct checks_config {
     struct metrics *metrics; /* this worker's */
     const struct pages *pages;
     access_is_ours_fn *is_ours;
-    bool (*is_draining)(const void *service); /* then nothing new is begun */
+    bool (*is_draining)(const void *service); /* then no new check starts */
     const void *service;
 };
 

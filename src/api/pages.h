@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The page for people and the reference: files that were embedded at build time, compressed
- * once at start, and served with an ETag under a policy that allows nothing from elsewhere
- * and nothing inline. Made once and read by all workers.
+ * The page for people and the reference: files that are embedded at build time, compressed
+ * once at the start, and served with an ETag under a policy that allows nothing from other
+ * sites and nothing inline. Created once and read by all workers.
  */
 #pragma once
 
@@ -17,11 +17,11 @@ bool pages_new(struct pages **ret, struct err *err);
 struct pages *pages_free(struct pages *pages);
 
 /* Answers a GET for the path of its route, which must be one of those in pages.c: 200, or
- * 304 to a client that has it. `vary` names the request headers that it depends on, of
- * which Accept-Encoding is one. */
+ * 304 to a client that has it. `vary` names the request headers that it depends on,
+ * including Accept-Encoding. */
 void pages_handle(const struct pages *pages, struct exchange *exchange, const char *vary);
 
-/* The page with somebody's words in its form and an answer below it, for a browser without
+/* The page with the given words in its form and an answer below it, for a browser without
  * JavaScript. `address` and `ports` are plain text, `answer` is HTML. free() it; NULL
  * without memory. */
 char *pages_answer(const struct pages *pages, const char *address, const char *ports,

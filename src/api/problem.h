@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Everything that can be wrong with a request, and how it is told: the one list of types,
- * codes, statuses and messages, for the code, for the API's description and for the page.
+ * Everything that can be wrong with a request: the only list of types, codes, statuses and
+ * messages, for the code, the API description and the page.
  * Bodies are JSON with a member `detail`, separators ", " and ": ".
  *
  * A 422 carries a list of violations in the form of FastAPI 0.x; everything else is one
@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What a body violates. The message is what is said unless the place has a better one. */
+/* What a body violates. The message is the default; a place may have a better one. */
 #define VIOLATION_MAP(X)                                                                   \
     X(MISSING, "value_error.missing", "field required")                                    \
     X(JSON, "value_error.jsondecode", "not valid JSON")                                    \
@@ -32,15 +32,15 @@ enum violation_type {
         VIOLATION_TYPE_COUNT
 };
 
-/* The server's own answers have their statuses in http/fault.h, and there alone. */
+/* The server's own answers have their statuses only in http/fault.h. */
 enum {
 #define X(NAME, status) STATUS_##NAME = (status),
     HTTP_FAULT_MAP(X)
 #undef X
 };
 
-/* Other answers than 200 and 422. CODED rows have a `code`; PLAIN ones look as FastAPI's,
- * which clients compare with. */
+/* Other answers than 200 and 422. CODED rows have a `code`; PLAIN rows match FastAPI's,
+ * which clients compare. */
 #define PROBLEM_MAP(CODED, PLAIN)                                                          \
     CODED(BAD_FRAMING, STATUS_BAD_FRAMING, "bad_framing",                                  \
           "the request is ambiguous or malformed: send one Host, one Content-Length or "   \
@@ -139,8 +139,8 @@ struct violation_list {
     struct violation items[VIOLATIONS_MAX];
 };
 
-/* Adds a violation with its message from the table, or with one of its own. False when the
- * list is full by now: read no further. A violation beyond that is dropped. */
+/* Adds a violation with its message from the table, or with its own. False if the list is
+ * now full: stop reading. Further violations are dropped. */
 bool violation_add(struct violation_list *list, enum violation_type type,
                    struct violation_place place);
 bool violation_add_message(struct violation_list *list, enum violation_type type,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * A command line as a table. The table is the only list of a program's options: it is what
- * the command line is read with, and --help, the manual page and the completions of the
- * shells are made from it (options_doc.c, a tool of the build).
+ * A command line as a table. The table is the only list of a program's options. The
+ * command line is parsed with it, and --help, the manual page and the shell completions are
+ * generated from it (options_doc.c, a build tool).
  *
- * Options may stand before, between and behind operands: --name VALUE, --name=VALUE, the
- * beginning of a name that fits no other, -n VALUE, -nVALUE; letters without a value may be
+ * Options may come before, between and after operands: --name VALUE, --name=VALUE, an
+ * unambiguous beginning of a name, -n VALUE, -nVALUE; letters without a value may be
  * joined. After "--" all words are operands. No state is kept between two calls.
  */
 #pragma once
@@ -21,20 +21,20 @@ struct err;
 
 struct option_row {
     const char *name;    /* without its hyphens */
-    char letter;         /* of the short form; '\0': it has none */
+    char letter;         /* of the short form; '\0': none */
     bool is_list;        /* may be given again, which adds to it */
     bool is_last;        /* nothing after it is read: --help, --version */
-    const char *value;   /* "FILE", "COMMAND", ...; NULL: it takes none */
-    const char *example; /* a value; NULL as that */
+    const char *value;   /* "FILE", "COMMAND", ...; NULL: it takes no value */
+    const char *example; /* a value; NULL without one */
     const char *offered; /* values to complete, spaces between; NULL: files after FILE,
                             commands after COMMAND, else nothing */
     const char *command; /* the only command that takes it; NULL: all do */
-    const char *needs;   /* an option without which it means nothing; or NULL */
+    const char *needs;   /* an option that it requires; or NULL */
     const char *help;    /* a phrase */
     const char *more;    /* sentences for the manual page, `code` in backticks; or NULL */
 };
 
-/* The first one is run when none is named. */
+/* The first one is the default. */
 struct option_command {
     const char *name;     /* NULL: the program has no commands */
     const char *operands; /* for the usage; NULL: it takes none */
@@ -54,11 +54,11 @@ struct option_table {
 /* The table of the program. Defined once in each of them. */
 extern const struct option_table options_table;
 
-/* Acts upon one option; `value` is NULL when it takes none. A refusal of the value is
- * ERR_INVALID with words that complete "must be ...". */
+/* Applies one option; `value` is NULL when it takes none. An invalid value is ERR_INVALID
+ * with words that complete "must be ...". */
 typedef bool(options_take_fn)(void *ctx, size_t row, const char *value, struct err *err);
 
-/* What the options left over. */
+/* What remains after the options. */
 struct option_rest {
     size_t command; /* index in the table */
     bool is_ended;  /* by an `is_last`: the operands were not all read */

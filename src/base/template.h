@@ -15,8 +15,8 @@ struct template_word {
 };
 
 /* Appends `sentence` with each "{name}" replaced by its value. `words` ends with a name
- * that is NULL. A value is appended as it is: braces in it mean nothing, so that words from
- * the network cannot name a placeholder. A brace without its partner and a name that is not
- * among `words` are faults of the sentence: returns false and marks the text as failed. */
+ * that is NULL. A value is appended unchanged: braces in it have no meaning, so words from
+ * the network cannot name a placeholder. Returns false and marks the text as failed if a
+ * brace has no partner or a name is not in `words`. */
 bool template_expand(const char *sentence, const struct template_word *words,
                      const void *ctx, struct text *text);

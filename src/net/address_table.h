@@ -20,8 +20,8 @@
  * searched in a row (open addressing); at most half of them are in use, and removing closes
  * the gap, so that a table that was full once is not slower afterwards.
  *
- * The slots begin at 1 KiB and double as needed, up to `max` entries. A failure to grow
- * costs speed at first, and refuses entries when the slots are nearly full. Not
+ * The slots begin at 1 KiB and double as needed, up to `max` entries. If it cannot
+ * grow, it first gets slower, then refuses entries when the slots are nearly full. Not
  * thread-safe.
  */
 #pragma once
@@ -44,7 +44,7 @@ struct address_key {
 
 #define ADDRESS_KEY_KIND 256
 
-/* Embedded; stays where it is while it is in a table. */
+/* Embedded; must not move while it is in a table. */
 struct address_entry {
     struct address_key key;
 };
@@ -76,18 +76,18 @@ bool address_table_init(struct address_table *table, size_t max, struct err *err
  * address_table_next(). */
 void address_table_done(struct address_table *table);
 
-/* NULL when there is none. */
+/* NULL if it has none. */
 struct address_entry *address_table_find(const struct address_table *table,
                                          const struct address_key *key);
 
-/* Adds an entry under a key that is not in the table. False when there is no room. */
+/* Adds an entry under a key that is not in the table. False if the table is full. */
 bool address_table_add(struct address_table *table, const struct address_key *key,
                        struct address_entry *entry);
 
 /* Removes an entry that is in the table. */
 void address_table_remove(struct address_table *table, const struct address_entry *entry);
 
-/* Each entry once, in no order, NULL after the last; *position is 0 at first. Nothing may
- * be added or removed meanwhile. */
+/* Each entry once, in any order, NULL after the last; *position is 0 at first. Do not add
+ * or remove entries meanwhile. */
 struct address_entry *address_table_next(const struct address_table *table,
                                          size_t *position);

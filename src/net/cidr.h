@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blocks of addresses, as people write them (CIDR, RFC 4632), and short lists of them.
+ * Blocks of addresses, in CIDR notation (RFC 4632), and short lists of them.
  */
 #pragma once
 
@@ -28,6 +28,6 @@ struct cidr_list {
  * zero, and the prefix is decimal without leading zeros. ERR_INVALID. */
 bool cidr_parse(const char *text, size_t len, struct cidr *ret, struct err *err);
 
-/* A mapped address is judged as the IPv4 address that it holds, so ::/0 has no IPv4. */
+/* A mapped address is treated as its IPv4 address, so ::/0 does not contain IPv4. */
 bool cidr_contains(const struct cidr *cidr, const struct address *address);
 bool cidr_list_contains(const struct cidr_list *list, const struct address *address);

@@ -2,7 +2,7 @@
  *
  * What an address is for, by the most specific row of the IANA special-purpose registries
  * and of our own additions (special_ranges.txt). An address that embeds an IPv4 address
- * (address_unembed) is judged as that one.
+ * (address_unembed) is treated as that address.
  */
 #pragma once
 
@@ -13,7 +13,7 @@ enum address_scope {
     SCOPE_PRIVATE,   /* of a local network: RFC 1918, fc00::/7 */
     SCOPE_CARRIER,   /* of a provider's inner network: 100.64.0.0/10 */
     SCOPE_LINK,      /* of one link: 169.254.0.0/16 */
-    SCOPE_ZONE,      /* of one link, and of no use without its zone: fe80::/10 */
+    SCOPE_ZONE,      /* of one link, useless without its zone: fe80::/10 */
     SCOPE_LOOPBACK,  /* of this machine: 127.0.0.0/8, ::1 */
     SCOPE_MULTICAST, /* a group: 224.0.0.0/4, ff00::/8 */
     SCOPE_RESERVED,  /* never a host: 0.0.0.0/8, 240.0.0.0/4, ::, IPv4-compatible ::/96 */

@@ -273,7 +273,7 @@ static const char *reason_sentence(enum access_reason reason, bool is_global)
     switch (reason) {
     case ACCESS_BAD_FORWARDED:
         return "the trusted proxy sent an X-Forwarded-For that is not a list of IP "
-               "addresses, so that nobody knows who calls. Let it send plain addresses "
+               "addresses, so the caller is unknown. Let it send plain addresses "
                "(nginx: proxy_set_header X-Forwarded-For $remote_addr;).";
     case ACCESS_NEVER:
         return "unspecified, multicast, broadcast, reserved and IPv6 link-local addresses "

@@ -28,7 +28,7 @@ bool admission_new(size_t connections_max, size_t per_caller_max, struct admissi
                    struct err *err)
 {
     if (connections_max == 0 || per_caller_max == 0)
-        return err_set(err, ERR_INVALID, "limits of connections make no sense");
+        return err_set(err, ERR_INVALID, "the limits of connections are invalid");
 
     struct admission *admission = calloc(1, sizeof *admission);
     if (!admission)

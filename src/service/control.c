@@ -121,7 +121,7 @@ static void terminate(struct control *control, const char *signal_name)
         return;
     }
     log_message(LOG_LEVEL_INFO, "draining",
-                "%s: no new checks, running ones get %d seconds", signal_name,
+                "%s: no new checks; running checks have %d seconds to finish", signal_name,
                 DRAIN_SECONDS);
     control->end = CONTROL_EXIT;
     phase_begin(control, SERVICE_DRAINING, DRAIN_SECONDS);
@@ -168,7 +168,8 @@ static void reload_begin(struct control *control, const char *why)
     log_message(LOG_LEVEL_INFO, "reload_check", "%s: checking the configuration", why);
     if (!reload_check_start(check, control->invocation, control->service->sockets.fds[0],
                             &err)) {
-        log_refused("the new program could not be asked; nothing has changed", err.message);
+        log_refused("the new program could not be started; nothing has changed",
+                    err.message);
         return;
     }
     loop_timer_set(
@@ -196,7 +197,8 @@ static void reload_check_ended(struct control *control, int status)
         return;
 
     bool is_debug = control->service->settings.debug;
-    log_message(LOG_LEVEL_INFO, "reload", "running checks finish, then the new one runs");
+    log_message(LOG_LEVEL_INFO, "reload",
+                "running checks finish, then the new program starts");
     control->end = CONTROL_RELOAD;
     phase_begin(control, SERVICE_YIELDING, is_debug ? DEBUG_YIELD_SECONDS : DRAIN_SECONDS);
 }
@@ -214,7 +216,7 @@ static void watch_fire(struct timer *timer)
 {
     struct control *control = CONTAINER_OF(timer, struct control, watch_timer);
     if (reload_watch_look(&control->watch, control->invocation))
-        reload_begin(control, "binary or .env have changed");
+        reload_begin(control, "the binary or .env has changed");
     loop_timer_set(control->loop, timer,
                    instant_add(loop_now(control->loop), span_ms(WATCH_MS)));
 }

@@ -49,8 +49,8 @@ static void print_help(void)
     fputs(
         "\n"
         "SIGTERM and SIGINT stop the service after the running checks; SIGHUP reloads it\n"
-        "without refusing a connection. Exit status: 0: it ended, or all is well; 1: a\n"
-        "system error; 2: wrong arguments or settings.\n",
+        "without refusing a connection. Exit status: 0 success, 1 a system error, 2 wrong\n"
+        "arguments or settings.\n",
         stdout);
 }
 
@@ -90,11 +90,10 @@ static bool arguments_parse(int argc, char *argv[], struct arguments *ret, struc
     if (!options_parse(&options_table, argc, argv, take, ret, &rest, err))
         return false;
     if (!rest.is_ended && rest.operand_count > 0)
-        return err_set(
-            err, ERR_INVALID,
-            "unexpected argument \"%.60s\"; settings are given in the environment "
-            "or in a file",
-            rest.operands[0]);
+        return err_set(err, ERR_INVALID,
+                       "unexpected argument \"%.60s\"; give settings in the environment "
+                       "or in a file",
+                       rest.operands[0]);
     return true;
 }
 

@@ -108,7 +108,7 @@ static void write_reason(const struct reload_check *check, const char *line, int
     if (line[0] == '\0')
         snprintf(ret_reason, RELOAD_REASON_SIZE, "%s", end);
     else if (WIFSIGNALED(status))
-        snprintf(ret_reason, RELOAD_REASON_SIZE, "%s; it had said: %.*s", end, shown, line);
+        snprintf(ret_reason, RELOAD_REASON_SIZE, "%s; it said: %.*s", end, shown, line);
     else
         snprintf(ret_reason, RELOAD_REASON_SIZE, "%.*s", shown, line);
 }

@@ -93,13 +93,13 @@ static void log_limits(const struct service *service)
     const struct settings *settings = &service->settings;
     if (service->limits.connections < settings->max_connections)
         log_message(LOG_LEVEL_WARNING, "limit",
-                    "with %zu descriptors (RLIMIT_NOFILE) only %zu of %zu connections "
+                    "%zu descriptors (RLIMIT_NOFILE) allow only %zu of %zu connections "
                     "(PORT_CHECKER_MAX_CONNECTIONS)",
                     service->limits.descriptors, service->limits.connections,
                     settings->max_connections);
     if (service->limits.probes < settings->max_probes)
         log_message(LOG_LEVEL_WARNING, "limit",
-                    "with %zu descriptors (RLIMIT_NOFILE) only %zu of %zu probes "
+                    "%zu descriptors (RLIMIT_NOFILE) allow only %zu of %zu probes "
                     "(PORT_CHECKER_MAX_PROBES)",
                     service->limits.descriptors, service->limits.probes,
                     settings->max_probes);
@@ -150,6 +150,6 @@ int service_run(struct service *service, const struct invocation *invocation)
     sockets_done(&service->sockets);
     if (!is_fine)
         return failed(&err);
-    log_message(LOG_LEVEL_INFO, "stopped", "all is done");
+    log_message(LOG_LEVEL_INFO, "stopped", "the service has ended");
     return 0;
 }

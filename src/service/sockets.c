@@ -145,8 +145,8 @@ static void tell_misfit(const struct address *wanted)
 {
     char ip[ADDRESS_TEXT_SIZE];
     log_message(LOG_LEVEL_INFO, "listener",
-                "a socket that was handed over does not listen on %s port %u "
-                "(PORT_CHECKER_HOST, PORT_CHECKER_PORT): it is not used",
+                "an inherited socket does not listen on %s port %u "
+                "(PORT_CHECKER_HOST, PORT_CHECKER_PORT) and is not used",
                 address_format(wanted, ip), address_port(wanted));
 }
 
@@ -245,13 +245,13 @@ bool sockets_hand_over(struct sockets *sockets, struct err *err)
         int parked = fcntl(sockets->fds[i], F_DUPFD_CLOEXEC,
                            FIRST_INHERITED_FD + (int)sockets->count);
         if (parked < 0)
-            return err_sys(err, errno, "handing a listening socket over");
+            return err_sys(err, errno, "passing on a listening socket");
         fd_close(&sockets->fds[i]);
         sockets->fds[i] = parked;
     }
     for (size_t i = 0; i < sockets->count; i++)
         if (dup2(sockets->fds[i], FIRST_INHERITED_FD + (int)i) < 0)
-            return err_sys(err, errno, "handing a listening socket over");
+            return err_sys(err, errno, "passing on a listening socket");
 
     char pid[24], count[24];
     snprintf(pid, sizeof pid, "%d", (int)getpid());

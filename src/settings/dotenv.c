@@ -157,7 +157,7 @@ static bool read_quoted_name(struct reader *r, struct span_text *ret)
     char *start = r->at + 1;
     char *close = memchr(start, '\'', (size_t)(r->end - start));
     if (!close)
-        return refuse(r, "the quoted name has no end");
+        return refuse(r, "the closing quote of the name is missing");
     if (close == start)
         return refuse(r, "the name is empty");
 
@@ -197,7 +197,7 @@ static bool read_quoted_value(struct reader *r, struct span_text *ret)
     if (!close)
         close = fallback;
     if (!close)
-        return refuse(r, "the quoted value has no end");
+        return refuse(r, "the closing quote of the value is missing");
 
     *ret = (struct span_text){start, close};
     r->at = close + 1;
@@ -269,7 +269,7 @@ static bool read_statement(struct reader *r, struct statement *ret)
 
     r->at++;
     skip_spaces(r);
-    return read_value(r, ret) && read_end(r, "there is more text behind the quoted value");
+    return read_value(r, ret) && read_end(r, "unexpected text after the quoted value");
 }
 
 static char unescape(char c)

@@ -210,7 +210,7 @@ static bool read_value(const struct sources *s, size_t id, struct settings *sett
         return true;
 
     char shown[SHOWN_SIZE];
-    return err_set(err, ERR_INVALID, "%s=\"%s\" (from %s): accepted are %s%s%s", row->name,
+    return err_set(err, ERR_INVALID, "%s=\"%s\" (from %s): accepted: %s%s%s", row->name,
                    text_shown(text, len, shown), from, row->accepted,
                    hint.message[0] ? "; " : "", hint.message);
 }
@@ -228,7 +228,7 @@ static bool check_tls(const struct sources *s, struct err *err)
     size_t missing = cert ? SETTING_TLS_KEY : SETTING_TLS_CERT;
     effective(s, given, &from);
     return err_set(err, ERR_INVALID,
-                   "%s is not set, but %s is (from %s): accepted are both or neither",
+                   "%s is not set, but %s is (from %s): set both or neither",
                    settings_table[missing].name, settings_table[given].name, from);
 }
 

@@ -3,7 +3,7 @@
  * A tool of the build: writes what is made from the table of settings to standard output.
  *
  *     settings_doc example     .env.example
- *     settings_doc markdown    the table of the README
+ *     settings_doc markdown    the table of docs/settings.md
  *     settings_doc manual      the settings as mdoc
  *     settings_doc FILE        FILE with its line @SETTINGS@ replaced by them
  */

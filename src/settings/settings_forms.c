@@ -15,8 +15,8 @@ void settings_form_example(FILE *out)
 {
     fputs(
         "# Settings of port-checker. Copy this file to .env in the working directory, or\n"
-        "# name it with --env-file. What is commented out shows the default. The\n"
-        "# environment wins over this file; an empty value counts as not set.\n",
+        "# name it with --env-file. Lines that are commented out show the defaults. The\n"
+        "# environment overrides this file; an empty value counts as not set.\n",
         out);
     for (size_t id = 0; id < SETTING_COUNT; id++) {
         const struct setting *row = &settings_table[id];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of settings in the forms of the documentation. For the build and its tests:
- * port-checker has none of it.
+ * The table of settings in the formats of the documentation. For the build and its tests;
+ * not part of port-checker.
  */
 #pragma once
 

@@ -12,31 +12,31 @@
 #define SHOWN(number) #number
 #define SHOW(number)  SHOWN(number)
 
-/* --- what completes "accepted are ..." --- */
+/* --- what completes "accepted: ..." --- */
 #define TO_ADDRESS(field) \
-    TO(field, kind_address, "IPv4 and IPv6 addresses, without brackets, zone or port")
+    TO(field, kind_address, "an IPv4 or IPv6 address without brackets, zone or port")
 #define TO_BOOL(field) \
-    TO(field, kind_bool, "true, false, 1, 0, yes, no, on and off")
+    TO(field, kind_bool, "true, false, 1, 0, yes, no, on or off")
 #define TO_CIDRS(field) \
     TO(field, kind_cidrs, \
-       "at most " SHOW(CIDR_LIST_MAX) " networks such as 10.0.0.0/8 and ::1")
+       "at most " SHOW(CIDR_LIST_MAX) " networks such as 10.0.0.0/8 or ::1")
 #define TO_COUNT(field, low, high) \
     TO(field, kind_count, SHOW(low) " to " SHOW(high)), .min = (low), .max = (high)
 #define TO_LOG_FORMAT(field) \
-    TO(field, kind_log_format, "text and json")
+    TO(field, kind_log_format, "text or json")
 #define TO_ORIGINS(field) \
     TO(field, kind_origins, "`*` alone, or at most " SHOW(SETTINGS_ORIGINS_MAX) \
        " origins such as https://example.org:8443")
 #define TO_PATH(field) \
-    TO(field, kind_path, "paths of at most 4095 bytes")
+    TO(field, kind_path, "a path of at most 4095 bytes")
 #define TO_RATE(field) \
-    TO(field, kind_rate, "rates such as 20/s, 1200/min and 72000/h (at most " \
-       SHOW(RATE_PER_SECOND_MAX) "/s), and 0 for no limit")
+    TO(field, kind_rate, "a rate such as 20/s, 1200/min or 72000/h (at most " \
+       SHOW(RATE_PER_SECOND_MAX) "/s), or 0 for no limit")
 #define TO_SECONDS(field, low, high) \
     TO(field, kind_seconds, SHOW(low) " to " SHOW(high) " seconds"), \
     .min = (int64_t)((low) * 1000), .max = (int64_t)((high) * 1000)
 #define TO_TARGETS(field) \
-    TO(field, kind_targets, "auto, caller, public and any")
+    TO(field, kind_targets, "auto, caller, public or any")
 
 #define X(NAME, text, description) "\n`" text "`: " description "."
 #define TARGETS_HELP TARGETS_MAP(X)

@@ -22,9 +22,9 @@ static bool refuse_address(const char *text, size_t len, struct err *hint)
 
     const char *colon = memchr(text, ':', len);
     if (!colon && strspn(text, "0123456789./") < len)
-        return err_set(hint, ERR_INVALID, "names are not looked up, write the address");
+        return err_set(hint, ERR_INVALID, "names are not resolved; give the address");
     if (colon && !memchr(colon + 1, ':', len - (size_t)(colon + 1 - text)))
-        return err_set(hint, ERR_INVALID, "the port goes into PORT_CHECKER_PORT");
+        return err_set(hint, ERR_INVALID, "set the port with PORT_CHECKER_PORT");
     return false;
 }
 
@@ -33,10 +33,10 @@ static bool is_listenable(const struct address *address, struct err *hint)
 {
     enum address_scope scope = address_scope(address);
     if (scope == SCOPE_MULTICAST)
-        return err_set(hint, ERR_INVALID, "nobody can connect to a multicast address");
+        return err_set(hint, ERR_INVALID, "clients cannot connect to a multicast address");
     if (scope == SCOPE_ZONE)
         return err_set(hint, ERR_INVALID,
-                       "a link-local address needs a zone and cannot be bound, try ::");
+                       "a link-local address needs a zone and cannot be bound; try ::");
     return true;
 }
 
@@ -109,7 +109,7 @@ static bool parse_count(const struct setting *row, const char *text, size_t len,
         value < (uint64_t)row->min) {
         if (is_kubernetes_link(text, len))
             return err_set(hint, ERR_INVALID,
-                           "Kubernetes sets such values, see enableServiceLinks");
+                           "Kubernetes sets such values; see enableServiceLinks");
         return false;
     }
 
@@ -212,7 +212,7 @@ static bool parse_path(const struct setting *row, const char *text, size_t len,
                        void *target, struct err *hint)
 {
     if (len >= row->size)
-        return err_set(hint, ERR_INVALID, "this has %zu", len);
+        return err_set(hint, ERR_INVALID, "it has %zu", len);
 
     memcpy(target, text, len);
     return true;
@@ -270,7 +270,7 @@ static bool parse_rate(const struct setting *row, const char *text, size_t len,
             !text_parse_u64(text, digits, (uint64_t)RATE_PER_SECOND_MAX * seconds, &count))
             continue;
         if (count == 0)
-            return err_set(hint, ERR_INVALID, "write 0 alone for no limit");
+            return err_set(hint, ERR_INVALID, "for no limit, give 0 alone");
         rate->per_second = (double)count / seconds;
         return true;
     }

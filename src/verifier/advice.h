@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is said of ports: the sentences of causes.def, filled in. Pure.
+ * The sentences of causes.def, filled in for groups of ports. Pure.
  */
 #pragma once
 
@@ -13,10 +13,10 @@ enum advice_part {
     ADVICE_REMEDY, /* one sentence: what to do; empty when there is nothing to do */
 };
 
-/* Appends what is said of a group. A probe has labels only. */
+/* Appends a sentence about a group. A probe has only labels. */
 void advice_put(const struct report *report, const struct family_report *family,
                 const struct port_group *group, enum advice_part part, struct text *text);
 
-/* Appends what became of all ports: "48 of 102 ports reachable; 53 are not forwarded". */
+/* Appends a summary of all ports: "48 of 102 ports reachable; 53 are not forwarded". */
 void advice_put_summary(const struct report *report, const struct family_report *family,
                         struct text *text);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * One checker asked over one family: GET /ip for the own address, then POST /check-ports
- * on the same connection, with a token and with details. A checker that refuses these
- * (422, 400) is asked again in the plain contract. Ports are always listed one by one, for
- * ranges are an extension too.
+ * on the same connection, with a token and with details. If a checker refuses these (422,
+ * 400), it is asked again with the plain contract. Ports are always listed one by one,
+ * because ranges are an extension too.
  *
- * A checker given as a bare host has two URLs. The second is asked where the first does not
+ * A checker given as a bare host has two URLs. The second is used if the first does not
  * lead to a port checker: no connection, other TLS, a web site, another program.
  *
  * Two checkers may need each other: one that does not tell addresses waits for an address
@@ -36,7 +36,7 @@ enum failure {
 #undef FAILURE
 };
 
-/* For programs; NULL when there is none. */
+/* For programs; NULL without a failure. */
 const char *failure_text(enum failure failure);
 
 struct checker_result {
@@ -57,7 +57,7 @@ struct checker_result {
     bool is_plain;    /* it was asked in the plain contract, or answered so */
     bool knows_proof; /* the reply has proofs */
     struct span duration;
-    struct remote_verdict *verdicts; /* one a port; NULL when it did not answer */
+    struct remote_verdict *verdicts; /* one per port; NULL if it did not answer */
 };
 
 /* checker: in need of an address (`done` false), or at its end. */
@@ -92,8 +92,8 @@ enum checker_phase checker_phase(const struct checker *checker);
 /* Whether this checker has told the own address, and which. */
 bool checker_told(const struct checker *checker, struct address *ret);
 
-/* While it waits: the address that others told, or NULL when nobody did; then it takes our
- * end of its connection, if no translator can stand between, or fails. */
+/* While it waits: the address that other checkers reported, or NULL without one; then it
+ * uses the local address of its connection, if NAT can be excluded, or fails. */
 void checker_tell(struct checker *checker, const struct address *address);
 
 /* How many ports it has judged so far, where it streams. */
@@ -105,7 +105,7 @@ const struct checker_result *checker_result(const struct checker *checker);
 /* Moves the result out; the caller frees `verdicts` with free(). */
 struct checker_result checker_take_result(struct checker *checker);
 
-/* That of the two which was asked last, or failed with the better reason. */
+/* The URL that was asked last, or that failed with the better reason. */
 const char *checker_url(const struct checker *checker);
 
 /* Whether both ask the same place, over two families. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Joins what checkers say of a port with what was seen of it here. Pure: facts in, one
- * finding a port out. The causes and what is said of them are rows of causes.def.
+ * Combines what checkers report about a port with what was seen here. Pure: facts in, one
+ * finding per port out. The causes and their sentences are rows of causes.def.
  */
 #pragma once
 
@@ -27,23 +27,23 @@ struct finding {
     bool is_good;
     bool is_proved;
     uint16_t leads_to; /* OTHER_PORT */
-    unsigned reached;  /* by so many checkers, proof considered */
+    unsigned reached;  /* checkers that reached it, proof considered */
     unsigned asked;    /* checkers that answered */
     size_t witness; /* the checker whose words are the evidence, of those that answered */
 };
 
 struct diagnosis {
     size_t port_count;
-    const struct local_port *local;              /* one a port */
+    const struct local_port *local;              /* one per port */
     const struct remote_verdict *const *remotes; /* of each checker that answered, one a
                                                     port */
     size_t remote_count;
     unsigned quorum; /* from 1 */
 };
 
-/* Open, and ours where that could be proved. */
+/* Open, and ours if that could be proved. */
 bool diagnosis_is_reached(const struct local_port *local,
                           const struct remote_verdict *remote);
 
-/* Writes one finding a port. */
+/* Writes one finding per port. */
 void diagnose(const struct diagnosis *diagnosis, struct finding *ret);

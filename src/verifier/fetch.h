@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * HTTP(S) requests on a loop: libcurl's multi interface driven by our epoll and timers.
- * Nobody else knows libcurl.
+ * The only user of libcurl.
  *
  * A caller's requests go over one connection as long as the other side keeps it open, over
  * one family of addresses, directly (proxies of the environment are not used: the answer
@@ -28,15 +28,15 @@ struct loop;
 
 #define FETCH_END_MAP(X)                                                                   \
     X(ANSWERED)      /* a whole reply, of whatever status */                               \
-    X(NO_NAME)       /* the name has no address of this family, or is not known */         \
-    X(NO_FAMILY)     /* this machine has no way to that address: errnum says why */        \
-    X(NO_CONNECTION) /* nobody took the connection: errnum, or 0 when time ran out */      \
+    X(NO_NAME)       /* the name is unknown or has no address of this family */            \
+    X(NO_FAMILY)     /* this machine has no route to that address: errnum says why */      \
+    X(NO_CONNECTION) /* no connection: errnum, or 0 after the time-out */                  \
     X(TLS)           /* the other side could not be trusted */                             \
     X(NO_TLS)        /* https, and what came back is not TLS */                            \
     X(TIMEOUT)       /* connected, and no whole answer in time */                          \
-    X(BROKEN_OFF)    /* the reply ended early or was no HTTP */                            \
+    X(BROKEN_OFF)    /* the reply ended early or was not HTTP */                           \
     X(TOO_LARGE)     /* more than FETCH_REPLY_MAX */                                       \
-    X(FAILED)        /* something of ours */
+    X(FAILED)        /* a local error */
 
 enum fetch_end {
 #define X(NAME) FETCH_##NAME,
@@ -74,7 +74,7 @@ struct fetch_result {
     unsigned retry_after; /* seconds; 0 = not said */
     bool is_stream;       /* application/x-ndjson */
     bool is_page;         /* text/html */
-    const char *location; /* where a redirect leads; NULL when it is none */
+    const char *location; /* where a redirect leads; or NULL */
 
     bool has_addresses; /* a connection was made: */
     struct address local;

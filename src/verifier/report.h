@@ -112,7 +112,7 @@ enum report_status report_status(const struct report *report);
  * changes nothing, nor does one that is missing where no checker answered at all. */
 bool report_equals(const struct report *earlier, const struct report *later);
 
-/* Takes from `earlier` the families of which `later` knows nothing. */
+/* Moves from `earlier` to `later` the families that `later` does not know. */
 void report_inherit(struct report *later, struct report *earlier);
 
 /* The verdict that is the evidence for a port's cause; NULL when no checker answered. */

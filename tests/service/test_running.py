@@ -73,9 +73,9 @@ def test_version_is_one_line(tmp_path):
     (["--nonsense"], "unknown option --nonsense"),
     (["--env-fiel", "x"], "unknown option --env-fiel; did you mean --env-file?"),
     (["-x"], "unknown option -x"),
-    (["extra"], 'unexpected argument "extra"; settings are given in the environment or in a file'),
+    (["extra"], 'unexpected argument "extra"; give settings in the environment or in a file'),
     (["--check-config", "extra"],
-     'unexpected argument "extra"; settings are given in the environment or in a file'),
+     'unexpected argument "extra"; give settings in the environment or in a file'),
     (["--env-file"], "--env-file needs a value, for example --env-file /etc/port-checker.env"),
     (["--env-file="],
      '"": --env-file must be the name of a file, for example /etc/port-checker.env'),
@@ -144,12 +144,12 @@ def test_a_warning_is_in_the_form_of_the_log(start):
 # --- wrong settings -----------------------------------------------------------------------
 
 WRONG = [
-    ("PORT_CHECKER_HOST", "localhost", "IPv4 and IPv6 addresses"),
-    ("PORT_CHECKER_HOST", "[::1]", "IPv4 and IPv6 addresses"),
+    ("PORT_CHECKER_HOST", "localhost", "an IPv4 or IPv6 address"),
+    ("PORT_CHECKER_HOST", "[::1]", "an IPv4 or IPv6 address"),
     ("PORT_CHECKER_PORT", "65536", "0 to 65535"),
     ("PORT_CHECKER_PORT", "http", "0 to 65535"),
     ("PORT_CHECKER_PORT", "-1", "0 to 65535"),
-    ("PORT_CHECKER_DEBUG", "maybe", "true, false, 1, 0, yes, no, on and off"),
+    ("PORT_CHECKER_DEBUG", "maybe", "true, false, 1, 0, yes, no, on or off"),
     ("PORT_CHECK_TIMEOUT", "0.4", "0.5 to 20 seconds"),
     ("PORT_CHECK_TIMEOUT", "20.1", "0.5 to 20 seconds"),
     ("PORT_CHECK_TIMEOUT", "soon", "0.5 to 20 seconds"),
@@ -158,18 +158,18 @@ WRONG = [
     ("PORT_CHECK_RETRIES", "5", "1 to 4"),
     ("PORT_CHECK_RETRY_DELAY", "5.1", "0 to 5 seconds"),
     ("PORT_CHECKER_WORKERS", "0", "1 to 256"),
-    ("PORT_CHECKER_TARGETS", "everyone", "auto, caller, public and any"),
+    ("PORT_CHECKER_TARGETS", "everyone", "auto, caller, public or any"),
     ("PORT_CHECKER_TRUSTED_PROXIES", "10.0.0.0/33", "networks such as"),
     ("PORT_CHECKER_TRUSTED_PROXIES", "proxy", "networks such as"),
     ("PORT_CHECKER_MAX_PORTS", "0", "1 to 65535"),
     ("PORT_CHECKER_MAX_PROBES", "0", "1 to 1000000"),
     ("PORT_CHECKER_MAX_CONNECTIONS", "0", "1 to 1000000"),
     ("PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER", "x", "1 to 1000000"),
-    ("PORT_CHECKER_RATE", "fast", "20/s, 1200/min and 72000/h"),
-    ("PORT_CHECKER_RATE", "-1/s", "20/s, 1200/min and 72000/h"),
+    ("PORT_CHECKER_RATE", "fast", "20/s, 1200/min or 72000/h"),
+    ("PORT_CHECKER_RATE", "-1/s", "20/s, 1200/min or 72000/h"),
     ("PORT_CHECKER_METRICS_FROM", "everywhere", "networks such as"),
     ("PORT_CHECKER_CORS_ORIGINS", "example.org", "origins such as"),
-    ("PORT_CHECKER_LOG_FORMAT", "xml", "text and json"),
+    ("PORT_CHECKER_LOG_FORMAT", "xml", "text or json"),
 ]
 
 
@@ -640,7 +640,7 @@ def test_a_new_program_that_says_more_than_a_pipe_holds_is_heard_out(copied_serv
 
 
 @pytest.mark.parametrize("text, reason", [
-    ("echo a warning >&2; kill -KILL $$", "signal 9; it had said: a warning"),
+    ("echo a warning >&2; kill -KILL $$", "signal 9; it said: a warning"),
     ("kill -KILL $$", "signal 9"),
     ("echo a fault >&2; exit 1", "a fault"),
     ("exit 7", "exit status 7"),

@@ -29,9 +29,9 @@ def test_env_example_sets_nothing():
     assert dotenv.dotenv_values(ROOT / ".env.example", interpolate=False) == {}
 
 
-def test_readme_shows_the_table():
+def test_the_page_of_settings_shows_the_table():
     """After a change of settings.def, put this there: build/settings_doc markdown"""
-    assert settings_doc("markdown").stdout in (ROOT / "README.md").read_text()
+    assert settings_doc("markdown").stdout in (ROOT / "docs/settings.md").read_text()
 
 
 def test_manual_page_is_clean_and_complete():

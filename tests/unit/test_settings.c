@@ -241,14 +241,14 @@ static void a_wrong_value_is_refused_and_named(void **state)
         const char *hint; /* the end of the message; "" = what is accepted ends it */
     } cases[] = {
         {"PORT_CHECKER_HOST", "[::1]", "; leave out the brackets"},
-        {"PORT_CHECKER_HOST", "localhost", "; names are not looked up, write the address"},
-        {"PORT_CHECKER_HOST", "127.0.0.1:80", "; the port goes into PORT_CHECKER_PORT"},
+        {"PORT_CHECKER_HOST", "localhost", "; names are not resolved; give the address"},
+        {"PORT_CHECKER_HOST", "127.0.0.1:80", "; set the port with PORT_CHECKER_PORT"},
         {"PORT_CHECKER_HOST", "fe80::1%lo", "; an address with a zone cannot be bound"},
         {"PORT_CHECKER_HOST", "fe80::1",
-         "; a link-local address needs a zone and cannot be bound, try ::"},
-        {"PORT_CHECKER_HOST", "ff02::1", "; nobody can connect to a multicast address"},
+         "; a link-local address needs a zone and cannot be bound; try ::"},
+        {"PORT_CHECKER_HOST", "ff02::1", "; clients cannot connect to a multicast address"},
         {"PORT_CHECKER_HOST", "239.255.255.255",
-         "; nobody can connect to a multicast address"},
+         "; clients cannot connect to a multicast address"},
         {"PORT_CHECKER_HOST", "127.1", ""},
         {"PORT_CHECKER_HOST", "::ffff:1.2.3.400", ""},
         {"PORT_CHECKER_PORT", "65536", ""},
@@ -258,7 +258,7 @@ static void a_wrong_value_is_refused_and_named(void **state)
         {"PORT_CHECKER_PORT", "80 81", ""},
         {"PORT_CHECKER_PORT", "18446744073709551617", ""},
         {"PORT_CHECKER_PORT", "tcp://10.0.0.1:80",
-         "; Kubernetes sets such values, see enableServiceLinks"},
+         "; Kubernetes sets such values; see enableServiceLinks"},
         {"PORT_CHECKER_DEBUG", "maybe", ""},
         {"PORT_CHECKER_DEBUG", "2", ""},
         {"PORT_CHECKER_DEBUG", "tru", ""},
@@ -305,18 +305,18 @@ static void a_wrong_value_is_refused_and_named(void **state)
         {"PORT_CHECKER_RATE", "5/day", ""},
         {"PORT_CHECKER_RATE", "5 / s", ""},
         {"PORT_CHECKER_RATE", "1000001/s", ""},
-        {"PORT_CHECKER_RATE", "0/s", "; write 0 alone for no limit"},
+        {"PORT_CHECKER_RATE", "0/s", "; for no limit, give 0 alone"},
         {"PORT_CHECKER_CORS_ORIGINS", "*,https://a",
-         "; \"*\": it begins with neither https:// nor http://"},
+         "; \"*\": it must begin with https:// or http://"},
         {"PORT_CHECKER_CORS_ORIGINS", "a.example",
-         "; \"a.example\": it begins with neither https:// nor http://"},
+         "; \"a.example\": it must begin with https:// or http://"},
         {"PORT_CHECKER_CORS_ORIGINS", "https://a/",
          "; \"https://a/\": leave out the path and its slash"},
-        {"PORT_CHECKER_CORS_ORIGINS", "https://", "; \"https://\": there is no host in it"},
+        {"PORT_CHECKER_CORS_ORIGINS", "https://", "; \"https://\": it has no host"},
         {"PORT_CHECKER_CORS_ORIGINS", "https://[1.2.3.4]",
-         "; \"https://[1.2.3.4]\": there is no host in it"},
+         "; \"https://[1.2.3.4]\": it has no host"},
         {"PORT_CHECKER_CORS_ORIGINS", "https://u@a",
-         "; \"https://u@a\": no name of a host has such characters"},
+         "; \"https://u@a\": a host name cannot have these characters"},
         {"PORT_CHECKER_CORS_ORIGINS", "https://a:0",
          "; \"https://a:0\": the port is not a number from 1 to 65535"},
         {"PORT_CHECKER_CORS_ORIGINS",
@@ -332,8 +332,9 @@ static void a_wrong_value_is_refused_and_named(void **state)
 
         assert_int_equal(err.kind, ERR_INVALID);
         char start[320];
-        snprintf(start, sizeof start, "%s=\"%s\" (from the environment): accepted are ",
-                 cases[i].name, cases[i].value);
+        snprintf(start, sizeof start,
+                 "%s=\"%s\" (from the environment): accepted: ", cases[i].name,
+                 cases[i].value);
         assert_memory_equal(err.message, start, strlen(start));
         size_t len = strlen(err.message);
         size_t hint_len = strlen(cases[i].hint);
@@ -353,14 +354,14 @@ static void a_wrong_value_is_shown_escaped_and_bounded(void **state)
     assert_false(load_one("PORT_CHECK_RETRIES", "a\"b\\c\n\x1b[31m\xc3\xa9", &s, &err));
     assert_string_equal(err.message,
                         "PORT_CHECK_RETRIES=\"a\\\"b\\\\c\\x0a\\x1b[31m\\xc3\\xa9\" "
-                        "(from the environment): accepted are 1 to 4");
+                        "(from the environment): accepted: 1 to 4");
 
     char value[5001];
     memset(value, '7', sizeof value - 1);
     value[sizeof value - 1] = '\0';
     assert_false(load_one("PORT_CHECK_RETRIES", value, &s, &err));
     assert_non_null(
-        strstr(err.message, "777...\" (from the environment): accepted are 1 to 4"));
+        strstr(err.message, "777...\" (from the environment): accepted: 1 to 4"));
 }
 
 static void lists_have_their_limits(void **state)
@@ -386,7 +387,7 @@ static void lists_have_their_limits(void **state)
 
         memcpy(value + cases[i].max * item_len, cases[i].item, item_len + 1);
         assert_false(load_one(cases[i].name, value, &s, &err));
-        assert_non_null(strstr(err.message, "; these are more"));
+        assert_non_null(strstr(err.message, "; the list has more"));
     }
 }
 
@@ -411,7 +412,7 @@ static void an_origin_and_a_path_have_their_limits(void **state)
     value[4096] = '\0';
     snprintf(entry, sizeof entry, "PORT_CHECKER_TLS_KEY=%s", value);
     assert_false(load_entries(entries, &s, &err));
-    assert_non_null(strstr(err.message, "this has 4096"));
+    assert_non_null(strstr(err.message, "it has 4096"));
     value[4095] = '\0';
     snprintf(entry, sizeof entry, "PORT_CHECKER_TLS_KEY=%s", value);
     assert_true(load_entries(entries, &s, &err));
@@ -427,7 +428,7 @@ static void certificate_and_key_come_together(void **state)
     assert_int_equal(err.kind, ERR_INVALID);
     assert_string_equal(err.message,
                         "PORT_CHECKER_TLS_KEY is not set, but PORT_CHECKER_TLS_CERT is "
-                        "(from the environment): accepted are both or neither");
+                        "(from the environment): set both or neither");
     assert_false(load_one("PORT_CHECKER_TLS_KEY", "/k", &s, &err));
     assert_memory_equal(err.message, "PORT_CHECKER_TLS_CERT is not set", 32);
 
@@ -525,7 +526,7 @@ static void a_file_that_cannot_be_read_stops_the_start(void **state)
     assert_false(load(environment, NULL, &s, &err));
     assert_int_equal(err.kind, ERR_INVALID);
     assert_string_equal(err.message, "PORT_CHECK_TIMEOUT=\"soon\" (from .env): "
-                                     "accepted are 0.5 to 20 seconds");
+                                     "accepted: 0.5 to 20 seconds");
 }
 
 static void a_file_of_one_mebibyte_is_the_longest(void **state)
@@ -708,7 +709,7 @@ static void help_offers_all_targets(void **state)
 {
     (void)state;
     char *help = printed(settings_print_help);
-    static const char accepted[] = "Accepted: auto, caller, public and any.";
+    static const char accepted[] = "Accepted: auto, caller, public or any.";
     assert_non_null(strstr(help, accepted));
 #define X(NAME, text, description)                                                         \
     assert_non_null(strstr(help, "\n      " text ": "));                                   \
