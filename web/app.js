@@ -47,10 +47,10 @@ function onTyping() {
 
 function explainAddress() {
     const whose = limits.targets === "own"
-        ? "Yours, as this checker sees it. It only looks at the address of whoever asks."
-        : "Yours, as this checker sees it. You may name another.";
+        ? "Yours, as this checker sees it. It only checks the address that you connect from."
+        : "Yours, as this checker sees it. You can enter another.";
     const note = REACH_NOTES[reachOf(own)] ??
-        (own.includes(":") ? "You reached this checker over IPv6. Your IPv4 address is a question of its own." : null);
+        (own.includes(":") ? "You reached this checker over IPv6. To test IPv4, open this page over IPv4." : null);
     $("address-hint").textContent = whose;
     $("reach").textContent = note ?? "";
     $("reach").hidden = !note;
@@ -158,7 +158,10 @@ function setPrimary(id) {
 // On a phone what to do comes before the field of ports, which may be long.
 function arrange() {
     const had = document.activeElement;
-    (NARROW.matches ? $("after") : $("legend")).after($("grid").parentElement);
+    const field = $("grid").parentElement;
+    const before = NARROW.matches ? $("after") : $("legend");
+    if (before.nextElementSibling !== field)
+        before.after(field);
     had.focus({ preventScroll: true });
     grid.setNarrow(NARROW.matches);
 }

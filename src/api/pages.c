@@ -252,10 +252,12 @@ void pages_set_headers(struct exchange *exchange)
                                     "base-uri 'none'; form-action 'self'"},
         {"X-Content-Type-Options", "nosniff"},
         {"Referrer-Policy", "same-origin"},
-        {"Cross-Origin-Opener-Policy", "same-origin"},
     };
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
         exchange_set_header(exchange, headers[i][0], headers[i][1]);
+    /* Over plain HTTP browsers ignore it, and say so as an error in their console. */
+    if (exchange_is_tls(exchange))
+        exchange_set_header(exchange, "Cross-Origin-Opener-Policy", "same-origin");
 }
 
 static size_t page_find(const char *path)
