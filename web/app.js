@@ -47,7 +47,7 @@ function onTyping() {
 
 function explainAddress() {
     const whose = limits.targets === "own"
-        ? "Yours, as this checker sees it. It only checks the address that you connect from."
+        ? "Yours. This checker only checks the address you connect from."
         : "Yours, as this checker sees it. You can enter another.";
     const note = REACH_NOTES[reachOf(own)] ??
         (own.includes(":") ? "You reached this checker over IPv6. To test IPv4, open this page over IPv4." : null);
@@ -263,7 +263,7 @@ function titleOf(outcome, counts) {
         return summary(counts, current.ports.length, current.address);
     if (outcome.end === "stopped")
         return `Stopped: ${known} of ${plural(current.ports.length)} were checked.`;
-    return `${known} of ${plural(current.ports.length)} were checked before it broke off.`;
+    return `Incomplete: ${known} of ${plural(current.ports.length)} were checked.`;
 }
 
 function finish(outcome) {

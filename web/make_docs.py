@@ -181,10 +181,11 @@ class Reference:
                     having.setdefault(row, []).append(
                         f'<a href="#{operation["operationId"]}">{self.name(method, path)}</a>')
         self.put('<h2 id="problems">Other answers</h2>', '<section class="card operation">')
-        self.table(("Status", "Code", "When", "Where"), (
-            (*row, "all" if len(where) == count else "all others" if len(where) > count / 2
-             else "<br>".join(where))
-            for row, where in sorted(having.items(), key=lambda it: (it[0][0], len(it[1]), it))))
+        self.table(("Status", "Code", "Where", "When"), (
+            (status, codes,
+             "all" if len(where) == count else "all others" if len(where) > count / 2
+             else "<br>".join(where), when)
+            for (status, codes, when), where in sorted(having.items(), key=lambda it: (it[0][0], len(it[1]), it))))
         self.put("</section>")
 
     @staticmethod

@@ -105,8 +105,7 @@ ${rules.map(rule => `add rule inet page input ${rule}`).join("\n")}
 
 // Addresses that this machine has meanwhile.
 export function haveAddresses(...addresses) {
-    const change = verb => addresses.forEach(address =>
-        execFileSync("ip", ["address", verb, address, "dev", "lo", ...(verb === "add" && address.includes(":") ? ["nodad"] : [])]));
+    const change = verb => addresses.forEach(address => execFileSync("ip", ["address", verb, `${address}/32`, "dev", "lo"]));
     change("add");
     return { close: () => change("del") };
 }

@@ -368,7 +368,7 @@ test("the address explains itself where only one's own is looked at", async () =
     const { url } = await serve({ PORT_CHECKER_TARGETS: "caller" });
     const look = await visit(url);
     assert.equal(await look.page.getAttribute("#address", "readonly"), "");
-    assert.match(await look.page.textContent("#address-hint"), /only checks the address that you connect from/);
+    assert.match(await look.page.textContent("#address-hint"), /only checks the address you connect from/);
     await look.shoot("own-address", false);
 });
 
@@ -481,7 +481,7 @@ test("a checker that vanishes in the middle leaves what is known", async () => {
     assert.equal(await service.stop(), "SIGKILL");
 
     await look.page.locator("#problem-title", { hasText: "connection to the checker was lost" }).waitFor();
-    await look.title("2 of 12 ports were checked before it broke off.");
+    await look.title("Incomplete: 2 of 12 ports were checked.");
     assert.deepEqual(counts(await look.states()), { unknown: 10, open: 2 });
     look.forgive(/ERR_(INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)/);
     await look.shoot("lost");
