@@ -176,7 +176,7 @@ class Reference:
                 for status, response in self.problems(operation["responses"]).items():
                     response = self.resolve(response)
                     codes = dict.fromkeys(self.codes(response))
-                    row = (status, " ".join(f"<code>{escape(code)}</code>" for code in codes),
+                    row = (status, "<br>".join(f"<code>{escape(code)}</code>" for code in codes),
                            self.inline(response["description"]))
                     having.setdefault(row, []).append(
                         f'<a href="#{operation["operationId"]}">{self.name(method, path)}</a>')

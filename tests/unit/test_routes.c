@@ -936,7 +936,8 @@ static void a_form_is_a_check_that_is_answered_with_a_page(void **state)
     assert_int_equal(exchange.status, 200);
     assert_string_equal(exchange.type, "text/html; charset=utf-8");
     assert_non_null(strstr(exchange.reply, "value=\"80, 82\""));
-    assert_non_null(strstr(exchange.reply, "1 of 2 ports can be reached from this checker"));
+    assert_non_null(
+        strstr(exchange.reply, "1 of 2 ports can be reached from this checker"));
 }
 
 static void what_was_typed_comes_back_as_text(void **state)
