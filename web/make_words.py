@@ -13,22 +13,31 @@ import pathlib
 import re
 import sys
 
+MACROS = ("REMEDY", "PROBLEM", "REFUSAL", "HEADLINE")
 HEAD = """\
 /* SPDX-License-Identifier: MIT
  *
  * Made by web/make_words.py from web/words.json: change that, not this.
  *
- * REMEDY(state, is for IPv6 only, lead, steps...), PROBLEM(status, title)
+ * Rows of those macros that are defined where this is included; it undefines them all.
+ * REMEDY(state, is for IPv6 only, lead, steps...), PROBLEM(status, title),
+ * REFUSAL(reason, title, text), HEADLINE(is public, which are open, of one port, of many)
  */
 """
 
 
-def check(texts):
+def sentences_of(texts):
     for row in texts["remedies"]:
-        for sentence in (row["lead"], *row["steps"]):
-            for name in re.findall(r"\{(\w*)\}|[{}]", sentence):
-                if name not in texts["words"]:
-                    raise SystemExit(f"words.json: {{{name}}} is not among words: {sentence}")
+        yield from (row["lead"], *row["steps"])
+    for row in texts["headlines"]:
+        yield from (row.get("one", ""), row["many"])
+
+
+def check(texts):
+    for sentence in sentences_of(texts):
+        for name in re.findall(r"\{(\w*)\}|[{}]", sentence):
+            if name not in texts["words"]:
+                raise SystemExit(f"words.json: {{{name}}} is not among words: {sentence}")
 
 
 def quoted(text):
@@ -37,14 +46,22 @@ def quoted(text):
 
 def table(texts):
     yield HEAD
+    yield "".join(f"#ifndef {name}\n#define {name}(...)\n#endif\n" for name in MACROS) + "\n"
     for row in texts["remedies"]:
         if row["state"] != "unknown":  # no verdict of the service
             sentences = ",\n       ".join(map(quoted, (row["lead"], *row["steps"])))
             yield (f"REMEDY({row['state'].upper()}, {str(row.get('family') == 6).lower()},\n"
                    f"       {sentences})\n")
+    for row in texts["headlines"]:
+        yield (f"HEADLINE({str(row['reach'] == 'public').lower()}, {row['open'].upper()},\n"
+               f"         {quoted(row.get('one', ''))},\n         {quoted(row['many'])})\n")
     for row in texts["problems"]:
+        for reason in row.get("reasons", ()):
+            yield (f"REFUSAL({reason}, {quoted(row['title'])},\n"
+                   f"        {quoted(row['text'])})\n")
         if row["when"].isdigit() or row["when"] == "other":
             yield f"PROBLEM({row['when'].replace('other', '0')}, {quoted(row['title'])})\n"
+    yield "\n" + "".join(f"#undef {name}\n" for name in MACROS)
 
 
 def main(path, module=None):

@@ -45,19 +45,16 @@ export const REACH_NOTES = {
     carrier: "This address belongs to a carrier\u2019s shared network: the internet cannot reach it.",
 };
 
-export function summary(counts, total, address) {
-    const from = reachOf(address) === "public" ? "from the internet" : "from this checker";
-    const open = counts.open;
-    if (open === total)
-        return total === 1 ? `The port can be reached ${from}.` : `All ${total.toLocaleString("en")} ports can be reached ${from}.`;
-    if (open === 0)
-        return total === 1 ? `The port cannot be reached ${from}.` : `None of the ${plural(total)} can be reached ${from}.`;
-    return `${open.toLocaleString("en")} of ${plural(total)} can be reached ${from}.`;
-}
-
 // `{name}` replaced by the value of that name.
 function fill(sentence, values) {
     return sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+export function summary({ open }, total, address) {
+    const reach = reachOf(address) === "public" ? "public" : "other";
+    const which = open === total ? "all" : open === 0 ? "none" : "some";
+    const row = TEXTS.headlines.find(one => one.open === which && one.reach === reach);
+    return fill(total === 1 ? row.one : row.many, { open: open.toLocaleString("en"), total: total.toLocaleString("en") });
 }
 
 // What it means, and what to do about it at home. `told` are the runs of `count` ports, or
@@ -72,7 +69,12 @@ export function remedy(state, address, told, count) {
     return { lead: fill(lead, values), steps: steps.map(step => fill(step, values)) };
 }
 
-function problemOf(outcome, hasVerdicts) {
+// The rule that an address broke follows from what the checker checks for this caller.
+const REFUSALS = { own: "403_own", public: "403_public", any: "403_never" };
+
+function problemOf(outcome, hasVerdicts, targets) {
+    if (outcome.status === 403 && outcome.code === "target_not_allowed")
+        return REFUSALS[targets];
     if (outcome.end === "lost")
         return hasVerdicts ? "lost_later" : "lost";
     if (outcome.end === "fault")
@@ -83,8 +85,8 @@ function problemOf(outcome, hasVerdicts) {
 }
 
 // A title, a sentence, the label of the button; what the service said stands below it.
-export function problem(outcome, hasVerdicts = false) {
+export function problem(outcome, { hasVerdicts = false, targets = null } = {}) {
     const find = when => TEXTS.problems.find(row => row.when === when);
-    const { title, text, action } = find(problemOf(outcome, hasVerdicts)) ?? find("other");
+    const { title, text, action } = find(problemOf(outcome, hasVerdicts, targets)) ?? find("other");
     return [title, text, action];
 }

@@ -180,6 +180,16 @@ void answer_violations(struct answer *answer, const struct violation_list *viola
     exchange_reply(answer->exchange, 422, JSON_TYPE, body, len);
 }
 
+void answer_refusal(struct answer *answer, enum access_reason reason, const char *detail,
+                    bool is_operator_near)
+{
+    if (answer->form == ANSWER_PAGE)
+        reply_page(answer, problem_status(PROBLEM_TARGET_NOT_ALLOWED),
+                   check_page_refusal(reason, is_operator_near ? detail : NULL));
+    else
+        answer_problem(answer, PROBLEM_TARGET_NOT_ALLOWED, detail, NULL);
+}
+
 void answer_problem(struct answer *answer, enum problem problem, const char *detail,
                     const char *retry_after)
 {

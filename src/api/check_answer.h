@@ -14,6 +14,7 @@
 #include "api/check_form.h"
 #include "api/check_reply.h"
 #include "api/problem.h"
+#include "policy/access.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -64,6 +65,11 @@ void answer_violations(struct answer *answer, const struct violation_list *viola
 /* `detail` NULL: the sentence of the table. `retry_after` may be NULL. */
 void answer_problem(struct answer *answer, enum problem problem, const char *detail,
                     const char *retry_after);
+
+/* 403 for an address that may not be checked. `detail` is meant for the operator: a page
+ * shows it only where `is_operator_near`, to a caller on loopback. */
+void answer_refusal(struct answer *answer, enum access_reason reason, const char *detail,
+                    bool is_operator_near);
 
 /* Frees what it owns if the exchange has already ended. */
 void answer_drop(struct answer *answer);

@@ -3,6 +3,7 @@
 
 #include "api/pages.h"
 #include "base/template.h"
+#include "net/scope.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -22,6 +23,23 @@ struct remedy {
     const char *sentences[SENTENCES_MAX]; /* what it means, then the steps; NULL behind */
 };
 
+enum which {
+    WHICH_ALL,
+    WHICH_SOME,
+    WHICH_NONE,
+};
+
+struct headline {
+    bool is_public; /* of an address that the whole internet can reach */
+    enum which open;
+    const char *one, *many;
+};
+
+struct refusal {
+    enum access_reason reason;
+    const char *title, *text;
+};
+
 struct title {
     unsigned status; /* 0: any other */
     const char *title;
@@ -30,25 +48,30 @@ struct title {
 /* clang-format off */
 static const struct remedy remedies[] = {
 #define REMEDY(STATE, is_ipv6, ...) {PORT_STATE_##STATE, is_ipv6, {__VA_ARGS__}},
-#define PROBLEM(status, title)
 #include "api/page_words.def"
-#undef REMEDY
-#undef PROBLEM
+};
+
+static const struct headline headlines[] = {
+#define HEADLINE(is_public, OPEN, one, many) {is_public, WHICH_##OPEN, one, many},
+#include "api/page_words.def"
+};
+
+static const struct refusal refusals[] = {
+#define REFUSAL(REASON, title, text) {ACCESS_##REASON, title, text},
+#include "api/page_words.def"
 };
 
 static const struct title titles[] = {
-#define REMEDY(STATE, is_ipv6, ...)
 #define PROBLEM(status, title) {status, title},
 #include "api/page_words.def"
-#undef REMEDY
-#undef PROBLEM
 };
 /* clang-format on */
 
-/* Of whom a remedy speaks. */
+/* Of what a sentence speaks. */
 struct subject {
     const char *address;
     size_t ports;
+    size_t open; /* of them */
 };
 
 static void put_address(const void *ctx, struct text *text)
@@ -68,11 +91,32 @@ static void put_s(const void *ctx, struct text *text)
     text_append_str(text, subject->ports == 1 ? "" : "s");
 }
 
+static void put_open(const void *ctx, struct text *text)
+{
+    text_printf(text, "%zu", ((const struct subject *)ctx)->open);
+}
+
+static void put_total(const void *ctx, struct text *text)
+{
+    text_printf(text, "%zu", ((const struct subject *)ctx)->ports);
+}
+
 /* The ports themselves stand in the table above. */
 static const struct template_word words[] = {
-    {"address", put_address}, {"ports", put_these}, {"s", put_s},
-    {"these", put_these},     {NULL, NULL},
+    {"address", put_address}, {"ports", put_these}, {"s", put_s}, {"these", put_these},
+    {"open", put_open},       {"total", put_total}, {NULL, NULL},
 };
+
+static const char *headline_of(bool is_public, const struct subject *subject)
+{
+    enum which open = subject->open == 0                ? WHICH_NONE
+                      : subject->open == subject->ports ? WHICH_ALL
+                                                        : WHICH_SOME;
+    size_t i = 0;
+    while (headlines[i].is_public != is_public || headlines[i].open != open)
+        i++;
+    return subject->ports == 1 ? headlines[i].one : headlines[i].many;
+}
 
 static const struct remedy *remedy_of(enum port_state state, bool is_ipv6)
 {
@@ -82,7 +126,7 @@ static const struct remedy *remedy_of(enum port_state state, bool is_ipv6)
     return &remedies[i];
 }
 
-static void put_sentence(struct text *html, const char *tag, const char *sentence,
+static void put_sentence(struct text *html, const char *sentence,
                          const struct subject *subject)
 {
     struct text plain;
@@ -90,9 +134,8 @@ static void put_sentence(struct text *html, const char *tag, const char *sentenc
     bool is_known = template_expand(sentence, words, subject, &plain);
     assert(is_known);
     (void)is_known;
-    text_printf(html, "<%s>", tag);
-    html_append(html, plain.data);
-    text_printf(html, "</%s>", tag);
+    if (plain.data)
+        html_append(html, plain.data);
     html->failed = html->failed || plain.failed;
     text_done(&plain);
 }
@@ -100,20 +143,28 @@ static void put_sentence(struct text *html, const char *tag, const char *sentenc
 static void put_remedy(struct text *html, const struct remedy *remedy,
                        const struct subject *subject)
 {
-    put_sentence(html, "p", remedy->sentences[0], subject);
+    text_append_str(html, "<p>");
+    put_sentence(html, remedy->sentences[0], subject);
+    text_append_str(html, "</p>");
     if (!remedy->sentences[1])
         return;
     text_append_str(html, "<ul>");
-    for (size_t i = 1; i < SENTENCES_MAX && remedy->sentences[i]; i++)
-        put_sentence(html, "li", remedy->sentences[i], subject);
+    for (size_t i = 1; i < SENTENCES_MAX && remedy->sentences[i]; i++) {
+        text_append_str(html, "<li>");
+        put_sentence(html, remedy->sentences[i], subject);
+        text_append_str(html, "</li>");
+    }
     text_append_str(html, "</ul>");
 }
 
-static void begin(struct text *html, const char *class, const char *title)
+static void begin(struct text *html, const char *class, const char *title,
+                  const struct subject *subject)
 {
-    text_printf(html, "<section class=\"%s\" aria-labelledby=\"answer-title\">\n", class);
-    text_append_str(html, "<h2 id=\"answer-title\">");
-    html_append(html, title);
+    text_printf(html,
+                "<section class=\"%s\" aria-labelledby=\"answer-title\">\n"
+                "<h2 id=\"answer-title\">",
+                class);
+    put_sentence(html, title, subject);
     text_append_str(html, "</h2>\n");
 }
 
@@ -130,18 +181,19 @@ static char *end(struct text *html)
 void check_page_begin(struct check_page *page, const struct check_summary *summary,
                       const struct address *target)
 {
-    size_t open = summary->states[PORT_STATE_OPEN];
-    char title[128 + ADDRESS_TEXT_SIZE];
+    bool is_public = address_scope(target) == SCOPE_GLOBAL;
+    const struct subject subject = {
+        .ports = summary->ports,
+        .open = summary->states[PORT_STATE_OPEN],
+    };
 
     *page = (struct check_page){
         .summary = summary,
         .is_ipv6 = address_family_number(target) == 6,
     };
     text_init(&page->html, FRAME_MAX + summary->ports * ROW_MAX);
-    snprintf(title, sizeof title,
-             "%zu of %zu ports of %s can be reached from this checker.", open,
-             summary->ports, address_format(target, page->address));
-    begin(&page->html, "answer", title);
+    address_format(target, page->address);
+    begin(&page->html, "answer", headline_of(is_public, &subject), &subject);
     if (summary->ports > 0)
         text_append_str(&page->html, "<table><thead><tr><th>Port</th><th>State</th>"
                                      "<th>Reason</th></tr></thead><tbody>\n");
@@ -180,7 +232,7 @@ static void put_remedies(struct check_page *page)
 {
     text_append_str(&page->html, "<div class=\"card report\">\n");
     for (size_t i = 0; i < PORT_STATE_COUNT; i++) {
-        const struct subject subject = {page->address, page->summary->states[i]};
+        const struct subject subject = {page->address, page->summary->states[i], 0};
         const char *state = port_state_text((enum port_state)i);
         if (page->summary->states[i] == 0)
             continue;
@@ -216,18 +268,36 @@ static const char *title_of(unsigned status)
     return titles[i].title;
 }
 
-char *check_page_problem(enum problem problem, const char *detail)
+static char *make_problem(const char *title, const char *text, const char *detail)
 {
     struct text html;
 
     text_init(&html, FRAME_MAX);
-    begin(&html, "answer card problem",
-          problem == PROBLEM_OTHER_SITE ? "This form was sent by another site"
-                                        : title_of(problem_status(problem)));
+    begin(&html, "answer card problem", title, NULL);
     text_append_str(&html, "<p>");
-    html_append(&html, detail);
+    html_append(&html, text);
     text_append_str(&html, "</p>\n");
+    if (detail) {
+        text_append_str(&html, "<p class=\"hint\">");
+        html_append(&html, detail);
+        text_append_str(&html, "</p>\n");
+    }
     return end(&html);
+}
+
+char *check_page_problem(enum problem problem, const char *detail)
+{
+    const char *title = problem == PROBLEM_OTHER_SITE ? "This form was sent by another site"
+                                                      : title_of(problem_status(problem));
+    return make_problem(title, detail, NULL);
+}
+
+char *check_page_refusal(enum access_reason reason, const char *detail)
+{
+    size_t i = 0;
+    while (refusals[i].reason != reason)
+        i++;
+    return make_problem(refusals[i].title, refusals[i].text, detail);
 }
 
 char *check_page_violations(const struct violation_list *violations)
@@ -235,7 +305,7 @@ char *check_page_violations(const struct violation_list *violations)
     struct text html;
 
     text_init(&html, FRAME_MAX + violations->count * 8 * VIOLATION_MESSAGE_SIZE);
-    begin(&html, "answer card problem", title_of(422));
+    begin(&html, "answer card problem", title_of(422), NULL);
     text_append_str(&html, "<ul>\n");
     for (size_t i = 0; i < violations->count; i++) {
         const struct violation_place *place = &violations->items[i].place;

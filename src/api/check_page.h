@@ -11,6 +11,7 @@
 #include "api/problem.h"
 #include "base/text.h"
 #include "net/address.h"
+#include "policy/access.h"
 #include "probe/verdict.h"
 
 #include <stdbool.h>
@@ -36,4 +37,6 @@ void check_page_add(struct check_page *page, const struct port_verdict *verdict)
 /* All of these return HTML, to be freed with free(); NULL without memory. */
 char *check_page_end(struct check_page *page);
 char *check_page_problem(enum problem problem, const char *detail);
+/* A refused address. `detail` is the operator's sentence, or NULL. */
+char *check_page_refusal(enum access_reason reason, const char *detail);
 char *check_page_violations(const struct violation_list *violations);

@@ -178,8 +178,10 @@ static void reply_not_allowed(struct check *check, const struct access_caller *c
 
     count(check, metrics[decision->reason]);
     access_explain(caller, decision, check->checks->config.settings->targets, detail);
-    reply_problem(check, PROBLEM_TARGET_NOT_ALLOWED, access_reason_code(decision->reason),
-                  detail, NULL);
+    log_failure(check, problem_status(PROBLEM_TARGET_NOT_ALLOWED),
+                access_reason_code(decision->reason));
+    answer_refusal(&check->answer, decision->reason, detail,
+                   address_is_loopback(&caller->address));
 }
 
 static void reply_no_budget(struct check *check, struct budget_answer answer)

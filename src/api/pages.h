@@ -17,8 +17,8 @@ bool pages_new(struct pages **ret, struct err *err);
 struct pages *pages_free(struct pages *pages);
 
 /* Answers a GET for the path of its route, which must be one of those in pages.c: 200, or
- * 304 to a client that has it. `vary` names the request headers that it depends on,
- * including Accept-Encoding. */
+ * 304 to a client that has it, or 308 from /docs/ to /docs. `vary` names the request
+ * headers that it depends on, including Accept-Encoding. */
 void pages_handle(const struct pages *pages, struct exchange *exchange, const char *vary);
 
 /* The page with the given words in its form and an answer below it, for a browser without
@@ -26,6 +26,9 @@ void pages_handle(const struct pages *pages, struct exchange *exchange, const ch
  * without memory. */
 char *pages_answer(const struct pages *pages, const char *address, const char *ports,
                    const char *answer, size_t *ret_len);
+
+/* The 404 for a browser. Its URLs lead back from any depth. */
+void pages_not_found(struct exchange *exchange);
 
 /* Sets the headers of a page on a reply. */
 void pages_set_headers(struct exchange *exchange);

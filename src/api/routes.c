@@ -3,6 +3,7 @@
 
 #include "api/caller.h"
 #include "api/check_ports.h"
+#include "api/negotiate.h"
 #include "api/pages.h"
 #include "api/problem.h"
 #include "base/err.h"
@@ -320,6 +321,7 @@ static const struct http_route routes[] = {
     {"GET",     "/openapi.json",      handle_openapi,     BODY_MAX, METRIC_ROUTE_DOCS},
     {"GET",     "/style.css",         handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
     {"GET",     "/icon.svg",          handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/favicon.ico",       handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
     {"GET",     "/app.js",            handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
     {"GET",     "/grid.js",           handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
     {"GET",     "/ports.js",          handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
@@ -383,7 +385,16 @@ const struct http_route *api_routes(const struct api *api, size_t *ret_count)
     return routes;
 }
 
-void api_on_fault(void *ctx, struct exchange *exchange)
+/* Browsers name text/html and no JSON. */
+static bool prefers_html(struct exchange *exchange)
+{
+    const char *accept = exchange_header(exchange, "Accept");
+    return negotiate_quality(accept, "text/html") > negotiate_quality(accept, JSON_TYPE);
+}
+
+void api_on_fault(void *ctx, struct exchange *exchange, enum http_fault fault)
 {
     share(ctx, exchange);
+    if (fault == HTTP_FAULT_NOT_FOUND && prefers_html(exchange))
+        pages_not_found(exchange);
 }

@@ -69,5 +69,5 @@ struct api *api_free(struct api *api);
  * problem_of_http_fault() of problem.h. Constants. */
 const struct http_route *api_routes(const struct api *api, size_t *ret_count);
 
-/* The same for `on_fault`; `ctx` is the api. */
-void api_on_fault(void *ctx, struct exchange *exchange);
+/* The same for `on_fault`; `ctx` is the api. A browser gets its 404 as a page. */
+void api_on_fault(void *ctx, struct exchange *exchange, enum http_fault fault);

@@ -85,6 +85,11 @@ const char *exchange_query(const struct exchange *exchange)
     return text_of(exchange->view, exchange->view->request->query);
 }
 
+const char *exchange_path(const struct exchange *exchange)
+{
+    return text_of(exchange->view, exchange->view->request->path);
+}
+
 /* The next field from *at on whose name is, or begins with, `name`: then *at is behind it.
  * NULL when there is none, or the request is no longer there. */
 static const struct request_field *next_field(const struct exchange *exchange,
@@ -274,12 +279,14 @@ static void reply_fault(struct exchange *exchange, enum http_fault fault)
 {
     const struct http_site *site = &exchange->world->site;
     if (site->on_fault && exchange->view)
-        site->on_fault(site->handler_ctx, exchange);
-    if (fault == HTTP_FAULT_CONNECTIONS || fault == HTTP_FAULT_CALLER_CONNECTIONS)
-        exchange_set_header(exchange, "Retry-After", "1");
-    const char *body = site->fault_body(fault);
-    exchange_reply_const(exchange, http_fault_status(fault), "application/json", body,
-                         strlen(body));
+        site->on_fault(site->handler_ctx, exchange, fault);
+    if (exchange->state < EXCHANGE_STREAMING) {
+        if (fault == HTTP_FAULT_CONNECTIONS || fault == HTTP_FAULT_CALLER_CONNECTIONS)
+            exchange_set_header(exchange, "Retry-After", "1");
+        const char *body = site->fault_body(fault);
+        exchange_reply_const(exchange, http_fault_status(fault), "application/json", body,
+                             strlen(body));
+    }
     forget_request(exchange);
 }
 

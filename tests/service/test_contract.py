@@ -407,6 +407,27 @@ def test_an_unknown_path_is_a_404(shared, path):
     assert reply.body == b'{"detail": "Not Found"}'
 
 
+@pytest.mark.parametrize("path, root", [
+    ("/nowhere", "./"), ("/a/b/c", "./../../"), ("/" * 2000, "./" + "../" * 1999)])
+def test_an_unknown_path_is_a_page_to_a_browser(shared, path, root):
+    accept = [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")]
+    with shared.connect() as connection:
+        get = connection.exchange("GET", path, accept)
+        head = connection.exchange("HEAD", path, accept)
+        assert get.status == head.status == 404
+        assert get.header("Content-Type") == "text/html; charset=utf-8"
+        assert f'href="{root}style.css"'.encode() in get.body
+        assert head.header("Content-Length") == str(len(get.body)) and head.body == b""
+        assert connection.exchange("GET", "/health").status == 200
+
+
+def test_the_reference_leads_away_from_a_folder_of_its_name(shared):
+    reply = shared.get("/docs/")
+
+    assert reply.status == 308
+    assert reply.header("Location") == "../docs"
+
+
 @pytest.mark.parametrize("path, allow, methods", [
     ("/check-ports", "POST", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "post"]),
     ("/health", "GET, HEAD", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"]),

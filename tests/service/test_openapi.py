@@ -328,8 +328,8 @@ def test_an_unknown_path_and_a_wrong_method_are_as_described(start):
 def test_every_route_is_described_or_a_file_of_the_page():
     table = (TOP / "src/api/routes.c").read_text()
     routes = set(re.findall(r'\{"(GET|POST)",\s*"([^"?]+)', table))
-    files = {route for route in routes if re.search(r"\.(js|css|svg)$", route[1])}
-    assert len(files) == 8
+    files = {route for route in routes if re.search(r"\.(js|css|svg|ico)$", route[1])}
+    assert len(files) == 9
     assert routes - files == set(OPERATIONS)
 
 
