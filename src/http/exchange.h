@@ -40,7 +40,7 @@ struct address exchange_local(const struct exchange *exchange); /* our end of it
 bool exchange_is_http_1_1(const struct exchange *exchange);
 bool exchange_is_tls(const struct exchange *exchange);
 const struct http_route *exchange_route(const struct exchange *exchange);
-const char *exchange_path(const struct exchange *exchange); /* as sent, without a query */
+const char *exchange_path(const struct exchange *exchange);  /* as sent, without a query */
 const char *exchange_query(const struct exchange *exchange); /* http/query.h; "" = none */
 const char *exchange_body(const struct exchange *exchange, size_t *ret_len);
 
