@@ -99,59 +99,58 @@ def machine():
 
 METHOD = """
 Everything happens on one machine, in a network namespace of its own where only loopback
-exists, so load, service and targets share the processors; nothing is pinned. What is
-compared in a row was measured side by side in one run: {rounds} rounds, each of which takes
-every contestant in turn for {seconds} s. A figure is the median of the rounds, in brackets the
-smallest and the largest; a ratio is the median of the rounds' own ratios, because the speed
+exists, so load, service and targets share the processors; nothing is pinned. The figures
+of a row were measured side by side in one run: {rounds} rounds, each of which runs every
+contestant in turn for {seconds} s. A figure is the median of the rounds, with the smallest and
+the largest in brackets; a ratio is the median of the rounds' own ratios, because the speed
 of a shared machine changes from round to round. Processor time is what the scheduler
 counts for the threads of the process (`/proc/PID/task/*/schedstat`), in user and kernel mode.
 On loopback that includes the kernel's work for the target's side of each connection.
 
-- **Checks of open ports.** wrk posts the same check over and over, for 101 ports from 8
-  connections a worker. The targets are listeners on 127.0.0.1; a half-open probe never
+- **Checks of open ports.** wrk repeats the same check of 101 ports, from 8 connections
+  per worker. The targets are listeners on 127.0.0.1; a half-open probe never
   reaches their `accept()`. *Reference* is `bench/reference_loop.c`: one thread, the same
   half-open connects to the same ports, 128 in flight, one epoll, no HTTP, no JSON, no log,
   no verdicts. *Probes/s* counts only ports of checks whose reply arrived. After each round
-  the service's own counters must say that every port was found open, else the bench fails.
+  the service's counters must show that every port was found open, or the bench fails.
 - **GET /health** against nginx with one worker that answers `return 200` with the same body
-  and without an access log. Compared is the processor time of the one serving process.
-- **GET /health over TLS** likewise, against nginx with the same certificate (ECDSA P-256). wrk is
-  told, in a configuration of OpenSSL, to offer nothing but TLS 1.3, {cipher} and X25519;
-  before the first round nginx must have confirmed that cipher. nginx has session tickets on, no
+  and without an access log. The row compares the processor time of the serving processes.
+- **GET /health over TLS**: the same against nginx with the same certificate (ECDSA P-256). An
+  OpenSSL configuration limits wrk to TLS 1.3, {cipher} and X25519; before the first
+  round nginx must have confirmed that cipher. nginx has session tickets on, no
   session cache, and its defaults for everything else. The handshakes of a round's 64 connections
   are part of its figure.
 - **TLS handshakes.** `bench/tls_load.c`, 8 clients side by side, each of which connects, shakes hands
   with that same cipher and group, asks for `/health` with `Connection: close`, reads the reply, and
-  begins anew. Each connection must be given a ticket; each handshake must be full, or where the row
-  says so resumed with the ticket of the client's last connection, else the bench fails. The figure
-  is *handshakes for each second of the server's processor time*, which is all that the connections
-  cost it from accept to close. What the clients cost is not counted.
-- **Memory of an idle TLS connection.** In each round both servers start anew, with one worker,
-  and answer one request; then each is given {tls_idle} connections, one reply each. Compared is what
-  `VmRSS` has grown by {tls_rest} s later, divided by their number.
-- **Closed ports.** One client on one connection checks two closed ports, waits 1 ms, and does
-  it again, {closed} times a round. The time is the client's, from the first byte sent to the
+  starts again. Each connection must get a ticket. Each handshake must be full, or, if the row says
+  so, resumed with the ticket of the client's last connection, or the bench fails. The figure
+  is *handshakes for each second of the server's processor time*, which includes all costs of the
+  connections from accept to close, but not the clients' costs.
+- **Memory of an idle TLS connection.** In each round both servers start again, with one worker,
+  and answer one request; then each gets {tls_idle} connections with one reply each. The row compares
+  the growth of `VmRSS` {tls_rest} s later, divided by the number of connections.
+- **Closed ports.** One client on one connection checks two closed ports, waits 1 ms, and
+  repeats, {closed} times per round. The time is the client's, from the first byte sent to the
   last byte read.
 - **Memory** is `VmRSS` of a service with the default number of workers: after its start and
   one check; with 4,000 connections, each waiting for the verdict on one silent port of an
   address of its own (SYNs to {silent} are dropped); with 4,000 connections that have had
   one reply each and stay open, {idle} s later and at once.
 - **Growing jobs.** Processor time per probe for checks of 1, 16, 101 and 1,024 open ports,
-  one worker. What a request costs by itself is measured with a check of no ports at all,
-  and taken off: it would hide any growth behind the first port. What it costs a request to
-  wait for a verdict is left in, and is why one port is dearest. The goal is for the largest
-  rise from any size to a larger one. *Engine alone* is `bench/engine_bench.c`: two jobs at
-  a time, no HTTP; there the goal is for the dearest size against the cheapest, whichever
-  is the larger.
-- **Waiting jobs.** One worker, on which a single check waits for its next attempt at a port that
-  refused, or 4,000 do, in turn; meanwhile it is given checks of 101 open ports.
+  one worker. The cost of a request itself is measured with a check without ports and
+  subtracted, because it would hide any growth behind the first port. The cost of waiting for
+  a verdict remains, and is why one port costs most. The goal limits the largest rise from any
+  size to a larger one. *Engine alone* is `bench/engine_bench.c`: two jobs at
+  a time, no HTTP; there the goal compares the most expensive size with the cheapest.
+- **Waiting jobs.** In turn, a single check or 4,000 checks wait on one worker for the next attempt
+  at a port that refused; meanwhile it runs checks of 101 open ports.
 - **port-verifier.** It binds 101 ports of its own and asks three services on 127.0.0.1 at
-  once, with proofs, {verifications} times a round; every port must come out proved, else the bench fails.
+  once, with proofs, {verifications} times per round; every port must be proved, or the bench fails.
   A round's figure is the median of its runs. The *whole run* is from the start of the process
-  to its end; the *slowest answer* is the longest of the three checks as the services' logs
-  tell it (`ms`), proofs and the sharing of two cores included; *time over* it is what is left
-  of the same run, and *its start alone* is `port-verifier --version`, most of which is the
-  loading of shared libraries. *Peak memory* is `VmHWM` with `--watch`, once the report is out.
+  to its end; the *slowest answer* is the longest of the three checks in the services' logs
+  (`ms`), including proofs and the shared two cores; *time over* it is the rest
+  of the same run, and *its start alone* is `port-verifier --version`, which mostly
+  loads shared libraries. *Peak memory* is `VmHWM` with `--watch`, once the report is out.
 """.strip()
 
 
@@ -199,7 +198,7 @@ This page is written by `./dev bench`; do not edit it.
 |---|---|
 {settings}
 
-Everything else is at its default, the log included (one line a check, to a file).
+Everything else is at its default, the log included (one line per check, to a file).
 
 ## What is measured, and how
 

@@ -8,6 +8,8 @@
  */
 #include "policy/access.h"
 
+#include "net/scope.h"
+
 #include <assert.h>
 #include <string.h>
 #include <strings.h>
@@ -80,7 +82,7 @@ static void check_caller(const struct access_facts *facts, const struct cidr_lis
                          const struct access_caller *caller)
 {
     struct address peer = address_unmap(&facts->peer);
-    bool is_proxy = access_list_contains(trusted, &peer);
+    bool is_proxy = cidr_list_contains(trusted, &peer);
     struct address unmapped = address_unmap(&caller->address);
     assert(address_equals(&unmapped, &caller->address));
     assert(address_port(&caller->address) == 0);
@@ -98,7 +100,7 @@ static void check_caller(const struct access_facts *facts, const struct cidr_lis
         return;
     }
     /* A trusted caller was named by trusted ones alone: it stands leftmost. */
-    if (access_list_contains(trusted, &caller->address)) {
+    if (cidr_list_contains(trusted, &caller->address)) {
         const char *first = facts->forwarded_for + strspn(facts->forwarded_for, " \t");
         struct address leftmost;
         bool is_read = address_parse(first, strcspn(first, " \t,"), &leftmost, NULL);
@@ -120,7 +122,7 @@ static void check_decision(const struct access_caller *caller, const struct addr
         assert(caller->is_known && access_is_probeable(target));
         assert(targets != TARGETS_CALLER || is_own);
         assert(targets != TARGETS_AUTO || is_own || caller->is_operator);
-        assert(targets != TARGETS_PUBLIC || access_is_global(target));
+        assert(targets != TARGETS_PUBLIC || address_scope(target) == SCOPE_GLOBAL);
         struct address embedded = address_unembed(target);
         assert(targets != TARGETS_PUBLIC || !is_ours(&embedded));
     } else {

@@ -6,6 +6,8 @@
 #include "net/address.h"
 
 #include "base/err.h"
+#include "net/cidr.h"
+#include "net/scope.h"
 #include "policy/access.h"
 
 #include <assert.h>
@@ -25,9 +27,9 @@ static void check_judgements(const struct address *address)
     assert(!is_embedding || address_family_number(&embedded) == 4);
 
     /* What can be reached from anywhere can be probed, and is not this machine. */
-    assert(!access_is_global(address) || access_is_probeable(address));
-    assert(!access_is_global(address) || !address_is_loopback(address));
-    assert(access_is_global(address) == access_is_global(&embedded));
+    assert(address_scope(address) != SCOPE_GLOBAL || access_is_probeable(address));
+    assert(!address_is_loopback(address) || address_scope(address) == SCOPE_LOOPBACK);
+    assert(address_scope(address) == address_scope(&embedded));
     assert(address_is_loopback(address) == address_is_loopback(&unmapped));
     assert(access_is_probeable(address) == access_is_probeable(&embedded));
 }

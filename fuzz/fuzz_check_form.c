@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Forms of POST /, through the JSON that they become to the request that it means. Whatever
- * was typed, the JSON is JSON: its faults are those of the words in it. The first byte
+ * was typed, the JSON is JSON: its violations are those of the words in it. The first byte
  * chooses whether the rest is a header Accept instead.
  */
-#include "api/accept.h"
 #include "api/check_form.h"
 #include "api/check_request.h"
+#include "api/negotiate.h"
 #include "api/problem.h"
 #include "net/port_set.h"
 
@@ -25,7 +25,7 @@ static void read_header(const char *bytes, size_t len)
     assert(header);
     memcpy(header, bytes, len);
     header[len] = '\0';
-    assert(accept_quality(header, "gzip") <= 1000);
+    assert(negotiate_quality(header, "gzip") <= 1000);
     free(header);
 }
 
@@ -37,7 +37,7 @@ static void assert_plain(const char *text)
 
 static void read_form(const char *body, size_t len, struct port_set *ports)
 {
-    static struct fault_list faults;
+    static struct violation_list violations;
     struct check_request request;
     struct check_form form;
     size_t json_len = 0;
@@ -47,9 +47,10 @@ static void read_form(const char *body, size_t len, struct port_set *ports)
     assert_plain(form.ports);
     char *json = check_form_json(&form, "192.0.2.7", &json_len);
     assert(json && strlen(json) == json_len);
-    if (!check_request_parse(json, json_len, NULL, ports, &request, &faults)) {
-        for (size_t i = 0; i < faults.count; i++)
-            assert(faults.items[i].type != FAULT_JSON && faults.items[i].place.field);
+    if (!check_request_parse(json, json_len, NULL, ports, &request, &violations)) {
+        for (size_t i = 0; i < violations.count; i++)
+            assert(violations.items[i].type != VIOLATION_JSON &&
+                   violations.items[i].place.field);
     }
     free(json);
     check_form_done(&form);

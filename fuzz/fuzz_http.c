@@ -163,8 +163,9 @@ static const char *fault_body(enum http_fault fault)
     return bodies[fault];
 }
 
-static void on_fault(void *ctx, struct exchange *exchange)
+static void on_fault(void *ctx, struct exchange *exchange, enum http_fault fault)
 {
+    (void)fault;
     const char *value = exchange_header(exchange, "X");
     if (value)
         note(ctx, "fault", value, strlen(value));

@@ -72,6 +72,7 @@ static void check_same_head(const struct outcome *a, const struct outcome *b)
     assert(a->request.field_count == b->request.field_count);
     assert(is_same_text(a, a->request.method, b, b->request.method));
     assert(is_same_text(a, a->request.path, b, b->request.path));
+    assert(is_same_text(a, a->request.query, b, b->request.query));
     for (size_t i = 0; i < a->request.field_count; i++) {
         const struct request_field *x = &a->request.fields[i], *y = &b->request.fields[i];
         assert(is_same_text(a, x->name, b, y->name));
@@ -117,7 +118,8 @@ static void check_written_anew(const struct outcome *outcome)
     char *text = malloc((size_t)2 * REQUEST_HEAD_MAX + BODY_MAX);
     assert(text);
     size_t at = put(text, 0, outcome, request->method, " ");
-    at = put(text, at, outcome, request->path, " ");
+    at = put(text, at, outcome, request->path, request->query.len > 0 ? "?" : "");
+    at = put(text, at, outcome, request->query, " ");
     at += (size_t)sprintf(text + at, "HTTP/1.%d\r\n", request->version == HTTP_1_1);
     for (size_t i = 0; i < request->field_count; i++) {
         at = put(text, at, outcome, request->fields[i].name, ": ");

@@ -60,8 +60,8 @@ static void check_limits(const struct settings *s)
     assert(s->max_ports >= 1 && s->max_ports <= 65535);
     assert(s->max_probes <= 1000000 && s->max_connections >= 1);
     assert(s->rate.per_second >= 0.0 && s->rate.per_second <= 1e6);
-    assert(s->trusted_proxies.count <= SETTINGS_CIDRS_MAX);
-    assert(s->metrics_from.count >= 1 && s->metrics_from.count <= SETTINGS_CIDRS_MAX);
+    assert(s->trusted_proxies.count <= CIDR_LIST_MAX);
+    assert(s->metrics_from.count >= 1 && s->metrics_from.count <= CIDR_LIST_MAX);
     assert(s->cors_origins.count <= SETTINGS_ORIGINS_MAX);
     assert(address_port(&s->host) == s->port);
     assert((s->tls_cert[0] == '\0') == (s->tls_key[0] == '\0'));

@@ -2,12 +2,13 @@
 // The page: what the form says, one check at a time, and how it ends.
 import { Grid } from "./grid.js";
 import { formatItems, parsePorts } from "./ports.js";
-import { asCurl, asFragment, asJson, asRequest, glyph, showReport } from "./report.js";
+import { asCurl, asFragment, asJson, asPorts, asRequest, glyph, portsIn, showReport } from "./report.js";
 import { ask, check as runCheck } from "./stream.js";
 import { REACH_NOTES, STATES, plural, problem, reachOf, summary } from "./words.js";
 
 const TYPING_PAUSE = 500;  // ms until a fault is shown to somebody who still types
 const TELL_EVERY = 4000;   // ms between two words to a screen reader
+const NARROW = matchMedia("(max-width: 40rem)");
 
 const $ = id => document.getElementById(id);
 const grid = new Grid($("grid"), $("tip"));
@@ -46,10 +47,10 @@ function onTyping() {
 
 function explainAddress() {
     const whose = limits.targets === "own"
-        ? "Yours, as this checker sees it. It only looks at the address of whoever asks."
-        : "Yours, as this checker sees it. You may name another.";
+        ? "Yours. This checker only checks the address you connect from."
+        : "Yours, as this checker sees it. You can enter another.";
     const note = REACH_NOTES[reachOf(own)] ??
-        (own.includes(":") ? "You reached this checker over IPv6. Your IPv4 address is a question of its own." : null);
+        (own.includes(":") ? "You reached this checker over IPv6. To test IPv4, open this page over IPv4." : null);
     $("address-hint").textContent = whose;
     $("reach").textContent = note ?? "";
     $("reach").hidden = !note;
@@ -68,15 +69,15 @@ function readFragment() {
 
 async function learn() {
     try {
-        const [{ ip }, told] = await Promise.all([ask("/ip"), ask("/limits")]);
+        const [{ ip }, told] = await Promise.all([ask("./ip"), ask("./limits")]);
         own = ip;
         Object.assign(limits, told);
         if ($("address").value === "" || limits.targets === "own")
             $("address").value = own;
         explainAddress();
         readFragment();
-    } catch {
-        showProblem(problem({ end: "lost" }), null, () => location.reload());
+    } catch (error) {
+        showProblem(problem(error.outcome ?? { end: "lost" }), null, () => location.reload());
     }
 }
 
@@ -131,6 +132,7 @@ function draw() {
     current.frame = 0;
     for (const verdict of current.fresh.splice(0))
         grid.mark(verdict.port, verdict);
+    grid.draw();
     const counts = showCounts();
     const now = performance.now();
     if (current.isRunning && now - current.told > TELL_EVERY) {
@@ -144,6 +146,24 @@ function onVerdicts(check, verdicts) {
         check.verdicts.set(verdict.port, verdict);
     check.fresh.push(...verdicts);
     check.frame ||= requestAnimationFrame(draw);
+}
+
+// One button at a time is the one to press next.
+function setPrimary(id) {
+    for (const button of document.querySelectorAll("button.primary"))
+        button.classList.remove("primary");
+    $(id).classList.add("primary");
+}
+
+// On a phone what to do comes before the field of ports, which may be long.
+function arrange() {
+    const had = document.activeElement;
+    const field = $("grid").parentElement;
+    const before = NARROW.matches ? $("after") : $("legend");
+    if (before.nextElementSibling !== field)
+        before.after(field);
+    had.focus({ preventScroll: true });
+    grid.setNarrow(NARROW.matches);
 }
 
 function setRunning(isRunning) {
@@ -168,6 +188,7 @@ function showProblem([title, text, way], detail, action, seconds = null) {
     $("problem-action").textContent = way;
     $("problem-action").onclick = action;
     $("problem").hidden = false;
+    setPrimary("problem-action");
     $("problem-title").focus();
     countDown(way, seconds);
 }
@@ -190,6 +211,7 @@ function countDown(way, seconds) {
 function hideProblem() {
     clearInterval(countdown);
     $("problem").hidden = true;
+    setPrimary("start");
 }
 
 // A fault that has a place is told at its place: the first of them is returned.
@@ -204,11 +226,19 @@ function tellFaults(faults) {
     return first;
 }
 
+// The service's own sentence. That of a refused address is about the checker's settings, and
+// for its operator only.
+function detailOf({ detail, status, retryAfter }) {
+    const isForReader = status !== 403 || reachOf(own) === "loopback";
+    return typeof detail === "string" && !retryAfter && isForReader ? detail : null;
+}
+
 function showRefusal(outcome, check) {
-    const detail = typeof outcome.detail === "string" && !outcome.retryAfter ? outcome.detail : null;
-    const words = problem(outcome);
+    const words = problem(outcome, { targets: limits.targets });
     let action = start;
-    if (outcome.status === 403 && check.address !== own) {
+    if (outcome.status === 403 && outcome.code !== "target_not_allowed") {
+        action = start;
+    } else if (outcome.status === 403 && check.address !== own) {
         action = () => {
             $("address").value = own;
             start();
@@ -223,7 +253,7 @@ function showRefusal(outcome, check) {
         words[2] = "Change the address";
         action = () => $("address").focus();
     }
-    showProblem(words, detail, action, outcome.retryAfter);
+    showProblem(words, detailOf(outcome), action, outcome.retryAfter);
     document.querySelector("[aria-invalid=true]")?.focus();
 }
 
@@ -233,7 +263,7 @@ function titleOf(outcome, counts) {
         return summary(counts, current.ports.length, current.address);
     if (outcome.end === "stopped")
         return `Stopped: ${known} of ${plural(current.ports.length)} were checked.`;
-    return `${known} of ${plural(current.ports.length)} were checked before it broke off.`;
+    return `Incomplete: ${known} of ${plural(current.ports.length)} were checked.`;
 }
 
 function finish(outcome) {
@@ -256,9 +286,11 @@ function finish(outcome) {
     }
     $("result-title").textContent = $("live").textContent = titleOf(outcome, countStates());
     showReport($("report"), current);
+    $("copy-ports").hidden = portsIn(current, "open").length === 0;
     $("after").hidden = false;
+    setPrimary($("copy-ports").hidden ? "again" : "copy-ports");
     if (outcome.end === "lost" || outcome.end === "fault")
-        showProblem(problem(outcome, true), outcome.detail, start);
+        showProblem(problem(outcome, { hasVerdicts: true }), outcome.detail, start);
 }
 
 async function start() {
@@ -328,8 +360,11 @@ $("again").addEventListener("click", start);
 $("ports").addEventListener("input", onTyping);
 $("ports").addEventListener("blur", () => tellFault("ports", readPorts().fault));
 $("address").addEventListener("input", () => tellFault("address", null));
+$("copy-ports").addEventListener("click", () => copy(asPorts(current), "Port list"));
 $("copy-json").addEventListener("click", () => copy(asJson(current), "JSON"));
 $("copy-curl").addEventListener("click", () => copy(asCurl(current), "Command"));
-$("copy-link").addEventListener("click", () => copy(`${location.origin}/${asFragment(current, own)}`, "Link"));
+$("copy-link").addEventListener("click", () => copy(new URL(asFragment(current, own), location).href, "Link"));
+NARROW.addEventListener("change", arrange);
 window.addEventListener("hashchange", readFragment);
+arrange();
 learn();

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Turns the files of the page into C arrays, which api/pages.c includes.
+"""Turns the files of the page into C arrays with a NUL behind, which api/pages.c includes.
 
     embed.py FILE... > web_files.def
 
@@ -29,8 +29,8 @@ def main():
     rows = []
     print(HEAD)
     for number, path in enumerate(map(pathlib.Path, sys.argv[1:])):
-        print("\n".join(array(f"file_{number}", path.read_bytes())))
-        rows.append(f'    {{"{path.name}", file_{number}, sizeof file_{number}}},')
+        print("\n".join(array(f"file_{number}", path.read_bytes() + b"\0")))
+        rows.append(f'    {{"{path.name}", file_{number}, sizeof file_{number} - 1}},')
     print("static const struct embedded embedded_files[] = {")
     print("\n".join(rows))
     print("};")

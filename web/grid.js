@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The field of ports: one tile each, reached by pointer, finger or arrow keys.
-import { STATES } from "./words.js";
+// The field of ports: a tile for each, or for each run of one state; reached by pointer, finger or arrow keys.
+import { formatRun } from "./ports.js";
+import { STATES, plural } from "./words.js";
 
-// From these counts on tiles lose first their size and then their number.
-const ROOMY_MAX = 16;
-const NUMBERED_MAX = 256;
-const TIP_GAP = 6;  // px between a tile and what is said of it
+const ROOMY_MAX = 16;     // up to so many ports have large tiles
+const UNFOLDED_MAX = 200; // beyond that, runs of one state share a tile
+const TIP_GAP = 6;        // px between a tile and what is said of it
 
 function formatTime(ms) {
     if (ms < 0.1)
@@ -13,22 +13,23 @@ function formatTime(ms) {
     return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }
 
-function describe(port, verdict) {
-    const parts = [STATES[verdict.state].name];
-    if (verdict.error)
-        parts.push(verdict.error);
-    if (verdict.rtt_ms !== null && verdict.rtt_ms !== undefined)
-        parts.push(formatTime(verdict.rtt_ms));
-    return `${port}: ${parts.join(", ")}`;
+function describe({ ports, state, errors, rtt }) {
+    const parts = [STATES[state].name];
+    if (ports.length > 1)
+        parts.unshift(plural(ports.length));
+    if (errors.size === 1 && !errors.has(null))
+        parts.push(...errors);
+    if (ports.length === 1 && rtt !== null)
+        parts.push(formatTime(rtt));
+    return `${formatRun([ports[0], ports.at(-1)])}: ${parts.join(", ")}`;
 }
 
 export class Grid {
     constructor(root, tip) {
         this.root = root;
         this.tip = tip;
-        this.tiles = new Map();
-        this.told = new Map();
-        this.current = null;
+        this.isNarrow = false;
+        this.ports = [];
         root.addEventListener("pointerover", event => this.show(event.target.closest(".tile")));
         root.addEventListener("pointerleave", event => {
             if (event.pointerType === "mouse")
@@ -41,40 +42,102 @@ export class Grid {
     }
 
     reset(ports) {
-        const tiles = document.createDocumentFragment();
-        this.tiles.clear();
-        this.told.clear();
+        this.ports = ports;
+        this.verdicts = new Map();
+        this.tiles = new Map(); // by their first port
+        this.told = new Map();
         this.shown = this.current = null;
         this.tip.hidden = true;
-        for (const port of ports) {
-            const tile = document.createElement("button");
-            tile.type = "button";
-            tile.className = "tile";
-            tile.tabIndex = -1;
-            tile.dataset.port = port;
-            if (ports.length <= NUMBERED_MAX)
-                tile.textContent = port;
-            this.tiles.set(port, tile);
-            this.mark(port, { state: "waiting", error: null });
-            tiles.append(tile);
-        }
-        this.list = [...tiles.children];
-        this.list[0].tabIndex = 0;
-        this.root.dataset.size = ports.length <= ROOMY_MAX ? "roomy"
-            : ports.length <= NUMBERED_MAX ? "numbered" : "dense";
-        this.root.replaceChildren(tiles);
+        this.root.replaceChildren();
+        this.draw();
+    }
+
+    // On a narrow screen runs share tiles whatever their number.
+    setNarrow(isNarrow) {
+        this.isNarrow = isNarrow;
+        if (this.ports.length > 0)
+            this.draw();
     }
 
     mark(port, verdict) {
-        const tile = this.tiles.get(port);
-        if (!tile)
+        this.verdicts.set(port, verdict);
+    }
+
+    // What each tile stands for: one port, or a run of ports in one state.
+    groups(isFolded) {
+        const groups = [];
+        let last = null;
+        for (const port of this.ports) {
+            const { state, error = null, rtt_ms: rtt = null } = this.verdicts.get(port) ?? { state: "waiting" };
+            if (!isFolded || last?.state !== state || last.ports.at(-1) !== port - 1)
+                groups.push(last = { ports: [], state, errors: new Set(), rtt });
+            last.ports.push(port);
+            last.errors.add(error);
+        }
+        return groups;
+    }
+
+    // Tiles that stay are kept, so that focus and pointer stay where they are.
+    draw() {
+        const isFolded = this.isNarrow || this.ports.length > UNFOLDED_MAX;
+        const had = this.root.contains(document.activeElement) ? Number(document.activeElement.dataset.port) : null;
+        const old = this.tiles;
+        this.tiles = new Map();
+        let before = null;
+        for (const group of this.groups(isFolded)) {
+            const tile = old.get(group.ports[0]) ?? this.make(group.ports[0]);
+            this.fill(tile, group);
+            this.tiles.set(group.ports[0], tile);
+            old.delete(group.ports[0]);
+        }
+        for (const tile of old.values()) {
+            this.told.delete(tile);
+            tile.remove();
+        }
+        for (const tile of this.tiles.values()) {
+            const next = before ? before.nextSibling : this.root.firstChild;
+            if (next !== tile)
+                this.root.insertBefore(tile, next);
+            before = tile;
+        }
+        this.list = [...this.tiles.values()];
+        this.root.dataset.size = isFolded ? "folded" : this.ports.length <= ROOMY_MAX ? "roomy" : "numbered";
+        this.keepPlace(had);
+    }
+
+    make(port) {
+        const tile = document.createElement("button");
+        tile.type = "button";
+        tile.className = "tile";
+        tile.tabIndex = -1;
+        tile.dataset.port = port;
+        return tile;
+    }
+
+    fill(tile, group) {
+        const text = describe(group);
+        if (this.told.get(tile) === text)
             return;
-        const text = describe(port, verdict);
         this.told.set(tile, text);
-        tile.dataset.state = verdict.state;
+        tile.textContent = formatRun([group.ports[0], group.ports.at(-1)]);
+        tile.dataset.last = group.ports.at(-1);
+        tile.dataset.state = group.state;
         tile.setAttribute("aria-label", text);
         if (tile === this.shown)
             this.tip.textContent = text;
+    }
+
+    // The tile that could be reached by Tab, or its port's, is the one that can be reached.
+    keepPlace(had) {
+        const holds = (tile, port) => Number(tile.dataset.port) <= port && port <= Number(tile.dataset.last);
+        const port = Number(this.current?.dataset.port);
+        const tile = this.tiles.get(port) ?? this.list.find(one => holds(one, port)) ?? this.list[0];
+        if (this.shown && !this.told.has(this.shown))
+            this.show(null);
+        tile.tabIndex = 0;
+        this.current &&= tile;
+        if (had !== null && !this.root.contains(document.activeElement))
+            tile.focus({ preventScroll: true });
     }
 
     show(tile) {

@@ -17,27 +17,27 @@ HEAD = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>API reference: {title}</title>
-<link rel="icon" href="/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="/style.css">
+<link rel="icon" href="./icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="./style.css">
 </head>
 <body class="reference">
 <a class="skip" href="#main">Skip to the reference</a>
 <header class="top">
-  <a class="brand" href="/"><img src="/icon.svg" width="28" height="28" alt="">{title}</a>
-  <nav aria-label="Site"><a href="/">Check ports</a></nav>
+  <a class="brand" href="./"><img src="./icon.svg" width="28" height="28" alt="">{title}</a>
+  <nav aria-label="Site"><a href="./">Check ports</a></nav>
 </header>
 <main id="main">
 """
 FOOT = """\
 </main>
 <footer class="bottom">
-<p>Version {version}. For programs: <a href="/openapi.json">openapi.json</a>.</p>
+<p>Version {version}. For programs: <a href="./openapi.json">openapi.json</a>.</p>
 </footer>
 </body>
 </html>
 """
 LINE_MAX = 80
-METHODS = ("get", "post", "options")
+METHODS = ("post", "get")
 
 
 def join_lines(found):
@@ -160,16 +160,33 @@ class Reference:
                 if isinstance(example["value"], dict) and "code" in example["value"]:
                     yield example["value"]["code"]
 
-    def problems(self, responses):
-        """What an operation can answer but its success, as one table."""
-        rows = []
-        for status, response in responses.items():
-            response = self.resolve(response)
-            codes = dict.fromkeys(self.codes(response))
-            rows.append((status, " ".join(f"<code>{escape(code)}</code>" for code in codes),
-                         self.inline(response["description"])))
-        self.put("<h4>Other answers</h4>")
-        self.table(("Status", "Code", "When"), rows)
+    @staticmethod
+    def problems(responses):
+        """The answers of an operation that are no success."""
+        return {status: response for status, response in responses.items()
+                if not status.startswith("2")}
+
+    def problem_table(self):
+        """Each answer that is no success once, however many operations have it."""
+        having = {}
+        count = 0
+        for tag in self.document["tags"]:
+            for method, path, operation in self.operations(tag["name"]):
+                count += 1
+                for status, response in self.problems(operation["responses"]).items():
+                    response = self.resolve(response)
+                    codes = dict.fromkeys(self.codes(response))
+                    row = (status, "<br>".join(f"<code>{escape(code)}</code>" for code in codes),
+                           self.inline(response["description"]))
+                    having.setdefault(row, []).append(
+                        f'<a href="#{operation["operationId"]}">{self.name(method, path)}</a>')
+        self.put('<h2 id="problems">Other answers</h2>', '<section class="card operation">')
+        self.table(("Status", "Code", "Where", "When"), (
+            (status, codes,
+             "all" if len(where) == count else "all others" if len(where) > count / 2
+             else "<br>".join(where), when)
+            for (status, codes, when), where in sorted(having.items(), key=lambda it: (it[0][0], len(it[1]), it))))
+        self.put("</section>")
 
     @staticmethod
     def name(method, path):
@@ -183,18 +200,26 @@ class Reference:
         self.paragraphs(operation.get("description"))
         for sample in operation.get("x-codeSamples", ()):
             self.code(sample["label"], sample["source"])
+        if "parameters" in operation:
+            self.put("<h4>Query</h4>")
+            self.table(("Parameter", "Value", ""), (
+                (f"<code>{escape(one['name'])}</code>", self.kind(one["schema"]),
+                 self.inline(one["description"])) for one in operation["parameters"]))
         if "requestBody" in operation:
             self.put("<h4>Request</h4>")
             self.paragraphs(operation["requestBody"].get("description"))
             self.content(operation["requestBody"]["content"])
         responses = operation["responses"]
-        good = [status for status in responses if status.startswith("2")]
-        for status in good:
+        problems = self.problems(responses)
+        for status in responses:
+            if status in problems:
+                continue
             response = self.resolve(responses[status])
             self.put(f"<h4>Answer {status}</h4>")
             self.paragraphs(response["description"])
             self.content(response.get("content", {}))
-        self.problems({s: r for s, r in responses.items() if s not in good})
+        self.put(f'<p class="others"><a href="#problems">Other answers</a>: '
+                 f'{", ".join(problems)}.</p>')
         self.put("</section>")
 
     def operations(self, tag):
@@ -214,17 +239,16 @@ class Reference:
     def page(self):
         info = self.document["info"]
         self.put(HEAD.format(title=escape(info["title"])), "<h1>API reference</h1>")
-        self.put('<div class="lead">')
-        self.paragraphs(info["description"])
-        self.put('</div><nav class="card contents" aria-label="Contents"><ul>')
+        self.put('<nav class="card contents" aria-label="Contents"><ul>')
         for tag in self.document["tags"]:
             for method, path, operation in self.operations(tag["name"]):
-                if method != "options":
-                    summary = self.inline(operation["summary"])
-                    self.put(f'<li><a href="#{operation["operationId"]}">'
-                             f'{self.name(method, path)}</a> '
-                             f'<span class="hint">{summary}</span></li>')
-        self.put('</ul></nav>')
+                summary = self.inline(operation["summary"])
+                self.put(f'<li><a href="#{operation["operationId"]}">'
+                         f'{self.name(method, path)}</a> '
+                         f'<span class="hint">{summary}</span></li>')
+        self.put('<li><a href="#problems">Other answers</a></li></ul></nav><div class="lead">')
+        self.paragraphs(info["description"])
+        self.put("</div>")
         for tag in self.document["tags"]:
             self.put(f'<h2>{escape(tag["name"])}</h2>',
                      f'<p class="hint">{escape(tag["description"])}</p>')
@@ -232,6 +256,7 @@ class Reference:
                 self.operation(*operation)
             if tag["name"] == "Checks":
                 self.faults()
+        self.problem_table()
         self.put(FOOT.format(version=escape(info["version"])))
         return "\n".join(self.lines)
 

@@ -21,7 +21,7 @@ export function glyph(state) {
     return made;
 }
 
-function portsIn(check, state) {
+export function portsIn(check, state) {
     return check.ports.filter(port => (check.verdicts.get(port)?.state ?? "unknown") === state);
 }
 
@@ -34,7 +34,7 @@ function runPieces(ports) {
 }
 
 function section(check, state, ports) {
-    const told = runsOf(ports).length <= RUNS_IN_A_SENTENCE ? formatRuns(ports) : "these ports";
+    const told = runsOf(ports).length <= RUNS_IN_A_SENTENCE ? formatRuns(ports) : null;
     const { lead, steps } = remedy(state, check.address, told, ports.length);
     const count = element("span", "count", ports.length.toLocaleString("en"));
     const made = element("section", "",
@@ -52,6 +52,11 @@ export function showReport(root, check) {
     root.replaceChildren(...JUDGED.map(state => [state, portsIn(check, state)])
         .filter(([, ports]) => ports.length > 0)
         .map(([state, ports]) => section(check, state, ports)));
+}
+
+// What to advertise, in the form in which the verifier prints it.
+export function asPorts(check) {
+    return formatRuns(portsIn(check, "open")).replaceAll("\u2013", "-");
 }
 
 // The request and its answer in the form in which POST /check-ports has them.
@@ -72,7 +77,7 @@ export function asJson(check) {
 
 export function asCurl(check) {
     const body = asRequest(check).replaceAll("'", "'\\''");
-    return `curl -s ${location.origin}/check-ports -H 'Content-Type: application/json' -d '${body}'`;
+    return `curl -s ${new URL("check-ports", location)} -H 'Content-Type: application/json' -d '${body}'`;
 }
 
 export function asFragment(check, ownAddress) {

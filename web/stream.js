@@ -30,7 +30,7 @@ async function* linesOf(stream) {
 // breaks off before its last line is lost: what came before it stays true.
 export async function check(request, signal, onVerdicts) {
     try {
-        const response = await fetch("/check-ports", {
+        const response = await fetch("./check-ports", {
             method: "POST",
             headers: { "Content-Type": "application/json", "Accept": "application/x-ndjson" },
             body: JSON.stringify(request),
@@ -62,8 +62,7 @@ export async function check(request, signal, onVerdicts) {
 
 export async function ask(path) {
     const response = await fetch(path, { cache: "no-store" });
-    const body = await response.json();
     if (!response.ok)
-        throw new Error(body.detail);
-    return body;
+        throw Object.assign(new Error(path), { outcome: await refusalOf(response) });
+    return response.json();
 }

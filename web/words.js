@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Everything that the page says about states and faults.
+// Everything that the page says about states and faults. TEXTS, which the build puts before
+// this, is words.json: the texts that the page without JavaScript has, too.
 
 // In the order in which they are shown.
 export const STATES = {
@@ -44,78 +45,48 @@ export const REACH_NOTES = {
     carrier: "This address belongs to a carrier\u2019s shared network: the internet cannot reach it.",
 };
 
-export function summary(counts, total, address) {
-    const from = reachOf(address) === "public" ? "from the internet" : "from this checker";
-    const open = counts.open;
-    if (open === total)
-        return total === 1 ? `The port can be reached ${from}.` : `All ${total.toLocaleString("en")} ports can be reached ${from}.`;
-    if (open === 0)
-        return total === 1 ? `The port cannot be reached ${from}.` : `None of the ${plural(total)} can be reached ${from}.`;
-    return `${open.toLocaleString("en")} of ${plural(total)} can be reached ${from}.`;
+// `{name}` replaced by the value of that name.
+function fill(sentence, values) {
+    return sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-// Where IPv6 is asked about: no router forwards it, so that all is a matter of firewalls.
-function remedy6(state, at, ports, these) {
-    if (state === "closed")
-        return { lead: "The knock arrived at a machine, and that machine refused it.", steps: [
-            "Is the program running? Start the provider first, and check again while it runs.",
-            "Does it listen on IPv6, too? Some programs listen on IPv4 alone unless they are told.",
-            `A firewall that rejects looks the same: allow ${ports} for incoming TCP, in the router and on this computer.`,
-        ] };
-    return { lead: "Nothing came back. Most often the router lets nothing in over IPv6; a port forward is not needed there.", steps: [
-        `In the router, allow incoming TCP ${ports} over IPv6 for ${at}.`,
-        `If that is done, allow ${these} in the firewall of this computer.`,
-        "Computers use changing IPv6 addresses for going out. Allow, and advertise, the one that stays.",
-    ] };
+export function summary({ open }, total, address) {
+    const reach = reachOf(address) === "public" ? "public" : "other";
+    const which = open === total ? "all" : open === 0 ? "none" : "some";
+    const row = TEXTS.headlines.find(one => one.open === which && one.reach === reach);
+    return fill(total === 1 ? row.one : row.many, { open: open.toLocaleString("en"), total: total.toLocaleString("en") });
 }
 
-// What it means, and what to do about it at home. `at` is the address, `ports` the runs of
-// `count` ports.
-export function remedy(state, address, ports, count) {
+// What it means, and what to do about it at home. `told` are the runs of `count` ports, or
+// null where they are too many.
+export function remedy(state, address, told, count) {
     const at = unmapped(address);
     const these = count === 1 ? "this port" : "these ports";
-    if (at.includes(":") && (state === "closed" || state === "filtered"))
-        return remedy6(state, at, ports, these);
-
-    switch (state) {
-    case "open":
-        return { lead: count === 1 ? "It answered. This is the port to advertise." : "They answered. These are the ports to advertise.", steps: [] };
-    case "closed":
-        return { lead: "The knock arrived at a machine, and that machine refused it.", steps: [
-            "Is the program running? Start the provider first, and check again while it runs.",
-            `Does the router forward ${ports} to this computer? Compare the address in the forward with the one this computer has now; it may have changed.`,
-            `A firewall that rejects looks the same: allow ${these} for incoming TCP.`,
-        ] };
-    case "filtered":
-        return { lead: "Nothing came back. Most often the router has no port forward.", steps: [
-            `In the router, forward TCP ${ports} to this computer.`,
-            `If that is done, a firewall drops what comes in: allow ${these} in the router and on the computer.`,
-            `Look up the internet (WAN) address on the router\u2019s status page. If it is not ${at}, there is another router in front of it: forward there, too. If it begins with 100.64 to 100.127, your internet provider shares one address among customers (carrier-grade NAT): ask for a public one.`,
-        ] };
-    case "unreachable":
-        return { lead: "A router on the way reported that there is no path.", steps: [
-            `Is ${at} still your address, and is the machine online?`,
-            `Some firewalls answer like this instead of keeping silent: allow ${these} for incoming TCP.`,
-        ] };
-    default:
-        return { lead: `The check ended before ${count === 1 ? "this" : "these"} had a verdict. That says nothing about ${count === 1 ? "it" : "them"}: check again, or ask another checker.`, steps: [] };
-    }
+    const s = count === 1 ? "" : "s";
+    const values = { address: at, ports: told ? `port${s} ${told}` : these, s, these };
+    const family = at.includes(":") ? 6 : 4;
+    const { lead, steps } = TEXTS.remedies.find(row => row.state === state && (row.family ?? family) === family);
+    return { lead: fill(lead, values), steps: steps.map(step => fill(step, values)) };
 }
 
-// A title, a sentence, the label of the way on; what the service said stands below it.
-export function problem(outcome, hasVerdicts = false) {
+// The rule that an address broke follows from what the checker checks for this caller.
+const REFUSALS = { own: "403_own", public: "403_public", any: "403_never" };
+
+function problemOf(outcome, hasVerdicts, targets) {
+    if (outcome.status === 403 && outcome.code === "target_not_allowed")
+        return REFUSALS[targets];
     if (outcome.end === "lost")
-        return ["The connection to the checker was lost", `It may be restarting, or your own connection broke. ${
-            hasVerdicts ? "What was answered until then stays true; nothing is known about the other ports." : "That says nothing about your ports."}`, "Check again"];
-    if (outcome.end === "fault" || outcome.status === 503)
-        return ["This checker cannot do it just now", "The trouble is the checker\u2019s own and says nothing about your ports. Try again in a moment, or ask another checker.", "Check again"];
-    if (outcome.status === 403)
-        return ["This checker does not look at that address for you", "So that nobody can use it to scan strangers, most checkers only look at the address that you call from.", "Use my own address"];
-    if (outcome.status === 429 && outcome.retryAfter)
-        return ["A short pause, please", "So many ports were checked lately that this checker asks for a pause. Fewer ports may be had sooner.", "Check again"];
-    if (outcome.status === 429)
-        return ["That is too much at once", "Ask for fewer ports in one check.", "Change the ports"];
-    if (outcome.status === 422)
-        return ["The checker did not understand that", "Have a look at the address and the ports above.", "Change the ports"];
-    return ["That did not work", "The checker gave an answer that this page does not know.", "Check again"];
+        return hasVerdicts ? "lost_later" : "lost";
+    if (outcome.end === "fault")
+        return "503";
+    if (outcome.status === 429 && !outcome.retryAfter)
+        return "429_for_ever";
+    return String(outcome.status);
+}
+
+// A title, a sentence, the label of the button; what the service said stands below it.
+export function problem(outcome, { hasVerdicts = false, targets = null } = {}) {
+    const find = when => TEXTS.problems.find(row => row.when === when);
+    const { title, text, action } = find(problemOf(outcome, hasVerdicts, targets)) ?? find("other");
+    return [title, text, action];
 }

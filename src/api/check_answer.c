@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/check_answer.h"
 
-#include "api/accept.h"
 #include "api/check_page.h"
+#include "api/negotiate.h"
 #include "api/pages.h"
 #include "http/exchange.h"
 #include "probe/engine.h"
@@ -12,16 +12,26 @@
 
 #define JSON_TYPE   "application/json"
 #define STREAM_TYPE "application/x-ndjson"
+#define PLAIN_TYPE  "text/plain; charset=utf-8"
 #define HTML_TYPE   "text/html; charset=utf-8"
 
 /* Whoever names both and wants JSON more gets JSON. */
-enum answer_form answer_form_of(struct exchange *exchange)
+enum answer_form answer_form_of_body(struct exchange *exchange)
 {
     const char *accept = exchange_header(exchange, "Accept");
-    unsigned quality = accept_quality(accept, STREAM_TYPE);
+    unsigned quality = negotiate_quality(accept, STREAM_TYPE);
 
-    return quality > 0 && quality >= accept_quality(accept, JSON_TYPE) ? ANSWER_STREAM
-                                                                       : ANSWER_JSON;
+    return quality > 0 && quality >= negotiate_quality(accept, JSON_TYPE) ? ANSWER_STREAM
+                                                                          : ANSWER_JSON;
+}
+
+enum answer_form answer_form_of_query(struct exchange *exchange)
+{
+    const char *accept = exchange_header(exchange, "Accept");
+
+    return negotiate_quality(accept, "text/plain") > negotiate_quality(accept, JSON_TYPE)
+               ? ANSWER_PLAIN
+               : ANSWER_JSON;
 }
 
 void answer_drop(struct answer *answer)
@@ -114,6 +124,20 @@ static void reply_json(struct answer *answer, const struct check_summary *summar
     exchange_reply(answer->exchange, 200, JSON_TYPE, body, len);
 }
 
+static void reply_plain(struct answer *answer, const struct check_summary *summary,
+                        const struct job *job)
+{
+    struct text text;
+    char line[CHECK_LINE_SIZE];
+    size_t len = 0;
+
+    text_init(&text, summary->ports * CHECK_LINE_SIZE);
+    for (size_t i = 0; i < summary->ports; i++)
+        text_append(&text, line, check_line_plain(job_verdict(job, i), line));
+    char *body = text_take(&text, &len);
+    exchange_reply(answer->exchange, 200, PLAIN_TYPE, body, len);
+}
+
 static void reply_table(struct answer *answer, const struct check_summary *summary,
                         const struct address *target, const struct job *job)
 {
@@ -135,22 +159,35 @@ void answer_verdicts(struct answer *answer, const struct check_summary *summary,
     case ANSWER_STREAM:
         reply_last_line(answer, summary);
         return;
+    case ANSWER_PLAIN:
+        reply_plain(answer, summary, job);
+        return;
     case ANSWER_PAGE:
         reply_table(answer, summary, target, job);
         return;
     }
 }
 
-void answer_faults(struct answer *answer, const struct fault_list *faults)
+void answer_violations(struct answer *answer, const struct violation_list *violations)
 {
     size_t len = 0;
 
     if (answer->form == ANSWER_PAGE) {
-        reply_page(answer, 422, check_page_faults(faults));
+        reply_page(answer, 422, check_page_violations(violations));
         return;
     }
-    char *body = fault_list_body(faults, &len);
+    char *body = violation_list_body(violations, &len);
     exchange_reply(answer->exchange, 422, JSON_TYPE, body, len);
+}
+
+void answer_refusal(struct answer *answer, enum access_reason reason, const char *detail,
+                    bool is_operator_near)
+{
+    if (answer->form == ANSWER_PAGE)
+        reply_page(answer, problem_status(PROBLEM_TARGET_NOT_ALLOWED),
+                   check_page_refusal(reason, is_operator_near ? detail : NULL));
+    else
+        answer_problem(answer, PROBLEM_TARGET_NOT_ALLOWED, detail, NULL);
 }
 
 void answer_problem(struct answer *answer, enum problem problem, const char *detail,

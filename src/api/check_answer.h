@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * In which form a check is answered: as one JSON body, as a stream of lines while it runs
- * (Accept: application/x-ndjson), or as a page (the form of a browser without JavaScript).
- * What is answered is check_ports' business; how it is written is decided here.
+ * The form of the answer to a check: one JSON body, a stream of lines while it runs
+ * (POST with Accept: application/x-ndjson), plain text with one line per port (GET with
+ * Accept: text/plain), or a page (for a browser without JavaScript). A check that fails is
+ * answered with JSON, except on a page. check_ports decides what to answer; this module
+ * decides how to write it.
  *
- * A stream begins with its first port. What goes wrong before has its usual status; what
- * goes wrong after is a last line with `detail` and `code`.
+ * A stream starts with its first port. An error before it has its usual status; an error
+ * after it is a last line with `detail` and `code`.
  */
 #pragma once
 
 #include "api/check_form.h"
 #include "api/check_reply.h"
 #include "api/problem.h"
+#include "policy/access.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +28,7 @@ struct port_verdict;
 enum answer_form {
     ANSWER_JSON,
     ANSWER_STREAM,
+    ANSWER_PLAIN,
     ANSWER_PAGE,
 };
 
@@ -40,24 +44,32 @@ struct answer {
 };
 
 /* ANSWER_STREAM when the request asks for one, else ANSWER_JSON. */
-enum answer_form answer_form_of(struct exchange *exchange);
+enum answer_form answer_form_of_body(struct exchange *exchange);
 
-/* Does nothing unless this is a stream. `port_count` is of the whole check. Never calls
- * back. */
+/* ANSWER_PLAIN when the request names plain text and wants it more than JSON, else
+ * ANSWER_JSON. */
+enum answer_form answer_form_of_query(struct exchange *exchange);
+
+/* Does nothing unless this is a stream. `port_count` is that of the whole check.
+ * Never calls back. */
 void answer_port(struct answer *answer, const struct port_verdict *verdict,
                  size_t port_count);
 
 /* Each of these ends the answer, frees what it owns, and ends the exchange. */
 
-/* The verdicts of a job that was judged, about `target`; `job` NULL when there were no
- * ports. */
+/* The verdicts of a judged job about `target`; `job` is NULL if there were no ports. */
 void answer_verdicts(struct answer *answer, const struct check_summary *summary,
                      const struct address *target, const struct job *job);
-void answer_faults(struct answer *answer, const struct fault_list *faults);
+void answer_violations(struct answer *answer, const struct violation_list *violations);
 
 /* `detail` NULL: the sentence of the table. `retry_after` may be NULL. */
 void answer_problem(struct answer *answer, enum problem problem, const char *detail,
                     const char *retry_after);
 
-/* Frees what it owns when the exchange is over already. */
+/* 403 for an address that may not be checked. `detail` is meant for the operator: a page
+ * shows it only where `is_operator_near`, to a caller on loopback. */
+void answer_refusal(struct answer *answer, enum access_reason reason, const char *detail,
+                    bool is_operator_near);
+
+/* Frees what it owns if the exchange has already ended. */
 void answer_drop(struct answer *answer);

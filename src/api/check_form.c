@@ -14,13 +14,6 @@
 /* ---- the form -------------------------------------------------------------------------
  */
 
-static int hex(char c)
-{
-    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-    const char *at = c ? strchr(digits, c) : NULL;
-    return at ? (int)((at - digits) % 16) : -1;
-}
-
 /* U+2010 to U+2015, in UTF-8. */
 static bool is_dash(const char *text, size_t len)
 {
@@ -34,8 +27,9 @@ static size_t undo_escapes(char *text, size_t len)
     size_t out = 0;
     for (size_t i = 0; i < len; i++) {
         char c = text[i] == '+' ? ' ' : text[i];
-        if (c == '%' && i + 2 < len && hex(text[i + 1]) >= 0 && hex(text[i + 2]) >= 0) {
-            c = (char)(hex(text[i + 1]) * 16 + hex(text[i + 2]));
+        if (c == '%' && i + 2 < len && text_hex_value(text[i + 1]) >= 0 &&
+            text_hex_value(text[i + 2]) >= 0) {
+            c = (char)(text_hex_value(text[i + 1]) * 16 + text_hex_value(text[i + 2]));
             i += 2;
         }
         text[out++] = c;

@@ -2,68 +2,169 @@
 #include "api/check_page.h"
 
 #include "api/pages.h"
-#include "net/address.h"
+#include "base/template.h"
+#include "net/scope.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#define ROW_MAX   512 /* of HTML, for one row */
-#define FRAME_MAX 8192
+#define ROW_MAX       512 /* of HTML, for one row */
+#define FRAME_MAX     8192
 
-/* For somebody at home, about so many ports. The page with JavaScript has more of it, in
- * web/words.js. */
-static void put_remedy(struct text *html, enum port_state state, bool is_ipv6, size_t ports)
+#define SENTENCES_MAX 5
+
+/* --- the texts, which the page with JavaScript has, too ---------------------------------
+ */
+
+struct remedy {
+    enum port_state state;
+    bool is_ipv6;                         /* for IPv6 only */
+    const char *sentences[SENTENCES_MAX]; /* what it means, then the steps; NULL behind */
+};
+
+enum which {
+    WHICH_ALL,
+    WHICH_SOME,
+    WHICH_NONE,
+};
+
+struct headline {
+    bool is_public; /* of an address that the whole internet can reach */
+    enum which open;
+    const char *one, *many;
+};
+
+struct refusal {
+    enum access_reason reason;
+    const char *title, *text;
+};
+
+struct title {
+    unsigned status; /* 0: any other */
+    const char *title;
+};
+
+/* clang-format off */
+static const struct remedy remedies[] = {
+#define REMEDY(STATE, is_ipv6, ...) {PORT_STATE_##STATE, is_ipv6, {__VA_ARGS__}},
+#include "api/page_words.def"
+};
+
+static const struct headline headlines[] = {
+#define HEADLINE(is_public, OPEN, one, many) {is_public, WHICH_##OPEN, one, many},
+#include "api/page_words.def"
+};
+
+static const struct refusal refusals[] = {
+#define REFUSAL(REASON, title, text) {ACCESS_##REASON, title, text},
+#include "api/page_words.def"
+};
+
+static const struct title titles[] = {
+#define PROBLEM(status, title) {status, title},
+#include "api/page_words.def"
+};
+/* clang-format on */
+
+/* Of what a sentence speaks. */
+struct subject {
+    const char *address;
+    size_t ports;
+    size_t open; /* of them */
+};
+
+static void put_address(const void *ctx, struct text *text)
 {
-    const char *these = ports == 1 ? "this port" : "these ports";
-    switch (state) {
-    case PORT_STATE_OPEN:
-        text_append_str(html, ports == 1
-                                  ? "It answered. This is the port to advertise."
-                                  : "They answered. These are the ports to advertise.");
-        break;
-    case PORT_STATE_CLOSED:
-        text_append_str(html,
-                        "Somebody answered, and refused. Start the provider first and "
-                        "check while it runs; ");
-        if (is_ipv6)
-            text_append_str(html, "see that it listens on IPv6, too.");
-        else
-            text_printf(html, "see that the router forwards %s to this very computer.",
-                        these);
-        text_append_str(html, " A firewall that rejects looks the same.");
-        break;
-    case PORT_STATE_FILTERED:
-        if (is_ipv6)
-            text_printf(html,
-                        "Nothing came back. IPv6 needs no port forward, but most routers "
-                        "let nothing in: allow %s (TCP, over IPv6) for this computer in "
-                        "the router, and in its own firewall.",
-                        these);
-        else
-            text_printf(html,
-                        "Nothing came back. Forward %s (TCP) in the router to this "
-                        "computer, and allow %s in its firewall. If the internet address "
-                        "on the router's status page is not the one that was checked, "
-                        "there is another router or carrier-grade NAT in front of it: ask "
-                        "your internet provider for a public address.",
-                        these, ports == 1 ? "it" : "them");
-        break;
-    case PORT_STATE_UNREACHABLE:
-        text_append_str(html,
-                        "A router on the way says that there is no path. See that the "
-                        "address is yours and that the machine is online; some firewalls "
-                        "answer like this, too.");
-        break;
-    case PORT_STATE_COUNT:
-        break;
-    }
+    text_append_str(text, ((const struct subject *)ctx)->address);
 }
 
-static void begin(struct text *html, const char *class, const char *title)
+static void put_these(const void *ctx, struct text *text)
 {
-    text_printf(html, "<section class=\"%s\" aria-labelledby=\"answer-title\">\n", class);
-    text_append_str(html, "<h2 id=\"answer-title\">");
-    html_append(html, title);
+    const struct subject *subject = ctx;
+    text_append_str(text, subject->ports == 1 ? "this port" : "these ports");
+}
+
+static void put_s(const void *ctx, struct text *text)
+{
+    const struct subject *subject = ctx;
+    text_append_str(text, subject->ports == 1 ? "" : "s");
+}
+
+static void put_open(const void *ctx, struct text *text)
+{
+    text_printf(text, "%zu", ((const struct subject *)ctx)->open);
+}
+
+static void put_total(const void *ctx, struct text *text)
+{
+    text_printf(text, "%zu", ((const struct subject *)ctx)->ports);
+}
+
+/* The ports themselves stand in the table above. */
+static const struct template_word words[] = {
+    {"address", put_address}, {"ports", put_these}, {"s", put_s}, {"these", put_these},
+    {"open", put_open},       {"total", put_total}, {NULL, NULL},
+};
+
+static const char *headline_of(bool is_public, const struct subject *subject)
+{
+    enum which open = subject->open == 0                ? WHICH_NONE
+                      : subject->open == subject->ports ? WHICH_ALL
+                                                        : WHICH_SOME;
+    size_t i = 0;
+    while (headlines[i].is_public != is_public || headlines[i].open != open)
+        i++;
+    return subject->ports == 1 ? headlines[i].one : headlines[i].many;
+}
+
+static const struct remedy *remedy_of(enum port_state state, bool is_ipv6)
+{
+    size_t i = 0;
+    while (remedies[i].state != state || (remedies[i].is_ipv6 && !is_ipv6))
+        i++;
+    return &remedies[i];
+}
+
+static void put_sentence(struct text *html, const char *sentence,
+                         const struct subject *subject)
+{
+    struct text plain;
+    text_init(&plain, FRAME_MAX);
+    bool is_known = template_expand(sentence, words, subject, &plain);
+    assert(is_known);
+    (void)is_known;
+    if (plain.data)
+        html_append(html, plain.data);
+    html->failed = html->failed || plain.failed;
+    text_done(&plain);
+}
+
+static void put_remedy(struct text *html, const struct remedy *remedy,
+                       const struct subject *subject)
+{
+    text_append_str(html, "<p>");
+    put_sentence(html, remedy->sentences[0], subject);
+    text_append_str(html, "</p>");
+    if (!remedy->sentences[1])
+        return;
+    text_append_str(html, "<ul>");
+    for (size_t i = 1; i < SENTENCES_MAX && remedy->sentences[i]; i++) {
+        text_append_str(html, "<li>");
+        put_sentence(html, remedy->sentences[i], subject);
+        text_append_str(html, "</li>");
+    }
+    text_append_str(html, "</ul>");
+}
+
+static void begin(struct text *html, const char *class, const char *title,
+                  const struct subject *subject)
+{
+    text_printf(html,
+                "<section class=\"%s\" aria-labelledby=\"answer-title\">\n"
+                "<h2 id=\"answer-title\">",
+                class);
+    put_sentence(html, title, subject);
     text_append_str(html, "</h2>\n");
 }
 
@@ -80,19 +181,19 @@ static char *end(struct text *html)
 void check_page_begin(struct check_page *page, const struct check_summary *summary,
                       const struct address *target)
 {
-    size_t open = summary->states[PORT_STATE_OPEN];
-    char address[ADDRESS_TEXT_SIZE];
-    char title[128 + ADDRESS_TEXT_SIZE];
+    bool is_public = address_scope(target) == SCOPE_GLOBAL;
+    const struct subject subject = {
+        .ports = summary->ports,
+        .open = summary->states[PORT_STATE_OPEN],
+    };
 
     *page = (struct check_page){
         .summary = summary,
         .is_ipv6 = address_family_number(target) == 6,
     };
     text_init(&page->html, FRAME_MAX + summary->ports * ROW_MAX);
-    snprintf(title, sizeof title,
-             "%zu of %zu ports of %s can be reached from this checker.", open,
-             summary->ports, address_format(target, address));
-    begin(&page->html, "answer", title);
+    address_format(target, page->address);
+    begin(&page->html, "answer", headline_of(is_public, &subject), &subject);
     if (summary->ports > 0)
         text_append_str(&page->html, "<table><thead><tr><th>Port</th><th>State</th>"
                                      "<th>Reason</th></tr></thead><tbody>\n");
@@ -131,16 +232,17 @@ static void put_remedies(struct check_page *page)
 {
     text_append_str(&page->html, "<div class=\"card report\">\n");
     for (size_t i = 0; i < PORT_STATE_COUNT; i++) {
+        const struct subject subject = {page->address, page->summary->states[i], 0};
         const char *state = port_state_text((enum port_state)i);
         if (page->summary->states[i] == 0)
             continue;
-        text_printf(&page->html,
-                    "<section data-state=\"%s\"><h3><span class=\"glyph\" "
-                    "data-state=\"%s\"></span>%s <span class=\"count\">%zu</span></h3><p>",
-                    state, state, state, page->summary->states[i]);
-        put_remedy(&page->html, (enum port_state)i, page->is_ipv6,
-                   page->summary->states[i]);
-        text_append_str(&page->html, "</p></section>\n");
+        text_printf(
+            &page->html,
+            "<section data-state=\"%s\"><h3><span class=\"glyph\" "
+            "data-state=\"%s\"></span>%s <span class=\"count\">%zu</span></h3><div>",
+            state, state, state, page->summary->states[i]);
+        put_remedy(&page->html, remedy_of((enum port_state)i, page->is_ipv6), &subject);
+        text_append_str(&page->html, "</div></section>\n");
     }
     text_append_str(&page->html, "</div>\n");
 }
@@ -160,50 +262,58 @@ char *check_page_end(struct check_page *page)
 
 static const char *title_of(unsigned status)
 {
-    static const struct {
-        unsigned status;
-        const char *title;
-    } titles[] = {
-        {403, "This checker does not look at that address for you"},
-        {422, "The checker did not understand that"},
-        {429, "A short pause, please"},
-        {503, "This checker cannot do it just now"},
-    };
-    for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++) {
-        if (titles[i].status == status)
-            return titles[i].title;
-    }
-    return "That did not work";
+    size_t i = 0;
+    while (titles[i].status != status && titles[i].status != 0)
+        i++;
+    return titles[i].title;
 }
 
-char *check_page_problem(enum problem problem, const char *detail)
+static char *make_problem(const char *title, const char *text, const char *detail)
 {
     struct text html;
 
     text_init(&html, FRAME_MAX);
-    begin(&html, "answer card problem",
-          problem == PROBLEM_OTHER_SITE ? "This form was sent by another site"
-                                        : title_of(problem_status(problem)));
+    begin(&html, "answer card problem", title, NULL);
     text_append_str(&html, "<p>");
-    html_append(&html, detail);
+    html_append(&html, text);
     text_append_str(&html, "</p>\n");
+    if (detail) {
+        text_append_str(&html, "<p class=\"hint\">");
+        html_append(&html, detail);
+        text_append_str(&html, "</p>\n");
+    }
     return end(&html);
 }
 
-char *check_page_faults(const struct fault_list *faults)
+char *check_page_problem(enum problem problem, const char *detail)
+{
+    const char *title = problem == PROBLEM_OTHER_SITE ? "This form was sent by another site"
+                                                      : title_of(problem_status(problem));
+    return make_problem(title, detail, NULL);
+}
+
+char *check_page_refusal(enum access_reason reason, const char *detail)
+{
+    size_t i = 0;
+    while (refusals[i].reason != reason)
+        i++;
+    return make_problem(refusals[i].title, refusals[i].text, detail);
+}
+
+char *check_page_violations(const struct violation_list *violations)
 {
     struct text html;
 
-    text_init(&html, FRAME_MAX + faults->count * 8 * FAULT_MESSAGE_SIZE);
-    begin(&html, "answer card problem", title_of(422));
+    text_init(&html, FRAME_MAX + violations->count * 8 * VIOLATION_MESSAGE_SIZE);
+    begin(&html, "answer card problem", title_of(422), NULL);
     text_append_str(&html, "<ul>\n");
-    for (size_t i = 0; i < faults->count; i++) {
-        const struct fault_place *place = &faults->items[i].place;
+    for (size_t i = 0; i < violations->count; i++) {
+        const struct violation_place *place = &violations->items[i].place;
         bool is_address = place->field && strcmp(place->field, "provider_ip") == 0;
         text_append_str(&html, is_address ? "<li>Address: " : "<li>Ports: ");
         if (place->field && place->has_index)
             text_printf(&html, "number %zu: ", place->index + 1);
-        html_append(&html, faults->items[i].message);
+        html_append(&html, violations->items[i].message);
         text_append_str(&html, "</li>\n");
     }
     text_append_str(&html, "</ul>\n");

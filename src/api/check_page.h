@@ -1,29 +1,31 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the page says below its form to a browser without JavaScript, as HTML. Pure.
+ * The answer below the page's form for a browser without JavaScript, as HTML. Pure.
  *
  * The order is: check_page_begin(), check_page_add() for every verdict in the order of the
- * request, check_page_end(). Ports next to each other that came out alike are one row.
+ * request, check_page_end(). Adjacent ports with the same result are one row.
  */
 #pragma once
 
 #include "api/check_reply.h"
 #include "api/problem.h"
 #include "base/text.h"
+#include "net/address.h"
+#include "policy/access.h"
 #include "probe/verdict.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct address;
-struct fault_list;
+struct violation_list;
 
 struct check_page {
     struct text html;
     const struct check_summary *summary; /* borrowed until check_page_end() */
-    bool is_ipv6;                        /* the address that was looked at */
-    struct port_verdict first;           /* of the row that is being collected */
+    char address[ADDRESS_TEXT_SIZE];     /* that was checked */
+    bool is_ipv6;
+    struct port_verdict first; /* of the current row */
     uint16_t last;
     size_t count; /* of verdicts */
 };
@@ -32,8 +34,9 @@ void check_page_begin(struct check_page *page, const struct check_summary *summa
                       const struct address *target);
 void check_page_add(struct check_page *page, const struct port_verdict *verdict);
 
-/* All of these return HTML, to be freed with free(); NULL when memory ran out on the way.
- */
+/* All of these return HTML, to be freed with free(); NULL without memory. */
 char *check_page_end(struct check_page *page);
 char *check_page_problem(enum problem problem, const char *detail);
-char *check_page_faults(const struct fault_list *faults);
+/* A refused address. `detail` is the operator's sentence, or NULL. */
+char *check_page_refusal(enum access_reason reason, const char *detail);
+char *check_page_violations(const struct violation_list *violations);

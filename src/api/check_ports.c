@@ -156,10 +156,11 @@ static void reply_problem(struct check *check, enum problem problem, const char 
     answer_problem(&check->answer, problem, detail, retry_after);
 }
 
-static void reply_faults(struct check *check, const struct fault_list *faults)
+static void reply_violations(struct check *check, const char *reason,
+                             const struct violation_list *violations)
 {
-    log_failure(check, 422, "invalid_body");
-    answer_faults(&check->answer, faults);
+    log_failure(check, 422, reason);
+    answer_violations(&check->answer, violations);
 }
 
 static void reply_not_allowed(struct check *check, const struct access_caller *caller,
@@ -177,8 +178,10 @@ static void reply_not_allowed(struct check *check, const struct access_caller *c
 
     count(check, metrics[decision->reason]);
     access_explain(caller, decision, check->checks->config.settings->targets, detail);
-    reply_problem(check, PROBLEM_TARGET_NOT_ALLOWED, access_reason_code(decision->reason),
-                  detail, NULL);
+    log_failure(check, problem_status(PROBLEM_TARGET_NOT_ALLOWED),
+                access_reason_code(decision->reason));
+    answer_refusal(&check->answer, decision->reason, detail,
+                   address_is_loopback(&caller->address));
 }
 
 static void reply_no_budget(struct check *check, struct budget_answer answer)
@@ -190,7 +193,7 @@ static void reply_no_budget(struct check *check, struct budget_answer answer)
     address_format(&check->target, target);
     if (answer.retry_after.ns < 0) {
         snprintf(detail, sizeof detail,
-                 "%zu ports are more than this checker's rate limit ever allows at once: "
+                 "%zu ports exceed what this checker's rate limit allows at once: "
                  "ask for fewer ports in one request",
                  check->port_count);
         reply_problem(check, PROBLEM_RATE_LIMITED, "never_enough_budget", detail, NULL);
@@ -204,7 +207,7 @@ static void reply_no_budget(struct check *check, struct budget_answer answer)
     snprintf(retry_after, sizeof retry_after, "%lld", (long long)seconds);
     if (is_target)
         snprintf(detail, sizeof detail,
-                 "too many ports of %s were checked for others than itself: ask again in "
+                 "too many ports of %s were checked for other callers: ask again in "
                  "%s s, or from that address",
                  target, retry_after);
     else
@@ -388,11 +391,11 @@ static bool read_request(struct check *check, const char *body, size_t len,
                          const char *content_type)
 {
     struct check_request request;
-    struct fault_list faults;
+    struct violation_list violations;
 
     if (!check_request_parse(body, len, content_type, &check->checks->ports, &request,
-                             &faults)) {
-        reply_faults(check, &faults);
+                             &violations)) {
+        reply_violations(check, "invalid_body", &violations);
         return false;
     }
     check->target = request.target;
@@ -414,6 +417,21 @@ static bool read_body(struct check *check)
     const char *body = exchange_body(exchange, &len);
 
     return read_request(check, body, len, exchange_header(exchange, "Content-Type"));
+}
+
+static bool read_query(struct check *check)
+{
+    struct port_set *ports = &check->checks->ports;
+    struct violation_list violations;
+
+    if (!check_query_parse(exchange_query(check->answer.exchange), ports, &violations)) {
+        reply_violations(check, "invalid_query", &violations);
+        return false;
+    }
+    check->target = check->caller;
+    check->port_count = ports->count;
+    check->has_target = true;
+    return true;
 }
 
 /* What the form means is written as JSON, and judged like any other. */
@@ -450,7 +468,8 @@ static void decide(struct check *check, const struct access_caller *caller)
 
 static bool is_draining(struct check *check)
 {
-    if (!atomic_load_explicit(check->checks->config.is_draining, memory_order_relaxed))
+    const struct checks_config *config = &check->checks->config;
+    if (!config->is_draining(config->service))
         return false;
 
     count(check, METRIC_REFUSED_DRAINING);
@@ -475,8 +494,28 @@ void check_ports_handle(struct checks *checks, struct exchange *exchange)
         caller_of(exchange, &checks->config.settings->trusted_proxies);
     struct check check = check_init(checks, exchange, &caller);
 
-    check.answer.form = answer_form_of(exchange);
+    check.answer.form = answer_form_of_body(exchange);
     if (!is_draining(&check) && read_body(&check))
+        decide(&check, &caller);
+}
+
+static bool is_from_other_site(struct check *check)
+{
+    if (!caller_is_other_site(check->answer.exchange))
+        return false;
+
+    reply_problem(check, PROBLEM_OTHER_SITE, "other_site", NULL, NULL);
+    return true;
+}
+
+void check_query_handle(struct checks *checks, struct exchange *exchange)
+{
+    struct access_caller caller =
+        caller_of(exchange, &checks->config.settings->trusted_proxies);
+    struct check check = check_init(checks, exchange, &caller);
+
+    check.answer.form = answer_form_of_query(exchange);
+    if (!is_from_other_site(&check) && !is_draining(&check) && read_query(&check))
         decide(&check, &caller);
 }
 
@@ -493,8 +532,6 @@ void check_form_handle(struct checks *checks, struct exchange *exchange)
         return;
     }
     check.answer.form = ANSWER_PAGE;
-    if (caller_is_other_site(exchange))
-        reply_problem(&check, PROBLEM_OTHER_SITE, "other_site", NULL, NULL);
-    else if (!is_draining(&check) && read_form(&check))
+    if (!is_from_other_site(&check) && !is_draining(&check) && read_form(&check))
         decide(&check, &caller);
 }

@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * POST /check-ports: from a request to a job of the engine, and from its verdicts to a
- * reply. Asked in this order, and the first "no" is the answer: is this checker shutting
- * down (503), is the body a request (422), may this caller have that address probed (403),
- * are there ports at all (200 at once), is there budget for all of them (429), can the
- * engine take the job (503).
+ * POST and GET /check-ports: from a request to a job of the engine, and from its verdicts
+ * to a reply. The tests run in this order, and the first failure is the answer: the checker
+ * is shutting down (503), the body or the query is not a request (422), the caller may not
+ * have that address probed (403), there are no ports (200 at once), the budget is too small
+ * (429), the engine cannot take the job (503).
  *
- * A reply of 200 has a verdict for every port; the checker's own trouble is a 503 with
- * Retry-After. Whatever comes, the reply goes out CHECK_MILLISECONDS after the request at
- * the latest. A client that leaves ends its job at once. Ports that were never tried are
- * given back to the budget.
+ * A 200 has a verdict for every port; the checker's own problems are a 503 with
+ * Retry-After. In any case the reply is sent at most CHECK_MILLISECONDS after the request.
+ * A client that leaves ends its job at once. Ports that were not tried are refunded to the
+ * budget.
  *
- * A client may have the verdicts one by one while they come, see check_answer.h. The form
- * of the page comes the same way; one that a page of another site sends is a 403, for its
- * reader did not ask for it.
+ * A client can get the verdicts one by one, see check_answer.h. A GET asks about the
+ * caller's own address only, and the form of the page takes the same path; either gets a
+ * 403 when a page of another site sends it, because its reader did not request it.
  *
- * One log line a check (`event=check`), at info; with debug also one a port
+ * One log line per check (`event=check`), at info; with debug also one per port
  * (`event=verdict`).
  */
 #pragma once
 
 #include "api/caller.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -48,7 +47,8 @@ struct checks_config {
     struct metrics *metrics; /* this worker's */
     const struct pages *pages;
     access_is_ours_fn *is_ours;
-    const atomic_bool *is_draining; /* set by the service, shared */
+    bool (*is_draining)(const void *service); /* then no new check starts */
+    const void *service;
 };
 
 /* The checks of one worker. */
@@ -58,6 +58,9 @@ bool checks_new(const struct checks_config *config, struct checks **ret, struct 
 struct checks *checks_free(struct checks *checks);
 
 void check_ports_handle(struct checks *checks, struct exchange *exchange);
+
+/* GET /check-ports?ports=... */
+void check_query_handle(struct checks *checks, struct exchange *exchange);
 
 /* POST / */
 void check_form_handle(struct checks *checks, struct exchange *exchange);

@@ -161,6 +161,15 @@ size_t check_line_port(const struct port_verdict *verdict, bool has_details, boo
     return entry.len;
 }
 
+size_t check_line_plain(const struct port_verdict *verdict, char ret_line[CHECK_LINE_SIZE])
+{
+    const char *error = port_verdict_error(verdict);
+    int len =
+        snprintf(ret_line, CHECK_LINE_SIZE, "%u %s%s%s\n", verdict->port,
+                 port_state_text(verdict->state), error ? ": " : "", error ? error : "");
+    return (size_t)len;
+}
+
 size_t check_line_last(const struct check_summary *summary, char ret_line[CHECK_LINE_SIZE])
 {
     int len = snprintf(ret_line, CHECK_LINE_SIZE,

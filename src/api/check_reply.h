@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writes the body of a 200 to POST /check-ports. Pure. A writer of its own and not jansson:
- * for 101 ports building and dumping a tree took a tenth of the whole check, this takes a
+ * Writes the body of a 200 to POST /check-ports. Pure. It does not use jansson:
+ * for 101 ports, building and dumping a tree took a tenth of the whole check; this takes a
  * hundredth. Separators are ", " and ": " as everywhere in this API.
  *
- * As one body the order is: check_summary_add() for every verdict, check_reply_begin(),
- * check_reply_add() for the same verdicts again, check_reply_end(). As a stream of lines
- * (NDJSON) each port is one line, and the last line has what stands around them.
+ * For one body, call check_summary_add() for every verdict, check_reply_begin(),
+ * check_reply_add() for the same verdicts again, check_reply_end(). In a stream of lines
+ * (NDJSON) each port is one line, and the last line has the other members.
  */
 #pragma once
 
@@ -27,7 +27,7 @@ struct check_reply {
     struct text text;
     const struct check_summary *summary; /* borrowed until check_reply_end() */
     bool has_details;                    /* `state` and `rtt_ms` beside each port */
-    bool has_proof;                      /* and `proof`, where it says so `proof_port` */
+    bool has_proof;                      /* and `proof`, with OTHER_PORT `proof_port` */
     size_t count;                        /* of ports written */
 };
 
@@ -35,13 +35,18 @@ void check_reply_begin(struct check_reply *reply, const struct check_summary *su
                        bool has_details, bool has_proof);
 void check_reply_add(struct check_reply *reply, const struct port_verdict *verdict);
 
-/* The body, to be freed with free(); NULL when memory ran out on the way. Ends the reply
- * either way. */
+/* The body, to be freed with free(); NULL without memory. Ends the reply in any
+ * case. */
 char *check_reply_end(struct check_reply *reply, size_t *ret_len);
 
 #define CHECK_LINE_SIZE 256
 
-/* One line with its newline, not terminated. Returns its length. */
+/* One line of a stream with its newline, not terminated. Returns its length. */
 size_t check_line_port(const struct port_verdict *verdict, bool has_details, bool has_proof,
                        char ret_line[CHECK_LINE_SIZE]);
+
+/* The same as plain text: "50801 closed: Connection refused", "7466 open". */
+size_t check_line_plain(const struct port_verdict *verdict, char ret_line[CHECK_LINE_SIZE]);
+
+/* The last line of a stream. */
 size_t check_line_last(const struct check_summary *summary, char ret_line[CHECK_LINE_SIZE]);

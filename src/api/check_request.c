@@ -3,6 +3,7 @@
 
 #include "api/problem.h"
 #include "base/text.h"
+#include "http/query.h"
 #include "net/port_set.h"
 
 #include <inttypes.h>
@@ -16,14 +17,15 @@
 /* What is being read, and what was found on the way. */
 struct reader {
     struct port_set *ports;
-    struct fault_list *faults;
-    bool is_full;  /* of faults: stop reading */
+    struct violation_list *violations;
+    bool is_full;  /* of violations: stop reading */
     bool has_more; /* ports than the set may hold */
 };
 
-static void tell(struct reader *reader, enum fault_type type, struct fault_place place)
+static void tell(struct reader *reader, enum violation_type type,
+                 struct violation_place place)
 {
-    reader->is_full = !fault_add(reader->faults, type, place);
+    reader->is_full = !violation_add(reader->violations, type, place);
 }
 
 /* RFC 6838 names a subtype's suffix, RFC 9110 the token. */
@@ -86,29 +88,29 @@ static const char *other_encoding(const char *body, size_t len)
     return NULL;
 }
 
-/* The document, or NULL with its fault told. */
+/* The document, or NULL with its violation told. */
 static json_t *load(const char *body, size_t len, const char *content_type,
                     struct reader *reader)
 {
     static const char mark[] = "\xef\xbb\xbf";
-    const struct fault_place whole = {0};
+    const struct violation_place whole = {0};
 
     if (len == 0) {
-        tell(reader, FAULT_MISSING, whole);
+        tell(reader, VIOLATION_MISSING, whole);
         return NULL;
     }
 
     const char *encoding = other_encoding(body, len);
     if (encoding) {
-        fault_add_message(reader->faults, FAULT_JSON,
-                          (struct fault_place){.has_index = true, .index = 0},
-                          "the body is encoded as %s: send it as UTF-8", encoding);
+        violation_add_message(reader->violations, VIOLATION_JSON,
+                              (struct violation_place){.has_index = true, .index = 0},
+                              "the body is encoded as %s: send it as UTF-8", encoding);
         return NULL;
     }
     if (content_type && content_type[0] != '\0' && !is_json_type(content_type)) {
-        fault_add_message(reader->faults, FAULT_OBJECT, whole,
-                          "value is not a valid dict: send JSON with Content-Type: "
-                          "application/json");
+        violation_add_message(reader->violations, VIOLATION_OBJECT, whole,
+                              "value is not a valid dict: send JSON with Content-Type: "
+                              "application/json");
         return NULL;
     }
 
@@ -118,15 +120,15 @@ static json_t *load(const char *body, size_t len, const char *content_type,
         json_loadb(body + skipped, len - skipped, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (!root) {
         size_t offset = skipped + (error.position > 0 ? (size_t)error.position : 0);
-        fault_add_message(reader->faults, FAULT_JSON,
-                          (struct fault_place){.has_index = true, .index = offset}, "%s",
-                          error.text);
+        violation_add_message(reader->violations, VIOLATION_JSON,
+                              (struct violation_place){.has_index = true, .index = offset},
+                              "%s", error.text);
     }
     return root;
 }
 
-/* Once there are too many the rest is only read for its faults: a body of nothing but wide
- * ranges must not cost a walk through the set for each of them. */
+/* Once there are too many the rest is only read for its violations: a body of nothing but
+ * wide ranges must not cost a walk through the set for each of them. */
 static void add_ports(struct reader *reader, uint16_t first, uint16_t last)
 {
     if (!reader->has_more)
@@ -134,47 +136,48 @@ static void add_ports(struct reader *reader, uint16_t first, uint16_t last)
 }
 
 static void read_range(struct reader *reader, const char *text, size_t len,
-                       struct fault_place place)
+                       struct violation_place place)
 {
     uint16_t first, last;
     if (!port_range_parse(text, len, &first, &last, NULL)) {
-        reader->is_full = !fault_add_message(reader->faults, FAULT_VALUE, place,
-                                             "Invalid port range: write it as first-last, "
-                                             "both 1-65535, first not above last");
+        reader->is_full =
+            !violation_add_message(reader->violations, VIOLATION_VALUE, place,
+                                   "Invalid port range: write it as first-last, "
+                                   "both 1-65535, first not above last");
         return;
     }
     add_ports(reader, first, last);
 }
 
-static void read_port(struct reader *reader, json_int_t port, struct fault_place place)
+static void read_port(struct reader *reader, json_int_t port, struct violation_place place)
 {
     if (port < 1 || port > PORT_MAX) {
         reader->is_full =
-            !fault_add_message(reader->faults, FAULT_VALUE, place,
-                               "Invalid port number: %" JSON_INTEGER_FORMAT, port);
+            !violation_add_message(reader->violations, VIOLATION_VALUE, place,
+                                   "Invalid port number: %" JSON_INTEGER_FORMAT, port);
         return;
     }
     add_ports(reader, (uint16_t)port, (uint16_t)port);
 }
 
-static void read_real(struct reader *reader, double number, struct fault_place place)
+static void read_real(struct reader *reader, double number, struct violation_place place)
 {
     /* From 2^52 on a double has no place for a fraction. */
     bool is_small = number > -0x1p52 && number < 0x1p52;
     if (is_small && number != (double)(json_int_t)number) {
-        tell(reader, FAULT_INTEGER, place);
+        tell(reader, VIOLATION_INTEGER, place);
         return;
     }
     if (is_small) {
         read_port(reader, (json_int_t)number, place);
         return;
     }
-    reader->is_full = !fault_add_message(reader->faults, FAULT_VALUE, place,
-                                         "Invalid port number: %.0f", number);
+    reader->is_full = !violation_add_message(reader->violations, VIOLATION_VALUE, place,
+                                             "Invalid port number: %.0f", number);
 }
 
 static void read_text(struct reader *reader, const char *text, size_t len,
-                      struct fault_place place)
+                      struct violation_place place)
 {
     uint64_t port;
 
@@ -183,11 +186,11 @@ static void read_text(struct reader *reader, const char *text, size_t len,
     else if (len <= PORT_DIGITS_MAX && text_parse_u64(text, len, UINT32_MAX, &port))
         read_port(reader, (json_int_t)port, place);
     else
-        tell(reader, FAULT_INTEGER, place);
+        tell(reader, VIOLATION_INTEGER, place);
 }
 
 static void read_element(struct reader *reader, const json_t *item,
-                         struct fault_place place)
+                         struct violation_place place)
 {
     switch (json_typeof(item)) {
     case JSON_INTEGER:
@@ -204,49 +207,54 @@ static void read_element(struct reader *reader, const json_t *item,
     case JSON_TRUE:
     case JSON_FALSE:
     case JSON_NULL:
-        tell(reader, FAULT_INTEGER, place);
+        tell(reader, VIOLATION_INTEGER, place);
         return;
     }
 }
 
+static void tell_if_too_many(struct reader *reader, struct violation_place place)
+{
+    if (reader->has_more && !reader->is_full)
+        reader->is_full = !violation_add_message(
+            reader->violations, VIOLATION_VALUE, place,
+            "too many ports: at most %zu different ones may be asked for at once",
+            reader->ports->max);
+}
+
 static void read_ports(struct reader *reader, const json_t *list)
 {
-    struct fault_place place = {.field = "ports"};
+    struct violation_place place = {.field = "ports"};
 
     if (!list || json_is_null(list)) {
-        tell(reader, FAULT_MISSING, place);
+        tell(reader, VIOLATION_MISSING, place);
         return;
     }
     if (!json_is_array(list)) {
-        tell(reader, FAULT_LIST, place);
+        tell(reader, VIOLATION_LIST, place);
         return;
     }
 
     size_t count = json_array_size(list);
     for (size_t i = 0; i < count && !reader->is_full; i++) {
-        place = (struct fault_place){.field = "ports", .has_index = true, .index = i};
+        place = (struct violation_place){.field = "ports", .has_index = true, .index = i};
         read_element(reader, json_array_get(list, i), place);
     }
-    if (reader->has_more && !reader->is_full) {
-        reader->is_full = !fault_add_message(
-            reader->faults, FAULT_VALUE, (struct fault_place){.field = "ports"},
-            "too many ports: at most %zu different ones may be asked for at once",
-            reader->ports->max);
-    }
+    tell_if_too_many(reader, (struct violation_place){.field = "ports"});
 }
 
 static void read_target(struct reader *reader, const json_t *value, struct address *ret)
 {
-    const struct fault_place place = {.field = "provider_ip"};
+    const struct violation_place place = {.field = "provider_ip"};
 
     if (!value || json_is_null(value))
-        tell(reader, FAULT_MISSING, place);
+        tell(reader, VIOLATION_MISSING, place);
     else if (!json_is_string(value))
-        tell(reader, FAULT_STRING, place);
+        tell(reader, VIOLATION_STRING, place);
     else if (!address_parse(json_string_value(value), json_string_length(value), ret, NULL))
-        fault_add_message(reader->faults, FAULT_VALUE, place,
-                          "value is not a valid IPv4 or IPv6 address: write one such as "
-                          "203.0.113.7 or 2001:db8::7, no name, port, brackets or zone");
+        violation_add_message(
+            reader->violations, VIOLATION_VALUE, place,
+            "value is not a valid IPv4 or IPv6 address: write one such as "
+            "203.0.113.7 or 2001:db8::7, no name, port, brackets or zone");
 }
 
 static void read_details(struct reader *reader, const json_t *value, bool *ret)
@@ -256,33 +264,33 @@ static void read_details(struct reader *reader, const json_t *value, bool *ret)
     else if (json_is_boolean(value))
         *ret = json_is_true(value);
     else
-        tell(reader, FAULT_BOOL, (struct fault_place){.field = "details"});
+        tell(reader, VIOLATION_BOOL, (struct violation_place){.field = "details"});
 }
 
 static void read_token(struct reader *reader, const json_t *value,
                        struct check_request *ret)
 {
-    struct fault_place place = {.field = "token"};
+    struct violation_place place = {.field = "token"};
     if (!value)
         return;
     if (!json_is_string(value))
-        tell(reader, FAULT_STRING, place);
+        tell(reader, VIOLATION_STRING, place);
     else if (proof_token_parse(json_string_value(value), json_string_length(value),
                                &ret->token))
         ret->has_token = true;
     else
-        fault_add_message(reader->faults, FAULT_VALUE, place,
-                          "value is not 32 lower-case hex digits");
+        violation_add_message(reader->violations, VIOLATION_VALUE, place,
+                              "value is not 32 lower-case hex digits");
 }
 
 bool check_request_parse(const char *body, size_t len, const char *content_type,
                          struct port_set *ports, struct check_request *ret,
-                         struct fault_list *ret_faults)
+                         struct violation_list *ret_violations)
 {
-    struct reader reader = {.ports = ports, .faults = ret_faults};
+    struct reader reader = {.ports = ports, .violations = ret_violations};
     struct check_request request = {0};
 
-    ret_faults->count = 0;
+    ret_violations->count = 0;
     port_set_clear(ports);
     json_t *root = load(body, len, content_type, &reader);
     if (!root)
@@ -296,15 +304,61 @@ bool check_request_parse(const char *body, size_t len, const char *content_type,
         if (!reader.is_full)
             read_token(&reader, json_object_get(root, "token"), &request);
     } else {
-        tell(&reader, json_is_null(root) ? FAULT_MISSING : FAULT_OBJECT,
-             (struct fault_place){0});
+        tell(&reader, json_is_null(root) ? VIOLATION_MISSING : VIOLATION_OBJECT,
+             (struct violation_place){0});
     }
     json_decref(root);
 
-    if (ret_faults->count > 0) {
+    if (ret_violations->count > 0) {
         port_set_clear(ports);
         return false;
     }
     *ret = request;
     return true;
+}
+
+/* ---- the query ------------------------------------------------------------------------
+ */
+
+static void read_query_value(struct reader *reader, const char *value, size_t len,
+                             struct violation_place place)
+{
+    char text[QUERY_VALUE_MAX];
+    size_t text_len = 0;
+    if (!query_decode(value, len, text, &text_len)) {
+        reader->is_full = !violation_add_message(
+            reader->violations, VIOLATION_VALUE, place,
+            "value is not percent-encoded: write two hexadecimal digits behind every %%");
+        return;
+    }
+
+    for (size_t at = 0; at <= text_len && !reader->is_full;) {
+        const char *comma = memchr(text + at, ',', text_len - at);
+        size_t one = comma ? (size_t)(comma - text) - at : text_len - at;
+        read_text(reader, text + at, one, place);
+        at += one + 1;
+    }
+}
+
+bool check_query_parse(const char *query, struct port_set *ports,
+                       struct violation_list *ret_violations)
+{
+    const struct violation_place place = {.is_query = true, .field = "ports"};
+    struct reader reader = {.ports = ports, .violations = ret_violations};
+    bool has_ports = false;
+    const char *value;
+    size_t len = 0;
+
+    ret_violations->count = 0;
+    port_set_clear(ports);
+    while (!reader.is_full && (value = query_next(&query, place.field, &len))) {
+        has_ports = true;
+        read_query_value(&reader, value, len, place);
+    }
+    if (!has_ports)
+        tell(&reader, VIOLATION_MISSING, place);
+    tell_if_too_many(&reader, place);
+    if (ret_violations->count > 0)
+        port_set_clear(ports);
+    return ret_violations->count == 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/pages.h"
 
-#include "api/accept.h"
+#include "api/negotiate.h"
 #include "base/err.h"
+#include "base/template.h"
 #include "base/text.h"
 #include "http/exchange.h"
 
@@ -38,6 +39,7 @@ static const struct {
     {"/openapi.json", "openapi.json", "application/json"},
     {"/style.css", "style.css", "text/css; charset=utf-8"},
     {"/icon.svg", "icon.svg", "image/svg+xml"},
+    {"/favicon.ico", "icon.svg", "image/svg+xml"}, /* browsers ask for it unasked */
     {"/app.js", "app.js", SCRIPT_TYPE},
     {"/grid.js", "grid.js", SCRIPT_TYPE},
     {"/ports.js", "ports.js", SCRIPT_TYPE},
@@ -65,11 +67,12 @@ struct pages {
 
 static const struct embedded *embedded_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof embedded_files / sizeof embedded_files[0]; i++) {
-        if (strcmp(embedded_files[i].name, name) == 0)
-            return &embedded_files[i];
-    }
-    return NULL;
+    size_t i = 0;
+    while (i < sizeof embedded_files / sizeof embedded_files[0] &&
+           strcmp(embedded_files[i].name, name) != 0)
+        i++;
+    assert(i < sizeof embedded_files / sizeof embedded_files[0]);
+    return &embedded_files[i];
 }
 
 void html_append(struct text *html, const char *plain)
@@ -83,29 +86,71 @@ void html_append(struct text *html, const char *plain)
     }
 }
 
-/* The template with its places filled in. They come in this order, each once. */
-static char *fill_in(const char *address, const char *ports, const char *answer,
-                     size_t *ret_len)
-{
-    static const char *const places[] = {"{{address}}", "{{ports}}", "{{answer}}"};
-    const char *const values[] = {address, ports, answer};
-    const struct embedded *template = embedded_find("index.html");
-    const char *at = (const char *)template->bytes;
-    const char *end = at + template->len;
-    struct text page;
+/* What a template is filled in with. */
+struct page_words {
+    const char *address, *ports; /* plain */
+    const char *answer;          /* HTML */
+    size_t depth;                /* how many folders the page lies below the root */
+};
 
+static void put_address(const void *ctx, struct text *text)
+{
+    html_append(text, ((const struct page_words *)ctx)->address);
+}
+
+static void put_ports(const void *ctx, struct text *text)
+{
+    html_append(text, ((const struct page_words *)ctx)->ports);
+}
+
+static void put_answer(const void *ctx, struct text *text)
+{
+    text_append_str(text, ((const struct page_words *)ctx)->answer);
+}
+
+/* A proxy may serve the checker below a prefix, which only relative URLs survive. */
+static void put_root(const void *ctx, struct text *text)
+{
+    text_append_str(text, "./");
+    for (size_t i = 0; i < ((const struct page_words *)ctx)->depth; i++)
+        text_append_str(text, "../");
+}
+
+static void put_version(const void *ctx, struct text *text)
+{
+    (void)ctx;
+    text_append_str(text, PORT_CHECKER_VERSION);
+}
+
+static void put_source(const void *ctx, struct text *text)
+{
+    static const char *const url = PORT_CHECKER_SOURCE;
+    (void)ctx;
+    if (!*url)
+        return;
+
+    text_append_str(text, "\n    <li><a href=\"");
+    html_append(text, url);
+    text_append_str(text, "\">Source</a></li>");
+}
+
+/* clang-format off */
+static const struct template_word words[] = {
+    {"address", put_address}, {"ports", put_ports},
+    {"answer", put_answer},   {"root", put_root},
+    {"version", put_version}, {"source", put_source},
+    {NULL, NULL},
+};
+/* clang-format on */
+
+static char *fill_in(const char *name, const struct page_words *values, size_t *ret_len)
+{
+    struct text page;
     text_init(&page, PAGE_MAX);
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        const char *place = memmem(at, (size_t)(end - at), places[i], strlen(places[i]));
-        assert(place);
-        text_append(&page, at, (size_t)(place - at));
-        if (i + 1 < sizeof places / sizeof places[0])
-            html_append(&page, values[i]);
-        else
-            text_append_str(&page, values[i]);
-        at = place + strlen(places[i]);
-    }
-    text_append(&page, at, (size_t)(end - at));
+    bool is_known =
+        template_expand((const char *)embedded_find(name)->bytes, words, values, &page);
+    assert(is_known);
+    (void)is_known;
     return text_take(&page, ret_len);
 }
 
@@ -113,7 +158,8 @@ char *pages_answer(const struct pages *pages, const char *address, const char *p
                    const char *answer, size_t *ret_len)
 {
     (void)pages; /* whoever has them knows that the template is there */
-    return fill_in(address, ports, answer, ret_len);
+    const struct page_words values = {address, ports, answer, 0};
+    return fill_in("index.html", &values, ret_len);
 }
 
 /* FNV-1a: a tag has to tell versions apart, not to withstand anybody. */
@@ -150,9 +196,9 @@ static bool page_make(struct pages *pages, size_t i)
 {
     struct variant *plain = &pages->plain[i];
     const struct embedded *file = embedded_find(pages_table[i].file);
-    assert(file);
     if (strcmp(file->name, "index.html") == 0) {
-        plain->bytes = fill_in("", DEFAULT_PORTS, "", &plain->len);
+        const struct page_words values = {"", DEFAULT_PORTS, "", 0};
+        plain->bytes = fill_in(file->name, &values, &plain->len);
     } else {
         plain->bytes = malloc(file->len);
         plain->len = file->len;
@@ -206,10 +252,12 @@ void pages_set_headers(struct exchange *exchange)
                                     "base-uri 'none'; form-action 'self'"},
         {"X-Content-Type-Options", "nosniff"},
         {"Referrer-Policy", "same-origin"},
-        {"Cross-Origin-Opener-Policy", "same-origin"},
     };
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
         exchange_set_header(exchange, headers[i][0], headers[i][1]);
+    /* Over plain HTTP browsers ignore it, and say so as an error in their console. */
+    if (exchange_is_tls(exchange))
+        exchange_set_header(exchange, "Cross-Origin-Opener-Policy", "same-origin");
 }
 
 static size_t page_find(const char *path)
@@ -221,15 +269,26 @@ static size_t page_find(const char *path)
     return i;
 }
 
+/* "/docs/" is "/docs", but its relative URLs would lead below it. */
+static bool has_wrong_base(const struct exchange *exchange)
+{
+    return strcmp(exchange_path(exchange), "/docs/") == 0;
+}
+
 void pages_handle(const struct pages *pages, struct exchange *exchange, const char *vary)
 {
     size_t i = page_find(exchange_route(exchange)->path);
     const char *encodings = exchange_header(exchange, "Accept-Encoding");
     const char *known = exchange_header(exchange, "If-None-Match");
-    bool is_gzip = accept_quality(encodings, "gzip") > 0;
+    bool is_gzip = negotiate_quality(encodings, "gzip") > 0;
     const struct variant *variant = is_gzip ? &pages->gzip[i] : &pages->plain[i];
 
     pages_set_headers(exchange);
+    if (has_wrong_base(exchange)) {
+        exchange_set_header(exchange, "Location", "../docs");
+        exchange_reply_const(exchange, 308, HTML_TYPE, "", 0);
+        return;
+    }
     exchange_set_header(exchange, "Cache-Control", "no-cache"); /* ask each time, by tag */
     exchange_set_header(exchange, "Vary", vary);
     exchange_set_header(exchange, "ETag", variant->tag);
@@ -242,4 +301,18 @@ void pages_handle(const struct pages *pages, struct exchange *exchange, const ch
     if (is_gzip)
         exchange_set_header(exchange, "Content-Encoding", "gzip");
     exchange_reply_const(exchange, 200, pages_table[i].type, variant->bytes, variant->len);
+}
+
+void pages_not_found(struct exchange *exchange)
+{
+    struct page_words values = {.depth = 0};
+    size_t len = 0;
+
+    for (const char *c = exchange_path(exchange); *c; c++)
+        values.depth += *c == '/';
+    if (values.depth > 0)
+        values.depth--; /* the root's own */
+    char *page = fill_in("not_found.html", &values, &len);
+    pages_set_headers(exchange);
+    exchange_reply(exchange, 404, HTML_TYPE, page, len);
 }

@@ -9,9 +9,9 @@
 
 static const struct {
     const char *type, *message;
-} fault_types[FAULT_TYPE_COUNT] = {
+} violation_types[VIOLATION_TYPE_COUNT] = {
 #define X(NAME, type, message) {type, message},
-    FAULT_MAP(X)
+    VIOLATION_MAP(X)
 #undef X
 };
 
@@ -24,11 +24,9 @@ static const struct {
 #define CODED(NAME, status, code, detail)                                                  \
     {status, code, detail, "{\"detail\": \"" detail "\", \"code\": \"" code "\"}"},
 #define PLAIN(NAME, status, detail) {status, NULL, detail, "{\"detail\": \"" detail "\"}"},
-#define PAGE(NAME, status, detail)  {status, NULL, detail, NULL},
-    PROBLEM_MAP(CODED, PLAIN, PAGE)
+    PROBLEM_MAP(CODED, PLAIN)
 #undef CODED
 #undef PLAIN
-#undef PAGE
 };
 
 unsigned problem_status(enum problem problem)
@@ -88,43 +86,45 @@ const char *problem_of_http_fault(enum http_fault fault)
     return problem_text(of_fault[fault]);
 }
 
-bool fault_add(struct fault_list *list, enum fault_type type, struct fault_place place)
+bool violation_add(struct violation_list *list, enum violation_type type,
+                   struct violation_place place)
 {
-    return fault_add_message(list, type, place, "%s", fault_types[type].message);
+    return violation_add_message(list, type, place, "%s", violation_types[type].message);
 }
 
-bool fault_add_message(struct fault_list *list, enum fault_type type,
-                       struct fault_place place, const char *format, ...)
+bool violation_add_message(struct violation_list *list, enum violation_type type,
+                           struct violation_place place, const char *format, ...)
 {
-    if (list->count == FAULTS_MAX)
+    if (list->count == VIOLATIONS_MAX)
         return false;
 
-    struct fault *fault = &list->items[list->count++];
-    fault->type = type;
-    fault->place = place;
+    struct violation *violation = &list->items[list->count++];
+    violation->type = type;
+    violation->place = place;
 
     va_list args;
     va_start(args, format);
-    vsnprintf(fault->message, sizeof fault->message, format, args);
+    vsnprintf(violation->message, sizeof violation->message, format, args);
     va_end(args);
-    return list->count < FAULTS_MAX;
+    return list->count < VIOLATIONS_MAX;
 }
 
-const char *fault_type_text(enum fault_type type)
+const char *violation_type_text(enum violation_type type)
 {
-    assert(type < FAULT_TYPE_COUNT);
-    return fault_types[type].type;
+    assert(type < VIOLATION_TYPE_COUNT);
+    return violation_types[type].type;
 }
 
-static json_t *place_json(const struct fault_place *place)
+static json_t *place_json(const struct violation_place *place)
 {
+    const char *part = place->is_query ? "query" : "body";
     if (place->field && place->has_index)
-        return json_pack("[ssI]", "body", place->field, (json_int_t)place->index);
+        return json_pack("[ssI]", part, place->field, (json_int_t)place->index);
     if (place->field)
-        return json_pack("[ss]", "body", place->field);
+        return json_pack("[ss]", part, place->field);
     if (place->has_index)
-        return json_pack("[sI]", "body", (json_int_t)place->index);
-    return json_pack("[s]", "body");
+        return json_pack("[sI]", part, (json_int_t)place->index);
+    return json_pack("[s]", part);
 }
 
 /* jansson's own messages quote what was read so far, and may end within a character. */
@@ -134,25 +134,26 @@ static json_t *message_json(const char *message)
     if (json)
         return json;
 
-    char plain[FAULT_MESSAGE_SIZE];
+    char plain[VIOLATION_MESSAGE_SIZE];
     size_t len = strlen(message);
     for (size_t i = 0; i <= len; i++)
         plain[i] = (unsigned char)message[i] < 0x80 ? message[i] : '?';
     return json_string(plain);
 }
 
-static json_t *fault_json(const struct fault *fault)
+static json_t *violation_json(const struct violation *violation)
 {
-    return json_pack("{s:o, s:o, s:s}", "loc", place_json(&fault->place), "msg",
-                     message_json(fault->message), "type", fault_type_text(fault->type));
+    return json_pack("{s:o, s:o, s:s}", "loc", place_json(&violation->place), "msg",
+                     message_json(violation->message), "type",
+                     violation_type_text(violation->type));
 }
 
-char *fault_list_body(const struct fault_list *list, size_t *ret_len)
+char *violation_list_body(const struct violation_list *list, size_t *ret_len)
 {
     json_t *items = json_array();
     bool ok = items != NULL;
     for (size_t i = 0; ok && i < list->count; i++)
-        ok = json_array_append_new(items, fault_json(&list->items[i])) == 0;
+        ok = json_array_append_new(items, violation_json(&list->items[i])) == 0;
     if (!ok) {
         json_decref(items);
         return NULL;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Everything that can be wrong with a request, and how it is told: the one list of types,
- * codes, statuses and messages, for the code, for the API's description and for the page.
+ * Everything that can be wrong with a request: the only list of types, codes, statuses and
+ * messages, for the code, the API description and the page.
  * Bodies are JSON with a member `detail`, separators ", " and ": ".
  *
- * A 422 carries a list of faults in the form of FastAPI 0.x; everything else is one
+ * A 422 carries a list of violations in the form of FastAPI 0.x; everything else is one
  * sentence and, for programs, a `code`.
  */
 #pragma once
@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Faults of a body. The message is what is said unless the place has a better one. */
-#define FAULT_MAP(X)                                                                       \
+/* What a body violates. The message is the default; a place may have a better one. */
+#define VIOLATION_MAP(X)                                                                   \
     X(MISSING, "value_error.missing", "field required")                                    \
     X(JSON, "value_error.jsondecode", "not valid JSON")                                    \
     X(OBJECT, "type_error.dict", "value is not a valid dict")                              \
@@ -25,29 +25,36 @@
     X(STRING, "type_error.str", "str type expected")                                       \
     X(VALUE, "value_error", "value is not valid")
 
-enum fault_type {
-#define X(NAME, type, message) FAULT_##NAME,
-    FAULT_MAP(X)
+enum violation_type {
+#define X(NAME, type, message) VIOLATION_##NAME,
+    VIOLATION_MAP(X)
 #undef X
-        FAULT_TYPE_COUNT
+        VIOLATION_TYPE_COUNT
 };
 
-/* Other answers than 200 and 422. CODED rows have a `code`; PLAIN ones look as FastAPI's,
- * which clients compare with; PAGE ones are told to people only, on the page. */
-#define PROBLEM_MAP(CODED, PLAIN, PAGE)                                                    \
-    CODED(BAD_FRAMING, 400, "bad_framing",                                                 \
+/* The server's own answers have their statuses only in http/fault.h. */
+enum {
+#define X(NAME, status) STATUS_##NAME = (status),
+    HTTP_FAULT_MAP(X)
+#undef X
+};
+
+/* Other answers than 200 and 422. CODED rows have a `code`; PLAIN rows match FastAPI's,
+ * which clients compare. */
+#define PROBLEM_MAP(CODED, PLAIN)                                                          \
+    CODED(BAD_FRAMING, STATUS_BAD_FRAMING, "bad_framing",                                  \
           "the request is ambiguous or malformed: send one Host, one Content-Length or "   \
           "Transfer-Encoding: chunked, and every header on one line that ends with CRLF "  \
           "and has no control characters")                                                 \
-    CODED(HTTP_2, 400, "bad_framing",                                                      \
+    CODED(HTTP_2, STATUS_HTTP_2, "bad_framing",                                            \
           "this is the beginning of HTTP/2, and this checker speaks HTTP/1.1: make the "   \
           "client or the proxy use that")                                                  \
-    CODED(PROXY_LINE, 400, "bad_framing",                                                  \
+    CODED(PROXY_LINE, STATUS_PROXY_LINE, "bad_framing",                                    \
           "this is a line of the PROXY protocol, which this checker does not read: make "  \
           "the proxy speak HTTP and send X-Forwarded-For")                                 \
-    CODED(TLS_AT_PLAIN, 400, "bad_framing",                                                \
+    CODED(TLS_AT_PLAIN, STATUS_TLS_AT_PLAIN, "bad_framing",                                \
           "this is TLS, and this port serves plain HTTP: use http://")                     \
-    CODED(PLAIN_AT_TLS, 400, "bad_framing",                                                \
+    CODED(PLAIN_AT_TLS, STATUS_PLAIN_AT_TLS, "bad_framing",                                \
           "this is plain HTTP, and this port serves HTTPS: use https://")                  \
     CODED(TARGET_NOT_ALLOWED, 403, "target_not_allowed",                                   \
           "this checker does not probe that address for you: ask about your own")          \
@@ -55,24 +62,24 @@ enum fault_type {
           "a trusted proxy sent an X-Forwarded-For that cannot be read: repair the proxy") \
     CODED(METRICS_NOT_ALLOWED, 403, "metrics_not_allowed",                                 \
           "the metrics are for the addresses in PORT_CHECKER_METRICS_FROM")                \
-    PAGE(OTHER_SITE, 403,                                                                  \
-         "this form was sent by a page of another site: open this checker's own page")     \
-    PLAIN(NOT_FOUND, 404, "Not Found")                                                     \
-    PLAIN(METHOD_NOT_ALLOWED, 405, "Method Not Allowed")                                   \
-    CODED(TIMEOUT, 408, "request_timeout",                                                 \
+    CODED(OTHER_SITE, 403, "other_site",                                                   \
+          "this request came from a page of another site: open this checker's own page")   \
+    PLAIN(NOT_FOUND, STATUS_NOT_FOUND, "Not Found")                                        \
+    PLAIN(METHOD_NOT_ALLOWED, STATUS_METHOD_NOT_ALLOWED, "Method Not Allowed")             \
+    CODED(TIMEOUT, STATUS_TIMEOUT, "request_timeout",                                      \
           "the request took too long to arrive: send it at once")                          \
-    CODED(BODY_TOO_LARGE, 413, "body_too_large",                                           \
+    CODED(BODY_TOO_LARGE, STATUS_BODY_TOO_LARGE, "body_too_large",                         \
           "the body is too large: send at most 64 KiB, ports as ranges if need be")        \
-    CODED(UNSUPPORTED_ENCODING, 415, "unsupported_encoding",                               \
+    CODED(UNSUPPORTED_ENCODING, STATUS_UNSUPPORTED_ENCODING, "unsupported_encoding",       \
           "the body has a Content-Encoding that this checker does not read: send it as "   \
           "it is")                                                                         \
     CODED(RATE_LIMITED, 429, "rate_limited",                                               \
           "too many ports: ask again after the seconds in Retry-After")                    \
-    CODED(CALLER_CONNECTIONS, 429, "rate_limited",                                         \
+    CODED(CALLER_CONNECTIONS, STATUS_CALLER_CONNECTIONS, "rate_limited",                   \
           "too many connections from your address: close some or reuse them")              \
-    CODED(HEADERS_TOO_LARGE, 431, "headers_too_large",                                     \
+    CODED(HEADERS_TOO_LARGE, STATUS_HEADERS_TOO_LARGE, "headers_too_large",                \
           "the headers are too large: send at most 8 KiB")                                 \
-    CODED(CONNECTIONS, 503, "overloaded",                                                  \
+    CODED(CONNECTIONS, STATUS_CONNECTIONS, "overloaded",                                   \
           "this checker has too many connections: ask again later, or another checker")    \
     CODED(OVERLOADED, 503, "overloaded",                                                   \
           "this checker is too busy: ask again later, or another checker")                 \
@@ -83,7 +90,7 @@ enum fault_type {
 
 enum problem {
 #define X(NAME, ...) PROBLEM_##NAME,
-    PROBLEM_MAP(X, X, X)
+    PROBLEM_MAP(X, X)
 #undef X
         PROBLEM_COUNT
 };
@@ -96,7 +103,7 @@ const char *problem_code(enum problem problem);
 /* The sentence of the table. */
 const char *problem_sentence(enum problem problem);
 
-/* The body with the sentence of the table: a constant; NULL for a PAGE row. */
+/* The body with the sentence of the table: a constant. */
 const char *problem_text(enum problem problem);
 
 /* The body with a better sentence; free() it. NULL without memory, or when `detail` is not
@@ -106,39 +113,41 @@ char *problem_body(enum problem problem, const char *detail, size_t *ret_len);
 /* `fault_body` of a struct http_site. */
 const char *problem_of_http_fault(enum http_fault fault);
 
-/* --- the faults of one body ------------------------------------------------------- */
+/* --- the violations of one body --------------------------------------------------- */
 
-#define FAULTS_MAX         20
-#define FAULT_MESSAGE_SIZE 352 /* the largest double as an integer has 309 digits */
+#define VIOLATIONS_MAX         20
+#define VIOLATION_MESSAGE_SIZE 352 /* the largest double as an integer has 309 digits */
 
-/* Where: ["body"], ["body", 17], ["body", "ports"] or ["body", "ports", 3]. */
-struct fault_place {
+/* Where: ["body"], ["body", 17], ["body", "ports"], ["body", "ports", 3] or the same with
+ * "query". */
+struct violation_place {
+    bool is_query;
     const char *field; /* a constant, or NULL */
     bool has_index;
     size_t index; /* of the list's element; without a field: of the body's byte */
 };
 
-struct fault {
-    enum fault_type type;
-    struct fault_place place;
-    char message[FAULT_MESSAGE_SIZE]; /* shown with "?" for what is not ASCII, unless UTF-8
-                                       */
+struct violation {
+    enum violation_type type;
+    struct violation_place place;
+    char message[VIOLATION_MESSAGE_SIZE]; /* what is neither ASCII nor UTF-8 becomes "?" */
 };
 
 /* In the order in which they were found. */
-struct fault_list {
+struct violation_list {
     size_t count;
-    struct fault items[FAULTS_MAX];
+    struct violation items[VIOLATIONS_MAX];
 };
 
-/* Adds a fault with its message from the table, or with one of its own. False when the
- * list is full by now: read no further. A fault beyond that is dropped. */
-bool fault_add(struct fault_list *list, enum fault_type type, struct fault_place place);
-bool fault_add_message(struct fault_list *list, enum fault_type type,
-                       struct fault_place place, const char *format, ...)
+/* Adds a violation with its message from the table, or with its own. False if the list is
+ * now full: stop reading. Further violations are dropped. */
+bool violation_add(struct violation_list *list, enum violation_type type,
+                   struct violation_place place);
+bool violation_add_message(struct violation_list *list, enum violation_type type,
+                           struct violation_place place, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-const char *fault_type_text(enum fault_type type);
+const char *violation_type_text(enum violation_type type);
 
 /* The body of the 422; free() it. NULL without memory. */
-char *fault_list_body(const struct fault_list *list, size_t *ret_len);
+char *violation_list_body(const struct violation_list *list, size_t *ret_len);

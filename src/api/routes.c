@@ -3,6 +3,7 @@
 
 #include "api/caller.h"
 #include "api/check_ports.h"
+#include "api/negotiate.h"
 #include "api/pages.h"
 #include "api/problem.h"
 #include "base/err.h"
@@ -121,12 +122,20 @@ static void handle_check_ports(void *ctx, struct exchange *exchange)
     check_ports_handle(api->checks, exchange);
 }
 
+static void handle_check_query(void *ctx, struct exchange *exchange)
+{
+    const struct api *api = ctx;
+
+    share(api, exchange);
+    check_query_handle(api->checks, exchange);
+}
+
 static void handle_health(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
 
     share(api, exchange);
-    if (atomic_load_explicit(api->config.is_draining, memory_order_relaxed))
+    if (api->config.is_draining(api->config.service))
         reply_constant(exchange, 503, "{\"status\": \"draining\"}");
     else
         reply_constant(exchange, 200, "{\"status\": \"ok\"}");
@@ -236,7 +245,7 @@ static bool has_strange_proxy(const struct settings *settings, struct exchange *
 {
     struct address peer = exchange_peer(exchange);
     return caller_is_forwarded(exchange) &&
-           !access_list_contains(&settings->trusted_proxies, &peer);
+           !cidr_list_contains(&settings->trusted_proxies, &peer);
 }
 
 /* On false, `ret_reason` is for the reader. It names the caller: behind a bridge or a NAT
@@ -255,10 +264,10 @@ static bool may_read_metrics(const struct settings *settings, struct exchange *e
                  "%s: %s is a proxy that PORT_CHECKER_TRUSTED_PROXIES does not name; ask "
                  "without it, or add it there",
                  rule, address_format(caller, name));
-    else if (!access_list_contains(&settings->metrics_from, caller))
+    else if (!cidr_list_contains(&settings->metrics_from, caller))
         snprintf(ret_reason, REASON_SIZE, "%s: %s is none of them", rule,
                  address_format(caller, name));
-    else if (!access_list_contains(&settings->metrics_from, &peer))
+    else if (!cidr_list_contains(&settings->metrics_from, &peer))
         snprintf(ret_reason, REASON_SIZE, "%s: the proxy %s is none of them", rule,
                  address_format(&peer, name));
     else
@@ -300,34 +309,33 @@ static void handle_metrics(void *ctx, struct exchange *exchange)
 
 /* clang-format off */
 static const struct http_route routes[] = {
-    {"POST",    "/check-ports",  handle_check_ports, BODY_MAX, METRIC_ROUTE_CHECK_PORTS},
-    {"GET",     "/health",       handle_health,      BODY_MAX, METRIC_ROUTE_HEALTH},
-    {"GET",     "/ip",           handle_ip,          BODY_MAX, METRIC_ROUTE_IP},
-    {"GET",     "/limits",       handle_limits,      BODY_MAX, METRIC_ROUTE_LIMITS},
-    {"GET",     "/metrics",      handle_metrics,     BODY_MAX, METRIC_ROUTE_METRICS},
-    {"GET",     "/",             handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"POST",    "/",             handle_form,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/docs",         handle_page,        BODY_MAX, METRIC_ROUTE_DOCS},
-    {"GET",     "/openapi.json", handle_openapi,     BODY_MAX, METRIC_ROUTE_DOCS},
-    {"GET",     "/style.css",    handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/icon.svg",     handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/app.js",       handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/grid.js",      handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/ports.js",     handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/report.js",    handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/stream.js",    handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
-    {"GET",     "/words.js",     handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"POST",    "/check-ports",       handle_check_ports, BODY_MAX, METRIC_ROUTE_CHECK_PORTS},
+    {"GET",     "/check-ports?ports", handle_check_query, BODY_MAX, METRIC_ROUTE_CHECK_PORTS},
+    {"GET",     "/health",            handle_health,      BODY_MAX, METRIC_ROUTE_HEALTH},
+    {"GET",     "/ip",                handle_ip,          BODY_MAX, METRIC_ROUTE_IP},
+    {"GET",     "/limits",            handle_limits,      BODY_MAX, METRIC_ROUTE_LIMITS},
+    {"GET",     "/metrics",           handle_metrics,     BODY_MAX, METRIC_ROUTE_METRICS},
+    {"GET",     "/",                  handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"POST",    "/",                  handle_form,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/docs",              handle_page,        BODY_MAX, METRIC_ROUTE_DOCS},
+    {"GET",     "/openapi.json",      handle_openapi,     BODY_MAX, METRIC_ROUTE_DOCS},
+    {"GET",     "/style.css",         handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/icon.svg",          handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/favicon.ico",       handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/app.js",            handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/grid.js",           handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/ports.js",          handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/report.js",         handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/stream.js",         handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/words.js",          handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
 
-    /* Only with PORT_CHECKER_CORS_ORIGINS; the last rows. */
-    {"OPTIONS", "/check-ports",  preflight_post,     0,        METRIC_ROUTE_CHECK_PORTS},
-    {"OPTIONS", "/health",       preflight_get,      0,        METRIC_ROUTE_HEALTH},
-    {"OPTIONS", "/ip",           preflight_get,      0,        METRIC_ROUTE_IP},
-    {"OPTIONS", "/limits",       preflight_get,      0,        METRIC_ROUTE_LIMITS},
+    /* Only with PORT_CHECKER_CORS_ORIGINS, and therefore last. */
+    {"OPTIONS", "/check-ports",       preflight_post,     0,        METRIC_ROUTE_CHECK_PORTS},
+    {"OPTIONS", "/health",            preflight_get,      0,        METRIC_ROUTE_HEALTH},
+    {"OPTIONS", "/ip",                preflight_get,      0,        METRIC_ROUTE_IP},
+    {"OPTIONS", "/limits",            preflight_get,      0,        METRIC_ROUTE_LIMITS},
 };
 /* clang-format on */
-
-#define ROUTE_COUNT     (sizeof routes / sizeof routes[0])
-#define PREFLIGHT_COUNT 4
 
 /* ---- the api ---------------------------------------------------------------------- */
 
@@ -342,6 +350,7 @@ bool api_new(const struct api_config *config, struct api **ret, struct err *err)
         .pages = config->pages,
         .is_ours = config->is_ours,
         .is_draining = config->is_draining,
+        .service = config->service,
     };
     struct api *api = calloc(1, sizeof *api);
     if (!api)
@@ -368,12 +377,24 @@ struct api *api_free(struct api *api)
 
 const struct http_route *api_routes(const struct api *api, size_t *ret_count)
 {
-    *ret_count =
-        is_cors_on(api->config.settings) ? ROUTE_COUNT : ROUTE_COUNT - PREFLIGHT_COUNT;
+    size_t count = sizeof routes / sizeof routes[0];
+    while (!is_cors_on(api->config.settings) &&
+           strcmp(routes[count - 1].method, "OPTIONS") == 0)
+        count--;
+    *ret_count = count;
     return routes;
 }
 
-void api_on_fault(void *ctx, struct exchange *exchange)
+/* Browsers name text/html and no JSON. */
+static bool prefers_html(struct exchange *exchange)
+{
+    const char *accept = exchange_header(exchange, "Accept");
+    return negotiate_quality(accept, "text/html") > negotiate_quality(accept, JSON_TYPE);
+}
+
+void api_on_fault(void *ctx, struct exchange *exchange, enum http_fault fault)
 {
     share(ctx, exchange);
+    if (fault == HTTP_FAULT_NOT_FOUND && prefers_html(exchange))
+        pages_not_found(exchange);
 }

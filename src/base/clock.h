@@ -2,7 +2,8 @@
  *
  * Time with a type. An instant is a point on CLOCK_MONOTONIC, a span is a length of
  * time; both count nanoseconds, so that adding a point to a point does not compile.
- * Pure code is handed `now`; code with effects asks its loop; nobody stores `now`.
+ * Pure code gets `now` as an argument; code with effects asks its loop; no code stores
+ * `now`.
  */
 #pragma once
 
@@ -53,7 +54,7 @@ static inline struct instant instant_back(struct instant t, struct span s)
     return (struct instant){t.ns - s.ns};
 }
 
-/* From `earlier` to `later`; negative when they are the other way round. */
+/* From `earlier` to `later`; negative when `later` is the earlier one. */
 static inline struct span instant_since(struct instant later, struct instant earlier)
 {
     return (struct span){later.ns - earlier.ns};

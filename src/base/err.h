@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A failure on its way to somebody who can act on it: what kind, which errno, and one
- * sentence. It never allocates and may live on any stack.
+ * A failure on its way to a caller who can act on it: a kind, an errno and one sentence. It
+ * never allocates and may live on any stack.
  *
  * Only failures travel this way. A bug is an assert; an outcome (refused, silent) is a
  * value. A function that can fail returns bool and writes its results only on success;
@@ -13,13 +13,13 @@
 
 enum err_kind {
     ERR_SYSTEM,  /* the system refused: errnum says what; exit status 1 */
-    ERR_INVALID, /* somebody's text or setting makes no sense; exit status 2 */
-    ERR_LIMIT,   /* a ceiling of ours was reached */
+    ERR_INVALID, /* an invalid text or setting; exit status 2 */
+    ERR_LIMIT,   /* one of our limits was reached */
 };
 
 struct err {
     enum err_kind kind;
-    int errnum;        /* positive errno, 0 when no system call is behind it */
+    int errnum;        /* positive errno, 0 without a failed system call */
     char message[320]; /* one sentence without a full stop, no newline */
 };
 
@@ -32,6 +32,6 @@ bool err_sys(struct err *err, int errnum, const char *what, ...)
 bool err_set(struct err *err, enum err_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "<prefix>: " before the message that is there. */
+/* Puts "<prefix>: " before the existing message. */
 bool err_prefix(struct err *err, const char *prefix, ...)
     __attribute__((format(printf, 2, 3)));

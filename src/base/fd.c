@@ -63,3 +63,17 @@ bool fd_read_file(const char *path, char *ret_data, unsigned long size,
     }
     return err_set(err, ERR_LIMIT, "%s: longer than %lu bytes", path, size - 1);
 }
+
+bool fd_write_all(int fd, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t written = write(fd, data, len);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return false;
+        data += written;
+        len -= (size_t)written;
+    }
+    return true;
+}

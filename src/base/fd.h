@@ -18,11 +18,16 @@ void fd_close(int *fd);
 /* Moves the descriptor out: returns it and leaves -1 behind. */
 int fd_take(int *fd);
 
-/* Raises this process's limit of descriptors (RLIMIT_NOFILE) as far as it may, and says
- * what it is then. */
+/* Raises this process's limit of descriptors (RLIMIT_NOFILE) as far as allowed, and returns
+ * the new limit. */
 bool fd_raise_limit(size_t *ret_limit, struct err *err);
 
-/* Reads at most `size` bytes of a file into `ret_data` (never terminated) and says how
- * many there were. ERR_LIMIT when the file is longer, ERR_SYSTEM when it cannot be read. */
+/* Reads at most `size` bytes of a file into `ret_data` (never terminated) and returns
+ * how many it read. ERR_LIMIT when the file is longer, ERR_SYSTEM when it cannot be read.
+ */
 bool fd_read_file(const char *path, char *ret_data, unsigned long size,
                   unsigned long *ret_len, struct err *err);
+
+/* Writes everything. False with errno on failure, also if a non-blocking descriptor accepts
+ * no more. */
+bool fd_write_all(int fd, const char *data, size_t len);

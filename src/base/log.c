@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
+#include "base/fd.h"
 #include "base/text.h"
 
 #include <stdarg.h>
@@ -38,17 +39,6 @@ void log_setup(enum log_format format, enum log_level lowest)
     config.lowest = lowest;
 }
 
-static void write_out(const char *data, unsigned len)
-{
-    while (len > 0) {
-        ssize_t written = write(STDERR_FILENO, data, len);
-        if (written <= 0)
-            return;
-        data += written;
-        len -= (unsigned)written;
-    }
-}
-
 void log_buffer(void)
 {
     pending.is_on = true;
@@ -56,7 +46,7 @@ void log_buffer(void)
 
 void log_flush(void)
 {
-    write_out(pending.data, pending.len);
+    fd_write_all(STDERR_FILENO, pending.data, pending.len);
     pending.len = 0;
 }
 
@@ -222,7 +212,7 @@ void log_end(struct log_line *line)
     put(line, sizeof line->data, trailer, strlen(trailer));
 
     if (!pending.is_on) {
-        write_out(line->data, line->len);
+        fd_write_all(STDERR_FILENO, line->data, line->len);
         return;
     }
     if (line->len > sizeof pending.data - pending.len)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Log lines on standard error, as text (`time=... level=info event=check ports=3`) or as
- * JSON, one object a line. A line is built field by field and written whole:
+ * JSON, one object per line. A line is built field by field and written as a whole:
  *
  *     struct log_line line;
  *     if (log_begin(&line, LOG_LEVEL_INFO, "check")) {
@@ -10,12 +10,12 @@
  *         log_end(&line);
  *     }
  *
- * A value that holds anything but plain characters is quoted and escaped, so that nobody's
- * input can forge a line. A span is shown in milliseconds with three decimals, rounded, a
- * negative one as 0. A line longer than its buffer loses its last fields and says so
- * with `truncated=true`. Lines of one thread that has called log_buffer() are kept until
- * log_flush(), one write(2) for many; warnings and errors are written at once, after what
- * was kept. Nothing here fails: a log that nobody reads is dropped.
+ * A value with other than plain characters is quoted and escaped, so input cannot forge a
+ * line. A span is shown in milliseconds, rounded to three decimals; a negative one is 0. A
+ * line longer than its buffer loses its last fields and has `truncated=true`. After
+ * log_buffer(), the lines of a thread are kept until log_flush(), one write(2) for many;
+ * warnings and errors are written at once, after the kept lines. Nothing here fails: if the
+ * log cannot be written, its lines are lost.
  */
 #pragma once
 
@@ -43,10 +43,10 @@ struct log_line {
     char data[2048];
 };
 
-/* Once, before threads start. Until then: text, from info up. */
+/* Once, before threads start. Before: text, level info and above. */
 void log_setup(enum log_format format, enum log_level lowest);
 
-/* False when the level is not wanted; then neither fields nor log_end() may follow. */
+/* False if the level is not logged; then do not add fields or call log_end(). */
 bool log_begin(struct log_line *line, enum log_level level, const char *event);
 void log_str(struct log_line *line, const char *key, const char *value);
 void log_int(struct log_line *line, const char *key, int64_t value);

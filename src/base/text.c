@@ -10,9 +10,14 @@
 
 static char empty[1];
 
+struct text text_up_to(size_t max)
+{
+    return (struct text){.data = empty, .max = max};
+}
+
 void text_init(struct text *text, size_t max)
 {
-    *text = (struct text){.data = empty, .max = max};
+    *text = text_up_to(max);
 }
 
 void text_done(struct text *text)
@@ -140,6 +145,15 @@ bool text_parse_u64(const char *digits, size_t len, uint64_t max, uint64_t *ret)
     }
     *ret = value;
     return true;
+}
+
+int text_hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 bool text_equals_nocase(const char *text, size_t len, const char *word)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * A text that grows up to a ceiling, and strict readers of numbers.
+ * A text that grows up to a limit, and strict number parsers.
  *
- * A text is given its ceiling when it is made. An append that would pass the ceiling, or
- * that finds no memory, appends nothing and marks the text as failed; every later append
- * is ignored, so that a writer checks once, at the end. The content is always terminated,
- * so that `data` is a C string when it holds no NUL.
+ * A text gets its limit when it is created. An append beyond the limit or without memory
+ * appends nothing and marks the text as failed; later appends are ignored, so a writer
+ * checks once, at the end. The content is always terminated, so `data` is a C string if it
+ * contains no NUL.
  */
 #pragma once
 
@@ -18,17 +18,21 @@ struct text {
     char *data; /* owned; "" before the first append */
     size_t len;
     size_t size; /* allocated */
-    size_t max;  /* ceiling of len */
+    size_t max;  /* limit of len */
     bool failed;
 };
 
 void text_init(struct text *text, size_t max);
 void text_done(struct text *text);
 
-/* Forgets the content and the failure, keeps the memory. */
+/* A text of one scope, which ends with it: AUTO_TEXT line = text_up_to(LINE_MAX); */
+#define AUTO_TEXT __attribute__((cleanup(text_done))) struct text
+struct text text_up_to(size_t max);
+
+/* Clears the content and the failure, keeps the memory. */
 void text_reset(struct text *text);
 
-/* Takes room for `more` bytes at once. False when the text has failed. */
+/* Reserves space for `more` bytes. False when the text has failed. */
 bool text_reserve(struct text *text, size_t more);
 
 void text_append(struct text *text, const char *bytes, size_t len);
@@ -50,6 +54,9 @@ size_t text_digits(uint64_t number, size_t width, char ret_digits[TEXT_DIGITS_MA
 /* An unsigned decimal number and nothing else: digits only, no sign, no space, at most
  * `max`. Returns false without writing when `digits` is anything else. */
 bool text_parse_u64(const char *digits, size_t len, uint64_t max, uint64_t *ret);
+
+/* 0 to 15; -1 for what is not a hexadecimal digit. */
+int text_hex_value(char c);
 
 /* Whether `text` of `len` bytes equals the C string `word`, ASCII case ignored. */
 bool text_equals_nocase(const char *text, size_t len, const char *word);

@@ -17,7 +17,7 @@ struct tls_identity {
     gnutls_datum_t ticket_key; /* made anew at each start */
 };
 
-/* ERR_INVALID when the PEM texts are no certificate and its key. */
+/* ERR_INVALID unless the PEM texts are a certificate and its key. */
 bool tls_identity_new(const char *cert_pem, const char *key_pem, struct tls_identity **ret,
                       struct err *err);
 struct tls_identity *tls_identity_free(struct tls_identity *identity);

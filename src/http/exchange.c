@@ -2,6 +2,7 @@
 #include "http/exchange_run.h"
 
 #include "base/text.h"
+#include "http/query.h"
 #include "metrics/metrics.h"
 
 #include <assert.h>
@@ -86,6 +87,16 @@ const char *exchange_body(const struct exchange *exchange, size_t *ret_len)
 static const char *text_of(const struct request_view *view, struct request_text text)
 {
     return view->bytes + text.at;
+}
+
+const char *exchange_query(const struct exchange *exchange)
+{
+    return text_of(exchange->view, exchange->view->request->query);
+}
+
+const char *exchange_path(const struct exchange *exchange)
+{
+    return text_of(exchange->view, exchange->view->request->path);
 }
 
 /* The next field from *at on whose name is, or begins with, `name`: then *at is behind it.
@@ -274,12 +285,14 @@ static void reply_fault(struct exchange *exchange, enum http_fault fault)
 {
     const struct http_site *site = &exchange->world->site;
     if (site->on_fault && exchange->view)
-        site->on_fault(site->handler_ctx, exchange);
-    if (fault == HTTP_FAULT_CONNECTIONS || fault == HTTP_FAULT_CALLER_CONNECTIONS)
-        exchange_set_header(exchange, "Retry-After", "1");
-    const char *body = site->fault_body(fault);
-    exchange_reply_const(exchange, http_fault_status(fault), "application/json", body,
-                         strlen(body));
+        site->on_fault(site->handler_ctx, exchange, fault);
+    if (exchange->state < EXCHANGE_STREAMING) {
+        if (fault == HTTP_FAULT_CONNECTIONS || fault == HTTP_FAULT_CALLER_CONNECTIONS)
+            exchange_set_header(exchange, "Retry-After", "1");
+        const char *body = site->fault_body(fault);
+        exchange_reply_const(exchange, http_fault_status(fault), "application/json", body,
+                             strlen(body));
+    }
     forget_request(exchange);
 }
 
@@ -293,11 +306,14 @@ void exchange_refuse(struct exchange *exchange, const struct request_view *view,
 
 /* --- the route -------------------------------------------------------------------- */
 
-static bool path_matches(const struct http_route *route, const char *path)
+static bool path_matches(const struct http_route *route, const char *path,
+                         const char *query)
 {
-    size_t len = strlen(route->path);
+    size_t len = strcspn(route->path, "?"), value_len;
     return strncmp(path, route->path, len) == 0 &&
-           (path[len] == '\0' || (path[len] == '/' && path[len + 1] == '\0'));
+           (path[len] == '\0' || (path[len] == '/' && path[len + 1] == '\0')) &&
+           (route->path[len] == '\0' ||
+            query_next(&query, route->path + len + 1, &value_len));
 }
 
 static bool method_matches(const struct http_route *route, const char *method)
@@ -307,14 +323,14 @@ static bool method_matches(const struct http_route *route, const char *method)
 }
 
 static enum http_fault find_route(struct exchange *exchange, const char *method,
-                                  const char *path)
+                                  const char *path, const char *query)
 {
     const struct http_site *site = &exchange->world->site;
     struct text allow; /* the methods of this path that are not `method` */
     text_init(&allow, ALLOW_MAX);
     for (size_t i = 0; i < site->route_count && !exchange->route; i++) {
         const struct http_route *route = &site->routes[i];
-        if (!path_matches(route, path))
+        if (!path_matches(route, path, query))
             continue;
 
         exchange->metric = route->metric;
@@ -345,7 +361,8 @@ static enum http_fault judge(struct exchange *exchange)
     const struct request_view *view = exchange->view;
     const struct request *request = view->request;
     enum http_fault fault =
-        find_route(exchange, text_of(view, request->method), text_of(view, request->path));
+        find_route(exchange, text_of(view, request->method), text_of(view, request->path),
+                   text_of(view, request->query));
     if (fault != HTTP_FAULT_NONE)
         return fault;
     if (request_has_body(request) && is_encoded(exchange))

@@ -24,7 +24,8 @@ typedef void(exchange_fn)(void *ctx, struct exchange *exchange);
 
 struct http_route {
     const char *method; /* HEAD is served by GET's handler */
-    const char *path;   /* "/check-ports"; "/check-ports/" is the same */
+    const char *path;   /* "/check-ports"; "/check-ports/" is the same. "/check-ports?ports"
+                           is   there only for requests whose query has a field "ports" */
     exchange_fn *handle;
     size_t body_max; /* bytes; more is a 413 */
     unsigned metric; /* index of the route in the metrics */
@@ -39,6 +40,8 @@ struct address exchange_local(const struct exchange *exchange); /* our end of it
 bool exchange_is_http_1_1(const struct exchange *exchange);
 bool exchange_is_tls(const struct exchange *exchange);
 const struct http_route *exchange_route(const struct exchange *exchange);
+const char *exchange_path(const struct exchange *exchange);  /* as sent, without a query */
+const char *exchange_query(const struct exchange *exchange); /* http/query.h; "" = none */
 const char *exchange_body(const struct exchange *exchange, size_t *ret_len);
 
 /* Value of a header, NULL when it is absent. One that came several times has its values

@@ -23,10 +23,10 @@ struct http_site {
     void *handler_ctx;                                /* handed to every handler */
     const char *(*fault_body)(enum http_fault fault); /* its JSON: a constant */
 
-    /* May add headers to the answer to a fault, and nothing else; NULL = none are added.
-     * Not asked where the request's head was not understood, nor for the refusal of a
-     * connection. */
-    exchange_fn *on_fault;
+    /* May add headers to the answer to a fault, or make that answer itself with
+     * exchange_reply(), with the status of the fault; NULL = neither. Not asked where the
+     * request's head was not understood, nor for the refusal of a connection. */
+    void (*on_fault)(void *ctx, struct exchange *exchange, enum http_fault fault);
     const char *server_name; /* "port-checker/0.1.0" */
 };
 

@@ -104,7 +104,7 @@ static bool read_absolute(struct request *request, char *bytes, struct request_t
                     : strncasecmp(text, "https://", 8) == 0 ? 8
                                                             : 0;
     char *host = text + scheme;
-    size_t len = strcspn(host, "/?");
+    size_t len = strcspn(host, "/");
     if (scheme == 0 || len == 0 || host[0] == ':' || !is_host(host, len))
         return false;
 
@@ -128,13 +128,15 @@ static bool read_target(struct request *request, char *bytes, struct request_tex
 
     bool is_origin = text[0] == '/' || (text[0] == '*' && target.len == 1);
     text[target.len] = '\0';
+    char *query = text + strcspn(text, "?");
+    if (*query == '?')
+        *query++ = '\0';
+    request->query = text_at((size_t)(query - bytes), strlen(query));
     request->path = target;
     if (!is_origin && !read_absolute(request, bytes, target))
         return false;
 
-    char *path = bytes + request->path.at;
-    request->path.len = (uint16_t)strcspn(path, "?");
-    path[request->path.len] = '\0';
+    request->path.len = (uint16_t)strlen(bytes + request->path.at);
     return true;
 }
 
@@ -306,21 +308,12 @@ bool request_has_body(const struct request *request)
     return request->framing == FRAMING_CHUNKED || request->length > 0;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* "1a;name=value". A size that is too large for any body stays so. */
 static bool read_chunk_size(struct request *request, const char *text, size_t len)
 {
     size_t digits = 0;
     request->length = 0;
-    for (int value; digits < len && (value = hex_value(text[digits])) >= 0; digits++)
+    for (int value; digits < len && (value = text_hex_value(text[digits])) >= 0; digits++)
         if (request->length <= UINT32_MAX)
             request->length = request->length * 16 + (uint64_t)value;
     if (digits == 0 || (digits < len && text[digits] != ';'))

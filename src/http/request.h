@@ -18,8 +18,8 @@
  *   headers, and dropped; trailers about framing are refused.
  *
  * The buffer belongs to the caller and may move between calls: everything in here is an
- * offset into it. Texts are cut in place: method, path and values end with a NUL. Chunks
- * are joined in place, so that the body is one piece.
+ * offset into it. Texts are cut in place: method, path, query and values end with a NUL.
+ * Chunks are joined in place, so that the body is one piece.
  */
 #pragma once
 
@@ -73,8 +73,9 @@ struct request {
     uint32_t body; /* where the body begins: behind the head */
     uint32_t extra;
     uint64_t length; /* of the body, or what is left of the chunk */
-    struct request_text method, path, authority; /* the path without its query */
-    bool expects_continue;                       /* before its body comes; in HTTP/1.1 */
+    struct request_text method, path, authority;
+    struct request_text query; /* behind the "?", as it was sent; "" without one */
+    bool expects_continue;     /* before its body comes; in HTTP/1.1 */
     uint16_t host_count;
     uint16_t field_count;
     struct request_field fields[REQUEST_FIELDS_MAX];

@@ -28,6 +28,7 @@ static const char *reason_phrase(unsigned status)
         {200, "OK"},
         {204, "No Content"},
         {304, "Not Modified"},
+        {308, "Permanent Redirect"},
         {400, "Bad Request"},
         {403, "Forbidden"},
         {404, "Not Found"},

@@ -6,7 +6,7 @@
 #include "base/fd.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
-#include "policy/access.h"
+#include "net/cidr.h"
 #include "policy/admission.h"
 
 #include <errno.h>
@@ -105,7 +105,7 @@ static void refuse(struct server *server, int fd, const struct address *peer,
 static void admit(struct server *server, int fd, const struct address *peer)
 {
     const struct cidr_list *list = server->config.unlimited;
-    bool is_unlimited = list && access_list_contains(list, peer);
+    bool is_unlimited = list && cidr_list_contains(list, peer);
     switch (admission_enter(server->config.admission, peer, is_unlimited)) {
     case ADMISSION_GRANTED:
         connection_begin(server->connections, fd, peer,

@@ -12,6 +12,7 @@
  *     response    heads and frames of replies (pure)
  *     input       buffers, and requests read from them
  *     request     heads and chunks of requests (pure)
+ *     query       what follows the path (pure)
  *     transport   the socket, or TLS over it
  *
  * Calls go only down this list.

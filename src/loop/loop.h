@@ -4,12 +4,12 @@
  *
  * A turn: wait for events; handle at most LOOP_EVENTS_MAX of them; fire the timers that
  * are due; run the turn-end functions in the order in which they were added. Events come
- * before timers, so that an answer that has arrived beats the deadline that passed while
- * this thread was not running.
+ * before timers, so an answer that has arrived beats a deadline that passed while this
+ * thread was not running.
  *
  * A watch is named by slot and generation, never by a pointer: an event that was already
- * fetched when its watch was dropped is thrown away, also when descriptor and slot have
- * been taken by somebody else within the same turn.
+ * fetched when its watch was dropped is ignored, even if the descriptor and the slot have
+ * been reused within the same turn.
  *
  * Everything here belongs to the thread that runs the loop, except loop_wake().
  */
@@ -36,29 +36,29 @@ struct loop_watch {
 
 typedef void(loop_event_fn)(void *ctx, uint32_t events);
 
-/* Returns whether there is more to do at once: then the next turn does not wait. */
+/* Returns whether there is more to do now: then the next turn does not wait. */
 typedef bool(loop_turn_fn)(void *ctx);
 
 bool loop_new(struct loop **ret, struct err *err);
 struct loop *loop_free(struct loop *loop);
 
-/* Turns until loop_stop(). ERR_SYSTEM when epoll itself fails. */
+/* Runs turns until loop_stop(). ERR_SYSTEM when epoll itself fails. */
 bool loop_run(struct loop *loop, struct err *err);
 void loop_stop(struct loop *loop);
 
 /* From any thread or signal handler: the loop begins another turn soon. */
 void loop_wake(struct loop *loop);
 
-/* The next turn will not wait. For work that was made after its turn-end function ran. */
+/* The next turn will not wait. For work that appears after its turn-end function ran. */
 void loop_again(struct loop *loop);
 
 /* When this turn's events were fetched. */
 struct instant loop_now(const struct loop *loop);
 
-/* Time during which this thread should have run and did not (stopped, starved, or busy for
- * longer than 50 ms in one turn), added up since the start. An owner of deadlines that
- * measure somebody else's silence subtracts it. To notice that it was stopped while it
- * waited, the loop wakes ten times a second as long as loop_watch_stalls() is on. */
+/* Time in which this thread should have run but did not (stopped, starved, or busy for
+ * longer than 50 ms in one turn), added up since the start. Owners of deadlines that
+ * measure the silence of a peer subtract it. To notice a stop during a wait, the loop wakes
+ * ten times per second while loop_watch_stalls() is on. */
 struct span loop_stalled(const struct loop *loop);
 void loop_watch_stalls(struct loop *loop, bool is_on);
 
@@ -69,15 +69,15 @@ bool loop_watch_add(struct loop *loop, int fd, uint32_t events, loop_event_fn *f
 bool loop_watch_change(struct loop *loop, int fd, struct loop_watch watch, uint32_t events,
                        struct err *err);
 
-/* Ends the watch and clears *watch; nothing happens when it names none. Give `fd` -1 when
- * the caller closes the descriptor right after, which ends the kernel's part as well. */
+/* Ends the watch and clears *watch; does nothing if it names no watch. Pass -1 as `fd` if
+ * the caller closes the descriptor next, which also ends the kernel's part. */
 void loop_watch_drop(struct loop *loop, int fd, struct loop_watch *watch);
 
 /* Timers on this loop's clock. False without memory: then the timer is not set. */
 bool loop_timer_set(struct loop *loop, struct timer *timer, struct instant deadline);
 void loop_timer_stop(struct loop *loop, struct timer *timer);
 
-/* At most LOOP_TURN_FNS_MAX of them. Not to be ended from within a turn-end function. */
+/* At most LOOP_TURN_FNS_MAX of them. Do not end one from within a turn-end function. */
 #define LOOP_TURN_FNS_MAX 8
 void loop_each_turn(struct loop *loop, loop_turn_fn *fn, void *ctx);
 void loop_each_turn_end(struct loop *loop, loop_turn_fn *fn, void *ctx);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Work that is put off to the end of a turn, first in, first out. Tasks are embedded in
+ * Work that is deferred to the end of a turn, first in, first out. Tasks are embedded in
  * their owners; each waits in one queue at most. Belongs to one thread.
  */
 #pragma once
@@ -27,12 +27,12 @@ struct tasks {
 void tasks_init(struct tasks *tasks);
 void task_init(struct task *task, task_fn *run);
 
-/* Lets a task wait, unless it waits already. */
+/* Queues a task, unless it is queued already. */
 void tasks_add(struct tasks *tasks, struct task *task);
 
-/* Nothing happens when it does not wait. */
+/* Does nothing if the task is not queued. */
 void task_cancel(struct task *task);
 
-/* Runs the one that has waited longest, unless none waits: then false. It has left the
- * queue when its function is called, which may add and cancel any. */
+/* Runs the task that has waited longest; false if the queue is empty. The task leaves the
+ * queue before its function runs, which may add and cancel any task. */
 bool tasks_run_next(struct tasks *tasks);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * A heap of timers on whatever clock its owner keeps; it reads none itself. Timers are
+ * A heap of timers on its owner's clock; it reads no clock itself. Timers are
  * embedded in their owners and totally ordered: by deadline, then by the order in which
  * they were set, so that a run can be replayed.
  *
- * Setting and stopping take O(log n); a timer whose deadline lies behind all others, the
- * usual case, is set in O(1).
+ * Setting and stopping take O(log n); setting a timer with the latest deadline, the usual
+ * case, takes O(1).
  */
 #pragma once
 
@@ -36,11 +36,11 @@ struct timers {
 
 void timers_init(struct timers *timers);
 
-/* The timers themselves stay with their owners, and count as not set from here on. */
+/* The timers stay with their owners, and are no longer set. */
 void timers_done(struct timers *timers);
 
-/* Grows the heap so that `count` timers fit: after it, timers_set() on no more than that
- * many at once cannot fail. False without memory. */
+/* Grows the heap so that `count` timers fit: then timers_set() cannot fail for up to that
+ * many at once. False without memory. */
 bool timers_reserve(struct timers *timers, size_t count);
 
 void timer_init(struct timer *timer, timer_fn *fire);
@@ -59,5 +59,5 @@ bool timers_next(const struct timers *timers, struct instant *ret_deadline);
 
 /* Fires all timers that are due at `now`, each stopped before its function runs, which may
  * set, move and stop any timer. A timer that was set during this call waits for the next
- * one, so that the call ends. Not to be called from within itself. */
+ * one, so that the call ends. Do not call it from within itself. */
 void timers_fire(struct timers *timers, struct instant now);

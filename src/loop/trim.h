@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Gives memory back to the system after many things were freed: the chunks of those that
- * have gone, between those of others that stay, would be kept for ever. Belongs to one
- * thread.
+ * Returns memory to the system after many objects were freed: otherwise the heap would keep
+ * their chunks forever, between the chunks of objects that remain. Belongs to one thread.
  */
 #pragma once
 
@@ -17,9 +16,9 @@ struct trim {
     unsigned many;
 };
 
-/* `many` of them call for it. */
+/* Trims after `many` frees. */
 void trim_init(struct trim *trim, struct loop *loop, unsigned many);
 void trim_done(struct trim *trim);
 
-/* One was freed. Memory goes back some seconds after the `many`th. */
+/* One object was freed. The memory is returned some seconds after the `many`th. */
 void trim_note(struct trim *trim);

@@ -44,23 +44,25 @@ static const struct {
 static const struct {
     int errnum;
     const char *name;
-} fault_errnos[] = {
+} local_fault_errnos[] = {
 #define FAULT_ERRNO(NAME) {NAME, #NAME},
 #include "metrics/metrics.def"
 };
 
-#define FAULT_ERRNO_COUNT (sizeof fault_errnos / sizeof fault_errnos[0])
-#define FAULT_OTHER       FAULT_ERRNO_COUNT
+#define LOCAL_FAULT_COUNT (sizeof local_fault_errnos / sizeof local_fault_errnos[0])
+#define LOCAL_FAULT_OTHER LOCAL_FAULT_COUNT
 
-/* From an answer in the same rack to the longest PORT_CHECK_TIMEOUT. */
+/* From an answer in the same rack to the longest PORT_CHECK_TIMEOUT, and closer where
+ * silence is judged. */
 static const struct {
     const char *le;
     int64_t ns;
 } buckets[] = {
     {"0.001", NS(1)},  {"0.0025", NS(5) / 2}, {"0.005", NS(5)},  {"0.01", NS(10)},
     {"0.025", NS(25)}, {"0.05", NS(50)},      {"0.1", NS(100)},  {"0.25", NS(250)},
-    {"0.5", NS(500)},  {"1", NS(1000)},       {"2.5", NS(2500)}, {"5", NS(5000)},
-    {"10", NS(10000)}, {"20", NS(20000)},
+    {"0.5", NS(500)},  {"1", NS(1000)},       {"1.3", NS(1300)}, {"1.5", NS(1500)},
+    {"2", NS(2000)},   {"2.5", NS(2500)},     {"5", NS(5000)},   {"10", NS(10000)},
+    {"20", NS(20000)},
 };
 
 #define BUCKET_COUNT (sizeof buckets / sizeof buckets[0])
@@ -69,7 +71,7 @@ struct metrics {
     _Alignas(CACHE_LINE) _Atomic int64_t values[METRIC_COUNT];
     _Atomic int64_t verdict_buckets[BUCKET_COUNT + 1]; /* not cumulated; last: above all */
     _Atomic int64_t verdict_ns;
-    _Atomic int64_t faults[FAULT_ERRNO_COUNT + 1];
+    _Atomic int64_t local_faults[LOCAL_FAULT_COUNT + 1];
     _Atomic int64_t requests[METRIC_ROUTE_COUNT][STATUS_COUNT];
 };
 
@@ -116,9 +118,9 @@ void metrics_count_request(struct metrics *metrics, enum metric_route route,
 void metrics_count_local_fault(struct metrics *metrics, int errnum)
 {
     size_t i = 0;
-    while (i < FAULT_ERRNO_COUNT && fault_errnos[i].errnum != errnum)
+    while (i < LOCAL_FAULT_COUNT && local_fault_errnos[i].errnum != errnum)
         i++;
-    add(&metrics->faults[i], 1);
+    add(&metrics->local_faults[i], 1);
 }
 
 void metrics_observe_verdict(struct metrics *metrics, const struct port_verdict *verdict)
@@ -193,16 +195,17 @@ static void render_requests(struct metrics *const blocks[], size_t count, struct
     }
 }
 
-static void render_faults(struct metrics *const blocks[], size_t count, struct text *text)
+static void render_local_faults(struct metrics *const blocks[], size_t count,
+                                struct text *text)
 {
     const char *name = PREFIX "local_faults_total";
 
     append_header(text, name, "counter",
                   "Attempts that failed for a reason of this checker's own, by errno.");
-    for (size_t i = 0; i <= FAULT_OTHER; i++) {
+    for (size_t i = 0; i <= LOCAL_FAULT_OTHER; i++) {
         text_printf(text, "%s{errno=\"%s\"} %" PRId64 "\n", name,
-                    i < FAULT_OTHER ? fault_errnos[i].name : "other",
-                    sum(blocks, count, OFFSET_OF(faults, i)));
+                    i < LOCAL_FAULT_OTHER ? local_fault_errnos[i].name : "other",
+                    sum(blocks, count, OFFSET_OF(local_faults, i)));
     }
 }
 
@@ -242,7 +245,7 @@ void metrics_render(struct metrics *const blocks[], size_t count,
     render_requests(blocks, count, text);
     render_series(blocks, count, text);
     render_verdict_times(blocks, count, text);
-    render_faults(blocks, count, text);
+    render_local_faults(blocks, count, text);
 
     append_gauge(text, PREFIX "probes_in_flight", "Sockets of probes that are open.",
                  facts->probes_in_flight);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counters for Prometheus. Each worker has a block of its own that only it writes, with
- * relaxed loads and stores, which needs no locked instruction; whoever answers
- * GET /metrics, in any thread, adds the blocks up.
+ * Counters for Prometheus. Each worker has its own block and is the only one to write it,
+ * with relaxed loads and stores and no locked instructions. The thread that answers GET
+ * /metrics adds the blocks up.
  *
- * metrics.def is the list: one row per series, or per family with labels. What is not a
- * plain count (requests, local faults, the histogram, figures of the process) has its
- * family in metrics.c.
+ * metrics.def is the list: one row per series, or per family with labels. Families that
+ * are not plain counts (requests, local faults, the histogram, figures of the process) are
+ * in metrics.c.
  */
 #pragma once
 
@@ -25,8 +25,8 @@ enum metric {
     METRIC_COUNT
 };
 
-/* Label values of port_checker_http_requests_total. A request that no route fits counts
- * as OTHER. */
+/* Label values of port_checker_http_requests_total. A request without a route counts as
+ * OTHER. */
 #define METRIC_ROUTE_MAP(X)                                                                \
     X(OTHER, "other")                                                                      \
     X(CHECK_PORTS, "/check-ports")                                                         \
@@ -56,14 +56,14 @@ void metrics_add(struct metrics *metrics, enum metric metric, int64_t n);
 void metrics_count_request(struct metrics *metrics, enum metric_route route,
                            unsigned status);
 
-/* A connect(2) or socket(2) of ours failed for a reason that says nothing about the
- * target. An errno that has no row counts as "other". */
+/* A connect(2) or socket(2) failed for a reason that says nothing about the target. An
+ * errno without a row counts as "other". */
 void metrics_count_local_fault(struct metrics *metrics, int errnum);
 
 /* Counts the verdict by its state, and the time from the port's first SYN to it. */
 void metrics_observe_verdict(struct metrics *metrics, const struct port_verdict *verdict);
 
-/* What is not a count but a state of the process, read when /metrics is asked. */
+/* The state of the process, read for each GET /metrics. */
 struct metrics_facts {
     const char *version;
     size_t budget_entries;
@@ -72,9 +72,9 @@ struct metrics_facts {
 };
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
-#define METRICS_TEXT_MAX     (256 * 1024) /* a ceiling for `text` that is never reached */
+#define METRICS_TEXT_MAX     (256 * 1024) /* a limit for `text` that is never reached */
 
 /* Appends the sum of all blocks in Prometheus text format 0.0.4. The figures of the process
- * (process_*) are read from /proc at this moment; one that cannot be read is left out. */
+ * (process_*) are read from /proc at this moment; one that cannot be read is omitted. */
 void metrics_render(struct metrics *const blocks[], size_t count,
                     const struct metrics_facts *facts, struct text *text);

@@ -142,7 +142,7 @@ int main(void)
 {
     struct metrics *metrics;
     struct err err;
-    struct text text;
+    AUTO_TEXT text = text_up_to(METRICS_TEXT_MAX);
     if (!metrics_new(&metrics, &err)) {
         fprintf(stderr, "%s\n", err.message);
         return EXIT_FAILURE;
@@ -151,10 +151,8 @@ int main(void)
     /* Routes are shown once they were asked for. */
     for (enum metric_route route = 0; route < METRIC_ROUTE_COUNT; route++)
         metrics_count_request(metrics, route, 200);
-    text_init(&text, METRICS_TEXT_MAX);
     metrics_render(&metrics, 1, &(struct metrics_facts){.version = "0"}, &text);
     bool is_fine = !text.failed && print_table(text.data);
-    text_done(&text);
     metrics_free(metrics);
     return is_fine && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the probe engine tells, counted.
+ * Counts what the probe engine reports.
  */
 #pragma once
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * The figures of this process that every Prometheus client library shows (process_*), read
- * from /proc and the process's clocks at the moment of asking.
+ * from /proc and the process's clocks on each call.
  */
 #pragma once
 
 struct text;
 
-/* Appends the families in Prometheus text format. A figure that cannot be read is left
- * out, family and all. */
+/* Appends the families in Prometheus text format. A figure that cannot be read is
+ * omitted with its family. */
 void process_render(struct text *text);

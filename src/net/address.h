@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * IP addresses as values: literals in and out, IPv4 inside IPv6 unwrapped, networks
- * (CIDR). An address is ready to be handed to connect(2) or bind(2); its port is 0 unless
- * it was set. No names, no resolver, no system calls.
+ * IP addresses as values: literals in and out, IPv4 inside IPv6 unwrapped. An address is
+ * ready to be handed to connect(2) or bind(2); its port is 0 unless it was set. No names,
+ * no resolver, no system calls.
  */
 #pragma once
 
@@ -23,12 +23,6 @@ struct address {
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
     };
-};
-
-/* A block of addresses. An IPv4-mapped block (::ffff:0:0/96 or longer) is kept as IPv4. */
-struct cidr {
-    struct address base;
-    unsigned prefix; /* bits */
 };
 
 /* An IPv4 literal of four decimal parts without leading zeros, or an IPv6 literal without
@@ -69,10 +63,3 @@ bool address_is_loopback(const struct address *address);
  * long as the addresses of `family`. False for the other family; nothing is unmapped. */
 bool address_has_prefix(const struct address *address, int family, const uint8_t *bits,
                         unsigned prefix);
-
-/* "192.0.2.0/24", "2001:db8::/32" or a single address. Bits beyond the prefix must be
- * zero, and the prefix is decimal without leading zeros. ERR_INVALID. */
-bool cidr_parse(const char *text, size_t len, struct cidr *ret, struct err *err);
-
-/* A mapped address is judged as the IPv4 address that it holds, so ::/0 has no IPv4. */
-bool cidr_contains(const struct cidr *cidr, const struct address *address);

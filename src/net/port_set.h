@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A set of TCP ports that remembers in which order they came, with a ceiling on how many
- * there may be. Adding is proportional to the ports that are new, and to 1/64 of the width
- * of the range that is added: a thousand overlapping ranges cost next to nothing.
+ * A set of TCP ports that keeps the order in which they were added, with a limit on their
+ * number. Adding costs time for each new port, and for 1/64 of the width of the added
+ * range: a thousand overlapping ranges cost almost nothing.
  */
 #pragma once
 
@@ -24,8 +24,8 @@ bool port_set_init(struct port_set *set, size_t max, struct err *err);
 void port_set_done(struct port_set *set);
 void port_set_clear(struct port_set *set);
 
-/* Adds first..last, both included and 1-65535, first <= last. False, with the set as it
- * was, when there would be more than `max` distinct ports. */
+/* Adds first..last, both included and 1-65535, first <= last. False, with the set
+ * unchanged, if there would be more than `max` distinct ports. */
 bool port_set_add(struct port_set *set, uint16_t first, uint16_t last);
 
 /* Range text: "50800-50900", digits-digits of 1-5 digits each, first <= last, both

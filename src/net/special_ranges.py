@@ -14,25 +14,29 @@ import sys
 
 LISTS = {"ipv4": (4,), "ipv6": (6,), "ours": (4, 6)}
 IS_GLOBAL = {"yes": True, "no": False, "n-a": False}
+SCOPES = ("global", "private", "carrier", "link", "zone", "loopback", "multicast",
+          "reserved", "special")
 
 HEAD = """\
 /* SPDX-License-Identifier: MIT
  *
  * Made from special_ranges.txt by special_ranges.py: change that, not this.
  *
- * SPECIAL_RANGE(family, prefix, is_global, address bytes...), per family from the longest
- * prefix to the shortest; the last row of a family covers all of it.
+ * SPECIAL_RANGE(family, scope, high, low, high mask, low mask): the 128 bits of an IPv6
+ * address, or an IPv4 address in the highest 32 of them. Per family from the longest prefix
+ * to the shortest; the last row of a family covers all of it.
  */
 """
 
 
 def parse_row(line):
-    """One row as (network, is_global, comment)."""
+    """One row as (network, scope, comment)."""
     fields = [field.strip() for field in line.split("|")]
-    if len(fields) != 5 or not all(fields):
-        raise ValueError("expected: list | block | globally reachable | reference | name")
+    if len(fields) != 6 or not all(fields):
+        raise ValueError(
+            "expected: list | block | globally reachable | scope | reference | name")
 
-    origin, block, reachable, reference, name = fields
+    origin, block, reachable, scope, reference, name = fields
     network = ipaddress.ip_network(block)  # refuses bits beyond the prefix
     if network.version not in LISTS.get(origin, ()):
         raise ValueError(f"{block} does not belong to the list {origin!r}")
@@ -40,8 +44,12 @@ def parse_row(line):
         raise ValueError(f"{block} has no prefix length")
     if reachable not in IS_GLOBAL:
         raise ValueError(f"globally reachable is yes, no or n-a, not {reachable!r}")
+    if scope not in SCOPES:
+        raise ValueError(f"{scope!r} is not a scope")
+    if IS_GLOBAL[reachable] != (scope == "global"):
+        raise ValueError(f"globally reachable is {reachable}, but the scope is {scope}")
     comment = f"{block} {name} ({reference})".replace("*/", "")
-    return network, IS_GLOBAL[reachable], comment
+    return network, scope, comment
 
 
 def read_rows(path):
@@ -65,13 +73,21 @@ def read_rows(path):
     return rows.values()
 
 
+def format_halves(number, bits):
+    """Two 64-bit constants, the number's `bits` in the highest places."""
+    number <<= 128 - bits
+    return ", ".join(f"UINT64_C(0x{half:x})" for half in divmod(number, 1 << 64))
+
+
 def format_row(row):
-    network, is_global, comment = row
+    network, scope, comment = row
+    bits = network.max_prefixlen
     family = "AF_INET" if network.version == 4 else "AF_INET6"
-    octets = ", ".join(f"0x{octet:02x}" for octet in network.network_address.packed)
     return (
         f"/* {comment} */\n"
-        f"SPECIAL_RANGE({family}, {network.prefixlen}, {str(is_global).lower()}, {octets})\n"
+        f"SPECIAL_RANGE({family}, SCOPE_{scope.upper()},\n"
+        f"              {format_halves(int(network.network_address), bits)},\n"
+        f"              {format_halves(int(network.netmask), bits)})\n"
     )
 
 

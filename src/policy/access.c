@@ -2,6 +2,7 @@
 #include "policy/access.h"
 
 #include "base/text.h"
+#include "net/scope.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,15 +15,6 @@ struct authority {
     struct address address; /* a loopback literal, port 0 */
     uint16_t port;
 };
-
-bool access_list_contains(const struct cidr_list *list, const struct address *address)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (cidr_contains(&list->items[i], address))
-            return true;
-    }
-    return false;
-}
 
 static bool is_blank(char c)
 {
@@ -59,7 +51,7 @@ static bool forwarded_for_parse(const char *list, const struct cidr_list *truste
         if (!element_parse(list + start, end - start, &address))
             return false;
 
-        if (start == 0 || !access_list_contains(trusted_proxies, &address)) {
+        if (start == 0 || !cidr_list_contains(trusted_proxies, &address)) {
             *ret = address;
             return true;
         }
@@ -140,7 +132,7 @@ static bool is_operator(const struct access_facts *facts,
     if (!address_is_loopback(&facts->peer) || !address_is_loopback(&facts->local))
         return false;
 
-    if (access_list_contains(trusted_proxies, &facts->peer))
+    if (cidr_list_contains(trusted_proxies, &facts->peer))
         return false;
 
     if (!facts->is_http_1_1 || facts->has_forwarding_header || facts->forwarded_for)
@@ -161,7 +153,7 @@ struct access_caller access_identify(const struct access_facts *facts,
         .is_operator = is_operator(facts, trusted_proxies),
         .address = address_unmap(&facts->peer),
     };
-    if (facts->forwarded_for && access_list_contains(trusted_proxies, &facts->peer))
+    if (facts->forwarded_for && cidr_list_contains(trusted_proxies, &facts->peer))
         caller.is_known =
             forwarded_for_parse(facts->forwarded_for, trusted_proxies, &caller.address);
 
@@ -171,56 +163,22 @@ struct access_caller access_identify(const struct access_facts *facts,
 
 /* ---- which addresses ---------------------------------------------------------------- */
 
-struct block {
-    int family;
-    unsigned prefix;
-    bool is_global;
-    uint8_t bits[16];
-};
-
-/* Per family from the longest prefix to the shortest, so that the first that covers an
- * address is the most specific one; the last of a family covers all of it. */
-static const struct block special_ranges[] = {
-#define SPECIAL_RANGE(family, prefix, is_global, ...)                                      \
-    {family, prefix, is_global, {__VA_ARGS__}},
-#include "net/special_ranges.def"
-#undef SPECIAL_RANGE
-};
-
-static const struct block *block_find(const struct block *blocks, size_t count,
-                                      const struct address *address)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct block *block = &blocks[i];
-        if (address_has_prefix(address, block->family, block->bits, block->prefix))
-            return block;
-    }
-    return NULL;
-}
-
 bool access_is_probeable(const struct address *address)
 {
-    static const struct block never[] = {
-        {AF_INET, 8, false, {0}},            /* 0.0.0.0/8: "this network" */
-        {AF_INET, 4, false, {224}},          /* 224.0.0.0/4: multicast */
-        {AF_INET, 4, false, {240}},          /* 240.0.0.0/4: reserved, and broadcast */
-        {AF_INET6, 96, false, {0}},          /* ::/96: unspecified, IPv4-compatible */
-        {AF_INET6, 8, false, {0xff}},        /* ff00::/8: multicast */
-        {AF_INET6, 10, false, {0xfe, 0x80}}, /* fe80::/10: link-local */
-    };
-    if (address_is_loopback(address)) /* ::1 is inside ::/96 */
-        return true;
-
-    struct address judged = address_unembed(address);
-    return !block_find(never, sizeof never / sizeof never[0], &judged);
-}
-
-bool access_is_global(const struct address *address)
-{
-    struct address judged = address_unembed(address);
-    const struct block *block = block_find(
-        special_ranges, sizeof special_ranges / sizeof special_ranges[0], &judged);
-    return block && block->is_global; /* the table covers everything */
+    switch (address_scope(address)) {
+    case SCOPE_ZONE:
+    case SCOPE_MULTICAST:
+    case SCOPE_RESERVED:
+        return false;
+    case SCOPE_GLOBAL:
+    case SCOPE_PRIVATE:
+    case SCOPE_CARRIER:
+    case SCOPE_LINK:
+    case SCOPE_LOOPBACK:
+    case SCOPE_SPECIAL:
+        break;
+    }
+    return true;
 }
 
 /* ---- may it ------------------------------------------------------------------------- */
@@ -228,7 +186,7 @@ bool access_is_global(const struct address *address)
 static enum access_reason judge_public(const struct address *target,
                                        access_is_ours_fn *is_ours)
 {
-    if (!access_is_global(target))
+    if (address_scope(target) != SCOPE_GLOBAL)
         return ACCESS_NOT_PUBLIC;
 
     struct address embedded = address_unembed(target);
@@ -315,7 +273,7 @@ static const char *reason_sentence(enum access_reason reason, bool is_global)
     switch (reason) {
     case ACCESS_BAD_FORWARDED:
         return "the trusted proxy sent an X-Forwarded-For that is not a list of IP "
-               "addresses, so that nobody knows who calls. Let it send plain addresses "
+               "addresses, so the caller is unknown. Let it send plain addresses "
                "(nginx: proxy_set_header X-Forwarded-For $remote_addr;).";
     case ACCESS_NEVER:
         return "unspecified, multicast, broadcast, reserved and IPv6 link-local addresses "
@@ -365,7 +323,7 @@ const char *access_explain(const struct access_caller *caller,
     bool is_others = reason == ACCESS_NOT_OWN_ADDRESS;
     snprintf(ret_text, ACCESS_EXPLANATION_SIZE, "%s may not have %s checked: %s%s%s",
              address_format(&caller->address, who), address_format(&decision->target, what),
-             reason_sentence(reason, access_is_global(&decision->target)),
+             reason_sentence(reason, address_scope(&decision->target) == SCOPE_GLOBAL),
              is_others ? family_hint(caller, &decision->target) : "",
              is_others ? loopback_hint(caller, targets) : "");
     return ret_text;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who is calling, and may this caller have that address probed? Pure: facts go in, a
- * decision with its reason comes out. It charges nothing, asks nobody and logs nothing.
+ * Who is the caller, and may this caller have that address probed? Pure: facts go in, a
+ * decision with its reason comes out. It charges nothing and logs nothing.
  *
- * The rules, in full, are the chapter "Who may ask about whom" of the README. In short:
- * the caller is the TCP peer, unless the peer is a trusted proxy; the operator is a
- * loopback peer that shows no trace of a proxy or of another site's page; nobody else is
- * special; some addresses are nobody's to probe.
+ * docs/policy.md has the rules in full. In short: the caller is the TCP peer, unless the
+ * peer is a trusted proxy; the operator is a loopback peer without a trace of a proxy or of
+ * another site's page; all other callers are equal; some addresses are never probed.
  */
 #pragma once
 
@@ -18,8 +17,8 @@
 
 #define ACCESS_EXPLANATION_SIZE 512
 
-/* code: what the log and the metrics call it. A refusal's sentence is made by
- * access_explain(). */
+/* code: its name in the log and the metrics. access_explain() makes the sentence of a
+ * refusal. */
 #define ACCESS_REASON_MAP(X)                                                               \
     X(OWN_ADDRESS, "own_address", true)          /* the caller named itself */             \
     X(OPERATOR, "operator", true)                /* the operator may name any unicast */   \
@@ -27,7 +26,7 @@
     X(ANY_TARGET, "any_target", true)            /* unicast, under `any` */                \
     X(BAD_FORWARDED, "bad_forwarded_for", false) /* a trusted proxy sent nonsense */       \
     X(NEVER, "never_allowed", false) /* unspecified, multicast, reserved ... */            \
-    X(NOT_OWN_ADDRESS, "not_own_address", false) /* somebody else's address */             \
+    X(NOT_OWN_ADDRESS, "not_own_address", false) /* not the caller's address */            \
     X(NOT_PUBLIC, "not_public", false)     /* not globally reachable, under `public` */    \
     X(THIS_MACHINE, "this_machine", false) /* our own interface, under `public` */
 
@@ -52,7 +51,7 @@ struct access_facts {
                                    CF-Connecting-IP */
 };
 
-/* Who calls. */
+/* The caller. */
 struct access_caller {
     bool is_known; /* false: a trusted proxy sent an X-Forwarded-For that cannot be read */
     bool is_operator;
@@ -65,44 +64,35 @@ struct access_decision {
     struct address target; /* unmapped: judge and connect to this one */
 };
 
-/* X-Forwarded-For of a trusted proxy is read from the right, past trusted proxies, to the
- * first address that is none: the caller. Only elements met on that way are read, so what
- * a client wrote in front cannot hurt it; one of them that is not a plain address literal
- * (a port, brackets, "unknown", nothing) makes the caller unknown. When all of them are
- * trusted the leftmost is the caller. */
+/* X-Forwarded-For of a trusted proxy is read from the right, past trusted proxies. The
+ * first address that is not a trusted proxy is the caller. Elements further left are not
+ * read, so text that a client put there has no effect. If an element that is read is not a
+ * plain address literal (a port, brackets, "unknown", nothing), the caller is unknown. If
+ * all of them are trusted, the leftmost is the caller. */
 struct access_caller access_identify(const struct access_facts *facts,
                                      const struct cidr_list *trusted_proxies);
 
-/* Whether any block of the list holds the address; a mapped one counts as IPv4. */
-bool access_list_contains(const struct cidr_list *list, const struct address *address);
-
-/* Asked only under `public`, and only for targets that are otherwise fine: is this one of
- * this machine's own addresses? For a target that embeds IPv4 it is asked about both. */
+/* Is this one of this machine's own addresses? Called only under `public`, and only for
+ * targets that are otherwise allowed; for a target that embeds IPv4, called for both. */
 typedef bool(access_is_ours_fn)(const struct address *address);
 
-/* A caller that is not known is refused before anything else, and an address that is
- * nobody's to probe even to the caller that has it. `public` means what it says for the
- * caller's own address too: one that is private, or this machine's, is refused. */
+/* An unknown caller is refused first. An address that is never probed is refused even to
+ * the caller that has it. `public` applies to the caller's own address too: a private
+ * address, or one of this machine, is refused. */
 struct access_decision access_decide(const struct access_caller *caller,
                                      const struct address *target, enum targets targets,
                                      access_is_ours_fn *is_ours);
 
 const char *access_reason_code(enum access_reason reason);
 
-/* For a refusal: who may not have what checked, why, and the line of configuration that
- * would allow it, where one would. Returns ret_text. */
+/* For a refusal: who may not have which address checked, why, and the setting that would
+ * allow it, if one would. Returns ret_text. */
 const char *access_explain(const struct access_caller *caller,
                            const struct access_decision *decision, enum targets targets,
                            char ret_text[ACCESS_EXPLANATION_SIZE]);
 
-/* Unicast that may be probed at all: not 0.0.0.0/8, 224.0.0.0/4, 240.0.0.0/4, ff00::/8,
- * fe80::/10, nor ::/96 but for ::1 (unspecified; IPv4-compatible addresses are deprecated,
- * RFC 4291, and a forgotten tunnel would hand them to that IPv4 address). What embeds an
- * IPv4 address is judged as that one. IPv6 that was never given out is no host on the
- * internet, but may be one of an overlay network: probeable, and not global. */
+/* Unicast addresses that may be probed: not SCOPE_MULTICAST, SCOPE_RESERVED (a forgotten
+ * tunnel would deliver an IPv4-compatible address to that IPv4 address) or SCOPE_ZONE. IPv6
+ * addresses that are not allocated are probeable, though not global: an overlay network may
+ * use them. */
 bool access_is_probeable(const struct address *address);
-
-/* Reachable from anywhere, by the most specific row of the IANA special-purpose registries
- * (net/special_ranges.txt; "N/A" is no), embedded IPv4 judged as that IPv4. What no row
- * covers: IPv4 and 2000::/3 are global, the rest of IPv6 is not. */
-bool access_is_global(const struct address *address);

@@ -1,25 +1,19 @@
-/* SPDX-License-Identifier: MIT
- *
- * Owns one open-addressed table of callers with at least one connection. Its hash is
- * seeded, so that nobody can choose addresses that all land on one spot.
- */
+/* SPDX-License-Identifier: MIT */
 #include "policy/admission.h"
 
+#include "base/container.h"
 #include "base/err.h"
+#include "net/address_table.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
 
-/* An IPv4 address, or the first 64 bits of an IPv6 address. */
+/* One with at least one connection. */
 struct caller {
-    uint64_t network;
-    uint32_t connections; /* 0 = free slot */
-    int family;
+    struct address_entry entry;
+    size_t connections;
 };
 
 struct admission {
@@ -27,44 +21,36 @@ struct admission {
     size_t connections;
     size_t connections_max;
     size_t per_caller_max;
-    uint64_t seed;
-    size_t mask;            /* slots - 1 */
-    struct caller *callers; /* owned; at most half of the slots are ever in use */
+    struct address_table callers; /* its entries are owned */
 };
 
 bool admission_new(size_t connections_max, size_t per_caller_max, struct admission **ret,
                    struct err *err)
 {
-    if (connections_max == 0 || per_caller_max == 0 || connections_max > UINT32_MAX / 4)
-        return err_set(err, ERR_INVALID, "limits of connections make no sense");
-
-    size_t slots = 16;
-    while (slots < connections_max * 2)
-        slots *= 2;
+    if (connections_max == 0 || per_caller_max == 0)
+        return err_set(err, ERR_INVALID, "the limits of connections are invalid");
 
     struct admission *admission = calloc(1, sizeof *admission);
-    struct caller *callers = calloc(slots, sizeof *callers);
-    if (!admission || !callers) {
-        free(admission);
-        free(callers);
+    if (!admission)
         return err_sys(err, ENOMEM, "table of callers");
-    }
+
     *admission = (struct admission){
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .connections_max = connections_max,
         .per_caller_max = per_caller_max,
-        .mask = slots - 1,
-        .callers = callers,
     };
-    if (getrandom(&admission->seed, sizeof admission->seed, 0) !=
-        (ssize_t)sizeof admission->seed) {
-        int errnum = errno;
+    if (!address_table_init(&admission->callers, connections_max, err)) {
         admission_free(admission);
-        return err_sys(err, errnum, "getrandom");
+        return false;
     }
 
     *ret = admission;
     return true;
+}
+
+static struct caller *caller_of(struct address_entry *entry)
+{
+    return entry ? CONTAINER_OF(entry, struct caller, entry) : NULL;
 }
 
 struct admission *admission_free(struct admission *admission)
@@ -72,62 +58,30 @@ struct admission *admission_free(struct admission *admission)
     if (!admission)
         return NULL;
 
+    struct address_entry *entry;
+    for (size_t at = 0; (entry = address_table_next(&admission->callers, &at));)
+        free(caller_of(entry));
+    address_table_done(&admission->callers);
     pthread_mutex_destroy(&admission->lock);
-    free(admission->callers);
     free(admission);
     return NULL;
 }
 
-static struct caller caller_of(const struct address *peer)
+static struct caller *caller_find(const struct admission *admission,
+                                  const struct address_key *key)
 {
-    struct address address = address_unmap(peer);
-    size_t len;
-    const uint8_t *bytes = address_bytes(&address, &len);
+    return caller_of(address_table_find(&admission->callers, key));
+}
 
-    struct caller caller = {.family = address_family_number(&address)};
-    memcpy(&caller.network, bytes,
-           len < sizeof caller.network ? len : sizeof caller.network);
+/* NULL without memory. */
+static struct caller *caller_add(struct admission *admission, const struct address_key *key)
+{
+    struct caller *caller = calloc(1, sizeof *caller);
+    if (caller && !address_table_add(&admission->callers, key, &caller->entry)) {
+        free(caller);
+        return NULL;
+    }
     return caller;
-}
-
-static size_t caller_home(const struct admission *admission, const struct caller *caller)
-{
-    /* The finalizer of MurmurHash3, twice, around the seed. */
-    uint64_t hash = caller->network ^ admission->seed;
-    for (int round = 0; round < 2; round++) {
-        hash ^= hash >> 33;
-        hash *= UINT64_C(0xff51afd7ed558ccd);
-        hash ^= hash >> 33;
-        hash += (uint64_t)caller->family + (admission->seed << 7 | admission->seed >> 57);
-    }
-    return (size_t)(hash ^ hash >> 32) & admission->mask;
-}
-
-/* The slot of this caller, or the free one where it belongs. */
-static size_t caller_find(const struct admission *admission, const struct caller *caller)
-{
-    size_t i = caller_home(admission, caller);
-    while (admission->callers[i].connections > 0 &&
-           (admission->callers[i].network != caller->network ||
-            admission->callers[i].family != caller->family))
-        i = (i + 1) & admission->mask;
-    return i;
-}
-
-/* Frees a slot and moves up those behind it that would no longer be found. */
-static void caller_forget(struct admission *admission, size_t hole)
-{
-    struct caller *callers = admission->callers;
-    callers[hole].connections = 0;
-    for (size_t i = (hole + 1) & admission->mask; callers[i].connections > 0;
-         i = (i + 1) & admission->mask) {
-        size_t home = caller_home(admission, &callers[i]);
-        if (((i - home) & admission->mask) < ((i - hole) & admission->mask))
-            continue;
-        callers[hole] = callers[i];
-        callers[i].connections = 0;
-        hole = i;
-    }
 }
 
 static enum admission_answer enter(struct admission *admission, const struct address *peer,
@@ -137,12 +91,15 @@ static enum admission_answer enter(struct admission *admission, const struct add
         return ADMISSION_FULL;
 
     if (!is_unlimited) {
-        struct caller caller = caller_of(peer);
-        size_t slot = caller_find(admission, &caller);
-        caller.connections = admission->callers[slot].connections + 1;
-        if (caller.connections > admission->per_caller_max)
+        struct address_key key = address_key_caller(peer);
+        struct caller *caller = caller_find(admission, &key);
+        if (!caller)
+            caller = caller_add(admission, &key);
+        if (!caller)
+            return ADMISSION_FULL;
+        if (caller->connections >= admission->per_caller_max)
             return ADMISSION_CALLER_FULL;
-        admission->callers[slot] = caller;
+        caller->connections++;
     }
     admission->connections++;
     return ADMISSION_GRANTED;
@@ -164,11 +121,13 @@ void admission_leave(struct admission *admission, const struct address *peer,
     assert(admission->connections > 0);
     admission->connections--;
     if (!is_unlimited) {
-        struct caller caller = caller_of(peer);
-        size_t slot = caller_find(admission, &caller);
-        assert(admission->callers[slot].connections > 0);
-        if (--admission->callers[slot].connections == 0)
-            caller_forget(admission, slot);
+        struct address_key key = address_key_caller(peer);
+        struct caller *caller = caller_find(admission, &key);
+        assert(caller);
+        if (--caller->connections == 0) {
+            address_table_remove(&admission->callers, &caller->entry);
+            free(caller);
+        }
     }
     pthread_mutex_unlock(&admission->lock);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How many connections are open, over all workers and per caller (IPv4 address or IPv6
- * /64), and whether one more may be. Thread-safe, bounded: its table has room for every
- * connection that the limit over all allows.
+ * How many connections are open, in all workers and per caller (address_key_caller), and
+ * whether one more is allowed. Thread-safe; bounded, as each caller in its table has at
+ * least one connection.
  */
 #pragma once
 
@@ -16,7 +16,7 @@ struct err;
 
 enum admission_answer {
     ADMISSION_GRANTED,
-    ADMISSION_FULL,        /* the limit over all */
+    ADMISSION_FULL,        /* the total limit, or no memory */
     ADMISSION_CALLER_FULL, /* this caller's limit */
 };
 
@@ -25,13 +25,13 @@ bool admission_new(size_t connections_max, size_t per_caller_max, struct admissi
 struct admission *admission_free(struct admission *admission);
 
 /* Counts one connection in. `is_unlimited` exempts from the caller's limit, not from the
- * one over all. */
+ * total limit. */
 enum admission_answer admission_enter(struct admission *admission,
                                       const struct address *peer, bool is_unlimited);
 
-/* Counts one granted connection out; same arguments as when it entered. */
+/* Counts one granted connection out; same arguments as for admission_enter(). */
 void admission_leave(struct admission *admission, const struct address *peer,
                      bool is_unlimited);
 
-/* Those that have not left. For tests, to see that each is counted out once. */
+/* Connections that have not left. For tests, to see that each is counted out once. */
 size_t admission_connections(struct admission *admission);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "policy/budget.h"
 
+#include "base/container.h"
 #include "base/err.h"
+#include "net/address_table.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
 
 /* Every call inserts at most two buckets, so dropping more than that keeps up, and a bound
  * keeps one call short after a flood has passed. */
@@ -25,19 +25,13 @@ enum kind {
     KIND_COUNT,
 };
 
-struct key {
-    uint64_t prefix;
-    uint32_t tag; /* kind and family */
-};
-
 /* A token bucket, told by the moment at which it will be full again: a port pushes that
  * moment `cost` nanoseconds away, and a full bucket has it in the past. So filling needs no
  * arithmetic, nothing is rounded, and what is not touched needs no care. */
 struct bucket {
+    struct address_entry entry;
+    uint32_t place;  /* in the heap; of a free one, the next free one */
     int64_t full_at; /* struct instant */
-    struct key key;
-    uint32_t next;  /* in its chain, or in the list of free ones */
-    uint32_t place; /* in the heap */
 };
 
 struct budget {
@@ -46,11 +40,8 @@ struct budget {
     int64_t cost; /* nanoseconds in which one port comes back */
     size_t burst;
 
-    uint64_t seed[4];
-    uint32_t *chains; /* owned; by hash, a power of two of them */
-    uint32_t chains_mask;
-
-    struct bucket *buckets; /* owned; 1..max, 0 is nobody's */
+    struct address_table table; /* of those buckets that are in use */
+    struct bucket *buckets;     /* owned; 1..max, 0 is nobody's */
     uint32_t max;
     uint32_t used_max; /* those above were never used, and their memory never touched */
     uint32_t free;     /* first of those that were used and are free */
@@ -75,22 +66,13 @@ static int64_t cost_of_port(double per_second, size_t burst)
 
 static bool budget_allocate(struct budget *budget, size_t entries_max, struct err *err)
 {
-    size_t chains = 1;
-    while (chains < entries_max)
-        chains *= 2;
-
     budget->max = (uint32_t)entries_max;
-    budget->chains_mask = (uint32_t)(chains - 1);
-    budget->chains = calloc(chains, sizeof *budget->chains);
     budget->buckets = calloc(entries_max + 1, sizeof *budget->buckets);
     budget->heap = calloc(entries_max + 1, sizeof *budget->heap);
-    if (!budget->chains || !budget->buckets || !budget->heap)
+    if (!budget->buckets || !budget->heap)
         return err_sys(err, ENOMEM, "a table of %zu budgets", entries_max);
 
-    if (getrandom(budget->seed, sizeof budget->seed, 0) != (ssize_t)sizeof budget->seed)
-        return err_sys(err, errno, "getrandom");
-
-    return true;
+    return address_table_init(&budget->table, entries_max, err);
 }
 
 bool budget_new(double per_second, size_t burst, size_t entries_max, struct budget **ret,
@@ -130,7 +112,7 @@ struct budget *budget_free(struct budget *budget)
         return NULL;
 
     pthread_mutex_destroy(&budget->mutex);
-    free(budget->chains);
+    address_table_done(&budget->table);
     free(budget->buckets);
     free(budget->heap);
     free(budget);
@@ -170,7 +152,7 @@ static void heap_swap(struct budget *budget, uint32_t a, uint32_t b)
 }
 
 /* Moves the bucket at `place` to where its full_at belongs. */
-static void heap_settle(struct budget *budget, uint32_t place)
+static void heap_sift(struct budget *budget, uint32_t place)
 {
     while (place > 1 && heap_key(budget, place) < heap_key(budget, place / 2)) {
         heap_swap(budget, place, place / 2);
@@ -196,78 +178,54 @@ static void heap_remove(struct budget *budget, uint32_t place)
         return;
 
     heap_put(budget, place, budget->heap[last]);
-    heap_settle(budget, place);
+    heap_sift(budget, place);
 }
 
 /* ---- the table ---------------------------------------------------------------------- */
 
-static struct key key_of(enum kind kind, const struct address *address)
+static struct address_key key_of(enum kind kind, const struct address *address)
 {
-    size_t len;
-    struct address owner = address_unembed(address);
-    const uint8_t *bytes = address_bytes(&owner, &len);
-    size_t prefix_len = len == 4 ? 4 : 8; /* /32 or /64 */
-
-    struct key key = {.tag = (uint32_t)(kind << 8) | (uint32_t)len};
-    memcpy(&key.prefix, bytes, prefix_len);
+    struct address_key key = address_key_caller(address);
+    key.words[ADDRESS_KEY_WORDS - 1] += (uint32_t)kind * ADDRESS_KEY_KIND;
     return key;
 }
 
-static bool key_equals(const struct key *a, const struct key *b)
+static struct bucket *bucket_find(const struct budget *budget,
+                                  const struct address_key *key)
 {
-    return a->prefix == b->prefix && a->tag == b->tag;
+    struct address_entry *entry = address_table_find(&budget->table, key);
+    return entry ? CONTAINER_OF(entry, struct bucket, entry) : NULL;
 }
 
-/* Multilinear hashing over 32-bit words: strongly universal (Lemire and Kaser, "Strongly
- * universal string hashing is fast"), so that who does not know the seed cannot aim. */
-static uint32_t *chain_of(const struct budget *budget, const struct key *key)
-{
-    uint64_t sum = budget->seed[0] + budget->seed[1] * (uint32_t)key->prefix +
-                   budget->seed[2] * (uint32_t)(key->prefix >> 32) +
-                   budget->seed[3] * key->tag;
-    return &budget->chains[(uint32_t)(sum >> 32) & budget->chains_mask];
-}
-
-static struct bucket *bucket_find(const struct budget *budget, const struct key *key)
-{
-    uint32_t index = *chain_of(budget, key);
-    while (index != 0 && !key_equals(&budget->buckets[index].key, key))
-        index = budget->buckets[index].next;
-    return index != 0 ? &budget->buckets[index] : NULL;
-}
-
-/* A full one, or NULL when all places are held. */
-static struct bucket *bucket_add(struct budget *budget, const struct key *key,
+/* A full one, or NULL when all places are held. It stands at the end of the heap until the
+ * caller, having charged it, updates it: a full one would climb to the top and sink again.
+ */
+static struct bucket *bucket_add(struct budget *budget, const struct address_key *key,
                                  struct instant now)
 {
-    uint32_t index = budget->free;
-    if (index != 0)
-        budget->free = budget->buckets[index].next;
-    else if (budget->used_max < budget->max)
-        index = ++budget->used_max;
-    else
+    uint32_t index = budget->free != 0 ? budget->free : budget->used_max + 1;
+    if (index > budget->max)
         return NULL;
 
-    uint32_t *chain = chain_of(budget, key);
-    budget->buckets[index] =
-        (struct bucket){.full_at = now.ns, .key = *key, .next = *chain};
-    *chain = index;
+    struct bucket *bucket = &budget->buckets[index];
+    if (!address_table_add(&budget->table, key, &bucket->entry))
+        return NULL;
+    if (index == budget->free)
+        budget->free = bucket->place;
+    else
+        budget->used_max = index;
+
+    bucket->full_at = now.ns;
     heap_put(budget, ++budget->count, index);
-    heap_settle(budget, budget->count);
-    return &budget->buckets[index];
+    return bucket;
 }
 
 static void bucket_drop(struct budget *budget, struct bucket *bucket)
 {
-    uint32_t index = (uint32_t)(bucket - budget->buckets);
-    uint32_t *link = chain_of(budget, &bucket->key);
-    while (*link != index)
-        link = &budget->buckets[*link].next;
-    *link = bucket->next;
-
+    address_table_remove(&budget->table, &bucket->entry);
     heap_remove(budget, bucket->place);
-    bucket->next = budget->free;
-    budget->free = index;
+    bucket->place = budget->free;
+    budget->free = (uint32_t)(bucket - budget->buckets);
 }
 
 static bool is_full(const struct bucket *bucket, struct instant now)
@@ -289,7 +247,7 @@ static void drop_refilled(struct budget *budget, struct instant now)
 static struct bucket *bucket_for(struct budget *budget, enum kind kind,
                                  const struct address *address, struct instant now)
 {
-    struct key key = key_of(kind, address);
+    struct address_key key = key_of(kind, address);
     struct bucket *bucket = bucket_find(budget, &key);
     if (!bucket)
         bucket = bucket_add(budget, &key, now);
@@ -297,7 +255,7 @@ static struct bucket *bucket_for(struct budget *budget, enum kind kind,
 }
 
 /* Puts a bucket where it belongs after its full_at has changed. */
-static void bucket_settle(struct budget *budget, struct bucket *bucket, struct instant now)
+static void bucket_update(struct budget *budget, struct bucket *bucket, struct instant now)
 {
     if (bucket == &budget->shared[KIND_CALLER] || bucket == &budget->shared[KIND_TARGET])
         return;
@@ -305,7 +263,7 @@ static void bucket_settle(struct budget *budget, struct bucket *bucket, struct i
     if (is_full(bucket, now))
         bucket_drop(budget, bucket);
     else
-        heap_settle(budget, bucket->place);
+        heap_sift(budget, bucket->place);
 }
 
 /* ---- taking and giving back --------------------------------------------------------- */
@@ -362,9 +320,9 @@ struct budget_answer budget_take(struct budget *budget, const struct address *ca
         is_foreign ? bucket_for(budget, KIND_TARGET, target, now) : NULL;
 
     struct budget_answer answer = take(budget, callers, targets, ports, now);
-    bucket_settle(budget, callers, now);
+    bucket_update(budget, callers, now);
     if (targets)
-        bucket_settle(budget, targets, now);
+        bucket_update(budget, targets, now);
     budget_unlock(budget);
     return answer;
 }
@@ -372,13 +330,13 @@ struct budget_answer budget_take(struct budget *budget, const struct address *ca
 static void give_back(struct budget *budget, enum kind kind, const struct address *address,
                       size_t ports, struct instant now)
 {
-    struct key key = key_of(kind, address);
+    struct address_key key = key_of(kind, address);
     struct bucket *bucket = bucket_find(budget, &key);
     if (!bucket)
         return;
 
     bucket->full_at -= (int64_t)ports * budget->cost;
-    bucket_settle(budget, bucket, now);
+    bucket_update(budget, bucket, now);
 }
 
 void budget_give_back(struct budget *budget, const struct address *caller,

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
  * Token buckets in ports: how many ports one caller may have probed, and how many ports of
- * one address strangers may have probed. All or nothing, charged before anything is sent,
- * given back for ports that were never tried. Shared by all workers, thread-safe, bounded.
+ * one address other callers may have probed. A request is charged in full or not at all,
+ * before the first packet; ports that were not tried are refunded. Shared by all workers,
+ * thread-safe, bounded.
  *
- * A bucket belongs to an IPv4 address or an IPv6 /64; an address that embeds IPv4
- * (address_unembed) counts as that one, so that it is no second purse. Callers and targets
- * have buckets of their own: what strangers spend on an address is not its owner's.
+ * A caller's bucket belongs to what counts as one caller (address_key_caller), and so does
+ * a target's. Callers and targets have separate buckets: what others spend on an address
+ * does not reduce its owner's budget.
  *
- * A bucket fills at `rate` up to `burst`. One that has refilled is the same as none: the
- * table forgets it. While every place is held by a bucket that has not, newcomers share
- * one bucket per kind; to keep N places held takes N * rate ports a second that were paid
- * for, so nobody gains by flooding the table.
+ * A bucket fills at `rate` up to `burst`. A full bucket equals no bucket, so the table
+ * drops it. While all places are in use, new callers or targets share one bucket per kind.
+ * To keep N places in use takes N * rate paid ports per second, so flooding the table gains
+ * nothing.
  *
- * Memory that was never needed is never touched: an idle budget costs address space only.
+ * Memory that is not needed is not touched: an idle budget costs only address space.
  */
 #pragma once
 
@@ -36,28 +37,28 @@ enum budget_scope {
 struct budget_answer {
     enum budget_scope denied;
     struct span retry_after; /* exact: the same request succeeds then and not before, if
-                                nobody else asks; the longer wait when both are short;
-                                negative when it never can (more than the burst) */
+                                no other request comes; the longer wait if both are
+                                short; negative if it never can (more than the burst) */
 };
 
 /* `per_second` 0 grants everything and keeps no table. `entries_max` buckets in all (at
- * least 2), beside the two shared ones; some 40 bytes each. A port costs a whole number of
+ * least 2), beside the two shared ones; some 70 bytes each. A port costs a whole number of
  * nanoseconds, at least 1: rates that divide 1e9 are exact, others are off by less than
- * half a nanosecond a port. ERR_INVALID for a rate that is negative or not finite and for
- * limits that make no sense, ERR_SYSTEM without memory or randomness. */
+ * half a nanosecond per port. ERR_INVALID for a rate that is negative or not finite and for
+ * invalid limits, ERR_SYSTEM without memory or randomness. */
 bool budget_new(double per_second, size_t burst, size_t entries_max, struct budget **ret,
                 struct err *err);
 struct budget *budget_free(struct budget *budget);
 
 /* Takes `ports` from the caller's bucket, and from the target's when `is_foreign` (the
- * target is somebody else's address); takes nothing when either is short. */
+ * target is not the caller's address); takes nothing if either is short. */
 struct budget_answer budget_take(struct budget *budget, const struct address *caller,
                                  const struct address *target, bool is_foreign,
                                  size_t ports, struct instant now);
 
-/* Gives back what an earlier budget_take() with the same arguments took for ports that
- * were never tried. Never lifts a bucket above its burst. What came out of a shared bucket
- * stays lost: nobody can tell it from what a bucket that is forgotten by now had. */
+/* Refunds ports that an earlier budget_take() with the same arguments took and that were
+ * not tried. Never fills a bucket above its burst. Ports from a shared bucket are not
+ * refunded: they cannot be told from those of a bucket that has been dropped since. */
 void budget_give_back(struct budget *budget, const struct address *caller,
                       const struct address *target, bool is_foreign, size_t ports,
                       struct instant now);

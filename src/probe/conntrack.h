@@ -9,6 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Entries that are free, and entries in all. False when connections are not tracked here,
- * or when that cannot be read: then there is no such limit to respect. */
+/* Free entries, and all entries. False if connections are not tracked here or this cannot
+ * be read: then this limit does not apply. */
 bool conntrack_read(size_t *ret_free, size_t *ret_size);

@@ -39,8 +39,7 @@ static bool all_fell_silent(const struct engine *engine)
 
     if (quiet.ns < QUIET_MS * NS_PER_MS)
         return false;
-    LIST_FOREACH(job, &engine->jobs, engine_link)
-    {
+    LIST_FOREACH(job, &engine->jobs, engine_link) {
         if (!host_fell_silent(job->host, now))
             continue;
         struct network network = network_of(&job->target);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs: taking them, whose turn it is, and their end.
+ * Jobs: taking them, giving them their turns, and their end.
  *
  * A turn of the engine starts at most TURN_STARTS attempts, one a job, round and round:
  * a job of a thousand ports never holds up a job of one. A job whose address may not be
@@ -8,13 +8,13 @@
  */
 #include "probe/engine.h"
 
+#include "base/container.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "probe/engine_state.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -23,189 +23,23 @@
 #define DOUBT_WATCH_MS      250    /* signs of our own trouble are looked for so often */
 #define PORTS_MAX           262144 /* ports of all jobs: some 50 MB */
 #define SHORT_MS            5      /* look again so soon when others hold all the quota */
-#define PATIENCE_MS         50     /* how long a port queues with attempts open */
-
-/* --- places ------------------------------------------------------------------------- */
-
-static void job_leave_place(struct job *job)
-{
-    struct engine *engine = job->engine;
-    switch (job->place) {
-    case JOB_IDLE:
-        break;
-    case JOB_RUNNING:
-        TAILQ_REMOVE(&engine->running, job, place_link);
-        break;
-    case JOB_WAITING:
-        TAILQ_REMOVE(&job->host->waiting, job, place_link);
-        break;
-    case JOB_FINISHED:
-        TAILQ_REMOVE(&engine->finished, job, place_link);
-        break;
-    }
-    job->place = JOB_IDLE;
-}
-
-static void job_run(struct job *job)
-{
-    job_leave_place(job);
-    TAILQ_INSERT_TAIL(&job->engine->running, job, place_link);
-    job->place = JOB_RUNNING;
-}
-
-static void job_wait(struct job *job, struct instant until)
-{
-    struct host *host = job->host;
-    job_leave_place(job);
-    TAILQ_INSERT_TAIL(&host->waiting, job, place_link);
-    job->place = JOB_WAITING;
-    timers_set(&job->engine->timers, &host->timer, until);
-}
-
-static bool job_has_work(const struct job *job)
-{
-    return job->next_fresh < job->port_count || !TAILQ_EMPTY(&job->again);
-}
-
-/* Another job that waits for the same address may try its luck. */
-static void host_wake_next(struct engine *engine, struct host *host)
-{
-    if (!TAILQ_EMPTY(&host->waiting))
-        host_wake(engine, host);
-}
-
-void host_wake(struct engine *engine, struct host *host)
-{
-    struct job *job = TAILQ_FIRST(&host->waiting);
-    if (job)
-        job_run(job);
-    else
-        timers_stop(&engine->timers, &host->timer);
-}
-
-static void host_timer(struct timer *timer)
-{
-    struct host *host = (void *)((char *)timer - offsetof(struct host, timer));
-    host_wake(host->engine, host);
-}
-
-static void job_take_port(struct job *job, struct port *port)
-{
-    if (port->is_again)
-        TAILQ_REMOVE(&job->again, port, queue_link);
-    else
-        job->next_fresh++;
-    port->is_again = false;
-    timers_stop(&job->engine->timers, &port->timer);
-}
-
-static void port_be_patient(struct port *port)
-{
-    struct engine *engine = port->job->engine;
-    timers_set(&engine->timers, &port->timer,
-               instant_add(engine_now(engine), span_ms(PATIENCE_MS)));
-}
-
-void job_want(struct job *job, struct port *port)
-{
-    struct engine *engine = job->engine;
-    if (port->is_again)
-        return;
-
-    timers_stop(&engine->timers, &port->timer);
-    if (port->phase == PORT_DEFERRED)
-        engine->config.observer.deferred(engine->config.observer.ctx, -1);
-    else
-        port->stopped_at = engine_now(engine);
-    port->phase = PORT_QUEUED;
-    port->is_again = true;
-    TAILQ_INSERT_TAIL(&job->again, port, queue_link);
-    if (port->attempts)
-        port_be_patient(port);
-    if (job->place == JOB_IDLE)
-        job_run(job);
-}
-
-void job_lose_patience(struct job *job, struct port *port)
-{
-    if (!port->attempts)
-        return;
-    if (!job->engine->is_short) {
-        port_be_patient(port);
-        return;
-    }
-    job_take_port(job, port);
-    port_do_without(port);
-}
-
-void host_refresh_silent(struct engine *engine, struct host *host)
-{
-    struct job *job;
-    LIST_FOREACH(job, &engine->jobs, engine_link)
-    {
-        if (job->host != host)
-            continue;
-        for (size_t i = 0; i < job->port_count; i++) {
-            struct port *port = &job->ports[i];
-            bool is_silent = port->phase == PORT_PROBING && port->attempts &&
-                             port->evidence.refusals == 0 && port->evidence.errors == 0;
-            if (!is_silent || port->refreshed_at.ns != 0)
-                continue;
-            port->refreshed_at = engine_now(engine);
-            job_want(job, port);
-        }
-    }
-}
 
 /* --- the end of a job --------------------------------------------------------------- */
 
-static void job_finish(struct job *job, enum job_end end)
-{
-    job_leave_place(job);
-    TAILQ_INSERT_TAIL(&job->engine->finished, job, place_link);
-    job->place = JOB_FINISHED;
-    job->result.end = end;
-    job->result.untried = job->untried;
-    loop_timer_stop(job->engine->loop, &job->deadline);
-    loop_again(job->engine->loop);
-}
-
-void job_port_settled(struct job *job, struct port *port)
-{
-    /* Finished before it is told: the callback may cancel the job. */
-    if (--job->unsettled == 0)
-        job_finish(job, JOB_JUDGED);
-    if (job->settled)
-        job->settled(job->ctx, (size_t)(port - job->ports), &port->verdict);
-}
-
-static void job_abandon_ports(struct job *job)
-{
-    for (size_t i = 0; i < job->port_count; i++)
-        port_abandon(&job->ports[i]);
-}
-
-void job_fail(struct job *job, enum job_end end, const struct err *reason)
-{
-    job_abandon_ports(job);
-    job->result.reason = *reason;
-    job_finish(job, end);
-}
-
 /* The fault that has kept one of its ports from a verdict and has not been overcome; NULL
  * when none has. */
-static const struct fault *job_fault(const struct job *job)
+static const struct local_fault *job_local_fault(const struct job *job)
 {
     for (size_t i = 0; i < job->port_count; i++)
-        if (job->ports[i].phase != PORT_SETTLED && job->ports[i].fault.text)
-            return &job->ports[i].fault;
+        if (job->ports[i].phase != PORT_SETTLED && job->ports[i].local_fault.text)
+            return &job->ports[i].local_fault;
     return NULL;
 }
 
 static void job_deadline(struct timer *timer)
 {
-    struct job *job = (void *)((char *)timer - offsetof(struct job, deadline));
-    const struct fault *fault = job_fault(job);
+    struct job *job = CONTAINER_OF(timer, struct job, deadline);
+    const struct local_fault *fault = job_local_fault(job);
     struct err reason;
     if (!fault)
         err_set(&reason, ERR_LIMIT,
@@ -309,6 +143,12 @@ static bool timers_make_room(struct engine *engine, size_t ports)
                           engine->port_count + ports + engine->job_count + 1);
 }
 
+static void host_timer(struct timer *timer)
+{
+    struct host *host = CONTAINER_OF(timer, struct host, timer);
+    host_wake(host->engine, host);
+}
+
 static bool job_attach(struct engine *engine, struct job *job, struct instant deadline)
 {
     job->host = host_table_get(engine->hosts, &job->target);
@@ -373,7 +213,7 @@ static bool engine_start_one(struct engine *engine)
         return true;
     }
     struct port *port = job_next_port(job);
-    bool is_extra = port->attempts != NULL;
+    bool is_extra = !LIST_EMPTY(&port->attempts);
     bool has_quota = quota_take(engine, is_extra);
     if (!has_quota && !is_extra) {
         engine->is_short = true;

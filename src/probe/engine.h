@@ -4,14 +4,14 @@
  * unreachable, with plain connect(2), thousands at a time, on one loop.
  *
  * A job is one address with its ports. The engine settles every port once, with a verdict,
- * and then says that the job is done; or it says that it could not judge, and why. Never
- * is its own trouble (no descriptors, no source port, no route, no time) a verdict.
+ * and then reports that the job is done; or it reports that it could not judge, and why.
+ * Its own problems (no descriptors, no source port, no route, no time) never become a
+ * verdict.
  *
- * By default a probe is half-open: the target's application never notices. When attempts
- * leave, how silence, refusals and ICMP errors become a verdict, and whether this machine
- * itself is to be suspected, is the business of schedule, evidence, verdict and doubt;
- * how many probes may be in flight, whose turn it is and what happens at a local
- * fault is the engine's own.
+ * By default a probe is half-open: the target's application never notices. schedule decides
+ * when attempts leave; evidence and verdict, how silence, refusals and ICMP errors become a
+ * verdict; doubt, whether this machine itself is suspect. The engine decides how many
+ * probes may be in flight, whose turn it is, and what happens at a local fault.
  *
  * Everything belongs to the loop's thread. Only `struct probe_limit` is shared.
  */
@@ -38,13 +38,13 @@ struct probe_limit {
     size_t max;
 };
 
-/* What the engine tells its owner for the metrics. All are called often: be quick. */
+/* What the engine reports to its owner for the metrics. Called often: be quick. */
 struct engine_observer {
     void *ctx;
     void (*attempted)(void *ctx); /* a SYN was sent */
     void (*settled)(void *ctx, const struct port_verdict *verdict);
     void (*deferred)(void *ctx, int change); /* ports waiting after a local fault: +1, -1 */
-    void (*suspected)(void *ctx); /* a port begins again: this machine lost what it sent */
+    void (*suspected)(void *ctx); /* a port starts again: this machine lost what it sent */
     void (*local_fault)(void *ctx, int errnum); /* see OUTCOME_LOCAL_FAULT, _NO_ROUTE */
 };
 
@@ -52,9 +52,9 @@ struct engine_observer {
 #define PROOF_MILLISECONDS 1500
 
 struct engine_config {
-    struct span timeout;       /* silence from a port's first SYN becomes FILTERED, even if
-                                  more evidence were wanted */
-    unsigned refusals_needed;  /* 1-4: so many refusals make CLOSED */
+    struct span timeout;       /* silence since a port's first SYN becomes FILTERED, even
+                                  without enough evidence */
+    unsigned refusals_needed;  /* 1-4: refusals that make CLOSED */
     struct span refusal_delay; /* between attempts at a port that refuses */
     struct probe_limit *limit; /* borrowed */
     struct engine_observer observer;
@@ -62,15 +62,15 @@ struct engine_config {
 
 enum job_end {
     JOB_JUDGED,     /* every port has its verdict */
-    JOB_OVERLOADED, /* the deadline came first; nothing but time was wanting */
-    JOB_FAULT,    /* it came while this checker could not try, or lost what it sent; reason
-                     says why. A fault that was overcome does not count */
-    JOB_NO_ROUTE, /* this checker cannot reach that family or network; reason says why */
+    JOB_OVERLOADED, /* the deadline came first: it ran out of time */
+    JOB_FAULT,      /* the deadline came while this checker could not try, or lost what it
+                       sent; reason says why. A fault that has passed does not count */
+    JOB_NO_ROUTE,   /* this checker cannot reach that family or network; reason says why */
 };
 
 struct job_result {
     enum job_end end;
-    size_t untried;    /* ports for which nothing was ever sent */
+    size_t untried;    /* ports for which no SYN was sent */
     struct err reason; /* unless judged */
 };
 
@@ -79,12 +79,12 @@ struct job_result {
 typedef void(job_settled_fn)(void *ctx, size_t index, const struct port_verdict *verdict);
 
 /* Called exactly once unless the job is cancelled, after the last `settled`, never from
- * within engine_start(). The job is gone when it returns. */
+ * within engine_start(). The job no longer exists when it returns. */
 typedef void(job_done_fn)(void *ctx, const struct job *job,
                           const struct job_result *result);
 
 struct job_request {
-    struct address target;           /* its port is not looked at */
+    struct address target;           /* its port is ignored */
     const struct proof_token *token; /* NULL = half-open probes; else each open port is
                                         asked to prove itself, which takes a full handshake
                                         and PROOF_MILLISECONDS at most; copied */
@@ -107,11 +107,11 @@ bool engine_start(struct engine *engine, const struct job_request *request,
                   struct job **ret, struct err *err);
 
 /* Ends a job at once, with its sockets; neither `settled` nor `done` follows. Returns how
- * many of its ports were never tried. Not for a job within its own `done`. */
+ * many of its ports were not tried. Do not call it within the job's own `done`. */
 size_t engine_cancel(struct job *job);
 
 /* Within `done`: verdicts in the order of the request. */
 const struct port_verdict *job_verdict(const struct job *job, size_t index);
 
-/* Those that have not ended. For tests, to see that nothing is left behind. */
+/* Jobs that have not ended. For tests, to check that none is left. */
 size_t engine_jobs(const struct engine *engine);

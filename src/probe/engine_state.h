@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * Inside of the engine, shared by its parts only:
+ * The engine's internals, for its parts only:
  *
- *   engine.c    jobs: taking them, turns, fairness, their end
+ *   engine.c    jobs: start, turns, fairness, end
  *   port.c      one port of a job: its attempts, from the first to the verdict
- *   judge.c     what follows from what is known of a port
- *   listener.c  the proof of an open port's listener
+ *   judge.c     what the facts about a port mean
+ *   proving.c   the proof of an open port's listener
+ *   queue.c     which jobs and ports wait where
  *   quota.c     how many sockets may be in flight
- *   doubt.c     whether silence is our own fault
+ *   doubt.c     whether this machine causes the silence
  *
- * The engine's clock is the loop's less the time in which this process did not run
- * (loop_stalled): a port that was silent while nobody listened was not silent. All
- * instants here are on that clock, except a job's deadline, which is a promise to its
- * caller and stays on the loop's.
+ * Each calls only those below it, so the effects of a part can be read downwards.
+ *
+ * The engine's clock is the loop's clock minus the time in which this process did not run
+ * (loop_stalled): silence counts only while this process listens. All instants here are on
+ * that clock, except a job's deadline, which is a promise to its caller and stays on the
+ * loop's clock.
  */
 #pragma once
 
@@ -27,10 +30,10 @@
 
 struct port;
 
-/* One connect in flight. Leaves the engine only through attempt_end(). */
+/* One connect in flight. Leaves the engine only through attempt_end() of port.c. */
 struct attempt {
     struct port *port; /* borrowed: outlives every attempt */
-    struct attempt *next;
+    LIST_ENTRY(attempt) link;
     int fd; /* owned */
     struct loop_watch watch;
     struct instant sent_at; /* on CLOCK_MONOTONIC itself: a measurement, not a deadline */
@@ -39,14 +42,14 @@ struct attempt {
     bool has_error;   /* an ICMP error was counted; the socket still waits */
 };
 
-/* What this checker itself is to blame for, if a port has no verdict when its job's time is
+/* The checker's own problem that explains why a port has no verdict when its job's time is
  * up. */
-struct fault {
+struct local_fault {
     const char *text; /* NULL = nothing */
     int errnum;       /* 0 = the text says it all */
 
-    /* A SYN seemed to leave, and was lost here: only an answer shows that the next one has
-     * a way. Else the fault is overcome as soon as a SYN leaves. */
+    /* A SYN seemed to leave but was lost here: only an answer shows that the next one gets
+     * out. Otherwise the fault has passed as soon as a SYN leaves. */
     bool is_of_sent;
 };
 
@@ -61,21 +64,21 @@ enum port_phase {
 struct port {
     struct job *job; /* borrowed */
     struct timer timer;
-    struct attempt *attempts; /* owned list of those that are open */
+    LIST_HEAD(, attempt) attempts; /* owned: those that are open */
     TAILQ_ENTRY(port) queue_link;
 
     enum port_phase phase;
-    uint8_t faults;              /* local faults in a row: the back-off */
+    uint8_t local_faults;        /* local faults in a row: the back-off */
     uint8_t self_met;            /* times that it connected to ourselves */
     bool is_tried;               /* a SYN was sent */
-    bool is_lean;                /* has to do with the attempts that it has */
+    bool is_lean;                /* gets no further attempts while one is open */
     bool is_again;               /* queued in job.again, not among the fresh ones */
     struct instant refreshed_at; /* when it was asked for; ns 0 = never */
     struct instant first_syn;    /* of those that count: not one that we failed to send */
     struct instant last_refusal;
-    struct instant stopped_at; /* since when its clock stands still: queued or deferred */
+    struct instant stopped_at; /* when its clock stopped: queued or deferred */
     struct evidence evidence;
-    struct fault fault;
+    struct local_fault local_fault;
     struct proving *proving; /* owned; while PORT_PROVING */
     struct port_verdict verdict;
 };
@@ -108,7 +111,7 @@ struct job {
     size_t port_count;
     size_t unsettled;
     size_t untried;
-    size_t next_fresh;        /* into order[]: ports that never had a turn */
+    size_t next_fresh;        /* into order[]: ports that have not had a turn */
     struct port_queue again;  /* ports that want another attempt */
     struct job_result result; /* once finished */
 
@@ -124,23 +127,23 @@ struct engine {
     struct loss loss;           /* over all addresses */
     struct instant answered_at; /* by any of them */
 
-    struct instant doubted_at;    /* the last look for signs; ns 0 = never */
-    struct instant trusted_since; /* SYNs before this may never have left this machine */
+    struct instant doubted_at;    /* the last search for signs; ns 0 = never */
+    struct instant trusted_since; /* earlier SYNs may not have left this machine */
 
     struct timers timers; /* on the engine's clock */
     struct timer wake;    /* on the loop's: when the engine's earliest timer is due */
 
     LIST_HEAD(, job) jobs;
     struct job_queue running;  /* jobs with something to start, taking turns */
-    struct job_queue finished; /* to be told `done` at the end of the turn */
+    struct job_queue finished; /* `done` is called at the end of the turn */
     size_t job_count;
     size_t port_count; /* of all jobs: the bound on memory */
 
     size_t in_flight;  /* our part of limit->in_flight */
     size_t ceiling;    /* shrinks at local faults, grows with answers */
-    size_t track_free; /* what connection tracking lets us have, SIZE_MAX = no limit */
+    size_t track_free; /* what connection tracking allows, SIZE_MAX = no limit */
     struct instant track_read_at;
-    bool is_short; /* a job could not start for want of quota */
+    bool is_short; /* a job could not start without quota */
 
     uint64_t random;
 };
@@ -151,29 +154,6 @@ static inline struct instant engine_now(const struct engine *engine)
     return instant_back(loop_now(engine->loop), loop_stalled(engine->loop));
 }
 
-/* --- engine.c ----------------------------------------------------------------------- */
-
-/* The port wants its turn: it is queued and its job gets a place among the running. */
-void job_want(struct job *job, struct port *port);
-
-/* The port has queued for a while although it has attempts open: when sockets are short it
- * does without another one, because its own may be what everybody waits for. The job may be
- * gone when this returns. */
-void job_lose_patience(struct job *job, struct port *port);
-
-/* A port has its verdict. The job may be gone when this returns. */
-void job_port_settled(struct job *job, struct port *port);
-
-/* This checker cannot reach the target at all: ends the job without a verdict. */
-void job_fail(struct job *job, enum job_end end, const struct err *reason);
-
-/* Something left the host's window, or its pace allows more. */
-void host_wake(struct engine *engine, struct host *host);
-
-/* Its address has begun to limit its resets: each port that is silent now gets one more
- * attempt before its silence counts. */
-void host_refresh_silent(struct engine *engine, struct host *host);
-
 /* --- port.c ------------------------------------------------------------------------- */
 
 void port_init(struct port *port, struct job *job, uint16_t number);
@@ -182,19 +162,15 @@ void port_init(struct port *port, struct job *job, uint16_t number);
  * the attempt ends. The job may be gone when this returns. */
 void port_attempt(struct port *port);
 
-/* There is no socket to spare for the further attempt that it queued for: it waits longer
- * with those that it has. The job may be gone when this returns. */
+/* No socket is available for the further attempt that the port queued for: it waits longer
+ * with its open ones. The job may be gone when this returns. */
 void port_do_without(struct port *port);
 
-/* Closes its attempts and stops its timer; for jobs that end early. */
-void port_abandon(struct port *port);
+/* Closes the attempts of all ports and stops their timers; for jobs that end early. */
+void job_abandon_ports(struct job *job);
 
-/* Closes the socket and forgets the attempt: quota and window have their place back before
- * anybody is told. */
-void attempt_end(struct attempt *attempt);
-
-/* Tells the verdict that stands in port->verdict. The job may be gone when this returns. */
-void port_settle(struct port *port);
+/* This checker cannot reach the target at all: ends the job without a verdict. */
+void job_fail(struct job *job, enum job_end end, const struct err *reason);
 
 /* --- judge.c ------------------------------------------------------------------------ */
 
@@ -214,30 +190,67 @@ struct judgement {
 
 struct judgement judge_port(const struct port *port);
 
-/* The last look at a verdict before it is final, once no attempt has anything left to tell:
- * would an answer of the target have had a way? NULL, or why nothing that was sent proves
- * anything. Silence about a neighbour that is not there becomes UNREACHABLE. */
+/* The last check of a verdict before it is final, when the attempts have nothing more to
+ * report: could an answer of the target have arrived? NULL, or the reason why the SYNs
+ * prove nothing. Silence of a missing neighbour becomes UNREACHABLE. */
 const char *judge_doubt(const struct port *port, struct judgement *verdict);
 
-/* --- listener.c --------------------------------------------------------------------- */
+/* --- proving.c ---------------------------------------------------------------------- */
 
-/* The port is open by this attempt, its only one: read its proof, then settle. The job may
- * be gone when these return. */
-void proving_begin(struct port *port, struct attempt *attempt);
-void proving_event(struct port *port);
+/* The port is open by this attempt, its only one: reads its proof. Like proving_read(),
+ * true when the verdict has its proof and the port can be settled. */
+bool proving_begin(struct port *port, struct attempt *attempt);
+
+/* Reads what has come. */
+bool proving_read(struct port *port);
+
+/* Ends the proof: only what has arrived counts. */
 void proving_time_up(struct port *port);
 struct proving *proving_free(struct proving *proving);
 
+/* --- queue.c ------------------------------------------------------------------------ */
+
+/* The job has something to start, has to wait for its address, or neither. */
+void job_run(struct job *job);
+void job_wait(struct job *job, struct instant until);
+void job_leave_place(struct job *job);
+bool job_has_work(const struct job *job);
+
+/* Something left the host's window, or its pace allows more. */
+void host_wake(struct engine *engine, struct host *host);
+
+/* Lets another job that waits for the same address try. */
+void host_wake_next(struct engine *engine, struct host *host);
+
+/* The port wants its turn: it is queued and its job gets a place among the running. */
+void job_want(struct job *job, struct port *port);
+
+/* The port gets its turn, or no longer needs one. */
+void job_take_port(struct job *job, struct port *port);
+
+/* Its timer fires when it has queued for a while. */
+void port_be_patient(struct port *port);
+
+/* Its address has begun to limit its resets: each port that is silent now gets one more
+ * attempt before its silence counts. */
+void host_refresh_silent(struct engine *engine, struct host *host);
+
+/* The job ends; `done` is called at the end of the turn. */
+void job_finish(struct job *job, enum job_end end);
+
+/* A port has its verdict. The job may be gone when this returns. */
+void job_port_settled(struct job *job, struct port *port);
+
 /* --- quota.c ------------------------------------------------------------------------ */
 
-/* `is_extra`: for an attempt that a port can do without; such ones leave a quarter of the
- * room to others. */
+/* `is_extra`: for an attempt that a port does not strictly need; these leave a quarter of
+ * the sockets to others. */
 bool quota_take(struct engine *engine, bool is_extra);
 void quota_return(struct engine *engine);
 void quota_shrink(struct engine *engine);
 
 /* --- doubt.c ------------------------------------------------------------------------ */
 
-/* Looks for signs that this machine loses what it sends, if the last look is older than
+/* Looks for signs that this machine loses what it sends, if the last search is older than
  * `age_max`. A sign moves engine->trusted_since to now. */
 void doubt_look(struct engine *engine, struct span age_max);

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the attempts at one port have told so far, and what follows from it. Pure.
+ * The results of the attempts at one port so far, and what follows from them. Pure.
  *
  * - A handshake is OPEN and beats everything.
- * - `refusals_needed` refusals are CLOSED; fewer are, once silence suffices.
- * - ICMP errors of two attempts are UNREACHABLE; that of one is, once silence suffices.
+ * - `refusals_needed` refusals are CLOSED; fewer are CLOSED once silence suffices.
+ * - ICMP errors of two attempts are UNREACHABLE; one is enough once silence suffices.
  * - Silence is FILTERED when it suffices.
  *
- * Silence suffices when enough SYNs have had time enough to be answered. How many are
- * enough follows from the share of SYNs that seem to get lost: so many that the chance of
- * all of them being lost by accident is at most 1 in 10,000; never fewer than 4, never more
- * than 14. They must be spread over a while, because losses come in bursts. An address that
- * has answered lately needs less than one of which nothing is known. The figures are those
- * of docs/decisions/0006.
+ * Silence suffices when enough SYNs have had time to be answered. The number depends on the
+ * share of SYNs that seem to get lost: the chance that all of them were lost by accident
+ * must be at most 1 in 10,000; at least 4, at most 14. They must be spread over time,
+ * because losses come in bursts. An address that has answered recently needs fewer than an
+ * unknown one. docs/decisions/0006 has the figures.
  */
 #pragma once
 
@@ -27,7 +26,7 @@
 #define EVIDENCE_ERRORS_NEEDED 2 /* attempts with an ICMP error that make UNREACHABLE */
 
 struct evidence {
-    uint8_t attempts; /* SYNs of ours, the kernel's retransmissions not counted */
+    uint8_t attempts; /* our SYNs, without the kernel's retransmissions */
     uint8_t refusals;
     uint8_t errors;   /* attempts that an ICMP error answered, refusals not counted */
     int error_errnum; /* of the latest of them */
@@ -40,12 +39,12 @@ bool evidence_judge(const struct evidence *evidence, unsigned refusals_needed,
 
 /* When silence suffices. */
 struct silence_rule {
-    unsigned syns;     /* so many SYNs ... */
+    unsigned syns;     /* at least this many SYNs ... */
     struct span age;   /* ... each at least this old ... */
-    struct span apart; /* ... the first and the last of them at least so far apart */
+    struct span apart; /* ... the first and the last at least this far apart */
 };
 
-/* What is known of the address. */
+/* What is known about the address. */
 struct silence_facts {
     bool is_answering; /* some port of it has answered within the last ten seconds */
     bool is_clean;     /* loss_is_clean() */

@@ -1,162 +1,103 @@
 /* SPDX-License-Identifier: MIT */
 #include "probe/host.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "probe/schedule.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
 
-#define FIRST_BUCKETS     64
 #define ANSWERING_SECONDS 10
 #define ALIVE_SECONDS     60
 #define HOP_MS            50
 #define FELL_SILENT_MS    1500
 
 struct host_table {
-    struct host **buckets;
-    size_t bucket_count; /* a power of two */
-    size_t count;
+    struct address_table table; /* its entries are owned */
     size_t max;
-    uint64_t seed; /* callers choose the addresses: they must not choose the bucket */
     TAILQ_HEAD(, host) idle; /* least recently used first */
 };
 
 /* --- the table ---------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t x)
+static struct host *host_of(struct address_entry *entry)
 {
-    x ^= x >> 32;
-    x *= UINT64_C(0xd6e8feb86659fd93);
-    x ^= x >> 32;
-    x *= UINT64_C(0xd6e8feb86659fd93);
-    return x ^ x >> 32;
-}
-
-static uint64_t address_hash(const struct host_table *table, const struct address *address)
-{
-    size_t len;
-    const uint8_t *bytes = address_bytes(address, &len);
-    uint64_t hash = mix(table->seed ^ len);
-    for (size_t i = 0; i < len; i += 4) {
-        uint32_t word;
-        memcpy(&word, bytes + i, sizeof word);
-        hash = mix(hash ^ word ^ table->seed);
-    }
-    return hash;
+    return entry ? CONTAINER_OF(entry, struct host, entry) : NULL;
 }
 
 bool host_table_new(size_t max, struct host_table **ret, struct err *err)
 {
-    struct host_table *table = calloc(1, sizeof *table);
-    struct host **buckets = calloc(FIRST_BUCKETS, sizeof *buckets);
-    if (!table || !buckets) {
-        free(table);
-        free(buckets);
+    struct host_table *hosts = calloc(1, sizeof *hosts);
+    if (!hosts)
         return err_sys(err, ENOMEM, "table of addresses");
+
+    /* Those in use may be more than `max`: jobs bound them. */
+    if (!address_table_init(&hosts->table, SIZE_MAX, err)) {
+        free(hosts);
+        return false;
     }
-    table->buckets = buckets;
-    table->bucket_count = FIRST_BUCKETS;
-    table->max = max;
-    TAILQ_INIT(&table->idle);
-    if (getrandom(&table->seed, sizeof table->seed, 0) != sizeof table->seed) {
-        host_table_free(table);
-        return err_sys(err, errno, "getrandom");
-    }
-    *ret = table;
+    hosts->max = max;
+    TAILQ_INIT(&hosts->idle);
+    *ret = hosts;
     return true;
 }
 
-struct host_table *host_table_free(struct host_table *table)
+struct host_table *host_table_free(struct host_table *hosts)
 {
-    if (!table)
+    if (!hosts)
         return NULL;
 
-    for (size_t i = 0; i < table->bucket_count; i++)
-        for (struct host *host = table->buckets[i], *next; host; host = next) {
-            next = host->next_in_bucket;
-            free(host);
-        }
-    free(table->buckets);
-    free(table);
+    struct address_entry *entry;
+    for (size_t at = 0; (entry = address_table_next(&hosts->table, &at));)
+        free(host_of(entry));
+    address_table_done(&hosts->table);
+    free(hosts);
     return NULL;
 }
 
-/* A failure to grow costs speed, nothing else. */
-static void table_grow(struct host_table *table)
+static void host_forget(struct host_table *hosts, struct host *host)
 {
-    size_t count = table->bucket_count * 2;
-    struct host **buckets = calloc(count, sizeof *buckets);
-    if (!buckets)
-        return;
-
-    for (size_t i = 0; i < table->bucket_count; i++)
-        for (struct host *host = table->buckets[i], *next; host; host = next) {
-            struct host **bucket = &buckets[host->hash & (count - 1)];
-            next = host->next_in_bucket;
-            host->next_in_bucket = *bucket;
-            *bucket = host;
-        }
-    free(table->buckets);
-    table->buckets = buckets;
-    table->bucket_count = count;
-}
-
-static void table_forget(struct host_table *table, struct host *host)
-{
-    struct host **at = &table->buckets[host->hash & (table->bucket_count - 1)];
-    while (*at != host)
-        at = &(*at)->next_in_bucket;
-    *at = host->next_in_bucket;
-    TAILQ_REMOVE(&table->idle, host, idle_link);
-    table->count--;
+    address_table_remove(&hosts->table, &host->entry);
+    TAILQ_REMOVE(&hosts->idle, host, idle_link);
     free(host);
 }
 
-static struct host *table_add(struct host_table *table, const struct address *address,
-                              uint64_t hash)
+static struct host *host_add(struct host_table *hosts, const struct address *address,
+                             const struct address_key *key)
 {
-    while (table->count >= table->max && !TAILQ_EMPTY(&table->idle))
-        table_forget(table, TAILQ_FIRST(&table->idle));
-    if (table->count >= table->bucket_count)
-        table_grow(table);
+    while (hosts->table.count >= hosts->max && !TAILQ_EMPTY(&hosts->idle))
+        host_forget(hosts, TAILQ_FIRST(&hosts->idle));
 
     struct host *host = calloc(1, sizeof *host);
-    if (!host)
+    if (!host || !address_table_add(&hosts->table, key, &host->entry)) {
+        free(host);
         return NULL;
-    struct host **bucket = &table->buckets[hash & (table->bucket_count - 1)];
+    }
     host->address = *address;
-    host->hash = hash;
     host->window_max = HOST_WINDOW_FIRST;
     TAILQ_INIT(&host->window);
     TAILQ_INIT(&host->waiting);
-    host->next_in_bucket = *bucket;
-    *bucket = host;
-    table->count++;
     host->users = 1;
     return host;
 }
 
-struct host *host_table_get(struct host_table *table, const struct address *address)
+struct host *host_table_get(struct host_table *hosts, const struct address *address)
 {
-    uint64_t hash = address_hash(table, address);
-    struct host *host = table->buckets[hash & (table->bucket_count - 1)];
-    while (host && !(host->hash == hash && address_equals(&host->address, address)))
-        host = host->next_in_bucket;
+    struct address_key key = address_key_exact(address);
+    struct host *host = host_of(address_table_find(&hosts->table, &key));
     if (!host)
-        return table_add(table, address, hash);
+        return host_add(hosts, address, &key);
 
     if (host->users++ == 0)
-        TAILQ_REMOVE(&table->idle, host, idle_link);
+        TAILQ_REMOVE(&hosts->idle, host, idle_link);
     return host;
 }
 
-void host_table_put(struct host_table *table, struct host *host)
+void host_table_put(struct host_table *hosts, struct host *host)
 {
     if (--host->users == 0)
-        TAILQ_INSERT_TAIL(&table->idle, host, idle_link);
+        TAILQ_INSERT_TAIL(&hosts->idle, host, idle_link);
 }
 
 /* --- the window and the pace -------------------------------------------------------- */

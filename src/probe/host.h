@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the engine knows about one target address, and how fast it may be asked. Pure but
- * for memory and host_next_hop(): time comes in as an argument.
+ * What the engine knows about one target address, and how fast it may be probed. Pure
+ * except for memory and host_next_hop(): time is an argument.
  *
  * - Round-trip time and loss, see rtt.h and loss.h; when it answered last.
- * - A window: how many attempts may be on their way at once. It starts at 128, grows by one
+ * - A window: how many attempts may be in flight at once. It starts at 128, grows by one
  *   with each answer up to 256, and is halved, at most once per round trip and never below
  *   32, when an answer needed a retransmission. An attempt leaves the window when it is
  *   answered, or after the time in which an answer could be expected: a silent host does
- *   not stretch a hundred ports into rounds.
+ *   not force a hundred ports into rounds.
  * - Paced: some systems send no more than 200 resets a second (FreeBSD, macOS, load
- *   balancers) and stay silent about the rest, which would look filtered. An address that
+ *   balancers) and do not answer the rest, which would look filtered. An address that
  *   has sent 150 resets within a second while other ports were silent gets 150 attempts a
- *   second from then on, until it was left alone for ten seconds.
+ *   second from then on, until it has had ten seconds without attempts.
  *
- * The table keeps what was learnt after the last job has gone, for at most HOST_TABLE_MAX
- * addresses; the one unused for the longest goes first.
+ * The table keeps what was learnt after the last job has ended, for at most HOST_TABLE_MAX
+ * addresses; it drops the one that is unused for the longest time first.
  */
 #pragma once
 
 #include "base/clock.h"
 #include "loop/timers.h"
 #include "net/address.h"
+#include "net/address_table.h"
 #include "net/route.h"
 #include "probe/loss.h"
 #include "probe/rtt.h"
@@ -57,7 +58,7 @@ struct host {
     struct address address;
     struct rtt rtt;
     struct loss loss;
-    struct instant answered_at; /* ns 0 = never: it is not known to be alive */
+    struct instant answered_at; /* ns 0 = never */
     struct instant asked_since; /* a port was first asked, and nothing has answered since;
                                    ns 0 = none was */
 
@@ -81,18 +82,17 @@ struct host {
     struct engine *engine;
 
     unsigned users; /* host_table_get() without host_table_put() */
-    uint64_t hash;
-    struct host *next_in_bucket;
+    struct address_entry entry;
     TAILQ_ENTRY(host) idle_link; /* while users is 0 */
 };
 
 bool host_table_new(size_t max, struct host_table **ret, struct err *err);
-struct host_table *host_table_free(struct host_table *table);
+struct host_table *host_table_free(struct host_table *hosts);
 
-/* The entry for an address; one is made if there is none. NULL without memory. Held until
+/* The entry for an address; creates it if it is missing. NULL without memory. Held until
  * host_table_put(). */
-struct host *host_table_get(struct host_table *table, const struct address *address);
-void host_table_put(struct host_table *table, struct host *host);
+struct host *host_table_get(struct host_table *hosts, const struct address *address);
+void host_table_put(struct host_table *hosts, struct host *host);
 
 /* May another attempt leave at `now`? If not, ask again at *ret_until, or when an attempt
  * has been answered. */
@@ -113,12 +113,12 @@ void host_answered(struct host *host, const struct span *sample, unsigned syns,
 /* Has it answered within the last ten seconds? */
 bool host_is_answering(const struct host *host, struct instant now);
 
-/* Had it answered within a minute, and is it silent now, for longer than an answer could
- * take, about ports that were first asked after that answer? Ports that were silent while
- * others answered are filtered; they tell nothing about the address. */
+/* Has it answered within a minute, and is it silent now, for longer than an answer takes,
+ * on ports that were first probed after that answer? Ports that were silent while others
+ * answered are filtered; they say nothing about the address. */
 bool host_fell_silent(const struct host *host, struct instant now);
 
-/* route_next_hop(), asked of the kernel again after 50 ms. */
+/* route_next_hop(); the kernel is queried again after 50 ms. */
 enum route_hop host_next_hop(struct host *host, struct instant now);
 
 /* A reset came. True when the address is paced from here on and was not before. */

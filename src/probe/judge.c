@@ -45,12 +45,13 @@ static unsigned attempt_repeats(const struct attempt *attempt)
 static void facts_add_attempts(const struct port *port, struct schedule_facts *facts)
 {
     unsigned count = 0;
-    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
+    const struct attempt *attempt;
+    LIST_FOREACH(attempt, &port->attempts, link)
         count++;
 
     assert(count <= SCHEDULE_OPEN_MAX);
     facts->open_count = count;
-    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
+    LIST_FOREACH(attempt, &port->attempts, link)
         facts->open[--count] = (struct schedule_attempt){
             .sent_at = attempt->window.since,
             .repeats = attempt_repeats(attempt),
@@ -112,10 +113,11 @@ struct judgement judge_port(const struct port *port)
 /* --- whether it may be believed ----------------------------------------------------- */
 
 /* Is there a sign, since the port's first SYN, that this machine loses what it sends? */
-static bool is_our_fault(const struct port *port)
+static bool has_own_trouble(const struct port *port)
 {
     struct engine *engine = port->job->engine;
-    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next)
+    const struct attempt *attempt;
+    LIST_FOREACH(attempt, &port->attempts, link)
         if (attempt_repeats_read(attempt->fd).is_held_back)
             return true;
     doubt_look(engine, span_ms(DOUBT_VERDICT_MS));
@@ -141,5 +143,5 @@ const char *judge_doubt(const struct port *port, struct judgement *verdict)
     case ROUTE_HOP_UNKNOWN:
         break;
     }
-    return is_our_fault(port) ? SELF_DOUBT : NULL;
+    return has_own_trouble(port) ? SELF_DOUBT : NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * How many of our SYNs go unanswered although the port answers: of one address, or over
+ * How many of our SYNs go unanswered although the port answers: of one address, or of
  * all. Pure. Counted over the last one to two times LOSS_SECONDS / 2, in two halves.
  */
 #pragma once
@@ -12,7 +12,7 @@
 #define LOSS_SECONDS      60
 #define LOSS_CLEAN_TRIALS 20
 
-/* All zero = nothing is known yet. */
+/* All zero = unknown. */
 struct loss {
     struct instant since; /* when the newer half began */
     unsigned trials[2];   /* SYNs; the newer half first */
@@ -23,9 +23,9 @@ struct loss {
  * another one; `losses` of them had no answer. */
 void loss_add(struct loss *loss, unsigned trials, unsigned losses, struct instant now);
 
-/* The share of SYNs that go unanswered, (1 + losses) / (10 + trials): 0.1 while nothing is
- * known. */
+/* The share of SYNs that go unanswered, (1 + losses) / (10 + trials): 0.1 while
+ * unknown. */
 double loss_rate(const struct loss *loss, struct instant now);
 
-/* At least LOSS_CLEAN_TRIALS and not one loss. */
+/* At least LOSS_CLEAN_TRIALS and no loss. */
 bool loss_is_clean(const struct loss *loss, struct instant now);

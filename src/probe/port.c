@@ -4,6 +4,7 @@
  * evidence, and settles the port once. It moves attempts and never judges: what follows
  * from what they told is said by judge.c.
  */
+#include "base/container.h"
 #include "base/fd.h"
 #include "base/libc.h"
 #include "probe/attempt.h"
@@ -32,14 +33,13 @@ static void attempt_answered(struct attempt *attempt)
     host_wake(job->engine, job->host);
 }
 
-void attempt_end(struct attempt *attempt)
+/* Closes the socket and forgets the attempt: quota and window have their place back before
+ * anybody is told. */
+static void attempt_end(struct attempt *attempt)
 {
     struct port *port = attempt->port;
     struct engine *engine = port->job->engine;
-    struct attempt **at = &port->attempts;
-    while (*at != attempt)
-        at = &(*at)->next;
-    *at = attempt->next;
+    LIST_REMOVE(attempt, link);
 
     loop_watch_drop(engine->loop, -1, &attempt->watch);
     fd_close(&attempt->fd);
@@ -51,8 +51,9 @@ void attempt_end(struct attempt *attempt)
 /* All but one, which may be NULL. */
 static void attempts_end(struct port *port, const struct attempt *but)
 {
-    for (struct attempt *attempt = port->attempts, *next; attempt; attempt = next) {
-        next = attempt->next;
+    for (struct attempt *attempt = LIST_FIRST(&port->attempts), *next; attempt;
+         attempt = next) {
+        next = LIST_NEXT(attempt, link);
         if (attempt != but)
             attempt_end(attempt);
     }
@@ -78,9 +79,15 @@ static void port_stop(struct port *port)
     port->phase = PORT_SETTLED;
 }
 
+void job_abandon_ports(struct job *job)
+{
+    for (size_t i = 0; i < job->port_count; i++)
+        port_stop(&job->ports[i]);
+}
+
 /* Closing before reporting: what follows may start the next attempt and must find these
  * descriptors already returned to the quota. */
-void port_settle(struct port *port)
+static void port_settle(struct port *port)
 {
     struct engine *engine = port->job->engine;
     port_stop(port);
@@ -109,13 +116,13 @@ static void port_pause(struct port *port)
 {
     struct engine *engine = port->job->engine;
     unsigned doublings =
-        port->faults < BACKOFF_DOUBLINGS ? port->faults : BACKOFF_DOUBLINGS;
+        port->local_faults < BACKOFF_DOUBLINGS ? port->local_faults : BACKOFF_DOUBLINGS;
 
     /* It waits for another turn already, with another attempt still open. */
     if (port->is_again || port->phase == PORT_DEFERRED)
         return;
-    if (port->faults < UINT8_MAX)
-        port->faults++;
+    if (port->local_faults < UINT8_MAX)
+        port->local_faults++;
     engine->config.observer.deferred(engine->config.observer.ctx, 1);
     if (port->phase == PORT_PROBING)
         port->stopped_at = engine_now(engine);
@@ -126,11 +133,11 @@ static void port_pause(struct port *port)
 
 /* This checker could not try, or what it sent did not get out. A fault that the next SYN
  * overcomes does not take the place of one that only an answer does. */
-static void port_note_fault(struct port *port, int errnum, bool is_of_sent)
+static void port_note_local_fault(struct port *port, int errnum, bool is_of_sent)
 {
     struct engine *engine = port->job->engine;
-    if (is_of_sent || !port->fault.is_of_sent)
-        port->fault = (struct fault){
+    if (is_of_sent || !port->local_fault.is_of_sent)
+        port->local_fault = (struct local_fault){
             .text = "this checker could not open a connection",
             .errnum = errnum,
             .is_of_sent = is_of_sent,
@@ -140,7 +147,7 @@ static void port_note_fault(struct port *port, int errnum, bool is_of_sent)
 
 static void port_defer(struct port *port, int errnum, bool is_of_sent)
 {
-    port_note_fault(port, errnum, is_of_sent);
+    port_note_local_fault(port, errnum, is_of_sent);
     port_pause(port);
 }
 
@@ -161,6 +168,13 @@ static void no_route_reason(const struct job *job, int errnum, struct err *ret)
     ret->errnum = errnum;
 }
 
+void job_fail(struct job *job, enum job_end end, const struct err *reason)
+{
+    job_abandon_ports(job);
+    job->result.reason = *reason;
+    job_finish(job, end);
+}
+
 static void port_no_route(struct port *port, int errnum)
 {
     struct job *job = port->job;
@@ -179,7 +193,8 @@ static void port_answered(struct port *port, const struct attempt_reading *readi
     struct engine *engine = port->job->engine;
     struct instant now = engine_now(engine);
     unsigned syns = 1 + reading->repeats, lost = reading->repeats;
-    for (const struct attempt *attempt = port->attempts; attempt; attempt = attempt->next) {
+    const struct attempt *attempt;
+    LIST_FOREACH(attempt, &port->attempts, link) {
         if (!instant_before(attempt->window.since, sent_at))
             continue;
         unsigned unanswered = 1 + attempt_repeats_read(attempt->fd).sent;
@@ -190,7 +205,7 @@ static void port_answered(struct port *port, const struct attempt_reading *readi
                   now);
     loss_add(&engine->loss, syns, lost, now);
     engine->answered_at = now;
-    port->fault = (struct fault){0};
+    port->local_fault = (struct local_fault){0};
 
     if (!reading->has_rtt)
         return;
@@ -252,7 +267,8 @@ static void port_opened(struct port *port, struct attempt *attempt,
     port_unqueue(port);
     attempts_end(port, attempt);
     attempt_answered(attempt);
-    proving_begin(port, attempt);
+    if (proving_begin(port, attempt))
+        port_settle(port);
 }
 
 static void port_unreachable(struct port *port, struct attempt *attempt,
@@ -262,7 +278,7 @@ static void port_unreachable(struct port *port, struct attempt *attempt,
     attempt->has_error = true;
     if (!reading->is_alive)
         attempt_end(attempt);
-    port->fault = (struct fault){0};
+    port->local_fault = (struct local_fault){0};
     if (!is_counted) {
         port->evidence.errors++;
         port->evidence.error_errnum = reading->errnum;
@@ -312,10 +328,11 @@ static bool attempt_take(struct attempt *attempt, bool may_have_error)
 static void attempt_event(void *ctx, uint32_t events)
 {
     struct attempt *attempt = ctx;
-    if (attempt->port->phase == PORT_PROVING)
-        proving_event(attempt->port);
-    else
+    struct port *port = attempt->port;
+    if (port->phase != PORT_PROVING)
         attempt_take(attempt, (events & (EPOLLERR | EPOLLHUP)) != 0);
+    else if (proving_read(port))
+        port_settle(port);
 }
 
 /* --- starting ----------------------------------------------------------------------- */
@@ -340,9 +357,9 @@ static void port_sent(struct port *port)
     else
         port_clock_on(port);
     port->evidence.attempts++;
-    port->faults = 0;
-    if (!port->fault.is_of_sent)
-        port->fault = (struct fault){0};
+    port->local_faults = 0;
+    if (!port->local_fault.is_of_sent)
+        port->local_fault = (struct local_fault){0};
     port->phase = PORT_PROBING;
     engine->config.observer.attempted(engine->config.observer.ctx);
 }
@@ -356,7 +373,6 @@ static bool attempt_watch(struct port *port, int fd, struct instant sent_at)
         return false;
     *attempt = (struct attempt){
         .port = port,
-        .next = port->attempts,
         .fd = fd,
         .sent_at = sent_at,
     };
@@ -370,7 +386,7 @@ static bool attempt_watch(struct port *port, int fd, struct instant sent_at)
         free(attempt);
         return false;
     }
-    port->attempts = attempt;
+    LIST_INSERT_HEAD(&port->attempts, attempt, link);
     host_started(port->job->host, &attempt->window, !port->is_tried, engine_now(engine));
     return true;
 }
@@ -402,14 +418,14 @@ void port_attempt(struct port *port)
     } else {
         int errnum = reading.errnum ? reading.errnum : ENOMEM;
         quota_shrink(engine);
-        if (!port->attempts) {
+        if (LIST_EMPTY(&port->attempts)) {
             port_defer(port, errnum, false);
             return;
         }
 
         /* Not deferred: ports whose clocks stand still while they hold what the others
          * wait for would wait for each other. */
-        port_note_fault(port, errnum, false);
+        port_note_local_fault(port, errnum, false);
         port_do_without(port);
     }
 }
@@ -420,8 +436,9 @@ void port_attempt(struct port *port)
  * True when one was taken; then the port has been looked at. */
 static bool answer_has_come(struct port *port)
 {
-    for (struct attempt *attempt = port->attempts, *next; attempt; attempt = next) {
-        next = attempt->next;
+    for (struct attempt *attempt = LIST_FIRST(&port->attempts), *next; attempt;
+         attempt = next) {
+        next = LIST_NEXT(attempt, link);
         if (attempt_take(attempt, true))
             return true;
     }
@@ -432,7 +449,7 @@ static bool answer_has_come(struct port *port)
 static void port_begin_again(struct port *port, const char *reason)
 {
     struct engine *engine = port->job->engine;
-    port->fault = (struct fault){.text = reason, .is_of_sent = true};
+    port->local_fault = (struct local_fault){.text = reason, .is_of_sent = true};
     engine->config.observer.suspected(engine->config.observer.ctx);
     attempts_end(port, NULL);
     port->evidence = (struct evidence){0};
@@ -479,18 +496,33 @@ void port_do_without(struct port *port)
     port_look(port);
 }
 
+/* When sockets are short, a port that has attempts open does without another one: its own
+ * may be what everybody waits for. */
+static void port_lose_patience(struct port *port)
+{
+    if (LIST_EMPTY(&port->attempts))
+        return;
+    if (!port->job->engine->is_short) {
+        port_be_patient(port);
+        return;
+    }
+    job_take_port(port->job, port);
+    port_do_without(port);
+}
+
 static void port_timer(struct timer *timer)
 {
-    struct port *port = (void *)((char *)timer - offsetof(struct port, timer));
+    struct port *port = CONTAINER_OF(timer, struct port, timer);
     switch (port->phase) {
     case PORT_PROVING:
         proving_time_up(port);
+        port_settle(port);
         return;
     case PORT_DEFERRED:
         job_want(port->job, port);
         return;
     case PORT_QUEUED:
-        job_lose_patience(port->job, port);
+        port_lose_patience(port);
         return;
     case PORT_PROBING:
         port_look(port);
@@ -506,9 +538,4 @@ void port_init(struct port *port, struct job *job, uint16_t number)
 {
     *port = (struct port){.job = job, .verdict.port = number};
     timer_init(&port->timer, port_timer);
-}
-
-void port_abandon(struct port *port)
-{
-    port_stop(port);
 }

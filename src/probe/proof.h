@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Proof of the listener. A handshake does not say who answered: proxies, neighbours behind
- * the same address and forwards to another port accept, too. A listener of port-verifier
- * therefore writes one line as soon as it accepts, and whoever knows the token can tell
- * whether that line was written by it, and on which port:
+ * Proof of the listener. A handshake does not show who answered: proxies, neighbours behind
+ * the same address and forwards to another port accept, too. So a listener of port-verifier
+ * writes one line as soon as it accepts. The line shows those who know the token which
+ * listener wrote it, and on which port:
  *
  *     golem-port-verifier 1 <local port> <hex HMAC-SHA256(key = token, message = port)>\n
  *
  * The key is the 32 ASCII bytes of the token, the message is the port as decimal text.
- * Pure: bytes in, a judgement out. The bytes are somebody else's; nothing here keeps them.
+ * Pure: bytes in, a judgement out. The bytes are borrowed and not kept.
  */
 #pragma once
 
@@ -21,11 +21,11 @@
 #define PROOF_LINE_SIZE 96  /* our longest line takes 93 bytes, and its terminator */
 
 #define PROOF_MAP(X)                                                                       \
-    X(NONE, NULL)               /* nothing to say: not asked for, or not yet */            \
+    X(NONE, NULL)               /* none: not requested, or not yet known */                \
     X(MATCH, "match")           /* it is this listener */                                  \
-    X(OTHER_PORT, "other_port") /* it is ours, but on another port than the probed one */  \
-    X(MISMATCH, "mismatch")     /* somebody else talks */                                  \
-    X(SILENT, "silent")         /* nothing, or an end before a whole line */
+    X(OTHER_PORT, "other_port") /* it is ours, but on a port other than the probed one */  \
+    X(MISMATCH, "mismatch")     /* another program answers */                              \
+    X(SILENT, "silent")         /* no data, or an end before a whole line */
 
 enum proof {
 #define X(NAME, text) PROOF_##NAME,
@@ -49,10 +49,10 @@ bool proof_line_make(const struct proof_token *token, uint16_t port,
                      char ret_line[PROOF_LINE_SIZE], size_t *ret_len);
 
 /* What the `len` bytes received so far from `port` prove; only the first PROOF_READ_MAX
- * are looked at. `is_ended`: no more will come (an end, a reset, no time left).
+ * count. `is_ended`: no more will arrive (an end, a reset, no time left).
  * PROOF_NONE: read on; with `is_ended`, it could not be computed. PROOF_MISMATCH takes a
- * whole line or PROOF_READ_MAX bytes without one. *ret_port is written with
- * PROOF_OTHER_PORT alone: the port that the listener is bound to. The comparison takes the
+ * whole line or PROOF_READ_MAX bytes without one. *ret_port is written only
+ * with PROOF_OTHER_PORT: the port that the listener is bound to. The comparison takes the
  * same time wherever the first difference is. */
 enum proof proof_judge(const char *bytes, size_t len, bool is_ended,
                        const struct proof_token *token, uint16_t port, uint16_t *ret_port);

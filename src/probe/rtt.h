@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-/* All zero = nothing is known yet. */
+/* All zero = unknown. */
 struct rtt {
     bool is_known;
     struct span smoothed;
@@ -19,5 +19,5 @@ struct rtt {
 void rtt_add(struct rtt *rtt, struct span sample);
 
 /* How long to wait for an answer before it counts as late: smoothed + max(10 ms, 4 times
- * the variance). Only when the time is known. */
+ * the variance). Only if the time is known. */
 struct span rtt_timeout(const struct rtt *rtt);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * When the attempts at one port leave, and when its silence is looked at. Pure: facts and
- * now in, the next step out.
+ * When the attempts at one port leave, and when its silence is judged. Pure: facts and now
+ * in, the next step out.
  *
  * The first attempt leaves as soon as the port has its turn. The kernel repeats its SYN
- * only after a second, which no option lowers; a second SYN that is to come sooner needs a
- * second socket. So, while a port is silent, a second attempt follows after about a round
- * trip (100 to 500 ms, 300 when it is unknown), a third and a fourth so that they are
- * spread over the time that the rule of silence asks for. All stay open until the verdict:
- * a late answer to any of them counts, and so do the SYNs with which the kernel repeats
- * them. More than one source port is also more than one path where paths are chosen by
- * hash.
+ * only after a second, which no option lowers; an earlier second SYN needs a second socket.
+ * So, while a port is silent, a second attempt follows after about a round trip (100 to
+ * 500 ms, 300 while unknown), and a third and a fourth spread over the time that the rule
+ * of silence requires. All stay open until the verdict: a late answer to any of them
+ * counts, and so do the SYNs with which the kernel repeats them. More than one source port
+ * is also more than one path where paths are chosen by hash.
  *
  * A port that refused gets its next attempt after `refusal_delay`, while more refusals are
  * needed and no attempt that may bring one is under way.
@@ -26,7 +25,7 @@
 #define SCHEDULE_ATTEMPTS_MAX 4 /* sockets that a silent port costs */
 #define SCHEDULE_OPEN_MAX     5 /* with the extra one that a limit on resets may call for */
 
-/* What is waited for an answer while the round-trip time is unknown. */
+/* The time to wait for an answer while the round-trip time is unknown. */
 #define SCHEDULE_ANSWER_MS    300
 
 struct schedule_rules {
@@ -47,17 +46,17 @@ struct schedule_facts {
     struct evidence evidence;
     struct instant first_syn;
     struct instant last_refusal; /* only with a refusal */
-    struct instant fresh_since;  /* one attempt since then has to have had its time */
+    struct instant fresh_since;  /* one attempt since then must have had its time */
     struct silence_rule silence;
     struct rtt rtt;
-    bool is_lean; /* no further attempt while one is open: there are no sockets to spare */
+    bool is_lean; /* no further attempt while one is open: sockets are short */
     unsigned open_count;
     struct schedule_attempt open[SCHEDULE_OPEN_MAX]; /* oldest first */
 };
 
 enum schedule_step {
     SCHEDULE_ATTEMPT, /* send another SYN now */
-    SCHEDULE_WAIT,    /* look again at `until` */
+    SCHEDULE_WAIT,    /* judge again at `until` */
     SCHEDULE_SILENCE, /* silence suffices: judge */
     SCHEDULE_TIME_UP, /* the port's time has passed: judge */
 };
@@ -66,7 +65,7 @@ enum schedule_step schedule_next(const struct schedule_facts *facts,
                                  const struct schedule_rules *rules, struct instant now,
                                  struct instant *ret_until);
 
-/* How long an attempt counts as under way to the target: max(RTO, 300 ms). */
+/* How long an attempt counts as in flight to the target: max(RTO, 300 ms). */
 struct span schedule_answer_time(const struct rtt *rtt);
 
 /* When the kernel sends the SYN of an attempt for the n-th time again, from the first on:

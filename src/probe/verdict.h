@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a port can turn out to be, what one attempt at it can tell, and which errno tells
- * what. Pure; the one place where an errno becomes a statement about a target.
+ * The states of a port, the outcomes of one attempt, and which errno means which. Pure; the
+ * only place where an errno becomes a statement about a target.
  *
  * The rule behind every row: only evidence from the network blames the target. An errno
- * that nobody has classified is this checker's own trouble.
+ * without a row is this checker's own problem.
  */
 #pragma once
 
@@ -18,7 +18,7 @@
     X(OPEN, "open")               /* answered with a SYN-ACK */                            \
     X(CLOSED, "closed")           /* answered with a reset, or ICMP port unreachable */    \
     X(FILTERED, "filtered")       /* silence */                                            \
-    X(UNREACHABLE, "unreachable") /* the network says that there is no path */
+    X(UNREACHABLE, "unreachable") /* the network reports no path */
 
 enum port_state {
 #define X(NAME, text) PORT_STATE_##NAME,
@@ -41,9 +41,9 @@ struct port_verdict {
 const char *port_state_text(enum port_state state);
 
 /* The contract's `error` for every errno that the network can give as evidence. Clients
- * compare these texts, so they are ours: C libraries word them differently. IPv6 reports an
- * administrative prohibition as EACCES, IPv4 the same fact as EHOSTUNREACH. None of them
- * needs escapes in JSON or HTML. */
+ * compare these texts, so they are defined here: C libraries word them differently. IPv6
+ * reports an administrative prohibition as EACCES, IPv4 the same fact as EHOSTUNREACH. None
+ * of them needs escapes in JSON or HTML. */
 #define VERDICT_ERROR_MAP(X)                                                               \
     X(ECONNREFUSED, "Connection refused")                                                  \
     X(ETIMEDOUT, "Connection timed out")                                                   \
@@ -59,14 +59,14 @@ const char *port_state_text(enum port_state state);
 /* A text of VERDICT_ERROR_MAP, NULL when open. */
 const char *port_verdict_error(const struct port_verdict *verdict);
 
-/* What one attempt tells. LOCAL_FAULT tells nothing about the target and is never shown as
- * its state; NO_ROUTE is a local fault that waiting will not mend. */
+/* The outcome of one attempt. LOCAL_FAULT says nothing about the target and is never shown
+ * as its state; NO_ROUTE is a local fault that does not pass with time. */
 enum outcome {
     OUTCOME_PENDING,     /* no answer yet */
-    OUTCOME_OPEN,        /* the handshake was done */
+    OUTCOME_OPEN,        /* the handshake succeeded */
     OUTCOME_REFUSED,     /* a reset, or ICMP port unreachable */
     OUTCOME_UNREACHABLE, /* another ICMP error, from the network */
-    OUTCOME_EXPIRED,     /* the kernel gave this attempt up; no verdict */
+    OUTCOME_EXPIRED,     /* the kernel gave up this attempt; no verdict */
     OUTCOME_LOCAL_FAULT, /* this checker could not try: try again later */
     OUTCOME_NO_ROUTE,    /* this checker cannot reach that family or network */
 };
@@ -75,12 +75,12 @@ enum outcome {
 enum outcome_source {
     OUTCOME_FROM_SOCKET,      /* socket(2), setsockopt(2), epoll_ctl(2) */
     OUTCOME_FROM_CONNECT,     /* returned by connect(2) itself */
-    OUTCOME_FROM_SO_ERROR,    /* SO_ERROR, no ICMP record beside it */
-    OUTCOME_FROM_ICMP,        /* an ICMP error record of somebody else */
+    OUTCOME_FROM_SO_ERROR,    /* SO_ERROR, without an ICMP record */
+    OUTCOME_FROM_ICMP,        /* an ICMP error record from another machine */
     OUTCOME_FROM_OWN_ICMP,    /* a record whose offender is our own address, target on link:
-                                 nobody answered ARP or neighbour discovery */
-    OUTCOME_FROM_OWN_GATEWAY, /* the same when the target lies behind a gateway: it is the
-                                 gateway that is dead, not the target */
+                                 ARP or neighbour discovery got no answer */
+    OUTCOME_FROM_OWN_GATEWAY, /* the same if the target is behind a gateway: the gateway is
+                                 dead, not the target */
 };
 
 /* probe-engine rules for connect(2), SO_ERROR and the error queue. errnum 0 is PENDING. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/control.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -11,7 +12,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stddef.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -69,8 +69,6 @@ static enum service_phase phase_now(const struct control *control)
 static void phase_enter(struct control *control, enum service_phase phase)
 {
     struct service *service = control->service;
-    if (phase == SERVICE_DRAINING)
-        atomic_store(&service->is_draining, true);
     atomic_store(&service->phase, (int)phase);
     for (size_t i = 0; i < service->worker_count; i++)
         worker_nudge(service->workers[i]);
@@ -92,7 +90,7 @@ static size_t unfinished(const struct control *control)
 
 static void poll_fire(struct timer *timer)
 {
-    struct control *control = (void *)((char *)timer - offsetof(struct control, poll));
+    struct control *control = CONTAINER_OF(timer, struct control, poll);
     struct instant now = loop_now(control->loop);
     size_t left = unfinished(control);
 
@@ -123,7 +121,7 @@ static void terminate(struct control *control, const char *signal_name)
         return;
     }
     log_message(LOG_LEVEL_INFO, "draining",
-                "%s: no new checks, running ones get %d seconds", signal_name,
+                "%s: no new checks; running checks have %d seconds to finish", signal_name,
                 DRAIN_SECONDS);
     control->end = CONTROL_EXIT;
     phase_begin(control, SERVICE_DRAINING, DRAIN_SECONDS);
@@ -153,8 +151,7 @@ static void check_said(void *ctx, uint32_t events)
 
 static void check_late(struct timer *timer)
 {
-    struct control *control =
-        (void *)((char *)timer - offsetof(struct control, check_timer));
+    struct control *control = CONTAINER_OF(timer, struct control, check_timer);
     reload_check_end_late(&control->check);
 }
 
@@ -169,9 +166,10 @@ static void reload_begin(struct control *control, const char *why)
         return;
     }
     log_message(LOG_LEVEL_INFO, "reload_check", "%s: checking the configuration", why);
-    if (!reload_check_start(check, control->invocation, control->service->listeners.fds[0],
+    if (!reload_check_start(check, control->invocation, control->service->sockets.fds[0],
                             &err)) {
-        log_refused("the new program could not be asked; nothing has changed", err.message);
+        log_refused("the new program could not be started; nothing has changed",
+                    err.message);
         return;
     }
     loop_timer_set(
@@ -199,7 +197,8 @@ static void reload_check_ended(struct control *control, int status)
         return;
 
     bool is_debug = control->service->settings.debug;
-    log_message(LOG_LEVEL_INFO, "reload", "running checks finish, then the new one runs");
+    log_message(LOG_LEVEL_INFO, "reload",
+                "running checks finish, then the new program starts");
     control->end = CONTROL_RELOAD;
     phase_begin(control, SERVICE_YIELDING, is_debug ? DEBUG_YIELD_SECONDS : DRAIN_SECONDS);
 }
@@ -215,10 +214,9 @@ static void children_reap(struct control *control)
 
 static void watch_fire(struct timer *timer)
 {
-    struct control *control =
-        (void *)((char *)timer - offsetof(struct control, watch_timer));
+    struct control *control = CONTAINER_OF(timer, struct control, watch_timer);
     if (reload_watch_look(&control->watch, control->invocation))
-        reload_begin(control, "binary or .env have changed");
+        reload_begin(control, "the binary or .env has changed");
     loop_timer_set(control->loop, timer,
                    instant_add(loop_now(control->loop), span_ms(WATCH_MS)));
 }

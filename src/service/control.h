@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The main thread: waits for signals and leads the service through its phases.
+ * The main thread: waits for signals and moves the service through its phases.
  *
- * SIGTERM, SIGINT   drain: no new checks, running ones get DRAIN_SECONDS; a second signal
- *                   ends it at once
- * SIGHUP            reload: see whether the binary accepts the configuration (it has
- *                   RELOAD_CHECK_SECONDS), let running checks finish (DRAIN_SECONDS, with
- *                   PORT_CHECKER_DEBUG DEBUG_YIELD_SECONDS), then become the new one
+ * SIGTERM, SIGINT   drain: no new checks, running ones have DRAIN_SECONDS; a second signal
+ *                   ends the service immediately
+ * SIGHUP            reload: check that the binary accepts the configuration (it has
+ *                   RELOAD_CHECK_SECONDS), let running checks finish (DRAIN_SECONDS, or
+ *                   DEBUG_YIELD_SECONDS with PORT_CHECKER_DEBUG), then execute it
  */
 #pragma once
 
@@ -22,13 +22,14 @@ struct service;
 
 enum control_end {
     CONTROL_EXIT,
-    CONTROL_RELOAD, /* all is quiet: hand over and execute */
+    CONTROL_RELOAD, /* all checks have finished: pass on the sockets and execute */
 };
 
-/* Blocks the signals above for this thread and those that it starts. Before any thread. */
+/* Blocks the signals above for this thread and those that it starts. Call it before any
+ * thread starts. */
 bool control_block_signals(struct err *err);
 
-/* Runs until all workers may be joined. `watch` has the files as they were at the start. */
+/* Runs until all workers may be joined. `watch` has the state of the files at the start. */
 bool control_run(struct service *service, const struct invocation *invocation,
                  const struct reload_watch *watch, enum control_end *ret_end,
                  struct err *err);

@@ -2,20 +2,20 @@
  *
  * port-checker: arguments, settings, exit statuses.
  *
- *   0  ended by SIGTERM or SIGINT; or --help, --version, --check-config were fine
- *   1  the system refused something
- *   2  arguments or settings make no sense
+ *   0  ended by SIGTERM or SIGINT; or --help, --version, --check-config succeeded
+ *   1  a system error
+ *   2  wrong arguments or settings
  */
 #include "base/err.h"
 #include "base/log.h"
+#include "base/options.h"
 #include "base/text.h"
 #include "base/tls_identity.h"
-#include "service/listeners.h"
 #include "service/service.h"
+#include "service/sockets.h"
 #include "service/tls.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,6 @@ enum action {
     ACTION_HELP,
     ACTION_VERSION,
     ACTION_CHECK_CONFIG,
-    ACTION_COMPLAIN,
 };
 
 struct arguments {
@@ -44,56 +43,58 @@ struct arguments {
 
 static void print_help(void)
 {
-    fputs(
-        "port-checker tells providers which of their TCP ports can be reached.\n"
-        "\n"
-        "usage: port-checker [--env-file FILE] [--check-config]\n"
-        "\n"
-        "  --env-file FILE  read settings from FILE instead of .env\n"
-        "  --check-config   print the settings in force and exit; 0 when they make sense\n"
-        "  --help           print this and exit\n"
-        "  --version        print the version and exit\n"
-        "\n"
-        "Settings come from the environment, then from the file.\n"
-        "\n",
-        stdout);
+    options_print_help(&options_table, stdout);
+    fputc('\n', stdout);
     settings_print_help(stdout);
     fputs(
         "\n"
-        "SIGTERM and SIGINT let running checks finish; SIGHUP reloads without refusing a\n"
-        "connection. Exit status: 0 fine, 1 the system refused, 2 wrong settings or\n"
-        "arguments.\n",
+        "SIGTERM and SIGINT stop the service after the running checks; SIGHUP reloads it\n"
+        "without refusing a connection. Exit status: 0 success, 1 a system error, 2 wrong\n"
+        "arguments or settings.\n",
         stdout);
 }
 
-static struct arguments arguments_parse(int argc, char *argv[])
+static bool take_env_file(struct arguments *arguments, const char *value, struct err *err)
 {
-    static const struct option options[] = {
-        {"help", no_argument, NULL, ACTION_HELP},
-        {"version", no_argument, NULL, ACTION_VERSION},
-        {"check-config", no_argument, NULL, ACTION_CHECK_CONFIG},
-        {"env-file", required_argument, NULL, 'e'},
-        {0},
+    arguments->env_file = value;
+    return value[0] || err_set(err, ERR_INVALID, "the name of a file");
+}
+
+/* Those without a value. */
+#define ACT(function, what)                                                                \
+    static bool function(struct arguments *arguments, const char *value, struct err *err)  \
+    {                                                                                      \
+        (void)value;                                                                       \
+        (void)err;                                                                         \
+        arguments->action = what;                                                          \
+        return true;                                                                       \
+    }
+ACT(take_check_config, ACTION_CHECK_CONFIG)
+ACT(take_help, ACTION_HELP)
+ACT(take_version, ACTION_VERSION)
+
+static bool take(void *ctx, size_t row, const char *value, struct err *err)
+{
+    static bool (*const takes[])(struct arguments *, const char *, struct err *) = {
+#define OPTION(take, ...) take,
+#include "service/options.def"
+#undef OPTION
     };
-    struct arguments arguments = {.action = ACTION_RUN};
-    int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (option == 'e')
-            arguments.env_file = optarg;
-        else if (option == '?')
-            return (struct arguments){.action = ACTION_COMPLAIN};
-        else
-            arguments.action = option == 'h' ? ACTION_HELP : (enum action)option;
-    }
-    if (arguments.env_file && arguments.env_file[0] == '\0') {
-        fputs("port-checker: --env-file \"\": a file's name is expected\n", stderr);
-        arguments.action = ACTION_COMPLAIN;
-    }
-    if (optind < argc) {
-        fprintf(stderr, "port-checker: unexpected argument \"%s\"\n", argv[optind]);
-        arguments.action = ACTION_COMPLAIN;
-    }
-    return arguments;
+    return takes[row](ctx, value, err);
+}
+
+/* Changes what the options name. */
+static bool arguments_parse(int argc, char *argv[], struct arguments *ret, struct err *err)
+{
+    struct option_rest rest;
+    if (!options_parse(&options_table, argc, argv, take, ret, &rest, err))
+        return false;
+    if (!rest.is_ended && rest.operand_count > 0)
+        return err_set(err, ERR_INVALID,
+                       "unexpected argument \"%.60s\"; give settings in the environment "
+                       "or in a file",
+                       rest.operands[0]);
+    return true;
 }
 
 /* Warnings are kept until it is known in which form the log is wanted. */
@@ -137,7 +138,7 @@ static int check_config(const struct service *service)
 
     tls_identity_free(tls);
     /* Asked by a service that wants to reload: reload_check_start(). */
-    if (!listeners_try(&service->settings.host, STDIN_FILENO, &err))
+    if (!sockets_try(&service->settings.host, STDIN_FILENO, &err))
         return complain(&err);
 
     settings_print_values(&service->settings, stdout);
@@ -192,7 +193,13 @@ static int start(const struct arguments *arguments, char *argv[])
 
 int main(int argc, char *argv[])
 {
-    struct arguments arguments = arguments_parse(argc, argv);
+    struct arguments arguments = {.action = ACTION_RUN};
+    struct err err;
+    if (!arguments_parse(argc, argv, &arguments, &err)) {
+        complain(&err);
+        fputs("Try: port-checker --help\n", stderr);
+        return STATUS_USAGE;
+    }
     switch (arguments.action) {
     case ACTION_HELP:
         print_help();
@@ -200,9 +207,6 @@ int main(int argc, char *argv[])
     case ACTION_VERSION:
         puts("port-checker " PORT_CHECKER_VERSION);
         return printed();
-    case ACTION_COMPLAIN:
-        fputs("Try: port-checker --help\n", stderr);
-        return STATUS_USAGE;
     case ACTION_RUN:
     case ACTION_CHECK_CONFIG:
         return start(&arguments, argv);

@@ -3,13 +3,13 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/spawn.h"
 #include "service/service.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,37 +21,6 @@
 
 /* --- asking the binary ---------------------------------------------------------------- */
 
-/* Signals that we block or ignore are none of the child's business. */
-static void attributes_set(posix_spawnattr_t *attributes)
-{
-    sigset_t none;
-    sigset_t ignored;
-    sigemptyset(&none);
-    sigemptyset(&ignored);
-    sigaddset(&ignored, SIGPIPE);
-    posix_spawnattr_setsigmask(attributes, &none);
-    posix_spawnattr_setsigdefault(attributes, &ignored);
-    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-}
-
-static bool spawn(const char *binary, char *const argv[], int in_fd, int err_fd,
-                  pid_t *ret_child, struct err *err)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    attributes_set(&attributes);
-    posix_spawn_file_actions_adddup2(&actions, in_fd, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, err_fd, STDERR_FILENO);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-
-    int failure = posix_spawn(ret_child, binary, &actions, &attributes, argv, environ);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return failure == 0 || err_sys(err, failure, "%s", binary);
-}
-
 static bool spawn_check(const struct invocation *invocation, int in_fd, int err_fd,
                         pid_t *ret_child, struct err *err)
 {
@@ -60,7 +29,8 @@ static bool spawn_check(const struct invocation *invocation, int in_fd, int err_
     if (invocation->env_file)
         strncpy(file, invocation->env_file, sizeof file - 1);
     char *argv[] = {name, check, invocation->env_file ? option : NULL, file, NULL};
-    return spawn(invocation->binary, argv, in_fd, err_fd, ret_child, err);
+    const int fds[3] = {in_fd, -1, err_fd};
+    return spawn_program(invocation->binary, argv, fds, ret_child, err);
 }
 
 bool reload_check_start(struct reload_check *check, const struct invocation *invocation,
@@ -75,10 +45,8 @@ bool reload_check_start(struct reload_check *check, const struct invocation *inv
     AUTO_FD err_fd = ends[1];
     if (fcntl(said_fd, F_SETFL, O_NONBLOCK) != 0)
         return err_sys(err, errno, "fcntl");
-    if (!spawn_check(invocation, listener, err_fd, &check->child, err)) {
-        check->child = 0;
+    if (!spawn_check(invocation, listener, err_fd, &check->child, err))
         return false;
-    }
     check->said_fd = fd_take(&said_fd);
     return true;
 }
@@ -140,7 +108,7 @@ static void write_reason(const struct reload_check *check, const char *line, int
     if (line[0] == '\0')
         snprintf(ret_reason, RELOAD_REASON_SIZE, "%s", end);
     else if (WIFSIGNALED(status))
-        snprintf(ret_reason, RELOAD_REASON_SIZE, "%s; it had said: %.*s", end, shown, line);
+        snprintf(ret_reason, RELOAD_REASON_SIZE, "%s; it said: %.*s", end, shown, line);
     else
         snprintf(ret_reason, RELOAD_REASON_SIZE, "%.*s", shown, line);
 }

@@ -17,7 +17,7 @@
 
 #include <stdlib.h>
 
-#define BUDGET_ENTRIES_MAX 131072 /* some 12 MB when they are all in use */
+#define BUDGET_ENTRIES_MAX 131072 /* some 9 MB when they are all in use */
 
 /* --- building ------------------------------------------------------------------------- */
 
@@ -61,8 +61,8 @@ static bool service_build(struct service *service, struct err *err)
         return false;
     service->limits = limits_share(descriptors, &service->settings);
     return tls_load(&service->settings, &service->tls, err) &&
-           listeners_open(&service->settings.host, service->settings.workers,
-                          &service->listeners, err) &&
+           sockets_open(&service->settings.host, service->settings.workers,
+                        &service->sockets, err) &&
            control_block_signals(err) && shared_make(service, err) &&
            workers_make(service, err) && workers_start(service, err);
 }
@@ -93,13 +93,13 @@ static void log_limits(const struct service *service)
     const struct settings *settings = &service->settings;
     if (service->limits.connections < settings->max_connections)
         log_message(LOG_LEVEL_WARNING, "limit",
-                    "with %zu descriptors (RLIMIT_NOFILE) only %zu of %zu connections "
+                    "%zu descriptors (RLIMIT_NOFILE) allow only %zu of %zu connections "
                     "(PORT_CHECKER_MAX_CONNECTIONS)",
                     service->limits.descriptors, service->limits.connections,
                     settings->max_connections);
     if (service->limits.probes < settings->max_probes)
         log_message(LOG_LEVEL_WARNING, "limit",
-                    "with %zu descriptors (RLIMIT_NOFILE) only %zu of %zu probes "
+                    "%zu descriptors (RLIMIT_NOFILE) allow only %zu of %zu probes "
                     "(PORT_CHECKER_MAX_PROBES)",
                     service->limits.descriptors, service->limits.probes,
                     settings->max_probes);
@@ -112,8 +112,8 @@ static void log_ready(const struct service *service)
     if (!log_begin(&line, LOG_LEVEL_INFO, "ready"))
         return;
 
-    log_str(&line, "address", address_format(&service->listeners.bound, ip));
-    log_int(&line, "port", address_port(&service->listeners.bound));
+    log_str(&line, "address", address_format(&service->sockets.bound, ip));
+    log_int(&line, "port", address_port(&service->sockets.bound));
     log_str(&line, "version", PORT_CHECKER_VERSION);
     log_int(&line, "workers", (int64_t)service->worker_count);
     log_int(&line, "connections", (int64_t)service->limits.connections);
@@ -144,12 +144,12 @@ int service_run(struct service *service, const struct invocation *invocation)
     bool is_fine = is_built && control_run(service, invocation, &watch, &end, &err);
     service_take_down(service);
     if (is_fine && end == CONTROL_RELOAD) {
-        is_fine = listeners_hand_over(&service->listeners, &err) &&
-                  reload_execute(invocation, &err);
+        is_fine =
+            sockets_hand_over(&service->sockets, &err) && reload_execute(invocation, &err);
     }
-    listeners_done(&service->listeners);
+    sockets_done(&service->sockets);
     if (!is_fine)
         return failed(&err);
-    log_message(LOG_LEVEL_INFO, "stopped", "all is done");
+    log_message(LOG_LEVEL_INFO, "stopped", "the service has ended");
     return 0;
 }

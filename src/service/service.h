@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * The whole service as one object: what all workers share, the workers, and how it ends.
+ * The whole service as one object: what all workers share, the workers, and the end.
  *
  *   main.c      arguments, exit statuses
- *   service.c   builds everything in order, runs, takes it down in the opposite order
+ *   service.c   creates everything in order, runs, frees it in reverse order
  *   worker.c    one thread with its loop, engine, HTTP server and checks
  *   control.c   the main thread's loop: signals, draining, reloads
- *   reload.c    tries a new binary and becomes it
- *   listeners.c, limits.c, tls.c   what a start needs
+ *   reload.c    checks a new binary and executes it
+ *   sockets.c, limits.c, tls.c   what a start needs
  */
 #pragma once
 
 #include "service/limits.h"
-#include "service/listeners.h"
+#include "service/sockets.h"
 #include "settings/settings.h"
 
 #include "probe/engine.h"
@@ -28,7 +28,7 @@ struct pages;
 struct tls_identity;
 struct worker;
 
-/* What the workers are told to do. Only ever raised. */
+/* What the workers have to do. Only increases. */
 enum service_phase {
     SERVICE_RUNNING,
     SERVICE_DRAINING, /* no new checks, running ones finish; then the process ends */
@@ -39,7 +39,7 @@ enum service_phase {
 struct service {
     struct settings settings;
     struct limits limits;
-    struct listeners listeners;
+    struct sockets sockets;
 
     /* Shared by the workers; each is thread-safe. */
     struct probe_limit probe_limit;
@@ -48,21 +48,20 @@ struct service {
     struct pages *pages;
     struct tls_identity *tls; /* NULL = plain HTTP */
     atomic_int phase;         /* enum service_phase */
-    atomic_bool is_draining;  /* phase is DRAINING: what /health and new checks are told */
 
-    struct worker *workers[LISTENERS_MAX];
-    struct metrics *metrics[LISTENERS_MAX]; /* a block a worker, read by all */
+    struct worker *workers[SOCKETS_MAX];
+    struct metrics *metrics[SOCKETS_MAX]; /* one block per worker, read by all */
     size_t worker_count;
 };
 
 /* How the process was started: what a re-execution repeats. */
 struct invocation {
     char binary[4096];    /* absolute path, as of the start */
-    const char *env_file; /* NULL = `.env` where there is one */
+    const char *env_file; /* NULL = `.env` if it exists */
     char *const *argv;    /* borrowed from main() */
 };
 
 /* Runs until a signal ends it. `settings` have been loaded. Returns the exit status: 0
- * after draining, 1 with a line in the log when the system refused something. Does not
- * return when it re-executes itself. */
+ * after draining, 1 with a line in the log after a system error. Does not return if it
+ * re-executes itself. */
 int service_run(struct service *service, const struct invocation *invocation);

@@ -36,6 +36,17 @@ struct worker {
 
 /* --- in its thread -------------------------------------------------------------------- */
 
+static enum service_phase phase_now(const struct service *service)
+{
+    return (enum service_phase)atomic_load_explicit(&service->phase, memory_order_relaxed);
+}
+
+static bool is_draining(const void *service)
+{
+    enum service_phase phase = phase_now(service);
+    return phase == SERVICE_DRAINING || phase == SERVICE_STOPPING;
+}
+
 static void phase_carry_out(struct worker *worker, enum service_phase phase)
 {
     switch (phase) {
@@ -67,8 +78,7 @@ static size_t count_unfinished(const struct worker *worker)
 static bool worker_turn(void *ctx)
 {
     struct worker *worker = ctx;
-    enum service_phase phase = (enum service_phase)atomic_load_explicit(
-        &worker->service->phase, memory_order_relaxed);
+    enum service_phase phase = phase_now(worker->service);
     if (phase != worker->phase)
         phase_carry_out(worker, phase);
     if (phase != SERVICE_RUNNING)
@@ -118,7 +128,8 @@ static bool api_make(struct worker *worker, struct metrics *metrics, struct err 
         .budget = service->budget,
         .pages = service->pages,
         .is_ours = route_is_ours,
-        .is_draining = &service->is_draining,
+        .is_draining = is_draining,
+        .service = service,
         .metrics = metrics,
         .all = service->metrics,
         .all_count = service->worker_count,
@@ -132,10 +143,10 @@ static bool server_make(struct worker *worker, size_t index, struct metrics *met
                         struct err *err)
 {
     struct service *service = worker->service;
-    int fds[LISTENERS_MAX];
+    int fds[SOCKETS_MAX];
     size_t fd_count = 0;
-    for (size_t i = index; i < service->listeners.count; i += service->worker_count)
-        fds[fd_count++] = service->listeners.fds[i];
+    for (size_t i = index; i < service->sockets.count; i += service->worker_count)
+        fds[fd_count++] = service->sockets.fds[i];
 
     size_t route_count;
     const struct http_route *routes = api_routes(worker->api, &route_count);

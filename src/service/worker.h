@@ -12,19 +12,19 @@ struct err;
 struct service;
 struct worker;
 
-/* Makes everything but the thread. The worker serves the service's listeners `index`,
+/* Creates everything except the thread. The worker serves the service's sockets `index`,
  * `index` + the number of workers, and so on, and counts in the metrics of that index. */
 bool worker_new(struct service *service, size_t index, struct worker **ret,
                 struct err *err);
 
-/* Not before all workers have been made. */
+/* Call it after all workers have been created. */
 bool worker_start(struct worker *worker, struct err *err);
 
 /* Tells the worker that the service's phase has changed. Any thread. */
 void worker_nudge(struct worker *worker);
 
-/* What still has to finish before the phase is over: exchanges, and while yielding also
- * connections. At least 1 until the worker has seen the phase. Any thread. */
+/* What must finish before the phase ends: exchanges and, while yielding, connections. At
+ * least 1 until the worker has seen the phase. Any thread. */
 size_t worker_unfinished(const struct worker *worker);
 
 /* Waits for the thread, which ends in phase STOPPING. */

@@ -19,7 +19,7 @@ struct reader {
     char *at;
     char *end; /* one byte behind it may be written */
     size_t line;
-    const char *fault; /* why the statement could not be read */
+    const char *reason; /* why the statement could not be read */
 };
 
 struct span_text {
@@ -108,9 +108,9 @@ static char peek(const struct reader *r)
     return r->at < r->end ? *r->at : '\0';
 }
 
-static bool refuse(struct reader *r, const char *fault)
+static bool refuse(struct reader *r, const char *reason)
 {
-    r->fault = fault;
+    r->reason = reason;
     return false;
 }
 
@@ -157,7 +157,7 @@ static bool read_quoted_name(struct reader *r, struct span_text *ret)
     char *start = r->at + 1;
     char *close = memchr(start, '\'', (size_t)(r->end - start));
     if (!close)
-        return refuse(r, "the quoted name has no end");
+        return refuse(r, "the closing quote of the name is missing");
     if (close == start)
         return refuse(r, "the name is empty");
 
@@ -197,7 +197,7 @@ static bool read_quoted_value(struct reader *r, struct span_text *ret)
     if (!close)
         close = fallback;
     if (!close)
-        return refuse(r, "the quoted value has no end");
+        return refuse(r, "the closing quote of the value is missing");
 
     *ret = (struct span_text){start, close};
     r->at = close + 1;
@@ -238,13 +238,13 @@ static bool read_value(struct reader *r, struct statement *st)
 }
 
 /* A comment and the end of the line: nothing else may follow a statement. */
-static bool read_end(struct reader *r, const char *fault)
+static bool read_end(struct reader *r, const char *reason)
 {
     skip_spaces(r);
     if (peek(r) == '#')
         skip_line(r);
     if (r->at < r->end && *r->at != '\n')
-        return refuse(r, fault);
+        return refuse(r, reason);
 
     if (r->at < r->end)
         r->at++;
@@ -269,7 +269,7 @@ static bool read_statement(struct reader *r, struct statement *ret)
 
     r->at++;
     skip_spaces(r);
-    return read_value(r, ret) && read_end(r, "there is more text behind the quoted value");
+    return read_value(r, ret) && read_end(r, "unexpected text after the quoted value");
 }
 
 static char unescape(char c)
@@ -307,7 +307,7 @@ static bool parse_text(struct reader *r, dotenv_pair_fn *pair, void *ctx, struct
         const char *start = r->at;
         struct statement st;
         if (!read_statement(r, &st))
-            return err_set(err, ERR_INVALID, "line %zu: %s", r->line, r->fault);
+            return err_set(err, ERR_INVALID, "line %zu: %s", r->line, r->reason);
 
         r->line += count_newlines(start, r->at);
         if (st.name.start) {
@@ -322,7 +322,7 @@ static bool parse_text(struct reader *r, dotenv_pair_fn *pair, void *ctx, struct
     return true;
 }
 
-/* Copies with universal newlines. The line of a fault counts in the original's terms,
+/* Copies with universal newlines. The line of an error counts in the original's terms,
  * which are the same: each of \r\n, \r and \n ends one line. */
 static bool copy_text(const char *data, size_t len, char *ret, size_t *ret_len,
                       struct err *err)

@@ -6,12 +6,12 @@
  * value; \r\n and \r count as \n, also inside quotes; white space is Unicode's; a byte
  * order mark is part of the first name. Pure; the text needs no terminator.
  *
- * Where python-dotenv warns and goes on, or raises, this is an error with the number of
- * the line (from 1) where the statement begins:
+ * Where python-dotenv warns and continues, or raises, this reports an error with the number
+ * of the line (from 1) where the statement begins:
  *   - a statement that cannot be parsed,
  *   - text that is not UTF-8.
- * One thing is refused that python-dotenv accepts: a NUL byte, because neither an
- * environment nor a C string can hold one. These two are found before anything is parsed.
+ * In addition, a NUL byte is an error, because neither an environment nor a C string can
+ * hold one. Invalid UTF-8 and NUL bytes are found before anything is parsed.
  */
 #pragma once
 
@@ -20,12 +20,12 @@
 
 struct err;
 
-/* Called for each name in order; a name that comes twice counts the last time. `value` is
+/* Called for each name in order; of equal names, the last one counts. `value` is
  * NULL for a name without `=`. Both are borrowed for the time of the call. */
 typedef bool(dotenv_pair_fn)(void *ctx, const char *name, const char *value,
                              struct err *err);
 
 /* False when the text cannot be parsed (ERR_INVALID, with the line; `pair` was called for
- * what stood before it), when `pair` said no, or without memory (ERR_SYSTEM). */
+ * the names before it), if `pair` returned false, or without memory (ERR_SYSTEM). */
 bool dotenv_parse(const char *data, size_t len, dotenv_pair_fn *pair, void *ctx,
                   struct err *err);

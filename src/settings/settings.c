@@ -9,10 +9,12 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/libc.h"
+#include "base/nearest.h"
 #include "settings/dotenv.h"
 #include "settings/settings_table.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +24,6 @@
 
 #define DEFAULT_FILE ".env"
 #define WARNINGS_MAX 16
-#define NAME_MAX_LEN 64 /* longer names are compared by their beginning */
 
 /* What was found on the way to the settings. */
 struct sources {
@@ -48,47 +49,6 @@ static bool find_setting(const char *name, size_t len, size_t *ret_id)
     return false;
 }
 
-static unsigned min_of(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
-/* Levenshtein's distance, one row of the matrix at a time; case does not count. */
-static unsigned edit_distance(const char *name, size_t len, const char *known)
-{
-    unsigned row[NAME_MAX_LEN + 1];
-    if (len > NAME_MAX_LEN)
-        len = NAME_MAX_LEN;
-    for (size_t i = 0; i <= len; i++)
-        row[i] = (unsigned)i;
-
-    for (size_t k = 0; known[k]; k++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)k + 1;
-        for (size_t i = 1; i <= len; i++) {
-            bool is_same = strncasecmp(&name[i - 1], &known[k], 1) == 0;
-            unsigned replaced = diagonal + (is_same ? 0 : 1);
-            diagonal = row[i];
-            row[i] = min_of(replaced, min_of(row[i], row[i - 1]) + 1);
-        }
-    }
-    return row[len];
-}
-
-static const char *nearest_name(const char *name, size_t len)
-{
-    const char *nearest = settings_table[0].name;
-    unsigned least = edit_distance(name, len, nearest);
-    for (size_t i = 1; i < SETTING_COUNT; i++) {
-        unsigned distance = edit_distance(name, len, settings_table[i].name);
-        if (distance >= least)
-            continue;
-        least = distance;
-        nearest = settings_table[i].name;
-    }
-    return nearest;
-}
-
 /* Warns about a name that looks like one of ours and is none. */
 static void check_unknown(struct sources *s, const char *name, size_t len, const char *from)
 {
@@ -98,14 +58,16 @@ static void check_unknown(struct sources *s, const char *name, size_t len, const
         s->warnings > WARNINGS_MAX)
         return;
     if (s->warnings++ == WARNINGS_MAX) {
-        s->warn(s->warn_ctx, "more names that are no settings are not shown");
+        s->warn(s->warn_ctx, "more unknown settings are not shown");
         return;
     }
 
     char shown[SHOWN_SIZE];
     char message[320];
-    snprintf(message, sizeof message, "%s (from %s) is no setting; the nearest name is %s",
-             text_shown(name, len, shown), from, nearest_name(name, len));
+    snprintf(message, sizeof message, "unknown setting %s (from %s); did you mean %s?",
+             text_shown(name, len, shown), from,
+             nearest_name(name, len, &settings_table->name, sizeof *settings_table,
+                          SETTING_COUNT, UINT_MAX));
     s->warn(s->warn_ctx, message);
 }
 
@@ -248,7 +210,7 @@ static bool read_value(const struct sources *s, size_t id, struct settings *sett
         return true;
 
     char shown[SHOWN_SIZE];
-    return err_set(err, ERR_INVALID, "%s=\"%s\" (from %s): accepted are %s%s%s", row->name,
+    return err_set(err, ERR_INVALID, "%s=\"%s\" (from %s): accepted: %s%s%s", row->name,
                    text_shown(text, len, shown), from, row->accepted,
                    hint.message[0] ? "; " : "", hint.message);
 }
@@ -266,7 +228,7 @@ static bool check_tls(const struct sources *s, struct err *err)
     size_t missing = cert ? SETTING_TLS_KEY : SETTING_TLS_CERT;
     effective(s, given, &from);
     return err_set(err, ERR_INVALID,
-                   "%s is not set, but %s is (from %s): accepted are both or neither",
+                   "%s is not set, but %s is (from %s): set both or neither",
                    settings_table[missing].name, settings_table[given].name, from);
 }
 

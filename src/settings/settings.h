@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the operator may set. The rows stand in settings.def, the only list: parsing,
- * --help, the manual page and .env.example are made from it.
+ * What the operator can set. settings.def is the only list: parsing, --help, the manual
+ * page and .env.example are made from it.
  *
  * Order: the environment, then the `.env` file, then the default. Empty means not set.
- * Spaces, tabs and line ends around a value are dropped. A value that makes no sense is an
- * ERR_INVALID that names the variable, the value, where it came from and what is accepted:
+ * Spaces, tabs and line ends around a value are ignored. An invalid value is an ERR_INVALID
+ * that names the variable, the value, its source and what is accepted:
  *
- *     PORT_CHECK_TIMEOUT="soon" (from .env): accepted are 0.5 to 20 seconds
+ *     PORT_CHECK_TIMEOUT="soon" (from .env): accepted: 0.5 to 20 seconds
  */
 #pragma once
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/address.h"
+#include "net/cidr.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,15 +23,14 @@
 
 struct err;
 
-#define SETTINGS_CIDRS_MAX   64
 #define SETTINGS_ORIGINS_MAX 32
 #define SETTINGS_WORKERS_MAX 256
 #define SETTINGS_FILE_MAX    (1ul << 20) /* bytes of a .env file */
 
-/* Whom a caller may have probed: design section "who may have what probed". */
+/* The addresses that a caller may name: docs/policy.md. */
 #define TARGETS_MAP(X)                                                                     \
     X(AUTO, "auto", "own address; the operator on loopback: any unicast address")          \
-    X(CALLER, "caller", "own address, whoever calls")                                      \
+    X(CALLER, "caller", "own address, without exception")                                  \
     X(PUBLIC, "public", "any globally reachable address that is not this machine's")       \
     X(ANY, "any", "any unicast address: a laboratory or a LAN")
 
@@ -38,11 +38,6 @@ enum targets {
 #define X(NAME, text, description) TARGETS_##NAME,
     TARGETS_MAP(X)
 #undef X
-};
-
-struct cidr_list {
-    size_t count;
-    struct cidr items[SETTINGS_CIDRS_MAX];
 };
 
 struct origin_list {
@@ -77,28 +72,24 @@ struct settings {
     enum log_format log_format;
 };
 
-/* What settings_load() noticed and did not stop for; the caller logs it. */
+/* A warning of settings_load(); the caller logs it. */
 typedef void(settings_warn_fn)(void *ctx, const char *message);
 
 /* Reads the environment (`environ` form) and then `env_file`. NULL: `.env` in the working
- * directory, which may be absent; a named file must be there. Of two entries with one name
+ * directory, which may be absent; a named file must exist. Of two entries with one name
  * the environment's first and the file's last count. A byte order mark before the file's
  * text is skipped. Unknown names that begin with PORT_CHECK, in any case, go to `warn` with
- * the nearest name, at most 16 of them, and then once that there are more.
+ * the nearest name, at most 16 of them, then one warning that there are more.
  *
- * Whatever the operator has to put right is ERR_INVALID, also a file that cannot be read;
- * ERR_SYSTEM is left for a lack of memory. `ret` is some 20 KB: keep it off small stacks.
+ * Errors that the operator must correct are ERR_INVALID, including a file that cannot be
+ * read; ERR_SYSTEM means a lack of memory. `ret` is about 20 KB: keep it off small stacks.
  */
 bool settings_load(char *const environment[], const char *env_file, settings_warn_fn *warn,
                    void *warn_ctx, struct settings *ret, struct err *err);
 
-/* The table as `--help` prints it (80 columns), as mdoc for the manual page, as a commented
- * `.env`, and as a Markdown table for the README. */
+/* The table as `--help` prints it: 80 columns. */
 void settings_print_help(FILE *out);
-void settings_print_manual(FILE *out);
-void settings_print_example(FILE *out);
-void settings_print_markdown(FILE *out);
 
-/* The effective values as `--check-config` prints them: NAME=value, one a line, in the
- * order of the table, control characters escaped. */
+/* The effective values as `--check-config` prints them: NAME=value, one per line, in
+ * the order of the table, control characters escaped. */
 void settings_print_values(const struct settings *settings, FILE *out);

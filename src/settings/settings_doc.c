@@ -3,12 +3,13 @@
  * A tool of the build: writes what is made from the table of settings to standard output.
  *
  *     settings_doc example     .env.example
- *     settings_doc markdown    the table of the README
+ *     settings_doc markdown    the table of docs/settings.md
  *     settings_doc manual      the settings as mdoc
  *     settings_doc FILE        FILE with its line @SETTINGS@ replaced by them
  */
-#include "settings/settings.h"
+#include "settings/settings_forms.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +18,9 @@ static const struct {
     const char *form;
     void (*print)(FILE *out);
 } forms[] = {
-    {"example", settings_print_example},
-    {"markdown", settings_print_markdown},
-    {"manual", settings_print_manual},
+    {"example", settings_form_example},
+    {"markdown", settings_form_markdown},
+    {"manual", settings_form_manual},
 };
 
 static int fill_page(const char *path)
@@ -34,7 +35,7 @@ static int fill_page(const char *path)
     bool is_filled = false;
     while (fgets(line, sizeof line, page)) {
         if (strcmp(line, "@SETTINGS@\n") == 0) {
-            settings_print_manual(stdout);
+            settings_form_manual(stdout);
             is_filled = true;
         } else {
             fputs(line, stdout);

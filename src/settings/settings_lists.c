@@ -75,8 +75,8 @@ static bool parse_cidrs(const struct setting *row, const char *text, size_t len,
     const char *item;
     size_t item_len;
     while (list_next(&text, &len, &item, &item_len)) {
-        if (list->count == SETTINGS_CIDRS_MAX)
-            return err_set(hint, ERR_INVALID, "these are more");
+        if (list->count == CIDR_LIST_MAX)
+            return err_set(hint, ERR_INVALID, "the list has more");
 
         struct err why;
         if (!cidr_parse(item, item_len, &list->items[list->count], &why))
@@ -173,12 +173,12 @@ static const char *parse_origin(const char *item, size_t len, char *ret, size_t 
         return "too long";
     const struct scheme *scheme = find_scheme(item, len);
     if (!scheme)
-        return "it begins with neither https:// nor http://";
+        return "it must begin with https:// or http://";
 
     char host[256];
     size_t host_len = parse_host(item + scheme->len, len - scheme->len, host, sizeof host);
     if (host_len == 0)
-        return "there is no host in it";
+        return "it has no host";
 
     const char *rest = item + scheme->len + host_len;
     size_t rest_len = len - scheme->len - host_len;
@@ -186,7 +186,7 @@ static const char *parse_origin(const char *item, size_t len, char *ret, size_t 
     if (rest_len > 0 && rest[0] == '/')
         return "leave out the path and its slash";
     if (rest_len > 0 && rest[0] != ':')
-        return "no name of a host has such characters";
+        return "a host name cannot have these characters";
     if (rest_len > 0 &&
         (!text_parse_u64(rest + 1, rest_len - 1, 65535, &port) || port == 0))
         return "the port is not a number from 1 to 65535";
@@ -211,7 +211,7 @@ static bool parse_origins(const struct setting *row, const char *text, size_t le
     size_t item_len;
     while (list_next(&text, &len, &item, &item_len)) {
         if (list->count == SETTINGS_ORIGINS_MAX)
-            return err_set(hint, ERR_INVALID, "these are more");
+            return err_set(hint, ERR_INVALID, "the list has more");
 
         const char *why = parse_origin(item, item_len, list->items[list->count],
                                        sizeof list->items[list->count]);

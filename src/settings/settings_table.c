@@ -7,28 +7,46 @@
 #define MEMBER(field) \
     .offset = offsetof(struct settings, field), .size = sizeof(((struct settings *)0)->field)
 
-#define TO_ADDRESS(field)           .kind = &kind_address, MEMBER(field)
-#define TO_BOOL(field)              .kind = &kind_bool, MEMBER(field)
-#define TO_CIDRS(field)             .kind = &kind_cidrs, MEMBER(field)
-#define TO_COUNT(field, low, high)  .kind = &kind_count, MEMBER(field), .min = (low), .max = (high)
-#define TO_LOG_FORMAT(field)        .kind = &kind_log_format, MEMBER(field)
-#define TO_ORIGINS(field)           .kind = &kind_origins, MEMBER(field)
-#define TO_PATH(field)              .kind = &kind_path, MEMBER(field)
-#define TO_RATE(field)              .kind = &kind_rate, MEMBER(field)
+#define TO(field, row_kind, row_accepted) \
+    .kind = &(row_kind), .accepted = (row_accepted), MEMBER(field)
+#define SHOWN(number) #number
+#define SHOW(number)  SHOWN(number)
+
+/* --- what completes "accepted: ..." --- */
+#define TO_ADDRESS(field) \
+    TO(field, kind_address, "an IPv4 or IPv6 address without brackets, zone or port")
+#define TO_BOOL(field) \
+    TO(field, kind_bool, "true, false, 1, 0, yes, no, on or off")
+#define TO_CIDRS(field) \
+    TO(field, kind_cidrs, \
+       "at most " SHOW(CIDR_LIST_MAX) " networks such as 10.0.0.0/8 or ::1")
+#define TO_COUNT(field, low, high) \
+    TO(field, kind_count, SHOW(low) " to " SHOW(high)), .min = (low), .max = (high)
+#define TO_LOG_FORMAT(field) \
+    TO(field, kind_log_format, "text or json")
+#define TO_ORIGINS(field) \
+    TO(field, kind_origins, "`*` alone, or at most " SHOW(SETTINGS_ORIGINS_MAX) \
+       " origins such as https://example.org:8443")
+#define TO_PATH(field) \
+    TO(field, kind_path, "a path of at most 4095 bytes")
+#define TO_RATE(field) \
+    TO(field, kind_rate, "a rate such as 20/s, 1200/min or 72000/h (at most " \
+       SHOW(RATE_PER_SECOND_MAX) "/s), or 0 for no limit")
 #define TO_SECONDS(field, low, high) \
-    .kind = &kind_seconds, MEMBER(field), .min = (low), .max = (high)
-#define TO_TARGETS(field)           .kind = &kind_targets, MEMBER(field)
+    TO(field, kind_seconds, SHOW(low) " to " SHOW(high) " seconds"), \
+    .min = (int64_t)((low) * 1000), .max = (int64_t)((high) * 1000)
+#define TO_TARGETS(field) \
+    TO(field, kind_targets, "auto, caller, public or any")
 
 #define X(NAME, text, description) "\n`" text "`: " description "."
 #define TARGETS_HELP TARGETS_MAP(X)
 
 #define SECTION(first, title)
-#define SETTING(id, row_name, row_default, row_unset, row_accepted, target, row_help)  \
+#define SETTING(id, row_name, row_default, row_unset, target, row_help)                \
     [SETTING_##id] = {                                                                 \
         .name = (row_name),                                                            \
         .default_text = (row_default),                                                 \
         .unset = (row_unset),                                                          \
-        .accepted = (row_accepted),                                                    \
         .help = (row_help),                                                            \
         target,                                                                        \
     },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Inside of settings/: the rows of settings.def as data, and the kinds of values that a
- * row may have. Nobody else includes this.
+ * row may have. Not for other folders.
  */
 #pragma once
 
@@ -10,18 +10,20 @@
 struct setting;
 struct text;
 
+#define RATE_PER_SECOND_MAX 1000000
+
 /* How values of one kind are read and shown. */
 struct setting_kind {
     /* Reads `text`, which is not empty and has no white space around it, into `target`,
-     * the row's member of struct settings, zero until then. When it refuses it may leave
-     * in `hint` what would help beyond the row's `accepted`. */
+     * the row's member of struct settings, zero until then. On failure it may put
+     * into `hint` what helps beyond the row's `accepted`. */
     bool (*parse)(const struct setting *row, const char *text, size_t len, void *target,
                   struct err *hint);
-    /* Shows a value so that parse() takes it back; nothing when it is `unset`. */
+    /* Prints a value in a form that parse() reads; nothing when it is `unset`. */
     void (*print)(const struct setting *row, const void *target, struct text *out);
 };
 
-/* One row; the texts are described in settings.def. */
+/* One row; the texts are described in settings.def. `accepted` completes "accepted: ". */
 struct setting {
     const char *name;
     const char *default_text;
@@ -60,11 +62,25 @@ extern const struct setting_kind kind_rate;
 extern const struct setting_kind kind_seconds;
 extern const struct setting_kind kind_targets;
 
-/* Text from outside, fit for one line of a terminal: what is not printable ASCII becomes
- * \xHH, `"` and `\` get a backslash, and what is too long ends in "...". Returns `ret`. */
+/* Text from outside for one line of a terminal: bytes other than printable ASCII become
+ * \xHH, `"` and `\` get a backslash, and a long text ends in "...". Returns `ret`. */
 #define SHOWN_SIZE 56
 const char *text_shown(const char *text, size_t len, char ret[SHOWN_SIZE]);
 
-/* The next item of a list whose separators are commas and white space. False at its end;
- * several separators are like one. */
+/* The next item of a list that is separated by commas and white space. False at its end;
+ * several separators count as one. */
 bool list_next(const char **text, size_t *len, const char **ret_item, size_t *ret_len);
+
+/* --- for code that prints the table ------------------------------------------------ */
+
+/* The default, or what applies without one. */
+const char *setting_shown_default(const struct setting *row);
+
+/* The next word of a text of the table; false at its end. `*ret_is_paragraph` is set if it
+ * follows a newline. */
+bool word_next(const char **text, const char **ret_word, size_t *ret_len,
+               bool *ret_is_paragraph);
+
+/* The help of a row and what it accepts, plain, without backticks, each line after
+ * `prefix` and within 79 columns. */
+void setting_print_help(const char *prefix, const struct setting *row, FILE *out);

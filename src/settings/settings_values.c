@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "net/scope.h"
 
 #include <assert.h>
 #include <string.h>
@@ -21,24 +22,21 @@ static bool refuse_address(const char *text, size_t len, struct err *hint)
 
     const char *colon = memchr(text, ':', len);
     if (!colon && strspn(text, "0123456789./") < len)
-        return err_set(hint, ERR_INVALID, "names are not looked up, write the address");
+        return err_set(hint, ERR_INVALID, "names are not resolved; give the address");
     if (colon && !memchr(colon + 1, ':', len - (size_t)(colon + 1 - text)))
-        return err_set(hint, ERR_INVALID, "the port goes into PORT_CHECKER_PORT");
+        return err_set(hint, ERR_INVALID, "set the port with PORT_CHECKER_PORT");
     return false;
 }
 
 /* Addresses that bind(2) takes or refuses for reasons that it does not tell. */
 static bool is_listenable(const struct address *address, struct err *hint)
 {
-    static const uint8_t ipv4_multicast[4] = {224};
-    static const uint8_t ipv6_multicast[16] = {0xff};
-    static const uint8_t link_local[16] = {0xfe, 0x80};
-    if (address_has_prefix(address, AF_INET, ipv4_multicast, 4) ||
-        address_has_prefix(address, AF_INET6, ipv6_multicast, 8))
-        return err_set(hint, ERR_INVALID, "nobody can connect to a multicast address");
-    if (address_has_prefix(address, AF_INET6, link_local, 10))
+    enum address_scope scope = address_scope(address);
+    if (scope == SCOPE_MULTICAST)
+        return err_set(hint, ERR_INVALID, "clients cannot connect to a multicast address");
+    if (scope == SCOPE_ZONE)
         return err_set(hint, ERR_INVALID,
-                       "a link-local address needs a zone and cannot be bound, try ::");
+                       "a link-local address needs a zone and cannot be bound; try ::");
     return true;
 }
 
@@ -111,7 +109,7 @@ static bool parse_count(const struct setting *row, const char *text, size_t len,
         value < (uint64_t)row->min) {
         if (is_kubernetes_link(text, len))
             return err_set(hint, ERR_INVALID,
-                           "Kubernetes sets such values, see enableServiceLinks");
+                           "Kubernetes sets such values; see enableServiceLinks");
         return false;
     }
 
@@ -214,7 +212,7 @@ static bool parse_path(const struct setting *row, const char *text, size_t len,
                        void *target, struct err *hint)
 {
     if (len >= row->size)
-        return err_set(hint, ERR_INVALID, "this has %zu", len);
+        return err_set(hint, ERR_INVALID, "it has %zu", len);
 
     memcpy(target, text, len);
     return true;
@@ -253,8 +251,6 @@ static const struct {
     {"/h", 3600},
 };
 
-#define RATE_PER_SECOND_MAX 1000000u
-
 static bool parse_rate(const struct setting *row, const char *text, size_t len,
                        void *target, struct err *hint)
 {
@@ -274,7 +270,7 @@ static bool parse_rate(const struct setting *row, const char *text, size_t len,
             !text_parse_u64(text, digits, (uint64_t)RATE_PER_SECOND_MAX * seconds, &count))
             continue;
         if (count == 0)
-            return err_set(hint, ERR_INVALID, "write 0 alone for no limit");
+            return err_set(hint, ERR_INVALID, "for no limit, give 0 alone");
         rate->per_second = (double)count / seconds;
         return true;
     }

@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * Causes in words: a label for a table, a sentence, and what to do. Pure.
+ * The sentences of causes.def, filled in for groups of ports. Pure.
  */
 #pragma once
 
 #include "base/text.h"
 #include "verifier/report.h"
 
-#include <stddef.h>
+enum advice_part {
+    ADVICE_LABEL,  /* "filtered: not forwarded" */
+    ADVICE_WHY,    /* one sentence; empty when the ports are good and proved */
+    ADVICE_REMEDY, /* one sentence: what to do; empty when there is nothing to do */
+};
 
-/* All speak of the ports that are alike to the one at `index`. */
+/* Appends a sentence about a group. A probe has only labels. */
+void advice_put(const struct report *report, const struct family_report *family,
+                const struct port_group *group, enum advice_part part, struct text *text);
 
-/* "filtered: not forwarded" */
-void advice_label(const struct report *report, const struct family_report *half,
-                  size_t index, struct text *text);
-
-/* Why it is so, as one sentence. */
-void advice_cause(const struct report *report, const struct family_report *half,
-                  size_t index, struct text *text);
-
-/* What to do, as one sentence; nothing when there is nothing to do. */
-void advice_remedy(const struct report *report, const struct family_report *half,
-                   size_t index, struct text *text);
+/* Appends a summary of all ports: "48 of 102 ports reachable; 53 are not forwarded". */
+void advice_put_summary(const struct report *report, const struct family_report *family,
+                        struct text *text);

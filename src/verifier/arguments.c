@@ -2,13 +2,13 @@
 #include "verifier/arguments.h"
 
 #include "base/err.h"
+#include "base/options.h"
 #include "base/text.h"
 #include "net/port_set.h"
 #include "verifier/fetch.h"
 #include "verifier/ports.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,30 +16,6 @@
 #define DEFAULT_PORTS     "7466,50800-50900"
 #define DEFAULT_REQUIRED  7466
 #define SERVER_SEPARATORS ", \t\n"
-
-const char arguments_help[] =
-    "port-verifier tells which TCP ports of this machine the internet can reach.\n"
-    "\n"
-    "usage: port-verifier [OPTION]... [URL]...     ask the checkers at these URLs\n"
-    "       port-verifier probe ADDRESS PORTS      look from this machine outward\n"
-    "\n"
-    "  --ports LIST        ports to verify: 7466,50800-50900 unless named\n"
-    "  --required LIST     ports that must be good: 7466 if listed\n"
-    "  --in-use LIST       ports to advertise though another program holds them\n"
-    "  --quorum N          checkers that must reach a port (1)\n"
-    "  --ip ADDRESS        own address, instead of asking for it; once a family\n"
-    "  --ca FILE           trust these certificates instead of the system's\n"
-    "  --timeout TIME      how long a checker may take (30s), or a port (5s)\n"
-    "  --json              print the report as JSON\n"
-    "  --output FILE       also write it as JSON to FILE, replaced atomically\n"
-    "  --watch TIME        verify again and again, so far apart: 1h\n"
-    "  --confirm TIME      a change counts if it is still there then (10s)\n"
-    "  --on-change COMMAND run COMMAND at a change, the JSON on its input\n"
-    "  --help, --version\n"
-    "\n"
-    "Without URL the checkers are those in PORT_VERIFIER_SERVERS.\n"
-    "Exit status: 0 good, 1 not so, 2 wrong arguments, 3 no checker answered,\n"
-    "4 the system refused something.\n";
 
 /* --- values --------------------------------------------------------------------------- */
 
@@ -83,16 +59,18 @@ bool arguments_parse_span(const char *text, struct span least, struct span most,
     }
     span_format(least, from);
     span_format(most, to);
-    return err_set(err, ERR_INVALID, "\"%.40s\" is no time from %s to %s", text, from, to);
+    return err_set(err, ERR_INVALID, "between %s and %s", from, to);
 }
 
-static bool list_parse(const char *text, uint16_t **ret_ports, size_t *ret_count,
-                       struct err *err)
+/* Adds to the list. */
+static bool list_add(const char *text, uint16_t **list, size_t *count, struct err *err)
 {
     struct port_set set;
     if (!port_set_init(&set, PORTS_MAX, err))
         return false;
 
+    for (size_t i = 0; *list && i < *count; i++)
+        port_set_add(&set, (*list)[i], (*list)[i]);
     uint16_t *ports = NULL;
     bool is_fine = ports_parse(text, &set, err);
     if (is_fine) {
@@ -103,13 +81,15 @@ static bool list_parse(const char *text, uint16_t **ret_ports, size_t *ret_count
         if (set.count > 0)
             memcpy(ports, set.ports, set.count * sizeof *ports);
         ports_sort(ports, set.count);
-        free(*ret_ports);
-        *ret_ports = ports;
-        *ret_count = set.count;
+        free(*list);
+        *list = ports;
+        *count = set.count;
     }
     port_set_done(&set);
     return is_fine;
 }
+
+/* --- checkers ------------------------------------------------------------------------- */
 
 /* What people copy from a checker's page or from an example: all that it answers at. A
  * proxy may serve a checker under a path of its own, but hardly under one of these. */
@@ -124,33 +104,41 @@ static bool is_without_route(const char *url, struct err *err)
         size_t len = strlen(routes[i]);
         if (path_len >= len && strcmp(path + path_len - len, routes[i]) == 0)
             return err_set(err, ERR_INVALID,
-                           "\"%.200s\": the checker's URL is wanted, without %s", url,
-                           routes[i]);
+                           "\"%.120s\": give the checker's URL without %s", url, routes[i]);
     }
     return true;
+}
+
+static bool server_is_listed(const struct arguments *arguments, const char *url)
+{
+    for (size_t i = 0; i < arguments->server_count; i++)
+        if (strcmp(arguments->servers[i].url, url) == 0)
+            return true;
+    return false;
+}
+
+static void server_done(struct server *server)
+{
+    free(server->url);
+    free(server->other_url);
 }
 
 static bool server_add(struct arguments *arguments, const char *text, struct err *err)
 {
     struct server server;
-    if (!fetch_url_check(text, &server.url, &server.literal_family, err))
+    if (!fetch_url_check(text, &server.url, &server.other_url, &server.literal_family, err))
         return false;
-    if (!is_without_route(server.url, err)) {
-        free(server.url);
-        return false;
-    }
 
-    for (size_t i = 0; i < arguments->server_count; i++)
-        if (strcmp(arguments->servers[i].url, server.url) == 0) {
-            free(server.url);
-            return true;
-        }
-    if (arguments->server_count == CHECKERS_MAX) {
-        free(server.url);
-        return err_set(err, ERR_INVALID, "more than %d checkers", CHECKERS_MAX);
-    }
-    arguments->servers[arguments->server_count++] = server;
-    return true;
+    bool is_fine = is_without_route(server.url, err);
+    bool is_listed = server_is_listed(arguments, server.url);
+    if (is_fine && !is_listed && arguments->server_count == CHECKERS_MAX)
+        is_fine = err_set(err, ERR_INVALID, "%d checkers at most, and more are given",
+                          CHECKERS_MAX);
+    if (is_fine && !is_listed)
+        arguments->servers[arguments->server_count++] = server;
+    else
+        server_done(&server);
+    return is_fine;
 }
 
 static bool servers_parse(struct arguments *arguments, const char *text, struct err *err)
@@ -169,39 +157,28 @@ static bool servers_parse(struct arguments *arguments, const char *text, struct 
     return true;
 }
 
-static bool address_read(const char *text, struct address *ret, struct err *err)
-{
-    struct address address;
-    if (!address_parse(text, strlen(text), &address, NULL))
-        return err_set(err, ERR_INVALID,
-                       "\"%.60s\" is no IPv4 or IPv6 address (names are not looked up)",
-                       text);
-    *ret = address_unmap(&address);
-    return true;
-}
-
-/* --- options -------------------------------------------------------------------------- */
+/* --- options: what is refused completes "must be ..." -------------------------------- */
 
 static bool take_ports(struct arguments *arguments, const char *value, struct err *err)
 {
-    return list_parse(value, &arguments->ports, &arguments->port_count, err);
+    return list_add(value, &arguments->ports, &arguments->port_count, err);
 }
 
 static bool take_required(struct arguments *arguments, const char *value, struct err *err)
 {
-    return list_parse(value, &arguments->required, &arguments->required_count, err);
+    return list_add(value, &arguments->required, &arguments->required_count, err);
 }
 
 static bool take_in_use(struct arguments *arguments, const char *value, struct err *err)
 {
-    return list_parse(value, &arguments->in_use, &arguments->in_use_count, err);
+    return list_add(value, &arguments->in_use, &arguments->in_use_count, err);
 }
 
 static bool take_quorum(struct arguments *arguments, const char *value, struct err *err)
 {
     uint64_t number;
     if (!text_parse_u64(value, strlen(value), CHECKERS_MAX, &number) || number == 0)
-        return err_set(err, ERR_INVALID, "a number from 1 to %d is wanted", CHECKERS_MAX);
+        return err_set(err, ERR_INVALID, "between 1 and %d", CHECKERS_MAX);
     arguments->quorum = (unsigned)number;
     return true;
 }
@@ -209,12 +186,13 @@ static bool take_quorum(struct arguments *arguments, const char *value, struct e
 static bool take_ip(struct arguments *arguments, const char *value, struct err *err)
 {
     struct address address;
-    if (!address_read(value, &address, err))
-        return false;
+    if (!address_parse(value, strlen(value), &address, NULL))
+        return err_set(err, ERR_INVALID, "an IPv4 or IPv6 address");
 
+    address = address_unmap(&address);
     enum family family = address_family_number(&address) == 6 ? FAMILY_6 : FAMILY_4;
     if (arguments->has_ip[family])
-        return err_set(err, ERR_INVALID, "two IPv%d addresses", family_number(family));
+        return err_set(err, ERR_INVALID, "one address for each family");
     arguments->has_ip[family] = true;
     arguments->ip[family] = address;
     return true;
@@ -222,10 +200,11 @@ static bool take_ip(struct arguments *arguments, const char *value, struct err *
 
 static bool take_ca(struct arguments *arguments, const char *value, struct err *err)
 {
-    if (!fetch_ca_check(value, err))
-        return false;
+    struct err why;
     arguments->ca_file = value;
-    return true;
+    return fetch_ca_check(value, &why) ||
+           err_set(err, ERR_INVALID, "a file of CA certificates in PEM format (%s)",
+                   why.message);
 }
 
 static bool take_timeout(struct arguments *arguments, const char *value, struct err *err)
@@ -234,20 +213,10 @@ static bool take_timeout(struct arguments *arguments, const char *value, struct 
                                 err);
 }
 
-static bool take_json(struct arguments *arguments, const char *value, struct err *err)
-{
-    (void)value;
-    (void)err;
-    arguments->is_json = true;
-    return true;
-}
-
 static bool take_output(struct arguments *arguments, const char *value, struct err *err)
 {
-    if (value[0] == '\0')
-        return err_set(err, ERR_INVALID, "the name of a file is wanted");
     arguments->output = value;
-    return true;
+    return value[0] || err_set(err, ERR_INVALID, "the name of a file");
 }
 
 static bool take_watch(struct arguments *arguments, const char *value, struct err *err)
@@ -265,79 +234,34 @@ static bool take_confirm(struct arguments *arguments, const char *value, struct 
 
 static bool take_on_change(struct arguments *arguments, const char *value, struct err *err)
 {
-    (void)err;
     arguments->on_change = value;
-    return true;
+    return value[0] || err_set(err, ERR_INVALID, "a command of the shell");
 }
 
-static bool take_help(struct arguments *arguments, const char *value, struct err *err)
-{
-    (void)value;
-    (void)err;
-    arguments->action = ACTION_HELP;
-    return true;
-}
-
-static bool take_version(struct arguments *arguments, const char *value, struct err *err)
-{
-    (void)value;
-    (void)err;
-    arguments->action = ACTION_VERSION;
-    return true;
-}
-
-static const struct row {
-    const char *name;
-    bool (*take)(struct arguments *arguments, const char *value, struct err *err);
-    bool has_value;
-    bool is_for_probe; /* makes sense there, too */
-} rows[] = {
-    {"ports", take_ports, true, false},     {"required", take_required, true, true},
-    {"in-use", take_in_use, true, false},   {"quorum", take_quorum, true, false},
-    {"ip", take_ip, true, false},           {"ca", take_ca, true, false},
-    {"timeout", take_timeout, true, true},  {"json", take_json, false, true},
-    {"output", take_output, true, true},    {"watch", take_watch, true, false},
-    {"confirm", take_confirm, true, false}, {"on-change", take_on_change, true, false},
-    {"help", take_help, false, true},       {"version", take_version, false, true},
-};
-
-#define ROW_COUNT (sizeof rows / sizeof rows[0])
-
-static void options_make(struct option ret[ROW_COUNT + 1])
-{
-    for (size_t i = 0; i < ROW_COUNT; i++)
-        ret[i] = (struct option){
-            .name = rows[i].name,
-            .has_arg = rows[i].has_value ? required_argument : no_argument,
-            .val = (int)i,
-        };
-    ret[ROW_COUNT] = (struct option){0};
-}
-
-static bool options_parse(int argc, char *argv[], struct arguments *arguments,
-                          struct err *err)
-{
-    struct option options[ROW_COUNT + 1];
-    int found;
-    options_make(options);
-    opterr = 0;
-    while ((found = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-        if (found == 'h')
-            found = (int)(ROW_COUNT - 2);
-        if (found == ':')
-            return err_set(err, ERR_INVALID, "%s wants a value", argv[optind - 1]);
-        if (found == '?')
-            return err_set(err, ERR_INVALID, "unknown option \"%.60s\"", argv[optind - 1]);
-
-        const struct row *row = &rows[found];
-        if (arguments->action == ACTION_PROBE && !row->is_for_probe)
-            return err_set(err, ERR_INVALID, "--%s makes no sense when probing", row->name);
-        if (!row->take(arguments, optarg, err))
-            return err_prefix(err, "--%s", row->name);
-        if (arguments->action == ACTION_HELP || arguments->action == ACTION_VERSION)
-            return true;
+/* Those without a value. */
+#define FLAG(function, effect)                                                             \
+    static bool function(struct arguments *arguments, const char *value, struct err *err)  \
+    {                                                                                      \
+        (void)value;                                                                       \
+        (void)err;                                                                         \
+        arguments->effect;                                                                 \
+        return true;                                                                       \
     }
-    return true;
+FLAG(take_ipv4, is_family[FAMILY_6] = false)
+FLAG(take_ipv6, is_family[FAMILY_4] = false)
+FLAG(take_json, is_json = true)
+FLAG(take_quiet, is_quiet = true)
+FLAG(take_help, action = ACTION_HELP)
+FLAG(take_version, action = ACTION_VERSION)
+
+static bool take(void *ctx, size_t row, const char *value, struct err *err)
+{
+    static bool (*const takes[])(struct arguments *, const char *, struct err *) = {
+#define OPTION(take, ...) take,
+#include "verifier/options.def"
+#undef OPTION
+    };
+    return takes[row](ctx, value, err);
 }
 
 /* --- what must fit together ----------------------------------------------------------- */
@@ -348,7 +272,8 @@ static bool listed_check(const struct arguments *arguments, const char *option,
     size_t ignored;
     for (size_t i = 0; i < count; i++)
         if (!ports_find(arguments->ports, arguments->port_count, ports[i], &ignored))
-            return err_set(err, ERR_INVALID, "--%s names %u, which is not among the ports",
+            return err_set(err, ERR_INVALID,
+                           "--%s names port %u, which is not one of the ports to check",
                            option, ports[i]);
     return true;
 }
@@ -358,7 +283,7 @@ static bool required_default(struct arguments *arguments, struct err *err)
     size_t ignored;
     if (arguments->required)
         return true;
-    if (!list_parse("", &arguments->required, &arguments->required_count, err))
+    if (!list_add("", &arguments->required, &arguments->required_count, err))
         return false;
     if (ports_find(arguments->ports, arguments->port_count, DEFAULT_REQUIRED, &ignored)) {
         arguments->required[0] = DEFAULT_REQUIRED; /* lists have room for one more */
@@ -370,7 +295,8 @@ static bool required_default(struct arguments *arguments, struct err *err)
 static bool ports_check(struct arguments *arguments, struct err *err)
 {
     if (arguments->port_count == 0)
-        return err_set(err, ERR_INVALID, "no ports are listed");
+        return err_set(err, ERR_INVALID,
+                       "no ports to check are given, for example --ports " DEFAULT_PORTS);
     return required_default(arguments, err) &&
            listed_check(arguments, "required", arguments->required,
                         arguments->required_count, err) &&
@@ -382,7 +308,7 @@ bool arguments_want(const struct arguments *arguments, const struct server *serv
                     enum family family)
 {
     bool has_any_ip = arguments->has_ip[FAMILY_4] || arguments->has_ip[FAMILY_6];
-    if (has_any_ip && !arguments->has_ip[family])
+    if (!arguments->is_family[family] || (has_any_ip && !arguments->has_ip[family]))
         return false;
     return server->literal_family == 0 || server->literal_family == family_number(family);
 }
@@ -391,65 +317,87 @@ static bool servers_check(const struct arguments *arguments, struct err *err)
 {
     if (arguments->server_count == 0)
         return err_set(err, ERR_INVALID,
-                       "no checker is named: give its URL, or set PORT_VERIFIER_SERVERS");
+                       "no checker is given, for example port-verifier checker.example");
     if (arguments->quorum > arguments->server_count)
-        return err_set(err, ERR_INVALID,
-                       "--quorum %u wants as many checkers, and %zu %s named",
-                       arguments->quorum, arguments->server_count,
+        return err_set(err, ERR_INVALID, "--quorum %u needs %u checkers, but %zu %s given",
+                       arguments->quorum, arguments->quorum, arguments->server_count,
                        arguments->server_count == 1 ? "is" : "are");
     for (size_t i = 0; i < arguments->server_count; i++)
         for (enum family family = 0; family < FAMILY_COUNT; family++)
             if (arguments_want(arguments, &arguments->servers[i], family))
                 return true;
     return err_set(err, ERR_INVALID,
-                   "--ip names no address of a family that these checkers are reached by");
+                   "-4, -6 and --ip exclude the address family of every checker given");
 }
 
-static bool verify_check(int argc, char *argv[], const char *servers,
+static bool verify_check(const struct option_rest *rest, const char *servers,
                          struct arguments *arguments, struct err *err)
 {
     if (!arguments->ports && !take_ports(arguments, DEFAULT_PORTS, err))
         return false;
-    for (int i = optind; i < argc; i++)
-        if (!server_add(arguments, argv[i], err))
+    for (int i = 0; i < rest->operand_count; i++)
+        if (!server_add(arguments, rest->operands[i], err))
             return false;
     if (arguments->server_count == 0 && servers && !servers_parse(arguments, servers, err))
         return false;
-    if (arguments->on_change && !arguments->is_watching)
-        return err_set(err, ERR_INVALID, "--on-change makes sense with --watch only");
     return ports_check(arguments, err) && servers_check(arguments, err);
 }
 
-static bool probe_check(int argc, char *argv[], struct arguments *arguments,
+static bool probe_check(const struct option_rest *rest, struct arguments *arguments,
                         struct err *err)
 {
-    if (argc - optind != 2)
-        return err_set(err, ERR_INVALID, "probe wants an address and ports");
-    if (!address_read(argv[optind], &arguments->target, err) ||
-        !take_ports(arguments, argv[optind + 1], err))
-        return false;
+    if (rest->operand_count != 2)
+        return err_set(err, ERR_INVALID,
+                       "probe needs a host and a list of ports, for example "
+                       "port-verifier probe 203.0.113.7 " DEFAULT_PORTS);
+    struct address address;
+    arguments->target = rest->operands[0];
+    if (address_parse(arguments->target, strlen(arguments->target), &address, NULL) &&
+        !arguments->is_family[address_family_number(&address) == 6 ? FAMILY_6 : FAMILY_4])
+        return err_set(err, ERR_INVALID, "-4 or -6 excludes the address %s",
+                       arguments->target);
+    struct err why;
+    if (!take_ports(arguments, rest->operands[1], &why))
+        return err_set(err, why.kind, "\"%.60s\": PORTS must be %s, for example %s",
+                       rest->operands[1], why.message, DEFAULT_PORTS);
     if (arguments->timeout.ns < span_ms(500).ns ||
         arguments->timeout.ns > span_seconds(20).ns)
-        return err_set(err, ERR_INVALID, "--timeout of a port is 0.5 to 20 seconds");
+        return err_set(err, ERR_INVALID,
+                       "probe: --timeout must be between 500ms and 20s, for example 5s");
     return ports_check(arguments, err);
+}
+
+static bool fit_check(const struct option_rest *rest, const char *servers,
+                      struct arguments *arguments, struct err *err)
+{
+    bool is_probe = arguments->action == ACTION_PROBE;
+    if (!arguments->is_family[FAMILY_4] && !arguments->is_family[FAMILY_6])
+        return err_set(err, ERR_INVALID,
+                       "-4 and -6 exclude each other; leave both out to "
+                       "use IPv4 and IPv6");
+    if (arguments->is_json && arguments->is_quiet)
+        return err_set(err, ERR_INVALID, "--json and --quiet exclude each other");
+    if (arguments->timeout.ns == 0)
+        arguments->timeout = span_seconds(is_probe ? 5 : 30);
+    return is_probe ? probe_check(rest, arguments, err)
+                    : verify_check(rest, servers, arguments, err);
 }
 
 bool arguments_parse(int argc, char *argv[], const char *servers, struct arguments *ret,
                      struct err *err)
 {
-    bool is_probe = argc > 1 && strcmp(argv[1], "probe") == 0;
     struct arguments arguments = {
-        .action = is_probe ? ACTION_PROBE : ACTION_VERIFY,
+        .is_family = {true, true},
         .quorum = 1,
-        .timeout = span_seconds(is_probe ? 5 : 30),
         .confirm = span_seconds(10),
     };
-    int shift = is_probe;
-    bool is_fine = options_parse(argc - shift, argv + shift, &arguments, err);
-    if (is_fine && arguments.action == ACTION_VERIFY)
-        is_fine = verify_check(argc, argv, servers, &arguments, err);
-    else if (is_fine && arguments.action == ACTION_PROBE)
-        is_fine = probe_check(argc - shift, argv + shift, &arguments, err);
+    struct option_rest rest;
+    bool is_fine = options_parse(&options_table, argc, argv, take, &arguments, &rest, err);
+    if (is_fine && !rest.is_ended) {
+        static const enum action actions[] = {ACTION_VERIFY, ACTION_PROBE};
+        arguments.action = actions[rest.command];
+        is_fine = fit_check(&rest, servers, &arguments, err);
+    }
     if (!is_fine) {
         arguments_done(&arguments);
         return false;
@@ -461,7 +409,7 @@ bool arguments_parse(int argc, char *argv[], const char *servers, struct argumen
 void arguments_done(struct arguments *arguments)
 {
     for (size_t i = 0; i < arguments->server_count; i++)
-        free(arguments->servers[i].url);
+        server_done(&arguments->servers[i]);
     arguments->server_count = 0;
     free(arguments->ports);
     free(arguments->required);

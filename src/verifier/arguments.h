@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What port-verifier is asked to do: its command line and environment, checked. The table
- * of options in arguments.c is the only list of them.
+ * What port-verifier is asked to do: its command line and environment, checked.
  */
 #pragma once
 
@@ -27,6 +26,8 @@ enum action {
 
 struct server {
     char *url;          /* owned; without a slash at its end */
+    char *other_url;    /* owned; asked where `url` is not a checker; NULL when a URL was
+                           given, and not a bare host */
     int literal_family; /* 4 or 6 when its host is an address, else 0 */
 };
 
@@ -35,9 +36,10 @@ struct arguments {
     enum action action;
     size_t server_count;
     struct server servers[CHECKERS_MAX];
+    bool is_family[FAMILY_COUNT]; /* may be used; not with -4 or -6 */
     bool has_ip[FAMILY_COUNT];
     struct address ip[FAMILY_COUNT];
-    struct address target; /* ACTION_PROBE */
+    const char *target; /* ACTION_PROBE: an address or a name */
 
     uint16_t *ports; /* owned, as are the other two lists */
     size_t port_count;
@@ -50,6 +52,7 @@ struct arguments {
     const char *ca_file;
     struct span timeout; /* of a request; of a port when probing */
     bool is_json;
+    bool is_quiet; /* the list of ports to advertise is all that is printed */
     const char *output;
     bool is_watching;
     struct span watch;   /* from one round to the next */
@@ -67,9 +70,6 @@ void arguments_done(struct arguments *arguments);
 bool arguments_want(const struct arguments *arguments, const struct server *server,
                     enum family family);
 
-/* "30s", "500ms", "10m", "1h", "2d", or plain seconds. ERR_INVALID. */
+/* "30s", "500ms", "10m", "1h", "2d", or plain seconds. ERR_INVALID: "between 1s and 1h". */
 bool arguments_parse_span(const char *text, struct span least, struct span most,
                           struct span *ret, struct err *err);
-
-/* The text of --help. */
-extern const char arguments_help[];

@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "base/libc.h"
 #include "base/text.h"
-#include "verifier/signs.h"
+#include "net/scope.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,13 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BODY_MAX     (1u << 17)
-#define URL_SIZE     2100
-#define ADDRESS_PATH "/ip"
-#define CHECK_PATH   "/check-ports"
+#define BODY_MAX              (1u << 17)
+#define URL_SIZE              2100
+#define ADDRESS_PATH          "/ip"
+#define CHECK_PATH            "/check-ports"
+
+/* What is tried first, and may well lead nowhere, is not waited for as long. */
+#define GUESS_CONNECT_SECONDS 3
 
 struct checker {
     struct checker_config config; /* all borrowed */
+    const char *url;              /* one of the two */
     struct fetch *fetch;          /* owned */
     enum checker_phase phase;
     bool has_told; /* the address came from it */
@@ -28,12 +32,13 @@ struct checker {
     size_t judged;
     struct instant start;
     struct checker_result result;
+    struct checker_result first; /* why `url` is the other one; has no verdicts */
 };
 
 static const char *const failure_texts[] = {
-#define X(NAME, text) [FAILURE_##NAME] = (text),
-    FAILURE_MAP(X)
-#undef X
+#define FAILURE(NAME, name, ...) [FAILURE_##NAME] = (name),
+#include "verifier/failures.def"
+#undef FAILURE
 };
 
 const char *failure_text(enum failure failure)
@@ -50,6 +55,61 @@ static void finish(struct checker *checker)
     checker->config.changed(checker->config.ctx, checker);
 }
 
+static bool begin(struct checker *checker, struct err *err);
+
+/* Whether what failed is the first of two URLs, and not known to be that of a checker. */
+static bool may_be_elsewhere(const struct checker *checker)
+{
+    switch (checker->result.failure) {
+    case FAILURE_NO_CONNECTION:
+    case FAILURE_TLS:
+    case FAILURE_TIMEOUT:
+    case FAILURE_BROKEN_OFF:
+    case FAILURE_SERVER_ERROR:
+    case FAILURE_REFUSED:
+    case FAILURE_NONSENSE:
+        return checker->config.other_url && checker->url == checker->config.url &&
+               !checker->has_told;
+    case FAILURE_NONE:
+    case FAILURE_NO_NAME:
+    case FAILURE_NO_FAMILY:
+    case FAILURE_RATE_LIMITED:
+    case FAILURE_NO_ADDRESS:
+    case FAILURE_INTERNAL:
+        return false;
+    }
+    return false;
+}
+
+static bool other_begin(struct checker *checker)
+{
+    checker->first = checker->result;
+    checker->result = (struct checker_result){0};
+    checker->url = checker->config.other_url;
+    if (begin(checker, NULL))
+        return true;
+    checker->result = checker->first;
+    checker->url = checker->config.url;
+    return false;
+}
+
+/* Neither is a port checker: the reason that says more stands first. */
+static void reasons_join(struct checker *checker)
+{
+    char message[2 * sizeof checker->result.message];
+    struct checker_result other = checker->first;
+    const char *url = checker->config.url;
+    if (checker->result.failure == FAILURE_NO_CONNECTION) {
+        other = checker->result;
+        url = checker->url;
+        checker->result = checker->first;
+        checker->url = checker->config.url;
+    }
+    snprintf(message, sizeof message, "%.100s; %.100s: %.100s", checker->result.message,
+             url, other.message);
+    reply_copy_printable(message, checker->result.message, sizeof checker->result.message);
+}
+
 static void fail(struct checker *checker, enum failure failure, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -63,6 +123,10 @@ static void fail(struct checker *checker, enum failure failure, const char *form
 
     checker->result.failure = failure;
     reply_copy_printable(message, checker->result.message, sizeof checker->result.message);
+    if (may_be_elsewhere(checker) && other_begin(checker))
+        return;
+    if (checker->url == checker->config.other_url)
+        reasons_join(checker);
     finish(checker);
 }
 
@@ -79,7 +143,7 @@ static void fail_tls(struct checker *checker, const struct fetch_result *result)
          is_fine ? result->message : words[result->certificate]);
 }
 
-/* A request that came to no answer. */
+/* The request got no answer. */
 static void fail_unanswered(struct checker *checker, const struct fetch_result *result)
 {
     const char *words = result->errnum > 0 ? libc_error_text(result->errnum) : NULL;
@@ -87,28 +151,35 @@ static void fail_unanswered(struct checker *checker, const struct fetch_result *
     case FETCH_ANSWERED:
         break;
     case FETCH_NO_NAME:
-        fail(checker, FAILURE_NO_NAME, "its name has no IPv%d address, or is not known",
+        fail(checker, FAILURE_NO_NAME,
+             "its host name does not exist, or has no IPv%d address",
              family_number(checker->config.family));
         break;
     case FETCH_NO_FAMILY:
-        fail(checker, FAILURE_NO_FAMILY, "this machine has no way to it over IPv%d: %s",
+        fail(checker, FAILURE_NO_FAMILY, "this machine cannot reach it over IPv%d: %s",
              family_number(checker->config.family), words ? words : "no route");
         break;
     case FETCH_NO_CONNECTION:
-        fail(checker, FAILURE_NO_CONNECTION, "no connection: %s",
-             words ? words : "nobody answered in time");
+        fail(checker, FAILURE_NO_CONNECTION, "could not connect: %s",
+             words ? words : "timed out");
         break;
     case FETCH_TLS:
         fail_tls(checker, result);
         break;
+    case FETCH_NO_TLS:
+        fail(checker, FAILURE_TLS, "this port does not serve HTTPS: use http://%s",
+             checker->url + strlen("https://"));
+        break;
     case FETCH_TIMEOUT:
-        fail(checker, FAILURE_TIMEOUT, "no answer in time");
+        fail(checker, FAILURE_TIMEOUT, "timed out while waiting for the answer");
         break;
     case FETCH_BROKEN_OFF:
-        fail(checker, FAILURE_BROKEN_OFF, "the reply broke off: %s", result->message);
+        fail(checker, FAILURE_BROKEN_OFF, "the reply is incomplete or not HTTP: %s",
+             result->message);
         break;
     case FETCH_TOO_LARGE:
-        fail(checker, FAILURE_NONSENSE, "a reply of more than %u bytes", FETCH_REPLY_MAX);
+        fail(checker, FAILURE_NONSENSE, "the reply is larger than %u bytes",
+             FETCH_REPLY_MAX);
         break;
     case FETCH_FAILED:
         fail(checker, FAILURE_INTERNAL, "%s", result->message);
@@ -139,12 +210,26 @@ static void fail_redirect(struct checker *checker, const struct fetch_result *re
     size_t len = strcspn(result->location, "?#");
     checker->result.has_moved = has_moved(result, path, &len);
     fail(checker, FAILURE_REFUSED,
-         checker->result.has_moved ? "status %u, a redirect: give %.*s instead"
+         checker->result.has_moved ? "status %u, a redirect: use %.*s instead"
                                    : "status %u, a redirect to %.*s",
          result->status, (int)len, result->location);
 }
 
-/* An answer that is no 200. */
+/* Whether plain HTTP was sent to a port of HTTPS: what our checker, nginx, Apache and Go
+ * say to that. */
+static bool wants_https(const struct checker *checker, const struct fetch_result *result)
+{
+    static const char *const signs[] = {"this port serves HTTPS", "HTTPS port",
+                                        "SSL-enabled server port", "to an HTTPS server"};
+    if (result->status != 400 || strncmp(checker->url, "http://", strlen("http://")) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (strstr(result->body, signs[i]))
+            return true;
+    return false;
+}
+
+/* An answer other than 200. */
 static void fail_status(struct checker *checker, const struct fetch_result *result)
 {
     char detail[REPLY_SENTENCE_SIZE];
@@ -153,14 +238,19 @@ static void fail_status(struct checker *checker, const struct fetch_result *resu
         fail_redirect(checker, result);
         return;
     }
+    if (wants_https(checker, result)) {
+        fail(checker, FAILURE_REFUSED, "this port serves HTTPS: use https://%s",
+             checker->url + strlen("http://"));
+        return;
+    }
     if (result->status == 404 || result->status == 405) {
-        fail(checker, FAILURE_REFUSED, "status %u: no port checker is at this URL",
+        fail(checker, FAILURE_REFUSED, "status %u: there is no port checker at this URL",
              result->status);
         return;
     }
     reply_read_detail(result->body, result->body_len, detail);
     if (result->retry_after > 0)
-        snprintf(wait, sizeof wait, ", asks to wait %u s", result->retry_after);
+        snprintf(wait, sizeof wait, ", retry after %u s", result->retry_after);
     checker->result.retry_after = result->retry_after;
 
     enum failure failure = result->status == 429   ? FAILURE_RATE_LIMITED
@@ -184,9 +274,11 @@ static bool request_send(struct checker *checker, const char *path, const char *
                          fetch_lines_fn *lines, fetch_done_fn *done, struct err *err)
 {
     char url[URL_SIZE];
-    snprintf(url, sizeof url, "%s%s", checker->config.url, path);
+    snprintf(url, sizeof url, "%s%s", checker->url, path);
+    bool is_guess = checker->config.other_url && checker->url == checker->config.url;
     const struct fetch_request request = {
         .url = url,
+        .connect = span_seconds(is_guess ? GUESS_CONNECT_SECONDS : 0),
         .body = body,
         .lines = lines,
         .done = done,
@@ -216,6 +308,10 @@ static void ask(struct checker *checker);
 
 static void verdicts_take(struct checker *checker, const struct fetch_result *result)
 {
+    if (result->is_page) {
+        fail(checker, FAILURE_NONSENSE, "it is a web site, not a port checker");
+        return;
+    }
     size_t count = checker->config.port_count;
     struct remote_verdict *verdicts = calloc(count, sizeof *verdicts);
     struct err err;
@@ -227,9 +323,10 @@ static void verdicts_take(struct checker *checker, const struct fetch_result *re
                      checker->config.ports, count, verdicts, &err)) {
         free(verdicts);
         if (err.kind == ERR_LIMIT)
-            fail(checker, FAILURE_SERVER_ERROR, "it could not judge: %s", err.message);
+            fail(checker, FAILURE_SERVER_ERROR, "the checker could not check all ports: %s",
+                 err.message);
         else
-            fail(checker, FAILURE_NONSENSE, "its reply makes no sense: %s", err.message);
+            fail(checker, FAILURE_NONSENSE, "invalid reply: %s", err.message);
         return;
     }
     checker->result.verdicts = verdicts;
@@ -253,7 +350,8 @@ static void ask_done(void *ctx, const struct fetch_result *result)
         return;
     }
 
-    bool may_be_extension = result->status == 422 || result->status == 400;
+    bool may_be_extension =
+        (result->status == 422 || result->status == 400) && !wants_https(checker, result);
     if (!may_be_extension || checker->result.is_plain) {
         fail_status(checker, result);
         return;
@@ -294,7 +392,7 @@ static void address_done(void *ctx, const struct fetch_result *result)
         fail_unanswered(checker, result);
         return;
     }
-    if (result->status == 429 || result->status >= 500 ||
+    if (result->status == 429 || result->status >= 500 || wants_https(checker, result) ||
         has_moved(result, ADDRESS_PATH, &ignored)) {
         fail_status(checker, result);
         return;
@@ -311,8 +409,8 @@ static void address_done(void *ctx, const struct fetch_result *result)
     char text[ADDRESS_TEXT_SIZE];
     if (address_family_number(&address) != family_number(checker->config.family)) {
         fail(checker, FAILURE_NO_ADDRESS,
-             "asked over IPv%d it sees us come from %s: a translator (NAT64) stands "
-             "between",
+             "asked over IPv%d, the checker sees this machine as %s: an address translator "
+             "(NAT64) is on the path",
              family_number(checker->config.family), address_format(&address, text));
         return;
     }
@@ -336,8 +434,9 @@ bool checker_told(const struct checker *checker, struct address *ret)
  * that end is an address of the internet, or when both ends are not. */
 static bool own_end_is_public(const struct checker *checker)
 {
-    return checker->result.has_local && (signs_is_public(&checker->result.local_address) ||
-                                         !signs_is_public(&checker->peer));
+    return checker->result.has_local &&
+           (address_scope(&checker->result.local_address) == SCOPE_GLOBAL ||
+            address_scope(&checker->peer) != SCOPE_GLOBAL);
 }
 
 void checker_tell(struct checker *checker, const struct address *address)
@@ -347,8 +446,7 @@ void checker_tell(struct checker *checker, const struct address *address)
         address = &checker->result.local_address;
     if (!address) {
         fail(checker, FAILURE_NO_ADDRESS,
-             "it does not tell which address it sees, and neither does another: name "
-             "it with --ip");
+             "no checker reports the public address of this machine: pass it with --ip");
         return;
     }
 
@@ -382,6 +480,7 @@ bool checker_new(const struct checker_config *config, struct checker **ret, stru
         return err_sys(err, ENOMEM, "checker");
 
     checker->config = *config;
+    checker->url = config->url;
     checker->start = clock_now();
     text_init(&checker->body, BODY_MAX);
     if (!fetch_new(config->fetcher, family_number(config->family), &checker->fetch, err) ||
@@ -429,7 +528,12 @@ struct checker_result checker_take_result(struct checker *checker)
 
 const char *checker_url(const struct checker *checker)
 {
-    return checker->config.url;
+    return checker->url;
+}
+
+bool checker_is_same(const struct checker *a, const struct checker *b)
+{
+    return a->config.url == b->config.url;
 }
 
 enum family checker_family(const struct checker *checker)

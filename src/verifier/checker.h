@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * One checker asked over one family: GET /ip for the own address, then POST /check-ports
- * on the same connection, with a token and with details. A checker that refuses these
- * (422, 400) is asked again in the plain contract. Ports are always listed one by one, for
- * ranges are an extension too.
+ * on the same connection, with a token and with details. If a checker refuses these (422,
+ * 400), it is asked again with the plain contract. Ports are always listed one by one,
+ * because ranges are an extension too.
+ *
+ * A checker given as a bare host has two URLs. The second is used if the first does not
+ * lead to a port checker: no connection, other TLS, a web site, another program.
  *
  * Two checkers may need each other: one that does not tell addresses waits for an address
  * that another has told. So its owner is told when one wants an address, see checker_told.
@@ -26,28 +29,14 @@ struct err;
 
 #define CHECKER_MESSAGE_SIZE 256
 
-/* Why there is no answer: for programs, and whether it is about the checker at all. */
-#define FAILURE_MAP(X)                                                                     \
-    X(NONE, NULL)                                                                          \
-    X(NO_NAME, "no_name")             /* its name has no such address */                   \
-    X(NO_FAMILY, "no_family")         /* this machine has no way there */                  \
-    X(NO_CONNECTION, "no_connection") /* nobody took the connection */                     \
-    X(TLS, "tls")                     /* it could not be trusted */                        \
-    X(TIMEOUT, "timeout")             /* no whole answer in time */                        \
-    X(BROKEN_OFF, "broken_off")       /* the reply ended early or was no HTTP */           \
-    X(SERVER_ERROR, "server_error")   /* 5xx: it could not judge */                        \
-    X(RATE_LIMITED, "rate_limited")   /* 429 */                                            \
-    X(REFUSED, "refused")             /* another status: it will not do this for us */     \
-    X(NONSENSE, "nonsense")           /* 200, and nothing that could be understood */      \
-    X(NO_ADDRESS, "no_address")       /* nobody told the address to ask about */           \
-    X(INTERNAL, "internal")           /* this program's own trouble */
-
+/* Why there is no answer. */
 enum failure {
-#define X(NAME, text) FAILURE_##NAME,
-    FAILURE_MAP(X)
-#undef X
+#define FAILURE(NAME, ...) FAILURE_##NAME,
+#include "verifier/failures.def"
+#undef FAILURE
 };
 
+/* For programs; NULL without a failure. */
 const char *failure_text(enum failure failure);
 
 struct checker_result {
@@ -68,7 +57,7 @@ struct checker_result {
     bool is_plain;    /* it was asked in the plain contract, or answered so */
     bool knows_proof; /* the reply has proofs */
     struct span duration;
-    struct remote_verdict *verdicts; /* one a port; NULL when it did not answer */
+    struct remote_verdict *verdicts; /* one per port; NULL if it did not answer */
 };
 
 /* checker: in need of an address (`done` false), or at its end. */
@@ -77,6 +66,7 @@ typedef void(checker_changed_fn)(void *ctx, struct checker *checker);
 struct checker_config {
     struct fetcher *fetcher;
     const char *url; /* without a slash at its end; borrowed, as is all that follows */
+    const char *other_url; /* asked where `url` is not a port checker; or NULL */
     enum family family;
     const uint16_t *ports; /* ascending */
     size_t port_count;
@@ -102,8 +92,8 @@ enum checker_phase checker_phase(const struct checker *checker);
 /* Whether this checker has told the own address, and which. */
 bool checker_told(const struct checker *checker, struct address *ret);
 
-/* While it waits: the address that others told, or NULL when nobody did; then it takes our
- * end of its connection, if no translator can stand between, or fails. */
+/* While it waits: the address that other checkers reported, or NULL without one; then it
+ * uses the local address of its connection, if NAT can be excluded, or fails. */
 void checker_tell(struct checker *checker, const struct address *address);
 
 /* How many ports it has judged so far, where it streams. */
@@ -115,5 +105,9 @@ const struct checker_result *checker_result(const struct checker *checker);
 /* Moves the result out; the caller frees `verdicts` with free(). */
 struct checker_result checker_take_result(struct checker *checker);
 
+/* The URL that was asked last, or that failed with the better reason. */
 const char *checker_url(const struct checker *checker);
+
+/* Whether both ask the same place, over two families. */
+bool checker_is_same(const struct checker *a, const struct checker *b);
 enum family checker_family(const struct checker *checker);

@@ -49,12 +49,33 @@ static char *text_make(const struct arguments *arguments, const struct report *r
     return text_take(&text, ret_len);
 }
 
+/* The list of each family on a line, and why there is none on standard error. */
+static char *list_make(const struct report *report, size_t *ret_len)
+{
+    struct text text;
+    text_init(&text, TEXT_MAX);
+    for (enum family which = 0; which < FAMILY_COUNT; which++) {
+        const struct family_report *family = report->families[which];
+        if (!family)
+            continue;
+        report_format_advertised(family, &text);
+        text_append_str(&text, "\n");
+        for (size_t i = 0; !family->is_known && i < family->checker_count; i++)
+            fprintf(stderr, "port-verifier: %s%s%s\n",
+                    family->checkers[i].url ? family->checkers[i].url : "",
+                    family->checkers[i].url ? ": " : "",
+                    family->checkers[i].result.message);
+    }
+    return text_take(&text, ret_len);
+}
+
 bool delivery_print(const struct arguments *arguments, const struct report *report,
                     struct err *err)
 {
     size_t len;
-    char *data =
-        arguments->is_json ? report_json(report, &len) : text_make(arguments, report, &len);
+    char *data = arguments->is_json    ? report_json(report, &len)
+                 : arguments->is_quiet ? list_make(report, &len)
+                                       : text_make(arguments, report, &len);
     if (!data)
         return err_sys(err, ENOMEM, "report");
 

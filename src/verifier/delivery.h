@@ -21,7 +21,7 @@ enum status {
 
 enum status delivery_status(const struct report *report);
 
-/* To standard output. ERR_SYSTEM, also when nobody reads it. */
+/* To standard output. ERR_SYSTEM, also if its reader has gone. */
 bool delivery_print(const struct arguments *arguments, const struct report *report,
                     struct err *err);
 

@@ -4,9 +4,9 @@
 #include <assert.h>
 
 static const char *const cause_texts[] = {
-#define X(NAME, text) [CAUSE_##NAME] = (text),
-    CAUSE_MAP(X)
-#undef X
+#define CAUSE(NAME, name, ...) [CAUSE_##NAME] = (name),
+#include "verifier/causes.def"
+#undef CAUSE
 };
 
 const char *cause_text(enum cause cause)
@@ -40,8 +40,8 @@ static enum cause cause_of_open(const struct local_port *local,
     return local->accepted > 0 ? CAUSE_PROOF_LOST : CAUSE_SOMEBODY_ELSE;
 }
 
-/* What one checker's verdict shows, with what was seen here. Whether silence is that of all
- * ports is not this port's to say: see silence_judge(). */
+/* What one checker's verdict shows, with what was seen here. Silence of all ports means
+ * something else than silence of some: silence_judge() decides that later. */
 static enum cause cause_of(const struct local_port *local,
                            const struct remote_verdict *remote)
 {
@@ -59,12 +59,12 @@ static enum cause cause_of(const struct local_port *local,
     case PORT_STATE_COUNT:
         break;
     }
-    assert(false); /* whoever read the reply let only states of the contract through */
+    assert(false); /* reply.c accepts only the states of the contract */
     return CAUSE_UNKNOWN;
 }
 
-/* A proof that was possible and is not ours. Who was merely let in (UNPROVED) may have met
- * the same stranger. */
+/* A proof was possible, and what came was not ours. A checker that knows no proof
+ * (UNPROVED) may have reached the same stranger. */
 static bool is_contradiction(enum cause cause)
 {
     return cause == CAUSE_OTHER_PORT || cause == CAUSE_SOMEBODY_ELSE ||

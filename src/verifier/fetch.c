@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verifier/fetch.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/text.h"
 #include "loop/loop.h"
@@ -12,6 +13,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #define CONNECT_SECONDS 10
 #define BUFFER_SIZE     8192 /* replies are small, checkers may be many */
@@ -28,7 +30,7 @@ struct watched { /* a socket of libcurl's */
     struct fetcher *fetcher;
     int fd;
     struct loop_watch watch;
-    struct watched *next; /* owned */
+    LIST_ENTRY(watched) link;
 };
 
 struct fetcher {
@@ -36,7 +38,7 @@ struct fetcher {
     struct fetch_config config;
     CURLM *multi; /* owned */
     struct timer timer;
-    struct watched *watched;
+    LIST_HEAD(, watched) watched; /* owned */
 };
 
 struct fetch {
@@ -70,12 +72,16 @@ static bool address_read(CURL *easy, CURLINFO ip_info, CURLINFO port_info,
     return true;
 }
 
-static bool is_stream(CURL *easy)
+static bool is_of_type(CURL *easy, const char *type)
 {
-    static const char type[] = "application/x-ndjson";
     char *said = NULL;
     return curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &said) == CURLE_OK && said &&
-           strncasecmp(said, type, sizeof type - 1) == 0;
+           strncasecmp(said, type, strlen(type)) == 0;
+}
+
+static bool is_stream(CURL *easy)
+{
+    return is_of_type(easy, "application/x-ndjson");
 }
 
 static void answer_read(const struct fetch *fetch, struct fetch_result *result)
@@ -90,6 +96,7 @@ static void answer_read(const struct fetch *fetch, struct fetch_result *result)
     result->retry_after =
         retry_after > 0 && retry_after < 1000000 ? (unsigned)retry_after : 0;
     result->is_stream = is_stream(fetch->easy);
+    result->is_page = is_of_type(fetch->easy, "text/html");
     char *location = NULL;
     curl_easy_getinfo(fetch->easy, CURLINFO_REDIRECT_URL, &location);
     result->location = location;
@@ -116,6 +123,19 @@ static enum fetch_end end_of_timeout(CURL *easy)
     return connected > 0 || sending > 0 ? FETCH_TIMEOUT : FETCH_NO_CONNECTION;
 }
 
+/* A server of plain HTTP answers the first message of TLS in plain text. libcurl passes on
+ * what GnuTLS says of it. */
+static enum fetch_end end_of_handshake(const struct fetch *fetch)
+{
+    static const int signs[] = {GNUTLS_E_UNEXPECTED_PACKET,
+                                GNUTLS_E_UNEXPECTED_PACKET_LENGTH,
+                                GNUTLS_E_UNSUPPORTED_VERSION_PACKET};
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (strstr(fetch->message, gnutls_strerror(signs[i])))
+            return FETCH_NO_TLS;
+    return FETCH_TLS;
+}
+
 static enum fetch_end end_of_code(const struct fetch *fetch, CURLcode code, int errnum)
 {
     switch ((int)code) {
@@ -128,6 +148,7 @@ static enum fetch_end end_of_code(const struct fetch *fetch, CURLcode code, int 
     case CURLE_OPERATION_TIMEDOUT:
         return end_of_timeout(fetch->easy);
     case CURLE_SSL_CONNECT_ERROR:
+        return end_of_handshake(fetch);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
@@ -229,7 +250,7 @@ static void socket_event(void *ctx, uint32_t events)
 
 static void timer_fire(struct timer *timer)
 {
-    struct fetcher *fetcher = (void *)((char *)timer - offsetof(struct fetcher, timer));
+    struct fetcher *fetcher = CONTAINER_OF(timer, struct fetcher, timer);
     multi_act(fetcher, CURL_SOCKET_TIMEOUT, 0);
 }
 
@@ -259,16 +280,13 @@ static uint32_t events_of_poll(int what)
     }
 }
 
-static void watched_end(struct fetcher *fetcher, struct watched *watched)
+static void watched_end(struct watched *watched)
 {
     if (!watched)
         return;
 
-    struct watched **link = &fetcher->watched;
-    while (*link != watched)
-        link = &(*link)->next;
-    *link = watched->next;
-    loop_watch_drop(fetcher->loop, watched->fd, &watched->watch);
+    LIST_REMOVE(watched, link);
+    loop_watch_drop(watched->fetcher->loop, watched->fd, &watched->watch);
     free(watched);
 }
 
@@ -285,8 +303,7 @@ static struct watched *watched_begin(struct fetcher *fetcher, int fd, uint32_t e
         free(watched);
         return NULL;
     }
-    watched->next = fetcher->watched;
-    fetcher->watched = watched;
+    LIST_INSERT_HEAD(&fetcher->watched, watched, link);
     curl_multi_assign(fetcher->multi, fd, watched);
     return watched;
 }
@@ -298,7 +315,7 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, void
     (void)easy;
 
     if (what == CURL_POLL_REMOVE) {
-        watched_end(fetcher, watched);
+        watched_end(watched);
         return 0;
     }
     uint32_t events = events_of_poll(what);
@@ -349,8 +366,8 @@ struct fetcher *fetcher_free(struct fetcher *fetcher)
         return NULL;
 
     curl_multi_cleanup(fetcher->multi); /* may still call back for its sockets */
-    while (fetcher->watched)
-        watched_end(fetcher, fetcher->watched);
+    while (!LIST_EMPTY(&fetcher->watched))
+        watched_end(LIST_FIRST(&fetcher->watched));
     loop_timer_stop(fetcher->loop, &fetcher->timer);
     free(fetcher);
     return NULL;
@@ -406,7 +423,6 @@ static void easy_prepare(struct fetch *fetch, int family)
                      (long)(family == 6 ? CURL_IPRESOLVE_V6 : CURL_IPRESOLVE_V4));
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "port-verifier/" PORT_CHECKER_VERSION);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
                      (long)span_to_ms(fetch->fetcher->config.timeout));
     if (fetch->fetcher->config.ca_file)
@@ -476,6 +492,9 @@ bool fetch_start(struct fetch *fetch, const struct fetch_request *request, struc
     text_reset(&fetch->body);
 
     bool is_set = curl_easy_setopt(fetch->easy, CURLOPT_URL, request->url) == CURLE_OK;
+    struct span connect =
+        request->connect.ns > 0 ? request->connect : span_seconds(CONNECT_SECONDS);
+    curl_easy_setopt(fetch->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)span_to_ms(connect));
     if (request->body) {
         curl_easy_setopt(fetch->easy, CURLOPT_POST, 1L);
         curl_easy_setopt(fetch->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(request->body));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * HTTP(S) requests on a loop: libcurl's multi interface driven by our epoll and timers.
- * Nobody else knows libcurl.
+ * The only user of libcurl.
  *
  * A caller's requests go over one connection as long as the other side keeps it open, over
  * one family of addresses, directly (proxies of the environment are not used: the answer
@@ -28,14 +28,15 @@ struct loop;
 
 #define FETCH_END_MAP(X)                                                                   \
     X(ANSWERED)      /* a whole reply, of whatever status */                               \
-    X(NO_NAME)       /* the name has no address of this family, or is not known */         \
-    X(NO_FAMILY)     /* this machine has no way to that address: errnum says why */        \
-    X(NO_CONNECTION) /* nobody took the connection: errnum, or 0 when time ran out */      \
+    X(NO_NAME)       /* the name is unknown or has no address of this family */            \
+    X(NO_FAMILY)     /* this machine has no route to that address: errnum says why */      \
+    X(NO_CONNECTION) /* no connection: errnum, or 0 after the time-out */                  \
     X(TLS)           /* the other side could not be trusted */                             \
+    X(NO_TLS)        /* https, and what came back is not TLS */                            \
     X(TIMEOUT)       /* connected, and no whole answer in time */                          \
-    X(BROKEN_OFF)    /* the reply ended early or was no HTTP */                            \
+    X(BROKEN_OFF)    /* the reply ended early or was not HTTP */                           \
     X(TOO_LARGE)     /* more than FETCH_REPLY_MAX */                                       \
-    X(FAILED)        /* something of ours */
+    X(FAILED)        /* a local error */
 
 enum fetch_end {
 #define X(NAME) FETCH_##NAME,
@@ -48,9 +49,9 @@ enum fetch_end {
     X(FINE, "") /* nothing that is known: TLS failed for another reason */                 \
     X(EXPIRED, "its certificate has expired")                                              \
     X(NOT_YET_VALID, "its certificate is not valid yet")                                   \
-    X(OTHER_NAME, "its certificate is for another name")                                   \
-    X(UNTRUSTED, "nobody whom this machine trusts vouches for its certificate")            \
-    X(NO_STORE, "the certificates to trust cannot be read") /* of --ca, or the system's */
+    X(OTHER_NAME, "its certificate is for another host name")                              \
+    X(UNTRUSTED, "its certificate is not signed by a CA that this machine trusts")         \
+    X(NO_STORE, "the CA certificates cannot be read") /* of --ca, or the system's */
 
 enum certificate {
 #define X(NAME, words) CERTIFICATE_##NAME,
@@ -72,7 +73,8 @@ struct fetch_result {
     size_t body_len;
     unsigned retry_after; /* seconds; 0 = not said */
     bool is_stream;       /* application/x-ndjson */
-    const char *location; /* where a redirect leads; NULL when it is none */
+    bool is_page;         /* text/html */
+    const char *location; /* where a redirect leads; or NULL */
 
     bool has_addresses; /* a connection was made: */
     struct address local;
@@ -106,6 +108,7 @@ struct fetch *fetch_free(struct fetch *fetch);
 
 struct fetch_request {
     const char *url;
+    struct span connect;   /* how long a connection may take; 0: ten seconds */
     const char *body;      /* JSON for a POST, borrowed until done; NULL for a GET */
     fetch_lines_fn *lines; /* or NULL */
     fetch_done_fn *done;   /* never called from within fetch_start(); may start the next */
@@ -116,10 +119,13 @@ struct fetch_request {
 bool fetch_start(struct fetch *fetch, const struct fetch_request *request, struct err *err);
 
 /* Whether certificates to trust can be read from a file, which has to be a regular one: it
- * is read for every connection anew. ERR_INVALID. */
+ * is read for every connection anew. ERR_INVALID, without the path. */
 bool fetch_ca_check(const char *path, struct err *err);
 
-/* Whether a URL is one that can be asked: http or https, a host, perhaps a port and a path,
- * and nothing else. *ret_url is without the slash at its end; free() it. ERR_INVALID. */
-bool fetch_url_check(const char *text, char **ret_url, int *ret_literal_family,
-                     struct err *err);
+/* Whether a checker can be asked at this URL, or at this bare host: http or https, a host,
+ * perhaps a port and a path, and nothing else. A bare host is asked at *ret_url, which is
+ * https, and where that is not a checker at *ret_other_url, which is http on port 7466
+ * unless it has another; of a URL that is NULL. Both are without the slash at their end;
+ * free() them. ERR_INVALID. */
+bool fetch_url_check(const char *text, char **ret_url, char **ret_other_url,
+                     int *ret_literal_family, struct err *err);

@@ -14,9 +14,9 @@ bool fetch_ca_check(const char *path, struct err *err)
 {
     struct stat status;
     if (stat(path, &status) != 0 || access(path, R_OK) != 0)
-        return err_set(err, ERR_INVALID, "%.200s: %s", path, libc_error_text(errno));
+        return err_set(err, ERR_INVALID, "%s", libc_error_text(errno));
     if (!S_ISREG(status.st_mode))
-        return err_set(err, ERR_INVALID, "%.200s is no regular file", path);
+        return err_set(err, ERR_INVALID, "not a regular file");
 
     /* As libcurl will read it. */
     gnutls_certificate_credentials_t credentials;
@@ -25,6 +25,5 @@ bool fetch_ca_check(const char *path, struct err *err)
     int count =
         gnutls_certificate_set_x509_trust_file(credentials, path, GNUTLS_X509_FMT_PEM);
     gnutls_certificate_free_credentials(credentials);
-    return count > 0 || err_set(err, ERR_INVALID,
-                                "%.200s has no certificates that can be read (PEM)", path);
+    return count > 0 || err_set(err, ERR_INVALID, "no certificate can be read");
 }

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define URL_MAX 2000
+#define URL_MAX      2000
+#define DEFAULT_PORT "7466"
 
 static bool part_is_set(CURLU *parts, CURLUPart part)
 {
@@ -28,56 +29,110 @@ static int literal_family(const char *host)
     return address_family_number(&address);
 }
 
-static bool parts_check(CURLU *parts, const char *text, int *ret_literal_family,
-                        struct err *err)
+static bool is_scheme(CURLU *parts)
 {
-    /* The guess of a scheme is not wanted: "host:7466" would have the scheme "host". */
-    if (!strstr(text, "://") ||
-        curl_url_set(parts, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
-        return err_set(err, ERR_INVALID,
-                       "\"%.200s\" is no URL: write http://HOST:PORT or "
-                       "https://HOST",
-                       text);
-
     char *scheme = NULL;
-    char *host = NULL;
     curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0);
-    curl_url_get(parts, CURLUPART_HOST, &host, 0);
     bool is_http = scheme && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
-    int family = host ? literal_family(host) : 0;
     curl_free(scheme);
-    curl_free(host);
+    return is_http;
+}
 
-    if (!is_http)
-        return err_set(err, ERR_INVALID, "\"%.200s\": only http and https are spoken",
+/* `text` is what was given, and `url` what became of it. */
+static bool parts_check(CURLU *parts, const char *url, const char *text,
+                        int *ret_literal_family, struct err *err)
+{
+    if (curl_url_set(parts, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+        return err_set(err, ERR_INVALID,
+                       "\"%.120s\" is not a valid URL or host name; examples: "
+                       "checker.example, http://checker.example:7466",
                        text);
+    if (!is_scheme(parts))
+        return err_set(err, ERR_INVALID,
+                       "\"%.120s\": a checker's URL begins with http:// or https://", text);
     if (part_is_set(parts, CURLUPART_USER) || part_is_set(parts, CURLUPART_PASSWORD) ||
         part_is_set(parts, CURLUPART_QUERY) || part_is_set(parts, CURLUPART_FRAGMENT))
         return err_set(err, ERR_INVALID,
-                       "\"%.200s\": a checker's URL has no user, query or fragment", text);
-    *ret_literal_family = family;
+                       "\"%.120s\": a checker's URL has no user, query or fragment", text);
+
+    char *host = NULL;
+    curl_url_get(parts, CURLUPART_HOST, &host, 0);
+    *ret_literal_family = host ? literal_family(host) : 0;
+    curl_free(host);
     return true;
 }
 
-bool fetch_url_check(const char *text, char **ret_url, int *ret_literal_family,
-                     struct err *err)
+/* What is not meant as a host: "http:/host", "7466,50800-50900", "-". */
+static bool bare_check(const char *text, struct err *err)
 {
-    if (strlen(text) > URL_MAX)
-        return err_set(err, ERR_INVALID, "a URL of more than %d bytes", URL_MAX);
+    static const char *const schemes[] = {"http:", "https:"};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        size_t len = strlen(schemes[i]);
+        if (strncmp(text, schemes[i], len) == 0)
+            return err_set(err, ERR_INVALID,
+                           "\"%.100s\" is not a URL; did you mean %s//%.100s?", text,
+                           schemes[i], text + len + strspn(text + len, "/"));
+    }
+    if (text[0] && strspn(text, "0123456789,-") == strlen(text))
+        return err_set(err, ERR_INVALID,
+                       "\"%.100s\" is not a checker; did you mean --ports %.100s?", text,
+                       text);
+    return true;
+}
 
-    CURLU *parts = curl_url();
-    if (!parts)
-        return err_sys(err, ENOMEM, "libcurl");
-    bool is_fine = parts_check(parts, text, ret_literal_family, err);
-    curl_url_cleanup(parts);
-    if (!is_fine)
+static char *without_slash(char *url)
+{
+    for (size_t len = url ? strlen(url) : 0; len > 0 && url[len - 1] == '/'; len--)
+        url[len - 1] = '\0';
+    return url;
+}
+
+/* "https://HOST"; an IPv6 address gets its brackets. */
+static char *url_of_bare(const char *text)
+{
+    char *url;
+    struct address address;
+    bool is_six = address_parse(text, strlen(text), &address, NULL) &&
+                  address_family_number(&address) == 6;
+    int len = asprintf(&url, "https://%s%s%s", is_six ? "[" : "", text, is_six ? "]" : "");
+    return len < 0 ? NULL : url;
+}
+
+/* "http://HOST:7466", or with the port that it has. */
+static char *other_url_of(CURLU *parts)
+{
+    char *text = NULL;
+    if (!part_is_set(parts, CURLUPART_PORT))
+        curl_url_set(parts, CURLUPART_PORT, DEFAULT_PORT, 0);
+    curl_url_set(parts, CURLUPART_SCHEME, "http", 0);
+    curl_url_get(parts, CURLUPART_URL, &text, 0);
+    char *url = text ? strdup(text) : NULL;
+    curl_free(text);
+    return url;
+}
+
+bool fetch_url_check(const char *text, char **ret_url, char **ret_other_url,
+                     int *ret_literal_family, struct err *err)
+{
+    bool is_bare = !strstr(text, "://");
+    if (strlen(text) > URL_MAX)
+        return err_set(err, ERR_INVALID, "a checker's URL has at most %d bytes", URL_MAX);
+    if (is_bare && !bare_check(text, err))
         return false;
 
-    char *url = strdup(text);
-    if (!url)
-        return err_sys(err, ENOMEM, "arguments");
-    for (size_t len = strlen(url); len > 0 && url[len - 1] == '/'; len--)
-        url[len - 1] = '\0';
-    *ret_url = url;
+    CURLU *parts = curl_url();
+    char *url = is_bare ? url_of_bare(text) : strdup(text);
+    char *other = NULL;
+    bool is_fine = parts && url ? parts_check(parts, url, text, ret_literal_family, err)
+                                : err_sys(err, ENOMEM, "arguments");
+    if (is_fine && is_bare)
+        is_fine = (other = other_url_of(parts)) || err_sys(err, ENOMEM, "arguments");
+    curl_url_cleanup(parts);
+    if (!is_fine) {
+        free(url);
+        return false;
+    }
+    *ret_url = without_slash(url);
+    *ret_other_url = without_slash(other);
     return true;
 }

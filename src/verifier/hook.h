@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The command that is run at a change, one at a time, with text on its standard input. Its
- * standard output is our standard error, for ours may be read by a program.
+ * The command that runs after a change, one at a time, with text on its standard input. Its
+ * standard output is our standard error, because a program may read our standard output.
  */
 #pragma once
 

@@ -5,6 +5,7 @@
  */
 #include "verifier/listeners.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "loop/loop.h"
@@ -91,8 +92,7 @@ static void ring_tidy(struct listeners *listeners)
 
 static void timer_fire(struct timer *timer)
 {
-    struct listeners *listeners =
-        (void *)((char *)timer - offsetof(struct listeners, timer));
+    struct listeners *listeners = CONTAINER_OF(timer, struct listeners, timer);
     struct instant now = loop_now(listeners->loop);
     while (listeners->held > 0 &&
            !instant_before(now, listeners->connections[listeners->oldest].deadline))

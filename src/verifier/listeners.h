@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Binds every port on IPv4 and IPv6, and listens: to each connection it writes the line
- * that proves whose listener it is, and lets go when the other side does, or after 5
+ * that proves whose listener it is, and closes when the other side does, or after 5
  * seconds. At most 1,024 connections are held; one more ends the oldest, which has had its
  * line.
  *
@@ -20,7 +20,8 @@ struct err;
 struct listeners;
 struct loop;
 
-/* Binds what can be bound; what cannot is no failure, see listeners_local(). `ports` are
+/* Binds all ports that it can; a port that it cannot bind is not a failure, see
+ * listeners_local(). `ports` are
  * borrowed for as long as the listeners live. `connections_max` is 1 to
  * LISTENERS_CONNECTIONS_MAX. ERR_SYSTEM without memory or descriptors. */
 #define LISTENERS_CONNECTIONS_MAX 1024
@@ -29,8 +30,8 @@ bool listeners_open(struct loop *loop, const uint16_t *ports, size_t port_count,
                     struct listeners **ret, struct err *err);
 struct listeners *listeners_free(struct listeners *listeners);
 
-/* Takes what has come in and was not told by the loop yet. */
+/* Accepts connections that the loop has not reported yet. */
 void listeners_sweep(struct listeners *listeners);
 
-/* One entry a port, in the order of `ports`; `has_syn` is the caller's to fill in. */
+/* One entry per port, in the order of `ports`; the caller fills in `has_syn`. */
 struct local_port *listeners_local(struct listeners *listeners, enum family family);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * This end of the story: what became of one port of one family on this machine.
+ * The local side: one port of one family on this machine.
  */
 #pragma once
 
@@ -18,11 +18,11 @@ int family_domain(enum family family);
 
 #define BINDING_MAP(X)                                                                     \
     X(BOUND, "bound")                 /* we listen on it */                                \
-    X(IN_USE, "in_use")               /* somebody else on this machine holds it */         \
-    X(NO_PERMISSION, "no_permission") /* the system keeps it from us */                    \
+    X(IN_USE, "in_use")               /* another program on this machine uses it */        \
+    X(NO_PERMISSION, "no_permission") /* the system does not permit it */                  \
     X(FAILED, "failed")               /* it could not be bound; errnum says why */         \
     X(NO_FAMILY, "no_family")         /* this machine does not have this family */         \
-    X(NONE, "none")                   /* never tried: another machine is looked at */
+    X(NONE, "none")                   /* not tried: another machine is probed */
 
 enum binding {
 #define X(NAME, text) BINDING_##NAME,

@@ -2,15 +2,17 @@
  *
  * port-verifier: arguments, exit statuses. The statuses are those of enum status:
  *
- *   0  the ports are good
- *   1  they are not
- *   2  the arguments make no sense
+ *   0  all required ports are reachable
+ *   1  some are not
+ *   2  wrong arguments
  *   3  no checker answered
- *   4  the system refused something
+ *   4  a system error
  */
 #include "base/err.h"
+#include "base/options.h"
 #include "verifier/arguments.h"
 #include "verifier/fetch.h"
+#include "verifier/output.h"
 #include "verifier/probe_run.h"
 #include "verifier/verify.h"
 
@@ -18,9 +20,8 @@
 #include <stdlib.h>
 
 /* What was printed reached its reader, too. */
-static enum status print(const char *text)
+static enum status printed(void)
 {
-    fputs(text, stdout);
     return fflush(stdout) == 0 ? STATUS_OK : STATUS_SYSTEM;
 }
 
@@ -28,11 +29,17 @@ static enum status run(const struct arguments *arguments)
 {
     struct err err = {0};
     enum status status = STATUS_SYSTEM;
+    if (arguments->output && !output_try(arguments->output, &err)) {
+        fprintf(stderr, "port-verifier: --output %s\n", err.message);
+        return status;
+    }
     switch (arguments->action) {
     case ACTION_HELP:
-        return print(arguments_help);
+        options_print_help(&options_table, stdout);
+        return printed();
     case ACTION_VERSION:
-        return print("port-verifier " PORT_CHECKER_VERSION "\n");
+        puts("port-verifier " PORT_CHECKER_VERSION);
+        return printed();
     case ACTION_VERIFY:
         status = verify_run(arguments, &err);
         break;

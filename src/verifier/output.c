@@ -12,24 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t written = write(fd, data, len);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return false;
-        data += written;
-        len -= (size_t)written;
-    }
-    return true;
-}
-
 static bool write_into(const char *path, const char *data, size_t len, struct err *err)
 {
     AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || !write_all(fd, data, len))
+    if (fd < 0 || !fd_write_all(fd, data, len))
         return err_sys(err, errno, "%s", path);
     return true;
 }
@@ -42,19 +28,26 @@ static mode_t default_mode(void)
     return 0666 & ~mask;
 }
 
+/* A new file beside `path`, and its name. */
+static bool temporary_open(const char *path, char name[PATH_MAX], int *ret_fd,
+                           struct err *err)
+{
+    int len = snprintf(name, PATH_MAX, "%s.XXXXXX", path);
+    if (len < 0 || len >= PATH_MAX)
+        return err_sys(err, ENAMETOOLONG, "%s", path);
+    *ret_fd = mkostemp(name, O_CLOEXEC);
+    return *ret_fd >= 0 || err_sys(err, errno, "%s", path);
+}
+
 static bool replace(const char *path, mode_t mode, const char *data, size_t len,
                     struct err *err)
 {
     char temporary[PATH_MAX];
-    int name_len = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-    if (name_len < 0 || (size_t)name_len >= sizeof temporary)
-        return err_sys(err, ENAMETOOLONG, "%s", path);
+    AUTO_FD fd = -1;
+    if (!temporary_open(path, temporary, &fd, err))
+        return false;
 
-    AUTO_FD fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(err, errno, "%s", path);
-
-    if (fchmod(fd, mode) != 0 || !write_all(fd, data, len) || fsync(fd) != 0 ||
+    if (fchmod(fd, mode) != 0 || !fd_write_all(fd, data, len) || fsync(fd) != 0 ||
         rename(temporary, path) != 0) {
         err_sys(err, errno, "%s", path);
         unlink(temporary);
@@ -63,15 +56,47 @@ static bool replace(const char *path, mode_t mode, const char *data, size_t len,
     return true;
 }
 
+/* What is replaced: a file that is not there yet, or a regular one behind its links.
+ * *ret_mode is 0 when it is something that can only be written into. */
+static bool target_find(const char *path, char ret[PATH_MAX], mode_t *ret_mode,
+                        struct err *err)
+{
+    struct stat status;
+    bool is_there = stat(path, &status) == 0;
+    *ret_mode = is_there ? 0 : S_IFREG | default_mode();
+    if (is_there && S_ISDIR(status.st_mode))
+        return err_sys(err, EISDIR, "%s", path);
+    if (is_there && S_ISREG(status.st_mode)) {
+        *ret_mode = S_IFREG | (status.st_mode & 0777);
+        return realpath(path, ret) || err_sys(err, errno, "%s", path);
+    }
+    int len = snprintf(ret, PATH_MAX, "%s", path);
+    return (len >= 0 && len < PATH_MAX) || err_sys(err, ENAMETOOLONG, "%s", path);
+}
+
+bool output_try(const char *path, struct err *err)
+{
+    char target[PATH_MAX];
+    char temporary[PATH_MAX];
+    mode_t mode;
+    if (!target_find(path, target, &mode, err))
+        return false;
+    if (mode == 0) /* to open a pipe would wake its reader */
+        return access(path, W_OK) == 0 || err_sys(err, errno, "%s", path);
+
+    AUTO_FD fd = -1;
+    if (!temporary_open(target, temporary, &fd, err))
+        return false;
+    unlink(temporary);
+    return true;
+}
+
 bool output_replace(const char *path, const char *data, size_t len, struct err *err)
 {
     char target[PATH_MAX];
-    struct stat status;
-    if (stat(path, &status) != 0)
-        return replace(path, default_mode(), data, len, err);
-    if (!S_ISREG(status.st_mode))
-        return write_into(path, data, len, err);
-    if (!realpath(path, target))
-        return err_sys(err, errno, "%s", path);
-    return replace(target, status.st_mode & 0777, data, len, err);
+    mode_t mode;
+    if (!target_find(path, target, &mode, err))
+        return false;
+    return mode == 0 ? write_into(path, data, len, err)
+                     : replace(target, mode & 0777, data, len, err);
 }

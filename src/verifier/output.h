@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A file that is at any time either the old or the new text, whole.
+ * A file that always has either the complete old or the complete new text.
  */
 #pragma once
 
@@ -9,7 +9,11 @@
 
 struct err;
 
+/* Whether output_replace() will be able to write there, tried without a change to what is
+ * there. ERR_SYSTEM. */
+bool output_try(const char *path, struct err *err);
+
 /* Replaces a regular file by rename(2), in its own folder, where there must be room for
- * both; symbolic links are followed. What exists and is no regular file (a pipe, /dev/null)
- * is written to instead. ERR_SYSTEM. */
+ * both; symbolic links are followed. Something other than a regular file (a pipe,
+ * /dev/null) is written to instead. ERR_SYSTEM. */
 bool output_replace(const char *path, const char *data, size_t len, struct err *err);

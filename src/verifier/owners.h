@@ -15,8 +15,8 @@ struct owner {
     uint16_t port;
     int family; /* AF_INET or AF_INET6: whose bind(2) failed */
 
-    bool is_listening;          /* false: a connection of ours or somebody's, going out */
-    bool is_loopback_only;      /* listens where nobody else can reach it */
+    bool is_listening;          /* false: an outgoing connection */
+    bool is_loopback_only;      /* listens only on a loopback address */
     char name[OWNER_NAME_SIZE]; /* of the process, printable; "" when it cannot be seen */
 };
 

@@ -31,10 +31,12 @@ bool ports_parse(const char *text, struct port_set *set, struct err *err)
         size_t len = strcspn(text, SEPARATORS);
         uint16_t first;
         uint16_t last;
-        if (!word_parse(text, len, &first, &last, err))
-            return err_prefix(err, "\"%.*s\"", (int)(len < 40 ? len : 40), text);
+        struct err why;
+        if (!word_parse(text, len, &first, &last, &why))
+            return err_set(err, ERR_INVALID, "a list of ports and ranges (\"%.*s\": %s)",
+                           (int)(len < 40 ? len : 40), text, why.message);
         if (!port_set_add(set, first, last))
-            return err_set(err, ERR_INVALID, "more than %zu ports", set->max);
+            return err_set(err, ERR_INVALID, "a list of at most %zu ports", set->max);
         text += len;
     }
     return true;

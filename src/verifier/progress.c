@@ -2,10 +2,10 @@
 #include "verifier/progress.h"
 
 #include "base/clock.h"
+#include "base/container.h"
 #include "loop/loop.h"
 #include "verifier/terminal.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ struct progress {
     struct timer timer;
 };
 
-/* Never as wide as the terminal: what wraps cannot be erased. */
+/* Narrower than the terminal: a line that wraps cannot be erased. */
 static void show(const struct progress *progress)
 {
     char line[LINE_SIZE] = "";
@@ -31,7 +31,7 @@ static void show(const struct progress *progress)
 
 static void timer_fire(struct timer *timer)
 {
-    struct progress *progress = (void *)((char *)timer - offsetof(struct progress, timer));
+    struct progress *progress = CONTAINER_OF(timer, struct progress, timer);
     show(progress);
     loop_timer_set(progress->loop, timer,
                    instant_add(loop_now(progress->loop), span_ms(STEP_MS)));

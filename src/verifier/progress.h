@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A line on the terminal that tells how far a verification is, and is gone afterwards. Does
- * nothing when standard error is no terminal, or one that cannot erase (TERM=dumb).
+ * A line on the terminal that shows how far a verification is, and is erased afterwards.
+ * Does nothing when standard error is not a terminal, or one that cannot erase (TERM=dumb).
  */
 #pragma once
 
@@ -10,11 +10,11 @@
 struct loop;
 struct progress;
 
-/* Writes what is to be shown to `line` of `size` bytes; the terminal's edge cuts it. */
+/* Writes what to show to `line` of `size` bytes; it is cut at the terminal's edge. */
 typedef void(progress_fn)(void *ctx, char *line, unsigned long size);
 
-/* NULL when there is no such terminal, or no memory. Shows what `write` says ten times a
- * second. */
+/* NULL without such a terminal, or without memory. Calls `write` and shows its line ten
+ * times a second. */
 struct progress *progress_new(struct loop *loop, progress_fn *write, void *ctx);
 
 /* Erases the line. */

@@ -39,11 +39,11 @@ static json_t *object_load(const char *body, size_t len, struct err *err)
     if (!json) {
         char said[REPLY_SENTENCE_SIZE];
         reply_copy_printable(error.text, said, sizeof said);
-        err_set(err, ERR_INVALID, "no JSON: %s", said);
+        err_set(err, ERR_INVALID, "not JSON: %s", said);
         return NULL;
     }
     if (!json_is_object(json)) {
-        err_set(err, ERR_INVALID, "the JSON is no object");
+        err_set(err, ERR_INVALID, "the JSON is not an object");
         return json_release(json);
     }
     return json;
@@ -168,7 +168,7 @@ static bool collection_add(struct collection *collection, uint16_t port,
     if (!ports_find(collection->ports, collection->port_count, port, &index))
         return true;
     if (!json_is_object(entry) || !entry_read(entry, &collection->verdicts[index]))
-        return err_set(err, ERR_INVALID, "no verdict can be read for port %u", port);
+        return err_set(err, ERR_INVALID, "the verdict for port %u cannot be read", port);
 
     collection->count += !collection->is_there[index];
     collection->is_there[index] = true;
@@ -182,7 +182,7 @@ static bool collection_take(struct collection *collection, struct remote_verdict
         size_t missing = 0;
         while (collection->is_there[missing])
             missing++;
-        return err_set(err, ERR_INVALID, "no verdict for %zu ports, the first is %u",
+        return err_set(err, ERR_INVALID, "no verdict for %zu ports, first of them %u",
                        collection->port_count - collection->count,
                        collection->ports[missing]);
     }
@@ -229,7 +229,7 @@ static bool line_read(struct collection *collection, const json_t *line, bool *r
     }
     const char *detail = json_string_value(json_object_get(line, "detail"));
     if (!detail)
-        return err_set(err, ERR_INVALID, "a line is no verdict");
+        return err_set(err, ERR_INVALID, "a line is not a verdict");
 
     char said[REPLY_SENTENCE_SIZE];
     reply_copy_printable(detail, said, sizeof said);
@@ -281,7 +281,7 @@ bool reply_parse_ip(const char *body, size_t len, struct address *ret, struct er
     if (is_fine)
         *ret = address_unmap(&address);
     else
-        err_set(err, ERR_INVALID, "it names no address");
+        err_set(err, ERR_INVALID, "it contains no address");
     json_decref(reply);
     return is_fine;
 }

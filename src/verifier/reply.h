@@ -32,7 +32,7 @@ struct remote_verdict {
     char words[REMOTE_WORDS_SIZE]; /* the error; "" when open */
 };
 
-/* A 200 to /check-ports. Writes one verdict a port, in the order of `ports`, which are
+/* A 200 to /check-ports. Writes one verdict per port, in the order of `ports`, which are
  * ascending; nothing is written unless the whole reply makes sense. ERR_INVALID; ERR_LIMIT
  * when a stream ends with the checker's own trouble, in its words. */
 bool reply_parse(const char *body, size_t len, bool is_stream, const uint16_t *ports,

@@ -25,9 +25,16 @@ struct report_checker {
     struct checker_result result;
 };
 
-/* One family's half. Arrays are owned; `port_count` long unless said. */
+/* Ports of which one line tells everything: the same cause, seen in the same way. */
+struct port_group {
+    size_t first; /* index of the first port: what was found for it was found for all */
+    size_t count;
+    bool has_one_place; /* OTHER_PORT: all lead to one port, and not to as many others */
+};
+
+/* The report of one family. Arrays are owned; `port_count` long unless said. */
 struct family_report {
-    enum family family;
+    enum family which;
     struct timespec time; /* when it was judged; wall clock */
     bool is_known;        /* at least one checker answered */
     bool is_ok;           /* every required port, and one of the others, is good */
@@ -46,16 +53,20 @@ struct family_report {
     struct local_port *local;
     struct finding *findings;
     bool *is_advertised;
+
+    size_t group_count;
+    struct port_group *groups; /* group_count long, in the order of their first ports */
+    size_t *group_of;          /* index into `groups` */
 };
 
 enum report_status {
-    REPORT_OK, /* one family at least is as it should be */
+    REPORT_OK, /* at least one family is ok */
     REPORT_NOT_OK,
     REPORT_UNKNOWN, /* no checker answered */
 };
 
 struct report {
-    bool is_probe; /* seen from this machine outward: nothing was bound, nobody asked */
+    bool is_probe; /* seen from this machine outward: no port bound, no checker asked */
     struct timespec time;
     struct span duration;
     unsigned quorum;
@@ -69,14 +80,13 @@ bool report_new(const uint16_t *required, size_t required_count, struct report *
                 struct err *err);
 struct report *report_free(struct report *report);
 
-/* An empty half for these ports. */
-bool family_report_new(enum family family, const uint16_t *ports, size_t port_count,
+/* A report of these ports in which nothing is filled in yet. */
+bool family_report_new(enum family which, const uint16_t *ports, size_t port_count,
                        size_t checker_max, struct family_report **ret, struct err *err);
-struct family_report *family_report_free(struct family_report *half);
+struct family_report *family_report_free(struct family_report *family);
 
-/* Judges a half whose addresses, checkers and local ports are filled in. `in_use` are ports
- * that may be advertised although somebody else holds them; 7466 always may. ERR_SYSTEM
- * without memory. */
+/* `in_use` are ports that may be advertised although another program holds them; 7466
+ * always may. */
 struct report_policy {
     unsigned quorum;
     const uint16_t *required; /* ascending */
@@ -84,36 +94,38 @@ struct report_policy {
     const uint16_t *in_use; /* ascending */
     size_t in_use_count;
 };
-bool family_report_judge(struct family_report *half, const struct report_policy *policy,
+
+/* Judges a family whose addresses, checkers and local ports are filled in, and groups its
+ * ports. ERR_SYSTEM without memory.
+ *
+ * Ports are in one group when they have the same cause and the same evidence speaks for it,
+ * here and at the checkers. Ports that lead to others (OTHER_PORT) are so when they lead to
+ * one port, or when all lead equally far, whichever brings more of them together. What no
+ * checker answered for is one group. */
+bool family_report_judge(struct family_report *family, const struct report_policy *policy,
                          struct err *err);
 
 enum report_status report_status(const struct report *report);
 
-/* Whether both say the same to somebody who advertises ports: families, own addresses, and
- * which ports are good, proved and advertised. A half that is not known in `later` says
- * nothing new, nor does one that is missing where no checker answered at all. */
+/* Whether both mean the same to a program that advertises ports: families, own addresses,
+ * and which ports are good, proved and advertised. A family that is not known in `later`
+ * changes nothing, nor does one that is missing where no checker answered at all. */
 bool report_equals(const struct report *earlier, const struct report *later);
 
-/* Takes from `earlier` the halves of which `later` knows nothing. */
+/* Moves from `earlier` to `later` the families that `later` does not know. */
 void report_inherit(struct report *later, struct report *earlier);
 
 /* The verdict that is the evidence for a port's cause; NULL when no checker answered. */
-const struct remote_verdict *report_witness(const struct family_report *half, size_t index);
+const struct remote_verdict *report_witness(const struct family_report *family,
+                                            size_t index);
 
 /* Whether this checker answered, and reached the port as far as it could tell. */
-bool report_reached(const struct family_report *half, size_t checker, size_t index);
+bool report_reached(const struct family_report *family, size_t checker, size_t index);
 
-/* --- runs --------------------------------------------------------------------------- */
-
-/* Ports are alike when one line can tell about all of them. */
-bool report_ports_alike(const struct family_report *half, size_t a, size_t b);
-
-/* The last index of the run of neighbours that begins at `first`. */
-size_t report_run_end(const struct family_report *half, size_t first);
-
-/* Appends the ports that are alike to that of `index`, or all that are advertised. */
-void report_format_alike(const struct family_report *half, size_t index, struct text *text);
-void report_format_advertised(const struct family_report *half, struct text *text);
+/* Appends the ports of a group, or all that are advertised: "7466,50800-50847". */
+void report_format_group(const struct family_report *family, const struct port_group *group,
+                         struct text *text);
+void report_format_advertised(const struct family_report *family, struct text *text);
 
 /* --- forms -------------------------------------------------------------------------- */
 

@@ -69,86 +69,81 @@ static json_t *verdict_json(const struct remote_verdict *verdict, size_t checker
                                                         : json_null());
 }
 
-static json_t *verdicts_json(const struct family_report *half, size_t index)
+static json_t *verdicts_json(const struct family_report *family, size_t index)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < half->checker_count; i++) {
-        const struct remote_verdict *verdicts = half->checkers[i].result.verdicts;
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct remote_verdict *verdicts = family->checkers[i].result.verdicts;
         if (verdicts)
             json_array_append_new(list, verdict_json(&verdicts[index], i));
     }
     return list;
 }
 
-static json_t *port_json(const struct report *report, const struct family_report *half,
+static json_t *port_json(const struct report *report, const struct family_report *family,
                          size_t index)
 {
-    const struct finding *finding = &half->findings[index];
-    const struct local_port *local = &half->local[index];
-    const struct remote_verdict *witness = report_witness(half, index);
+    const struct finding *finding = &family->findings[index];
+    const struct local_port *local = &family->local[index];
+    const struct remote_verdict *witness = report_witness(family, index);
     bool has_owner = local->binding == BINDING_IN_USE && local->owner.name[0];
 
     return json_pack(
         "{s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:i, s:b, s:o}", "port",
-        (int)half->ports[index], "good", (int)finding->is_good, "advertise",
-        (int)half->is_advertised[index], "proved", (int)finding->is_proved, "state",
+        (int)family->ports[index], "good", (int)finding->is_good, "advertise",
+        (int)family->is_advertised[index], "proved", (int)finding->is_proved, "state",
         null_or_string(witness ? port_state_text(witness->state) : NULL), "cause",
         null_or_string(report->is_probe ? NULL : cause_text(finding->cause)), "leads_to",
         finding->cause == CAUSE_OTHER_PORT ? json_integer(finding->leads_to) : json_null(),
         "listener", binding_text(local->binding), "held_by",
         null_or_string(has_owner ? local->owner.name : NULL), "accepted",
         (int)local->accepted, "syn_seen", (int)local->has_syn, "verdicts",
-        verdicts_json(half, index));
+        verdicts_json(family, index));
 }
 
-static json_t *advertised_json(const struct family_report *half)
+static json_t *advertised_json(const struct family_report *family)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < half->port_count; i++)
-        if (half->is_advertised[i])
-            json_array_append_new(list, json_integer(half->ports[i]));
+    for (size_t i = 0; i < family->port_count; i++)
+        if (family->is_advertised[i])
+            json_array_append_new(list, json_integer(family->ports[i]));
     return list;
 }
 
 /* --- causes --------------------------------------------------------------------------- */
 
-typedef void(sentence_fn)(const struct report *report, const struct family_report *half,
-                          size_t index, struct text *text);
-
-static json_t *sentence_json(sentence_fn *write, const struct report *report,
-                             const struct family_report *half, size_t index)
+static json_t *sentence_json(const struct report *report,
+                             const struct family_report *family,
+                             const struct port_group *group, enum advice_part part)
 {
     struct text text;
     text_init(&text, SENTENCE_MAX);
-    write(report, half, index, &text);
+    advice_put(report, family, group, part, &text);
     return text_json(&text);
 }
 
-static json_t *cause_json(const struct report *report, const struct family_report *half,
-                          size_t index)
+static json_t *cause_json(const struct report *report, const struct family_report *family,
+                          const struct port_group *group)
 {
     struct text ports;
     text_init(&ports, SENTENCE_MAX);
-    report_format_alike(half, index, &ports);
+    report_format_group(family, group, &ports);
     return json_pack("{s:s, s:o, s:o, s:o, s:o}", "cause",
-                     cause_text(half->findings[index].cause), "ports", text_json(&ports),
-                     "label", sentence_json(advice_label, report, half, index), "text",
-                     sentence_json(advice_cause, report, half, index), "remedy",
-                     sentence_json(advice_remedy, report, half, index));
+                     cause_text(family->findings[group->first].cause), "ports",
+                     text_json(&ports), "label",
+                     sentence_json(report, family, group, ADVICE_LABEL), "text",
+                     sentence_json(report, family, group, ADVICE_WHY), "remedy",
+                     sentence_json(report, family, group, ADVICE_REMEDY));
 }
 
-static json_t *causes_json(const struct report *report, const struct family_report *half)
+static json_t *causes_json(const struct report *report, const struct family_report *family)
 {
     json_t *list = json_array();
-    bool *is_told = calloc(half->port_count + 1, sizeof *is_told);
-    for (size_t i = 0; is_told && i < half->port_count; i++) {
-        if (is_told[i] || report->is_probe || half->findings[i].cause == CAUSE_GOOD)
-            continue;
-        json_array_append_new(list, cause_json(report, half, i));
-        for (size_t j = i; j < half->port_count; j++)
-            is_told[j] = is_told[j] || report_ports_alike(half, i, j);
+    for (size_t i = 0; i < family->group_count; i++) {
+        const struct port_group *group = &family->groups[i];
+        if (!report->is_probe && family->findings[group->first].cause != CAUSE_GOOD)
+            json_array_append_new(list, cause_json(report, family, group));
     }
-    free(is_told);
     return list;
 }
 
@@ -179,11 +174,11 @@ static json_t *checker_json(const struct report_checker *checker)
         milliseconds_json(span_to_ms(result->duration)));
 }
 
-static json_t *checkers_json(const struct family_report *half)
+static json_t *checkers_json(const struct family_report *family)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < half->checker_count; i++)
-        json_array_append_new(list, checker_json(&half->checkers[i]));
+    for (size_t i = 0; i < family->checker_count; i++)
+        json_array_append_new(list, checker_json(&family->checkers[i]));
     return list;
 }
 
@@ -215,25 +210,26 @@ static void members_put(struct text *text, json_t *object)
         text->data[--text->len] = '\0';
 }
 
-static json_t *half_head(const struct report *report, const struct family_report *half)
+static json_t *family_head(const struct report *report, const struct family_report *family)
 {
     return json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "family",
-                     family_number(half->family), "known", (int)half->is_known, "ok",
-                     (int)half->is_ok, "time", time_json(&half->time), "ip",
-                     address_json(half->has_public, &half->public_address), "local_ip",
-                     address_json(half->has_local, &half->local_address), "signs",
-                     signs_json(half->signs), "advertise", advertised_json(half),
-                     "checkers", checkers_json(half), "causes", causes_json(report, half));
+                     family_number(family->which), "known", (int)family->is_known, "ok",
+                     (int)family->is_ok, "time", time_json(&family->time), "ip",
+                     address_json(family->has_public, &family->public_address), "local_ip",
+                     address_json(family->has_local, &family->local_address), "signs",
+                     signs_json(family->signs), "advertise", advertised_json(family),
+                     "checkers", checkers_json(family), "causes",
+                     causes_json(report, family));
 }
 
-static void half_put(struct text *text, const struct report *report,
-                     const struct family_report *half)
+static void family_put(struct text *text, const struct report *report,
+                       const struct family_report *family)
 {
-    members_put(text, half_head(report, half));
+    members_put(text, family_head(report, family));
     text_append_str(text, ", \"ports\": [");
-    for (size_t i = 0; i < half->port_count; i++) {
+    for (size_t i = 0; i < family->port_count; i++) {
         text_append_str(text, i > 0 ? ", " : "");
-        value_put(text, port_json(report, half, i));
+        value_put(text, port_json(report, family, i));
     }
     text_append_str(text, "]}");
 }
@@ -269,11 +265,11 @@ char *report_json(const struct report *report, size_t *ret_len)
     text_init(&text, REPORT_MAX);
     members_put(&text, report_head(report));
     text_append_str(&text, ", \"families\": [");
-    for (enum family family = 0; family < FAMILY_COUNT; family++) {
-        if (!report->families[family])
+    for (enum family which = 0; which < FAMILY_COUNT; which++) {
+        if (!report->families[which])
             continue;
         text_append_str(&text, is_first ? "" : ", ");
-        half_put(&text, report, report->families[family]);
+        family_put(&text, report, report->families[which]);
         is_first = false;
     }
     text_append_str(&text, "]}\n");

@@ -7,7 +7,6 @@
 #include "verifier/advice.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define LINE_MAX (1u << 16)
@@ -100,36 +99,36 @@ static void time_put(const struct sheet *sheet)
     text_append_str(sheet->text, "\n");
 }
 
-static void family_prefix(const struct sheet *sheet, const struct family_report *half)
+static void family_prefix(const struct sheet *sheet, const struct family_report *family)
 {
     if (sheet->style->is_terminal)
         text_printf(sheet->text, "%*s", INDENT, "");
     else
-        text_printf(sheet->text, "ipv%d ", family_number(half->family));
+        text_printf(sheet->text, "ipv%d ", family_number(family->which));
 }
 
 /* --- heading and checkers ------------------------------------------------------------- */
 
-static void heading_put(const struct sheet *sheet, const struct family_report *half)
+static void heading_put(const struct sheet *sheet, const struct family_report *family)
 {
     char ip[ADDRESS_TEXT_SIZE];
-    const char *address =
-        half->has_public ? address_format(&half->public_address, ip) : "address not known";
+    const char *address = family->has_public ? address_format(&family->public_address, ip)
+                                             : "address unknown";
     if (!sheet->style->is_terminal) {
-        text_printf(sheet->text, "ipv%d address %s\n", family_number(half->family),
-                    half->has_public ? address : "unknown");
+        text_printf(sheet->text, "ipv%d address %s\n", family_number(family->which),
+                    family->has_public ? address : "unknown");
         return;
     }
     struct text line;
     text_init(&line, LINE_MAX);
-    text_printf(&line, "IPv%d, %s", family_number(half->family), address);
+    text_printf(&line, "IPv%d, %s", family_number(family->which), address);
     colour_put(sheet, COLOUR_BOLD, line.data);
     text_append_str(sheet->text, "\n");
     text_done(&line);
 }
 
-/* A probe's own engine is worth a word only when it could not do its work. */
-static void checker_put(const struct sheet *sheet, const struct family_report *half,
+/* A probe's own engine is named only when it failed. */
+static void checker_put(const struct sheet *sheet, const struct family_report *family,
                         const struct report_checker *checker)
 {
     const struct checker_result *result = &checker->result;
@@ -139,7 +138,7 @@ static void checker_put(const struct sheet *sheet, const struct family_report *h
     if (!checker->url && !has_failed)
         return;
 
-    family_prefix(sheet, half);
+    family_prefix(sheet, family);
     text_init(&words, LINE_MAX);
     if (checker->url) {
         text_printf(&words, "checker %s:", checker->url);
@@ -147,11 +146,11 @@ static void checker_put(const struct sheet *sheet, const struct family_report *h
         text_reset(&words);
     }
     if (has_failed) {
-        flow_put(&flow, COLOUR_YELLOW, checker->url ? "failed:" : "could not try:");
+        flow_put(&flow, COLOUR_YELLOW, checker->url ? "failed:" : "could not probe:");
         text_append_str(&words, result->message);
     } else {
         text_printf(&words, "answered in %.1f s%s", span_to_seconds(result->duration),
-                    result->is_plain ? ", knows no proof" : "");
+                    result->is_plain ? ", does not support proofs" : "");
     }
     flow_put(&flow, COLOUR_NONE, words.data);
     text_append_str(sheet->text, "\n");
@@ -160,113 +159,149 @@ static void checker_put(const struct sheet *sheet, const struct family_report *h
 
 /* --- the table ------------------------------------------------------------------------ */
 
-static enum colour colour_of(const struct report *report, const struct family_report *half,
-                             size_t index)
+static enum colour colour_of(const struct report *report,
+                             const struct family_report *family, size_t index)
 {
-    const struct finding *finding = &half->findings[index];
-    if (finding->is_good && !half->is_advertised[index])
+    const struct finding *finding = &family->findings[index];
+    if (finding->is_good && !family->is_advertised[index])
         return COLOUR_YELLOW;
     if (finding->is_good)
         return COLOUR_GREEN;
     return finding->cause == CAUSE_UNKNOWN || report->is_probe ? COLOUR_YELLOW : COLOUR_RED;
 }
 
-static void range_format(const struct family_report *half, size_t first, size_t last,
-                         char *ret, size_t size)
+/* The neighbours from `first` on that belong to one group: returns the last of them. */
+static size_t run_end(const struct family_report *family, size_t first)
 {
-    if (first == last)
-        snprintf(ret, size, "%u", half->ports[first]);
-    else
-        snprintf(ret, size, "%u-%u", half->ports[first], half->ports[last]);
+    size_t last = first;
+    while (last + 1 < family->port_count &&
+           family->ports[last + 1] == family->ports[last] + 1 &&
+           family->group_of[last + 1] == family->group_of[first])
+        last++;
+    return last;
 }
 
-static void run_put(const struct sheet *sheet, const struct family_report *half,
+/* What a probe adds to a state: ": Connection refused, 0.1-0.3 ms". */
+static void probe_detail_put(const struct family_report *family, size_t first, size_t last,
+                             struct text *text)
+{
+    const struct remote_verdict *verdicts = family->checkers[0].result.verdicts;
+    const struct remote_verdict *least = NULL;
+    const struct remote_verdict *most = NULL;
+    for (size_t i = first; verdicts && i <= last; i++) {
+        if (!verdicts[i].has_rtt)
+            continue;
+        if (!least || verdicts[i].rtt_ms < least->rtt_ms)
+            least = &verdicts[i];
+        if (!most || verdicts[i].rtt_ms > most->rtt_ms)
+            most = &verdicts[i];
+    }
+    /* The label of an unreachable port has its reason already. */
+    if (verdicts && verdicts[first].state != PORT_STATE_UNREACHABLE &&
+        verdicts[first].words[0])
+        text_printf(text, ": %s", verdicts[first].words);
+    if (!least)
+        return;
+    text_printf(text, ", %.1f", least->rtt_ms);
+    if (most->rtt_ms - least->rtt_ms >= 0.1)
+        text_printf(text, "-%.1f", most->rtt_ms);
+    text_append_str(text, " ms");
+}
+
+static void run_put(const struct sheet *sheet, const struct family_report *family,
                     size_t first, size_t last)
 {
     char range[16];
     struct text label;
     text_init(&label, LINE_MAX);
-    range_format(half, first, last, range, sizeof range);
-    advice_label(sheet->report, half, first, &label);
+    int len = snprintf(range, sizeof range, "%u", family->ports[first]);
+    if (last > first)
+        snprintf(range + len, sizeof range - (size_t)len, "-%u", family->ports[last]);
+    advice_put(sheet->report, family, &family->groups[family->group_of[first]],
+               ADVICE_LABEL, &label);
+    if (sheet->report->is_probe)
+        probe_detail_put(family, first, last, &label);
 
-    family_prefix(sheet, half);
+    family_prefix(sheet, family);
     text_printf(sheet->text, sheet->style->is_terminal ? "%-13s" : "%s ", range);
-    colour_put(sheet, colour_of(sheet->report, half, first), label.data);
+    colour_put(sheet, colour_of(sheet->report, family, first), label.data);
     text_append_str(sheet->text, "\n");
     text_done(&label);
 }
 
-static void table_put(const struct sheet *sheet, const struct family_report *half)
+static void table_put(const struct sheet *sheet, const struct family_report *family)
 {
-    for (size_t first = 0; first < half->port_count;) {
-        size_t last = report_run_end(half, first);
-        run_put(sheet, half, first, last);
+    for (size_t first = 0; first < family->port_count;) {
+        size_t last = run_end(family, first);
+        run_put(sheet, family, first, last);
         first = last + 1;
     }
 }
 
 /* --- causes --------------------------------------------------------------------------- */
 
-static void cause_put(const struct sheet *sheet, const struct family_report *half,
-                      size_t index)
+static void advice_line_put(const struct sheet *sheet, const struct family_report *family,
+                            const struct port_group *group, enum advice_part part,
+                            const char *lead)
 {
-    struct text cause;
-    struct text remedy;
-    text_init(&cause, LINE_MAX);
-    text_init(&remedy, LINE_MAX);
-    advice_cause(sheet->report, half, index, &cause);
-    advice_remedy(sheet->report, half, index, &remedy);
-
-    family_prefix(sheet, half);
-    text_append_str(sheet->text, "why: ");
-    sentence_put(sheet, cause.data, INDENT + 5);
-    if (remedy.len > 0) {
-        family_prefix(sheet, half);
-        text_append_str(sheet->text, sheet->style->is_terminal ? "do:  " : "do: ");
-        sentence_put(sheet, remedy.data, INDENT + 5);
+    struct text sentence;
+    text_init(&sentence, LINE_MAX);
+    advice_put(sheet->report, family, group, part, &sentence);
+    if (sentence.len > 0) {
+        family_prefix(sheet, family);
+        text_printf(sheet->text, sheet->style->is_terminal ? "%-5s" : "%s ", lead);
+        sentence_put(sheet, sentence.data, INDENT + 5);
     }
-    text_done(&cause);
-    text_done(&remedy);
+    text_done(&sentence);
 }
 
-static void causes_put(const struct sheet *sheet, const struct family_report *half)
+static void causes_put(const struct sheet *sheet, const struct family_report *family)
 {
-    bool *is_told = calloc(half->port_count + 1, sizeof *is_told);
-    for (size_t i = 0; is_told && i < half->port_count; i++) {
-        if (is_told[i] || sheet->report->is_probe || half->findings[i].cause == CAUSE_GOOD)
-            continue;
-        cause_put(sheet, half, i);
-        for (size_t j = i; j < half->port_count; j++)
-            is_told[j] = is_told[j] || report_ports_alike(half, i, j);
+    for (size_t i = 0; i < family->group_count; i++) {
+        advice_line_put(sheet, family, &family->groups[i], ADVICE_WHY, "why:");
+        advice_line_put(sheet, family, &family->groups[i], ADVICE_REMEDY, "do:");
     }
-    free(is_told);
 }
 
 /* --- the end -------------------------------------------------------------------------- */
 
-static void advertised_put(const struct sheet *sheet, const struct family_report *half)
+static void summary_put(const struct sheet *sheet, const struct family_report *family)
+{
+    struct text summary;
+    if (!family->is_known || sheet->report->is_probe)
+        return;
+
+    text_init(&summary, LINE_MAX);
+    advice_put_summary(sheet->report, family, &summary);
+    family_prefix(sheet, family);
+    sentence_put(sheet, summary.data, INDENT);
+    text_done(&summary);
+}
+
+static void advertised_put(const struct sheet *sheet, const struct family_report *family)
 {
     struct text ports;
-    if (!half->is_known)
+    if (!family->is_known)
         return;
 
     text_init(&ports, LINE_MAX);
-    report_format_advertised(half, &ports);
-    family_prefix(sheet, half);
+    report_format_advertised(family, &ports);
+    family_prefix(sheet, family);
     colour_put(sheet, COLOUR_BOLD, sheet->report->is_probe ? "open:" : "advertise:");
-    text_printf(sheet->text, " %s\n", ports.len > 0 ? ports.data : "nothing");
+    text_printf(sheet->text, " %s\n", ports.len > 0 ? ports.data : "none");
     text_done(&ports);
 }
 
-static void half_put(const struct sheet *sheet, const struct family_report *half)
+static void family_put(const struct sheet *sheet, const struct family_report *family)
 {
-    heading_put(sheet, half);
-    for (size_t i = 0; i < half->checker_count; i++)
-        checker_put(sheet, half, &half->checkers[i]);
-    if (half->is_known)
-        table_put(sheet, half);
-    causes_put(sheet, half);
-    advertised_put(sheet, half);
+    heading_put(sheet, family);
+    for (size_t i = 0; i < family->checker_count; i++)
+        checker_put(sheet, family, &family->checkers[i]);
+    if (family->is_known)
+        table_put(sheet, family);
+    causes_put(sheet, family);
+    summary_put(sheet, family);
+    advertised_put(sheet, family);
 }
 
 void report_text(const struct report *report, const struct report_style *style,
@@ -276,12 +311,12 @@ void report_text(const struct report *report, const struct report_style *style,
     bool is_first = true;
     if (style->has_time)
         time_put(&sheet);
-    for (enum family family = 0; family < FAMILY_COUNT; family++) {
-        if (!report->families[family])
+    for (enum family which = 0; which < FAMILY_COUNT; which++) {
+        if (!report->families[which])
             continue;
         if (!is_first && style->is_terminal)
             text_append_str(text, "\n");
-        half_put(&sheet, report->families[family]);
+        family_put(&sheet, report->families[which]);
         is_first = false;
     }
 }

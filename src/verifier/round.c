@@ -5,6 +5,7 @@
  */
 #include "verifier/round.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/text.h"
 #include "loop/loop.h"
@@ -90,8 +91,7 @@ static struct checker *other_family_of(const struct round *round,
                                        const struct checker *checker)
 {
     for (size_t i = 0; i < round->checker_count; i++)
-        if (round->checkers[i] != checker &&
-            checker_url(round->checkers[i]) == checker_url(checker))
+        if (round->checkers[i] != checker && checker_is_same(round->checkers[i], checker))
             return round->checkers[i];
     return NULL;
 }
@@ -106,56 +106,57 @@ static bool is_reported(const struct round *round, const struct checker *checker
     return is_absent(other) && checker_family(checker) == FAMILY_4;
 }
 
-static void addresses_note(struct family_report *half, const struct checker_result *result)
+static void addresses_note(struct family_report *family,
+                           const struct checker_result *result)
 {
-    if (!half->has_public && result->has_public) {
-        half->has_public = true;
-        half->public_address = result->public_address;
+    if (!family->has_public && result->has_public) {
+        family->has_public = true;
+        family->public_address = result->public_address;
     } else if (result->has_public &&
-               !address_equals(&half->public_address, &result->public_address)) {
-        signs_add(&half->signs, SIGN_ADDRESSES_DISAGREE);
+               !address_equals(&family->public_address, &result->public_address)) {
+        signs_add(&family->signs, SIGN_ADDRESSES_DISAGREE);
     }
-    if (!half->has_local && result->has_local) {
-        half->has_local = true;
-        half->local_address = result->local_address;
+    if (!family->has_local && result->has_local) {
+        family->has_local = true;
+        family->local_address = result->local_address;
     }
 }
 
-static bool checkers_collect(const struct round *round, struct family_report *half)
+static bool checkers_collect(const struct round *round, struct family_report *family)
 {
     for (size_t i = 0; i < round->checker_count; i++) {
         struct checker *checker = round->checkers[i];
-        if (checker_family(checker) != half->family || !is_reported(round, checker))
+        if (checker_family(checker) != family->which || !is_reported(round, checker))
             continue;
-        struct report_checker *entry = &half->checkers[half->checker_count];
+        struct report_checker *entry = &family->checkers[family->checker_count];
         entry->url = strdup(checker_url(checker));
         if (!entry->url)
             return false;
         entry->result = checker_take_result(checker);
-        half->checker_count++;
+        family->checker_count++;
         if (entry->result.failure == FAILURE_NONE)
-            addresses_note(half, &entry->result);
+            addresses_note(family, &entry->result);
     }
-    for (size_t i = 0; !half->has_public && i < half->checker_count; i++)
-        addresses_note(half, &half->checkers[i].result);
-    if (half->has_public && half->has_local) {
-        struct signs signs = signs_read(&half->local_address, &half->public_address);
-        half->signs.bits |= signs.bits;
+    for (size_t i = 0; !family->has_public && i < family->checker_count; i++)
+        addresses_note(family, &family->checkers[i].result);
+    if (family->has_public && family->has_local) {
+        struct signs signs = signs_read(&family->local_address, &family->public_address);
+        family->signs.bits |= signs.bits;
     }
     return true;
 }
 
-static bool half_make(const struct round *round, enum family family,
-                      struct family_report **ret)
+static bool family_make(const struct round *round, enum family which,
+                        struct family_report **ret)
 {
     const struct arguments *arguments = round->config.arguments;
-    struct family_report *half;
-    if (!family_report_new(family, arguments->ports, arguments->port_count,
-                           round->checker_count, &half, NULL))
+    struct family_report *family;
+    if (!family_report_new(which, arguments->ports, arguments->port_count,
+                           round->checker_count, &family, NULL))
         return false;
 
-    memcpy(half->local, listeners_local(round->listeners, family),
-           arguments->port_count * sizeof *half->local);
+    memcpy(family->local, listeners_local(round->listeners, which),
+           arguments->port_count * sizeof *family->local);
     const struct report_policy policy = {
         .quorum = arguments->quorum,
         .required = arguments->required,
@@ -163,13 +164,13 @@ static bool half_make(const struct round *round, enum family family,
         .in_use = arguments->in_use,
         .in_use_count = arguments->in_use_count,
     };
-    if (!checkers_collect(round, half) || !family_report_judge(half, &policy, NULL)) {
-        family_report_free(half);
+    if (!checkers_collect(round, family) || !family_report_judge(family, &policy, NULL)) {
+        family_report_free(family);
         return false;
     }
-    if (half->checker_count == 0)
-        half = family_report_free(half);
-    *ret = half;
+    if (family->checker_count == 0)
+        family = family_report_free(family);
+    *ret = family;
     return true;
 }
 
@@ -182,7 +183,7 @@ static struct report *report_make(const struct round *round)
 
     report->quorum = arguments->quorum;
     for (enum family family = 0; family < FAMILY_COUNT; family++)
-        if (!half_make(round, family, &report->families[family]))
+        if (!family_make(round, family, &report->families[family]))
             return report_free(report);
     report->duration = instant_since(clock_now(), round->start);
     return report;
@@ -200,7 +201,7 @@ static bool all_done(const struct round *round)
 
 static void step_fire(struct timer *timer)
 {
-    struct round *round = (void *)((char *)timer - offsetof(struct round, step));
+    struct round *round = CONTAINER_OF(timer, struct round, step);
     for (enum family family = 0; family < FAMILY_COUNT; family++)
         addresses_pass_on(round, family);
     if (!all_done(round))
@@ -241,6 +242,7 @@ static bool checkers_start(struct round *round, struct err *err)
             const struct checker_config config = {
                 .fetcher = round->config.fetcher,
                 .url = server->url,
+                .other_url = server->other_url,
                 .family = family,
                 .ports = arguments->ports,
                 .port_count = arguments->port_count,

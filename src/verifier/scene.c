@@ -1,137 +1,225 @@
 /* SPDX-License-Identifier: MIT */
 #include "verifier/scene.h"
 
+#include "base/libc.h"
+#include "verifier/checker_advice.h"
 #include "verifier/ports.h"
 
 #include <stdlib.h>
 
-struct scene scene_of(const struct report *report, const struct family_report *half,
-                      size_t index, struct text *text)
+struct scene scene_of(const struct report *report, const struct family_report *family,
+                      const struct port_group *group)
 {
-    const struct remote_verdict *witness = report_witness(half, index);
-    struct scene scene = {
+    return (struct scene){
         .report = report,
-        .half = half,
-        .index = index,
-        .finding = &half->findings[index],
-        .local = &half->local[index],
-        .words = witness ? witness->words : "",
-        .is_translated = signs_have(half->signs, SIGN_ADDRESS_DIFFERS),
-        .text = text,
+        .family = family,
+        .group = group,
+        .count = group->count,
+        .finding = &family->findings[group->first],
+        .local = &family->local[group->first],
+        .witness = report_witness(family, group->first),
     };
-    for (size_t i = 0; i < half->port_count; i++)
-        scene.alike += report_ports_alike(half, index, i);
-    return scene;
 }
 
-void scene_put(const struct scene *scene, const char *words)
+/* --- conditions -------------------------------------------------------------------------
+ */
+
+static bool has_answered(const struct family_report *family, size_t index)
 {
-    text_append_str(scene->text, words);
+    const struct remote_verdict *verdict = report_witness(family, index);
+    return verdict &&
+           (verdict->state == PORT_STATE_OPEN || verdict->state == PORT_STATE_CLOSED);
 }
 
-void scene_put_ports(const struct scene *scene)
+static bool has_answering(const struct family_report *family)
 {
-    scene_put(scene, scene->alike == 1 ? "port " : "ports ");
-    report_format_alike(scene->half, scene->index, scene->text);
+    for (size_t i = 0; i < family->port_count; i++)
+        if (has_answered(family, i))
+            return true;
+    return false;
 }
 
-void scene_put_is(const struct scene *scene)
+unsigned scene_conditions(const struct scene *scene)
 {
-    scene_put(scene, scene->alike == 1 ? " is" : " are");
+    const struct family_report *family = scene->family;
+    const enum binding binding = scene->local->binding;
+    const struct {
+        enum condition condition;
+        bool is_true;
+    } rows[] = {
+        {WHEN_IN_USE, binding == BINDING_IN_USE},
+        {WHEN_NO_PERMISSION, binding == BINDING_NO_PERMISSION},
+        {WHEN_UNBOUND, binding == BINDING_NO_PERMISSION || binding == BINDING_FAILED},
+        {WHEN_LOOPBACK_ONLY, scene->local->owner.is_loopback_only},
+        {WHEN_ADVERTISED, family->is_advertised[scene->group->first]},
+        {WHEN_REACHED_BY_ALL, scene->finding->reached == scene->finding->asked},
+        {WHEN_TRANSLATED, signs_have(family->signs, SIGN_ADDRESS_DIFFERS)},
+        {WHEN_PRIVATE, signs_have(family->signs, SIGN_PRIVATE_ADDRESS)},
+        {WHEN_CARRIER, signs_have(family->signs, SIGN_CARRIER_ADDRESS)},
+        {WHEN_OTHERS_ANSWER, has_answering(family)},
+    };
+    unsigned conditions = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        conditions |= rows[i].is_true ? rows[i].condition : 0;
+    return conditions;
 }
 
-void scene_put_it(const struct scene *scene)
+/* --- the group ------------------------------------------------------------------------ */
+
+/* "port 7466", "ports 50800-50809" */
+static void put_ports(const void *ctx, struct text *text)
 {
-    scene_put(scene, scene->alike == 1 ? "it" : "them");
+    const struct scene *scene = ctx;
+    text_append_str(text, scene->count == 1 ? "port " : "ports ");
+    report_format_group(scene->family, scene->group, text);
 }
 
-void scene_put_address(const struct scene *scene, bool is_known,
-                       const struct address *address, const char *otherwise)
+static void put_are(const void *ctx, struct text *text)
+{
+    const struct scene *scene = ctx;
+    text_append_str(text, scene->count == 1 ? "is" : "are");
+}
+
+static void put_it(const void *ctx, struct text *text)
+{
+    const struct scene *scene = ctx;
+    text_append_str(text, scene->count == 1 ? "it" : "them");
+}
+
+static void put_s(const void *ctx, struct text *text)
+{
+    const struct scene *scene = ctx;
+    text_append_str(text, scene->count == 1 ? "" : "s");
+}
+
+/* --- this machine --------------------------------------------------------------------- */
+
+static void address_put(bool is_known, const struct address *address, const char *otherwise,
+                        struct text *text)
 {
     char ip[ADDRESS_TEXT_SIZE];
-    scene_put(scene, is_known ? address_format(address, ip) : otherwise);
+    text_append_str(text, is_known ? address_format(address, ip) : otherwise);
 }
 
-void scene_put_here(const struct scene *scene)
+static void put_here(const void *ctx, struct text *text)
 {
-    scene_put_address(scene, scene->half->has_local, &scene->half->local_address,
-                      "this machine");
+    const struct family_report *family = ((const struct scene *)ctx)->family;
+    address_put(family->has_local, &family->local_address, "this machine", text);
 }
 
-void scene_put_owner(const struct scene *scene)
+static void put_public(const void *ctx, struct text *text)
 {
-    const char *name = scene->local->owner.name;
-    scene_put(scene, name[0] ? name : "another program");
+    const struct family_report *family = ((const struct scene *)ctx)->family;
+    address_put(family->has_public, &family->public_address, "your public address", text);
 }
 
-void scene_put_destination(const struct scene *scene)
+static void put_owner(const void *ctx, struct text *text)
 {
-    const struct family_report *half = scene->half;
-    uint16_t *ports = calloc(half->port_count + 1, sizeof *ports);
-    size_t count = 0;
-    for (size_t i = 0; ports && i < half->port_count; i++)
-        if (report_ports_alike(half, scene->index, i))
-            ports[count++] = half->findings[i].leads_to;
-    scene_put(scene, count == 1 ? "port " : "ports ");
-    ports_format(ports, count, scene->text);
-    free(ports);
+    const char *name = ((const struct scene *)ctx)->local->owner.name;
+    text_append_str(text, name[0] ? name : "another program");
 }
 
-void scene_put_answering(const struct scene *scene)
+static void put_error(const void *ctx, struct text *text)
 {
-    const struct family_report *half = scene->half;
-    uint16_t *ports = calloc(half->port_count + 1, sizeof *ports);
-    size_t count = 0;
-    for (size_t i = 0; ports && i < half->port_count; i++) {
-        const struct remote_verdict *verdict = report_witness(half, i);
-        if (verdict &&
-            (verdict->state == PORT_STATE_OPEN || verdict->state == PORT_STATE_CLOSED))
-            ports[count++] = half->ports[i];
-    }
-    if (count > 0) {
-        scene_put(scene, " while ");
-        ports_format(ports, count, scene->text);
-        scene_put(scene, count == 1 ? " answers" : " answer");
-    }
-    free(ports);
+    text_append_str(text, libc_error_text(((const struct scene *)ctx)->local->errnum));
 }
 
-void scene_put_signs(const struct scene *scene)
+/* --- what checkers say ---------------------------------------------------------------- */
+
+static void put_words(const void *ctx, struct text *text)
 {
-    const struct family_report *half = scene->half;
-    const char *between = " (";
-    if (half->has_local && signs_have(half->signs, SIGN_PRIVATE_ADDRESS)) {
-        text_append_str(scene->text, between);
-        scene_put(scene, "this machine's address ");
-        scene_put_here(scene);
-        scene_put(scene, " is a private one");
-        between = ", ";
-    }
-    if (signs_have(half->signs, SIGN_CARRIER_ADDRESS)) {
-        text_append_str(scene->text, between);
-        scene_put(scene, "there is an address of 100.64.0.0/10, a carrier's inner network");
-        between = ", ";
-    }
-    if (signs_have(half->signs, SIGN_ADDRESS_DIFFERS) && half->has_public) {
-        text_append_str(scene->text, between);
-        scene_put(scene, "the checker sees ");
-        scene_put_address(scene, true, &half->public_address, "");
-        scene_put(scene,
-                  signs_have(half->signs, SIGN_PRIVATE_ADDRESS) ? "" : " instead of ours");
-        between = ", ";
-    }
-    if (between[0] == ',')
-        scene_put(scene, ")");
+    const struct remote_verdict *witness = ((const struct scene *)ctx)->witness;
+    bool has_words = witness && witness->words[0];
+    text_append_str(text, has_words ? witness->words : "no reason given");
 }
 
-void scene_put_missing(const struct scene *scene)
+static void put_reached(const void *ctx, struct text *text)
 {
-    const struct family_report *half = scene->half;
-    const char *between = ": not by ";
-    for (size_t i = 0; i < half->checker_count; i++) {
-        if (!half->checkers[i].result.verdicts || report_reached(half, i, scene->index))
+    text_printf(text, "%u", ((const struct scene *)ctx)->finding->reached);
+}
+
+static void put_asked(const void *ctx, struct text *text)
+{
+    text_printf(text, "%u", ((const struct scene *)ctx)->finding->asked);
+}
+
+static void put_quorum(const void *ctx, struct text *text)
+{
+    text_printf(text, "%u", ((const struct scene *)ctx)->report->quorum);
+}
+
+/* The URLs of the checkers that answered and did not reach the group. */
+static void put_missing(const void *ctx, struct text *text)
+{
+    const struct scene *scene = ctx;
+    const char *between = "";
+    for (size_t i = 0; i < scene->family->checker_count; i++) {
+        const struct report_checker *checker = &scene->family->checkers[i];
+        if (!checker->result.verdicts ||
+            report_reached(scene->family, i, scene->group->first))
             continue;
-        text_printf(scene->text, "%s%s", between, half->checkers[i].url);
+        text_printf(text, "%s%s", between, checker->url);
         between = ", ";
     }
 }
+
+static void put_checkers(const void *ctx, struct text *text)
+{
+    checker_advice_put(((const struct scene *)ctx)->family, text);
+}
+
+/* --- other ports ---------------------------------------------------------------------- */
+
+/* Where our listeners are reached instead: "port 7466", "ports 50900-50909". */
+static void put_led_to(const void *ctx, struct text *text)
+{
+    const struct scene *scene = ctx;
+    const struct family_report *family = scene->family;
+    uint16_t *ports = calloc(scene->count + 1, sizeof *ports);
+    size_t count = 0;
+    for (size_t i = 0; ports && i < family->port_count; i++)
+        if (&family->groups[family->group_of[i]] == scene->group)
+            ports[count++] = family->findings[i].leads_to;
+    if (scene->group->has_one_place && count > 1)
+        count = 1;
+    text_append_str(text, count == 1 ? "port " : "ports ");
+    ports_format(ports, count, text);
+    text->failed = text->failed || !ports;
+    free(ports);
+}
+
+/* "7466,50800-50847": the ports that took or refused a connection. */
+static void put_answering(const void *ctx, struct text *text)
+{
+    const struct family_report *family = ((const struct scene *)ctx)->family;
+    uint16_t *ports = calloc(family->port_count + 1, sizeof *ports);
+    size_t count = 0;
+    for (size_t i = 0; ports && i < family->port_count; i++)
+        if (has_answered(family, i))
+            ports[count++] = family->ports[i];
+    ports_format(ports, count, text);
+    text->failed = text->failed || !ports;
+    free(ports);
+}
+
+/* --- all of them ---------------------------------------------------------------------- */
+
+const struct template_word scene_words[] = {
+    {"answering", put_answering},
+    {"are", put_are},
+    {"asked", put_asked},
+    {"checkers", put_checkers},
+    {"error", put_error},
+    {"here", put_here},
+    {"it", put_it},
+    {"led_to", put_led_to},
+    {"missing", put_missing},
+    {"owner", put_owner},
+    {"ports", put_ports},
+    {"public", put_public},
+    {"quorum", put_quorum},
+    {"reached", put_reached},
+    {"s", put_s},
+    {"words", put_words},
+    {NULL, NULL},
+};

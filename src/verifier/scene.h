@@ -1,50 +1,53 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the sentences about a port have in common: whom they speak of, and the pieces that
- * they are put together from. Only for advice.c.
+ * The words in braces of causes.def: what they stand for when a group of ports is spoken
+ * of.
  */
 #pragma once
 
+#include "base/template.h"
 #include "verifier/report.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
-struct scene {
-    const struct report *report;
-    const struct family_report *half;
-    size_t index;
-    const struct finding *finding;
-    const struct local_port *local;
-    const char *words;  /* of the network, as the checker passed them on */
-    size_t alike;       /* ports that this is about */
-    bool is_translated; /* a router stands between that translates addresses */
-    struct text *text;
+/* A line of causes.def: what is said of ports when `when` is true of them. */
+struct sentences {
+    unsigned when; /* conditions, all of them */
+    const char *label;
+    const char *why;
+    const char *remedy;
+    const char *summary;
 };
 
-/* `text` is where all of the following append. */
-struct scene scene_of(const struct report *report, const struct family_report *half,
-                      size_t index, struct text *text);
+enum condition {
+    WHEN_IN_USE = 1 << 0,         /* another program of this machine holds the ports */
+    WHEN_NO_PERMISSION = 1 << 1,  /* the system does not let this user bind them */
+    WHEN_UNBOUND = 1 << 2,        /* they could not be bound, for that or another reason */
+    WHEN_LOOPBACK_ONLY = 1 << 3,  /* their program listens where only this machine comes */
+    WHEN_ADVERTISED = 1 << 4,     /* they may be advertised */
+    WHEN_REACHED_BY_ALL = 1 << 5, /* by every checker that answered */
+    WHEN_TRANSLATED = 1 << 6,     /* a router translates addresses on the path */
+    WHEN_PRIVATE = 1 << 7,        /* our address belongs to a local network */
+    WHEN_CARRIER = 1 << 8,        /* an address of ours belongs to carrier-grade NAT */
+    WHEN_OTHERS_ANSWER = 1 << 9,  /* other ports took or refused a connection */
+};
 
-void scene_put(const struct scene *scene, const char *words);
-void scene_put_ports(const struct scene *scene); /* "port 7466", "ports 50800-50809" */
-void scene_put_is(const struct scene *scene);    /* " is", " are" */
-void scene_put_it(const struct scene *scene);    /* "it", "them" */
-void scene_put_address(const struct scene *scene, bool is_known,
-                       const struct address *address, const char *otherwise);
-void scene_put_here(const struct scene *scene);  /* our address, or "this machine" */
-void scene_put_owner(const struct scene *scene); /* the program that holds the port */
+/* Whom the sentences speak of. All borrowed. */
+struct scene {
+    const struct report *report;
+    const struct family_report *family;
+    const struct port_group *group;
+    size_t count;                  /* of ports that {are}, {it} and {s} speak of */
+    const struct finding *finding; /* of the group's first port, as are the next two */
+    const struct local_port *local;
+    const struct remote_verdict *witness; /* or NULL */
+};
 
-/* Where our listeners are reached when these ports are asked for: "ports 50900-50909". */
-void scene_put_destination(const struct scene *scene);
+struct scene scene_of(const struct report *report, const struct family_report *family,
+                      const struct port_group *group);
 
-/* " while 7466,50800-50847 answer", of the ports that took or refused a connection; nothing
- * when there are none. */
-void scene_put_answering(const struct scene *scene);
+/* For template_expand(), with a scene as its context. */
+extern const struct template_word scene_words[];
 
-/* ": not by http://one.example, http://two.example", of the checkers that answered and did
- * not reach the port; nothing when there are none. */
-void scene_put_missing(const struct scene *scene);
-
-/* What the addresses tell, in brackets; nothing when they tell nothing. */
-void scene_put_signs(const struct scene *scene);
+/* The conditions that are true. */
+unsigned scene_conditions(const struct scene *scene);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What addresses tell about the way between this machine and the internet. Pure.
+ * What addresses show about the path between this machine and the internet. Pure.
  */
 #pragma once
 
@@ -9,10 +9,11 @@
 #include <stdbool.h>
 
 #define SIGN_MAP(X)                                                                        \
-    X(ADDRESS_DIFFERS, "address_differs") /* the checker sees another than ours */         \
-    X(PRIVATE_ADDRESS, "private_address") /* ours is of a local network */                 \
-    X(CARRIER_ADDRESS, "carrier_address") /* ours, or what it sees, is in 100.64/10 */     \
-    X(ADDRESSES_DISAGREE, "addresses_disagree") /* checkers see different ones */
+    X(ADDRESS_DIFFERS,                                                                     \
+      "address_differs") /* the checker sees an address that is not ours */                \
+    X(PRIVATE_ADDRESS, "private_address") /* our address belongs to a local network */     \
+    X(CARRIER_ADDRESS, "carrier_address") /* one of the two is in 100.64.0.0/10 */         \
+    X(ADDRESSES_DISAGREE, "addresses_disagree") /* checkers see different addresses */
 
 enum sign {
 #define X(NAME, text) SIGN_##NAME,
@@ -31,8 +32,6 @@ struct signs {
 bool signs_have(struct signs signs, enum sign sign);
 void signs_add(struct signs *signs, enum sign sign);
 
-/* The first three, from our end of a connection and the address that was seen of it. */
+/* The first three signs, from our end of a connection and the address that the checker saw.
+ */
 struct signs signs_read(const struct address *local, const struct address *seen);
-
-/* Not of a local network, a carrier's inner network, a link or this machine. */
-bool signs_is_public(const struct address *address);

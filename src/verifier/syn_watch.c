@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verifier/syn_watch.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "loop/loop.h"
 #include "verifier/ports.h"
@@ -42,7 +43,7 @@ void syn_watch_look(struct syn_watch *watch)
 
 static void timer_fire(struct timer *timer)
 {
-    struct syn_watch *watch = (void *)((char *)timer - offsetof(struct syn_watch, timer));
+    struct syn_watch *watch = CONTAINER_OF(timer, struct syn_watch, timer);
     syn_watch_look(watch);
     loop_timer_set(watch->loop, timer,
                    instant_add(loop_now(watch->loop), span_ms(LOOK_MS)));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Looks, while a check is under way, for handshakes that were begun at our ports and do not
- * finish (SYN_RECV): the way in is open, the way back is not.
+ * finish (SYN_RECV): SYNs arrive, the answers get lost.
  */
 #pragma once
 

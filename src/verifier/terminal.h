@@ -9,5 +9,5 @@
 /* Whether it is a terminal that can colour and erase (not TERM=dumb). */
 bool terminal_is_capable(int fd);
 
-/* 80 where nobody knows. */
+/* 80 if unknown. */
 unsigned terminal_columns(int fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verifier/verify.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/text.h"
@@ -8,6 +9,7 @@
 #include "verifier/fetch.h"
 #include "verifier/hook.h"
 #include "verifier/listeners.h"
+#include "verifier/outage.h"
 #include "verifier/progress.h"
 #include "verifier/round.h"
 #include "verifier/watch.h"
@@ -33,6 +35,7 @@ struct verify {
     struct progress *progress;
     struct hook hook;
     struct watch watch;
+    struct outage outage;
 
     size_t connections_max;
     struct timer timer; /* for the next round */
@@ -58,7 +61,7 @@ static void stop_failed(struct verify *verify, const struct err *err)
     stop(verify, STATUS_SYSTEM);
 }
 
-/* While watching, most troubles pass. */
+/* While watching, most errors pass by themselves. */
 static void complain(const struct err *err)
 {
     fprintf(stderr, "port-verifier: %s\n", err->message);
@@ -107,7 +110,8 @@ static bool round_begin(struct verify *verify, struct err *err)
         verify->fetcher = fetcher_free(verify->fetcher);
         return false;
     }
-    verify->progress = progress_new(verify->loop, progress_write, verify);
+    if (!verify->arguments->is_quiet)
+        verify->progress = progress_new(verify->loop, progress_write, verify);
     return true;
 }
 
@@ -135,7 +139,7 @@ static void next_round_in(struct verify *verify, struct span pause)
     struct err err;
     if (loop_timer_set(verify->loop, &verify->timer, instant_add(clock_now(), pause)))
         return;
-    err_sys(&err, ENOMEM, "watching");
+    err_sys(&err, ENOMEM, "starting a timer");
     stop_failed(verify, &err);
 }
 
@@ -155,7 +159,7 @@ static void command_run(struct verify *verify)
 
     char *json = report_json(verify->watch.firm, &len);
     if (!json)
-        err_sys(&err, ENOMEM, "starting the command");
+        err_sys(&err, ENOMEM, "starting the --on-change command");
     if (!json || !hook_run(&verify->hook, json, len, &err))
         complain(&err);
     free(json);
@@ -167,41 +171,12 @@ static void firm_deliver(struct verify *verify, bool is_news)
     if (!delivery_save(verify->arguments, verify->watch.firm, &err))
         complain(&err);
     if (is_news && !delivery_print(verify->arguments, verify->watch.firm, &err))
-        stop_failed(verify, &err); /* nobody reads us any more */
-}
-
-/* " over IPv6", or "" for both families. */
-static void tell_kept(const char *where, bool was_known)
-{
-    fprintf(stderr, "port-verifier: no checker answered%s%s\n", where,
-            was_known ? "; what was known stands" : "");
-}
-
-/* The checkers of all families that none answered for. */
-static void tell_unanswered(const struct report *firm, const struct report *report)
-{
-    static const char *const where[] = {" over IPv4", " over IPv6"};
-    bool is_outage = report_status(report) == REPORT_UNKNOWN;
-    for (enum family family = 0; family < FAMILY_COUNT; family++) {
-        const struct family_report *half = report->families[family];
-        const struct family_report *known = firm->families[family];
-        if (!half || half->is_known)
-            continue;
-        for (size_t i = 0; i < half->checker_count; i++)
-            fprintf(stderr, "port-verifier: checker %s: %s\n", half->checkers[i].url,
-                    half->checkers[i].result.message);
-        if (!is_outage)
-            tell_kept(where[family], known && known->is_known);
-    }
-    if (is_outage)
-        tell_kept("", report_status(firm) != REPORT_UNKNOWN);
+        stop_failed(verify, &err); /* standard output is closed */
 }
 
 static void watched_done(struct verify *verify, struct report *report)
 {
-    if (verify->watch.firm)
-        tell_unanswered(verify->watch.firm, report);
-
+    outage_tell(&verify->outage, verify->watch.firm, report);
     enum watch_step step = watch_take(&verify->watch, report);
     switch (step) {
     case WATCH_FIRST:
@@ -215,12 +190,12 @@ static void watched_done(struct verify *verify, struct report *report)
         command_run(verify);
         break;
     case WATCH_SUSPECT:
-        fprintf(stderr, "port-verifier: something has changed; looking again in %.1f s\n",
+        fprintf(stderr, "port-verifier: results have changed; checking again in %.1f s\n",
                 span_to_seconds(verify->arguments->confirm));
         next_round_in(verify, verify->arguments->confirm);
         return;
     case WATCH_RESTLESS:
-        fputs("port-verifier: every look shows something else; what was known stands\n",
+        fputs("port-verifier: results keep changing; keeping the last confirmed report\n",
               stderr);
         break;
     }
@@ -229,7 +204,7 @@ static void watched_done(struct verify *verify, struct report *report)
 
 static void timer_fire(struct timer *timer)
 {
-    struct verify *verify = (void *)((char *)timer - offsetof(struct verify, timer));
+    struct verify *verify = CONTAINER_OF(timer, struct verify, timer);
     struct err err;
     if (round_begin(verify, &err))
         return;
@@ -261,10 +236,10 @@ static void command_ended(struct verify *verify)
     if (!hook_reap(&verify->hook, &status, &err))
         return;
     if (WIFSIGNALED(status))
-        fprintf(stderr, "port-verifier: the command was ended by signal %d\n",
+        fprintf(stderr, "port-verifier: the --on-change command was killed by signal %d\n",
                 WTERMSIG(status));
     else if (WEXITSTATUS(status) != 0)
-        fprintf(stderr, "port-verifier: the command ended with status %d\n",
+        fprintf(stderr, "port-verifier: the --on-change command exited with status %d\n",
                 WEXITSTATUS(status));
     if (err.message[0])
         complain(&err);
@@ -312,8 +287,8 @@ static bool descriptors_share(struct verify *verify, struct err *err)
     size_t own = verify->arguments->port_count * FAMILY_COUNT + OWN_DESCRIPTORS;
     if (limit < own + CONNECTIONS_LEAST)
         return err_set(err, ERR_LIMIT,
-                       "%zu ports take %zu descriptors, and the limit is %zu: raise it "
-                       "(ulimit -n) or list fewer ports",
+                       "checking %zu ports needs %zu file descriptors, but the limit is "
+                       "%zu: raise it (ulimit -n) or check fewer ports",
                        verify->arguments->port_count, own + CONNECTIONS_LEAST, limit);
 
     size_t rest = limit - own;
@@ -334,6 +309,7 @@ static void end(struct verify *verify)
 {
     round_end(verify);
     watch_done(&verify->watch);
+    outage_done(&verify->outage);
     hook_done(&verify->hook);
     if (verify->loop) {
         loop_timer_stop(verify->loop, &verify->timer);

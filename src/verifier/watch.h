@@ -12,14 +12,14 @@
 
 struct report;
 
-#define WATCH_LOOKS_MAX 5 /* in a row at something that is never twice the same */
+#define WATCH_LOOKS_MAX 5 /* in a row that show a different state each time */
 
 enum watch_step {
-    WATCH_FIRST,    /* this is the first state there is */
-    WATCH_SAME,     /* nothing new */
-    WATCH_SUSPECT,  /* look again soon */
-    WATCH_CHANGED,  /* seen twice: it counts */
-    WATCH_RESTLESS, /* looked often enough: wait for the next round */
+    WATCH_FIRST,    /* the first report */
+    WATCH_SAME,     /* no change */
+    WATCH_SUSPECT,  /* a change, seen once: check again soon */
+    WATCH_CHANGED,  /* a change, seen twice in a row: it counts */
+    WATCH_RESTLESS, /* results keep changing: wait for the next round */
 };
 
 struct watch {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -103,6 +103,63 @@ ${rules.map(rule => `add rule inet page input ${rule}`).join("\n")}
     return { close: () => nft("delete table inet page\n") };
 }
 
+// Addresses that this machine has meanwhile.
+export function haveAddresses(...addresses) {
+    const change = verb => addresses.forEach(address => execFileSync("ip", ["address", verb, `${address}/32`, "dev", "lo"]));
+    change("add");
+    return { close: () => change("del") };
+}
+
+// --- a proxy ----------------------------------------------------------------------------
+
+// nginx that serves the checker below a prefix and nothing else.
+export class Proxy {
+    static async start(upstream, prefix) {
+        const proxy = new Proxy();
+        const socket = net.createServer().listen(0, "127.0.0.1");
+        await once(socket, "listening");
+        const { port } = socket.address();
+        await new Promise(resolve => socket.close(resolve));
+        proxy.folder = mkdtempSync(path.join(tmpdir(), "proxy-"));
+        const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(name => `${name}_temp_path ${proxy.folder}/${name};`);
+        writeFileSync(path.join(proxy.folder, "nginx.conf"), `daemon off;
+master_process off;
+pid ${proxy.folder}/pid;
+error_log ${proxy.folder}/error.log;
+events {}
+http {
+    access_log off;
+    ${temporary.join("\n    ")}
+    server {
+        listen 127.0.0.1:${port};
+        location ${prefix} {
+            proxy_pass ${upstream}/;
+            proxy_http_version 1.1;
+            proxy_buffering off;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+        }
+    }
+}
+`);
+        proxy.child = spawn("/usr/sbin/nginx", ["-p", proxy.folder, "-e", `${proxy.folder}/error.log`, "-c", "nginx.conf"], { stdio: "inherit" });
+        proxy.ended = once(proxy.child, "exit");
+        proxy.url = `http://127.0.0.1:${port}${prefix}`;
+        const end = Date.now() + PATIENCE;
+        while (!(await fetch(proxy.url).then(reply => reply.ok, () => false))) {
+            assert.ok(Date.now() < end && proxy.child.exitCode === null, "nginx does not come up");
+            await new Promise(resolve => setTimeout(resolve, 20));
+        }
+        return proxy;
+    }
+
+    async stop() {
+        this.child.kill("SIGTERM");
+        await this.ended;
+        rmSync(this.folder, { recursive: true, force: true });
+    }
+}
+
 // --- the browser ------------------------------------------------------------------------
 
 export function launch() {
@@ -126,6 +183,10 @@ export class Visit {
         page.on("console", message => {
             if (["error", "warning"].includes(message.type()))
                 visit.complaints.push(`${message.type()}: ${message.text()} ${message.location().url}`);
+        });
+        page.on("response", response => {
+            if (response.status() === 404)
+                visit.complaints.push(`not found: ${response.url()}`);
         });
         page.on("request", request => {
             if (new URL(request.url()).origin !== visit.origin)
@@ -156,11 +217,13 @@ export class Visit {
     }
 
     states() {
-        return this.page.$$eval(".tile", tiles => tiles.map(tile => [Number(tile.dataset.port), tile.dataset.state]));
+        return this.page.$$eval(".tile", tiles => tiles.flatMap(({ dataset: { port, last, state } }) =>
+            Array.from({ length: last - port + 1 }, (_, i) => [Number(port) + i, state])));
     }
 
     // Playwright would add a style to the page for either, which the policy forbids.
     async shoot(name, fullPage = true) {
+        assert.ok(await this.page.locator("button.primary:visible").count() <= 1, "more than one primary button");
         mkdirSync(SCREENSHOTS, { recursive: true });
         await this.page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage, caret: "initial", animations: "allow" });
     }

@@ -6,7 +6,7 @@ import { after, afterEach, before, test } from "node:test";
 
 import { Validator } from "@seriousme/openapi-schema-validator";
 
-import { PHONE, Service, Visit, filter, hasFilter, launch, listen } from "./harness.js";
+import { PHONE, Proxy, Service, Visit, filter, hasFilter, haveAddresses, launch, listen } from "./harness.js";
 
 // web/ has no package.json that would tell node that its files are modules.
 const source = readFileSync(new URL("../../web/ports.js", import.meta.url), "utf8");
@@ -74,7 +74,7 @@ test("it opens with the caller's address, ports and a word on what that means", 
 
     assert.equal(await page.inputValue("#address"), "127.0.0.1");
     assert.equal(await page.inputValue("#ports"), "7466, 50800-50900");
-    assert.match(await page.textContent("#address-hint"), /You may name another/);
+    assert.match(await page.textContent("#address-hint"), /You can enter another/);
     assert.match(await page.textContent("#reach"), /You are on the checker.s own machine/);
     assert.equal(await page.locator("#about li").count(), 4);
     assert.match(await page.textContent("#ports-hint"), /^102 ports/);
@@ -95,7 +95,7 @@ test("the page as it opens is accessible and fits every width", async () => {
 test("it is less than 60 kB in all, and everything comes from the checker", async () => {
     const { url } = await serve();
     const folder = new URL("../../web/", import.meta.url);
-    const names = readdirSync(folder).filter(name => !name.endsWith(".py"));
+    const names = readdirSync(folder).filter(name => !/\.(py|json)$|^not_found/.test(name));
     let sum = 0;
     for (const name of names) {
         const path = name === "index.html" ? "/" : `/${name}`;
@@ -104,8 +104,11 @@ test("it is less than 60 kB in all, and everything comes from the checker", asyn
         const text = await response.text();
         sum += Buffer.byteLength(text);
         assert.doesNotMatch(text.replaceAll("http://www.w3.org/2000/svg", ""), /https?:\/\/(?!localhost)/, path);
-        if (name !== "index.html")
-            assert.equal(text, readFileSync(new URL(name, folder), "utf8"), path);
+        const source = readFileSync(new URL(name, folder), "utf8");
+        if (name === "words.js") // the build puts the texts before it
+            assert.equal(text.slice(text.indexOf("\n") + 1), source, path);
+        else if (name !== "index.html")
+            assert.equal(text, source, path);
     }
     assert.ok(sum < 60000, `${sum} bytes`);
 });
@@ -123,8 +126,8 @@ test("over IPv6 nobody is told to forward ports", needsFilter, async () => {
     await look.check("20009-20010");
     await look.title("None of the 2 ports");
     const told = state => look.page.textContent(`.report [data-state="${state}"] > div`);
-    assert.match(await told("filtered"), /allow incoming TCP 20009 over IPv6 for ::1/);
-    assert.match(await told("closed"), /Does it listen on IPv6, too\?/);
+    assert.match(await told("filtered"), /allow incoming connections over IPv6 to port 20009 \(TCP\) of ::1/);
+    assert.match(await told("closed"), /Does it listen on IPv6\?/);
     assert.doesNotMatch(await look.page.textContent("#report"), /WAN|carrier|forward 2/);
     await look.shoot("ipv6");
 });
@@ -138,8 +141,8 @@ test("an IPv4 address inside IPv6 is one of IPv4", needsFilter, async () => {
         await look.check("20009-20010");
         await look.title("None of the 2 ports can be reached from this checker");
         const told = await look.page.textContent("#report");
-        assert.match(told, /In the router, forward TCP 20009 to this computer/);
-        assert.match(told, /If it is not 127\.0\.0\.1, there is another router/);
+        assert.match(told, /In the router, forward port 20009 \(TCP\) to this computer, with the same port number\./);
+        assert.match(told, /status page with 127\.0\.0\.1\. If they differ, there is another router/);
         assert.doesNotMatch(told, /IPv6/);
     }
 });
@@ -151,7 +154,7 @@ test("all open", async () => {
     const ports = await listeners(12);
     const look = await visit(url);
     await look.check(ports.join(", "));
-    await look.title("All 12 ports can be reached from this checker.");
+    await look.title("All 12 ports can be reached from this checker, but perhaps not from the internet.");
 
     assert.deepEqual(await look.states(), ports.map(port => [port, "open"]));
     assert.deepEqual(await look.page.locator(".report h3").allTextContents(), ["open12"]);
@@ -166,19 +169,20 @@ test("a single port is spoken of as one", async () => {
     const look = await visit(url);
     await look.check(String(port));
     await look.title("The port can be reached");
-    assert.match(await look.page.textContent("#report"), /It answered\. This is the port to advertise\./);
+    assert.match(await look.page.textContent("#report"), /The checker could connect\. Advertise this port\./);
     await look.check("40000");
     await look.title("The port cannot be reached");
-    assert.match(await look.page.textContent("#report"), /allow this port for incoming TCP/);
+    assert.match(await look.page.textContent("#report"), /allow incoming connections to port 40000 \(TCP\)/);
 });
 
 test("what is said of a tile covers neither the tile nor the counts", async () => {
     const { url } = await serve();
+    await listenOn([0, 1, 3, 4, 6, 7, 9, 11].map(at => 40000 + at));
     for (const [count, options] of [[12, {}], [100, {}], [300, {}], [100, PHONE]]) {
         const look = await visit(url, options);
         await look.check(`40000-${39999 + count}`);
-        await look.title("None of the");
-        for (const index of [0, 5, count - 1]) {
+        await look.title("8 of");
+        for (const index of [0, 5, await look.page.locator(".tile").count() - 1]) {
             const tile = look.page.locator(".tile").nth(index);
             await tile.focus();
             await tile.hover();
@@ -215,11 +219,11 @@ test("open, closed, filtered and unreachable, one by one", needsFilter, async ()
     assert.match(progress, /^\d+ of 36$/);
     assert.equal(canStop, true);
 
-    await look.title("6 of 36 ports can be reached from this checker.");
+    await look.title("6 of 36 ports can be reached from this checker");
     assert.deepEqual(counts(await look.states()), { open: 6, closed: 17, filtered: 10, unreachable: 3 });
     assert.deepEqual(await look.page.locator(".report h3").allTextContents(), [
         "open6", "closed17", "filtered10", "unreachable3"]);
-    assert.match(await look.page.textContent('.report [data-state="filtered"] ul'), /forward TCP 20000\u201320009 to this computer/);
+    assert.match(await look.page.textContent('.report [data-state="filtered"] ul'), /forward ports 20000\u201320009 \(TCP\) to this computer, with the same port numbers\./);
     assert.deepEqual(await look.page.locator(".report .runs").allTextContents(), [
         "20020\u201320024, 20030", "20013\u201320019, 20025\u201320029, 20031\u201320035", "20000\u201320009", "20010\u201320012"]);
     assert.match(await look.page.textContent("#live"), /^6 of 36 ports/);
@@ -239,11 +243,15 @@ test("the same in the dark, and on a phone", needsFilter, async () => {
         await look.check("20000-20025");
         await look.title("3 of 26 ports");
         await look.fitsItsWidth();
-        if (options.hasTouch)
-            await look.page.tap('.tile:text-is("20021")');
-        else
+        if (options.hasTouch) {
+            await look.page.tap('.tile:text-is("20020\u201320022")');
+            assert.equal(await look.page.textContent("#tip"), "20020\u201320022: 3 ports, open");
+            const [report, grid] = await Promise.all(["#report", "#grid"].map(id => look.page.locator(id).boundingBox()));
+            assert.ok(report.y + report.height <= grid.y, "what to do comes before the field of ports");
+        } else {
             await look.page.hover('.tile:text-is("20021")');
-        assert.match(await look.page.textContent("#tip"), /^20021: open, (under )?[\d.]+ ms$/);
+            assert.match(await look.page.textContent("#tip"), /^20021: open, (under )?[\d.]+ ms$/);
+        }
         assert.equal(await look.page.isVisible("#tip"), true);
         await look.shoot(name);
         await look.accessible();
@@ -284,12 +292,13 @@ test("1,024 ports stay smooth", async () => {
     await look.check("30000-31023");
     await look.title("64 of 1,024 ports");
     assert.deepEqual(counts(await look.states()), { open: 64, closed: 960 });
-    // Each tile is touched once for its verdict; how long that takes is the machine's affair,
-    // but for this long it must not stand still even where a second browser is running.
+    assert.equal(await look.page.locator(".tile").count(), 2 * 64);
+    // How long it takes is the machine's affair, but for this long it must not stand still
+    // even where a second browser is running.
     const [longest, changes] = await look.page.evaluate(() => [globalThis.longest, globalThis.changes]);
     console.log(`the longest task took ${longest} ms`);
     assert.ok(longest < 1000, `${longest} ms without a frame`);
-    assert.ok(changes <= 2 * 1024 + 2, `${changes} changes`);
+    console.log(`${changes} changes of tiles`);
     await look.shoot("1024");
     await look.accessible();
 });
@@ -302,6 +311,7 @@ test("1,024 ports on a phone", async () => {
     await look.fitsItsWidth();
     const { width, height } = await look.page.locator(".tile").first().boundingBox();
     assert.ok(width >= 24 && height >= 24, `${width} x ${height}`);
+    assert.equal(await look.page.locator(".tile").count(), 1);
     await look.shoot("1024-phone", false);
 });
 
@@ -358,7 +368,7 @@ test("the address explains itself where only one's own is looked at", async () =
     const { url } = await serve({ PORT_CHECKER_TARGETS: "caller" });
     const look = await visit(url);
     assert.equal(await look.page.getAttribute("#address", "readonly"), "");
-    assert.match(await look.page.textContent("#address-hint"), /only looks at the address of whoever asks/);
+    assert.match(await look.page.textContent("#address-hint"), /only checks the address you connect from/);
     await look.shoot("own-address", false);
 });
 
@@ -368,7 +378,7 @@ test("an address that is refused: why, and the way on", async () => {
     const look = await visit(url);
     await look.page.fill("#address", "224.0.0.1");
     await look.check(String(port));
-    await look.page.locator("#problem-title", { hasText: "does not look at that address" }).waitFor();
+    await look.page.locator("#problem-title", { hasText: "This address cannot be checked" }).waitFor();
     assert.match(await look.page.textContent("#problem-detail"), /127\.0\.0\.1 may not have 224\.0\.0\.1 checked/);
     assert.equal(await look.page.isVisible("#result"), false);
     look.forgive(/status of 403/);
@@ -378,6 +388,37 @@ test("an address that is refused: why, and the way on", async () => {
     await look.page.click('#problem-action:text-is("Use my own address")');
     await look.title("The port can be reached");
     assert.equal(await look.page.isVisible("#problem"), false);
+});
+
+test("the operator's sentence is not for others", needsFilter, async () => {
+    const own = haveAddresses("203.0.113.7");
+    mess.push(() => own.close());
+    const { url } = await serve({ PORT_CHECKER_HOST: "203.0.113.7", PORT_CHECKER_TARGETS: "public" });
+    const look = await visit(url);
+    await look.check("80");
+    await look.page.locator("#problem-title", { hasText: "only checks public addresses" }).waitFor();
+    assert.equal(await look.page.isVisible("#problem-detail"), false);
+    assert.equal(await look.page.textContent("#problem-action"), "Change the address");
+    look.forgive(/status of 403/);
+    await look.shoot("refused-public", false);
+
+    const plain = await Visit.open(browser, url, { javaScriptEnabled: false });
+    mess.push(() => plain.close());
+    await plain.page.fill("#ports", "80");
+    await plain.page.click("#start");
+    assert.equal(await plain.page.textContent("#answer-title"), "This checker only checks public addresses");
+    assert.doesNotMatch(await plain.page.textContent(".answer"), /PORT_CHECKER_TARGETS/);
+    plain.forgive(/status of 403/);
+    await plain.shoot("plain-refused", false);
+});
+
+test("a proxy that hides the caller is what is wrong", async () => {
+    const { url } = await serve({ PORT_CHECKER_TRUSTED_PROXIES: "127.0.0.1" });
+    const look = await Visit.open(browser, url, { extraHTTPHeaders: { "X-Forwarded-For": "unknown" } });
+    mess.push(() => look.close());
+    await look.page.locator("#problem-title", { hasText: "cannot tell your address" }).waitFor();
+    look.forgive(/status of 403/);
+    await look.shoot("no-caller", false);
 });
 
 test("no address at all", async () => {
@@ -397,7 +438,7 @@ test("a rate limit counts down, and then lets on", async () => {
     await look.check("40000-40015");
     await look.title("None of the 16 ports");
     await look.page.click("#again");
-    await look.page.locator("#problem-title", { hasText: "A short pause" }).waitFor();
+    await look.page.locator("#problem-title", { hasText: "Please wait a moment" }).waitFor();
     const action = look.page.locator("#problem-action");
     assert.match(await action.textContent(), /^Check again in \d s$/);
     assert.equal(await action.isDisabled(), true);
@@ -419,7 +460,7 @@ test("a checker that shuts down says so", async () => {
     service.child.kill("SIGTERM");
     await service.said(/event=draining/);
     await second.check("9");
-    await second.page.locator("#problem-title", { hasText: "cannot do it just now" }).waitFor();
+    await second.page.locator("#problem-title", { hasText: "cannot check right now" }).waitFor();
     assert.match(await second.page.textContent("#problem-text"), /says nothing about your ports/);
     assert.match(await second.page.textContent("#problem-action"), /^Check again in \d s$/);
     second.forgive(/status of 503/);
@@ -440,7 +481,7 @@ test("a checker that vanishes in the middle leaves what is known", async () => {
     assert.equal(await service.stop(), "SIGKILL");
 
     await look.page.locator("#problem-title", { hasText: "connection to the checker was lost" }).waitFor();
-    await look.title("2 of 12 ports were checked before it broke off.");
+    await look.title("Incomplete: 2 of 12 ports were checked.");
     assert.deepEqual(counts(await look.states()), { unknown: 10, open: 2 });
     look.forgive(/ERR_(INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)/);
     await look.shoot("lost");
@@ -490,7 +531,7 @@ test("by keyboard alone", needsFilter, async () => {
     await press("Home");
     assert.equal(await focused(), "20009");
     await press("Tab");
-    assert.equal(await focused(), "again");
+    assert.equal(await focused(), "copy-ports");
     await press("Shift+Tab");
     assert.equal(await focused(), "20009");
 });
@@ -524,7 +565,7 @@ test("nothing moves for those who want it so", needsFilter, async () => {
 // --- taking it away ---------------------------------------------------------------------
 
 for (const [name, hasClipboard] of [["the clipboard", true], ["the old way, as over plain HTTP", false]]) {
-    test(`copies by ${name}: JSON, a command that does the same, a link`, async () => {
+    test(`copies by ${name}: the open ports, JSON, a command that does the same, a link`, async () => {
         const { url } = await serve();
         const [a, b] = await listeners(2);
         const look = await visit(url, { permissions: ["clipboard-read", "clipboard-write"] });
@@ -541,6 +582,9 @@ for (const [name, hasClipboard] of [["the clipboard", true], ["the old way, as o
         await look.check(`${a}, ${b}, 40000-40002`);
         await look.title("2 of 5 ports");
 
+        assert.deepEqual(await look.page.locator("#after .buttons button:visible").allTextContents(), [
+            "Copy port list", "Check again", "Copy as JSON", "Copy as curl", "Copy link"]);
+        assert.equal(await copied("#copy-ports"), b === a + 1 ? `${a}-${b}` : `${a}, ${b}`);
         const json = JSON.parse(await copied("#copy-json"));
         assert.deepEqual(Object.keys(json), ["success", "results", "message"]);
         assert.equal(json.success, true);
@@ -559,6 +603,84 @@ for (const [name, hasClipboard] of [["the clipboard", true], ["the old way, as o
     });
 }
 
+// --- where it is ------------------------------------------------------------------------
+
+test("it works below a prefix, and asks for nothing above it", async () => {
+    const { url } = await serve({ PORT_CHECKER_TRUSTED_PROXIES: "127.0.0.1", PORT_CHECKER_TARGETS: "any" });
+    const proxy = await Proxy.start(url, "/golem/ports/");
+    mess.push(() => proxy.stop());
+    const [port] = await listeners(1);
+    const look = await visit(proxy.url, { permissions: ["clipboard-read", "clipboard-write"] });
+    look.page.on("request", request => {
+        if (!request.url().startsWith(proxy.url))
+            look.complaints.push(`asked above the prefix: ${request.url()}`);
+    });
+    await look.check(String(port));
+    await look.title("The port can be reached");
+    await look.page.click("#copy-curl");
+    await look.page.locator("#copied", { hasText: "copied." }).waitFor();
+    const command = await look.page.evaluate(() => navigator.clipboard.readText());
+    assert.equal(JSON.parse(execFileSync("sh", ["-c", command], { encoding: "utf8" })).results[port].accessible, true);
+    await look.page.reload();
+    await look.page.waitForFunction(() => document.querySelector("#address").value);
+
+    await look.page.click("nav a");
+    assert.equal(look.page.url(), `${proxy.url}docs`);
+    await look.page.goto(`${proxy.url}docs/`);
+    assert.equal(look.page.url(), `${proxy.url}docs`);
+    await look.page.click(".brand");
+    await look.page.goto(`${proxy.url}a/b/c`);
+    look.forgive(/status of 404|^not found: \S+\/a\/b\/c$/);
+    await look.page.click("main a");
+    assert.equal(look.page.url(), proxy.url);
+
+    const plain = await Visit.open(browser, proxy.url, { javaScriptEnabled: false });
+    mess.push(() => plain.close());
+    await plain.page.fill("#ports", String(port));
+    await plain.page.click("#start");
+    assert.match(await plain.page.textContent("#answer-title"), /^The port can be reached/);
+    assert.equal(plain.page.url(), proxy.url);
+});
+
+test("a browser gets its 404 as a page, others as JSON", async () => {
+    const { url } = await serve();
+    const look = await Visit.open(browser, `${url}/no/such/page`);
+    mess.push(() => look.close());
+    assert.equal(await look.page.textContent("h1"), "Page not found");
+    look.forgive(/status of 404|^not found: \S+\/no\/such\/page$/);
+    await look.shoot("not-found", false);
+    await look.accessible();
+    await look.page.click("main a");
+    await look.page.waitForFunction(() => document.querySelector("#address")?.value);
+
+    for (const [accept, type] of [["*/*", "application/json"], ["text/html", "text/html; charset=utf-8"],
+        ["text/html, application/json", "application/json"], ["text/html;q=0.5, application/json;q=0.9", "application/json"],
+        ["application/json;q=0.5, text/html", "text/html; charset=utf-8"]]) {
+        const reply = await fetch(`${url}/nowhere`, { headers: { Accept: accept } });
+        assert.equal(reply.status, 404);
+        assert.equal(reply.headers.get("Content-Type"), type, accept);
+        if (type === "application/json")
+            assert.equal(await reply.text(), '{"detail": "Not Found"}');
+    }
+    // What a browser asks for by itself beside JSON.
+    assert.equal((await fetch(`${url}/favicon.ico`)).headers.get("Content-Type"), "image/svg+xml");
+});
+
+test("the field of ports follows the width of the window", async () => {
+    await listenOn([20020, 20021, 20022]);
+    const { url } = await serve();
+    const look = await visit(url);
+    await look.check("20018-20025");
+    await look.title("3 of 8 ports");
+    await look.page.focus('.tile[data-port="20021"]');
+    await look.page.setViewportSize({ width: 400, height: 800 });
+    await look.page.waitForFunction(() => document.querySelectorAll(".tile").length === 3);
+    assert.equal(await look.page.evaluate(() => document.activeElement.textContent), "20020\u201320022");
+    await look.page.setViewportSize({ width: 1280, height: 900 });
+    await look.page.waitForFunction(() => document.querySelectorAll(".tile").length === 8);
+    assert.equal(counts(await look.states()).open, 3);
+});
+
 // --- without JavaScript -----------------------------------------------------------------
 
 test("without JavaScript it is a plain form", needsFilter, async () => {
@@ -570,7 +692,7 @@ test("without JavaScript it is a plain form", needsFilter, async () => {
     await look.shoot("plain-opened", false);
     await look.page.fill("#ports", "20000 - 20011, 20020-20021");
     await look.page.click("#start");
-    assert.equal(await look.page.textContent("#answer-title"), "2 of 14 ports of 127.0.0.1 can be reached from this checker.");
+    assert.equal(await look.page.textContent("#answer-title"), "2 of 14 ports can be reached from this checker, but perhaps not from the internet.");
     assert.deepEqual(await look.page.locator(".answer tbody tr").allTextContents(), [
         "20000\u201320009filteredConnection timed out", "20010\u201320011closedConnection refused", "20020\u201320021openanswered"]);
     assert.equal(await look.page.inputValue("#ports"), "20000 - 20011, 20020-20021");
@@ -586,7 +708,7 @@ test("without JavaScript it is a plain form", needsFilter, async () => {
     await look.page.fill("#address", "224.0.0.1");
     await look.page.fill("#ports", "80");
     await look.page.click("#start");
-    assert.match(await look.page.textContent(".answer"), /may not have 224\.0\.0\.1 checked/);
+    assert.match(await look.page.textContent(".answer"), /This address cannot be checked.*may not have 224\.0\.0\.1 checked/s);
     look.forgive(/status of 403/);
 });
 
@@ -598,8 +720,8 @@ test("without JavaScript a single port is spoken of as one", async () => {
     await look.page.fill("#ports", `${port}, 40000`);
     await look.page.click("#start");
     const told = await look.page.textContent(".answer .report");
-    assert.match(told, /It answered\. This is the port to advertise\./);
-    assert.match(told, /forwards this port to this very computer/);
+    assert.match(told, /The checker could connect\. Advertise this port\./);
+    assert.match(told, /Does the router forward this port to this computer\?/);
 });
 
 test("a form of another site is refused for that reason", async () => {
@@ -621,7 +743,8 @@ test("the operator's form keeps the operator's rights", async () => {
     await look.page.fill("#address", "127.0.0.2");
     await look.page.fill("#ports", "9");
     await look.page.click("#start");
-    assert.equal(await look.page.textContent("#answer-title"), "0 of 1 ports of 127.0.0.2 can be reached from this checker.");
+    assert.equal(await look.page.textContent("#answer-title"), "The port cannot be reached from this checker: do not advertise it.");
+    assert.equal(await look.page.inputValue("#address"), "127.0.0.2");
 });
 
 test("an answer without JavaScript is accessible", async () => {
@@ -631,7 +754,7 @@ test("an answer without JavaScript is accessible", async () => {
     await look.page.evaluate(() => document.querySelector("#form").cloneNode(true)); // as it is
     await look.page.fill("#ports", `${port}, 40000`);
     await Promise.all([look.page.waitForNavigation(), look.page.evaluate(() => HTMLFormElement.prototype.submit.call(document.querySelector("#form")))]);
-    assert.equal(await look.page.textContent("#answer-title"), "1 of 2 ports of 127.0.0.1 can be reached from this checker.");
+    assert.equal(await look.page.textContent("#answer-title"), "1 of 2 ports can be reached from this checker, but perhaps not from the internet.");
     await look.accessible();
 });
 
@@ -655,6 +778,9 @@ test("the reference is readable, without a script", async () => {
         mess.push(() => look.close());
         assert.equal(await look.page.locator("script").count(), 0);
         assert.ok(await look.page.locator("#checkPorts pre").count() > 4);
+        assert.equal(await look.page.locator("main > h1 + nav.contents").count(), 1);
+        assert.equal(await look.page.locator("#problems + section td", { hasText: "headers_too_large" }).count(), 1);
+        assert.equal(await look.page.locator("thead", { hasText: "Status" }).count(), 1);
         for (const link of await look.page.locator('a[href^="#"]').all()) {
             const id = (await link.getAttribute("href")).slice(1);
             assert.equal(await look.page.locator(`[id="${id}"]`).count(), 1, id);

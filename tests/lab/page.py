@@ -11,41 +11,42 @@ from report import COLUMNS, matrix, number
 LOSSES = (0, 1, 5, 10, 20)  # percent: the scenarios mixed-0 ... mixed-20
 SERVICE = "port-checker"
 
-UNITS = {"whole_t95": "s to the whole answer, 95%", "open_t95": "s to the verdict, 95%",
-         "false_negatives": "open ports called otherwise", "wrong": "wrong verdicts",
+UNITS = {"whole_t95": "s to the complete answer, 95%", "open_t95": "s to the verdict, 95%",
+         "false_negatives": "open ports called anything else", "wrong": "wrong verdicts",
          "missed": "open or closed ports called filtered",
-         "not_right": "verdicts wrong or not given", "syns_open": "SYNs an open port",
-         "syns_closed": "SYNs a closed port", "syns_filtered": "SYNs a dropped port"}
+         "not_right": "verdicts wrong or not given", "syns_open": "SYNs per open port",
+         "syns_closed": "SYNs per closed port", "syns_filtered": "SYNs per dropped port"}
 
 METHOD = """\
-Made by the command above; `quick` has smaller counts and fewer tools. Everything happens in
-network namespaces: a checker, a router, and targets that answer on whole networks of private
-addresses. All tools are asked about the same addresses in turn, the first one changing from
-round to round, each with addresses that nobody has been asked about before; the slowest have
-their turn in one of two rounds.
+This page is written by the command above; `quick` has smaller counts and fewer tools. Everything
+runs in network namespaces: a checker, a router, and targets that answer on whole networks of
+private addresses. The tools take turns at the same scenario, and the first one changes from round
+to round. Each turn uses addresses that no tool has probed before. The slowest tools take part in
+every second round.
 
 - **wrong**: verdicts other than the true state. **fn**: open ports called anything else.
   **missed**: open or closed ports called filtered. **unjudged**: the tool said that it could
-  not tell (here: a 503). 0 failures in *n* trials bound the rate at 3/*n*.
-  Where the trouble is the checker's own (`fault-`...), every wrong verdict blames the target.
-- **whole**: from the request to the whole answer, as its client sees it, with as many
+  not judge the port (here: a 503). 0 failures in *n* trials limit the rate to 3/*n*.
+  In the `fault-` scenarios the checker itself has the problem, so every wrong verdict blames the
+  target.
+- **whole**: from the request to the complete answer, as the client sees it, with as many
   addresses at a time as the scenario says. **open**, **closed**, **filtered**, **unreach.**:
-  time to verdict by true state; of this service and of the plain rule for each port, from its
-  first SYN; of nmap and masscan only whole answers are known, and these stand in their place.
+  time to verdict by true state. This service and the plain rule report it for each port, from
+  its first SYN; nmap and masscan report only complete answers, so that time is shown instead.
   Median / 95th percentile, in seconds.
-- **SYNs**: that left the machine for an open / closed / filtered / unreachable port,
+- **SYNs**: SYNs that left the machine for an open / closed / filtered / unreachable port,
   retransmissions included, counted by the packet filter. **cpu**: processor time of the tool,
-  per port, microseconds; of this service with its log of every verdict switched on.
+  per port, in microseconds; this service logs every verdict meanwhile.
 - nmap has no state "unreachable"; its "filtered" is split by the reason that it gives. *nmap
   careful* is `-T3 --max-retries 10 --initial-rtt-timeout 1s --min-rtt-timeout 1s
   --max-scan-delay 0`. *plain rule*: three tries of 5 s, 1 s apart, all ports at once.
-- masscan sends one SYN a port past the kernel, and tells open and closed; what does not answer
-  is taken for filtered here. It knows no loss, no "unreachable", and no trouble of its own. It
-  runs at its default of 100 SYNs a second, with `--wait 2 --show closed`, one address at a time:
-  its receive ring holds 32 packets, and it sends a tenth of a second's SYNs at once. At 1,000 a
-  second the answers of a target this near came faster than it read them, and up to 61 of 81 were
-  lost inside the tool, as were a few at 200 and 300 on a busy machine. It also ends only when a
-  further packet arrives, so that one is sent to it ten times a second.
+- masscan sends one SYN per port, past the kernel, and reports open and closed; a port without an
+  answer counts as filtered here. It does not handle loss, "unreachable", or problems of its own. It
+  runs at its default of 100 SYNs per second, with `--wait 2 --show closed`, one address at a time:
+  its receive ring holds 32 packets, and it sends the SYNs of a tenth of a second at once. At 1,000
+  per second the answers of such a near target arrived faster than it read them, and the tool lost
+  up to 61 of 81; on a busy machine it lost a few at 200 and 300. It also ends only when another
+  packet arrives, so it is sent one ten times a second.
 """
 
 

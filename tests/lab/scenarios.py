@@ -89,9 +89,9 @@ def losses():
             goals = (Goal("whole_t95", seconds, row), Goal("false_negatives", wrong, row))
             if loss == 0:
                 goals += (Goal("not_right", 0, row),
-                          Goal("syns_open", 1.3, "SYNs a port"),
-                          Goal("syns_closed", 1.3, "SYNs a port"),
-                          Goal("syns_filtered", 6, "SYNs a port"))
+                          Goal("syns_open", 1.3, "SYNs per port"),
+                          Goal("syns_closed", 1.3, "SYNs per port"),
+                          Goal("syns_filtered", 6, "SYNs per port"))
         yield Scenario(
             name=f"mixed-{percent[:-1]}", title=f"61 open, 20 closed, 21 dropped; {percent} "
             "of SYNs lost", syn_loss=loss, goals=goals,
@@ -172,7 +172,7 @@ def icmp():
 
 
 def places():
-    row = "hosts and routes that are not there"
+    row = "missing hosts and routes"
     for family in (4, 6):
         # When the router gives an address up, it answers all SYNs that wait in one moment, from a
         # socket of the kernel with room for about 159 errors; the others are never sent. At 10

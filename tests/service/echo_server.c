@@ -331,9 +331,10 @@ static const char *fault_text(enum http_fault fault)
 }
 
 /* Shows that the request is known where a fault is answered. */
-static void on_fault(void *ctx, struct exchange *exchange)
+static void on_fault(void *ctx, struct exchange *exchange, enum http_fault fault)
 {
     (void)ctx;
+    (void)fault;
     const char *mark = exchange_header(exchange, "Mark");
     if (mark)
         exchange_set_header(exchange, "Marked", mark);

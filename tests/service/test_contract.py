@@ -407,6 +407,27 @@ def test_an_unknown_path_is_a_404(shared, path):
     assert reply.body == b'{"detail": "Not Found"}'
 
 
+@pytest.mark.parametrize("path, root", [
+    ("/nowhere", "./"), ("/a/b/c", "./../../"), ("/" * 2000, "./" + "../" * 1999)])
+def test_an_unknown_path_is_a_page_to_a_browser(shared, path, root):
+    accept = [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")]
+    with shared.connect() as connection:
+        get = connection.exchange("GET", path, accept)
+        head = connection.exchange("HEAD", path, accept)
+        assert get.status == head.status == 404
+        assert get.header("Content-Type") == "text/html; charset=utf-8"
+        assert f'href="{root}style.css"'.encode() in get.body
+        assert head.header("Content-Length") == str(len(get.body)) and head.body == b""
+        assert connection.exchange("GET", "/health").status == 200
+
+
+def test_the_reference_leads_away_from_a_folder_of_its_name(shared):
+    reply = shared.get("/docs/")
+
+    assert reply.status == 308
+    assert reply.header("Location") == "../docs"
+
+
 @pytest.mark.parametrize("path, allow, methods", [
     ("/check-ports", "POST", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "post"]),
     ("/health", "GET, HEAD", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"]),
@@ -736,6 +757,78 @@ def test_metrics_are_for_no_page(start):
     reply = service.get("/metrics", [("Origin", SITE)])
     assert reply.header("Access-Control-Allow-Origin") is None
     assert service.exchange("OPTIONS", "/metrics", [("Origin", SITE)]).status == 405
+
+
+# --- GET /check-ports ---------------------------------------------------------------------
+
+QUERY = "/check-ports?ports="
+PLAIN = ("Accept", "text/plain")
+
+
+def test_a_get_is_answered_as_a_post_about_the_caller_s_own_address(
+        shared, open_port, closed_port):
+    ports = [open_port(), closed_port()]
+    reply = shared.get(f"{QUERY}{ports[0]},{ports[1]}")
+
+    assert reply.status == 200
+    assert reply.header("Content-Type") == "application/json"
+    assert reply.body == shared.check(ports).body
+    for same in (f"{QUERY}{ports[0]}%2C{ports[1]}", f"{QUERY}{ports[0]}&ports={ports[1]}",
+                 f"/check-ports/?x&ports={ports[0]}%2c{ports[1]},{ports[0]}",
+                 f"http://elsewhere{QUERY}{ports[0]},{ports[1]}",
+                 f"{QUERY}{ports[0]},{ports[1]}&details=true&provider_ip=192.0.2.7"):
+        assert shared.get(same).body == reply.body, same
+    assert shared.get(f"{QUERY}20000%2D20002").body == shared.check(["20000-20002"]).body
+
+
+def test_a_get_with_plain_text_is_one_line_a_port(shared, open_port, closed_port):
+    ports = [open_port(), closed_port()]
+    target = f"{QUERY}{ports[0]},{ports[1]}"
+    reply = shared.get(target, [PLAIN])
+
+    assert reply.status == 200
+    assert reply.header("Content-Type") == "text/plain; charset=utf-8"
+    assert reply.body.decode() == f"{ports[0]} open\n{ports[1]} closed: Connection refused\n"
+    both = "text/plain;q=0.9, application/json"
+    assert shared.get(target, [("Accept", both)]).json()["success"] is True
+
+
+@pytest.mark.parametrize("query, told", [
+    ("", INTEGER), ("1,", INTEGER), ("x", INTEGER), ("1,+2", INTEGER), ("1%002", INTEGER),
+    ("0", invalid_port(0)), ("65536", invalid_port(65536)), ("9-1", RANGE),
+    ("1-1025", ("too many ports: at most 1024 different ones may be asked for at once",
+                "value_error")),
+    ("1%2", ("value is not percent-encoded: write two hexadecimal digits behind every %",
+             "value_error"))])
+def test_a_bad_value_of_a_query_is_a_422(shared, query, told):
+    for headers in [], [PLAIN]:
+        assert_faults(shared.get(QUERY + query, headers),
+                      {"loc": ["query", "ports"], "msg": told[0], "type": told[1]})
+
+
+def test_a_query_without_ports_is_a_405(shared):
+    for target in "/check-ports?", "/check-ports?port=1", "/check-ports?x=ports=1":
+        for method in "GET", "HEAD", "PUT":
+            reply = shared.exchange(method, target)
+            assert (reply.status, reply.header("Allow")) == (405, "POST"), (method, target)
+    reply = shared.exchange("PUT", QUERY + "1")
+    assert (reply.status, reply.header("Allow")) == (405, "POST, GET, HEAD")
+
+
+def test_a_head_is_a_get_without_its_body(shared, closed_port):
+    target = f"{QUERY}{closed_port()}"
+    get = shared.get(target)
+    for headers, status in ([], 200), ([("Sec-Fetch-Site", "cross-site")], 403):
+        head = shared.exchange("HEAD", target, headers)
+        assert (head.status, head.body) == (status, b"")
+    assert shared.exchange("HEAD", target).header("Content-Length") == str(len(get.body))
+    assert shared.exchange("HEAD", QUERY + "0").status == 422
+
+
+def test_a_post_needs_its_body_whatever_the_query_says(shared):
+    reply = shared.exchange("POST", QUERY + "1", [JSON], b"{}")
+
+    assert_faults(reply, fault(["provider_ip"], MISSING), fault(["ports"], MISSING))
 
 
 # --- speed, as far as the contract promises it --------------------------------------------

@@ -170,13 +170,16 @@ def test_requests_are_counted_by_route_and_status(start):
     service.get("/nowhere")
     service.get("/another")
     service.check([9])
+    service.get("/check-ports?ports=9")
+    service.get("/check-ports")
     service.post(b"{")
     service.check([9], "0.0.0.0")
     service.post(b" " * 70000)
 
     for route, status, count in (
             ("/health", "200", 4), ("/health", "405", 1), ("/ip", "200", 1),
-            ("other", "404", 2), ("/check-ports", "200", 1), ("/check-ports", "422", 1),
+            ("other", "404", 2), ("/check-ports", "200", 2), ("/check-ports", "422", 1),
+            ("/check-ports", "405", 1),
             ("/check-ports", "403", 1), ("/check-ports", "413", 1)):
         eventually(lambda: grown.of("http_requests_total", route, status) == count,
                    f"{count} x {route} {status}")

@@ -4,6 +4,7 @@ is described is answered."""
 import contextlib
 import hmac
 import json
+import os
 import pathlib
 import re
 import signal
@@ -22,7 +23,7 @@ from harness.waiting import PATIENCE
 TOP = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENT = json.loads((TOP / "docs/openapi.json").read_text())
 RESOLVER = jsonschema.RefResolver.from_schema(DOCUMENT)
-METHODS = ("get", "post", "options")
+METHODS = ("get", "post")
 OPERATIONS = {(method.upper(), path): item[method]
               for path, item in DOCUMENT["paths"].items()
               for method in METHODS if method in item}
@@ -67,7 +68,13 @@ def request_of(method, path):
         return [JSON_BODY, ORIGIN], check_body([1])
     if (method, path) == ("POST", "/"):
         return [FORM_BODY], b"ports=1"
+    if (method, path) == ("GET", "/check-ports"):
+        return [ORIGIN, ("Sec-Fetch-Site", "none")], None
     return [ORIGIN], None
+
+
+def target_of(method, path):
+    return path + ("?ports=1" if (method, path) == ("GET", "/check-ports") else "")
 
 
 # --- collecting answers -------------------------------------------------------------------
@@ -81,10 +88,11 @@ class Answers:
         self.replies[(method, path, str(reply.status))].append(reply)
         return reply
 
-    def ask(self, service, method, path, headers=(), body=None, **more):
+    def ask(self, service, method, path, headers=(), body=None, query=None, **more):
         usual, usual_body = request_of(method, path)
+        target = target_of(method, path) if query is None else path + query
         with service.connect(**more) as connection:
-            reply = connection.exchange(method, path, [*usual, *headers],
+            reply = connection.exchange(method, target, [*usual, *headers],
                                         usual_body if body is None else body)
         return self.add(method, path, reply)
 
@@ -102,6 +110,10 @@ def usual_answers(answers, start):
                  check_body([1], provider_ip=1), check_body([1], details=1),
                  check_body([1], "x")):
         assert answers.ask(service, "POST", "/check-ports", body=body).status == 422
+    for query in "?ports=x", "?ports=0,1-,%&ports":
+        assert answers.ask(service, "GET", "/check-ports", query=query).status == 422
+    for query in "", "?port=1":
+        assert answers.ask(service, "GET", "/check-ports", query=query).status == 405
     for path in ("/", "/docs", "/openapi.json"):
         tag = answers.ask(service, "GET", path).header("ETag")
         assert answers.ask(service, "GET", path, [("If-None-Match", tag)]).status == 304
@@ -123,6 +135,9 @@ def verdicts(answers, start, open_port, packet_filter):
     for details in (False, True):
         body = check_body(ports, details=details)
         answers.ask(service, "POST", "/check-ports", body=body)
+    query = f"?ports={ports[0]}&ports=20000%2d20006"
+    for accept in "application/json", "text/plain":
+        answers.ask(service, "GET", "/check-ports", [("Accept", accept)], query=query)
     with proving() as listeners:
         body = check_body([*listeners, 20006], details=True, token=TOKEN)
         answers.ask(service, "POST", "/check-ports", body=body)
@@ -158,6 +173,8 @@ def refusals(answers, start):
     for path in ("/ip", "/limits"):
         assert answers.ask(service, "GET", path, [("X-Forwarded-For", "me")]).status == 403
     assert answers.ask(service, "GET", "/metrics").status == 403
+    for header in ("X-Forwarded-For", "224.0.0.1"), ("Sec-Fetch-Site", "cross-site"):
+        assert answers.ask(service, "GET", "/check-ports", [header]).status == 403
     for method, path, body in (("POST", "/check-ports", check_body([1], "224.0.0.1")),
                                ("POST", "/", b"ports=1&provider_ip=224.0.0.1")):
         assert answers.ask(service, method, path, body=body).status == 403
@@ -167,9 +184,10 @@ def refusals(answers, start):
 
 def limits(answers, start):
     service = start(PORT_CHECKER_RATE="1/min", PORT_CHECKER_MAX_PORTS=1, **CORS)
-    for method, path in (("POST", "/check-ports"), ("POST", "/check-ports"), ("POST", "/")):
+    answers.ask(service, "POST", "/check-ports")
+    for method, path in ("POST", "/check-ports"), ("GET", "/check-ports"), ("POST", "/"):
         reply = answers.ask(service, method, path)
-    assert (reply.status, int(reply.header("Retry-After")) > 50) == (429, True)
+        assert (reply.status, int(reply.header("Retry-After")) > 50) == (429, True)
 
     service = start(PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER=1, **CORS)
     with service.connect() as held:
@@ -199,7 +217,8 @@ def draining(answers, start, silent_ports):
             pass
         service.signal(signal.SIGTERM)
         service.wait_event("draining")
-        for method, path in (("GET", "/health"), ("POST", "/check-ports"), ("POST", "/")):
+        for method, path in (("GET", "/health"), ("POST", "/check-ports"),
+                             ("GET", "/check-ports"), ("POST", "/")):
             assert answers.ask(service, method, path).status == 503
         assert running.reply().status == 200
     service.wait()
@@ -212,7 +231,7 @@ def slow_requests(answers, start):
     for method, path in OPERATIONS:
         for rest in "", "Transfer-Encoding: chunked\r\n\r\n":
             connection = service.connect(timeout=30)
-            connection.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n"
+            connection.send(f"{method} {target_of(method, path)} HTTP/1.1\r\nHost: x\r\n"
                             f"{': '.join(ORIGIN)}\r\n{rest}".encode())
             waiting.append((method, path, connection))
     for method, path, connection in waiting:
@@ -242,13 +261,16 @@ ANSWERS = Answers()
 
 
 def bodies(answers):
-    """Every JSON body that came, as (value, schema)."""
+    """Every JSON body and every list of lines that came, as (value, schema)."""
     for (method, path, status), replies in answers.replies.items():
         for reply in replies:
             media = (reply.header("Content-Type") or "").split(";")[0]
-            if media == "application/json" and reply.body:
-                response = resolve(OPERATIONS[(method, path)]["responses"][status])
-                yield json.loads(reply.body), response["content"][media]["schema"]
+            if media not in ("application/json", "text/plain") or not reply.body:
+                continue
+            schema = resolve(OPERATIONS[(method, path)]["responses"][status])[
+                "content"][media]["schema"]
+            is_json = media == "application/json"
+            yield json.loads(reply.body) if is_json else reply.body.decode(), schema
 
 
 # --- what is answered is described --------------------------------------------------------
@@ -305,20 +327,20 @@ def test_an_unknown_path_and_a_wrong_method_are_as_described(start):
 
 def test_every_route_is_described_or_a_file_of_the_page():
     table = (TOP / "src/api/routes.c").read_text()
-    routes = set(re.findall(r'\{"(GET|POST|OPTIONS)",\s*"([^"]+)"', table))
-    files = {route for route in routes if re.search(r"\.(js|css|svg)$", route[1])}
-    assert len(files) == 8
+    routes = set(re.findall(r'\{"(GET|POST)",\s*"([^"?]+)', table))
+    files = {route for route in routes if re.search(r"\.(js|css|svg|ico)$", route[1])}
+    assert len(files) == 9
     assert routes - files == set(OPERATIONS)
 
 
 def test_every_code_and_type_of_the_source_is_described():
     source = (TOP / "src/api/problem.h").read_text()
-    codes = set(re.findall(r'CODED\(\w+, \d+, "(\w+)"', source))
+    codes = set(re.findall(r'CODED\(\w+, \w+,\s+"(\w+)"', source))
     types = set(re.findall(r'X\(\w+, "([\w.]+)", "', source))
     schemas = DOCUMENT["components"]["schemas"]
     assert codes == set(schemas["Problem"]["properties"]["code"]["enum"])
     assert types == set(schemas["Fault"]["properties"]["type"]["enum"])
-    for sentence in re.findall(r'PLAIN\(\w+, \d+, "([^"]+)"', source):
+    for sentence in re.findall(r'PLAIN\(\w+, \w+,\s+"([^"]+)"', source):
         assert sentence in schemas["Plain"]["properties"]["detail"]["enum"]
 
 
@@ -461,6 +483,21 @@ def test_requests_are_judged_by_the_service_as_by_the_schema(shared, body):
     assert shared.post(json.dumps(body).encode()).status == (200 if is_good else 422)
 
 
+ELEMENT = OPERATIONS[("GET", "/check-ports")]["parameters"][0]["schema"]
+
+
+@pytest.mark.parametrize("elements", [
+    *([element] for element in (
+        "", "0", "65536", "123456", "-1", "+1", "1.5", "true", "x", "1-", "0-1", "1-65536",
+        "1", "65535", "007", "1-3", "00001-00002")),
+    ["1", "2-3", "1"], ["1", "x"], [],
+], ids=",".join)
+def test_queries_are_judged_by_the_service_as_by_the_schema(shared, elements):
+    reply = shared.get("/check-ports?ports=" + ",".join(elements))
+
+    assert reply.status == (200 if is_valid(elements, ELEMENT) else 422)
+
+
 SAMPLES = [(f"{method} {path}: {sample['label']}", sample["lang"], sample["source"])
            for (method, path), operation in OPERATIONS.items()
            for sample in operation.get("x-codeSamples", ())]
@@ -480,9 +517,47 @@ def test_the_samples_of_the_reference_run(start, lang, source):
 
 def test_every_operation_for_programs_has_samples_in_curl_and_python():
     for (method, path), operation in OPERATIONS.items():
-        if operation["tags"] != ["For people"] and method != "OPTIONS":
+        if operation["tags"] != ["For people"]:
             samples = operation["x-codeSamples"]
             assert {sample["lang"] for sample in samples} == {"Shell", "Python"}
+
+
+# --- the linters that others use ----------------------------------------------------------
+
+LINTERS = TOP / "tests/openapi"
+
+
+def linted(tool, *arguments):
+    """What it printed as JSON."""
+    environment = {**os.environ, "REDOCLY_TELEMETRY": "off",
+                   "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+    ended = subprocess.run(["node", LINTERS / "node_modules/.bin" / tool, "lint", *arguments],
+                           capture_output=True, text=True, env=environment, cwd=LINTERS,
+                           timeout=60 * PATIENCE)
+    assert ended.stdout, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def redocly(path):
+    found = linted("redocly", "--config", "redocly.yaml", "--format", "json", path)
+    return {problem["ruleId"] for problem in found["problems"]}
+
+
+def spectral(path):
+    found = linted("spectral", "--ruleset", "spectral.yaml", "--quiet", "--format", "json", path)
+    return {problem["code"] for problem in found}
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("lint, rule", [(redocly, "security-defined"),
+                                        (spectral, "operation-tags")])
+def test_linters_find_nothing_in_it_and_something_in_a_worse_one(lint, rule, tmp_path):
+    worse = json.loads(json.dumps(DOCUMENT))
+    del worse["security"], worse["paths"]["/ip"]["get"]["tags"]
+    (tmp_path / "worse.json").write_text(json.dumps(worse))
+
+    assert lint(TOP / "docs/openapi.json") == set()
+    assert rule in lint(tmp_path / "worse.json")
 
 
 # --- as it is served ----------------------------------------------------------------------
@@ -497,9 +572,10 @@ def test_it_is_served_as_it_stands(shared):
 
 @pytest.mark.parametrize("path", [path for method, path in OPERATIONS if method == "GET"])
 def test_head_is_answered_wherever_get_is(shared, path):
+    target = target_of("GET", path)
     with shared.connect() as connection:
-        get = connection.exchange("GET", path)
-        head = connection.exchange("HEAD", path)
+        get = connection.exchange("GET", target)
+        head = connection.exchange("HEAD", target)
         assert head.status == get.status == 200
         assert path == "/metrics" or head.header("Content-Length") == str(len(get.body))
         assert connection.exchange("GET", "/health").status == 200

@@ -377,6 +377,49 @@ def test_metrics_through_a_trusted_proxy_depend_on_the_caller(start):
     assert service.get("/metrics", [("X-Forwarded-For", "203.0.113.8")]).status == 403
 
 
+# --- GET asks about the caller ------------------------------------------------------------
+
+
+def test_a_get_asks_about_the_caller_under_the_same_policy(start, machine):
+    service = start(PORT_CHECKER_HOST="0.0.0.0")
+    (near, far, _), _ = machine.NETS
+    reply = machine.call(service.get, "/check-ports?ports=1&provider_ip=127.0.0.1", host=near)
+    assert reply.json()["results"]["1"]["error"] == "Connection refused"
+    assert service.wait_event("check")["target"] == far
+
+    service = start(PORT_CHECKER_TARGETS="public")
+    assert_refused(service.get("/check-ports?ports=1"), "127.0.0.1", "127.0.0.1",
+                   "PORT_CHECKER_TARGETS=any")
+
+
+def test_a_get_behind_a_trusted_proxy_asks_about_whom_the_proxy_names(start):
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.0/8")
+
+    def ask(name):
+        return service.get("/check-ports?ports=1", [("X-Forwarded-For", name)])
+
+    assert ask(OTHER).status == 200
+    assert service.wait_event("check")["target"] == OTHER
+    assert_refused(ask("224.0.0.1"), "224.0.0.1", "224.0.0.1")
+    assert ask("me").json()["code"] == "target_not_allowed"
+
+
+@pytest.mark.parametrize("headers", [
+    [("Sec-Fetch-Site", "cross-site")], [("Sec-Fetch-Site", "same-site")],
+    [("Origin", "https://evil.example")], [("Origin", "null")]])
+def test_a_get_of_another_site_is_refused_before_anything_is_sent(start, headers):
+    service = start(PORT_CHECKER_CORS_ORIGINS="*")
+    reply = service.get("/check-ports?ports=1", headers)
+
+    assert (reply.status, reply.json()["code"]) == (403, "other_site")
+    assert service.metric("probe_attempts_total") == 0
+    own = f"http://127.0.0.1:{service.port}"
+    for mine in [("Sec-Fetch-Site", "same-origin")], [("Sec-Fetch-Site", "none")], []:
+        assert service.get("/check-ports?ports=1", mine).status == 200
+    assert service.get("/check-ports?ports=1",
+                       [("Host", own[7:]), ("Origin", own)]).status == 200
+
+
 # --- budgets ------------------------------------------------------------------------------
 
 
@@ -422,6 +465,15 @@ def test_an_empty_list_and_a_refusal_cost_nothing(start):
         assert service.check([1, 2], "224.0.0.1").status == 403
         assert service.check([0, 1]).status == 422
     assert service.check([1, 2]).status == 200
+
+
+def test_a_get_is_charged_as_a_post_is(start):
+    service = start(PORT_CHECKER_RATE="10/min", PORT_CHECKER_MAX_PORTS=10)
+
+    assert service.get("/check-ports?ports=1-6").status == 200
+    assert service.exchange("HEAD", "/check-ports?ports=7-10").status == 200
+    assert_rate_limited(service.get("/check-ports?ports=1"))
+    assert_rate_limited(service.check([1]))
 
 
 def test_callers_have_budgets_of_their_own(start):

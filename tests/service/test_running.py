@@ -52,8 +52,9 @@ def test_help_names_every_setting_and_exits_0(tmp_path):
     ended = run("--help", directory=tmp_path)
 
     assert (ended.returncode, ended.stderr) == (0, "")
-    for option in ("--env-file", "--check-config", "--help", "--version"):
+    for option in ("--env-file FILE", "--check-config", "-h, --help", "-V, --version"):
         assert option in ended.stdout
+    assert run("-h", directory=tmp_path).stdout == ended.stdout
     lines = run("--check-config", directory=tmp_path).stdout.splitlines()
     names = [re.search(r"PORT_CHECK\w+", line).group() for line in lines]
     assert len(names) > 15
@@ -65,16 +66,27 @@ def test_version_is_one_line(tmp_path):
 
     assert ended.returncode == 0
     assert re.fullmatch(r"port-checker \d+\.\d+\.\d+\n", ended.stdout)
+    assert run("-V", directory=tmp_path).stdout == ended.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--nonsense"], ["extra"], ["--env-file"], ["-x"],
-                                       ["--help=yes"], ["--check-config", "extra"],
-                                       ["--env-file="]])
-def test_wrong_arguments_exit_2(tmp_path, arguments):
+@pytest.mark.parametrize("arguments, message", [
+    (["--nonsense"], "unknown option --nonsense"),
+    (["--env-fiel", "x"], "unknown option --env-fiel; did you mean --env-file?"),
+    (["-x"], "unknown option -x"),
+    (["extra"], 'unexpected argument "extra"; give settings in the environment or in a file'),
+    (["--check-config", "extra"],
+     'unexpected argument "extra"; give settings in the environment or in a file'),
+    (["--env-file"], "--env-file needs a value, for example --env-file /etc/port-checker.env"),
+    (["--env-file="],
+     '"": --env-file must be the name of a file, for example /etc/port-checker.env'),
+    (["--env-file", "a", "--env-file", "b"], "--env-file is given twice; once is enough"),
+    (["--help=yes"], "--help takes no value"),
+])
+def test_wrong_arguments_exit_2(tmp_path, arguments, message):
     ended = run(*arguments, directory=tmp_path)
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert "--help" in ended.stderr
+    assert ended.stderr == f"port-checker: {message}\nTry: port-checker --help\n"
 
 
 @pytest.mark.parametrize("option", ["--help", "--version", "--check-config"])
@@ -117,7 +129,8 @@ def test_an_unknown_setting_is_a_warning_with_the_nearest_name(tmp_path):
     ended = run("--check-config", directory=tmp_path, PORT_CHECKER_TARGET="any")
 
     assert ended.returncode == 0
-    assert "PORT_CHECKER_TARGET" in ended.stderr and "PORT_CHECKER_TARGETS" in ended.stderr
+    assert ("unknown setting PORT_CHECKER_TARGET (from the environment); did you mean "
+            "PORT_CHECKER_TARGETS?") in ended.stderr
 
 
 def test_a_warning_is_in_the_form_of_the_log(start):
@@ -131,12 +144,12 @@ def test_a_warning_is_in_the_form_of_the_log(start):
 # --- wrong settings -----------------------------------------------------------------------
 
 WRONG = [
-    ("PORT_CHECKER_HOST", "localhost", "IPv4 and IPv6 addresses"),
-    ("PORT_CHECKER_HOST", "[::1]", "IPv4 and IPv6 addresses"),
+    ("PORT_CHECKER_HOST", "localhost", "an IPv4 or IPv6 address"),
+    ("PORT_CHECKER_HOST", "[::1]", "an IPv4 or IPv6 address"),
     ("PORT_CHECKER_PORT", "65536", "0 to 65535"),
     ("PORT_CHECKER_PORT", "http", "0 to 65535"),
     ("PORT_CHECKER_PORT", "-1", "0 to 65535"),
-    ("PORT_CHECKER_DEBUG", "maybe", "true, false, 1, 0, yes, no, on and off"),
+    ("PORT_CHECKER_DEBUG", "maybe", "true, false, 1, 0, yes, no, on or off"),
     ("PORT_CHECK_TIMEOUT", "0.4", "0.5 to 20 seconds"),
     ("PORT_CHECK_TIMEOUT", "20.1", "0.5 to 20 seconds"),
     ("PORT_CHECK_TIMEOUT", "soon", "0.5 to 20 seconds"),
@@ -145,18 +158,18 @@ WRONG = [
     ("PORT_CHECK_RETRIES", "5", "1 to 4"),
     ("PORT_CHECK_RETRY_DELAY", "5.1", "0 to 5 seconds"),
     ("PORT_CHECKER_WORKERS", "0", "1 to 256"),
-    ("PORT_CHECKER_TARGETS", "everyone", "auto, caller, public and any"),
+    ("PORT_CHECKER_TARGETS", "everyone", "auto, caller, public or any"),
     ("PORT_CHECKER_TRUSTED_PROXIES", "10.0.0.0/33", "networks such as"),
     ("PORT_CHECKER_TRUSTED_PROXIES", "proxy", "networks such as"),
     ("PORT_CHECKER_MAX_PORTS", "0", "1 to 65535"),
     ("PORT_CHECKER_MAX_PROBES", "0", "1 to 1000000"),
     ("PORT_CHECKER_MAX_CONNECTIONS", "0", "1 to 1000000"),
     ("PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER", "x", "1 to 1000000"),
-    ("PORT_CHECKER_RATE", "fast", "20/s, 1200/min and 72000/h"),
-    ("PORT_CHECKER_RATE", "-1/s", "20/s, 1200/min and 72000/h"),
+    ("PORT_CHECKER_RATE", "fast", "20/s, 1200/min or 72000/h"),
+    ("PORT_CHECKER_RATE", "-1/s", "20/s, 1200/min or 72000/h"),
     ("PORT_CHECKER_METRICS_FROM", "everywhere", "networks such as"),
     ("PORT_CHECKER_CORS_ORIGINS", "example.org", "origins such as"),
-    ("PORT_CHECKER_LOG_FORMAT", "xml", "text and json"),
+    ("PORT_CHECKER_LOG_FORMAT", "xml", "text or json"),
 ]
 
 
@@ -627,7 +640,7 @@ def test_a_new_program_that_says_more_than_a_pipe_holds_is_heard_out(copied_serv
 
 
 @pytest.mark.parametrize("text, reason", [
-    ("echo a warning >&2; kill -KILL $$", "signal 9; it had said: a warning"),
+    ("echo a warning >&2; kill -KILL $$", "signal 9; it said: a warning"),
     ("kill -KILL $$", "signal 9"),
     ("echo a fault >&2; exit 1", "a fault"),
     ("exit 7", "exit status 7"),

@@ -539,7 +539,7 @@ static void who_may_name_what(void **state)
         {TARGETS_AUTO, OPERATOR, "127.0.0.1", "::1", ACCESS_OPERATOR},
         {TARGETS_AUTO, OPERATOR, "::1", "fd00::1", ACCESS_OPERATOR},
 
-        /* caller: one's own address, whoever calls */
+        /* caller: one's own address, without exception */
         {TARGETS_CALLER, CALLER, "203.0.113.9", "203.0.113.9", ACCESS_OWN_ADDRESS},
         {TARGETS_CALLER, CALLER, "203.0.113.9", "8.8.8.8", ACCESS_NOT_OWN_ADDRESS},
         {TARGETS_CALLER, OPERATOR, "127.0.0.1", "127.0.0.1", ACCESS_OWN_ADDRESS},

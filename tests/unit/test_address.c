@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/address.h"
+#include "net/cidr.h"
 
 #include "addresses.h"
 #include "base/err.h"

@@ -35,7 +35,9 @@ static void the_limits_hold(void **state)
         {'+', "192.0.2.1", ADMISSION_GRANTED},
         {'+', "192.0.2.1", ADMISSION_GRANTED},
         {'+', "192.0.2.1", ADMISSION_CALLER_FULL},
-        {'+', "::ffff:192.0.2.1", ADMISSION_CALLER_FULL}, /* the same, mapped */
+        {'+', "::ffff:192.0.2.1", ADMISSION_CALLER_FULL},   /* the same, mapped */
+        {'+', "64:ff9b::192.0.2.1", ADMISSION_CALLER_FULL}, /* by NAT64 */
+        {'+', "2002:c000:201::1", ADMISSION_CALLER_FULL},   /* by 6to4 */
         {'+', "192.0.2.2", ADMISSION_GRANTED},
         {'+', "2001:db8:1:2::1", ADMISSION_GRANTED},
         {'+', "2001:db8:1:2:ffff::9", ADMISSION_GRANTED}, /* same /64 */

@@ -2,6 +2,7 @@
 #include "verifier/arguments.h"
 
 #include "base/err.h"
+#include "base/options.h"
 #include "verifier/fetch.h"
 #include "verifier/ports.h"
 
@@ -13,13 +14,14 @@
 
 #include <cmocka.h>
 
-#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define COUNT(array)  (sizeof(array) / sizeof(array)[0])
 #define ARGUMENTS_MAX 12
 
-/* Words up to the first NULL. getopt keeps its place in a global. */
+/* Words up to the first NULL. */
 static bool parse(const char *const words[ARGUMENTS_MAX], const char *servers,
                   struct arguments *ret, struct err *err)
 {
@@ -32,7 +34,6 @@ static bool parse(const char *const words[ARGUMENTS_MAX], const char *servers,
         strncpy(copies[i], words[i], sizeof copies[i] - 1);
         argv[argc++] = copies[i];
     }
-    optind = 0;
     return arguments_parse(argc, argv, servers, ret, err);
 }
 
@@ -82,6 +83,94 @@ static void a_path_in_front_is_part_of_the_url(void **state)
     }
 }
 
+static void a_bare_host_is_asked_over_https_then_over_http(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word;
+        const char *url;
+        const char *other;
+        int literal_family;
+    } rows[] = {
+        {"checker.example", "https://checker.example", "http://checker.example:7466", 0},
+        {"a:8080", "https://a:8080", "http://a:8080", 0},
+        {"a:443", "https://a:443", "http://a:443", 0},
+        {"a/golem/", "https://a/golem", "http://a:7466/golem", 0},
+        {"192.0.2.1", "https://192.0.2.1", "http://192.0.2.1:7466", 4},
+        {"2001:db8::1", "https://[2001:db8::1]", "http://[2001:db8::1]:7466", 6},
+        {"[2001:db8::1]:80", "https://[2001:db8::1]:80", "http://[2001:db8::1]:80", 6},
+        {"http://a/", "http://a", NULL, 0},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct arguments arguments;
+        assert_true(parse((const char *const[ARGUMENTS_MAX]){rows[i].word}, NULL,
+                          &arguments, NULL));
+        assert_string_equal(arguments.servers[0].url, rows[i].url);
+        assert_int_equal(!arguments.servers[0].other_url, !rows[i].other);
+        if (rows[i].other)
+            assert_string_equal(arguments.servers[0].other_url, rows[i].other);
+        assert_int_equal(arguments.servers[0].literal_family, rows[i].literal_family);
+        arguments_done(&arguments);
+    }
+}
+
+static void options_stand_anywhere_and_lists_add_up(void **state)
+{
+    (void)state;
+    struct arguments arguments;
+    struct text text;
+    const char *const words[ARGUMENTS_MAX] = {
+        "-p80", "-4q",           "a",  "--port=443", "verify", "--required",
+        "443",  "--required=80", "-o", "x"};
+    struct err err;
+    bool is_fine = parse(words, NULL, &arguments, &err);
+    if (!is_fine)
+        print_error("%s\n", err.message);
+    assert_true(is_fine);
+    text_init(&text, 100);
+    ports_format(arguments.ports, arguments.port_count, &text);
+    assert_string_equal(text.data, "80,443");
+    assert_int_equal(arguments.required_count, 2);
+    assert_true(arguments.is_quiet && arguments.is_family[FAMILY_4]);
+    assert_false(arguments.is_family[FAMILY_6]);
+    assert_string_equal(arguments.output, "x");
+    assert_int_equal(arguments.server_count, 2); /* only a first word is a command */
+    text_done(&text);
+    arguments_done(&arguments);
+}
+
+static void commands_are_found_behind_options(void **state)
+{
+    (void)state;
+    struct arguments arguments;
+    assert_true(
+        parse((const char *const[ARGUMENTS_MAX]){"--json", "probe", "home.example", "80"},
+              NULL, &arguments, NULL));
+    assert_int_equal(arguments.action, ACTION_PROBE);
+    assert_string_equal(arguments.target, "home.example");
+    assert_int_equal(arguments.timeout.ns, 5 * NS_PER_SECOND);
+    arguments_done(&arguments);
+
+    assert_true(parse((const char *const[ARGUMENTS_MAX]){"verify", "--", "a"}, NULL,
+                      &arguments, NULL));
+    assert_int_equal(arguments.action, ACTION_VERIFY);
+    assert_string_equal(arguments.servers[0].url, "https://a");
+    assert_int_equal(arguments.timeout.ns, 30 * NS_PER_SECOND);
+    arguments_done(&arguments);
+}
+
+static void nothing_is_read_behind_help(void **state)
+{
+    (void)state;
+    struct arguments arguments;
+    assert_true(parse((const char *const[ARGUMENTS_MAX]){"-h", "--nonsense"}, NULL,
+                      &arguments, NULL));
+    assert_int_equal(arguments.action, ACTION_HELP);
+    assert_true(parse((const char *const[ARGUMENTS_MAX]){"probe", "-qV", "80x"}, NULL,
+                      &arguments, NULL));
+    assert_int_equal(arguments.action, ACTION_VERSION);
+}
+
 static void without_7466_nothing_is_required(void **state)
 {
     (void)state;
@@ -99,54 +188,89 @@ static void what_makes_no_sense_is_refused(void **state)
         const char *words[ARGUMENTS_MAX];
         const char *complaint;
     } rows[] = {
-        {{NULL}, "no checker is named: give its URL, or set PORT_VERIFIER_SERVERS"},
-        {{"checker.example:7466"}, "\"checker.example:7466\" is no URL"},
-        {{"ftp://a"}, "\"ftp://a\": only http and https"},
+        {{NULL}, "no checker is given, for example port-verifier checker.example"},
+        {{"ftp://a"}, "\"ftp://a\": a checker's URL begins with http:// or https://"},
+        {{"http:/a"}, "\"http:/a\" is not a URL; did you mean http://a?"},
+        {{"https:a:7466"}, "\"https:a:7466\" is not a URL; did you mean https://a:7466?"},
+        {{"7466,50800-50900"},
+         "\"7466,50800-50900\" is not a checker; did you mean --ports 7466,50800-50900?"},
+        {{""}, "\"\" is not a valid URL or host name; examples: checker.example, http://"},
+        {{"a b"}, "\"a b\" is not a valid URL or host name"},
+        {{"a:99999"}, "\"a:99999\" is not a valid URL or host name"},
         {{"http://user@a"}, "\"http://user@a\": a checker's URL has no user"},
         {{"http://a?b"}, "\"http://a?b\": a checker's URL has no user, query"},
-        {{"http://"}, "\"http://\" is no URL"},
+        {{"user@a"}, "\"user@a\": a checker's URL has no user"},
+        {{"http://"}, "\"http://\" is not a valid URL or host name"},
         {{"http://a:7466/check-ports/"},
-         "\"http://a:7466/check-ports\": the checker's URL is wanted, without "
-         "/check-ports"},
-        {{"https://a/golem/check-ports"}, "\"https://a/golem/check-ports\": the checker's"},
-        {{"http://a", "http://b/health"}, "\"http://b/health\": the checker's URL"},
-        {{"http://b/docs//"}, "\"http://b/docs\": the checker's URL"},
-        {{"http://b/ip"}, "\"http://b/ip\": the checker's URL"},
-        {{"http://b/limits"}, "\"http://b/limits\": the checker's URL"},
-        {{"http://b/metrics"}, "\"http://b/metrics\": the checker's URL"},
-        {{"http://b/openapi.json"}, "\"http://b/openapi.json\": the checker's URL"},
-        {{"--ports", "0", "http://a"}, "--ports: \"0\": a port is a number"},
-        {{"--ports", "", "http://a"}, "no ports are listed"},
-        {{"--ports", "5-3", "http://a"}, "--ports: \"5-3\": the range 5-3"},
-        {{"--ports", "80x", "http://a"}, "--ports: \"80x\""},
-        {{"--ports", "1-5000", "http://a"}, "--ports: more than 4096 ports"},
-        {{"--required", "80", "http://a"}, "--required names 80"},
-        {{"--in-use", "80", "http://a"}, "--in-use names 80"},
-        {{"--quorum", "0", "http://a"}, "--quorum: a number from 1"},
-        {{"--quorum", "2", "http://a"},
-         "--quorum 2 wants as many checkers, and 1 is named"},
-        {{"--ip", "home.example", "http://a"}, "--ip: \"home.example\" is no IPv4 or IPv6"},
-        {{"--ip", "::1", "http://127.0.0.1"}, "--ip names no address of a family"},
-        {{"--ip", "192.0.2.1", "--ip", "192.0.2.2", "http://a"},
-         "--ip: two IPv4 addresses"},
-        {{"--ca", "/nonexistent", "http://a"}, "--ca: /nonexistent: No such file"},
-        {{"--ca", "/", "http://a"}, "--ca: / is no regular file"},
-        {{"--ca", "/proc/self/stat", "http://a"},
-         "--ca: /proc/self/stat has no certificates that can be read (PEM)"},
-        {{"--timeout", "0", "http://a"}, "--timeout: \"0\" is no time from 100ms to 10m"},
-        {{"--watch", "1w", "http://a"}, "--watch: \"1w\" is no time from 1s to 30d"},
-        {{"--watch", "", "http://a"}, "--watch: \"\" is no time"},
-        {{"--on-change", "true", "http://a"}, "--on-change makes sense with --watch only"},
-        {{"--output", "", "http://a"}, "--output: the name of a file"},
-        {{"--colour", "http://a"}, "unknown option \"--colour\""},
-        {{"http://a", "--ports"}, "--ports wants a value"},
-        {{"probe"}, "probe wants an address and ports"},
-        {{"probe", "192.0.2.1"}, "probe wants an address and ports"},
-        {{"probe", "home.example", "80"}, "\"home.example\" is no IPv4 or IPv6"},
-        {{"probe", "192.0.2.1", "http"}, "\"http\": a port is a number"},
-        {{"probe", "--watch", "1h", "192.0.2.1", "80"},
-         "--watch makes no sense when probing"},
-        {{"probe", "--timeout", "1m", "192.0.2.1", "80"}, "--timeout of a port is"},
+         "\"http://a:7466/check-ports\": give the checker's URL without /check-ports"},
+        {{"https://a/golem/check-ports"}, "\"https://a/golem/check-ports\": give the"},
+        {{"http://a", "http://b/health"}, "\"http://b/health\": give the checker's URL"},
+        {{"http://b/docs//"}, "\"http://b/docs\": give the checker's URL"},
+        {{"b/ip"}, "\"https://b/ip\": give the checker's URL"},
+        {{"http://b/limits"}, "\"http://b/limits\": give the checker's URL"},
+        {{"http://b/metrics"}, "\"http://b/metrics\": give the checker's URL"},
+        {{"http://b/openapi.json"}, "\"http://b/openapi.json\": give the checker's URL"},
+        {{"--ports", "0", "a"},
+         "\"0\": --ports must be a list of ports and ranges (\"0\": a port is a number "
+         "from 1 "
+         "to 65535), for example 7466,50800-50900"},
+        {{"--ports", "", "a"}, "no ports to check are given, for example --ports 7466"},
+        {{"--ports", "80,5-3", "a"},
+         "\"80,5-3\": --ports must be a list of ports and ranges (\"5-3\": the range 5-3"},
+        {{"--ports", "80x", "a"}, "\"80x\": --ports must be a list"},
+        {{"--ports", "1-5000", "a"},
+         "\"1-5000\": --ports must be a list of at most 4096 ports, for example"},
+        {{"--ports", "1-4096", "--ports", "4097", "a"},
+         "\"4097\": --ports must be a list of at most 4096 ports, for example"},
+        {{"--required", "80", "a"}, "--required names port 80, which is not one of"},
+        {{"--in-use", "80", "a"}, "--in-use names port 80, which is not one of"},
+        {{"--quorum", "0", "a"}, "\"0\": --quorum must be between 1 and 16, for example 2"},
+        {{"--quorum", "2", "a"}, "--quorum 2 needs 2 checkers, but 1 is given"},
+        {{"--ip", "home.example", "a"},
+         "\"home.example\": --ip must be an IPv4 or IPv6 address, for example 203.0.113.7"},
+        {{"--ip", "::1", "127.0.0.1"},
+         "-4, -6 and --ip exclude the address family of every checker given"},
+        {{"-6", "127.0.0.1"}, "-4, -6 and --ip exclude the address family"},
+        {{"-4", "-6", "a"}, "-4 and -6 exclude each other; leave both out"},
+        {{"-q", "--json", "a"}, "--json and --quiet exclude each other"},
+        {{"--ip", "192.0.2.1", "--ip", "192.0.2.2", "a"},
+         "\"192.0.2.2\": --ip must be one address for each family"},
+        {{"--ca", "/nonexistent", "a"},
+         "\"/nonexistent\": --ca must be a file of CA certificates in PEM format (No such "
+         "file or directory), for example /"},
+        {{"--ca", "/", "a"},
+         "\"/\": --ca must be a file of CA certificates in PEM format (not a regular "
+         "file)"},
+        {{"--ca", "/proc/self/stat", "a"},
+         "\"/proc/self/stat\": --ca must be a file of CA certificates in PEM format (no "
+         "certificate can be read)"},
+        {{"--timeout", "5min", "a"},
+         "\"5min\": --timeout must be between 100ms and 10m, for example 30s"},
+        {{"--watch", "1w", "a"},
+         "\"1w\": --watch must be between 1s and 30d, for example 1h"},
+        {{"--watch", "", "a"}, "\"\": --watch must be between 1s"},
+        {{"--on-change", "true", "a"}, "--on-change needs --watch, for example --watch 1h"},
+        {{"--on-change", "", "--watch", "1h", "a"},
+         "\"\": --on-change must be a command of the shell, for example"},
+        {{"--confirm", "5s", "a"}, "--confirm needs --watch, for example --watch 1h"},
+        {{"--output", "", "a"}, "\"\": --output must be the name of a file, for example"},
+        {{"--colour", "a"}, "unknown option --colour"},
+        {{"--reqired", "80", "a"}, "unknown option --reqired; did you mean --required?"},
+        {{"-x", "a"}, "unknown option -x"},
+        {{"a", "--ports"}, "--ports needs a value, for example --ports 7466,50800-50900"},
+        {{"--quorum", "1", "--quorum", "1", "a"},
+         "--quorum is given twice; once is enough"},
+        {{"prboe", "192.0.2.1", "80"}, "unknown command prboe; did you mean probe?"},
+        {{"probe"},
+         "probe needs a host and a list of ports, for example port-verifier probe"},
+        {{"probe", "192.0.2.1"}, "probe needs a host and a list of ports"},
+        {{"probe", "192.0.2.1", "http"},
+         "\"http\": PORTS must be a list of ports and ranges (\"http\": a port is a number "
+         "from 1 to 65535), for example 7466,50800-50900"},
+        {{"probe", "--watch", "1h", "192.0.2.1", "80"}, "probe has no option --watch"},
+        {{"probe", "-6", "192.0.2.1", "80"}, "-4 or -6 excludes the address 192.0.2.1"},
+        {{"probe", "--timeout", "1m", "192.0.2.1", "80"},
+         "probe: --timeout must be between 500ms and 20s, for example 5s"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct arguments arguments;
@@ -183,13 +307,37 @@ static void times_have_units(void **state)
 static void help_fits_a_screen(void **state)
 {
     (void)state;
+    char *help;
+    size_t size;
     size_t lines = 0;
-    for (const char *line = arguments_help; *line; lines++) {
+    FILE *out = open_memstream(&help, &size);
+    options_print_help(&options_table, out);
+    fclose(out);
+    for (const char *line = help; *line; lines++) {
         size_t len = strcspn(line, "\n");
         assert_true(len <= 80);
         line += len + 1;
     }
     assert_true(lines <= 24);
+    free(help);
+}
+
+/* What a row of the table promises to its readers. */
+static void every_row_is_whole(void **state)
+{
+    (void)state;
+    assert_true(options_table.row_count <= OPTIONS_MAX);
+    for (size_t i = 0; i < options_table.row_count; i++) {
+        const struct option_row *row = &options_table.rows[i];
+        assert_int_equal(!row->value, !row->example);
+        assert_true(row->help[strlen(row->help) - 1] != '.');
+        assert_true(!row->more || row->more[strlen(row->more) - 1] == '.');
+        for (size_t j = 0; j < i; j++) {
+            const struct option_row *other = &options_table.rows[j];
+            assert_string_not_equal(row->name, other->name);
+            assert_true(!row->letter || row->letter != other->letter);
+        }
+    }
 }
 
 int main(void)
@@ -201,7 +349,12 @@ int main(void)
         cmocka_unit_test(without_7466_nothing_is_required),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(times_have_units),
+        cmocka_unit_test(a_bare_host_is_asked_over_https_then_over_http),
+        cmocka_unit_test(options_stand_anywhere_and_lists_add_up),
+        cmocka_unit_test(commands_are_found_behind_options),
+        cmocka_unit_test(nothing_is_read_behind_help),
         cmocka_unit_test(help_fits_a_screen),
+        cmocka_unit_test(every_row_is_whole),
     };
     return cmocka_run_group_tests_name("arguments", tests, NULL, NULL);
 }

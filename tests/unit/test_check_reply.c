@@ -166,6 +166,29 @@ static void lines_of_a_stream_say_the_same(void **state)
     assert_memory_equal(line, plain, len);
 }
 
+static void plain_lines_name_port_state_and_error(void **state)
+{
+    (void)state;
+    static const struct {
+        struct port_verdict verdict;
+        const char *wanted;
+    } rows[] = {
+        {{.port = 7466, .state = PORT_STATE_OPEN}, "7466 open\n"},
+        {{.port = 1, .state = PORT_STATE_CLOSED, .errnum = ECONNREFUSED},
+         "1 closed: Connection refused\n"},
+        {{.port = 65535, .state = PORT_STATE_FILTERED, .errnum = ETIMEDOUT},
+         "65535 filtered: Connection timed out\n"},
+        {{.port = 80, .state = PORT_STATE_UNREACHABLE, .errnum = EHOSTUNREACH},
+         "80 unreachable: No route to host\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char line[CHECK_LINE_SIZE];
+        size_t len = check_line_plain(&rows[i].verdict, line);
+        assert_int_equal(len, strlen(rows[i].wanted));
+        assert_memory_equal(line, rows[i].wanted, len);
+    }
+}
+
 static void times_are_rounded_to_microseconds(void **state)
 {
     (void)state;
@@ -260,6 +283,7 @@ int main(void)
         cmocka_unit_test(details_stand_beside_each_port),
         cmocka_unit_test(proofs_stand_beside_details_when_asked_for),
         cmocka_unit_test(lines_of_a_stream_say_the_same),
+        cmocka_unit_test(plain_lines_name_port_state_and_error),
         cmocka_unit_test(times_are_rounded_to_microseconds),
         cmocka_unit_test(every_error_text_fits),
         cmocka_unit_test(the_text_is_what_jansson_would_write),

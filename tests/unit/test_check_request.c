@@ -22,22 +22,22 @@
 static void read_body(const char *body, size_t len, const char *content_type, size_t max,
                       struct text *out)
 {
-    static struct fault_list faults;
+    static struct violation_list violations;
     struct check_request request;
     struct port_set ports;
     char address[ADDRESS_TEXT_SIZE];
 
     assert_true(port_set_init(&ports, max, NULL));
     text_reset(out);
-    if (check_request_parse(body, len, content_type, &ports, &request, &faults)) {
-        assert_int_equal(faults.count, 0);
+    if (check_request_parse(body, len, content_type, &ports, &request, &violations)) {
+        assert_int_equal(violations.count, 0);
         text_append_str(out, address_format(&request.target, address));
         for (size_t i = 0; i < ports.count; i++)
             text_printf(out, " %u", ports.ports[i]);
         text_append_str(out, request.wants_details ? " details" : "");
     } else {
         size_t reply_len = 0;
-        char *reply = fault_list_body(&faults, &reply_len);
+        char *reply = violation_list_body(&violations, &reply_len);
         assert_non_null(reply);
         assert_int_equal(ports.count, 0);
         text_append(out, reply, reply_len);
@@ -58,35 +58,36 @@ static void assert_read_as(const char *body, size_t len, const char *content_typ
     text_done(&out);
 }
 
-#define FAULT(loc, msg, type)                                                              \
+#define VIOLATION(loc, msg, type)                                                          \
     "{\"loc\": [" loc "], \"msg\": \"" msg "\", \"type\": \"" type "\"}"
-#define DETAIL(faults)  "{\"detail\": [" faults "]}"
-#define BODY            "\"body\""
-#define FIELD(name)     "\"body\", \"" name "\""
-#define PORT(index)     "\"body\", \"ports\", " #index
+#define DETAIL(violations) "{\"detail\": [" violations "]}"
+#define BODY               "\"body\""
+#define FIELD(name)        "\"body\", \"" name "\""
+#define PORT(index)        "\"body\", \"ports\", " #index
 
-#define REQUIRED(loc)   FAULT(loc, "field required", "value_error.missing")
-#define NO_INTEGER(loc) FAULT(loc, "value is not a valid integer", "type_error.integer")
-#define NO_PORT(loc, n) FAULT(loc, "Invalid port number: " n, "value_error")
+#define REQUIRED(loc)      VIOLATION(loc, "field required", "value_error.missing")
+#define NO_INTEGER(loc)    VIOLATION(loc, "value is not a valid integer", "type_error.integer")
+#define NO_PORT(loc, n)    VIOLATION(loc, "Invalid port number: " n, "value_error")
 #define NO_RANGE(loc)                                                                      \
-    FAULT(loc,                                                                             \
-          "Invalid port range: write it as first-last, both 1-65535, first not above "     \
-          "last",                                                                          \
-          "value_error")
+    VIOLATION(loc,                                                                         \
+              "Invalid port range: write it as first-last, both 1-65535, first not above " \
+              "last",                                                                      \
+              "value_error")
 #define NO_ADDRESS                                                                         \
-    FAULT(FIELD("provider_ip"),                                                            \
-          "value is not a valid IPv4 or IPv6 address: write one such as 203.0.113.7 or "   \
-          "2001:db8::7, no name, port, brackets or zone",                                  \
-          "value_error")
-#define NO_DICT FAULT(BODY, "value is not a valid dict", "type_error.dict")
-#define NO_LIST FAULT(FIELD("ports"), "value is not a valid list", "type_error.list")
+    VIOLATION(                                                                             \
+        FIELD("provider_ip"),                                                              \
+        "value is not a valid IPv4 or IPv6 address: write one such as 203.0.113.7 or "     \
+        "2001:db8::7, no name, port, brackets or zone",                                    \
+        "value_error")
+#define NO_DICT VIOLATION(BODY, "value is not a valid dict", "type_error.dict")
+#define NO_LIST VIOLATION(FIELD("ports"), "value is not a valid list", "type_error.list")
 #define NO_BOOL                                                                            \
-    FAULT(FIELD("details"), "value could not be parsed to a boolean", "type_error.bool")
-#define NO_STR FAULT(FIELD("provider_ip"), "str type expected", "type_error.str")
+    VIOLATION(FIELD("details"), "value could not be parsed to a boolean", "type_error.bool")
+#define NO_STR VIOLATION(FIELD("provider_ip"), "str type expected", "type_error.str")
 #define TOO_MANY                                                                           \
-    FAULT(FIELD("ports"),                                                                  \
-          "too many ports: at most 1024 different ones may be asked for at once",          \
-          "value_error")
+    VIOLATION(FIELD("ports"),                                                              \
+              "too many ports: at most 1024 different ones may be asked for at once",      \
+              "value_error")
 
 /* The rest of a request whose `ports` are tried. */
 #define WITH(ports) "{\"provider_ip\": \"192.0.2.7\", \"ports\": " ports "}"
@@ -291,12 +292,12 @@ static void exactly_as_many_ports_as_allowed(void **state)
         WITH("[\"1-1000\", \"900-1024\"]"),
     };
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
-        struct fault_list faults;
+        struct violation_list violations;
         struct check_request request;
         struct port_set ports;
         assert_true(port_set_init(&ports, PORTS_MAX, NULL));
         assert_true(check_request_parse(bodies[i], strlen(bodies[i]), NULL, &ports,
-                                        &request, &faults));
+                                        &request, &violations));
         assert_int_equal(ports.count, 1024);
         port_set_done(&ports);
     }
@@ -330,7 +331,7 @@ static void what_is_not_an_address(void **state)
     ASSERT_ROWS(rows);
 }
 
-static void faults_of_all_members_stand_together(void **state)
+static void violations_of_all_members_stand_together(void **state)
 {
     (void)state;
     static const struct row rows[] = {
@@ -370,7 +371,7 @@ static void the_last_of_two_members_counts(void **state)
     ASSERT_ROWS(rows);
 }
 
-/* Only that it is a jsondecode fault, and where: the sentence is the parser's. */
+/* Only that it is a jsondecode violation, and where: the sentence is the parser's. */
 static void assert_not_json(const char *body, size_t len, size_t offset)
 {
     struct text out;
@@ -426,8 +427,8 @@ static void what_is_not_json(void **state)
 }
 
 #define ENCODED(name)                                                                      \
-    DETAIL(FAULT(BODY ", 0", "the body is encoded as " name ": send it as UTF-8",          \
-                 "value_error.jsondecode"))
+    DETAIL(VIOLATION(BODY ", 0", "the body is encoded as " name ": send it as UTF-8",      \
+                     "value_error.jsondecode"))
 
 static void other_encodings_are_named(void **state)
 {
@@ -483,8 +484,8 @@ static void an_encoding_is_named_whatever_the_content_type_says(void **state)
     (void)state;
     assert_read_as(
         "{\0}\0", 4, "text/plain",
-        DETAIL(FAULT(BODY ", 0", "the body is encoded as UTF-16LE: send it as UTF-8",
-                     "value_error.jsondecode")));
+        DETAIL(VIOLATION(BODY ", 0", "the body is encoded as UTF-16LE: send it as UTF-8",
+                         "value_error.jsondecode")));
 }
 
 static void deep_json_is_refused(void **state)
@@ -545,10 +546,10 @@ static void content_types(void **state)
         assert_read_as(body, sizeof body - 1, rows[i].type,
                        rows[i].is_json
                            ? "192.0.2.7 80"
-                           : DETAIL(FAULT(BODY,
-                                          "value is not a valid dict: send JSON with "
-                                          "Content-Type: application/json",
-                                          "type_error.dict")));
+                           : DETAIL(VIOLATION(BODY,
+                                              "value is not a valid dict: send JSON with "
+                                              "Content-Type: application/json",
+                                              "type_error.dict")));
     assert_read_as("", 0, "text/plain", DETAIL(REQUIRED(BODY)));
 }
 
@@ -564,7 +565,7 @@ static char *list_of(const char *element, size_t count, size_t *ret_len)
     return text_take(&text, ret_len);
 }
 
-static void reading_stops_at_the_20th_fault(void **state)
+static void reading_stops_at_the_20th_violation(void **state)
 {
     (void)state;
     size_t len = 0, starts = 0;
@@ -583,7 +584,7 @@ static void reading_stops_at_the_20th_fault(void **state)
     text_done(&out);
 }
 
-static void a_list_of_19_faults_has_room_for_one_more(void **state)
+static void a_list_of_19_violations_has_room_for_one_more(void **state)
 {
     (void)state;
     size_t len = 0;
@@ -609,6 +610,103 @@ static void the_ceiling_is_the_set_s(void **state)
     text_done(&out);
 }
 
+/* ---- the query ------------------------------------------------------------------------
+ */
+
+#define IN_QUERY "\"query\", \"ports\""
+#define NOT_ENCODED                                                                        \
+    VIOLATION(IN_QUERY,                                                                    \
+              "value is not percent-encoded: write two hexadecimal digits behind every %", \
+              "value_error")
+
+/* The ports of a query, or the 422's body. */
+static void read_query(const char *query, struct text *out)
+{
+    static struct violation_list violations;
+    struct port_set ports;
+
+    assert_true(port_set_init(&ports, PORTS_MAX, NULL));
+    text_reset(out);
+    if (check_query_parse(query, &ports, &violations)) {
+        assert_int_equal(violations.count, 0);
+        for (size_t i = 0; i < ports.count; i++)
+            text_printf(out, "%s%u", i > 0 ? " " : "", ports.ports[i]);
+    } else {
+        size_t len = 0;
+        char *reply = violation_list_body(&violations, &len);
+        assert_int_equal(ports.count, 0);
+        text_append(out, reply, len);
+        free(reply);
+    }
+    port_set_done(&ports);
+}
+
+static void assert_query(const char *query, const char *wanted)
+{
+    AUTO_TEXT out = text_up_to(1 << 16);
+    read_query(query, &out);
+    if (strcmp(out.data, wanted) != 0)
+        fail_msg("%s\n  gave   %s\n  wanted %s", query, out.data, wanted);
+}
+
+static void queries_are_read(void **state)
+{
+    (void)state;
+    assert_query("ports=7466", "7466");
+    assert_query("ports=7466,50800-50802", "7466 50800 50801 50802");
+    assert_query("ports=7466%2C50800%2D50802", "7466 50800 50801 50802");
+    assert_query("ports=%37466", "7466");
+    assert_query("ports=3,1,2,1-3", "3 1 2");
+    assert_query("ports=00080,1-00002", "80 1 2");
+    assert_query("ports=2&x=0&ports=1,2&provider_ip=192.0.2.7", "2 1");
+}
+
+static void what_is_not_a_query_of_ports(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"", DETAIL(REQUIRED(IN_QUERY))},
+        {"port=1", DETAIL(REQUIRED(IN_QUERY))},
+        {"ports", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1,", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1&ports=", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1,+2", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1,%202", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1%002", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1%00", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=[1]", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=http,-5", DETAIL(NO_INTEGER(IN_QUERY) ", " NO_INTEGER(IN_QUERY))},
+        {"ports=0,65536", DETAIL(NO_PORT(IN_QUERY, "0") ", " NO_PORT(IN_QUERY, "65536"))},
+        {"ports=9-1&ports=x", DETAIL(NO_RANGE(IN_QUERY) ", " NO_INTEGER(IN_QUERY))},
+        {"ports=1%", DETAIL(NOT_ENCODED)},
+        {"ports=%zz&ports=0", DETAIL(NOT_ENCODED ", " NO_PORT(IN_QUERY, "0"))},
+        {"ports=%252C", DETAIL(NO_INTEGER(IN_QUERY))},
+        {"ports=1-1025",
+         DETAIL(VIOLATION(IN_QUERY,
+                          "too many ports: at most 1024 different ones may be asked for at "
+                          "once",
+                          "value_error"))},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_query(rows[i].body, rows[i].wanted);
+}
+
+static void reading_a_query_stops_at_the_20th_violation(void **state)
+{
+    (void)state;
+    struct violation_list violations;
+    struct port_set ports;
+    AUTO_TEXT query = text_up_to(4096);
+    for (size_t i = 0; i < 15; i++)
+        text_append_str(&query, "ports=x,y&ports=%&");
+
+    assert_true(port_set_init(&ports, 1, NULL));
+    assert_false(check_query_parse(query.data, &ports, &violations));
+    assert_int_equal(violations.count, VIOLATIONS_MAX);
+    port_set_done(&ports);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -623,7 +721,7 @@ int main(void)
         cmocka_unit_test(more_ports_than_allowed),
         cmocka_unit_test(exactly_as_many_ports_as_allowed),
         cmocka_unit_test(what_is_not_an_address),
-        cmocka_unit_test(faults_of_all_members_stand_together),
+        cmocka_unit_test(violations_of_all_members_stand_together),
         cmocka_unit_test(unknown_members_are_ignored),
         cmocka_unit_test(the_last_of_two_members_counts),
         cmocka_unit_test(what_is_not_json),
@@ -633,9 +731,12 @@ int main(void)
         cmocka_unit_test(an_encoding_is_named_whatever_the_content_type_says),
         cmocka_unit_test(a_byte_order_mark_is_skipped_and_counted),
         cmocka_unit_test(content_types),
-        cmocka_unit_test(reading_stops_at_the_20th_fault),
-        cmocka_unit_test(a_list_of_19_faults_has_room_for_one_more),
+        cmocka_unit_test(reading_stops_at_the_20th_violation),
+        cmocka_unit_test(a_list_of_19_violations_has_room_for_one_more),
         cmocka_unit_test(the_ceiling_is_the_set_s),
+        cmocka_unit_test(queries_are_read),
+        cmocka_unit_test(what_is_not_a_query_of_ports),
+        cmocka_unit_test(reading_a_query_stops_at_the_20th_violation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,6 +126,8 @@ static void verdicts_go_to_their_state_and_bucket(void **state)
         {PORT_STATE_OPEN, 0},
         {PORT_STATE_OPEN, NS_PER_MS},     /* a bucket holds its upper edge */
         {PORT_STATE_OPEN, NS_PER_MS + 1}, /* and nothing above it */
+        {PORT_STATE_FILTERED, 1300 * NS_PER_MS},
+        {PORT_STATE_FILTERED, 1500 * NS_PER_MS},
         {PORT_STATE_CLOSED, 2 * NS_PER_SECOND},
         {PORT_STATE_FILTERED, 20 * NS_PER_SECOND},
         {PORT_STATE_FILTERED, 24 * NS_PER_SECOND},
@@ -142,16 +144,19 @@ static void verdicts_go_to_their_state_and_bucket(void **state)
 
     assert_line(text, "port_checker_verdicts_total{state=\"open\"} 3");
     assert_line(text, "port_checker_verdicts_total{state=\"closed\"} 1");
-    assert_line(text, "port_checker_verdicts_total{state=\"filtered\"} 2");
+    assert_line(text, "port_checker_verdicts_total{state=\"filtered\"} 4");
     assert_line(text, "port_checker_verdicts_total{state=\"unreachable\"} 1");
     assert_line(text, "port_checker_verdict_seconds_bucket{le=\"0.001\"} 3");
     assert_line(text, "port_checker_verdict_seconds_bucket{le=\"0.0025\"} 4");
     assert_line(text, "port_checker_verdict_seconds_bucket{le=\"1\"} 4");
-    assert_line(text, "port_checker_verdict_seconds_bucket{le=\"2.5\"} 5");
-    assert_line(text, "port_checker_verdict_seconds_bucket{le=\"20\"} 6");
-    assert_line(text, "port_checker_verdict_seconds_bucket{le=\"+Inf\"} 7");
-    assert_line(text, "port_checker_verdict_seconds_sum 46.002000001");
-    assert_line(text, "port_checker_verdict_seconds_count 7");
+    assert_line(text, "port_checker_verdict_seconds_bucket{le=\"1.3\"} 5");
+    assert_line(text, "port_checker_verdict_seconds_bucket{le=\"1.5\"} 6");
+    assert_line(text, "port_checker_verdict_seconds_bucket{le=\"2\"} 7");
+    assert_line(text, "port_checker_verdict_seconds_bucket{le=\"2.5\"} 7");
+    assert_line(text, "port_checker_verdict_seconds_bucket{le=\"20\"} 8");
+    assert_line(text, "port_checker_verdict_seconds_bucket{le=\"+Inf\"} 9");
+    assert_line(text, "port_checker_verdict_seconds_sum 48.802000001");
+    assert_line(text, "port_checker_verdict_seconds_count 9");
     free(text);
     metrics_free(metrics);
 }

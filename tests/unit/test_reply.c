@@ -126,13 +126,13 @@ static void a_reply_has_all_ports_or_is_none(void **state)
     } rows[] = {
         {"{\"results\": {\"80\": " GOOD ", \"443\": " GOOD "}}", NULL},
         {"{\"results\": {\"80\": " GOOD ", \"443\": " GOOD ", \"1\": 0, \"x\": 0}}", NULL},
-        {"{\"results\": {\"80\": " GOOD "}}", "no verdict for 1 ports, the first is 443"},
-        {"{\"results\": {}}", "no verdict for 2 ports, the first is 80"},
+        {"{\"results\": {\"80\": " GOOD "}}", "no verdict for 1 ports, first of them 443"},
+        {"{\"results\": {}}", "no verdict for 2 ports, first of them 80"},
         {"{\"success\": true}", "the JSON has no \"results\""},
-        {"[]", "the JSON is no object"},
-        {"", "no JSON"},
-        {"<html>", "no JSON"},
-        {"{\"results\": {\"80\": " GOOD ", \"443\": " GOOD, "no JSON"},
+        {"[]", "the JSON is not an object"},
+        {"", "not JSON"},
+        {"<html>", "not JSON"},
+        {"{\"results\": {\"80\": " GOOD ", \"443\": " GOOD, "not JSON"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct remote_verdict verdicts[2];
@@ -161,12 +161,12 @@ static void a_stream_ends_with_its_summary(void **state)
         {"{\"port\": 443, \"accessible\": true}\n{\"port\": 80, \"accessible\": true}\n",
          "the stream ended early"},
         {"{\"port\": 443, \"accessible\": true}\n{\"success\": true}\n",
-         "no verdict for 1 ports, the first is 80"},
+         "no verdict for 1 ports, first of them 80"},
         {"{\"port\": 443, \"accessible\": true}\n{\"detail\": \"too busy\", \"code\": "
          "\"x\"}\n",
          "too busy"},
-        {"{\"port\": 443}\n", "no verdict can be read for port 443"},
-        {"{\"port\": 443, \"acc", "no JSON"},
+        {"{\"port\": 443}\n", "the verdict for port 443 cannot be read"},
+        {"{\"port\": 443, \"acc", "not JSON"},
         {"", "the stream ended early"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {

@@ -84,7 +84,7 @@ static const char *field(const struct reading *reading, const char *name)
 struct outcome {
     enum request_progress progress;
     enum http_fault fault;
-    const char *method, *path, *host, *x, *body;
+    const char *method, *path, *query, *host, *x, *body;
 };
 
 #define DONE      .progress = REQUEST_DONE
@@ -110,6 +110,8 @@ static bool comes_out(const struct reading *reading, const struct outcome *wante
     return request->stage == REQUEST_WHOLE &&
            is_same(wanted->method, text_of(reading, request->method)) &&
            is_same(wanted->path, text_of(reading, request->path)) &&
+           is_same(wanted->query, text_of(reading, request->query)) &&
+           request->query.len == strlen(text_of(reading, request->query)) &&
            is_same(wanted->host, field(reading, "Host")) &&
            is_same(wanted->x, field(reading, "X")) &&
            (!wanted->body ||
@@ -159,14 +161,16 @@ static void request_lines_that_are_understood(void **state)
         {"GET / HTTP/1.0", {DONE, .method = "GET", .path = "/"}},
         {"get /a HTTP/1.1", {DONE, .method = "get", .path = "/a"}},
         {"a!#$%&'*+-.^_`|~09Z / HTTP/1.1", {DONE, .method = "a!#$%&'*+-.^_`|~09Z"}},
-        {"OPTIONS * HTTP/1.1", {DONE, .method = "OPTIONS", .path = "*"}},
+        {"OPTIONS * HTTP/1.1", {DONE, .method = "OPTIONS", .path = "*", .query = ""}},
         {"CONNECT /a HTTP/1.1", {DONE, .method = "CONNECT", .path = "/a"}},
         {"PRI / HTTP/1.1", {DONE, .method = "PRI"}},
         {"PROXYX / HTTP/1.1", {DONE, .method = "PROXYX"}},
-        {"GET /a?b=c HTTP/1.1", {DONE, .path = "/a"}},
-        {"GET /a?b?c HTTP/1.1", {DONE, .path = "/a"}},
-        {"GET /? HTTP/1.1", {DONE, .path = "/"}},
-        {"GET // HTTP/1.1", {DONE, .path = "//"}},
+        {"GET /a?b=c HTTP/1.1", {DONE, .path = "/a", .query = "b=c"}},
+        {"GET /a?b?c HTTP/1.1", {DONE, .path = "/a", .query = "b?c"}},
+        {"GET /? HTTP/1.1", {DONE, .path = "/", .query = ""}},
+        {"GET /a?%2C%00&/http://b/ HTTP/1.1",
+         {DONE, .path = "/a", .query = "%2C%00&/http://b/", .host = "x"}},
+        {"GET // HTTP/1.1", {DONE, .path = "//", .query = ""}},
         {"GET /../%00 HTTP/1.1", {DONE, .path = "/../%00"}},
         {"GET /!\"#$&'()*+,-.:;<=>@[\\]^_`{|}~ HTTP/1.1",
          {DONE, .path = "/!\"#$&'()*+,-.:;<=>@[\\]^_`{|}~"}},
@@ -234,16 +238,19 @@ static void a_target_in_absolute_form_replaces_the_host(void **state)
     (void)state;
     static const struct row rows[] = {
         {"http://a/", {DONE, .path = "/", .host = "a"}},
-        {"http://a/b/c?d", {DONE, .path = "/b/c", .host = "a"}},
+        {"http://a/b/c?d", {DONE, .path = "/b/c", .query = "d", .host = "a"}},
         {"https://a.example:443/b", {DONE, .path = "/b", .host = "a.example:443"}},
         {"HTTP://A:80/b", {DONE, .path = "/b", .host = "A:80"}},
         {"http://[::1]:80/b", {DONE, .path = "/b", .host = "[::1]:80"}},
-        {"http://a", {DONE, .path = "/", .host = "a"}},
+        {"http://a", {DONE, .path = "/", .query = "", .host = "a"}},
         {"https://a", {DONE, .path = "/", .host = "a"}},
         {"http://a:80", {DONE, .path = "/", .host = "a:80"}},
-        {"http://a?b", {DONE, .path = "/", .host = "a"}},
-        {"https://a?/b", {DONE, .path = "/", .host = "a"}},
-        {"http://a/?b", {DONE, .path = "/", .host = "a"}},
+        {"http://a?b", {DONE, .path = "/", .query = "b", .host = "a"}},
+        {"https://a?/b", {DONE, .path = "/", .query = "/b", .host = "a"}},
+        {"http://a?", {DONE, .path = "/", .query = "", .host = "a"}},
+        {"http://a/b?c?d=http://e",
+         {DONE, .path = "/b", .query = "c?d=http://e", .host = "a"}},
+        {"http://a/?b", {DONE, .path = "/", .query = "b", .host = "a"}},
         {"http://a//", {DONE, .path = "//", .host = "a"}},
         {"http://a/http://b/", {DONE, .path = "/http://b/", .host = "a"}},
         {"http://", {BAD(BAD_FRAMING)}},

@@ -46,7 +46,7 @@ struct instant loop_now(const struct loop *loop)
 
 struct exchange {
     const char *peer, *local;
-    const char *body;
+    const char *body, *query;
     const char *headers[HEADERS_MAX][2]; /* of the request */
     bool is_http_1_0;
 
@@ -80,6 +80,11 @@ bool exchange_is_tls(const struct exchange *exchange)
 {
     (void)exchange;
     return false;
+}
+
+const char *exchange_query(const struct exchange *exchange)
+{
+    return exchange->query ? exchange->query : "";
 }
 
 const char *exchange_body(const struct exchange *exchange, size_t *ret_len)
@@ -137,6 +142,11 @@ void exchange_reply(struct exchange *exchange, unsigned status, const char *cont
 const struct http_route *exchange_route(const struct exchange *exchange)
 {
     return exchange->route;
+}
+
+const char *exchange_path(const struct exchange *exchange)
+{
+    return exchange->route->path;
 }
 
 void exchange_stream_begin(struct exchange *exchange, unsigned status,
@@ -243,7 +253,13 @@ static void fail_job(enum job_end end, const char *reason, size_t untried)
 
 static struct settings settings;
 static struct probe_limit limit = {.in_flight = 3, .max = 100};
-static atomic_bool is_draining;
+static bool lab_is_draining;
+
+static bool is_draining(const void *service)
+{
+    (void)service;
+    return lab_is_draining;
+}
 static struct metrics *metrics;
 static struct budget *budget;
 static struct pages *pages;
@@ -270,7 +286,7 @@ static int set_up(void **state)
     start_error = NULL;
     untried_when_cancelled = 0;
     is_job_running = false;
-    atomic_store(&is_draining, false);
+    lab_is_draining = false;
     settings = (struct settings){
         .targets = TARGETS_AUTO,
         .max_ports = 1024,
@@ -290,7 +306,7 @@ static int set_up(void **state)
         .all_count = 1,
         .limit = &limit,
         .is_ours = is_ours,
-        .is_draining = &is_draining,
+        .is_draining = is_draining,
         .version = "1.2.3",
     };
     return api_new(&config, &api, NULL) ? 0 : -1;
@@ -486,7 +502,7 @@ static void more_ports_than_the_budget_ever_has(void **state)
     check(&exchange, OWN("[\"1-11\"]"));
     assert_int_equal(exchange.status, 429);
     assert_string_equal(exchange.reply_headers, "");
-    assert_non_null(strstr(exchange.reply, "11 ports are more than"));
+    assert_non_null(strstr(exchange.reply, "11 ports exceed"));
 }
 
 static void strangers_share_a_target_s_budget(void **state)
@@ -594,7 +610,7 @@ static void nothing_new_is_taken_while_draining(void **state)
     (void)state;
     struct exchange running = {0}, late = {0}, health = {0};
     check(&running, OWN("[80]"));
-    atomic_store(&is_draining, true);
+    lab_is_draining = true;
     check(&late, OWN("[80]"));
     assert_int_equal(late.status, 503);
     assert_non_null(strstr(late.reply, "\"code\": \"draining\"}"));
@@ -925,7 +941,8 @@ static void a_form_is_a_check_that_is_answered_with_a_page(void **state)
     assert_int_equal(exchange.status, 200);
     assert_string_equal(exchange.type, "text/html; charset=utf-8");
     assert_non_null(strstr(exchange.reply, "value=\"80, 82\""));
-    assert_non_null(strstr(exchange.reply, "1 of 2 ports of 192.0.2.7 can be reached"));
+    assert_non_null(
+        strstr(exchange.reply, "1 of 2 ports can be reached from this checker"));
 }
 
 static void what_was_typed_comes_back_as_text(void **state)
@@ -965,13 +982,115 @@ static void a_form_of_another_site_is_refused(void **state)
     }
 }
 
+static void ask(struct exchange *exchange, const char *query)
+{
+    exchange->query = query;
+    request(exchange, "GET", "/check-ports?ports");
+}
+
+static void a_query_is_a_check_of_the_caller_s_own_address(void **state)
+{
+    (void)state;
+    struct exchange exchange = {.peer = "10.0.0.1",
+                                .headers = {{"X-Forwarded-For", "::ffff:198.51.100.9"},
+                                            {"Accept", "application/x-ndjson"}}};
+    char target[ADDRESS_TEXT_SIZE];
+    ask(&exchange, "ports=80%2C82&provider_ip=192.0.2.8&details=true");
+    assert_string_equal(address_format(&the_job.request.target, target), "198.51.100.9");
+    assert_int_equal(the_job.request.port_count, 2);
+    finish_job();
+    assert_int_equal(exchange.status, 200);
+    assert_string_equal(exchange.type, "application/json");
+    assert_string_equal(
+        exchange.reply,
+        "{\"success\": true, \"results\": "
+        "{\"80\": {\"accessible\": true, \"error\": null}, "
+        "\"82\": {\"accessible\": false, \"error\": \"Connection refused\"}}, "
+        "\"message\": \"Successfully verified 1 out of 2 ports\"}");
+}
+
+static void a_query_is_answered_in_plain_text_where_that_is_preferred(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *accept;
+        bool is_plain;
+    } rows[] = {
+        {"text/plain", true},
+        {"text/plain, application/json;q=0.9", true},
+        {"text/plain, application/json", false},
+        {"text/plain;q=0.5, application/json", false},
+        {"text/plain;q=0", false},
+        {"text/html, */*", false},
+        {"*/*", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct exchange exchange = {.headers = {{"Accept", rows[i].accept}}};
+        fake_now.ns += 60 * NS_PER_SECOND; /* the budget is whole again */
+        ask(&exchange, "ports=80,82");
+        finish_job();
+        assert_int_equal(exchange.status, 200);
+        assert_string_equal(exchange.type, rows[i].is_plain ? "text/plain; charset=utf-8"
+                                                            : "application/json");
+        if (rows[i].is_plain)
+            assert_string_equal(exchange.reply, "80 open\n82 closed: Connection refused\n");
+    }
+}
+
+static void a_query_of_another_site_is_refused(void **state)
+{
+    (void)state;
+    static const char *const headers[][2] = {
+        {"Sec-Fetch-Site", "cross-site"},
+        {"Sec-Fetch-Site", "same-site"},
+        {"Origin", "http://evil.example"},
+        {"Origin", "null"},
+    };
+    list_origin("http://evil.example"); /* learns why, and gets no further */
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        struct exchange exchange = {.headers = {{"Host", "checker.example:7466"},
+                                                {headers[i][0], headers[i][1]},
+                                                {"Accept", "text/plain"}}};
+        ask(&exchange, "ports=x");
+        assert_int_equal(exchange.status, 403);
+        assert_string_equal(exchange.reply,
+                            "{\"detail\": \"this request came from a page of another site: "
+                            "open this checker's own page\", \"code\": \"other_site\"}");
+    }
+}
+
+static void a_query_is_under_the_same_policy_and_budget(void **state)
+{
+    (void)state;
+    struct exchange bad = {.headers = {{"Accept", "text/plain"}}}, much = {0},
+                    zone = {.peer = "fe80::1"}, unknown = {.peer = "10.0.0.1"}, late = {0};
+    unknown.headers[0][0] = "X-Forwarded-For";
+    unknown.headers[0][1] = "me";
+    ask(&bad, "ports=0");
+    assert_int_equal(bad.status, 422);
+    assert_string_equal(bad.type, "application/json");
+    assert_string_equal(bad.reply,
+                        "{\"detail\": [{\"loc\": [\"query\", \"ports\"], \"msg\": "
+                        "\"Invalid port number: 0\", \"type\": \"value_error\"}]}");
+    ask(&much, "ports=1-11");
+    assert_int_equal(much.status, 429);
+    ask(&zone, "ports=1");
+    assert_int_equal(zone.status, 403);
+    ask(&unknown, "ports=1");
+    assert_int_equal(unknown.status, 403);
+    lab_is_draining = true;
+    ask(&late, "ports=1");
+    assert_int_equal(late.status, 503);
+}
+
 static void a_form_is_under_the_same_policy_and_budget(void **state)
 {
     (void)state;
     struct exchange foreign = {0}, much = {0};
     form(&foreign, "provider_ip=192.0.2.8&ports=80");
     assert_int_equal(foreign.status, 403);
-    assert_non_null(strstr(foreign.reply, "192.0.2.7 may not have 192.0.2.8 checked"));
+    assert_non_null(strstr(foreign.reply, "This checker only checks your own address"));
+    assert_null(strstr(foreign.reply, "PORT_CHECKER_TARGETS"));
     form(&much, "ports=1-11");
     assert_int_equal(much.status, 429);
 }
@@ -1012,6 +1131,10 @@ int main(void)
         TEST(what_was_typed_comes_back_as_text),
         TEST(a_form_of_another_site_is_refused),
         TEST(a_form_is_under_the_same_policy_and_budget),
+        TEST(a_query_is_a_check_of_the_caller_s_own_address),
+        TEST(a_query_is_answered_in_plain_text_where_that_is_preferred),
+        TEST(a_query_of_another_site_is_refused),
+        TEST(a_query_is_under_the_same_policy_and_budget),
         TEST(metrics_are_not_for_a_caller_that_cannot_be_read),
         TEST(without_origins_there_is_nothing_of_cors),
         TEST(a_listed_origin_is_named),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/err.h"
 #include "settings/settings.h"
+#include "settings/settings_forms.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -240,14 +241,14 @@ static void a_wrong_value_is_refused_and_named(void **state)
         const char *hint; /* the end of the message; "" = what is accepted ends it */
     } cases[] = {
         {"PORT_CHECKER_HOST", "[::1]", "; leave out the brackets"},
-        {"PORT_CHECKER_HOST", "localhost", "; names are not looked up, write the address"},
-        {"PORT_CHECKER_HOST", "127.0.0.1:80", "; the port goes into PORT_CHECKER_PORT"},
+        {"PORT_CHECKER_HOST", "localhost", "; names are not resolved; give the address"},
+        {"PORT_CHECKER_HOST", "127.0.0.1:80", "; set the port with PORT_CHECKER_PORT"},
         {"PORT_CHECKER_HOST", "fe80::1%lo", "; an address with a zone cannot be bound"},
         {"PORT_CHECKER_HOST", "fe80::1",
-         "; a link-local address needs a zone and cannot be bound, try ::"},
-        {"PORT_CHECKER_HOST", "ff02::1", "; nobody can connect to a multicast address"},
+         "; a link-local address needs a zone and cannot be bound; try ::"},
+        {"PORT_CHECKER_HOST", "ff02::1", "; clients cannot connect to a multicast address"},
         {"PORT_CHECKER_HOST", "239.255.255.255",
-         "; nobody can connect to a multicast address"},
+         "; clients cannot connect to a multicast address"},
         {"PORT_CHECKER_HOST", "127.1", ""},
         {"PORT_CHECKER_HOST", "::ffff:1.2.3.400", ""},
         {"PORT_CHECKER_PORT", "65536", ""},
@@ -257,7 +258,7 @@ static void a_wrong_value_is_refused_and_named(void **state)
         {"PORT_CHECKER_PORT", "80 81", ""},
         {"PORT_CHECKER_PORT", "18446744073709551617", ""},
         {"PORT_CHECKER_PORT", "tcp://10.0.0.1:80",
-         "; Kubernetes sets such values, see enableServiceLinks"},
+         "; Kubernetes sets such values; see enableServiceLinks"},
         {"PORT_CHECKER_DEBUG", "maybe", ""},
         {"PORT_CHECKER_DEBUG", "2", ""},
         {"PORT_CHECKER_DEBUG", "tru", ""},
@@ -304,18 +305,18 @@ static void a_wrong_value_is_refused_and_named(void **state)
         {"PORT_CHECKER_RATE", "5/day", ""},
         {"PORT_CHECKER_RATE", "5 / s", ""},
         {"PORT_CHECKER_RATE", "1000001/s", ""},
-        {"PORT_CHECKER_RATE", "0/s", "; write 0 alone for no limit"},
+        {"PORT_CHECKER_RATE", "0/s", "; for no limit, give 0 alone"},
         {"PORT_CHECKER_CORS_ORIGINS", "*,https://a",
-         "; \"*\": it begins with neither https:// nor http://"},
+         "; \"*\": it must begin with https:// or http://"},
         {"PORT_CHECKER_CORS_ORIGINS", "a.example",
-         "; \"a.example\": it begins with neither https:// nor http://"},
+         "; \"a.example\": it must begin with https:// or http://"},
         {"PORT_CHECKER_CORS_ORIGINS", "https://a/",
          "; \"https://a/\": leave out the path and its slash"},
-        {"PORT_CHECKER_CORS_ORIGINS", "https://", "; \"https://\": there is no host in it"},
+        {"PORT_CHECKER_CORS_ORIGINS", "https://", "; \"https://\": it has no host"},
         {"PORT_CHECKER_CORS_ORIGINS", "https://[1.2.3.4]",
-         "; \"https://[1.2.3.4]\": there is no host in it"},
+         "; \"https://[1.2.3.4]\": it has no host"},
         {"PORT_CHECKER_CORS_ORIGINS", "https://u@a",
-         "; \"https://u@a\": no name of a host has such characters"},
+         "; \"https://u@a\": a host name cannot have these characters"},
         {"PORT_CHECKER_CORS_ORIGINS", "https://a:0",
          "; \"https://a:0\": the port is not a number from 1 to 65535"},
         {"PORT_CHECKER_CORS_ORIGINS",
@@ -331,8 +332,9 @@ static void a_wrong_value_is_refused_and_named(void **state)
 
         assert_int_equal(err.kind, ERR_INVALID);
         char start[320];
-        snprintf(start, sizeof start, "%s=\"%s\" (from the environment): accepted are ",
-                 cases[i].name, cases[i].value);
+        snprintf(start, sizeof start,
+                 "%s=\"%s\" (from the environment): accepted: ", cases[i].name,
+                 cases[i].value);
         assert_memory_equal(err.message, start, strlen(start));
         size_t len = strlen(err.message);
         size_t hint_len = strlen(cases[i].hint);
@@ -352,14 +354,14 @@ static void a_wrong_value_is_shown_escaped_and_bounded(void **state)
     assert_false(load_one("PORT_CHECK_RETRIES", "a\"b\\c\n\x1b[31m\xc3\xa9", &s, &err));
     assert_string_equal(err.message,
                         "PORT_CHECK_RETRIES=\"a\\\"b\\\\c\\x0a\\x1b[31m\\xc3\\xa9\" "
-                        "(from the environment): accepted are 1 to 4");
+                        "(from the environment): accepted: 1 to 4");
 
     char value[5001];
     memset(value, '7', sizeof value - 1);
     value[sizeof value - 1] = '\0';
     assert_false(load_one("PORT_CHECK_RETRIES", value, &s, &err));
     assert_non_null(
-        strstr(err.message, "777...\" (from the environment): accepted are 1 to 4"));
+        strstr(err.message, "777...\" (from the environment): accepted: 1 to 4"));
 }
 
 static void lists_have_their_limits(void **state)
@@ -370,8 +372,8 @@ static void lists_have_their_limits(void **state)
         const char *item;
         unsigned max;
     } cases[] = {
-        {"PORT_CHECKER_TRUSTED_PROXIES", "10.0.0.0/8,", SETTINGS_CIDRS_MAX},
-        {"PORT_CHECKER_METRICS_FROM", "::1 ", SETTINGS_CIDRS_MAX},
+        {"PORT_CHECKER_TRUSTED_PROXIES", "10.0.0.0/8,", CIDR_LIST_MAX},
+        {"PORT_CHECKER_METRICS_FROM", "::1 ", CIDR_LIST_MAX},
         {"PORT_CHECKER_CORS_ORIGINS", "https://a.example,", SETTINGS_ORIGINS_MAX},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -385,7 +387,7 @@ static void lists_have_their_limits(void **state)
 
         memcpy(value + cases[i].max * item_len, cases[i].item, item_len + 1);
         assert_false(load_one(cases[i].name, value, &s, &err));
-        assert_non_null(strstr(err.message, "; these are more"));
+        assert_non_null(strstr(err.message, "; the list has more"));
     }
 }
 
@@ -410,7 +412,7 @@ static void an_origin_and_a_path_have_their_limits(void **state)
     value[4096] = '\0';
     snprintf(entry, sizeof entry, "PORT_CHECKER_TLS_KEY=%s", value);
     assert_false(load_entries(entries, &s, &err));
-    assert_non_null(strstr(err.message, "this has 4096"));
+    assert_non_null(strstr(err.message, "it has 4096"));
     value[4095] = '\0';
     snprintf(entry, sizeof entry, "PORT_CHECKER_TLS_KEY=%s", value);
     assert_true(load_entries(entries, &s, &err));
@@ -426,7 +428,7 @@ static void certificate_and_key_come_together(void **state)
     assert_int_equal(err.kind, ERR_INVALID);
     assert_string_equal(err.message,
                         "PORT_CHECKER_TLS_KEY is not set, but PORT_CHECKER_TLS_CERT is "
-                        "(from the environment): accepted are both or neither");
+                        "(from the environment): set both or neither");
     assert_false(load_one("PORT_CHECKER_TLS_KEY", "/k", &s, &err));
     assert_memory_equal(err.message, "PORT_CHECKER_TLS_CERT is not set", 32);
 
@@ -524,7 +526,7 @@ static void a_file_that_cannot_be_read_stops_the_start(void **state)
     assert_false(load(environment, NULL, &s, &err));
     assert_int_equal(err.kind, ERR_INVALID);
     assert_string_equal(err.message, "PORT_CHECK_TIMEOUT=\"soon\" (from .env): "
-                                     "accepted are 0.5 to 20 seconds");
+                                     "accepted: 0.5 to 20 seconds");
 }
 
 static void a_file_of_one_mebibyte_is_the_longest(void **state)
@@ -585,7 +587,7 @@ static void an_unknown_name_is_a_warning_with_the_nearest(void **state)
                 continue;
             char expected[320];
             snprintf(expected, sizeof expected,
-                     "%s (from %s) is no setting; the nearest name is %s", cases[i].name,
+                     "unknown setting %s (from %s); did you mean %s?", cases[i].name,
                      sources[in_file], cases[i].nearest);
             assert_string_equal(warnings.last, expected);
         }
@@ -606,7 +608,7 @@ static void warnings_are_bounded(void **state)
     struct err err;
     assert_true(settings_load(environment, NULL, keep_warning, &warnings, &s, &err));
     assert_int_equal(warnings.count, 16 + 1);
-    assert_string_equal(warnings.last, "more names that are no settings are not shown");
+    assert_string_equal(warnings.last, "more unknown settings are not shown");
 }
 
 /* --- print ------------------------------------------------------------------------ */
@@ -646,9 +648,8 @@ static void shown_values_can_be_read_back(void **state)
 static void every_form_names_every_setting(void **state)
 {
     (void)state;
-    static void (*const forms[])(FILE *) = {settings_print_help, settings_print_manual,
-                                            settings_print_example,
-                                            settings_print_markdown};
+    static void (*const forms[])(FILE *) = {settings_print_help, settings_form_manual,
+                                            settings_form_example, settings_form_markdown};
     struct settings s;
     struct err err;
     assert_true(load_one(NULL, NULL, &s, &err));
@@ -686,7 +687,7 @@ static void help_fits_a_terminal_of_80_columns(void **state)
 static void the_example_shows_the_defaults(void **state)
 {
     (void)state;
-    char *example = printed(settings_print_example);
+    char *example = printed(settings_form_example);
     for (char *p = example; (p = strstr(p, "\n#PORT_")) != NULL;)
         p[1] = ' ';
     write_file("other.env", example);
@@ -708,7 +709,7 @@ static void help_offers_all_targets(void **state)
 {
     (void)state;
     char *help = printed(settings_print_help);
-    static const char accepted[] = "Accepted: auto, caller, public and any.";
+    static const char accepted[] = "Accepted: auto, caller, public or any.";
     assert_non_null(strstr(help, accepted));
 #define X(NAME, text, description)                                                         \
     assert_non_null(strstr(help, "\n      " text ": "));                                   \

@@ -4,7 +4,7 @@
  * hand from the registries' text, not made from src/net/special_ranges.txt: a row that is
  * added or changed there must be added or changed here.
  */
-#include "policy/access.h"
+#include "net/scope.h"
 
 #include "addresses.h"
 
@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -136,7 +137,7 @@ static const struct row rows[] = {
 static void assert_global(const char *text, bool is_global)
 {
     struct address address = address_of(text);
-    if (access_is_global(&address) != is_global)
+    if ((address_scope(&address) == SCOPE_GLOBAL) != is_global)
         fail_msg("%s: globally reachable must be %d", text, is_global);
 }
 
@@ -206,16 +207,71 @@ static void ordinary_addresses_are_global(void **state)
     assert_global("200:1234::1", false); /* an overlay network */
 }
 
+/* What is not global is told apart, also inside IPv6 forms that embed it. */
+static void an_address_has_the_scope_of_its_block(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address;
+        enum address_scope scope;
+    } of[] = {
+        {"9.255.255.255", SCOPE_GLOBAL},
+        {"10.0.0.0", SCOPE_PRIVATE},
+        {"172.16.0.1", SCOPE_PRIVATE},
+        {"172.32.0.0", SCOPE_GLOBAL},
+        {"192.168.255.255", SCOPE_PRIVATE},
+        {"fd00::1", SCOPE_PRIVATE},
+        {"::ffff:192.168.1.1", SCOPE_PRIVATE},
+        {"64:ff9b::10.0.0.1", SCOPE_PRIVATE},
+        {"2002:a00:1::1", SCOPE_PRIVATE},
+        {"100.64.0.0", SCOPE_CARRIER},
+        {"100.127.255.255", SCOPE_CARRIER},
+        {"100.128.0.0", SCOPE_GLOBAL},
+        {"169.254.1.1", SCOPE_LINK},
+        {"::ffff:169.254.1.1", SCOPE_LINK},
+        {"fe80::1", SCOPE_ZONE},
+        {"febf::1", SCOPE_ZONE},
+        {"127.1.2.3", SCOPE_LOOPBACK},
+        {"::1", SCOPE_LOOPBACK},
+        {"224.0.0.1", SCOPE_MULTICAST},
+        {"239.255.255.255", SCOPE_MULTICAST},
+        {"ff02::1", SCOPE_MULTICAST},
+        {"0.0.0.0", SCOPE_RESERVED},
+        {"0.1.2.3", SCOPE_RESERVED},
+        {"240.0.0.1", SCOPE_RESERVED},
+        {"255.255.255.255", SCOPE_RESERVED},
+        {"::", SCOPE_RESERVED},
+        {"::2", SCOPE_RESERVED},
+        {"::9.9.9.9", SCOPE_RESERVED},
+        {"192.0.2.1", SCOPE_SPECIAL},
+        {"198.18.0.1", SCOPE_SPECIAL},
+        {"198.51.100.1", SCOPE_SPECIAL},
+        {"203.0.113.1", SCOPE_SPECIAL},
+        {"2001:db8::1", SCOPE_SPECIAL},
+        {"fec0::1", SCOPE_SPECIAL},
+        {"192.0.0.9", SCOPE_GLOBAL},
+        {"2001:20::1", SCOPE_GLOBAL},
+    };
+    for (size_t i = 0; i < COUNT(of); i++) {
+        struct address address = address_of(of[i].address);
+        if (address_scope(&address) != of[i].scope)
+            fail_msg("%s: the scope must be %d", of[i].address, (int)of[i].scope);
+    }
+}
+
 /* The rows above and the rows of the table are the same blocks. */
 static void the_table_has_no_block_that_is_not_tested(void **state)
 {
     (void)state;
-    static const struct {
+    const struct {
         int family;
         unsigned prefix;
-        uint8_t bits[16];
+        uint64_t bits[2];
     } table[] = {
-#define SPECIAL_RANGE(family, prefix, is_global, ...) {family, prefix, {__VA_ARGS__}},
+#define SPECIAL_RANGE(family, scope, high, low, high_mask, low_mask)                       \
+    {family,                                                                               \
+     (unsigned)(__builtin_popcountll(high_mask) + __builtin_popcountll(low_mask)),         \
+     {htobe64(high), htobe64(low)}},
 #include "net/special_ranges.def"
 #undef SPECIAL_RANGE
     };
@@ -225,9 +281,10 @@ static void the_table_has_no_block_that_is_not_tested(void **state)
         bool is_tested = false;
         for (size_t j = 0; j < COUNT(rows) && !is_tested; j++) {
             struct address base = address_of(rows[j].base);
-            is_tested = table[i].prefix == rows[j].prefix &&
-                        address_has_prefix(&base, table[i].family, table[i].bits,
-                                           address_family_number(&base) == 4 ? 32 : 128);
+            is_tested =
+                table[i].prefix == rows[j].prefix &&
+                address_has_prefix(&base, table[i].family, (const uint8_t *)table[i].bits,
+                                   address_family_number(&base) == 4 ? 32 : 128);
         }
         if (!is_tested)
             fail_msg("row %zu of the table is not tested", i);
@@ -277,6 +334,7 @@ int main(void)
         cmocka_unit_test(every_block_is_judged_at_its_first_and_last_address),
         cmocka_unit_test(every_block_ends_where_it_ends),
         cmocka_unit_test(ordinary_addresses_are_global),
+        cmocka_unit_test(an_address_has_the_scope_of_its_block),
         cmocka_unit_test(the_table_has_no_block_that_is_not_tested),
         cmocka_unit_test(the_edges_are_edges),
     };

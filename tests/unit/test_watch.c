@@ -17,24 +17,26 @@
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* One letter a family: which state the round found. '-' no such family, '?' no checker
- * answered, 'g' good, 'b' bad, 'a' good at another address. */
+ * answered, 'b' bad, 'g' good, which is proved and advertised, 'a' so at another address,
+ * 'p' good without proof, 'h' good and not advertised. */
 static struct report *report_of(const char *letters)
 {
     static const uint16_t ports[] = {7466};
     struct report *report;
     assert_true(report_new(NULL, 0, &report, NULL));
-    for (enum family family = 0; family < FAMILY_COUNT; family++) {
-        struct family_report *half;
-        if (letters[family] == '-')
+    for (enum family which = 0; which < FAMILY_COUNT; which++) {
+        struct family_report *family;
+        if (letters[which] == '-')
             continue;
-        const char *ip = letters[family] == 'a' ? "192.0.2.9" : "192.0.2.7";
-        assert_true(family_report_new(family, ports, 1, 1, &half, NULL));
-        half->is_known = letters[family] != '?';
-        half->has_public = half->is_known;
-        assert_true(address_parse(ip, strlen(ip), &half->public_address, NULL));
-        half->findings[0].is_good = letters[family] == 'g' || letters[family] == 'a';
-        half->is_advertised[0] = half->findings[0].is_good;
-        report->families[family] = half;
+        const char *ip = letters[which] == 'a' ? "192.0.2.9" : "192.0.2.7";
+        assert_true(family_report_new(which, ports, 1, 1, &family, NULL));
+        family->is_known = letters[which] != '?';
+        family->has_public = family->is_known;
+        assert_true(address_parse(ip, strlen(ip), &family->public_address, NULL));
+        family->findings[0].is_good = strchr("gaph", letters[which]) != NULL;
+        family->findings[0].is_proved = strchr("gah", letters[which]) != NULL;
+        family->is_advertised[0] = strchr("gap", letters[which]) != NULL;
+        report->families[which] = family;
     }
     return report;
 }
@@ -60,6 +62,14 @@ static void a_change_has_to_be_seen_twice(void **state)
          {WATCH_FIRST, WATCH_SUSPECT, WATCH_SUSPECT, WATCH_CHANGED},
          "a-"},
         {"another address", "g- a- a-", {WATCH_FIRST, WATCH_SUSPECT, WATCH_CHANGED}, "a-"},
+        {"good, and no longer proved",
+         "g- p- p-",
+         {WATCH_FIRST, WATCH_SUSPECT, WATCH_CHANGED},
+         "p-"},
+        {"good, and no longer advertised",
+         "g- h- h-",
+         {WATCH_FIRST, WATCH_SUSPECT, WATCH_CHANGED},
+         "h-"},
         {"an outage says nothing", "g- ?- g-", {WATCH_FIRST, WATCH_SAME, WATCH_SAME}, "g-"},
         {"nor does one that hides a family",
          "gg ?- ?- -? gg",

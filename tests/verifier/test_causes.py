@@ -44,10 +44,10 @@ def test_a_part_of_the_range_is_forwarded(make_home, checked):
     cause = cause_of(half, 50900)
     assert (cause["cause"], cause["ports"]) == ("not_forwarded", "50848-50900")
     assert cause["label"] == "filtered: not forwarded"
-    assert cause["text"] == ("ports 50848-50900 stay silent while 7466,50800-50847 answer: "
-                             "not in the range that the router forwards")
+    assert cause["text"] == ("no answer from ports 50848-50900, only from 7466,50800-50847: "
+                             "the router does not forward them")
     assert cause["remedy"] == (
-        f"in the router, let ports 50848-50900 lead to the same ports of {PROVIDER}")
+        f"in the router, forward TCP ports 50848-50900 to {PROVIDER} (same port numbers)")
 
 
 def test_a_forward_leads_to_another_port(make_home, checked):
@@ -81,7 +81,7 @@ def test_another_machine_answers(make_home, checked, later):
     assert (port["good"], port["cause"], port["accepted"]) == (False, "somebody_else", 0)
     assert cause_of(half, 50800)["text"] == (
         "something else answers on port 50800: another machine, or a proxy that accepts "
-        "everything")
+        "every connection")
     assert half["advertise"] == [7466, 50801]
 
 
@@ -91,8 +91,8 @@ def test_another_machine_refuses(make_home, checked):
     half = checked(home, "7466,50800-50801").half()
     assert all_are(half, "refused", 50800)
     assert cause_of(half, 50800)["text"] == (
-        "port 50800 is refused, though somebody listens here: the forward leads to a machine "
-        "that refuses, or a firewall rejects")
+        "port 50800 is closed, although this machine listens: the port forward leads to another "
+        "machine, or a firewall rejects connections")
 
 
 def test_a_firewall_rejects(make_home, checked):
@@ -139,12 +139,12 @@ def test_nothing_is_forwarded(make_home, checked):
     assert all_are(half, "no_way_in", 7466, 50800, 50801, 50802)
     assert half["causes"] == [{
         "cause": "no_way_in", "ports": "7466,50800-50802",
-        "label": "filtered: nothing comes in",
-        "text": "nothing comes in: no forward at all, a firewall, or carrier NAT (this machine's "
-                f"address {PROVIDER} is a private one, the checker sees {PUBLIC})",
-        "remedy": f"in the router, let ports 7466,50800-50802 lead to the same ports of "
-                  f"{PROVIDER}; if the router's own outer address is not {PUBLIC}, the internet "
-                  "provider translates too (carrier NAT): ask it for a public address",
+        "label": "filtered: no incoming connections",
+        "text": "no connections arrive here: no port forward, a firewall, or carrier-grade NAT "
+                f"(the checker sees {PUBLIC} instead of {PROVIDER})",
+        "remedy": f"in the router, forward TCP ports 7466,50800-50802 to {PROVIDER} (same port "
+                  f"numbers); if the WAN address of the router is not {PUBLIC}, the internet "
+                  "provider uses carrier-grade NAT: ask it for a public address",
     }]
 
 
@@ -156,7 +156,7 @@ def test_a_carrier_translates_in_front_of_the_router(make_home, checked):
     half = ended.half()
     assert half["ip"] == PUBLIC
     assert all_are(half, "no_way_in", 7466, 50800, 50801, 50802)
-    assert "carrier NAT" in half["causes"][0]["text"]
+    assert "carrier-grade NAT" in half["causes"][0]["text"]
 
 
 def test_a_machine_that_hangs_on_a_carrier_itself(make_home, start):
@@ -166,14 +166,15 @@ def test_a_machine_that_hangs_on_a_carrier_itself(make_home, start):
                     PORT_CHECKER_TARGETS="caller")
     half = verify("--json", "--ports", "7466", service.url, inside=home.router).half()
     assert half["signs"] == ["address_differs", "carrier_address"]
-    assert half["causes"][0]["text"].endswith(
-        "(there is an address of 100.64.0.0/10, a carrier's inner network, the checker sees "
-        f"{PUBLIC} instead of ours)")
+    assert half["causes"][0]["text"] == (
+        "no connections arrive here: the internet provider uses carrier-grade NAT (the checker "
+        f"sees {PUBLIC} instead of {homes.ROUTER_BEHIND}, and one of the two is in "
+        "100.64.0.0/10)")
     assert half["causes"][0]["remedy"].startswith(
-        "no forward of yours can help behind carrier NAT")
+        "a port forward does not help behind carrier-grade NAT")
 
 
-def test_the_way_back_is_blocked(make_home, checked):
+def test_replies_are_lost(make_home, checked):
     home = make_home()
     home.rules(forward("{ 7466, 50800-50801 }"),
                'oifname "wan" tcp sport 50800 tcp flags & (syn | ack) == syn | ack drop; ')
@@ -181,18 +182,17 @@ def test_the_way_back_is_blocked(make_home, checked):
     port = ports_of(half)[50800]
     assert (port["cause"], port["syn_seen"]) == ("way_back_blocked", True)
     assert cause_of(half, 50800)["text"] == (
-        "the way back is blocked: connections to port 50800 come in here, and the answers get "
-        "lost")
+        "connections to port 50800 arrive here, but the replies do not reach the checker")
 
 
-def test_the_network_says_that_there_is_no_path(make_home, checked):
+def test_the_network_reports_no_path(make_home, checked):
     home = make_home()
     home.rules(forward("{ 7466, 50800-50801 }"),
                'iifname "wan" tcp dport 50800 reject with icmp type host-unreachable; ')
     half = checked(home, "7466,50800-50801").half()
     assert all_are(half, "unreachable", 50800)
     assert cause_of(half, 50800)["text"] == (
-        "the network says that there is no path to port 50800: No route to host")
+        "the network reports that port 50800 is unreachable: No route to host")
 
 
 def test_no_checker_answers(make_home):
@@ -216,11 +216,11 @@ def test_ipv6_with_a_firewall(make_home, checked):
     assert all_are(half, "good", 7466)
     cause = cause_of(half, 50801)
     assert (cause["cause"], cause["ports"]) == ("not_forwarded", "50800-50802")
-    assert cause["label"] == "filtered: not let through"
-    assert cause["text"] == ("ports 50800-50802 stay silent while 7466 answers: a firewall does "
-                             "not let them through")
+    assert cause["label"] == "filtered: blocked by a firewall"
+    assert cause["text"] == (
+        "no answer from ports 50800-50802, only from 7466: a firewall blocks them")
     assert cause["remedy"] == (
-        f"allow ports 50800-50802 (TCP, from anywhere) in the firewall of {homes.PROVIDER6} and "
+        f"allow TCP ports 50800-50802 from any address in the firewall of {homes.PROVIDER6} and "
         "of every router in front of it")
 
 
@@ -229,7 +229,7 @@ def test_ipv6_without_a_way_in(make_home, checked):
     home.rules(filters='meta nfproto ipv6 iifname "wan" ct state new drop; ')
     half = checked(home, "7466,50800", host=CHECKER6).half(6)
     assert half["causes"][0]["text"] == (
-        "nothing comes in: a firewall, on this machine or on the way to it")
+        "no connections arrive here: a firewall on this machine or on the path to it blocks them")
 
 
 def test_one_name_two_families(make_home, start, tmp_path):

@@ -100,7 +100,7 @@ def test_checkers_from_the_environment(stub):
 def test_without_a_checker_it_says_so():
     ended = verify()
     assert ended.status == USAGE and ended.out == ""
-    assert "give its URL, or set PORT_VERIFIER_SERVERS" in ended.err
+    assert "no checker is given, for example port-verifier checker.example\n" in ended.err
 
 
 # --- the plain contract ---------------------------------------------------------------
@@ -116,7 +116,7 @@ def test_the_plain_contract_is_enough_but_proves_nothing(stub, answer):
     assert not any(port["proved"] for port in half["ports"])
     cause = cause_of(half, 50801)
     assert cause["cause"] == "unproved" and cause["ports"] == PORTS
-    assert cause["text"].endswith("who answers is not proved: the checker knows no proof")
+    assert cause["text"].endswith("the checker does not support proofs")
     assert half["checkers"][0]["plain"] is (answer is stubs.strict)
     if answer is stubs.strict:
         assert set(checker.posts()[-1].json) == {"provider_ip", "ports"}
@@ -144,7 +144,7 @@ def test_states_are_read_from_the_words_of_the_plain_contract(stub):
     states = {number: port["state"] for number, port in ports_of(ended.half()).items()}
     assert states == {7466: "open", 50800: "closed", 50801: "filtered", 50802: "unreachable"}
     assert cause_of(ended.half(), 50802)["text"] == (
-        "the network says that there is no path to port 50802: No route to host")
+        "the network reports that port 50802 is unreachable: No route to host")
 
 
 def test_a_stream_is_understood(stub):
@@ -165,37 +165,39 @@ def test_a_stream_is_understood(stub):
 FAILURES = {
     "500": (stubs.Answer(500, b"oops", kind="text/plain"), "server_error", "status 500"),
     "503 with words": (stubs.Answer(503, {"detail": "too busy"}, {"Retry-After": "7"}),
-                       "server_error", "status 503, asks to wait 7 s: too busy"),
+                       "server_error", "status 503, retry after 7 s: too busy"),
     "429": (stubs.Answer(429, {"detail": "too many ports"}, {"Retry-After": "30"}),
-            "rate_limited", "status 429, asks to wait 30 s: too many ports"),
+            "rate_limited", "status 429, retry after 30 s: too many ports"),
     "403": (stubs.Answer(403, {"detail": "not yours"}), "refused", "status 403: not yours"),
     "redirect": (stubs.Answer(302, b"", {"Location": "https://127.0.0.1:1/check-ports"}),
-                 "refused", "status 302, a redirect: give https://127.0.0.1:1 instead"),
+                 "refused", "status 302, a redirect: use https://127.0.0.1:1 instead"),
     "redirect to a login": (
         stubs.Answer(302, b"", {"Location": "/login?for=/check-ports"}), "refused",
         "status 302, a redirect to http://127.0.0.1:"),
     "304": (stubs.Answer(304), "refused", "status 304"),
-    "404": (stubs.NOT_FOUND, "refused", "status 404: no port checker is at this URL"),
+    "404": (stubs.NOT_FOUND, "refused", "status 404: there is no port checker at this URL"),
     "422": (stubs.Answer(422, {"detail": [{"msg": "no"}]}), "refused", "status 422: no"),
     "half a body": (stubs.Answer(200, b'{"success": true, "resu', length=1000), "broken_off",
-                    "the reply broke off: "),
-    "no JSON": (stubs.Answer(200, b"<html>", kind="text/html"), "nonsense",
-                "its reply makes no sense: no JSON: "),
+                    "the reply is incomplete or not HTTP: "),
+    "a page": (stubs.Answer(200, b"<html>", kind="text/html"), "nonsense",
+               "it is a web site, not a port checker"),
+    "no JSON": (stubs.Answer(200, b"hello", kind="text/plain"), "nonsense",
+                "invalid reply: not JSON: "),
     "wrong JSON": (stubs.Answer(200, {"results": {"7466": {"accessible": "yes"}}}), "nonsense",
-                   "its reply makes no sense: no verdict can be read for port 7466"),
+                   "invalid reply: the verdict for port 7466 cannot be read"),
     "a port left out": (stubs.Answer(200, {"results": {"7466": GOOD}}), "nonsense",
-                        "its reply makes no sense: no verdict for 3 ports, the first is 50800"),
+                        "invalid reply: no verdict for 3 ports, first of them 50800"),
     "a stream that ends in trouble": (
         stubs.Answer(200, b'{"port": 7466, "accessible": true, "error": null}\n'
                      b'{"detail": "too busy", "code": "overloaded"}\n',
                      kind="application/x-ndjson"),
-        "server_error", "it could not judge: too busy"),
+        "server_error", "the checker could not check all ports: too busy"),
     "a stream that ends early": (
         stubs.Answer(200, b'{"port": 7466, "accessible": true, "error": null}\n',
                      kind="application/x-ndjson"),
-        "nonsense", "its reply makes no sense: the stream ended early"),
-    "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", "broken_off", "the reply broke off: "),
-    "too long": (stubs.Answer(200, b" " * 5_000_000), "nonsense", "a reply of more than "),
+        "nonsense", "invalid reply: the stream ended early"),
+    "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", "broken_off", "the reply is incomplete or not HTTP: "),
+    "too long": (stubs.Answer(200, b" " * 5_000_000), "nonsense", "the reply is larger than "),
 }
 
 
@@ -213,7 +215,7 @@ def test_a_checker_that_fails_is_named_with_its_reason(stub, name):
     for port in half["ports"]:  # never "closed"
         assert (port["cause"], port["state"], port["good"]) == ("unknown", None, False)
     assert cause_of(half, 7466)["text"] == (
-        "no checker answered: nothing is known of ports 7466,50800-50802")
+        "no checker answered: could not check ports 7466,50800-50802")
 
 
 def test_a_checker_that_fails_does_not_count_against_a_port(stub, start):
@@ -230,7 +232,7 @@ def test_a_redirect_of_everything_is_one_not_a_missing_address(stub):
     for more in ((), ("--ip", "127.0.0.1")):
         told = verify("--json", *more, checker.url).half()["checkers"][0]
         assert told["message"] == (
-            "status 301, a redirect: give https://checker.example/base instead")
+            "status 301, a redirect: use https://checker.example/base instead")
 
 
 def test_a_plain_checker_may_redirect_what_it_does_not_know(stub):
@@ -251,7 +253,7 @@ def test_a_redirect_that_leads_elsewhere_is_named_without_its_query(stub):
 
 @pytest.mark.parametrize("answer, begin", [
     (stubs.Answer(301, b"", {"Location": f"http://a.example/{'x' * 400}/check-ports"}),
-     "status 301, a redirect: give http://a.example/xxx"),
+     "status 301, a redirect: use http://a.example/xxx"),
     (stubs.Answer(503, {"detail": "x" * 400}), "status 503: xxx"),
 ])
 def test_a_reason_that_is_too_long_shows_its_cut(stub, answer, begin):
@@ -281,7 +283,7 @@ def test_a_checker_that_is_too_slow(stub, path):
         release.set()
     assert ended.status == UNKNOWN, ended
     told = ended.half()["checkers"][0]
-    assert (told["error"], told["message"]) == ("timeout", "no answer in time")
+    assert (told["error"], told["message"]) == ("timeout", "timed out while waiting for the answer")
 
 
 def test_nobody_is_there(later):
@@ -290,7 +292,7 @@ def test_nobody_is_there(later):
     url = f"http://127.0.0.1:{sock.getsockname()[1]}"
     told = verify("--json", "--ports", PORTS, url).half()["checkers"][0]
     assert (told["error"], told["message"]) == ("no_connection",
-                                               "no connection: Connection refused")
+                                               "could not connect: Connection refused")
 
 
 def test_a_name_that_nobody_knows():
@@ -307,7 +309,8 @@ def test_a_certificate_that_nobody_vouches_for(stub, tmp_path):
     checker = stub(stubs.fixed(GOOD), context=context)
     told = verify("--json", "--ports", PORTS, checker.url).half()["checkers"][0]
     assert told["error"] == "tls" and told["message"].startswith("TLS: "), told
-    assert told["message"].endswith("vouches for its certificate")
+    assert told["message"].endswith(
+        "its certificate is not signed by a CA that this machine trusts")
     assert checker.requests == []
 
     ended = verify("--json", "--ports", PORTS, "--ca", maker, checker.url)
@@ -315,12 +318,12 @@ def test_a_certificate_that_nobody_vouches_for(stub, tmp_path):
 
 
 @pytest.mark.parametrize("options, message, remedy", [
-    ({}, "nobody whom this machine trusts vouches for its certificate",
-     "if you know who signed the certificate, give the signer's own with --ca"),
-    ({"last_year": 2021}, "its certificate has expired", "look whether the clock"),
-    ({"first_year": 2048}, "its certificate is not valid yet", "look whether the clock"),
-    ({"name": "DNS:checker.example"}, "its certificate is for another name",
-     "write its URL with the name that the certificate is for"),
+    ({}, "its certificate is not signed by a CA that this machine trusts",
+     "if you trust the issuer of the certificate, pass the issuer's certificate with --ca"),
+    ({"last_year": 2021}, "its certificate has expired", "check the clock"),
+    ({"first_year": 2048}, "its certificate is not valid yet", "check the clock"),
+    ({"name": "DNS:checker.example"}, "its certificate is for another host name",
+     "use the host name of the certificate in the URL"),
 ])
 def test_what_is_wrong_with_a_certificate(stub, tmp_path, options, message, remedy):
     context, maker = stubs.server_context(tmp_path, **options)
@@ -338,7 +341,8 @@ def test_a_file_without_certificates_is_refused(tmp_path):
         path.write_text(text)
         ended = verify("--ca", path, "https://127.0.0.1:1")
         assert ended.status == USAGE, ended
-        assert f"--ca: {path} has no certificates that can be read (PEM)\n" in ended.err
+        assert "--ca must be a file of CA certificates in PEM format (no certificate can be " \
+            "read), for example /" in ended.err
 
 
 def test_a_file_that_can_be_read_only_once_is_refused(tmp_path):
@@ -346,7 +350,7 @@ def test_a_file_that_can_be_read_only_once_is_refused(tmp_path):
     os.mkfifo(path)
     ended = verify("--ca", path, "https://127.0.0.1:1")
     assert ended.status == USAGE, ended
-    assert f"--ca: {path} is no regular file\n" in ended.err
+    assert "in PEM format (not a regular file), for example /" in ended.err
 
 
 @pytest.mark.parametrize("lose", [
@@ -366,32 +370,129 @@ def test_certificates_to_trust_that_are_lost_meanwhile(stub, tmp_path, later, lo
         half = json.loads(path.read_text())["families"][0]
         return half if half["checkers"][0]["error"] == "tls" else None
     half = eventually(half, "another reason", 20)
-    assert half["checkers"][0]["message"] == "TLS: the certificates to trust cannot be read"
+    assert half["checkers"][0]["message"] == "TLS: the CA certificates cannot be read"
     assert cause_of(half, 7466)["remedy"] == (
-        "give a file of certificates (PEM) with --ca, or install the package ca-certificates")
+        "pass a file of CA certificates (PEM) with --ca, or install the package "
+        "ca-certificates")
     running.end()
 
 
 def test_https_where_http_is_spoken(stub):
     url = stub(stubs.fixed(GOOD)).url.replace("http:", "https:")
     half = verify("--json", "--ports", PORTS, url).half()
-    # What failed is libcurl's wording, which changed with its version; why is GnuTLS's.
-    message = half["checkers"][0]["message"]
-    assert re.fullmatch("TLS: .*handshake.* failed: An unexpected TLS packet was received.", message)
-    assert cause_of(half, 7466)["remedy"].startswith("look whether its URL says https://")
+    told = half["checkers"][0]
+    assert (told["error"], told["message"]) == (
+        "tls", f"this port does not serve HTTPS: use {url.replace('https:', 'http:')}")
+    assert cause_of(half, 7466)["remedy"].startswith("check whether the checker speaks http:// instead of https://")
 
 
-LATER = "ask again later, or name another checker"
-IS_CHECKER = f"look whether its URL is that of a port checker; if so, {LATER}"
+def test_http_where_our_checker_serves_https(start, tmp_path):
+    _, certificate = stubs.server_context(tmp_path)
+    checker = start(PORT_CHECKER_TLS_CERT=certificate, PORT_CHECKER_TLS_KEY=tmp_path / "key.pem")
+    host = checker.url.partition("://")[2]
+    told = verify("--json", "--ports", PORTS, f"http://{host}").half()["checkers"][0]
+    assert (told["error"], told["status"]) == ("refused", 400)
+    assert told["message"] == f"this port serves HTTPS: use https://{host}"
+
+
+@pytest.mark.parametrize("page", [
+    b"<center>The plain HTTP request was sent to HTTPS port</center>",
+    b"You're speaking plain HTTP to an SSL-enabled server port.<br />",
+    b"Client sent an HTTP request to an HTTPS server.\n",
+], ids=["nginx", "Apache", "Go"])
+def test_http_where_others_serve_https(stub, page):
+    checker = stub(lambda request: stubs.Answer(400, page, kind="text/html"))
+    told = verify("--json", "--ports", PORTS, checker.url).half()["checkers"][0]
+    assert told["message"] == (
+        f"this port serves HTTPS: use {checker.url.replace('http:', 'https:')}")
+    assert len(checker.requests) == 1  # it is known at once
+
+
+# --- bare hosts -----------------------------------------------------------------------
+
+def bare(checker):
+    return checker.url.partition("://")[2]
+
+
+def test_a_bare_host_is_asked_over_http_where_https_is_not_spoken(start):
+    checker = start()
+    ended = verify("--json", "--ports", PORTS, bare(checker))
+    assert ended.status == OK, ended
+    assert ended.half()["checkers"][0]["url"] == checker.url
+
+
+def test_a_bare_host_is_asked_over_https_first(stub, tmp_path):
+    context, maker = stubs.server_context(tmp_path)
+    checker = stub(stubs.fixed(GOOD), context=context)
+    ended = verify("--json", "--ports", PORTS, "--ca", maker, bare(checker))
+    assert ended.status == OK, ended
+    assert ended.half()["checkers"][0]["url"] == checker.url
+    assert {request.path for request in checker.requests} == {"/ip", "/check-ports"}
+
+
+def test_a_checker_over_https_that_refuses_is_not_asked_over_http(stub, tmp_path):
+    context, maker = stubs.server_context(tmp_path)
+    checker = stub(stubs.telling(lambda request: FAILURES["403"][0]), context=context)
+    told = verify("--json", "--ports", PORTS, "--ca", maker, bare(checker)).half()["checkers"][0]
+    assert (told["url"], told["message"]) == (checker.url, "status 403: not yours")
+
+
+def test_a_bare_host_without_a_checker_has_both_reasons(stub, later):
+    site = stub(lambda request: stubs.Answer(200, b"<html>", kind="text/html"))
+    host = bare(site)
+    told = verify("--json", "--ports", PORTS, host).half()["checkers"][0]
+    assert (told["url"], told["error"]) == (site.url, "nonsense")
+    assert told["message"] == (
+        f"it is a web site, not a port checker; https://{host}: this port does not serve "
+        f"HTTPS: use http://{host}")
+
+    sock = later.enter_context(socket.socket())
+    sock.bind(("127.0.0.1", 0))
+    host = f"127.0.0.1:{sock.getsockname()[1]}"
+    told = verify("--json", "--ports", PORTS, host).half()["checkers"][0]
+    assert (told["url"], told["error"]) == (f"https://{host}", "no_connection")
+    assert told["message"].count("Connection refused") == 2
+
+
+def test_both_families_of_a_bare_name_are_one_checker(start):
+    checker = start(PORT_CHECKER_HOST="127.0.0.1")
+    ended = verify("--json", "--ports", PORTS, f"localhost:{checker.port}")
+    assert ended.status == OK, ended
+    assert ended.half(4)["checkers"][0]["url"] == f"http://localhost:{checker.port}"
+    assert ended.half(6)["checkers"][0]["error"] == "no_connection"
+
+
+# --- the list alone -------------------------------------------------------------------
+
+def test_quiet_prints_the_list_alone(start):
+    four = start(PORT_CHECKER_HOST="127.0.0.1")
+    six = start(PORT_CHECKER_HOST="::1")
+    assert verify("-q", "-p", PORTS, four.url).out == "7466,50800-50802\n"
+    assert verify("-q", "-p", PORTS, six.url, four.url).out == 2 * "7466,50800-50802\n"
+    ended = verify("-4q", "-p", "50800", six.url, four.url)
+    assert (ended.status, ended.out, ended.err) == (OK, "50800\n", "")
+
+
+def test_quiet_names_what_failed_on_standard_error(stub):
+    ended = verify("-q", "-p", PORTS, stub(stubs.fixed(REFUSED)).url)
+    assert (ended.status, ended.out, ended.err) == (NOT_OK, "\n", "")
+    broken = stub(lambda request: stubs.Answer(500))
+    ended = verify("-q", "-p", PORTS, broken.url)
+    assert (ended.status, ended.out) == (UNKNOWN, "\n")
+    assert ended.err == f"port-verifier: {broken.url}: status 500\n"
+
+
+LATER = "try again later, or use another checker"
+IS_CHECKER = f"check that the URL is that of a port checker; if it is, {LATER}"
 REMEDIES = {
     "500": LATER,
-    "429": "ask again after the time that it names, or name another checker",
-    "403": "do as it says, or name another checker",
-    "redirect": "give the URL that it names",
+    "429": "try again after the time that the checker asks for, or use another checker",
+    "403": "follow the reason that the checker gives, or use another checker",
+    "redirect": "use the URL that the checker redirects to",
     "redirect to a login": IS_CHECKER,
     "304": IS_CHECKER,
-    "404": "look at its URL: give the one under which it has /check-ports, without that path",
-    "422": "do as it says, or name another checker",
+    "404": "check the URL: it must be the one that serves /check-ports, without that path",
+    "422": "follow the reason that the checker gives, or use another checker",
     "no JSON": IS_CHECKER,
 }
 
@@ -407,8 +508,8 @@ def test_a_named_address_that_is_refused(stub):
     checker = stub(stubs.telling(lambda request: FAILURES["403"][0]))
     half = verify("--json", "--ports", PORTS, "--ip", "192.0.2.7", checker.url).half()
     assert cause_of(half, 7466)["remedy"] == (
-        "it does not look at that address for whoever asks from here: ask without --ip, or "
-        "name another checker")
+        "this checker does not check that address for this machine: leave out --ip, or use "
+        "another checker")
 
 
 def test_checkers_that_fail_differently_are_told_apart(stub):
@@ -436,9 +537,9 @@ def test_a_quorum_wants_more_than_one(stub):
     assert ended.status == NOT_OK, ended
     cause = cause_of(ended.half(), 7466)
     assert cause["cause"] == "no_quorum"
-    assert cause["text"] == ("ports 7466,50800-50802 are reached by 1 of 2 checkers, "
-                             f"and 2 are wanted: not by {bad.url}")
-    assert cause["remedy"].startswith("a firewall may let in some networks only: allow ports")
+    assert cause["text"] == ("1 of 2 checkers reached ports 7466,50800-50802, but 2 are "
+                             f"required; not reached by {bad.url}")
+    assert cause["remedy"].startswith("a firewall may admit only some networks: allow TCP ports")
 
 
 def test_ports_that_different_checkers_miss_are_told_apart(stub):
@@ -447,7 +548,8 @@ def test_ports_that_different_checkers_miss_are_told_apart(stub):
     half = verify("--json", "--ports", PORTS, "--quorum", "2", one.url, other.url).half()
     for port, checker in ((50800, one), (50801, other)):
         assert cause_of(half, port)["text"] == (
-            f"port {port} is reached by 1 of 2 checkers, and 2 are wanted: not by {checker.url}")
+            f"1 of 2 checkers reached port {port}, but 2 are required; not reached by "
+            f"{checker.url}")
 
 
 def test_a_quorum_that_too_few_answer_for(stub):
@@ -455,8 +557,9 @@ def test_a_quorum_that_too_few_answer_for(stub):
     half = verify("--json", "--ports", PORTS, "--quorum", "2", stub(stubs.fixed(GOOD)).url,
                   broken.url).half()
     cause = cause_of(half, 7466)
-    assert cause["text"].endswith("by 1 of 1 checkers, and 2 are wanted")
-    assert cause["remedy"] == "too few checkers answered: ask again later, or name others"
+    assert cause["text"] == (
+        "1 of 1 checkers reached ports 7466,50800-50802, but 2 are required")
+    assert cause["remedy"] == "too few checkers answered: try again later, or add more checkers"
 
 
 def test_proof_says_where_a_forward_leads(stub):

@@ -14,14 +14,21 @@ from harness.waiting import PATIENCE, eventually
 from program import BINARY, USAGE, verify
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs/port-verifier.1"
-COMPLETION = ROOT / "packaging/port-verifier.bash-completion"
+PAGE = BUILD_DIR / "port-verifier.1"
+PROGRAMS = ["port-checker", "port-verifier"]
 GUIDE = (ROOT / "docs/provider-integration.md").read_text()
 
 
-def options():
-    """All that --help knows."""
-    return sorted(set(re.findall(r"--[a-z-]+", verify("--help").out)))
+def options(program="port-verifier"):
+    """All that --help knows, in the order in which it tells: (letter, name)."""
+    out = verify("--help", binary=BUILD_DIR / program).out
+    found = re.findall(r"^  (?:-(\w), |    )--([a-z0-9-]+)", out, re.MULTILINE)
+    assert len(found) > 3
+    return found
+
+
+def names(program="port-verifier"):
+    return sorted(f"--{name}" for _, name in options(program))
 
 
 def test_help_fits_a_screen():
@@ -37,38 +44,82 @@ def test_the_manual_is_clean_and_has_every_option():
     lint = subprocess.run(["mandoc", "-Tlint", "-Wwarning", PAGE], capture_output=True, text=True)
     assert (lint.stdout, lint.returncode) == ("", 0)
     page = PAGE.read_text().replace("\\-", "-")
-    for option in options():
-        assert f"Fl {option[1:]}" in page or f"| {option[1:]}" in page, option
+    for letter, name in options():
+        assert f".It {f'Fl {letter} , ' if letter else ''}Fl -{name}" in page, name
 
 
 def test_no_path_of_a_checker_is_taken_for_its_url():
     page = PAGE.read_text().replace("\\-", "-")
     for path in set(json.loads((ROOT / "docs/openapi.json").read_text())["paths"]) - {"/"}:
         ended = verify(f"http://127.0.0.1:1/golem{path}")
-        assert ended.status == USAGE and f"wanted, without {path}\n" in ended.err, ended
+        assert ended.status == USAGE and f"URL without {path}\n" in ended.err, ended
         assert path in page.split(), path
 
 
-def complete(*words):
+def complete(*words, program="port-verifier"):
     """What bash offers for the last of these words."""
     script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
-              '_port_verifier; printf "%s\\n" "${COMPREPLY[@]}"')
-    ended = subprocess.run(["bash", "-c", script, "bash", COMPLETION, "port-verifier", *words],
+              '"_${COMP_WORDS[0]/-/_}"; printf "%s\\n" "${COMPREPLY[@]}"')
+    ended = subprocess.run(["bash", "-c", script, "bash", BUILD_DIR / f"{program}.bash", program,
+                            *words],
                            env=environment({"PORT_VERIFIER_SERVERS": "http://a,http://b"}),
                            capture_output=True, text=True, check=True)
     return ended.stdout.split()
 
 
 def test_completion_has_every_option():
-    assert sorted(complete("--")) == options()
-    assert "probe" in complete("") and {"http://a", "http://b"} <= set(complete(""))
+    assert sorted(complete("--")) == names()
+    assert sorted(complete("--", program="port-checker")) == names("port-checker")
+    assert {"probe", "verify", "http://a", "http://b"} <= set(complete(""))
     assert complete("--watch", "") == ["10m", "1h", "1d"]
-    assert "--watch" not in complete("probe", "--")
+    assert complete("-p", "508") == ["50800-50900"]
+    assert "--watch" in complete("verify", "--") and "--watch" not in complete("probe", "--")
+    assert "--ipv6" in complete("probe", "--") and "verify" not in complete("probe", "")
 
 
 def test_completion_offers_files(tmp_path):
     (tmp_path / "ca.pem").touch()
     assert complete("--ca", f"{tmp_path}/c") == [f"{tmp_path}/ca.pem"]
+    assert complete("-o", f"{tmp_path}/c") == [f"{tmp_path}/ca.pem"]
+    assert complete("--env-file", f"{tmp_path}/c", program="port-checker") == [
+        f"{tmp_path}/ca.pem"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_zsh_reads_its_completion(program, tmp_path):
+    """With stand-ins for zsh's own, which show what it is told."""
+    path = BUILD_DIR / f"_{program}"
+    assert path.read_text().startswith(f"#compdef {program}\n")
+    script = ('_arguments() { print -rl -- "$@" }\nautoload -Uz $1\n'
+              'words=($1 "$@[2,-1]")\n$1')
+    def told(*words):
+        return subprocess.run(["zsh", "-f", "-c", f"fpath=({BUILD_DIR} $fpath)\n{script}", "zsh",
+                               f"_{program}", *words], capture_output=True, text=True, check=True,
+                              cwd=tmp_path).stdout
+    found = told()
+    for letter, name in options(program):
+        assert re.search(rf"(?m)--{name}=?\[", found), name
+        assert not letter or re.search(rf"(?m)-{letter}\+?\[", found), letter
+    if program == "port-verifier":
+        assert "--watch=[" in told("verify", "-") and "--watch=[" not in told("probe", "-")
+
+
+def fish_offers(line, program, home, **settings):
+    script = f"source {BUILD_DIR}/{program}.fish; complete -C {json.dumps(line)}"
+    ended = subprocess.run(["fish", "--no-config", "-c", script],
+                           env=environment({"HOME": home, **settings}),
+                           capture_output=True, text=True, check=True)
+    return [row.split("\t")[0] for row in ended.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_fish_offers_every_option(program, tmp_path):
+    assert sorted(fish_offers(f"{program} --", program, tmp_path)) == names(program)
+    if program == "port-verifier":
+        assert {"verify", "probe", "http://a", "http://b"} <= set(fish_offers(
+            f"{program} ", program, tmp_path, PORT_VERIFIER_SERVERS="http://a,http://b"))
+        assert "--watch" not in fish_offers(f"{program} probe --", program, tmp_path)
+        assert set(fish_offers(f"{program} --watch ", program, tmp_path)) == {"10m", "1h", "1d"}
 
 
 def test_it_links_the_gnutls_build_of_libcurl():
@@ -108,7 +159,7 @@ def run_example(name, tmp_path, checker):
 
 ALL = [7466, *range(50800, 50901)]
 EXPECTED = {
-    "once.sh": "good\n4 127.0.0.1 " + " ".join(map(str, ALL)) + "\n",
+    "once.sh": "all required ports are reachable\n4 127.0.0.1 " + " ".join(map(str, ALL)) + "\n",
     "once.py": f"IPv4 127.0.0.1: advertise {ALL}\n",
     "ask.sh": '{"success": true, "results": {"7466": {"accessible": true, "error": null}, '
               '"50800": {"accessible": false, "error": "Connection refused"}}, '
@@ -149,5 +200,7 @@ def test_what_is_installed(tmp_path):
     plan = json.loads((BUILD_DIR / "meson-info/intro-install_plan.json").read_text())
     found = {row["destination"] for kind in plan.values() for row in kind.values()}
     assert {"{bindir}/port-verifier", "{mandir}/man1/port-verifier.1",
-            "{datadir}/bash-completion/completions/port-verifier",
+            "{datadir}/bash-completion/completions/port-verifier.bash",
+            "{datadir}/zsh/site-functions/_port-checker",
+            "{datadir}/fish/vendor_completions.d/port-verifier.fish",
             "{datadir}/doc/port-verifier/provider-integration.md"} <= found

@@ -134,9 +134,9 @@ def test_a_port_in_use_is_asked_about_and_names_its_owner(start, later):
     assert ports_of(half)[7466]["advertise"]  # the provider itself may be running
     assert half["advertise"] == [7466, 50801]
     cause = cause_of(half, 50800)
-    assert cause["label"].startswith("good: listener not proved (in use by python")
-    assert cause["remedy"] == ("if what answers there is yours, name port 50800 with --in-use; "
-                               "else free it and verify again")
+    assert cause["label"].startswith("good: listener not verified (in use by python")
+    assert cause["remedy"] == ("if that program is yours, add port 50800 to --in-use; otherwise "
+                               "stop it and run port-verifier again")
 
 
 def test_a_port_named_with_in_use_is_advertised(start, later):
@@ -149,7 +149,7 @@ def test_a_program_that_listens_for_this_machine_alone(start, later, stub):
     listen(later, 50800, "127.0.0.1")
     refused = {"accessible": False, "error": "Connection refused"}
     half = verify("--json", "--ports", "50800", stub(stubs.fixed(refused)).url).half()
-    assert cause_of(half, 50800)["text"].endswith("listens for this machine alone")
+    assert cause_of(half, 50800)["text"].endswith("listens on the loopback interface only")
 
 
 def test_a_port_that_a_connection_uses(stub, later):
@@ -160,10 +160,10 @@ def test_a_port_that_a_connection_uses(stub, later):
     refused = {"accessible": False, "error": "Connection refused"}
     half = verify("--json", "--ports", "50800", stub(stubs.fixed(refused)).url).half()
     assert cause_of(half, 50800)["cause"] == "not_bound"
-    assert cause_of(half, 50800)["text"].endswith("uses it for a connection going out")
+    assert cause_of(half, 50800)["text"].endswith("is using it for outgoing connections")
     assert cause_of(half, 50800)["remedy"] == (
-        "verify again in a minute; to keep the system from using it so, name it in the sysctl "
-        "net.ipv4.ip_local_reserved_ports")
+        "run port-verifier again in a minute; to keep outgoing connections off port 50800, add "
+        "it to the sysctl net.ipv4.ip_local_reserved_ports")
 
 
 def test_a_port_that_the_system_keeps(start, namespace):
@@ -175,12 +175,11 @@ def test_a_port_that_the_system_keeps(start, namespace):
     half = ended.half()
     assert ports_of(half)[443]["listener"] == "no_permission"
     assert cause_of(half, 443)["text"] == (
-        "port 443 is refused, and nothing listens here: the system does not let this user bind "
-        "ports under 1024")
+        "port 443 is closed, and nothing listens on it: this user may not bind ports below 1024")
     assert cause_of(half, 443)["label"] == "closed: nothing listens (no permission to bind)"
 
 
 def test_more_ports_than_descriptors(start):
     ended = verify("--ports", "50000-50499", "http://127.0.0.1:9",
                    before=("prlimit", "--nofile=500:500"))
-    assert ended.status == 4 and "raise it (ulimit -n) or list fewer ports" in ended.err
+    assert ended.status == 4 and "raise it (ulimit -n) or check fewer ports" in ended.err

@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 
 import stub as stubs
+from harness import network
 from harness.service import environment
 from harness.waiting import PATIENCE
 from program import BINARY, NOT_OK, OK, SYSTEM, UNKNOWN, verify
@@ -42,30 +43,56 @@ def test_equal_neighbours_are_one_line(stub):
     assert re.sub(r"in \d+\.\d s", "in N s", ended.out).splitlines() == [
         "ipv4 address 127.0.0.1",
         f"ipv4 checker {checker.url}: answered in N s",
-        "ipv4 7466 good: listener not proved",
-        "ipv4 50800-50847 good: listener not proved",
-        "ipv4 50848-50900 filtered: not let through",
-        "ipv4 why: ports 7466,50800-50847 can be reached, but who answers is not proved: the "
-        "checker knows no proof",
-        "ipv4 do: to be sure that it is this machine, ask a checker that knows proofs",
-        "ipv4 why: ports 50848-50900 stay silent while 7466,50800-50847 answer: a firewall "
-        "does not let them through",
-        "ipv4 do: allow ports 50848-50900 (TCP, from anywhere) in the firewall of 127.0.0.1 "
+        "ipv4 7466 good: listener not verified",
+        "ipv4 50800-50847 good: listener not verified",
+        "ipv4 50848-50900 filtered: blocked by a firewall",
+        "ipv4 why: ports 7466,50800-50847 are reachable, but it could not be verified what "
+        "answers: the checker does not support proofs",
+        "ipv4 do: to make sure that this machine answers, use a checker that supports proofs",
+        "ipv4 why: no answer from ports 50848-50900, only from 7466,50800-50847: a firewall "
+        "blocks them",
+        "ipv4 do: allow TCP ports 50848-50900 from any address in the firewall of 127.0.0.1 "
         "and of every router in front of it",
+        "ipv4 49 of 102 ports reachable; 53 are blocked by a firewall",
         "ipv4 advertise: 7466,50800-50847",
     ]
     assert ended.err == ""
 
 
+def test_a_range_that_leads_to_one_port_is_three_lines(stub):
+    def entry(port):
+        proof = {"proof": "match"} if port == 7466 else {"proof": "other_port", "proof_port": 7466}
+        return {**GOOD, "state": "open", "rtt_ms": 1, **proof}
+    ended = verify(stub(stubs.fixed(entry)).url)
+    assert ended.status == NOT_OK
+    assert ended.lines[2:] == [
+        "ipv4 7466 good",
+        "ipv4 50800-50900 open: leads to port 7466",
+        "ipv4 why: the router forwards ports 50800-50900 to port 7466 of this machine",
+        "ipv4 do: in the router, forward TCP ports 50800-50900 to 127.0.0.1 (same port numbers)",
+        "ipv4 1 of 102 ports reachable; 101 are forwarded to another port",
+        "ipv4 advertise: 7466",
+    ]
+
+
+def test_what_no_checker_answered_is_told_once(stub):
+    with socket.create_server(("127.0.0.1", 50850)):  # one port is bound otherwise than all
+        ended = verify(stub(lambda request: stubs.Answer(500)).url)
+    assert ended.status == UNKNOWN
+    assert ended.lines[2:] == [
+        "ipv4 why: no checker answered: could not check ports 7466,50800-50900",
+        "ipv4 do: try again later, or use another checker",
+    ]
+
+
 def test_what_reports_no_path_does_not_answer(stub):
     no_path = {"accessible": False, "error": "No route to host"}
     ended = verify(stub(stubs.fixed(lambda port: no_path if port == 7466 else SILENT)).url)
-    assert ("ipv4 why: ports 50800-50900 stay silent: a firewall does not let them through"
-            in ended.lines)
+    assert "ipv4 why: no answer from ports 50800-50900: a firewall blocks them" in ended.lines
     ended = verify("--ports", "7466,50800",
                    stub(stubs.fixed(lambda port: GOOD if port == 7466 else SILENT)).url)
-    assert ("ipv4 why: port 50800 stays silent while 7466 answers: a firewall does not let it "
-            "through" in ended.lines)
+    assert ("ipv4 why: no answer from port 50800, only from 7466: a firewall blocks it"
+            in ended.lines)
 
 
 def test_when_nobody_reads(stub):
@@ -122,15 +149,15 @@ def test_a_terminal_shows_progress_and_a_table(stub):
     status, text = on_terminal(checker.url, TERM="xterm", until=until_told)
     assert status == OK
     assert release.is_set()
-    assert "\x1b[32mgood: listener not proved\x1b[0m" in text
-    assert "\x1b[31mfiltered: not let through\x1b[0m" in text
+    assert "\x1b[32mgood: listener not verified\x1b[0m" in text
+    assert "\x1b[31mfiltered: blocked by a firewall\x1b[0m" in text
     lines = screen(text).splitlines()
     assert lines[0] == "IPv4, 127.0.0.1"
-    assert "  7466         good: listener not proved" in lines
-    assert "  50800-50847  good: listener not proved" in lines
-    assert "  50848-50900  filtered: not let through" in lines
+    assert "  7466         good: listener not verified" in lines
+    assert "  50800-50847  good: listener not verified" in lines
+    assert "  50848-50900  filtered: blocked by a firewall" in lines
     assert lines[-1] == "  advertise: 7466,50800-50847"
-    assert not any("answers," in line for line in lines)
+    assert not any(" of 1 answers" in line for line in lines)
 
 
 def kept_waiting():
@@ -203,7 +230,7 @@ def test_a_long_reason_is_wrapped_too(stub, columns):
                    if request.path != "/ip" else stubs.NOT_FOUND)
     _, text = on_terminal("--ports", "50800", failing.url, columns=columns, TERM="xterm")
     assert "\x1b[33mfailed:\x1b[0m" in text
-    lines = screen(text).split("address not known\n")[-1].split("  why: ")[0].splitlines()
+    lines = screen(text).split("address unknown\n")[-1].split("  why: ")[0].splitlines()
     lines = [line for line in lines if not line.startswith("IPv4,")]
     assert all(len(line) <= columns for line in lines) and len(lines) > 1
     assert lines[0].startswith("  checker") and lines[1].startswith("    ")
@@ -295,7 +322,23 @@ def test_a_device_is_written_to(stub, tmp_path):
 
 def test_a_file_that_cannot_be_written(stub, tmp_path):
     path = tmp_path / "none/report.json"
-    ended = verify("--output", path, "--ports", "50800", stub(stubs.fixed(GOOD)).url)
+    checker = stub(stubs.fixed(GOOD))
+    ended = verify("--output", path, "--ports", "50800", checker.url)
+    assert (ended.status, ended.err) == (
+        SYSTEM, f"port-verifier: --output {path}: No such file or directory\n")
+    assert ended.out == "" and checker.requests == []  # known before anybody is asked
+
+    ended = verify("--output", tmp_path, "--ports", "50800", checker.url)
+    assert (ended.status, ended.err) == (
+        SYSTEM, f"port-verifier: --output {tmp_path}: Is a directory\n")
+
+
+def test_a_file_that_cannot_be_written_any_more(stub, tmp_path):
+    path = tmp_path / "folder/report.json"
+    path.parent.mkdir()
+    checker = stub(stubs.telling(lambda request: path.parent.rmdir() or
+                                 stubs.fixed(GOOD)(request)))
+    ended = verify("--output", path, "--ports", "50800", checker.url)
     assert (ended.status, ended.err) == (
         SYSTEM, f"port-verifier: {path}: No such file or directory\n")
     assert ended.lines[-1] == "ipv4 advertise: 50800"  # it is printed all the same
@@ -309,11 +352,14 @@ def test_probe_looks_from_here_outward():
         ports = sorted([server.getsockname()[1], closed.getsockname()[1]])
         text = ",".join(map(str, ports))
         ended = verify("probe", "127.0.0.1", text)
-        states = {server.getsockname()[1]: "open", closed.getsockname()[1]: "closed"}
+        states = {server.getsockname()[1]: "open",
+                  closed.getsockname()[1]: "closed: Connection refused"}
         assert ended.status == OK
-        assert ended.lines == ["ipv4 address 127.0.0.1",
-                               *(f"ipv4 {port} {states[port]}" for port in ports),
-                               f"ipv4 open: {server.getsockname()[1]}"]
+        assert ended.lines[0] == "ipv4 address 127.0.0.1"
+        for port, line in zip(ports, ended.lines[1:]):
+            assert re.fullmatch(rf"ipv4 {port} {states[port]}, \d+\.\d(-\d+\.\d)? ms", line)
+        assert ended.lines[3:] == [f"ipv4 open: {server.getsockname()[1]}"]
+        assert verify("probe", "-q", "127.0.0.1", text).out == f"{server.getsockname()[1]}\n"
         ended = verify("probe", "--json", "--required", text, "127.0.0.1", text)
         assert ended.status == NOT_OK
         assert ended.report["kind"] == "probe"
@@ -326,7 +372,36 @@ def test_probe_tells_its_own_trouble_from_the_targets(namespace):
     told = ended.half()["checkers"][0]
     assert told["error"] == "internal" and told["message"]
     ended = verify("probe", "203.0.113.9", "80", inside=nowhere)
-    assert ended.lines == ["ipv4 address 203.0.113.9", f"ipv4 could not try: {told['message']}"]
+    assert ended.lines == ["ipv4 address 203.0.113.9", f"ipv4 could not probe: {told['message']}"]
+
+
+def test_probe_of_a_name_tells_both_families(tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 home.example\n::1 home.example\n")
+    before = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts)
+    if not network.is_own():
+        pytest.skip("would change the machine's names")
+
+    def probe(*words):
+        return verify("probe", *words, before=before)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        ended = probe("home.example", port)
+        assert ended.status == OK, ended
+        assert [line for line in ended.lines if "address" in line or "open:" in line] == [
+            "ipv4 address 127.0.0.1", f"ipv4 open: {port}",
+            "ipv6 address ::1", "ipv6 open: none"]
+        assert probe("-6", "home.example", port).status == NOT_OK
+        assert probe("-q", "home.example", port).out == f"{port}\n\n"
+        validate(probe("--json", "home.example", port).report)
+
+
+def test_probe_of_a_name_that_is_not_known():
+    if not network.is_own():
+        pytest.skip("would ask the machine's name servers")
+    ended = verify("probe", "home.invalid", "80")
+    assert (ended.status, ended.out) == (SYSTEM, "")
+    assert ended.err.startswith('port-verifier: cannot resolve "home.invalid": ')
 
 
 def test_probe_of_silence(namespace):
@@ -334,4 +409,4 @@ def test_probe_of_silence(namespace):
     net.nft("table inet f { chain i { type filter hook input priority 0; tcp dport 81-82 drop; }\n}")
     ended = verify("probe", "--timeout", "500ms", "127.0.0.1", "81-82", inside=net)
     assert ended.status == NOT_OK
-    assert ended.lines[1:] == ["ipv4 81-82 filtered", "ipv4 open: nothing"]
+    assert ended.lines[1:] == ["ipv4 81-82 filtered: Connection timed out", "ipv4 open: none"]

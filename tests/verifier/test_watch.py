@@ -77,7 +77,7 @@ def test_a_change_is_told_when_it_was_seen_twice(world, watching, tmp_path):
     assert len(running.reports) == 2  # nothing new is told
     ended = running.end()
     assert ended.status == OK
-    assert ended.err == "port-verifier: something has changed; looking again in 0.3 s\n"
+    assert ended.err == "port-verifier: results have changed; checking again in 0.3 s\n"
 
 
 def test_what_is_seen_once_is_not_told(world, watching, tmp_path):
@@ -86,7 +86,7 @@ def test_what_is_seen_once_is_not_told(world, watching, tmp_path):
     running.wait_reports(1)
     rounds = len(world.checker.posts())
     world.bad = {50800}
-    eventually(lambda: "looking again" in running.err_path.read_text(), "a suspicion", 20)
+    eventually(lambda: "checking again" in running.err_path.read_text(), "a suspicion", 20)
     world.bad = set()
     eventually(lambda: len(world.checker.posts()) >= rounds + 3, "two more rounds", 20)
     assert len(running.reports) == 1
@@ -141,10 +141,16 @@ def test_an_outage_of_the_checker_withdraws_nothing(world, watching, tmp_path):
     running = watching("--output", path)
     running.wait_reports(1)
     world.is_broken = True
-    eventually(lambda: "no checker answered; what was known stands"
-               in running.err_path.read_text(), "a notice", 20)
-    assert f"checker {world.url}: status 503\n" in running.err_path.read_text()
+    told = (f"port-verifier: checker {world.url}: status 503\n"
+            "port-verifier: no checker answered; keeping the last confirmed report\n")
+    eventually(lambda: told in running.err_path.read_text(), "a notice", 20)
     assert advertised(json.loads(path.read_text())) == [50800, 50801]
+    seen = len(world.checker.requests)
+    eventually(lambda: len(world.checker.requests) >= seen + 3, "three more rounds", 20)
+    assert running.err_path.read_text() == told  # once, whatever goes on
+    world.is_broken = False
+    again = told + "port-verifier: the checkers answer again\n"
+    eventually(lambda: running.err_path.read_text() == again, "the end", 20)
     assert len(running.reports) == 1
     running.end()
 
@@ -158,7 +164,7 @@ def test_an_outage_of_one_family_is_told_and_withdraws_nothing(world, stub, watc
     running = watching("--output", path, six.url)
     running.wait_reports(1)
     broken.set()
-    eventually(lambda: "no checker answered over IPv6; what was known stands\n"
+    eventually(lambda: "no checker answered over IPv6; keeping the last confirmed report\n"
                in running.err_path.read_text(), "a notice", 20)
     assert f"checker {six.url}: status 503\n" in running.err_path.read_text()
     assert [half["advertise"] for half in json.loads(path.read_text())["families"]] == [
@@ -173,8 +179,8 @@ def test_an_outage_from_the_start_leaves_nothing_that_stands(world, watching):
     world.is_broken = True
     running = watching()
     assert running.wait_reports(1)[0]["families"][0]["known"] is False
-    eventually(lambda: "no checker answered\n" in running.err_path.read_text(), "a notice", 20)
-    assert "what was known" not in running.end().err
+    eventually(lambda: len(world.checker.requests) >= 4, "more rounds", 20)
+    assert running.end().err == ""  # the report has told it
 
 
 def test_a_port_that_is_taken_meanwhile_is_verified_without_being_bound(world, watching):
@@ -202,7 +208,7 @@ def test_a_command_that_fails_is_told(world, watching):
     running = watching("--on-change", "exit 7")
     running.wait_reports(1)
     world.bad = {50800}
-    eventually(lambda: "the command ended with status 7" in running.err_path.read_text(),
+    eventually(lambda: "the --on-change command exited with status 7" in running.err_path.read_text(),
                "the complaint", 20)
     running.end()
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/accept.h"
+#include "api/negotiate.h"
 
 #include "base/text.h"
 
@@ -43,7 +43,7 @@ static unsigned weight_of(const char *params, size_t len)
     return QUALITY_MAX;
 }
 
-unsigned accept_quality(const char *header, const char *name)
+unsigned negotiate_quality(const char *header, const char *name)
 {
     while (header && *header) {
         header += strspn(header, ", \t");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/accept.h"
+#include "api/negotiate.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,8 +44,8 @@ static void qualities(void **state)
         {"br;x=gzip", 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (accept_quality(rows[i].header, "gzip") != rows[i].quality)
-            fail_msg("%s: %u", rows[i].header, accept_quality(rows[i].header, "gzip"));
+        if (negotiate_quality(rows[i].header, "gzip") != rows[i].quality)
+            fail_msg("%s: %u", rows[i].header, negotiate_quality(rows[i].header, "gzip"));
     }
 }
 

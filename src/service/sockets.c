@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "service/listeners.h"
+#include "service/sockets.h"
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -89,26 +89,26 @@ static bool address_claim(struct address *address, struct err *err)
     return true;
 }
 
-static bool listeners_add(struct listeners *listeners, struct err *err)
+static bool sockets_add(struct sockets *sockets, struct err *err)
 {
     AUTO_FD fd = -1;
-    if (!socket_bind(&listeners->bound, true, &fd, err))
+    if (!socket_bind(&sockets->bound, true, &fd, err))
         return false;
     if (listen(fd, SOMAXCONN) != 0)
-        return fail(err, &listeners->bound);
+        return fail(err, &sockets->bound);
 
-    listeners->fds[listeners->count++] = fd_take(&fd);
+    sockets->fds[sockets->count++] = fd_take(&fd);
     return true;
 }
 
 /* One more descriptor of the same socket: two workers then accept from it. */
-static bool listeners_share(struct listeners *listeners, struct err *err)
+static bool sockets_share(struct sockets *sockets, struct err *err)
 {
-    int fd = fcntl(listeners->fds[0], F_DUPFD_CLOEXEC, FIRST_INHERITED_FD);
+    int fd = fcntl(sockets->fds[0], F_DUPFD_CLOEXEC, FIRST_INHERITED_FD);
     if (fd < 0)
-        return fail(err, &listeners->bound);
+        return fail(err, &sockets->bound);
 
-    listeners->fds[listeners->count++] = fd;
+    sockets->fds[sockets->count++] = fd;
     return true;
 }
 
@@ -121,7 +121,7 @@ static size_t inherited_count(void)
     uint64_t pid_value, count = 0;
     if (!pid || !fds || !text_parse_u64(pid, strlen(pid), INT32_MAX, &pid_value) ||
         pid_value != (uint64_t)getpid() ||
-        !text_parse_u64(fds, strlen(fds), LISTENERS_MAX, &count))
+        !text_parse_u64(fds, strlen(fds), SOCKETS_MAX, &count))
         return 0;
     return count;
 }
@@ -145,12 +145,12 @@ static void tell_misfit(const struct address *wanted)
 {
     char ip[ADDRESS_TEXT_SIZE];
     log_message(LOG_LEVEL_INFO, "listener",
-                "a socket that was handed over does not listen on %s port %u "
-                "(PORT_CHECKER_HOST, PORT_CHECKER_PORT): it is not used",
+                "an inherited socket does not listen on %s port %u "
+                "(PORT_CHECKER_HOST, PORT_CHECKER_PORT) and is not used",
                 address_format(wanted, ip), address_port(wanted));
 }
 
-static void listeners_inherit(struct listeners *listeners, const struct address *wanted)
+static void sockets_inherit(struct sockets *sockets, const struct address *wanted)
 {
     size_t count = inherited_count();
     bool is_told = false;
@@ -160,7 +160,7 @@ static void listeners_inherit(struct listeners *listeners, const struct address 
     for (size_t i = 0; i < count; i++) {
         int fd = FIRST_INHERITED_FD + (int)i;
         struct address name;
-        if (!is_fitting(fd, listeners->count > 0 ? &listeners->bound : wanted, &name)) {
+        if (!is_fitting(fd, sockets->count > 0 ? &sockets->bound : wanted, &name)) {
             close(fd);
             if (!is_told)
                 tell_misfit(wanted);
@@ -169,29 +169,29 @@ static void listeners_inherit(struct listeners *listeners, const struct address 
         }
         fcntl(fd, F_SETFD, FD_CLOEXEC);
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        listeners->bound = name;
-        listeners->fds[listeners->count++] = fd;
+        sockets->bound = name;
+        sockets->fds[sockets->count++] = fd;
     }
 }
 
-bool listeners_open(const struct address *address, size_t wanted, struct listeners *ret,
-                    struct err *err)
+bool sockets_open(const struct address *address, size_t wanted, struct sockets *ret,
+                  struct err *err)
 {
-    struct listeners listeners = {.bound = *address};
-    if (wanted > LISTENERS_MAX)
-        wanted = LISTENERS_MAX;
+    struct sockets sockets = {.bound = *address};
+    if (wanted > SOCKETS_MAX)
+        wanted = SOCKETS_MAX;
 
-    listeners_inherit(&listeners, address);
-    bool is_inherited = listeners.count > 0;
-    if (!is_inherited && !address_claim(&listeners.bound, err))
+    sockets_inherit(&sockets, address);
+    bool is_inherited = sockets.count > 0;
+    if (!is_inherited && !address_claim(&sockets.bound, err))
         return false;
-    while (listeners.count < wanted)
-        if (!listeners_add(&listeners, err) &&
-            !(is_inherited && listeners_share(&listeners, err))) {
-            listeners_done(&listeners);
+    while (sockets.count < wanted)
+        if (!sockets_add(&sockets, err) &&
+            !(is_inherited && sockets_share(&sockets, err))) {
+            sockets_done(&sockets);
             return false;
         }
-    *ret = listeners;
+    *ret = sockets;
     return true;
 }
 
@@ -221,7 +221,7 @@ static bool is_in_the_way(const struct address *own, const struct address *wante
            (address_equals(&a, &b) || is_within(&a, &b) || is_within(&b, &a));
 }
 
-bool listeners_try(const struct address *address, int own, struct err *err)
+bool sockets_try(const struct address *address, int own, struct err *err)
 {
     struct address name;
     if (!is_listening(own) || is_fitting(own, address, &name))
@@ -232,30 +232,30 @@ bool listeners_try(const struct address *address, int own, struct err *err)
     return socket_bind(address, is_beside, &fd, err);
 }
 
-void listeners_done(struct listeners *listeners)
+void sockets_done(struct sockets *sockets)
 {
-    for (size_t i = 0; i < listeners->count; i++)
-        fd_close(&listeners->fds[i]);
-    listeners->count = 0;
+    for (size_t i = 0; i < sockets->count; i++)
+        fd_close(&sockets->fds[i]);
+    sockets->count = 0;
 }
 
-bool listeners_hand_over(struct listeners *listeners, struct err *err)
+bool sockets_hand_over(struct sockets *sockets, struct err *err)
 {
-    for (size_t i = 0; i < listeners->count; i++) {
-        int parked = fcntl(listeners->fds[i], F_DUPFD_CLOEXEC,
-                           FIRST_INHERITED_FD + (int)listeners->count);
+    for (size_t i = 0; i < sockets->count; i++) {
+        int parked = fcntl(sockets->fds[i], F_DUPFD_CLOEXEC,
+                           FIRST_INHERITED_FD + (int)sockets->count);
         if (parked < 0)
-            return err_sys(err, errno, "handing a listening socket over");
-        fd_close(&listeners->fds[i]);
-        listeners->fds[i] = parked;
+            return err_sys(err, errno, "passing on a listening socket");
+        fd_close(&sockets->fds[i]);
+        sockets->fds[i] = parked;
     }
-    for (size_t i = 0; i < listeners->count; i++)
-        if (dup2(listeners->fds[i], FIRST_INHERITED_FD + (int)i) < 0)
-            return err_sys(err, errno, "handing a listening socket over");
+    for (size_t i = 0; i < sockets->count; i++)
+        if (dup2(sockets->fds[i], FIRST_INHERITED_FD + (int)i) < 0)
+            return err_sys(err, errno, "passing on a listening socket");
 
     char pid[24], count[24];
     snprintf(pid, sizeof pid, "%d", (int)getpid());
-    snprintf(count, sizeof count, "%zu", listeners->count);
+    snprintf(count, sizeof count, "%zu", sockets->count);
     setenv("LISTEN_PID", pid, true);
     setenv("LISTEN_FDS", count, true);
     return true;

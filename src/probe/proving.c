@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The proof of a listener: reads its one line, PROOF_READ_MAX bytes and PROOF_MILLISECONDS
- * at most, and settles the port. What the target sent stays in here: it is judged and
- * forgotten.
+ * at most. What the target sent stays in here: it is judged and forgotten.
  */
 #include "probe/engine_state.h"
 
@@ -25,14 +24,7 @@ struct proving *proving_free(struct proving *proving)
     return NULL;
 }
 
-static void proving_end(struct port *port, enum proof proof, uint16_t proof_port)
-{
-    port->verdict.proof = proof;
-    port->verdict.proof_port = proof_port;
-    port_settle(port);
-}
-
-/* Judges what is there. Goes on reading unless that settles it. */
+/* Judges what is there. False: that decides nothing yet, read on. */
 static bool proving_judge(struct port *port, bool is_ended)
 {
     const struct proving *proving = port->proving;
@@ -41,11 +33,12 @@ static bool proving_judge(struct port *port, bool is_ended)
                                    &port->job->token, port->verdict.port, &proof_port);
     if (proof == PROOF_NONE && !is_ended)
         return false;
-    proving_end(port, proof, proof_port);
+    port->verdict.proof = proof;
+    port->verdict.proof_port = proof_port;
     return true;
 }
 
-void proving_event(struct port *port)
+bool proving_read(struct port *port)
 {
     struct proving *proving = port->proving;
     for (;;) {
@@ -54,11 +47,11 @@ void proving_event(struct port *port)
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno == EAGAIN)
-            return;
+            return false;
         if (got > 0)
             proving->len += (size_t)got;
         if (proving_judge(port, got <= 0))
-            return;
+            return true;
     }
 }
 
@@ -67,19 +60,18 @@ void proving_time_up(struct port *port)
     proving_judge(port, true);
 }
 
-void proving_begin(struct port *port, struct attempt *attempt)
+bool proving_begin(struct port *port, struct attempt *attempt)
 {
     struct engine *engine = port->job->engine;
     port->proving = calloc(1, sizeof *port->proving);
-    if (!port->proving) {
-        proving_end(port, PROOF_NONE, 0);
-        return;
-    }
+    if (!port->proving)
+        return true; /* open, without a proof */
+
     port->phase = PORT_PROVING;
     port->proving->attempt = attempt;
     timers_set(&engine->timers, &port->timer,
                instant_add(engine_now(engine), span_ms(PROOF_MILLISECONDS)));
 
     /* The line may have come together with the handshake. */
-    proving_event(port);
+    return proving_read(port);
 }

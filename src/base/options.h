@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A command line as a table. The table is the only list of a program's options. The
+ * command line is parsed with it, and --help, the manual page and the shell completions are
+ * generated from it (options_doc.c, a build tool).
+ *
+ * Options may come before, between and after operands: --name VALUE, --name=VALUE, an
+ * unambiguous beginning of a name, -n VALUE, -nVALUE; letters without a value may be
+ * joined. After "--" all words are operands. No state is kept between two calls.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct err;
+
+#define OPTIONS_MAX 32 /* rows of a table */
+
+struct option_row {
+    const char *name;    /* without its hyphens */
+    char letter;         /* of the short form; '\0': none */
+    bool is_list;        /* may be given again, which adds to it */
+    bool is_last;        /* nothing after it is read: --help, --version */
+    const char *value;   /* "FILE", "COMMAND", ...; NULL: it takes no value */
+    const char *example; /* a value; NULL without one */
+    const char *offered; /* values to complete, spaces between; NULL: files after FILE,
+                            commands after COMMAND, else nothing */
+    const char *command; /* the only command that takes it; NULL: all do */
+    const char *needs;   /* an option that it requires; or NULL */
+    const char *help;    /* a phrase */
+    const char *more;    /* sentences for the manual page, `code` in backticks; or NULL */
+};
+
+/* The first one is the default. */
+struct option_command {
+    const char *name;     /* NULL: the program has no commands */
+    const char *operands; /* for the usage; NULL: it takes none */
+    const char *help;     /* a phrase; NULL where there is one only */
+};
+
+struct option_table {
+    const char *program;
+    const struct option_command *commands;
+    size_t command_count;
+    const struct option_row *rows;
+    size_t row_count;
+    const char *operand_variable; /* the completions offer its words; or NULL */
+    const char *notes;            /* the last lines of --help */
+};
+
+/* The table of the program. Defined once in each of them. */
+extern const struct option_table options_table;
+
+/* Applies one option; `value` is NULL when it takes none. An invalid value is ERR_INVALID
+ * with words that complete "must be ...". */
+typedef bool(options_take_fn)(void *ctx, size_t row, const char *value, struct err *err);
+
+/* What remains after the options. */
+struct option_rest {
+    size_t command; /* index in the table */
+    bool is_ended;  /* by an `is_last`: the operands were not all read */
+    int operand_count;
+    char **operands; /* inside argv */
+};
+
+/* Calls `take` for every option in the order given; moves the operands to the front of
+ * argv. ERR_INVALID: one sentence with what was given, what is accepted, an example. */
+bool options_parse(const struct option_table *table, int argc, char *argv[],
+                   options_take_fn *take, void *ctx, struct option_rest *ret,
+                   struct err *err);
+
+/* Usage, options, notes. */
+void options_print_help(const struct option_table *table, FILE *out);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tells on standard error, while watching, that no checker answers: when that begins, when
+ * the reasons change, when it ends.
+ */
+#pragma once
+
+struct report;
+
+struct outage {
+    char *told; /* owned; families, checkers and reasons; NULL: nothing yet */
+};
+
+/* After every round. `firm` is the last report that counts; NULL in the first round, whose
+ * own report names the reasons. */
+void outage_tell(struct outage *outage, const struct report *firm,
+                 const struct report *report);
+void outage_done(struct outage *outage);

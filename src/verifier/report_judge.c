@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Judges the ports of one family, and says which of them belong together.
+ */
+#include "verifier/report.h"
+
+#include "base/err.h"
+#include "verifier/ports.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_GROUP      SIZE_MAX
+#define PROVIDER_PORT 7466 /* the provider itself, which may be running already */
+
+/* --- groups --------------------------------------------------------------------------- */
+
+static bool witnesses_alike(const struct family_report *family, size_t a, size_t b)
+{
+    const struct remote_verdict *one = report_witness(family, a);
+    const struct remote_verdict *other = report_witness(family, b);
+    if (!one || !other)
+        return one == other;
+    return one->state == other->state && strcmp(one->words, other->words) == 0;
+}
+
+/* The same checkers reached both, and the same did not. */
+static bool reached_alike(const struct family_report *family, size_t a, size_t b)
+{
+    for (size_t i = 0; i < family->checker_count; i++)
+        if (report_reached(family, i, a) != report_reached(family, i, b))
+            return false;
+    return true;
+}
+
+static bool led_alike(const struct family_report *family, size_t a, size_t b,
+                      bool has_one_place)
+{
+    int one = family->findings[a].leads_to;
+    int other = family->findings[b].leads_to;
+    return has_one_place ? one == other
+                         : one - family->ports[a] == other - family->ports[b];
+}
+
+static bool held_alike(const struct local_port *a, const struct local_port *b)
+{
+    return a->binding == b->binding && a->errnum == b->errnum &&
+           a->owner.is_listening == b->owner.is_listening &&
+           a->owner.is_loopback_only == b->owner.is_loopback_only &&
+           strcmp(a->owner.name, b->owner.name) == 0;
+}
+
+static bool belongs(const struct family_report *family, const struct port_group *group,
+                    size_t index)
+{
+    size_t first = group->first;
+    const struct finding *a = &family->findings[first];
+    const struct finding *b = &family->findings[index];
+    if (a->cause != b->cause)
+        return false;
+    if (a->cause == CAUSE_UNKNOWN)
+        return true;
+    if (a->is_good != b->is_good || a->is_proved != b->is_proved ||
+        family->is_advertised[first] != family->is_advertised[index] ||
+        !held_alike(&family->local[first], &family->local[index]))
+        return false;
+    if (a->cause == CAUSE_OTHER_PORT)
+        return led_alike(family, first, index, group->has_one_place);
+    if (a->cause == CAUSE_NO_QUORUM)
+        return reached_alike(family, first, index);
+    return witnesses_alike(family, first, index);
+}
+
+/* How many ports from its first one on the group would take. */
+static size_t size_of(const struct family_report *family, const struct port_group *group)
+{
+    size_t size = 0;
+    for (size_t i = group->first; i < family->port_count; i++)
+        size += family->group_of[i] == NO_GROUP && belongs(family, group, i);
+    return size;
+}
+
+static struct port_group group_from(const struct family_report *family, size_t first)
+{
+    struct port_group equally_far = {.first = first};
+    struct port_group one_place = {.first = first, .has_one_place = true};
+    if (family->findings[first].cause == CAUSE_OTHER_PORT &&
+        size_of(family, &one_place) > size_of(family, &equally_far))
+        return one_place;
+    return equally_far;
+}
+
+static void groups_make(struct family_report *family)
+{
+    family->group_count = 0;
+    for (size_t i = 0; i < family->port_count; i++)
+        family->group_of[i] = NO_GROUP;
+
+    for (size_t i = 0; i < family->port_count; i++) {
+        if (family->group_of[i] != NO_GROUP)
+            continue;
+        struct port_group *group = &family->groups[family->group_count];
+        *group = group_from(family, i);
+        for (size_t j = i; j < family->port_count; j++) {
+            if (family->group_of[j] != NO_GROUP || !belongs(family, group, j))
+                continue;
+            family->group_of[j] = family->group_count;
+            group->count++;
+        }
+        family->group_count++;
+    }
+}
+
+/* --- judging -------------------------------------------------------------------------- */
+
+static bool may_be_advertised(const struct family_report *family, size_t index,
+                              const struct report_policy *policy)
+{
+    size_t ignored;
+    enum binding binding = family->local[index].binding;
+    return binding == BINDING_BOUND || binding == BINDING_NONE ||
+           family->ports[index] == PROVIDER_PORT ||
+           ports_find(policy->in_use, policy->in_use_count, family->ports[index], &ignored);
+}
+
+/* Every required port is good, and where others are listed, at least one of them. */
+static bool family_is_ok(const struct family_report *family,
+                         const struct report_policy *policy)
+{
+    size_t others = 0;
+    size_t good_others = 0;
+    for (size_t i = 0; i < family->port_count; i++) {
+        size_t ignored;
+        bool is_good = family->findings[i].is_good;
+        bool is_required = ports_find(policy->required, policy->required_count,
+                                      family->ports[i], &ignored);
+        if (is_required && !is_good)
+            return false;
+        others += !is_required;
+        good_others += !is_required && is_good;
+    }
+    return others == 0 || good_others > 0;
+}
+
+bool family_report_judge(struct family_report *family, const struct report_policy *policy,
+                         struct err *err)
+{
+    const struct remote_verdict **remotes =
+        calloc(family->checker_count + 1, sizeof *remotes);
+    if (!remotes)
+        return err_sys(err, ENOMEM, "report");
+
+    struct diagnosis diagnosis = {
+        .port_count = family->port_count,
+        .local = family->local,
+        .remotes = remotes,
+        .quorum = policy->quorum,
+    };
+    for (size_t i = 0; i < family->checker_count; i++)
+        if (family->checkers[i].result.verdicts)
+            remotes[diagnosis.remote_count++] = family->checkers[i].result.verdicts;
+    diagnose(&diagnosis, family->findings);
+    family->is_known = diagnosis.remote_count > 0;
+    free(remotes);
+
+    for (size_t i = 0; i < family->port_count; i++)
+        family->is_advertised[i] =
+            family->findings[i].is_good && may_be_advertised(family, i, policy);
+    groups_make(family);
+    family->is_ok = family->is_known && family_is_ok(family, policy);
+    clock_gettime(CLOCK_REALTIME, &family->time);
+    return true;
+}

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Turns words.json, the texts of the page with and without JavaScript, into what each needs.
+
+    make_words.py words.json > page_words.def          for api/check_page.c
+    make_words.py words.json words.js > words.js       the module, with the texts before it
+
+The same input gives the same output, byte for byte. A placeholder that is not among `words`
+stops the build.
+"""
+import json
+import pathlib
+import re
+import sys
+
+MACROS = ("REMEDY", "PROBLEM", "REFUSAL", "HEADLINE")
+HEAD = """\
+/* SPDX-License-Identifier: MIT
+ *
+ * Made by web/make_words.py from web/words.json: change that, not this.
+ *
+ * Rows of those macros that are defined where this is included; it undefines them all.
+ * REMEDY(state, is for IPv6 only, lead, steps...), PROBLEM(status, title),
+ * REFUSAL(reason, title, text), HEADLINE(is public, which are open, of one port, of many)
+ */
+"""
+
+
+def sentences_of(texts):
+    for row in texts["remedies"]:
+        yield from (row["lead"], *row["steps"])
+    for row in texts["headlines"]:
+        yield from (row.get("one", ""), row["many"])
+
+
+def check(texts):
+    for sentence in sentences_of(texts):
+        for name in re.findall(r"\{(\w*)\}|[{}]", sentence):
+            if name not in texts["words"]:
+                raise SystemExit(f"words.json: {{{name}}} is not among words: {sentence}")
+
+
+def quoted(text):
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def table(texts):
+    yield HEAD
+    yield "".join(f"#ifndef {name}\n#define {name}(...)\n#endif\n" for name in MACROS) + "\n"
+    for row in texts["remedies"]:
+        if row["state"] != "unknown":  # no verdict of the service
+            sentences = ",\n       ".join(map(quoted, (row["lead"], *row["steps"])))
+            yield (f"REMEDY({row['state'].upper()}, {str(row.get('family') == 6).lower()},\n"
+                   f"       {sentences})\n")
+    for row in texts["headlines"]:
+        yield (f"HEADLINE({str(row['reach'] == 'public').lower()}, {row['open'].upper()},\n"
+               f"         {quoted(row.get('one', ''))},\n         {quoted(row['many'])})\n")
+    for row in texts["problems"]:
+        for reason in row.get("reasons", ()):
+            yield (f"REFUSAL({reason}, {quoted(row['title'])},\n"
+                   f"        {quoted(row['text'])})\n")
+        if row["when"].isdigit() or row["when"] == "other":
+            yield f"PROBLEM({row['when'].replace('other', '0')}, {quoted(row['title'])})\n"
+    yield "\n" + "".join(f"#undef {name}\n" for name in MACROS)
+
+
+def main(path, module=None):
+    texts = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    check(texts)
+    sys.stdout.reconfigure(encoding="utf-8")
+    if module:
+        print(f"const TEXTS = {json.dumps(texts)};")
+        print(pathlib.Path(module).read_text(encoding="utf-8"), end="")
+    else:
+        print("".join(table(texts)), end="")
+
+
+main(*sys.argv[1:])
