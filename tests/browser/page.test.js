@@ -187,8 +187,9 @@ test("what is said of a tile covers neither the tile nor the counts", async () =
             await tile.focus();
             await tile.hover();
             await look.page.locator("#tip").waitFor();
-            const [tip, legend, own] = await Promise.all(
-                [look.page.locator("#tip"), look.page.locator("#legend"), tile].map(it => it.boundingBox()));
+            // At one moment: the page may still be scrolling.
+            const [tip, legend, own] = await tile.evaluate(it =>
+                [document.querySelector("#tip"), document.querySelector("#legend"), it].map(one => one.getBoundingClientRect().toJSON()));
             assert.ok(tip.y >= legend.y + legend.height, `${count} ports: that of tile ${index} covers the counts`);
             assert.ok(tip.y >= own.y + own.height || tip.y + tip.height <= own.y, `${count} ports: tile ${index} is covered`);
             if (index === 5)
