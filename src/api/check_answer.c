@@ -14,7 +14,7 @@
 #define STREAM_TYPE "application/x-ndjson"
 #define HTML_TYPE   "text/html; charset=utf-8"
 
-/* Whoever names both and wants JSON more gets JSON. */
+/* A client that names both and prefers JSON gets JSON. */
 enum answer_form answer_form_of(struct exchange *exchange)
 {
     const char *accept = exchange_header(exchange, "Accept");

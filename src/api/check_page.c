@@ -45,7 +45,7 @@ static const struct title titles[] = {
 };
 /* clang-format on */
 
-/* Of whom a remedy speaks. */
+/* Whose address and ports a remedy names. */
 struct subject {
     const char *address;
     size_t ports;

@@ -112,11 +112,11 @@ static char *fill_in(const char *address, const char *ports, const char *answer,
 char *pages_answer(const struct pages *pages, const char *address, const char *ports,
                    const char *answer, size_t *ret_len)
 {
-    (void)pages; /* whoever has them knows that the template is there */
+    (void)pages; /* proves that the template exists */
     return fill_in(address, ports, answer, ret_len);
 }
 
-/* FNV-1a: a tag has to tell versions apart, not to withstand anybody. */
+/* FNV-1a: a tag has to tell versions apart, not to resist attacks. */
 static void tag(struct variant *variant, const char *suffix)
 {
     uint64_t hash = 0xcbf29ce484222325;
