@@ -15,7 +15,7 @@
 #define PLAIN_TYPE  "text/plain; charset=utf-8"
 #define HTML_TYPE   "text/html; charset=utf-8"
 
-/* Whoever names both and wants JSON more gets JSON. */
+/* A client that names both and prefers JSON gets JSON. */
 enum answer_form answer_form_of_body(struct exchange *exchange)
 {
     const char *accept = exchange_header(exchange, "Accept");

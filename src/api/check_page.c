@@ -67,7 +67,7 @@ static const struct title titles[] = {
 };
 /* clang-format on */
 
-/* Of what a sentence speaks. */
+/* Whose address and ports a remedy names. */
 struct subject {
     const char *address;
     size_t ports;

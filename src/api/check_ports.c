@@ -108,7 +108,7 @@ static void log_verdicts(const struct check *check, const struct check_summary *
     log_check_end(&line, check);
 }
 
-/* `status` 0: nobody was left to be told. */
+/* `status` 0: the client has left. */
 static void log_failure(const struct check *check, unsigned status, const char *reason)
 {
     struct log_line line;
@@ -403,7 +403,7 @@ static bool read_request(struct check *check, const char *body, size_t len,
     check->has_target = true;
     check->answer.has_details = request.wants_details;
 
-    /* A proof stands among the details: without them nobody would see it. */
+    /* A proof is one of the details: without them it is not shown. */
     check->has_token = request.wants_details && request.has_token;
     check->token = request.token;
     check->answer.has_proof = check->has_token;

@@ -15,8 +15,8 @@
  * - A body that begins like UTF-16 or UTF-32 (byte order mark, or a NUL beside the first
  *   character) is not JSON: its only violation, at byte 0, names the encoding.
  * - A UTF-8 byte order mark at the start is skipped. The offset in a JSON violation is
- * where the parser stopped, right after what it could not parse; it counts from the first
- * byte of the body as sent, mark included.
+ *   where the parser stopped, right after what it could not parse; it counts from the
+ *   first byte of the body as sent, mark included.
  * - Parsing stops at VIOLATIONS_MAX violations. "Too many ports" is one violation, reported
  *   after those of single elements; it counts the ports of the elements without one.
  *

@@ -157,12 +157,12 @@ static char *fill_in(const char *name, const struct page_words *values, size_t *
 char *pages_answer(const struct pages *pages, const char *address, const char *ports,
                    const char *answer, size_t *ret_len)
 {
-    (void)pages; /* whoever has them knows that the template is there */
+    (void)pages; /* proves that the template exists */
     const struct page_words values = {address, ports, answer, 0};
     return fill_in("index.html", &values, ret_len);
 }
 
-/* FNV-1a: a tag has to tell versions apart, not to withstand anybody. */
+/* FNV-1a: a tag has to tell versions apart, not to resist attacks. */
 static void tag(struct variant *variant, const char *suffix)
 {
     uint64_t hash = 0xcbf29ce484222325;

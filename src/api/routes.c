@@ -240,7 +240,7 @@ static void handle_form(void *ctx, struct exchange *exchange)
     check_form_handle(api->checks, exchange);
 }
 
-/* Whether the request came through a proxy that nobody has declared. */
+/* Whether the request came through an undeclared proxy. */
 static bool has_strange_proxy(const struct settings *settings, struct exchange *exchange)
 {
     struct address peer = exchange_peer(exchange);
@@ -249,7 +249,7 @@ static bool has_strange_proxy(const struct settings *settings, struct exchange *
 }
 
 /* On false, `ret_reason` is for the reader. It names the caller: behind a bridge or a NAT
- * that is not whom one expects. A trusted proxy's address is only for those who are inside
+ * that may be unexpected. A trusted proxy's address is only for those who are inside
  * themselves. */
 static bool may_read_metrics(const struct settings *settings, struct exchange *exchange,
                              const struct address *caller, char ret_reason[REASON_SIZE])

@@ -38,7 +38,7 @@ static bool read_stat(uint64_t fields[STAT_FIELDS])
     for (size_t i = 0; i < STAT_FIELDS; i++) {
         at += strspn(at, " ");
         size_t field_len = strcspn(at, " \n");
-        fields[i] = 0; /* the state, and negative numbers, which nobody asks for */
+        fields[i] = 0; /* the state, and negative numbers, which are not needed */
         text_parse_u64(at, field_len, UINT64_MAX, &fields[i]);
         at += field_len;
     }

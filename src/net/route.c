@@ -67,7 +67,7 @@ static bool query_ask(const struct query *query, union reply *ret, struct err *e
 
 /* Where packets to an address go next. */
 struct hop {
-    bool is_local; /* to this machine itself, or to nobody */
+    bool is_local; /* to this machine itself, or nowhere */
     bool has_gateway;
     struct address neighbour; /* the gateway, or the address itself */
     int interface;

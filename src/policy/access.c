@@ -251,7 +251,7 @@ const char *access_reason_code(enum access_reason reason)
 
 /* ---- how a refusal reads ------------------------------------------------------------ */
 
-/* What somebody should do who stands on the checker's own machine, or looks so. */
+/* What a caller on the checker's own machine, or one that seems to be, should do. */
 static const char *loopback_hint(const struct access_caller *caller, enum targets targets)
 {
     if (!address_is_loopback(&caller->address))

@@ -41,7 +41,7 @@ struct budget {
     size_t burst;
 
     struct address_table table; /* of those buckets that are in use */
-    struct bucket *buckets;     /* owned; 1..max, 0 is nobody's */
+    struct bucket *buckets;     /* owned; 1..max, 0 is not used */
     uint32_t max;
     uint32_t used_max; /* those above were never used, and their memory never touched */
     uint32_t free;     /* first of those that were used and are free */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whether silence is our own fault, as far as the sockets themselves do not tell it (see
- * attempt.h): connection tracking that is all but full, and addresses in many networks
- * that were alive a minute ago and fall silent together while nobody answers.
+ * Whether this machine causes the silence, by signs that the sockets do not show (see
+ * attempt.h): connection tracking is almost full, or addresses in many networks that
+ * answered a minute ago fall silent together while no address answers.
  *
- * The machine's counters (TCPRetransFail, OutNoRoutes and the like) are not asked: they
+ * The machine's counters (TCPRetransFail, OutNoRoutes and the like) are not used: they
  * count what other programs, and probes of other addresses, fail to send.
  */
 #include "probe/conntrack.h"

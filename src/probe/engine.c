@@ -64,7 +64,7 @@ static void job_free(struct job *job)
     if (--engine->job_count == 0)
         loop_watch_stalls(engine->loop, false);
 
-    /* Whoever waits behind this job at its address must not wait for its sake. */
+    /* Jobs that wait behind this one at its address must not wait for it. */
     host_wake(engine, host);
     host_table_put(engine->hosts, host);
     free(job);
@@ -220,7 +220,7 @@ static bool engine_start_one(struct engine *engine)
         return false;
     }
 
-    /* Whoever waits for this address comes before this job's next port: when its window
+    /* Jobs that wait for this address come before this job's next port: when its window
      * opens by one at a time, the same job would take every place. */
     job_take_port(job, port);
     job_leave_place(job);

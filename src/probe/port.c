@@ -34,7 +34,7 @@ static void attempt_answered(struct attempt *attempt)
 }
 
 /* Closes the socket and forgets the attempt: quota and window have their place back before
- * anybody is told. */
+ * any callback runs. */
 static void attempt_end(struct attempt *attempt)
 {
     struct port *port = attempt->port;
@@ -497,7 +497,7 @@ void port_do_without(struct port *port)
 }
 
 /* When sockets are short, a port that has attempts open does without another one: its own
- * may be what everybody waits for. */
+ * may be what all others wait for. */
 static void port_lose_patience(struct port *port)
 {
     if (LIST_EMPTY(&port->attempts))

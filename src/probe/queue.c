@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Who waits where: a job among the running ones, at its address, or finished; a port among
- * those of its job that want another attempt. It moves them and calls nobody, but for the
+ * those of its job that want another attempt. It moves them and calls nothing except the
  * callback of a job that is told a verdict.
  */
 #include "probe/engine_state.h"

@@ -86,8 +86,8 @@ enum outcome outcome_of_errno(enum outcome_source source, int errnum, bool is_ip
     if (source == OUTCOME_FROM_ICMP && errnum == EACCES)
         return is_ipv6 ? OUTCOME_UNREACHABLE : OUTCOME_LOCAL_FAULT;
 
-    /* A refusal is a statement of the target whoever sent it; any other report by our own
-     * kernel is about the neighbour that it could not find. */
+    /* A refusal is a statement about the target, whatever its sender; any other report by
+     * our own kernel is about the neighbour that it could not find. */
     if (source == OUTCOME_FROM_OWN_ICMP || source == OUTCOME_FROM_OWN_GATEWAY) {
         enum outcome outcome = outcome_of_errno(OUTCOME_FROM_ICMP, errnum, is_ipv6);
         if (outcome == OUTCOME_UNREACHABLE && source == OUTCOME_FROM_OWN_GATEWAY)

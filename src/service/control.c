@@ -140,7 +140,7 @@ static void log_refused(const char *message, const char *reason)
     log_end(&line);
 }
 
-/* A child that waits until somebody reads would never end. */
+/* A child that waits for a reader would never end. */
 static void check_said(void *ctx, uint32_t events)
 {
     struct control *control = ctx;

@@ -133,7 +133,7 @@ int service_run(struct service *service, const struct invocation *invocation)
     struct err err;
     struct reload_watch watch;
     enum control_end end = CONTROL_EXIT;
-    /* Before the ready line: whoever waits for that may change a file at once. */
+    /* Before the ready line: a reader of that line may change a file at once. */
     reload_watch_init(&watch, invocation);
     bool is_built = service_build(service, &err);
     if (is_built) {

@@ -78,7 +78,7 @@ static bool own_name(int fd, struct address *ret)
            address_from_sockaddr((struct sockaddr *)&name, len, ret);
 }
 
-/* Binds alone, to see that nobody else is there, and learns the port. */
+/* Binds alone, to see that the address is free, and learns the port. */
 static bool address_claim(struct address *address, struct err *err)
 {
     AUTO_FD fd = -1;

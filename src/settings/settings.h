@@ -7,7 +7,7 @@
  * Spaces, tabs and line ends around a value are ignored. An invalid value is an ERR_INVALID
  * that names the variable, the value, its source and what is accepted:
  *
- *     PORT_CHECK_TIMEOUT="soon" (from .env): accepted: 0.5 to 20 seconds
+ *     PORT_CHECK_TIMEOUT="soon" (from .env) is not valid; accepted: 0.5 to 20 seconds
  */
 #pragma once
 

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A file of its own instead of a pipe: it takes any length without anybody reading. */
+/* A file instead of a pipe: it takes any length without a reader. */
 static bool input_make(const char *text, size_t len, int *ret_fd, struct err *err)
 {
     AUTO_FD fd = memfd_create("report", MFD_CLOEXEC);

@@ -160,7 +160,7 @@ static void collection_done(struct collection *collection)
     free(collection->is_there);
 }
 
-/* Ports that nobody asked about are not ours to judge, and skipped. */
+/* Skips ports that were not requested. */
 static bool collection_add(struct collection *collection, uint16_t port,
                            const json_t *entry, struct err *err)
 {

@@ -32,7 +32,7 @@ enum condition {
     WHEN_OTHERS_ANSWER = 1 << 9,  /* other ports took or refused a connection */
 };
 
-/* Whom the sentences speak of. All borrowed. */
+/* The names in the sentences. All borrowed. */
 struct scene {
     const struct report *report;
     const struct family_report *family;

@@ -333,7 +333,7 @@ static void a_wrong_value_is_refused_and_named(void **state)
         assert_int_equal(err.kind, ERR_INVALID);
         char start[320];
         snprintf(start, sizeof start,
-                 "%s=\"%s\" (from the environment): accepted: ", cases[i].name,
+                 "%s=\"%s\" (from the environment) is not valid; accepted: ", cases[i].name,
                  cases[i].value);
         assert_memory_equal(err.message, start, strlen(start));
         size_t len = strlen(err.message);
@@ -354,14 +354,14 @@ static void a_wrong_value_is_shown_escaped_and_bounded(void **state)
     assert_false(load_one("PORT_CHECK_RETRIES", "a\"b\\c\n\x1b[31m\xc3\xa9", &s, &err));
     assert_string_equal(err.message,
                         "PORT_CHECK_RETRIES=\"a\\\"b\\\\c\\x0a\\x1b[31m\\xc3\\xa9\" "
-                        "(from the environment): accepted: 1 to 4");
+                        "(from the environment) is not valid; accepted: 1 to 4");
 
     char value[5001];
     memset(value, '7', sizeof value - 1);
     value[sizeof value - 1] = '\0';
     assert_false(load_one("PORT_CHECK_RETRIES", value, &s, &err));
-    assert_non_null(
-        strstr(err.message, "777...\" (from the environment): accepted: 1 to 4"));
+    assert_non_null(strstr(
+        err.message, "777...\" (from the environment) is not valid; accepted: 1 to 4"));
 }
 
 static void lists_have_their_limits(void **state)
@@ -525,8 +525,8 @@ static void a_file_that_cannot_be_read_stops_the_start(void **state)
     write_file(".env", "PORT_CHECK_TIMEOUT=soon\n");
     assert_false(load(environment, NULL, &s, &err));
     assert_int_equal(err.kind, ERR_INVALID);
-    assert_string_equal(err.message, "PORT_CHECK_TIMEOUT=\"soon\" (from .env): "
-                                     "accepted: 0.5 to 20 seconds");
+    assert_string_equal(err.message, "PORT_CHECK_TIMEOUT=\"soon\" (from .env) is not "
+                                     "valid; accepted: 0.5 to 20 seconds");
 }
 
 static void a_file_of_one_mebibyte_is_the_longest(void **state)
