@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The connections of one worker. A connection reads requests, has each answered by an
- * exchange, sends the replies, and ends; nothing else reads, sends or ends.
+ * exchange, sends the replies, and ends; no other file decides when to read, send or end.
  *
  *     [HANDSHAKE ->] RESTING -> HEAD -> BODY -> WAITING -> SENDING -> RESTING ...
  *                                                                 \-> LINGERING -> end

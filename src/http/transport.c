@@ -52,7 +52,12 @@ static bool session_begin(struct transport *transport, const struct tls_identity
         return false;
 
     gnutls_handshake_set_timeout(*session, GNUTLS_INDEFINITE_TIMEOUT);
-    gnutls_transport_set_ptr2(*session, transport, (void *)(intptr_t)transport->fd);
+    /* A descriptor as a pointer is how GnuTLS wants it. */
+    union {
+        intptr_t fd;
+        void *pointer;
+    } to = {.fd = transport->fd};
+    gnutls_transport_set_ptr2(*session, transport, to.pointer);
     gnutls_transport_set_pull_function(*session, pull);
     return true;
 }
