@@ -38,6 +38,10 @@ class Namespace:
             checked(libc.setns(home, CLONE_NEWNET))
             os.close(home)
         self.homes = []
+        # Otherwise no neighbour is asked for from a link-local address for its first second
+        # or two, and the first packets to new addresses are lost.
+        for name in "all", "default":
+            self.sysctl(f"net.ipv6.conf.{name}.accept_dad", 0)
 
     @property
     def path(self):

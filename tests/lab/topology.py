@@ -75,8 +75,7 @@ class Topology:
     def _cables(self):
         for space in self.spaces:
             space.ip("link set lo up\n")
-            for name in ("net.ipv6.conf.all.accept_dad", "net.ipv6.conf.default.accept_dad",
-                         "net.ipv6.conf.default.accept_ra", "net.ipv4.conf.all.rp_filter",
+            for name in ("net.ipv6.conf.default.accept_ra", "net.ipv4.conf.all.rp_filter",
                          "net.ipv4.conf.default.rp_filter"):
                 space.sysctl(name, 0)
         for near, name, far, far_name in ((self.control, "ctl0", self.checker, "ctl0"),
