@@ -18,7 +18,8 @@ struct scan {
     void *ctx;
 };
 
-/* By its whole name, or by a beginning that fits no other; row_count when there is none. */
+/* The option with this name, or the only one whose name begins so; row_count = not found.
+ */
 static size_t row_find(const struct option_table *table, const char *name, size_t len)
 {
     size_t found = table->row_count;

@@ -35,7 +35,7 @@ void text_reset(struct text *text)
         text->data[0] = '\0';
 }
 
-/* And for the terminator; marks the text as failed when there is none. */
+/* Includes the terminator. Marks the text as failed if it cannot grow. */
 bool text_reserve(struct text *text, size_t more)
 {
     if (text->failed || more > text->max - text->len) {

@@ -100,7 +100,7 @@ const char *exchange_path(const struct exchange *exchange)
 }
 
 /* The next field from *at on whose name is, or begins with, `name`: then *at is behind it.
- * NULL when there is none, or the request is no longer there. */
+ * NULL at the end, or once the request was forgotten. */
 static const struct request_field *next_field(const struct exchange *exchange,
                                               const char *name, bool is_prefix, size_t *at)
 {

@@ -14,8 +14,8 @@
 #define QUERY_VALUE_MAX REQUEST_HEAD_MAX /* no query is longer */
 
 /* The value of the next field named `name` from *at on, still encoded, not terminated and
- * borrowed: then *at is behind it. NULL when there is none. A field without "=" has an
- * empty value. */
+ * borrowed: then *at is behind it. NULL at the end. A field without "=" has an empty
+ * value. */
 const char *query_next(const char **at, const char *name, size_t *ret_len);
 
 /* Undoes the percent-encoding of a value; the result may contain any byte. False when a "%"

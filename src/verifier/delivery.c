@@ -49,7 +49,7 @@ static char *text_make(const struct arguments *arguments, const struct report *r
     return text_take(&text, ret_len);
 }
 
-/* The list of each family on a line, and why there is none on standard error. */
+/* One line per family with its list; if a list is empty, standard error says why. */
 static char *list_make(const struct report *report, size_t *ret_len)
 {
     struct text text;

@@ -1615,7 +1615,7 @@ def test_new_keys_do_not_break_a_stream_that_is_stuck(gnutls, times):
     gnutls.hears("HTTP/1.1 200 ")
     for _ in range(times):
         gnutls.change_all_keys()
-        time.sleep(0.1)
+        time.sleep(0.1)  # the client's pace: the stream is stuck meanwhile
     gnutls.hears("\r\n0\r\n\r\n")
     gnutls.send(post("/echo", "after"))
     gnutls.hears("after")
