@@ -153,22 +153,22 @@ static const struct http_route routes[] = {
     {"POST", "/stream", wait, BODY_MAX, 0},
 };
 
-static const char *fault_body(enum http_fault fault)
+static const char *error_body(enum http_error error)
 {
     static const char *const bodies[] = {
-#define X(NAME, status) [HTTP_FAULT_##NAME] = #NAME,
-        HTTP_FAULT_MAP(X)
+#define X(NAME, ...) [HTTP_ERROR_##NAME] = #NAME,
+        HTTP_ERROR_MAP(X)
 #undef X
     };
-    return bodies[fault];
+    return bodies[error];
 }
 
-static void on_fault(void *ctx, struct exchange *exchange, enum http_fault fault)
+static void on_error(void *ctx, struct exchange *exchange, enum http_error error)
 {
-    (void)fault;
+    (void)error;
     const char *value = exchange_header(exchange, "X");
     if (value)
-        note(ctx, "fault", value, strlen(value));
+        note(ctx, "error", value, strlen(value));
 }
 
 static void has_output(void *ctx)
@@ -373,7 +373,7 @@ static void refuse(struct talk *talk)
         talk->exchange = new_exchange(talk, NULL);
         talk->is_head = false;
     }
-    exchange_refuse(talk->exchange, is_understood ? &view : NULL, view.request->fault);
+    exchange_refuse(talk->exchange, is_understood ? &view : NULL, view.request->error);
     send_reply(talk);
     assert(talk->is_over);
 }
@@ -430,8 +430,8 @@ static struct text converse(const uint8_t *data, size_t size, enum cutting cutti
                 .site = {.routes = routes,
                          .route_count = sizeof routes / sizeof *routes,
                          .handler_ctx = &talk,
-                         .fault_body = fault_body,
-                         .on_fault = on_fault,
+                         .error_body = error_body,
+                         .on_error = on_error,
                          .server_name = "x"},
                 .is_draining = size % 8 == 7,
                 .has_output = has_output,

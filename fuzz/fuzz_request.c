@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * One request. However the bytes are cut, the same request comes out of them: the same
- * head, the same body, the same end, or the same fault. What comes out of a sound one are
+ * head, the same body, the same end, or the same error. What comes out of a sound one are
  * texts without control characters, and the same request written anew is read the same.
  */
 #include "http/request.h"
@@ -91,7 +91,7 @@ static void check_same(const struct outcome *a, const struct outcome *b)
 {
     assert(a->progress == b->progress);
     if (a->progress == REQUEST_BAD)
-        assert(a->request.fault == b->request.fault);
+        assert(a->request.error == b->request.error);
     if (a->progress != REQUEST_DONE)
         return;
     assert(a->eaten == b->eaten);

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "http/fault.h"
+#include "http/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,10 +32,10 @@ enum violation_type {
         VIOLATION_TYPE_COUNT
 };
 
-/* The server's own answers have their statuses only in http/fault.h. */
+/* The server's own answers have their statuses only in http/error.h. */
 enum {
-#define X(NAME, status) STATUS_##NAME = (status),
-    HTTP_FAULT_MAP(X)
+#define X(NAME, status, protocol) STATUS_##NAME = (status),
+    HTTP_ERROR_MAP(X)
 #undef X
 };
 
@@ -49,9 +49,9 @@ enum {
     CODED(HTTP_2, STATUS_HTTP_2, "bad_framing",                                            \
           "this is the beginning of HTTP/2, and this checker speaks HTTP/1.1: make the "   \
           "client or the proxy use that")                                                  \
-    CODED(PROXY_LINE, STATUS_PROXY_LINE, "bad_framing",                                    \
-          "this is a line of the PROXY protocol, which this checker does not read: make "  \
-          "the proxy speak HTTP and send X-Forwarded-For")                                 \
+    CODED(PROXY_PROTOCOL, STATUS_PROXY_PROTOCOL, "bad_framing",                            \
+          "this is the PROXY protocol, which this checker does not read: make the proxy "  \
+          "speak HTTP and send X-Forwarded-For")                                           \
     CODED(TLS_AT_PLAIN, STATUS_TLS_AT_PLAIN, "bad_framing",                                \
           "this is TLS, and this port serves plain HTTP: use http://")                     \
     CODED(PLAIN_AT_TLS, STATUS_PLAIN_AT_TLS, "bad_framing",                                \
@@ -110,8 +110,8 @@ const char *problem_text(enum problem problem);
  * UTF-8. */
 char *problem_body(enum problem problem, const char *detail, size_t *ret_len);
 
-/* `fault_body` of a struct http_site. */
-const char *problem_of_http_fault(enum http_fault fault);
+/* `error_body` of a struct http_site. */
+const char *problem_of_http_error(enum http_error error);
 
 /* --- the violations of one body --------------------------------------------------- */
 

@@ -392,9 +392,9 @@ static bool prefers_html(struct exchange *exchange)
     return negotiate_quality(accept, "text/html") > negotiate_quality(accept, JSON_TYPE);
 }
 
-void api_on_fault(void *ctx, struct exchange *exchange, enum http_fault fault)
+void api_on_error(void *ctx, struct exchange *exchange, enum http_error error)
 {
     share(ctx, exchange);
-    if (fault == HTTP_FAULT_NOT_FOUND && prefers_html(exchange))
+    if (error == HTTP_ERROR_NOT_FOUND && prefers_html(exchange))
         pages_not_found(exchange);
 }

@@ -9,15 +9,18 @@
 #include "loop/tasks.h"
 #include "loop/trim.h"
 #include "metrics/metrics.h"
+#include "net/address_table.h"
 #include "policy/admission.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
 #define SEND_BYTES       (256 * 1024)       /* of a reply in a turn */
 #define LINGER_MAX       256                /* connections at once */
+#define LINGER_CALLER    16                 /* of them for one caller */
 #define LINGER_BYTES     (16 * 1024 * 1024) /* thrown away for one of them */
 #define LINGER_PIECES    16                 /* in a turn */
 #define HANDSHAKE_MS     2                  /* of a turn go to TLS handshakes */
@@ -41,7 +44,7 @@ struct connection {
     unsigned served;  /* requests */
     enum connection_state state;
     enum connection_seat seat;
-    enum http_fault refusal; /* what one without a seat is told */
+    enum http_error refusal; /* what one without a seat is told */
 };
 
 LIST_HEAD(connection_list, connection);
@@ -187,10 +190,26 @@ static void discard(struct connection *connection)
         end(connection);
 }
 
+/* A caller gets a share of the pool. A proxy, which has no limit of connections, is not one
+ * caller. */
+static bool may_linger(const struct connection *connection)
+{
+    const struct connections *all = connection->all;
+    struct address_key key = address_key_caller(&connection->transport.peer);
+    size_t own_count = 0;
+    const struct connection *other;
+    LIST_FOREACH(other, &all->lingering, sibling) {
+        struct address_key other_key = address_key_caller(&other->transport.peer);
+        own_count += memcmp(&key, &other_key, sizeof key) == 0;
+    }
+    return all->lingering_count < LINGER_MAX &&
+           (own_count < LINGER_CALLER || connection->seat == SEAT_UNLIMITED);
+}
+
 static void linger(struct connection *connection)
 {
     struct connections *all = connection->all;
-    if (all->lingering_count == LINGER_MAX) {
+    if (!may_linger(connection)) {
         end(connection);
         return;
     }
@@ -286,42 +305,36 @@ static bool take_exchange(struct connection *connection, const struct request_vi
 }
 
 /* Once a second: a setting may be wrong, a proxy's or the client's. */
-static void log_wrong_protocol(struct connection *connection, enum http_fault fault)
+static void log_wrong_protocol(struct connection *connection, enum http_error error)
 {
-    static const char *const spoken[] = {
-        [HTTP_FAULT_TLS_AT_PLAIN] = "TLS at a port of plain HTTP",
-        [HTTP_FAULT_PLAIN_AT_TLS] = "plain HTTP at a port of HTTPS",
-        [HTTP_FAULT_HTTP_2] = "HTTP/2",
-        [HTTP_FAULT_PROXY_LINE] = "the PROXY protocol",
-    };
+    const char *spoken = http_error_protocol(error);
     struct connections *all = connection->all;
     struct instant now = loop_now(all->loop);
     struct log_line line;
-    if (fault >= sizeof spoken / sizeof *spoken || !spoken[fault] ||
-        instant_since(now, all->logged).ns < NS_PER_SECOND ||
+    if (!spoken || instant_since(now, all->logged).ns < NS_PER_SECOND ||
         !log_begin(&line, LOG_LEVEL_INFO, "wrong_protocol"))
         return;
 
     char peer[ADDRESS_TEXT_SIZE];
     all->logged = now;
     log_str(&line, "peer", address_format(&connection->transport.peer, peer));
-    log_str(&line, "spoken", spoken[fault]);
+    log_str(&line, "spoken", spoken);
     log_end(&line);
 }
 
 /* Answers instead of a handler, and ends. */
-static void refuse(struct connection *connection, enum http_fault fault)
+static void refuse(struct connection *connection, enum http_error error)
 {
     struct request_view view;
     bool is_understood = connection->exchange != NULL;
-    log_wrong_protocol(connection, fault);
+    log_wrong_protocol(connection, error);
     if (is_understood)
         view = input_view(&connection->input);
     else if (!take_exchange(connection, NULL)) {
         end(connection);
         return;
     }
-    exchange_refuse(connection->exchange, is_understood ? &view : NULL, fault);
+    exchange_refuse(connection->exchange, is_understood ? &view : NULL, error);
     send_output(connection);
 }
 
@@ -337,7 +350,7 @@ static void on_time(struct timer *timer)
     if (connection->seat != SEAT_NONE)
         metrics_add(all->config->metrics, METRIC_CONNECTIONS_TIMED_OUT, 1);
     if (connection->state == STATE_HEAD || connection->state == STATE_BODY)
-        refuse(connection, HTTP_FAULT_TIMEOUT);
+        refuse(connection, HTTP_ERROR_TIMEOUT);
     else
         end(connection);
 }
@@ -383,8 +396,8 @@ static bool begin_exchange(struct connection *connection)
 static bool invite_body(struct connection *connection)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (!input_view(&connection->input).request->expects_continue ||
-        input_has_body(&connection->input))
+    const struct request *request = input_view(&connection->input).request;
+    if (!request->expects_continue || request->seen > request->body)
         return true;
     return transport_write(&connection->transport, text, sizeof text - 1) ==
            (ssize_t)(sizeof text - 1);
@@ -433,7 +446,7 @@ static void take_in(struct connection *connection)
             serve(connection);
             return;
         case REQUEST_BAD:
-            refuse(connection, input_view(&connection->input).request->fault);
+            refuse(connection, input_view(&connection->input).request->error);
             return;
         }
     }
@@ -466,7 +479,7 @@ static bool shake_hands(struct connection *connection)
         await(connection);
         return false;
     case HANDSHAKE_OTHER:
-        refuse(connection, HTTP_FAULT_PLAIN_AT_TLS);
+        refuse(connection, HTTP_ERROR_PLAIN_AT_TLS);
         return false;
     case HANDSHAKE_FAILED:
         break;
@@ -552,7 +565,7 @@ static bool turn(void *ctx)
 /* --- life ------------------------------------------------------------------------- */
 
 void connection_begin(struct connections *all, int fd, const struct address *peer,
-                      enum connection_seat seat, enum http_fault refusal)
+                      enum connection_seat seat, enum http_error refusal)
 {
     struct connection *connection = calloc(1, sizeof *connection);
     if (!connection) {

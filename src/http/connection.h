@@ -80,7 +80,7 @@ enum connection_seat {
  * when it ends. One without a seat is told `refusal`, over TLS after a handshake, and ends.
  */
 void connection_begin(struct connections *all, int fd, const struct address *peer,
-                      enum connection_seat seat, enum http_fault refusal);
+                      enum connection_seat seat, enum http_error refusal);
 
 /* Ends those that only wait for a client to read their last words. Returns how many. */
 size_t connections_drop_lingering(struct connections *all);

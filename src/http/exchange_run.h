@@ -21,12 +21,12 @@ struct http_site {
     const struct http_route *routes;
     size_t route_count;
     void *handler_ctx;                                /* handed to every handler */
-    const char *(*fault_body)(enum http_fault fault); /* its JSON: a constant */
+    const char *(*error_body)(enum http_error error); /* its JSON: a constant */
 
-    /* May add headers to the answer to a fault, or make that answer itself with
-     * exchange_reply(), with the status of the fault; NULL = neither. Not asked where the
+    /* May add headers to the answer to an error, or make that answer itself with
+     * exchange_reply(), with the status of the error; NULL = neither. Not asked where the
      * request's head was not understood, nor for the refusal of a connection. */
-    void (*on_fault)(void *ctx, struct exchange *exchange, enum http_fault fault);
+    void (*on_error)(void *ctx, struct exchange *exchange, enum http_error error);
     const char *server_name; /* "port-checker/0.1.0" */
 };
 
@@ -50,9 +50,9 @@ struct exchange *exchange_new(struct exchange_world *world, void *connection,
 /* Runs the handler. The request is whole. */
 void exchange_run(struct exchange *exchange, const struct request_view *view);
 
-/* Makes this fault the reply; the connection ends after it. */
+/* Makes this error the reply; the connection ends after it. */
 void exchange_refuse(struct exchange *exchange, const struct request_view *view,
-                     enum http_fault fault);
+                     enum http_error error);
 
 /* Whether it waits for its body, to be run. */
 bool exchange_wants_body(const struct exchange *exchange);

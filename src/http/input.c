@@ -70,11 +70,6 @@ bool input_has_begun(const struct input *input)
     return input->buffer && input->buffer->len > 0;
 }
 
-bool input_has_body(const struct input *input)
-{
-    return input->buffer->len > input->buffer->request.body;
-}
-
 void input_consume(struct input *input)
 {
     struct input_buffer *buffer = input->buffer;

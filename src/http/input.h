@@ -31,9 +31,8 @@ bool input_peek(struct input *input, struct transport *transport);
 /* The request that is being read, valid until the next call. */
 struct request_view input_view(const struct input *input);
 
-/* Whether any byte of it has come, or of its body. */
+/* Whether any byte of it has come. */
 bool input_has_begun(const struct input *input);
-bool input_has_body(const struct input *input);
 
 /* The request was read to its end and answered: what follows it is the next. */
 void input_consume(struct input *input);

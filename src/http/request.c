@@ -10,9 +10,9 @@
 #define USUAL_SIZE_LINE 16   /* bytes of a line with a chunk's size that cost nothing */
 #define TLS_HANDSHAKE   0x16 /* the first byte of a TLS hello: RFC 8446 section 5.1 */
 
-static enum request_progress refuse(struct request *request, enum http_fault fault)
+static enum request_progress refuse(struct request *request, enum http_error error)
 {
-    request->fault = fault;
+    request->error = error;
     return REQUEST_BAD;
 }
 
@@ -70,19 +70,22 @@ struct line {
     size_t len;
 };
 
-/* The line that begins at `at`, without its CRLF; then `at` is behind it. */
+/* Reads the line that begins at `at`, without its CRLF, and moves `at` behind it. A line
+ * that does not end before `limit` is the error `too_long`. */
 static enum request_progress next_line(struct request *request, const char *bytes,
-                                       size_t len, struct line *ret)
+                                       size_t len, size_t limit, enum http_error too_long,
+                                       struct line *ret)
 {
-    const char *end = memchr(bytes + request->seen, '\n', len - request->seen);
+    size_t searched = len < limit ? len : limit;
+    const char *end = memchr(bytes + request->seen, '\n', searched - request->seen);
     if (!end) {
-        request->seen = (uint32_t)len;
-        return REQUEST_MORE;
+        request->seen = (uint32_t)searched;
+        return len < limit ? REQUEST_MORE : refuse(request, too_long);
     }
 
     size_t line_len = (size_t)(end - bytes) - request->at;
     if (line_len == 0 || end[-1] != '\r')
-        return refuse(request, HTTP_FAULT_BAD_FRAMING);
+        return refuse(request, HTTP_ERROR_BAD_FRAMING);
     *ret = (struct line){request->at, line_len - 1};
     request->at = request->seen = (uint32_t)(end + 1 - bytes);
     return REQUEST_DONE;
@@ -140,15 +143,15 @@ static bool read_target(struct request *request, char *bytes, struct request_tex
     return true;
 }
 
-static enum http_fault fault_of_line(const char *line, size_t len)
+static enum http_error error_of_line(const char *line, size_t len)
 {
     static const char preface[] = "PRI * HTTP/2.0";
     static const char proxy[] = "PROXY ";
     if (len == sizeof preface - 1 && memcmp(line, preface, len) == 0)
-        return HTTP_FAULT_HTTP_2;
+        return HTTP_ERROR_HTTP_2;
     if (len >= sizeof proxy - 1 && memcmp(line, proxy, sizeof proxy - 1) == 0)
-        return HTTP_FAULT_PROXY_LINE;
-    return HTTP_FAULT_BAD_FRAMING;
+        return HTTP_ERROR_PROXY_PROTOCOL;
+    return HTTP_ERROR_BAD_FRAMING;
 }
 
 static bool read_request_line(struct request *request, char *bytes, struct line line)
@@ -227,43 +230,43 @@ static bool weigh_field(struct request *request, const char *bytes,
     return true;
 }
 
-static enum http_fault read_field(struct request *request, char *bytes, struct line line)
+static enum http_error read_field(struct request *request, char *bytes, struct line line)
 {
     if (request->field_count == REQUEST_FIELDS_MAX)
-        return HTTP_FAULT_HEADERS_TOO_LARGE;
+        return HTTP_ERROR_HEADERS_TOO_LARGE;
 
     struct request_field *field = &request->fields[request->field_count++];
     if (!split_field(bytes, line, field) || !weigh_field(request, bytes, field))
-        return HTTP_FAULT_BAD_FRAMING;
+        return HTTP_ERROR_BAD_FRAMING;
     bytes[field->value.at + field->value.len] = '\0'; /* over a blank or the CR */
-    return HTTP_FAULT_NONE;
+    return HTTP_ERROR_NONE;
 }
 
 /* --- the head --------------------------------------------------------------------- */
 
-static enum http_fault finish_head(struct request *request)
+static enum http_error finish_head(struct request *request)
 {
     if (request->version == HTTP_1_1 && request->host_count == 0)
-        return HTTP_FAULT_BAD_FRAMING;
+        return HTTP_ERROR_BAD_FRAMING;
 
     request->body = request->at;
     request->stage =
         request->framing == FRAMING_CHUNKED ? REQUEST_CHUNK_SIZE : REQUEST_BODY;
-    return HTTP_FAULT_NONE;
+    return HTTP_ERROR_NONE;
 }
 
-static enum http_fault read_head_line(struct request *request, char *bytes,
+static enum http_error read_head_line(struct request *request, char *bytes,
                                       struct line line)
 {
     if (request->stage == REQUEST_FIELDS)
         return line.len > 0 ? read_field(request, bytes, line) : finish_head(request);
     if (line.len == 0)
-        return HTTP_FAULT_NONE; /* RFC 9112 section 2.2 */
+        return HTTP_ERROR_NONE; /* RFC 9112 section 2.2 */
     if (!read_request_line(request, bytes, line))
-        return fault_of_line(bytes + line.at, line.len);
+        return error_of_line(bytes + line.at, line.len);
 
     request->stage = REQUEST_FIELDS;
-    return HTTP_FAULT_NONE;
+    return HTTP_ERROR_NONE;
 }
 
 void request_init(struct request *request)
@@ -272,33 +275,36 @@ void request_init(struct request *request)
     memset(request, 0, offsetof(struct request, fields));
 }
 
-/* What cannot become a request is refused at its first byte, before a line end comes. */
-static enum http_fault fault_of_first(char first)
+/* Judges the first byte of the request line, so that a client that speaks another protocol
+ * gets its answer before it sends a line end. Version 2 of the PROXY protocol begins with
+ * two blank lines and a NUL. */
+static enum http_error error_of_first(const char *bytes, size_t at)
 {
+    char first = bytes[at];
     if (first == TLS_HANDSHAKE)
-        return HTTP_FAULT_TLS_AT_PLAIN;
-    return first == '\r' || is_token_char(first) ? HTTP_FAULT_NONE : HTTP_FAULT_BAD_FRAMING;
+        return HTTP_ERROR_TLS_AT_PLAIN;
+    if (first == '\0' && at == strlen("\r\n\r\n"))
+        return HTTP_ERROR_PROXY_PROTOCOL;
+    return first == '\r' || is_token_char(first) ? HTTP_ERROR_NONE : HTTP_ERROR_BAD_FRAMING;
 }
 
 static enum request_progress read_head(struct request *request, char *bytes, size_t len)
 {
-    enum http_fault fault = HTTP_FAULT_NONE;
-    size_t limit = len < REQUEST_HEAD_MAX ? len : REQUEST_HEAD_MAX;
-    while (fault == HTTP_FAULT_NONE && request->stage <= REQUEST_FIELDS) {
+    enum http_error error = HTTP_ERROR_NONE;
+    while (error == HTTP_ERROR_NONE && request->stage <= REQUEST_FIELDS) {
         if (request->stage == REQUEST_LINE && request->at < len)
-            fault = fault_of_first(bytes[request->at]);
-        if (fault != HTTP_FAULT_NONE)
+            error = error_of_first(bytes, request->at);
+        if (error != HTTP_ERROR_NONE)
             break;
 
         struct line line;
-        enum request_progress progress = next_line(request, bytes, limit, &line);
-        if (progress == REQUEST_MORE && limit == REQUEST_HEAD_MAX)
-            return refuse(request, HTTP_FAULT_HEADERS_TOO_LARGE);
+        enum request_progress progress = next_line(request, bytes, len, REQUEST_HEAD_MAX,
+                                                   HTTP_ERROR_HEADERS_TOO_LARGE, &line);
         if (progress != REQUEST_DONE)
             return progress;
-        fault = read_head_line(request, bytes, line);
+        error = read_head_line(request, bytes, line);
     }
-    return fault == HTTP_FAULT_NONE ? REQUEST_HEAD : refuse(request, fault);
+    return error == HTTP_ERROR_NONE ? REQUEST_HEAD : refuse(request, error);
 }
 
 /* --- the body --------------------------------------------------------------------- */
@@ -348,9 +354,7 @@ static enum request_progress read_chunk_line(struct request *request, const char
 
     struct line line;
     enum request_progress progress =
-        next_line(request, bytes, len < limit ? len : limit, &line);
-    if (progress == REQUEST_MORE && len >= limit)
-        return refuse(request, HTTP_FAULT_HEADERS_TOO_LARGE);
+        next_line(request, bytes, len, limit, HTTP_ERROR_HEADERS_TOO_LARGE, &line);
     if (progress != REQUEST_DONE)
         return progress;
 
@@ -360,24 +364,19 @@ static enum request_progress read_chunk_line(struct request *request, const char
         request->stage = REQUEST_WHOLE;
     else if (is_size ? !read_chunk_size(request, bytes + line.at, line.len)
                      : !is_trailer(bytes, line))
-        return refuse(request, HTTP_FAULT_BAD_FRAMING);
+        return refuse(request, HTTP_ERROR_BAD_FRAMING);
     return REQUEST_DONE;
 }
 
 static enum request_progress read_chunk_end(struct request *request, const char *bytes,
                                             size_t len)
 {
-    static const char end[] = "\r\n";
-    size_t there = len - request->at < 2 ? len - request->at : 2;
-    if (memcmp(bytes + request->at, end, there) != 0)
-        return refuse(request, HTTP_FAULT_BAD_FRAMING);
-    if (there < 2)
-        return REQUEST_MORE;
-
-    request->at += 2;
-    request->seen = request->at;
-    request->stage = REQUEST_CHUNK_SIZE;
-    return REQUEST_DONE;
+    struct line line;
+    enum request_progress progress = next_line(
+        request, bytes, len, request->at + strlen("\r\n"), HTTP_ERROR_BAD_FRAMING, &line);
+    if (progress == REQUEST_DONE)
+        request->stage = REQUEST_CHUNK_SIZE;
+    return progress;
 }
 
 /* Moves data, as far as it is there, to the body's end: in chunks, over what was dropped.
@@ -406,7 +405,7 @@ static enum request_progress read_body(struct request *request, char *bytes, siz
     while (progress == REQUEST_DONE && request->stage != REQUEST_WHOLE) {
         if (request->stage == REQUEST_BODY &&
             request->length > max - (*end - request->body))
-            return refuse(request, HTTP_FAULT_BODY_TOO_LARGE);
+            return refuse(request, HTTP_ERROR_BODY_TOO_LARGE);
         if (request->stage == REQUEST_BODY)
             progress = read_data(request, bytes, len, end);
         else if (request->stage == REQUEST_CHUNK_END)

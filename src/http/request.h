@@ -23,7 +23,7 @@
  */
 #pragma once
 
-#include "http/fault.h"
+#include "http/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,7 +51,7 @@ enum request_progress {
     REQUEST_MORE, /* more bytes are needed */
     REQUEST_HEAD, /* the head is whole: the next call reads the body */
     REQUEST_DONE, /* the body is whole */
-    REQUEST_BAD,  /* `fault` says why */
+    REQUEST_BAD,  /* `error` says why */
 };
 
 struct request_text {
@@ -65,7 +65,7 @@ struct request_field {
 
 struct request {
     enum request_stage stage;
-    enum http_fault fault;
+    enum http_error error;
     enum http_version version;
     enum request_framing framing;
     uint32_t at;   /* the next byte to read */

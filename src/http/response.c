@@ -8,14 +8,23 @@
 
 #define USUAL_HEAD 320 /* bytes of the lines that every head has */
 
-unsigned http_fault_status(enum http_fault fault)
-{
-    static const unsigned statuses[] = {
-#define X(NAME, status) [HTTP_FAULT_##NAME] = (status),
-        HTTP_FAULT_MAP(X)
+static const struct {
+    unsigned status;
+    const char *protocol;
+} errors[] = {
+#define X(NAME, status, protocol) [HTTP_ERROR_##NAME] = {status, protocol},
+    HTTP_ERROR_MAP(X)
 #undef X
-    };
-    return statuses[fault];
+};
+
+unsigned http_error_status(enum http_error error)
+{
+    return errors[error].status;
+}
+
+const char *http_error_protocol(enum http_error error)
+{
+    return errors[error].protocol;
 }
 
 /* Of the statuses that this project answers with. */

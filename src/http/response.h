@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "http/fault.h"
+#include "http/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,7 +49,8 @@ void response_append_piece(struct text *out, enum body_form form, const char *by
                            size_t len);
 void response_append_end(struct text *out, enum body_form form);
 
-unsigned http_fault_status(enum http_fault fault);
+unsigned http_error_status(enum http_error error);
+const char *http_error_protocol(enum http_error error); /* NULL unless it is another one */
 
 /* "Thu, 26 Nov 2026 05:34:57 GMT" (RFC 9110 section 5.6.7), made anew once a second. Zero
  * it at first. */

@@ -423,6 +423,31 @@ def test_head_of_a_reply_in_pieces_has_no_body(server):
     assert client.is_open()
 
 
+def test_head_of_a_reply_in_pieces_over_http_1_0_closes(server):
+    client = server.client()
+    client.send(b"HEAD /stream HTTP/1.0\r\nX-Wait: 1\r\n\r\n")
+    reply = client.reply(is_head=True)
+    assert (reply.status, reply.one("connection")) == (200, "close")
+    assert not reply.all("transfer-encoding")
+    assert client.ended()
+
+
+@pytest.mark.parametrize("path,status,lengths", [
+    ("/no-content", 204, []), ("/not-modified", 304, ["4"])])
+def test_a_status_that_has_no_body_drops_the_handlers_text(server, path, status, lengths):
+    client = server.client().send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    reply = client.reply(is_head=True)
+    assert (reply.status, reply.all("content-length")) == (status, lengths)
+    assert client.is_open()
+
+
+def test_a_reply_made_at_the_end_of_a_turn_is_sent_at_once(server):
+    """The loop does not wait for another event first."""
+    client = server.client()
+    assert client.get("/late").body == b"late"
+    assert client.is_open()
+
+
 @pytest.mark.parametrize("path", ["/health", "/wait", "/nope"])
 def test_the_client_may_ask_to_close(server, path):
     client = server.client()
@@ -809,8 +834,10 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     (True, b"G", "PLAIN_AT_TLS", "plain HTTP at a port of HTTPS"),
     (False, PREFACE, "HTTP_2", "HTTP/2"),
     (False, b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n",
-     "PROXY_LINE", "the PROXY protocol"),
-    (False, b"PROXY UNKNOWN\r\n", "PROXY_LINE", "the PROXY protocol"),
+     "PROXY_PROTOCOL", "the PROXY protocol"),
+    (False, b"PROXY UNKNOWN\r\n", "PROXY_PROTOCOL", "the PROXY protocol"),
+    (False, b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\1\x7f\0\0\1\0\1\0\2",
+     "PROXY_PROTOCOL", "the PROXY protocol"),
 ])
 def test_another_protocol_is_named(pem, is_tls, sent, fault, spoken):
     """To the client, and to the operator: once a second."""
@@ -827,7 +854,7 @@ def test_another_protocol_is_named(pem, is_tls, sent, fault, spoken):
 
 def test_http_2_and_the_proxy_protocol_are_named_over_tls_too(pem):
     with serving(log=r".*event=wrong_protocol.*\n", **pem) as server:
-        for sent, fault in (PREFACE, "HTTP_2"), (b"PROXY UNKNOWN\r\n", "PROXY_LINE"):
+        for sent, fault in (PREFACE, "HTTP_2"), (b"PROXY UNKNOWN\r\n", "PROXY_PROTOCOL"):
             client = server.client()
             assert client.send(sent).reply().body == f'{{"detail": "{fault}"}}'.encode()
             assert client.ended()
@@ -1151,6 +1178,8 @@ def test_what_comes_with_the_end_does_not_hide_it(options, sent):
 # --- lingering: a refusal is read although its client goes on sending -------------------------------
 
 LINGER_BYTES = 16 * 1024 * 1024
+LINGER_MAX, LINGER_CALLER = 256, 16  # connections: in all, of one caller
+PROXY = "127.0.0.99"  # has no limit of its own
 ENDLESS = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n"
 
 
@@ -1185,11 +1214,35 @@ def test_who_sends_less_after_a_refusal_is_not_cut_off(options):
             assert time.monotonic() < deadline
 
 
+def refuse(server, source, count):
+    """`count` connections from there are refused, and their clients leave them open."""
+    for _ in range(count):
+        client = server.client(source).send(b"no request\r\n\r\n")
+        assert client.reply().status == 400
+        assert client.ended()
+
+
+def test_lingering_connections_are_limited_by_caller_and_in_all(options):
+    with serving(linger_ms=600_000, **options) as server:
+        fds = server.descriptors()
+        refuse(server, "127.0.0.2", LINGER_CALLER + 4)
+        assert server.descriptors() == fds + LINGER_CALLER
+        refuse(server, PROXY, 2 * LINGER_CALLER)
+        assert server.descriptors() == fds + 3 * LINGER_CALLER
+        callers = LINGER_MAX // LINGER_CALLER - 3
+        for i in range(callers + 1):
+            refuse(server, f"127.0.1.{i + 1}", LINGER_CALLER)
+        assert server.descriptors() == fds + LINGER_MAX
+        refuse(server, PROXY, 1)
+        assert server.descriptors() == fds + LINGER_MAX
+        assert server.get("/health").status == 200
+
+
 def test_who_only_reads_a_refusal_gives_way(options):
     """When descriptors are short, to those that ask, one by one or many at once."""
     with serving(files=40, linger_ms=600_000, **options) as server:
-        for _ in range(60):
-            client = server.client().send(ENDLESS)
+        for i in range(60):
+            client = server.client(f"127.0.0.{i % 6 + 2}").send(ENDLESS)
             assert client.reply().status == 413
         assert server.get("/health").status == 200
 
@@ -1645,6 +1698,19 @@ def test_draining(server):
         reply = client.reply()
         assert (reply.body, reply.one("connection")) == (b"released", "close")
         assert client.ended()
+
+
+def test_a_reply_that_is_being_sent_when_draining_begins_is_the_last(server):
+    """Its head did not say so."""
+    client = server.client()
+    client.send(2 * b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n").fill()
+    server.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + WAIT
+    while not server.get("/health").all("connection"):
+        assert time.monotonic() < deadline
+    reply = client.reply()
+    assert (len(reply.body), reply.all("connection")) == (8 * 1024 * 1024, [])
+    assert client.ended()
 
 
 def test_a_request_that_has_come_when_draining_begins_is_answered(server):

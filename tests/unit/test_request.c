@@ -83,13 +83,13 @@ static const char *field(const struct reading *reading, const char *name)
 /* What comes out of a text, in whatever pieces it comes. NULL = not looked at. */
 struct outcome {
     enum request_progress progress;
-    enum http_fault fault;
+    enum http_error error;
     const char *method, *path, *query, *host, *x, *body;
 };
 
 #define DONE      .progress = REQUEST_DONE
 #define MORE      .progress = REQUEST_MORE
-#define BAD(name) .progress = REQUEST_BAD, .fault = HTTP_FAULT_##name
+#define BAD(name) .progress = REQUEST_BAD, .error = HTTP_ERROR_##name
 
 static bool is_same(const char *wanted, const char *found)
 {
@@ -102,7 +102,7 @@ static bool comes_out(const struct reading *reading, const struct outcome *wante
     if (reading->progress != wanted->progress)
         return false;
     if (reading->progress == REQUEST_BAD)
-        return request->fault == wanted->fault;
+        return request->error == wanted->error;
     if (reading->progress == REQUEST_MORE)
         return true;
 
@@ -124,8 +124,8 @@ static void expect_bytes(const char *text, size_t len, const struct outcome *wan
     for (size_t i = 0; i < COUNT(steps); i++) {
         struct reading reading = read_pieces(text, len, steps[i], BODY_MAX);
         if (!comes_out(&reading, wanted))
-            fail_msg("in pieces of %zu: progress %d, fault %d, %.200s", steps[i],
-                     reading.progress, reading.request.fault, text);
+            fail_msg("in pieces of %zu: progress %d, error %d, %.200s", steps[i],
+                     reading.progress, reading.request.error, text);
         free(reading.bytes);
     }
 }
@@ -605,7 +605,7 @@ static void chunks_that_are_refused(void **state)
         {"5;a\rb\r\nhello\r\n", {BAD(BAD_FRAMING)}},
         {"5;a\nhello\r\n", {BAD(BAD_FRAMING)}},
         {"5\nhello\r\n", {BAD(BAD_FRAMING)}},
-        {"5\r\nhelloX", {BAD(BAD_FRAMING)}},
+        {"5\r\nhelloXY", {BAD(BAD_FRAMING)}},
         {"5\r\nhello\rX", {BAD(BAD_FRAMING)}},
         {"5\r\nhello\n", {BAD(BAD_FRAMING)}},
         {"4\r\nhello\r\n", {BAD(BAD_FRAMING)}},
@@ -862,8 +862,8 @@ static void other_protocols_are_named(void **state)
         {"PRI * HTTP/2.0", {MORE}},
         {"PRI * HTTP/2.1\r\n", {BAD(BAD_FRAMING)}},
         {"PRI * HTTP/2.0\n", {BAD(BAD_FRAMING)}},
-        {"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", {BAD(PROXY_LINE)}},
-        {"PROXY UNKNOWN\r\n", {BAD(PROXY_LINE)}},
+        {"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", {BAD(PROXY_PROTOCOL)}},
+        {"PROXY UNKNOWN\r\n", {BAD(PROXY_PROTOCOL)}},
         {"PROXY UNKNOWN\n", {BAD(BAD_FRAMING)}},
         {"PROXY\r\n", {BAD(BAD_FRAMING)}},
         {"PROX", {MORE}},
@@ -871,6 +871,36 @@ static void other_protocols_are_named(void **state)
     };
     expect_rows("", rows, COUNT(rows), "");
     expect_rows("\r\n", rows, COUNT(rows), "");
+}
+
+/* The line ends in its preamble are blank lines before a request, and decide nothing. */
+static void the_binary_proxy_protocol_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        enum http_error error; /* NONE: more bytes are needed */
+    } rows[] = {
+        {"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", 16, HTTP_ERROR_PROXY_PROTOCOL},
+        {"\r\n\r\n\0", 5, HTTP_ERROR_PROXY_PROTOCOL},
+        {"\r\n\r\n", 4, HTTP_ERROR_NONE},
+        {"\r\n\0", 3, HTTP_ERROR_BAD_FRAMING},
+        {"\r\n\r\n\r\n\0", 7, HTTP_ERROR_BAD_FRAMING},
+        {"\r\n\r\nG\0", 6, HTTP_ERROR_NONE},
+        {"abc \0", 5, HTTP_ERROR_NONE},
+        {"\0\r\nQUIT\n", 8, HTTP_ERROR_BAD_FRAMING},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char bytes[32];
+        size_t len = rows[i].len;
+        struct request request;
+        memcpy(bytes, rows[i].bytes, len);
+        request_init(&request);
+        enum request_progress progress = request_read(&request, bytes, &len, 0);
+        assert_int_equal(request.error, rows[i].error);
+        assert_int_equal(progress, rows[i].error ? REQUEST_BAD : REQUEST_MORE);
+    }
 }
 
 /* --- what follows -------------------------------------------------------------------- */
@@ -984,6 +1014,7 @@ int main(void)
         cmocka_unit_test(a_chunk_line_without_an_end_is_refused_at_its_limit),
         cmocka_unit_test(what_cannot_be_a_request_is_refused_at_its_first_byte),
         cmocka_unit_test(other_protocols_are_named),
+        cmocka_unit_test(the_binary_proxy_protocol_is_named),
         cmocka_unit_test(a_request_begins_where_the_last_one_ended),
         cmocka_unit_test(what_follows_a_body_lies_right_behind_it),
         cmocka_unit_test(what_has_come_of_a_body_lies_in_one_piece),
