@@ -61,7 +61,7 @@ static void reply_page(struct answer *answer, unsigned status, char *html)
 /* ---- a stream -------------------------------------------------------------------------
  */
 
-/* What is written and not taken yet is never more than all there is to say. */
+/* The client cannot be behind by more than the whole stream. */
 static size_t stream_max(size_t port_count)
 {
     return (port_count + 4) * CHECK_LINE_SIZE;
@@ -82,7 +82,7 @@ void answer_port(struct answer *answer, const struct port_verdict *verdict,
     exchange_stream_write(answer->exchange, line, len);
 }
 
-/* Without memory the stream just ends: incomplete, as a client can see. */
+/* Without memory the stream just ends, and the client can see that it is incomplete. */
 static void end_with_body(struct answer *answer, const char *body, size_t len)
 {
     if (body) {

@@ -14,13 +14,13 @@
 
 #define SENTENCES_MAX 5
 
-/* --- the texts, which the page with JavaScript has, too ---------------------------------
- */
+/* --- the texts, which web/words.js shares ----------------------------------------- */
 
 struct remedy {
     enum port_state state;
-    bool is_ipv6;                         /* for IPv6 only */
-    const char *sentences[SENTENCES_MAX]; /* what it means, then the steps; NULL behind */
+    bool is_ipv6; /* for IPv6 only */
+    const char
+        *sentences[SENTENCES_MAX]; /* what it means, then the steps; NULL ends the list */
 };
 
 enum which {
@@ -41,7 +41,7 @@ struct refusal {
 };
 
 struct title {
-    unsigned status; /* 0: any other */
+    unsigned status; /* 0: any other status */
     const char *title;
 };
 
@@ -71,7 +71,7 @@ static const struct title titles[] = {
 struct subject {
     const char *address;
     size_t ports;
-    size_t open; /* of them */
+    size_t open; /* the number of open ports */
 };
 
 static void put_address(const void *ctx, struct text *text)
@@ -101,7 +101,7 @@ static void put_total(const void *ctx, struct text *text)
     text_printf(text, "%zu", ((const struct subject *)ctx)->ports);
 }
 
-/* The ports themselves stand in the table above. */
+/* The page lists the ports themselves in the table above. */
 static const struct template_word words[] = {
     {"address", put_address}, {"ports", put_these}, {"s", put_s}, {"these", put_these},
     {"open", put_open},       {"total", put_total}, {NULL, NULL},

@@ -127,7 +127,7 @@ static json_t *place_json(const struct violation_place *place)
     return json_pack("[s]", part);
 }
 
-/* jansson's own messages quote what was read so far, and may end within a character. */
+/* jansson's own messages quote what was read so far, and may end inside a character. */
 static json_t *message_json(const char *message)
 {
     json_t *json = json_string(message);

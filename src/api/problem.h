@@ -39,7 +39,7 @@ enum {
 #undef X
 };
 
-/* Other answers than 200 and 422. CODED rows have a `code`; PLAIN rows match FastAPI's,
+/* Replies other than 200 and 422. CODED rows have a `code`; PLAIN rows match FastAPI's,
  * which clients compare. */
 #define PROBLEM_MAP(CODED, PLAIN)                                                          \
     CODED(BAD_FRAMING, STATUS_BAD_FRAMING, "bad_framing",                                  \
@@ -106,8 +106,8 @@ const char *problem_sentence(enum problem problem);
 /* The body with the sentence of the table: a constant. */
 const char *problem_text(enum problem problem);
 
-/* The body with a better sentence; free() it. NULL without memory, or when `detail` is not
- * UTF-8. */
+/* The body with a more specific sentence; free() it. NULL without memory, or if `detail` is
+ * not UTF-8. */
 char *problem_body(enum problem problem, const char *detail, size_t *ret_len);
 
 /* `error_body` of a struct http_site. */

@@ -65,7 +65,7 @@ bool api_new(const struct api_config *config, struct api **ret, struct err *err)
 /* After http_server_free(), which ends every exchange, and before engine_free(). */
 struct api *api_free(struct api *api);
 
-/* For server_config: routes and their count; `handler_ctx` is the api, `error` is
+/* For http_config: the routes and their count. `handler_ctx` is the api, `error_body` is
  * problem_of_http_error() of problem.h. Constants. */
 const struct http_route *api_routes(const struct api *api, size_t *ret_count);
 

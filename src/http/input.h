@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What comes in on a connection: bytes from its transport, in a buffer, read as requests.
- * There is no buffer while nothing has come.
+ * The input of a connection: bytes from its transport, buffered and parsed as requests.
+ * While no byte has arrived, there is no buffer.
  */
 #pragma once
 

@@ -9,7 +9,7 @@
 struct settings;
 
 struct limits {
-    size_t descriptors; /* of the process, as many as we use */
+    size_t descriptors; /* the process's limit, as far as it is used */
     size_t connections;
     size_t probes;
 };

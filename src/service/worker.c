@@ -16,8 +16,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* jansson reads JSON by recursion, down to 2,048 levels, which takes some 190 KB; under
- * thread sanitizer more than 512 KB. What is not used is address space only. */
+/* jansson parses JSON recursively, down to 2,048 levels, which takes about 190 KB; under
+ * thread sanitizer more than 512 KB. Unused stack costs only address space. */
 #define THREAD_STACK (2 * 1024 * 1024)
 
 struct worker {
@@ -30,7 +30,7 @@ struct worker {
     struct api *api;
     struct http_server *server;
 
-    enum service_phase phase; /* that this worker has carried out */
+    enum service_phase phase; /* the last phase that this worker has carried out */
     atomic_size_t unfinished;
 };
 
@@ -76,7 +76,7 @@ static size_t count_unfinished(const struct worker *worker)
     return count;
 }
 
-/* Last in every turn. */
+/* Runs last in every turn. */
 static bool worker_turn(void *ctx)
 {
     struct worker *worker = ctx;
@@ -99,7 +99,7 @@ static void *worker_main(void *ctx)
     if (!loop_run(worker->loop, &err)) {
         log_message(LOG_LEVEL_ERROR, "worker_failed", "%s", err.message);
         log_flush();
-        abort(); /* a worker without a loop would hold its share of the connections */
+        abort(); /* otherwise the connections of its socket would wait forever */
     }
     log_flush();
     return NULL;
@@ -201,7 +201,7 @@ bool worker_start(struct worker *worker, struct err *err)
 
 void worker_nudge(struct worker *worker)
 {
-    /* Counts as unfinished until the worker has seen the new phase. */
+    /* Count one as unfinished until the worker has seen the new phase. */
     atomic_store_explicit(&worker->unfinished, 1, memory_order_relaxed);
     loop_wake(worker->loop);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A tool of the build: writes what is made from the table of settings to standard output.
+ * Build tool: generates documentation from the table of settings and writes it to standard
+ * output.
  *
  *     settings_doc example     .env.example
  *     settings_doc markdown    the table of docs/settings.md
