@@ -30,10 +30,10 @@ ssize_t __wrap_transport_read(struct transport *transport, char *ret_bytes, size
 struct talk {
     const uint8_t *data; /* borrowed: what the client sends */
     size_t size;
-    size_t come; /* so much has reached the server, */
-    size_t read; /* and so much of it was read */
+    size_t come; /* bytes that have reached the server */
+    size_t read; /* bytes of these that were read */
     bool has_left;
-    uint32_t dice; /* where the bytes and the replies are cut */
+    uint32_t dice; /* chooses where bytes and replies are cut */
 
     struct transport transport;
     struct input input;
@@ -42,13 +42,13 @@ struct talk {
     bool is_over;
     bool is_parked;
     bool is_head; /* the method is HEAD: its reply has no body */
-    char *kept;   /* owned: the body of one who waits */
+    char *kept;   /* owned: the body of an exchange that waits */
     size_t kept_len;
     unsigned outputs; /* calls of has_output() */
     unsigned gone;
 
     struct text reply; /* the one in progress */
-    struct text log;   /* all that was seen and sent */
+    struct text log;   /* everything that was seen and sent */
 };
 
 static uint32_t throw_dice(struct talk *talk)
@@ -81,7 +81,7 @@ static void on_gone(void *ctx, struct exchange *exchange)
     talk->gone++;
 }
 
-/* Keeps what the reply is made of, and waits. */
+/* Keeps a copy of the body, and waits. */
 static void keep(struct talk *talk, struct exchange *exchange)
 {
     const char *body = exchange_body(exchange, &talk->kept_len);
@@ -224,7 +224,7 @@ static void check_body(const struct talk *talk, const char *head, size_t head_le
         assert(exchange_must_close(talk->exchange));
 }
 
-/* And takes the time out of it. */
+/* Also removes the date from the log. */
 static void check_reply(struct talk *talk)
 {
     char *head = talk->reply.data;
@@ -262,7 +262,7 @@ static void finish(struct talk *talk, const char *how)
     talk->exchange = exchange_free(talk->exchange);
 }
 
-/* The reply is made. */
+/* Call it when the reply is complete. */
 static void send_reply(struct talk *talk)
 {
     take_output(talk);
@@ -282,7 +282,7 @@ static void send_reply(struct talk *talk)
         talk->exchange = exchange_free(talk->exchange);
 }
 
-/* A word at a time; the client takes only every second at once. */
+/* A word at a time; the client reads only every second one at once. */
 static void stream(struct talk *talk)
 {
     exchange_stream_begin(talk->exchange, 200, "text/plain", STREAM_MAX);

@@ -18,9 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct outcome {
     struct request request;
     enum request_progress progress;
-    size_t eaten; /* bytes of the request as it came */
+    size_t eaten; /* bytes of the request as it arrived */
     size_t len;
-    char *bytes; /* owned; on the heap, without a byte to spare */
+    char *bytes; /* owned; on the heap, without a spare byte */
 };
 
 static char *copy_of(const void *bytes, size_t size)
@@ -32,7 +32,7 @@ static char *copy_of(const void *bytes, size_t size)
     return copy;
 }
 
-/* Gives the bytes in pieces of `step`, each time at another place of the memory. */
+/* Passes the bytes in pieces of `step`, moving the buffer each time. */
 static struct outcome read_in_pieces(const uint8_t *data, size_t size, size_t step)
 {
     struct outcome outcome = {.progress = REQUEST_MORE, .bytes = copy_of(NULL, 0)};
@@ -110,7 +110,7 @@ static size_t put(char *text, size_t at, const struct outcome *outcome,
     return at + part.len + strlen(after);
 }
 
-/* In the plainest form: the length said, nothing before and nothing between. */
+/* In canonical form: with Content-Length, nothing before it and nothing in between. */
 static void check_written_anew(const struct outcome *outcome)
 {
     const struct request *request = &outcome->request;

@@ -7,6 +7,7 @@
  *     options_doc FILE             FILE with its line @OPTIONS@ replaced by them, as mdoc
  */
 #include "base/options.h"
+#include "base/page_fill.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -77,33 +78,6 @@ static void manual_print(void)
     for (size_t i = 0; i < table->row_count; i++)
         manual_row(&table->rows[i]);
     puts(".El");
-}
-
-static int page_fill(const char *path)
-{
-    FILE *page = fopen(path, "re");
-    if (!page) {
-        perror(path);
-        return EXIT_FAILURE;
-    }
-
-    char line[1024];
-    bool is_filled = false;
-    while (fgets(line, sizeof line, page)) {
-        bool is_place = strcmp(line, "@OPTIONS@\n") == 0;
-        is_filled = is_filled || is_place;
-        if (is_place)
-            manual_print();
-        else
-            fputs(line, stdout);
-    }
-    bool is_read = !ferror(page);
-    fclose(page);
-    if (is_read && is_filled)
-        return EXIT_SUCCESS;
-
-    fprintf(stderr, "%s: %s\n", path, is_read ? "no line @OPTIONS@" : "cannot be read");
-    return EXIT_FAILURE;
 }
 
 /* --- completions ------------------------------------------------------------------- */
@@ -318,5 +292,5 @@ int main(int argc, char *argv[])
             shells[i].print();
             return EXIT_SUCCESS;
         }
-    return page_fill(argv[1]);
+    return page_fill(argv[1], "@OPTIONS@", manual_print);
 }

@@ -18,22 +18,23 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#define SEND_BYTES       (256 * 1024)       /* of a reply in a turn */
-#define LINGER_MAX       256                /* connections at once */
-#define LINGER_CALLER    16                 /* of them for one caller */
-#define LINGER_BYTES     (16 * 1024 * 1024) /* thrown away for one of them */
-#define LINGER_PIECES    16                 /* in a turn */
-#define HANDSHAKE_MS     2                  /* of a turn go to TLS handshakes */
+#define SEND_BYTES       (256 * 1024)       /* of a reply per turn */
+#define LINGER_MAX       256                /* connections at a time */
+#define LINGER_CALLER    16                 /* of them per caller */
+#define LINGER_BYTES     (16 * 1024 * 1024) /* discarded per connection */
+#define LINGER_PIECES    16                 /* per turn */
+#define HANDSHAKE_MS     2                  /* of each turn for TLS handshakes */
 #define TRIM_CONNECTIONS 512
 
-/* The first two are also there when nothing has changed: edges are what counts. */
+/* EPOLLIN and EPOLLOUT are often reported without a change; with EPOLLET only edges count.
+ */
 #define WATCHED_EVENTS   (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 #define BROKEN_EVENTS    (EPOLLHUP | EPOLLERR)
 
 struct connection {
     struct connections *all; /* borrowed */
     LIST_ENTRY(connection) sibling;
-    struct task task; /* to advance at the turn's end */
+    struct task task; /* advances the connection at the end of the turn */
     struct timer timer;
     struct instant deadline; /* of the state */
     struct loop_watch watch;
@@ -44,7 +45,7 @@ struct connection {
     unsigned served;  /* requests */
     enum connection_state state;
     enum connection_seat seat;
-    enum http_error refusal; /* what one without a seat is told */
+    enum http_error refusal; /* what a connection without a seat is told */
 };
 
 LIST_HEAD(connection_list, connection);
@@ -58,17 +59,17 @@ struct connections {
     size_t seated_count;
     size_t exchange_count; /* of those with a seat */
     size_t lingering_count;
-    struct instant turned; /* when the last turn began that has ended */
-    struct instant logged; /* when a client of the wrong kind last was */
-    struct trim trim;      /* of the memory of those that have ended */
+    struct instant turned; /* the start of the last turn that turn() has finished */
+    struct instant logged; /* when a wrong protocol was last logged */
+    struct trim trim;      /* of the memory of ended connections */
 };
 
-static loop_event_fn on_event; /* at the end: every event begins there */
+static loop_event_fn on_event; /* defined below: every event starts there */
 
 /* --- states and their limits ------------------------------------------------------ */
 
-/* While draining, a client that has not asked has a second to begin, and one that has begun
- * two for the rest of its head. */
+/* While draining, a client that has not sent anything has one second to begin, and one that
+ * has begun has two seconds for the rest of its head. */
 static void hurry(struct connection *connection)
 {
     if (connection->state > STATE_HEAD)
@@ -79,8 +80,8 @@ static void hurry(struct connection *connection)
                                        instant_add(loop_now(connection->all->loop), grace));
 }
 
-/* A timer that is set for an earlier time stays: when it fires, it is set anew. So requests
- * that follow each other do not touch it. False without memory, which can only happen the
+/* A timer that is set for an earlier time stays as it is and is set again when it fires, so
+ * back-to-back requests do not touch it. False without memory, which can happen only the
  * first time. */
 static bool arm(struct connection *connection)
 {
@@ -94,7 +95,7 @@ static bool enter(struct connection *connection, enum connection_state state)
 {
     struct connections *all = connection->all;
     const struct span *limits = all->config->limits;
-    /* A client without a seat holds a descriptor only until it is told. */
+    /* A client without a seat holds a descriptor only until it has been told why. */
     struct span limit = limits[connection->seat == SEAT_NONE ? STATE_LINGERING : state];
     connection->state = state;
     connection->deadline = instant_add(loop_now(all->loop), limit);
@@ -142,7 +143,7 @@ static void leave_seat(struct connection *connection)
     connection->seat = SEAT_NONE;
 }
 
-/* The only way out. An exchange that waits is told. */
+/* The only way to end a connection. An exchange that waits is told that it is gone. */
 static void end(struct connection *connection)
 {
     struct connections *all = connection->all;
@@ -160,7 +161,7 @@ static void end(struct connection *connection)
     trim_note(&all->trim);
 }
 
-/* There is nothing to do before the next event. */
+/* Nothing can be done before the next event. */
 static void await(struct connection *connection)
 {
     input_settle(&connection->input);
@@ -171,8 +172,8 @@ static void await(struct connection *connection)
 }
 
 /* --- lingering -------------------------------------------------------------------- *
- * A close with unread bytes in the receive buffer sends a reset, and a reset makes the
- * client's kernel throw away what it has not read yet: our last words. */
+ * Closing a socket with unread bytes in its receive buffer sends a reset, and a reset makes
+ * the client's kernel discard what the client has not read yet: our last reply. */
 
 static void discard(struct connection *connection)
 {
@@ -190,8 +191,8 @@ static void discard(struct connection *connection)
         end(connection);
 }
 
-/* A caller gets a share of the pool. A proxy, which has no limit of connections, is not one
- * caller. */
+/* Each caller gets a share of the pool. A proxy, which has no limit of connections, stands
+ * for many callers. */
 static bool may_linger(const struct connection *connection)
 {
     const struct connections *all = connection->all;
@@ -227,14 +228,14 @@ static void linger(struct connection *connection)
 
 /* --- sending ---------------------------------------------------------------------- */
 
-/* Whether the client sends, or has sent, more than was read and answered. */
+/* Whether the client has sent more than was read and answered, or is still sending. */
 static bool has_more(const struct connection *connection)
 {
     return connection->seat == SEAT_NONE || input_has_begun(&connection->input) ||
            transport_has_unread(&connection->transport);
 }
 
-/* The reply is sent. */
+/* Call it when the reply has been sent. */
 static void conclude(struct connection *connection)
 {
     bool must_close =
@@ -256,7 +257,7 @@ static void conclude(struct connection *connection)
     await(connection);
 }
 
-/* False when the connection is broken, or its exchange cannot be answered. */
+/* False if the connection is broken or its exchange cannot be answered. */
 static bool write_output(struct connection *connection, size_t *ret_left)
 {
     const char *bytes;
@@ -304,7 +305,7 @@ static bool take_exchange(struct connection *connection, const struct request_vi
     return connection->exchange != NULL;
 }
 
-/* Once a second: a setting may be wrong, a proxy's or the client's. */
+/* At most once a second. The line points to a wrong setting of a proxy or a client. */
 static void log_wrong_protocol(struct connection *connection, enum http_error error)
 {
     const char *spoken = http_error_protocol(error);
@@ -322,7 +323,7 @@ static void log_wrong_protocol(struct connection *connection, enum http_error er
     log_end(&line);
 }
 
-/* Answers instead of a handler, and ends. */
+/* Replies with an error instead of running a handler, and ends the connection. */
 static void refuse(struct connection *connection, enum http_error error)
 {
     struct request_view view;
@@ -357,7 +358,7 @@ static void on_time(struct timer *timer)
 
 /* --- reading ---------------------------------------------------------------------- */
 
-/* The request is whole. */
+/* Call it when the request is complete. */
 static void serve(struct connection *connection)
 {
     const struct request_view view = input_view(&connection->input);
@@ -365,7 +366,7 @@ static void serve(struct connection *connection)
     input_consume(&connection->input);
     if (exchange_is_unfinished(connection->exchange)) {
         if (connection->transport.incoming == INCOMING_ENDED) {
-            end(connection); /* its client has left already */
+            end(connection); /* the client has already left */
             return;
         }
         enter(connection, STATE_WAITING);
@@ -373,8 +374,8 @@ static void serve(struct connection *connection)
     send_output(connection);
 }
 
-/* The head is whole. Whether its body is wanted: otherwise the connection has moved on, or
- * is gone. */
+/* Call it when the head is complete. True if the body is to be read; otherwise the
+ * connection has moved on or has ended. */
 static bool begin_exchange(struct connection *connection)
 {
     const struct request_view view = input_view(&connection->input);
@@ -391,8 +392,8 @@ static bool begin_exchange(struct connection *connection)
     return false;
 }
 
-/* The body did not come with the head. False when the client does not take even that it may
- * send it. */
+/* Sends a 100 (Continue) unless a part of the body has arrived. False if the socket does
+ * not accept even that. */
 static bool invite_body(struct connection *connection)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -415,7 +416,8 @@ static void await_request(struct connection *connection)
         end(connection);
         return;
     }
-    if (connection->transport.incoming != INCOMING_NONE) /* enough for this turn */
+    if (connection->transport.incoming !=
+        INCOMING_NONE) /* this turn's share has been read */
         make_due(connection);
     await(connection);
 }
@@ -452,9 +454,9 @@ static void take_in(struct connection *connection)
     }
 }
 
-/* While a handler waits nothing is read, but under TLS a client may say within its records
- * that it leaves. Not while a record of ours is stuck: the client may have asked for new
- * keys, which GnuTLS would then take that record's place for. */
+/* Nothing is read while a handler waits, except under TLS, where a record may say that the
+ * client leaves. Nor is anything read while one of our records is stuck: the client may
+ * have requested new keys, and GnuTLS would mix up its answer with that record. */
 static bool has_left(struct connection *connection)
 {
     struct input *input = &connection->input;
@@ -468,7 +470,7 @@ static bool has_left(struct connection *connection)
 
 /* --- TLS -------------------------------------------------------------------------- */
 
-/* Whether the handshake is done. Otherwise the connection waits, refuses or has ended. */
+/* Whether the handshake is complete. If not, the connection waits, refuses or has ended. */
 static bool shake_hands(struct connection *connection)
 {
     switch (transport_shake_hands(&connection->transport, connection->all->config->tls)) {
@@ -524,7 +526,7 @@ static void on_turn(struct task *task)
     advance(CONTAINER_OF(task, struct connection, task));
 }
 
-/* At once, except a handshake: those share a part of the turn. */
+/* Advances at once, except for handshakes, which have only a part of each turn. */
 static void proceed(struct connection *connection)
 {
     if (connection->state == STATE_HANDSHAKE)
@@ -547,7 +549,7 @@ static void on_event(void *ctx, uint32_t events)
         proceed(connection);
 }
 
-/* Those that become due meanwhile have to wait for the next turn. */
+/* Connections that become due meanwhile wait for the next turn. */
 static bool turn(void *ctx)
 {
     struct connections *all = ctx;
@@ -590,7 +592,7 @@ void connection_begin(struct connections *all, int fd, const struct address *pee
     if (enter(connection, all->config->tls ? STATE_HANDSHAKE : STATE_RESTING))
         proceed(connection);
     else
-        end(connection); /* without memory for its timer it may not stay */
+        end(connection); /* it cannot be timed out without a timer */
 }
 
 size_t connections_drop_lingering(struct connections *all)

@@ -9,8 +9,8 @@
     X(BAD_FRAMING, 400, NULL) /* ambiguous or malformed: the rules of http/request.h */    \
     X(HTTP_2, 400, "HTTP/2")                                                               \
     X(PROXY_PROTOCOL, 400, "the PROXY protocol")                                           \
-    X(TLS_AT_PLAIN, 400, "TLS at a port of plain HTTP")                                    \
-    X(PLAIN_AT_TLS, 400, "plain HTTP at a port of HTTPS")                                  \
+    X(TLS_AT_PLAIN, 400, "TLS on a plain HTTP port")                                       \
+    X(PLAIN_AT_TLS, 400, "plain HTTP on an HTTPS port")                                    \
     X(NOT_FOUND, 404, NULL)                                                                \
     X(METHOD_NOT_ALLOWED, 405, NULL) /* sent with Allow */                                 \
     X(TIMEOUT, 408, NULL)            /* the head or the body took too long */              \

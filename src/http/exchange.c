@@ -12,7 +12,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
-#define FIELDS_MAX 4096 /* bytes of a reply's fields, besides those of every reply */
+#define FIELDS_MAX 4096 /* bytes of a reply's own header fields */
 #define ALLOW_MAX  256
 
 /* The values of a repeated header. */
@@ -25,30 +25,30 @@ enum exchange_state {
     EXCHANGE_NEW,     /* its handler has not returned */
     EXCHANGE_WAITING, /* its handler has returned without a reply */
     EXCHANGE_STREAMING,
-    EXCHANGE_REPLIED, /* nothing more will come to be sent */
+    EXCHANGE_REPLIED, /* the reply is complete */
 };
 
 struct exchange {
     struct exchange_world *world; /* these three borrowed */
     void *connection;
     struct transport *transport;
-    const struct http_route *route; /* NULL = none fits */
+    const struct http_route *route; /* NULL if no route matches */
     enum exchange_state state;
     enum http_version version;
     enum persistence persistence;
     enum body_form form;
-    bool is_head; /* the method: only the heads of its replies are sent */
+    bool is_head; /* the method is HEAD: send no body */
     unsigned status;
     unsigned metric;
 
     const struct request_view *view; /* borrowed; NULL once the handler has returned */
-    SLIST_HEAD(, joined) joined;     /* owned: what exchange_header() put together */
+    SLIST_HEAD(, joined) joined;     /* owned: values made by exchange_header() */
     exchange_fn *gone;
     void *gone_ctx;
 
-    struct text fields; /* "Name: value\r\n" of the reply to come */
+    struct text fields; /* "Name: value\r\n" for the reply to come */
     struct text out;    /* the reply */
-    size_t sent;        /* of it */
+    size_t sent;        /* bytes of `out` */
 };
 
 /* --- the request ------------------------------------------------------------------ */
@@ -100,8 +100,8 @@ const char *exchange_path(const struct exchange *exchange)
     return text_of(exchange->view, exchange->view->request->path);
 }
 
-/* The next field from *at on whose name is, or begins with, `name`: then *at is behind it.
- * NULL at the end, or once the request was forgotten. */
+/* The next field at or after *at whose name is `name`, or begins with it; moves *at behind
+ * it. NULL at the end, or once the request has been dropped. */
 static const struct request_field *next_field(const struct exchange *exchange,
                                               const char *name, bool is_prefix, size_t *at)
 {
@@ -150,7 +150,7 @@ bool exchange_has_header(struct exchange *exchange, const char *name, bool is_pr
     return next_field(exchange, name, is_prefix, &at) != NULL;
 }
 
-/* Whether a list such as that of "Connection" names this option. */
+/* Whether a list such as the value of "Connection" contains this option. */
 static bool header_lists(struct exchange *exchange, const char *name, const char *option)
 {
     const char *list = exchange_header(exchange, name);
@@ -166,7 +166,7 @@ static bool header_lists(struct exchange *exchange, const char *name, const char
     return false;
 }
 
-/* While an exchange waits it keeps nothing of its request. */
+/* A waiting exchange keeps nothing of its request. */
 static void forget_request(struct exchange *exchange)
 {
     exchange->view = NULL;
@@ -215,7 +215,7 @@ static void append_head(struct exchange *exchange, const char *content_type, siz
     response_append_head(&exchange->out, &response);
 }
 
-/* Within the handler, or for an error, the connection looks by itself. */
+/* While a handler runs, the connection looks for output afterwards anyway. */
 static void tell_connection(struct exchange *exchange)
 {
     if (exchange_is_unfinished(exchange))
@@ -254,7 +254,7 @@ void exchange_stream_begin(struct exchange *exchange, unsigned status,
     exchange->form = exchange->version == HTTP_1_1 ? BODY_CHUNKS : BODY_TO_THE_END;
     if (exchange->form == BODY_TO_THE_END)
         exchange->persistence = PERSISTENCE_CLOSE;
-    /* A chunk's frame is never longer than a piece of sensible size. */
+    /* The frame of a chunk is never longer than a piece of sensible size. */
     exchange->out.max = RESPONSE_HEAD_MAX + 2 * max;
     append_head(exchange, content_type, 0);
     tell_connection(exchange);
@@ -326,7 +326,7 @@ static enum http_error find_route(struct exchange *exchange, const char *method,
                                   const char *path, const char *query)
 {
     const struct http_site *site = &exchange->world->site;
-    struct text allow; /* the methods of this path that are not `method` */
+    struct text allow; /* the other methods of this path */
     text_init(&allow, ALLOW_MAX);
     for (size_t i = 0; i < site->route_count && !exchange->route; i++) {
         const struct http_route *route = &site->routes[i];
@@ -370,8 +370,8 @@ static enum http_error judge(struct exchange *exchange)
     return HTTP_ERROR_NONE;
 }
 
-/* Others take what follows a request to upgrade, or a CONNECT, for something else than a
- * request: it is not read. */
+/* After an upgrade request or a CONNECT, other servers and proxies may treat the following
+ * bytes as another protocol, so they are not read as a request. */
 static bool ends_http(struct exchange *exchange)
 {
     const struct request_view *view = exchange->view;
@@ -450,7 +450,7 @@ const char *exchange_output(const struct exchange *exchange, size_t *ret_len)
     return exchange->out.failed ? NULL : exchange->out.data + exchange->sent;
 }
 
-/* What a stream has sent makes room for what is written next. */
+/* Drops what a stream has sent to make room for the next pieces. */
 void exchange_sent(struct exchange *exchange, size_t len)
 {
     struct text *out = &exchange->out;
@@ -480,7 +480,7 @@ struct exchange *exchange_free(struct exchange *exchange)
         return NULL;
 
     bool is_told = exchange_is_unfinished(exchange) && exchange->gone;
-    exchange->state = EXCHANGE_REPLIED; /* no more */
+    exchange->state = EXCHANGE_REPLIED; /* `gone` must find it over */
     if (is_told)
         exchange->gone(exchange->gone_ctx, exchange);
     forget_request(exchange);

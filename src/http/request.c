@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define USUAL_SIZE_LINE 16   /* bytes of a line with a chunk's size that cost nothing */
+#define USUAL_SIZE_LINE 16   /* bytes of a chunk-size line that do not count as extra */
 #define TLS_HANDSHAKE   0x16 /* the first byte of a TLS hello: RFC 8446 section 5.1 */
 
 static enum request_progress refuse(struct request *request, enum http_error error)
@@ -35,7 +35,7 @@ static bool is_token(const char *text, size_t len)
     return len > 0;
 }
 
-/* ASCII, whether `char` has a sign or not. */
+/* ASCII only, whether or not `char` is signed. */
 static bool is_visible(char c)
 {
     return c > ' ' && (unsigned char)c < 0x7f;
@@ -49,7 +49,7 @@ static bool is_field_value(const char *text, size_t len)
     return true;
 }
 
-/* Host and port, roughly: what the characters of RFC 3986 section 3.2 leave no doubt of. */
+/* Host and port, checked only for the characters that RFC 3986 section 3.2 allows. */
 static bool is_host(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -98,8 +98,8 @@ static struct request_text text_at(size_t at, size_t len)
     return (struct request_text){(uint16_t)at, (uint16_t)len};
 }
 
-/* "http://host:port/path". The host moves onto the slash before it, to have room for its
- * NUL. An empty path is "/", which is written over the scheme. */
+/* "http://host:port/path". The host moves one byte to the left, onto a slash, to make room
+ * for its NUL. An empty path becomes "/", written over the scheme. */
 static bool read_absolute(struct request *request, char *bytes, struct request_text target)
 {
     char *text = bytes + target.at;
@@ -200,7 +200,7 @@ static bool split_field(const char *bytes, struct line line, struct request_fiel
     return is_field_value(text + from, to - from);
 }
 
-/* What a field says about where the request ends. */
+/* Applies what a field says about framing and routing. */
 static bool weigh_field(struct request *request, const char *bytes,
                         struct request_field *field)
 {
@@ -271,7 +271,7 @@ static enum http_error read_head_line(struct request *request, char *bytes,
 
 void request_init(struct request *request)
 {
-    /* All but the fields, which are many. */
+    /* Not the fields, which are large. */
     memset(request, 0, offsetof(struct request, fields));
 }
 
@@ -314,7 +314,7 @@ bool request_has_body(const struct request *request)
     return request->framing == FRAMING_CHUNKED || request->length > 0;
 }
 
-/* "1a;name=value". A size that is too large for any body stays so. */
+/* "1a;name=value". A size that is too large for any body remains too large. */
 static bool read_chunk_size(struct request *request, const char *text, size_t len)
 {
     size_t digits = 0;
@@ -329,7 +329,7 @@ static bool read_chunk_size(struct request *request, const char *text, size_t le
     return is_field_value(text + digits, len - digits);
 }
 
-/* RFC 9110 section 6.5.1 forbids fields about framing; Node 18 obeys them. */
+/* RFC 9110 section 6.5.1 forbids framing fields in trailers; Node 18 obeys them. */
 static bool is_trailer(const char *bytes, struct line line)
 {
     static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Connection",
@@ -343,7 +343,7 @@ static bool is_trailer(const char *bytes, struct line line)
     return true;
 }
 
-/* A chunk's size, or a line of the trailers. */
+/* Reads a chunk-size line or a trailer line. */
 static enum request_progress read_chunk_line(struct request *request, const char *bytes,
                                              size_t len)
 {
@@ -379,8 +379,7 @@ static enum request_progress read_chunk_end(struct request *request, const char 
     return progress;
 }
 
-/* Moves data, as far as it is there, to the body's end: in chunks, over what was dropped.
- */
+/* Moves the available data to the body's end, over the chunk framing that was dropped. */
 static enum request_progress read_data(struct request *request, char *bytes, size_t len,
                                        size_t *end)
 {

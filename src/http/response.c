@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#define USUAL_HEAD 320 /* bytes of the lines that every head has */
+#define USUAL_HEAD 320 /* bytes of the lines that are in every head */
 
 static const struct {
     unsigned status;
@@ -27,7 +27,7 @@ const char *http_error_protocol(enum http_error error)
     return errors[error].protocol;
 }
 
-/* Of the statuses that this project answers with. */
+/* For the statuses that this project uses. */
 static const char *reason_phrase(unsigned status)
 {
     static const struct {

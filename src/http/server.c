@@ -16,12 +16,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Per acceptor. A client that reconnects at once must not be counted many times before the
- * end of its last connection is seen. */
+/* Per acceptor. Otherwise a client that reconnects at once would be counted several times
+ * before the end of its last connection is noticed. */
 #define ACCEPTS_PER_TURN 8
 
 #define PAUSE_MS         100
-#define TLS_REFUSALS     50 /* a second: each costs a handshake */
+#define TLS_REFUSALS     50 /* per second: each costs a handshake */
 
 struct acceptor {
     struct http_server *server; /* borrowed */
@@ -34,7 +34,7 @@ struct http_server {
     struct http_config config;
     struct connections *connections; /* owned */
     struct timer pause;              /* set while accepting pauses */
-    int spare_fd;                    /* lent to a refusal when the process has no other */
+    int spare_fd; /* freed for a refusal when the process has no other descriptor */
     struct instant refusals_since;
     unsigned refusals; /* over TLS, in the second that began then */
     size_t acceptor_count;
@@ -58,8 +58,8 @@ static bool spare_open(struct http_server *server, struct err *err)
     return server->spare_fd >= 0 || err_sys(err, errno, "/dev/null");
 }
 
-/* Accepting fails and will fail again. The listeners are level-triggered: watching them
- * meanwhile would spin. */
+/* For errors that would occur again at once. The listening sockets are level-triggered, so
+ * watching them would spin. */
 static void pause_accepting(struct http_server *server)
 {
     if (loop_timer_set(server->loop, &server->pause,
@@ -76,7 +76,8 @@ static void on_pause_over(struct timer *timer)
 
 /* --- admission -------------------------------------------------------------------- */
 
-/* Over TLS a refusal takes a handshake: longer than the spare descriptor is lent. */
+/* Over TLS a refusal needs a handshake, which takes longer than the spare descriptor is
+ * available. */
 static bool may_tell(struct http_server *server)
 {
     struct instant now = loop_now(server->loop);
@@ -137,9 +138,9 @@ static int accept_one(const struct acceptor *acceptor, struct address *ret_peer)
     return fd_take(&fd);
 }
 
-/* The process has no descriptor left. Connections that only linger give way first. Without
- * any, one client is refused through the spare descriptor and does not linger: the next
- * client may need the descriptor. */
+/* Called when no descriptor is left. Lingering connections give way first. If there are
+ * none, one client is refused through the spare descriptor; it does not linger, because the
+ * next client may need the descriptor. */
 static bool make_way(struct acceptor *acceptor)
 {
     struct http_server *server = acceptor->server;
@@ -151,7 +152,8 @@ static bool make_way(struct acceptor *acceptor)
     struct address peer;
     fd_close(&server->spare_fd);
     int fd = accept_one(acceptor, &peer);
-    /* Without descriptors the kernel does not look whether there is one to accept. */
+    /* Without free descriptors, the kernel does not check whether a connection is waiting.
+     */
     bool is_done = fd >= 0 || errno == EAGAIN;
     if (fd >= 0)
         refuse(server, fd, &peer, HTTP_ERROR_CONNECTIONS);
@@ -174,8 +176,7 @@ static bool go_on(struct acceptor *acceptor, int errnum)
     case ENOBUFS:
     case ENOMEM:
         break;
-    default: /* concerns this one connection: it was reset meanwhile, or a firewall objects
-              */
+    default: /* only this connection is affected: it was reset, or a firewall objects */
         return true;
     }
     pause_accepting(acceptor->server);
@@ -204,7 +205,7 @@ static bool acceptors_add(struct http_server *server, const int *fds, size_t cou
     for (size_t i = 0; i < count; i++) {
         struct acceptor *acceptor = &server->acceptors[i];
         *acceptor = (struct acceptor){.server = server, .fd = fds[i]};
-        /* Accepted sockets inherit it, which saves a call for each. */
+        /* Accepted sockets inherit it, which saves a system call for each. */
         setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         if (!loop_watch_add(server->loop, fds[i], EPOLLIN, on_event, acceptor,
                             &acceptor->watch, err))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * HTTP for one worker: takes connections from its listening sockets, lets them in or turns
- * them away (too many in all: 503; too many of one caller: 429), collects requests, hands
- * each whole request to its route's handler, sends the reply, and lets no client hold a
- * connection for longer than the limits in http/connection.h. Plain HTTP and TLS take the
- * same path. http/exchange.h says what a handler sees.
+ * HTTP for one worker: accepts connections from its listening sockets, admits or refuses
+ * them (503 if there are too many, 429 if one caller has too many), reads requests, passes
+ * each complete request to its route's handler, sends the reply, and enforces the time
+ * limits in http/connection.h. Plain HTTP and TLS share this code. http/exchange.h says
+ * what a handler sees.
  *
  *     server      this: accept(2), admission, refusals
  *     connection  one connection's states and clocks; reads, sends, ends

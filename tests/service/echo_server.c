@@ -37,7 +37,7 @@ struct echo {
     struct loop *loop;
     struct http_server *server;
     struct metrics *metrics;
-    struct exchange *parked[PARKED_MAX]; /* those that wait until /release */
+    struct exchange *parked[PARKED_MAX]; /* wait for /release */
     size_t parked_count;
     struct exchange *late; /* replied to at the end of its turn, NULL = none */
     uint64_t gone;
@@ -52,7 +52,7 @@ struct wait {
     struct echo *echo;
 };
 
-/* The so-manieth allocation from now on fails, of those that our own code asks for. */
+/* The n-th allocation from now on fails; only allocations of our own code count. */
 static uint64_t fails_at;
 
 static bool fails(void)
@@ -159,7 +159,7 @@ static void flow_over(struct timer *timer)
     free(wait);
 }
 
-/* More than any socket takes, and the end after a second. */
+/* Writes more than any socket buffer holds, and ends the stream after a second. */
 static void flow(struct timer *timer)
 {
     struct wait *wait = (struct wait *)(void *)timer;
@@ -177,7 +177,7 @@ static timer_fn *reply_of(const struct http_route *route)
     return strcmp(route->path, "/stream") == 0 ? stream_over : wait_over;
 }
 
-/* Replies after the milliseconds in X-Wait, at /stream and /flow in pieces. */
+/* Replies after X-Wait milliseconds; /stream and /flow reply in pieces. */
 static void wait_ms(void *ctx, struct exchange *exchange)
 {
     struct echo *echo = ctx;
@@ -208,7 +208,7 @@ static void park_gone(void *ctx, struct exchange *exchange)
             echo->parked[i] = echo->parked[--echo->parked_count];
             return;
         }
-    abort(); /* gone twice, or never parked */
+    abort(); /* told twice, or never parked */
 }
 
 static void park(void *ctx, struct exchange *exchange)
@@ -234,7 +234,7 @@ static void release(void *ctx, struct exchange *exchange)
     reply_text(exchange, 200, text);
 }
 
-/* Whoever waits gets a reply that cannot be made. */
+/* Waiting clients get a reply that cannot be made. */
 static void spoil(void *ctx, struct exchange *exchange)
 {
     struct echo *echo = ctx;
@@ -252,7 +252,7 @@ static void big(void *ctx, struct exchange *exchange)
         exchange_reply_const(exchange, 200, "text/plain", echo->big, BIG_LEN);
 }
 
-/* Whoever waits gets the big reply. */
+/* Waiting clients get the big reply. */
 static void release_big(void *ctx, struct exchange *exchange)
 {
     struct echo *echo = ctx;
@@ -287,7 +287,7 @@ static void metrics_text(void *ctx, struct exchange *exchange)
     exchange_reply(exchange, 200, "text/plain", body, len);
 }
 
-/* Texts with these statuses, which have no body. */
+/* These statuses have no body, so the text must be dropped. */
 static void no_content(void *ctx, struct exchange *exchange)
 {
     (void)ctx;
@@ -312,7 +312,7 @@ static void late(void *ctx, struct exchange *exchange)
     exchange_on_gone(exchange, late_gone, ctx);
 }
 
-/* Runs after the connections have sent what this turn made. */
+/* Runs after the connections have sent this turn's output. */
 static bool reply_late(void *ctx)
 {
     struct echo *echo = ctx;
@@ -329,7 +329,7 @@ static void broken(void *ctx, struct exchange *exchange)
     exchange_reply(exchange, 200, "text/plain", NULL, 0);
 }
 
-/* From its reply on, allocation number X-Fail fails. */
+/* After its reply, allocation number X-Fail fails. */
 static void fail(void *ctx, struct exchange *exchange)
 {
     const char *text = exchange_header(exchange, "X-Fail");
@@ -373,7 +373,7 @@ static const char *error_text(enum http_error error)
     return texts[error];
 }
 
-/* Shows that the request is known where an error is answered. */
+/* Shows that the handler of errors knows the request. */
 static void on_error(void *ctx, struct exchange *exchange, enum http_error error)
 {
     (void)ctx;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""./dev on a system without dpkg: it goes on with what pkg-config finds, or names what is missing."""
+"""./dev on a system without dpkg continues with what pkg-config finds, or names what is missing."""
 import os
 import pathlib
 import subprocess
@@ -11,7 +11,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def without_dpkg(tmp_path):
-    """The environment of a system that has every command but dpkg-query."""
+    """The environment of a system with every command except dpkg-query."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for place in reversed(os.environ["PATH"].split(":")):

@@ -19,11 +19,11 @@
 #define POST     "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
 #define BODY_MAX 100
 
-/* The client and what the server has read of it. */
+/* The client's bytes that have not been read yet. */
 static struct {
     const char *bytes;
     size_t left;
-    size_t piece; /* bytes that one read gives at most */
+    size_t piece; /* the most bytes that one read returns */
     unsigned reads;
 } client;
 

@@ -46,7 +46,7 @@ static void the_contract_s_codes_and_statuses(void **state)
     }
 }
 
-/* A constant is put together by the preprocessor: it must be what jansson would write. */
+/* The preprocessor assembles the constants: they must be what jansson would write. */
 static void every_constant_is_json_in_our_form(void **state)
 {
     (void)state;

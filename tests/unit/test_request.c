@@ -19,7 +19,7 @@
 struct reading {
     struct request request;
     enum request_progress progress;
-    size_t given; /* bytes of the text */
+    size_t given; /* bytes of the text passed so far */
     size_t len;
     char *bytes; /* owned; without a spare byte, so that a sanitizer sees a read past its
                     end */
@@ -64,7 +64,7 @@ static const size_t steps[] = {SIZE_MAX, 1, 2, 7};
 static const char *text_of(const struct reading *reading, struct request_text text)
 {
     const char *from = reading->bytes + text.at;
-    assert_int_equal(strlen(from), text.len); /* cut with a NUL */
+    assert_int_equal(strlen(from), text.len); /* terminated by a NUL */
     return from;
 }
 
@@ -80,7 +80,7 @@ static const char *field(const struct reading *reading, const char *name)
     return NULL;
 }
 
-/* What comes out of a text, in whatever pieces it comes. NULL = not looked at. */
+/* The expected result for a text, in whatever pieces it comes. NULL = not checked. */
 struct outcome {
     enum request_progress progress;
     enum http_error error;
@@ -140,7 +140,7 @@ struct row {
     struct outcome wanted;
 };
 
-/* Each row's text, between two others. */
+/* Tries each row's text between two others. */
 static void expect_rows(const char *before, const struct row *rows, size_t count,
                         const char *after)
 {
@@ -625,7 +625,7 @@ static void chunks_that_are_refused(void **state)
     expect_rows(CHUNKED_HEAD "1\r\na\r\n", rows, COUNT(rows), "");
 }
 
-/* By the size alone: nothing of it need have come. */
+/* The size alone decides: no byte of the chunk needs to arrive. */
 static void chunks_that_are_too_large(void **state)
 {
     (void)state;
@@ -775,9 +775,9 @@ static void a_head_may_have_256_lines(void **state)
     expect_bytes(more.bytes, more.len, &(struct outcome){BAD(HEADERS_TOO_LARGE)});
 }
 
-#define FREE 16 /* bytes of a line with a chunk's size that cost nothing */
+#define FREE 16 /* bytes of a chunk-size line that do not count */
 
-/* Extensions of two chunks and a trailer, `size` bytes that count. */
+/* Extensions of two chunks and a trailer: `size` bytes that count. */
 static struct growing extra_of(size_t size)
 {
     struct growing text = {.len = 0};
@@ -873,7 +873,7 @@ static void other_protocols_are_named(void **state)
     expect_rows("\r\n", rows, COUNT(rows), "");
 }
 
-/* The line ends in its preamble are blank lines before a request, and decide nothing. */
+/* The line ends in its preamble are blank lines before a request and decide nothing. */
 static void the_binary_proxy_protocol_is_named(void **state)
 {
     (void)state;
@@ -905,7 +905,8 @@ static void the_binary_proxy_protocol_is_named(void **state)
 
 /* --- what follows -------------------------------------------------------------------- */
 
-/* As a buffer is used: what was read is dropped, what follows moves to its begin. */
+/* Uses the buffer as a connection does: drops what was read and moves the rest to the
+ * front. */
 static void expect_sequence(const char *text, const struct outcome *wanted, size_t count,
                             size_t step)
 {

@@ -237,7 +237,7 @@ static void a_date_is_made_once_a_second(void **state)
     (void)state;
     struct http_date date = {0};
     const char *text = http_date_text(&date, 784111777);
-    date.text[0] = 'X'; /* shows whether it was made anew */
+    date.text[0] = 'X'; /* shows whether it is formatted again */
     assert_ptr_equal(http_date_text(&date, 784111777), text);
     assert_int_equal(text[0], 'X');
     assert_string_equal(http_date_text(&date, 784111778), "Sun, 06 Nov 1994 08:49:38 GMT");

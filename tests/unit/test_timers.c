@@ -13,7 +13,7 @@
 
 #define ROOM 64
 
-/* A timer that writes its name down when it fires, and may then do something more. */
+/* A timer that records its name when it fires, and may then do something else. */
 struct named {
     struct timer timer; /* first */
     char name;
