@@ -47,19 +47,20 @@ enum {
           "Transfer-Encoding: chunked, and every header on one line that ends with CRLF "  \
           "and has no control characters")                                                 \
     CODED(HTTP_2, STATUS_HTTP_2, "bad_framing",                                            \
-          "this is the beginning of HTTP/2, and this checker speaks HTTP/1.1: make the "   \
-          "client or the proxy use that")                                                  \
+          "this is HTTP/2, but this checker speaks HTTP/1.1: configure the client or "     \
+          "the proxy to use HTTP/1.1")                                                     \
     CODED(PROXY_PROTOCOL, STATUS_PROXY_PROTOCOL, "bad_framing",                            \
-          "this is the PROXY protocol, which this checker does not read: make the proxy "  \
-          "speak HTTP and send X-Forwarded-For")                                           \
+          "this is the PROXY protocol, which this checker does not support: configure "    \
+          "the proxy to send HTTP with X-Forwarded-For")                                   \
     CODED(TLS_AT_PLAIN, STATUS_TLS_AT_PLAIN, "bad_framing",                                \
           "this is TLS, and this port serves plain HTTP: use http://")                     \
     CODED(PLAIN_AT_TLS, STATUS_PLAIN_AT_TLS, "bad_framing",                                \
           "this is plain HTTP, and this port serves HTTPS: use https://")                  \
     CODED(TARGET_NOT_ALLOWED, 403, "target_not_allowed",                                   \
-          "this checker does not probe that address for you: ask about your own")          \
+          "this checker does not probe that address for you: check your own address")      \
     CODED(CALLER_UNKNOWN, 403, "bad_forwarded_for",                                        \
-          "a trusted proxy sent an X-Forwarded-For that cannot be read: repair the proxy") \
+          "a trusted proxy sent an X-Forwarded-For that is not valid: fix the proxy's "    \
+          "configuration")                                                                 \
     CODED(METRICS_NOT_ALLOWED, 403, "metrics_not_allowed",                                 \
           "the metrics are for the addresses in PORT_CHECKER_METRICS_FROM")                \
     CODED(OTHER_SITE, 403, "other_site",                                                   \
@@ -67,12 +68,13 @@ enum {
     PLAIN(NOT_FOUND, STATUS_NOT_FOUND, "Not Found")                                        \
     PLAIN(METHOD_NOT_ALLOWED, STATUS_METHOD_NOT_ALLOWED, "Method Not Allowed")             \
     CODED(TIMEOUT, STATUS_TIMEOUT, "request_timeout",                                      \
-          "the request took too long to arrive: send it at once")                          \
+          "the request took too long to arrive: send it without pauses")                   \
     CODED(BODY_TOO_LARGE, STATUS_BODY_TOO_LARGE, "body_too_large",                         \
-          "the body is too large: send at most 64 KiB, ports as ranges if need be")        \
+          "the body is too large: send at most 64 KiB, with ports as ranges if "           \
+          "necessary")                                                                     \
     CODED(UNSUPPORTED_ENCODING, STATUS_UNSUPPORTED_ENCODING, "unsupported_encoding",       \
-          "the body has a Content-Encoding that this checker does not read: send it as "   \
-          "it is")                                                                         \
+          "the body has a Content-Encoding that this checker does not support: send "      \
+          "it without one")                                                                \
     CODED(RATE_LIMITED, 429, "rate_limited",                                               \
           "too many ports: ask again after the seconds in Retry-After")                    \
     CODED(CALLER_CONNECTIONS, STATUS_CALLER_CONNECTIONS, "rate_limited",                   \

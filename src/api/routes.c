@@ -265,10 +265,10 @@ static bool may_read_metrics(const struct settings *settings, struct exchange *e
                  "without it, or add it there",
                  rule, address_format(caller, name));
     else if (!cidr_list_contains(&settings->metrics_from, caller))
-        snprintf(ret_reason, REASON_SIZE, "%s: %s is none of them", rule,
+        snprintf(ret_reason, REASON_SIZE, "%s: %s is not one of them", rule,
                  address_format(caller, name));
     else if (!cidr_list_contains(&settings->metrics_from, &peer))
-        snprintf(ret_reason, REASON_SIZE, "%s: the proxy %s is none of them", rule,
+        snprintf(ret_reason, REASON_SIZE, "%s: the proxy %s is not one of them", rule,
                  address_format(&peer, name));
     else
         return true;
