@@ -564,7 +564,7 @@ static void a_fault_and_a_missing_route_are_the_checker_s(void **state)
     assert_int_equal(route.status, 503);
     assert_string_equal(route.reply_headers, "Retry-After: 300\n");
     assert_string_equal(route.reply,
-                        "{\"detail\": \"this checker has no IPv6 route: ask another "
+                        "{\"detail\": \"this checker has no IPv6 route: use another "
                         "checker\", \"code\": \"checker_fault\"}");
     assert_metric("port_checker_refusals_total{reason=\"no_route\"} 1");
 }
