@@ -81,7 +81,7 @@ def front(records):
     up = Axis("open ports missed", 1e-4, 1,
               ((1e-4, "0.01%"), (1e-3, "0.1%"), (1e-2, "1%"), (1e-1, "10%"), (1, "100%")))
     return chart("Accuracy and time: 0 to 20% of SYNs lost", across, up, series,
-                 ("hollow: none of n missed,", "drawn at 3/n"))
+                 ("hollow: none missed,", "drawn at 3/n"))
 
 
 def time_by_loss(records):
