@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The field of ports: a tile for each, or for each run of one state; reached by pointer, finger or arrow keys.
 import { formatRun } from "./ports.js";
-import { STATES, plural } from "./words.js";
+import { nameOf, plural, shownState } from "./words.js";
 
 const ROOMY_MAX = 16;     // up to so many ports have large tiles
 const UNFOLDED_MAX = 200; // beyond that, runs of one state share a tile
-const TIP_GAP = 6;        // px between a tile and what is said of it
+const TIP_GAP = 6;        // px between a tile and its description
 
 function formatTime(ms) {
     if (ms < 0.1)
@@ -14,7 +14,7 @@ function formatTime(ms) {
 }
 
 function describe({ ports, state, errors, rtt }) {
-    const parts = [STATES[state].name];
+    const parts = [nameOf(state)];
     if (ports.length > 1)
         parts.unshift(plural(ports.length));
     if (errors.size === 1 && !errors.has(null))
@@ -68,7 +68,7 @@ export class Grid {
         const groups = [];
         let last = null;
         for (const port of this.ports) {
-            const { state, error = null, rtt_ms: rtt = null } = this.verdicts.get(port) ?? { state: "waiting" };
+            const { state = "unknown", error = null, rtt_ms: rtt = null } = this.verdicts.get(port) ?? { state: "waiting" };
             if (!isFolded || last?.state !== state || last.ports.at(-1) !== port - 1)
                 groups.push(last = { ports: [], state, errors: new Set(), rtt });
             last.ports.push(port);
@@ -121,7 +121,7 @@ export class Grid {
         this.told.set(tile, text);
         tile.textContent = formatRun([group.ports[0], group.ports.at(-1)]);
         tile.dataset.last = group.ports.at(-1);
-        tile.dataset.state = group.state;
+        tile.dataset.state = shownState(group.state);
         tile.setAttribute("aria-label", text);
         if (tile === this.shown)
             this.tip.textContent = text;

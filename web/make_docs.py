@@ -19,6 +19,7 @@ HEAD = """\
 <title>API reference: {title}</title>
 <link rel="icon" href="./icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="./style.css">
+<link rel="stylesheet" href="./docs.css">
 </head>
 <body class="reference">
 <a class="skip" href="#main">Skip to the reference</a>

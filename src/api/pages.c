@@ -18,6 +18,7 @@
 
 #define HTML_TYPE     "text/html; charset=utf-8"
 #define SCRIPT_TYPE   "text/javascript; charset=utf-8"
+#define STYLE_TYPE    "text/css; charset=utf-8"
 #define DEFAULT_PORTS "7466, 50800-50900"
 #define TAG_SIZE      32
 #define PAGE_MAX      (8 * 1024 * 1024) /* with the answer to a check of 65,535 ports */
@@ -37,7 +38,8 @@ static const struct {
     {"/", "index.html", HTML_TYPE},
     {"/docs", "docs.html", HTML_TYPE},
     {"/openapi.json", "openapi.json", "application/json"},
-    {"/style.css", "style.css", "text/css; charset=utf-8"},
+    {"/style.css", "style.css", STYLE_TYPE},
+    {"/docs.css", "docs.css", STYLE_TYPE},
     {"/icon.svg", "icon.svg", "image/svg+xml"},
     {"/favicon.ico", "icon.svg", "image/svg+xml"}, /* browsers ask for it unasked */
     {"/app.js", "app.js", SCRIPT_TYPE},
