@@ -258,14 +258,11 @@ function showRefusal(outcome, check) {
 }
 
 function titleOf(outcome, counts) {
-    const known = current.verdicts.size;
-    if (outcome.end === "done" && counts.unknown > 0)
-        return `Incomplete: ${current.ports.length - counts.unknown} of ${plural(current.ports.length)} have a verdict.`;
-    if (outcome.end === "done")
-        return summary(counts, current.ports.length, current.address);
-    if (outcome.end === "stopped")
-        return `Stopped: ${known} of ${plural(current.ports.length)} were checked.`;
-    return `Incomplete: ${known} of ${plural(current.ports.length)} were checked.`;
+    const total = current.ports.length;
+    if (outcome.end === "done" && counts.unknown === 0)
+        return summary(counts, total, current.address);
+    const how = outcome.end === "stopped" ? "Stopped" : "Incomplete";
+    return `${how}: verdicts for ${(total - counts.unknown).toLocaleString("en")} of ${plural(total)}.`;
 }
 
 function finish(outcome) {

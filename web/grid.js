@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The field of ports: a tile for each, or for each run of one state; reached by pointer, finger or arrow keys.
 import { formatRun } from "./ports.js";
-import { nameOf, plural, shownState } from "./words.js";
+import { STATES, nameOf, plural, shownState } from "./words.js";
 
 const ROOMY_MAX = 16;     // up to so many ports have large tiles
 const UNFOLDED_MAX = 200; // beyond that, runs of one state share a tile
@@ -13,8 +13,8 @@ function formatTime(ms) {
     return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }
 
-function describe({ ports, state, errors, rtt }) {
-    const parts = [nameOf(state)];
+function describe({ ports, state, isWaiting, errors, rtt }) {
+    const parts = [isWaiting ? STATES.waiting.name : nameOf(state)];
     if (ports.length > 1)
         parts.unshift(plural(ports.length));
     if (errors.size === 1 && !errors.has(null))
@@ -68,9 +68,10 @@ export class Grid {
         const groups = [];
         let last = null;
         for (const port of this.ports) {
-            const { state = "unknown", error = null, rtt_ms: rtt = null } = this.verdicts.get(port) ?? { state: "waiting" };
+            const verdict = this.verdicts.get(port);
+            const { state = "unknown", error = null, rtt_ms: rtt = null } = verdict ?? { state: "waiting" };
             if (!isFolded || last?.state !== state || last.ports.at(-1) !== port - 1)
-                groups.push(last = { ports: [], state, errors: new Set(), rtt });
+                groups.push(last = { ports: [], state, isWaiting: !verdict, errors: new Set(), rtt });
             last.ports.push(port);
             last.errors.add(error);
         }
@@ -121,7 +122,7 @@ export class Grid {
         this.told.set(tile, text);
         tile.textContent = formatRun([group.ports[0], group.ports.at(-1)]);
         tile.dataset.last = group.ports.at(-1);
-        tile.dataset.state = shownState(group.state);
+        tile.dataset.state = group.isWaiting ? "waiting" : shownState(group.state);
         tile.setAttribute("aria-label", text);
         if (tile === this.shown)
             this.tip.textContent = text;

@@ -32,7 +32,7 @@ def sentences_of(texts):
     for row in texts["remedies"]:
         yield from (row["lead"], *row["steps"])
     for row in texts["headlines"]:
-        yield from (row.get("one", ""), row["many"])
+        yield from (row["one"], row["many"])
 
 
 def check(texts):
@@ -56,7 +56,7 @@ def table(texts):
                    f"       {sentences})\n")
     for row in texts["headlines"]:
         yield (f"HEADLINE({str(row['reach'] == 'public').lower()}, {row['open'].upper()},\n"
-               f"         {quoted(row.get('one', ''))},\n         {quoted(row['many'])})\n")
+               f"         {quoted(row['one'])},\n         {quoted(row['many'])})\n")
     for row in texts["problems"]:
         for reason in row.get("reasons", ()):
             yield (f"REFUSAL({reason}, {quoted(row['title'])},\n"
@@ -75,6 +75,8 @@ def main(path, module=None):
     sys.stdout.reconfigure(encoding="utf-8")
     if module:
         del texts["words"]
+        for row in texts["problems"]:
+            row.pop("reasons", None)
         print(f"const TEXTS = {json.dumps(texts, ensure_ascii=False, separators=(',', ':'))};")
         print(pathlib.Path(module).read_text(encoding="utf-8"), end="")
     else:

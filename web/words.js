@@ -12,15 +12,19 @@ export const STATES = {
     waiting: { name: "waiting", told: "not known yet" },
 };
 
-// The state to show for the word in a verdict. A newer checker may have words that this page
-// does not know: they are no verdict.
+// Whether this page knows the word in a verdict. A newer checker may have others.
+function isKnown(word) {
+    return Object.hasOwn(STATES, word) && word !== "waiting";
+}
+
+// The state to show for that word: one that is not known is no verdict.
 export function shownState(word) {
-    return Object.hasOwn(STATES, word) ? word : "unknown";
+    return isKnown(word) ? word : "unknown";
 }
 
 // Its name, with the word itself where that is not known.
 export function nameOf(word) {
-    return Object.hasOwn(STATES, word) ? STATES[word].name : `${STATES.unknown.name} (${word})`;
+    return isKnown(word) ? STATES[word].name : `${STATES.unknown.name} (${word})`;
 }
 
 export function plural(count, word = "port") {
@@ -71,7 +75,7 @@ export function summary({ open }, total, address) {
     const reach = reachOf(address) === "public" ? "public" : "other";
     const which = open === total ? "all" : open === 0 ? "none" : "some";
     const row = TEXTS.headlines.find(one => one.open === which && one.reach === reach);
-    return fill(total === 1 ? row.one : row.many, { open: open.toLocaleString("en"), total: total.toLocaleString("en") });
+    return fill((open || total) === 1 ? row.one : row.many, { open: open.toLocaleString("en"), total: total.toLocaleString("en") });
 }
 
 // What a state means, and what to do about it at home. `told` are the runs of `count` ports,
@@ -82,7 +86,7 @@ export function remedy(state, address, told, count) {
     const s = count === 1 ? "" : "s";
     const values = { address: at, ports: told ? `port${s} ${told}` : these, s, these, word: state };
     const family = at.includes(":") ? 6 : 4;
-    const wanted = Object.hasOwn(STATES, state) ? state : "other";
+    const wanted = isKnown(state) ? state : "other";
     const { lead, steps } = TEXTS.remedies.find(row => row.state === wanted && (row.family ?? family) === family);
     return { lead: fill(lead, values), steps: steps.map(step => fill(step, values)) };
 }

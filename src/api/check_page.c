@@ -125,7 +125,8 @@ static const char *headline_of(bool is_public, const struct subject *subject)
     size_t i = 0;
     while (headlines[i].is_public != is_public || headlines[i].open != open)
         i++;
-    return subject->ports == 1 ? headlines[i].one : headlines[i].many;
+    size_t told = subject->open > 0 ? subject->open : subject->ports;
+    return told == 1 ? headlines[i].one : headlines[i].many;
 }
 
 static const struct remedy *remedy_of(enum port_state state, bool is_ipv6)

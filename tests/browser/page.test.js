@@ -184,6 +184,8 @@ test("the texts for a single port are in the singular", async () => {
     await look.check(String(port));
     await look.title("The port can be reached");
     assert.match(await look.page.textContent("#report"), /The checker could connect\. Advertise this port\./);
+    await look.check(`${port}, 40000`);
+    await look.title("1 of 2 ports can be reached from this checker, but perhaps not from the internet.");
     await look.check("40000");
     await look.title("The port cannot be reached");
     assert.match(await look.page.textContent("#report"), /allow incoming connections to port 40000 \(TCP\)/);
@@ -337,7 +339,8 @@ const LATER = [
     { port: 22, accessible: false, error: "Connection timed out", state: "limited", rtt_ms: null },
     { port: 23, accessible: false, error: null, state: "constructor", rtt_ms: null },
     { port: 24, accessible: false, error: null },
-    { success: true, message: "Successfully verified 1 out of 5 ports" },
+    { port: 25, accessible: false, error: null, state: "waiting" },
+    { success: true, message: "Successfully verified 1 out of 6 ports" },
 ];
 
 test("a state that the page does not know is no verdict, and its word is shown", async () => {
@@ -347,15 +350,15 @@ test("a state that the page does not know is no verdict, and its word is shown",
         await look.page.route("**/check-ports", route => route.fulfill({
             contentType: "application/x-ndjson", body: LATER.map(line => `${JSON.stringify(line)}\n`).join(""),
         }));
-        await look.check("20-24");
-        await look.title("Incomplete: 1 of 5 ports have a verdict.");
-        assert.deepEqual(counts(await look.states()), { open: 1, unknown: 4 });
-        assert.equal(await look.page.textContent('#legend [data-state="unknown"]:not(span)'), "4 no verdict");
+        await look.check("20-25");
+        await look.title("Incomplete: verdicts for 1 of 6 ports.");
+        assert.deepEqual(counts(await look.states()), { open: 1, unknown: 5 });
+        assert.equal(await look.page.textContent('#legend [data-state="unknown"]:not(span)'), "5 no verdict");
         assert.deepEqual(await look.page.locator(".report h3").allTextContents(), [
-            "open 1", "no verdict 1", "no verdict (limited) 2", "no verdict (constructor) 1"]);
-        assert.match(await look.page.locator(".report section").nth(2).textContent(), /The checker reports \u201climited\u201d, a state that this page does not know/);
+            "open 1", "no verdict 1", "no verdict (waiting) 1", "no verdict (limited) 2", "no verdict (constructor) 1"]);
+        assert.match(await look.page.locator(".report section").nth(3).textContent(), /The checker reports \u201climited\u201d, a state that this page does not know/);
         const label = port => look.page.getAttribute(`.tile[data-port="${port}"]`, "aria-label");
-        assert.equal(await label(21), options === PHONE || options.isMobile
+        assert.equal(await label(21), options.isMobile
             ? "21\u201322: 2 ports, no verdict (limited), Connection timed out" : "21: no verdict (limited), Connection timed out");
         assert.equal(await label(24), "24: no verdict");
         await look.fitsItsWidth();
@@ -372,7 +375,7 @@ test("stop", async () => {
     await look.page.waitForSelector('.tile[data-state="open"]');
     await look.page.click("#stop");
 
-    await look.title("Stopped: 1 of 11 ports were checked.");
+    await look.title("Stopped: verdicts for 1 of 11 ports.");
     assert.deepEqual(counts(await look.states()), { unknown: 10, open: 1 });
     await service.said(/event=check .*reason=client_left/);
     await look.shoot("stopped");
@@ -569,7 +572,7 @@ test("a checker that dies during a check leaves the verdicts so far", async () =
     assert.equal(await service.stop(), "SIGKILL");
 
     await look.page.locator("#problem-title", { hasText: "connection to the checker was lost" }).waitFor();
-    await look.title("Incomplete: 2 of 12 ports were checked.");
+    await look.title("Incomplete: verdicts for 2 of 12 ports.");
     assert.deepEqual(counts(await look.states()), { unknown: 10, open: 2 });
     look.forgive(/ERR_(INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)/);
     await look.shoot("lost");
