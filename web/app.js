@@ -150,7 +150,7 @@ function onVerdicts(check, verdicts) {
     check.frame ||= requestAnimationFrame(draw);
 }
 
-// One button at a time is the one to press next.
+// One button at a time is the next one to press.
 function setPrimary(id) {
     for (const button of document.querySelectorAll("button.primary"))
         button.classList.remove("primary");

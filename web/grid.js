@@ -3,7 +3,7 @@
 import { formatRun } from "./ports.js";
 import { STATES, nameOf, plural, shownState } from "./words.js";
 
-const ROOMY_MAX = 16;     // up to so many ports have large tiles
+const ROOMY_MAX = 16;     // up to this many ports have large tiles
 const UNFOLDED_MAX = 200; // beyond that, runs of one state share a tile
 const TIP_GAP = 6;        // px between a tile and its description
 
@@ -52,7 +52,7 @@ export class Grid {
         this.draw();
     }
 
-    // On a narrow screen runs share tiles whatever their number.
+    // On a narrow screen, runs of any number of ports share tiles.
     setNarrow(isNarrow) {
         this.isNarrow = isNarrow;
         if (this.ports.length > 0)
@@ -128,7 +128,7 @@ export class Grid {
             this.tip.textContent = text;
     }
 
-    // The tile that could be reached by Tab, or its port's, is the one that can be reached.
+    // Tab reaches the same tile as before, or the one that now has its port.
     keepPlace(had) {
         const holds = (tile, port) => Number(tile.dataset.port) <= port && port <= Number(tile.dataset.last);
         const port = Number(this.current?.dataset.port);
@@ -150,7 +150,7 @@ export class Grid {
         const room = this.root.offsetWidth - this.tip.offsetWidth;
         const wanted = tile.offsetLeft + tile.offsetWidth / 2 - this.tip.offsetWidth / 2;
         this.tip.style.left = `${Math.max(0, Math.min(room, wanted))}px`;
-        // Above it, unless that is where the counts stand.
+        // Above the tile, unless it would cover the counts there.
         const above = tile.offsetTop - this.tip.offsetHeight - TIP_GAP;
         const below = tile.offsetTop + tile.offsetHeight + TIP_GAP;
         this.tip.style.top = `${above < 0 ? below : above}px`;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is said when a check has ended, and what can be taken away from it.
+// The report after a check, and what can be copied from it.
 import { formatRun, formatRuns, runsOf } from "./ports.js";
 import { STATES, nameOf, remedy, shownState } from "./words.js";
 

@@ -44,7 +44,7 @@ export function unmapped(address) {
     return halves?.map(half => parseInt(half, 16)).flatMap(half => [half >> 8, half & 255]).join(".") ?? plain;
 }
 
-// Where an address lives: what a check of it from here can mean. "never": it is not checked
+// Where an address can be reached from, and so what a check of it means. "never": it is not checked
 // under any setting. A test holds this against the service (src/policy/access.h).
 export function reachOf(address) {
     const v4 = unmapped(address);
@@ -111,7 +111,7 @@ function problemOf(outcome, { hasVerdicts, ...asked }) {
     return String(outcome.status);
 }
 
-// A title, a sentence, the label of the button; what the service said stands below it.
+// A title, a sentence, the label of the button. The service's own sentence comes below.
 // `context`: {hasVerdicts}, or for a refused address {targets, address, own}.
 export function problem(outcome, context = {}) {
     const find = (key, value) => TEXTS.problems.find(row => row[key] === value);

@@ -41,7 +41,7 @@ static const struct {
     {"/style.css", "style.css", STYLE_TYPE},
     {"/docs.css", "docs.css", STYLE_TYPE},
     {"/icon.svg", "icon.svg", "image/svg+xml"},
-    {"/favicon.ico", "icon.svg", "image/svg+xml"}, /* browsers ask for it unasked */
+    {"/favicon.ico", "icon.svg", "image/svg+xml"}, /* browsers request it by default */
     {"/app.js", "app.js", SCRIPT_TYPE},
     {"/grid.js", "grid.js", SCRIPT_TYPE},
     {"/ports.js", "ports.js", SCRIPT_TYPE},
@@ -88,7 +88,7 @@ void html_append(struct text *html, const char *plain)
     }
 }
 
-/* What a template is filled in with. */
+/* The values for a template. */
 struct page_words {
     const char *address, *ports; /* plain */
     const char *answer;          /* HTML */
@@ -257,7 +257,7 @@ void pages_set_headers(struct exchange *exchange)
     };
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
         exchange_set_header(exchange, headers[i][0], headers[i][1]);
-    /* Over plain HTTP browsers ignore it, and say so as an error in their console. */
+    /* Over plain HTTP browsers ignore it, and report an error in their console. */
     if (exchange_is_tls(exchange))
         exchange_set_header(exchange, "Cross-Origin-Opener-Policy", "same-origin");
 }

@@ -8,7 +8,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 
 import { Cleanups, PHONE, Proxy, Service, Visit, filter, hasFilter, haveAddresses, launch, listen } from "./harness.js";
 
-// web/ has no package.json that would tell node that its files are modules.
+// web/ has no package.json, so node does not know that its files are modules.
 const source = readFileSync(new URL("../../web/ports.js", import.meta.url), "utf8");
 const { parsePorts } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
 
@@ -103,7 +103,7 @@ test("the page as it opens is accessible and fits every width", async () => {
     }
 });
 
-test("it is less than 60 kB in all, and everything comes from the checker", async () => {
+test("the page is less than 60 kB, and everything comes from the checker", async () => {
     const { url } = await serve();
     const folder = new URL("../../web/", import.meta.url);
     const names = readdirSync(folder).filter(name => !/\.(py|json)$|^not_found/.test(name));
@@ -291,7 +291,7 @@ test("states differ in shape too", needsFilter, async () => {
     assert.equal(new Set(Object.values(shapes)).size, 4);
 });
 
-test("1,024 ports stay smooth", async () => {
+test("1,024 ports do not block the page", async () => {
     const ports = Array.from({ length: 64 }, (_, i) => 30000 + i * 16);
     await listenOn(ports);
     const { url } = await serve();
@@ -416,7 +416,7 @@ test("faults are shown while typing, in the words of the service", async () => {
     assert.equal(await look.page.isVisible("#ports-error"), false);
 });
 
-test("a checker of own addresses only says so at the address", async () => {
+test("a checker that only checks own addresses says so at the address", async () => {
     const { url } = await serve({ PORT_CHECKER_TARGETS: "caller" });
     const look = await visit(url);
     assert.equal(await look.page.getAttribute("#address", "readonly"), "");
@@ -581,6 +581,23 @@ test("a checker that dies during a check leaves the verdicts so far", async () =
     await serve({ PORT_CHECKER_PORT: String(service.port) });
     await look.page.click("#problem-action");
     await look.title("2 of 12 ports can be reached");
+});
+
+test("offline", async () => {
+    const { url } = await serve();
+    const look = await visit(url, { ...PHONE, viewport: { width: 360, height: 740 }, colorScheme: "dark" });
+    await look.context.setOffline(true);
+    await look.check("80");
+    await look.page.locator("#problem-title", { hasText: "connection to the checker was lost" }).waitFor();
+    assert.match(await look.page.textContent("#problem-text"), /This says nothing about your ports/);
+    assert.equal(await look.page.evaluate(() => document.activeElement.id), "problem-title");
+    look.forgive(/ERR_INTERNET_DISCONNECTED/);
+    await look.fitsItsWidth();
+    await look.shoot("offline-phone-dark");
+    await look.accessible();
+    await look.context.setOffline(false);
+    await look.page.click("#problem-action");
+    await look.title("The port cannot be reached");
 });
 
 // --- keyboard and motion ---------------------------------------------------------------------
@@ -842,7 +859,6 @@ test("an answer without JavaScript is accessible", async () => {
     const { url } = await serve();
     const [port] = await listeners(1);
     const look = await visit(url);
-    await look.page.evaluate(() => document.querySelector("#form").cloneNode(true)); // as it is
     await look.page.fill("#ports", `${port}, 40000`);
     await Promise.all([look.page.waitForNavigation(), look.page.evaluate(() => HTMLFormElement.prototype.submit.call(document.querySelector("#form")))]);
     assert.equal(await look.page.textContent("#answer-title"), "1 of 2 ports can be reached from this checker, but perhaps not from the internet.");
