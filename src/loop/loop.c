@@ -15,8 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define STALL_NS       (50 * NS_PER_MS) /* a longer gap means that this thread was not running \
-                                         */
+#define STALL_NS       (50 * NS_PER_MS)  /* a longer gap is time that we missed */
 #define STALL_WATCH_NS (100 * NS_PER_MS) /* the longest wait while stalls are watched */
 #define NO_SLOT        UINT32_MAX
 #define FIRST_SLOTS    64

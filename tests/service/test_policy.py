@@ -329,7 +329,7 @@ def test_metrics_are_for_loopback_unless_said_otherwise(start, add_address):
     reply = service.get("/metrics", source=LAN, host=LAN)
     assert (reply.status, reply.json()["code"]) == (403, "metrics_not_allowed")
     assert reply.json()["detail"] == (
-        f"the metrics are for the addresses in PORT_CHECKER_METRICS_FROM: "
+        "only the addresses in PORT_CHECKER_METRICS_FROM may read the metrics: "
         f"{LAN} is not one of them")
 
 
