@@ -651,9 +651,8 @@ static void ip_names_the_caller(void **state)
         {"10.0.0.1", "192.0.2.9", 200, "{\"ip\": \"192.0.2.9\", \"family\": 4}"},
         {"10.0.0.1", NULL, 200, "{\"ip\": \"10.0.0.1\", \"family\": 4}"},
         {"10.0.0.1", "x", 403,
-         "{\"detail\": \"a trusted proxy sent an X-Forwarded-For that cannot be read: "
-         "repair "
-         "the proxy\", \"code\": \"bad_forwarded_for\"}"},
+         "{\"detail\": \"a trusted proxy sent an X-Forwarded-For that is not valid: "
+         "fix the proxy's configuration\", \"code\": \"bad_forwarded_for\"}"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct exchange exchange = {.peer = rows[i].peer};
