@@ -72,8 +72,8 @@ static void check_cidr(const char *text, size_t len)
     const uint8_t *base = address_bytes(&cidr.base, &base_len);
     assert(cidr.prefix <= 8 * base_len);
 
-    /* It contains its base, but not an address that differs in the last bit of the prefix.
-     */
+    /* It contains its base, but not an address that differs in the last bit of the
+     * prefix. */
     assert(cidr_contains(&cidr, &cidr.base));
     if (cidr.prefix == 0)
         return;

@@ -177,8 +177,7 @@ static void has_output(void *ctx)
     talk->outputs++;
 }
 
-/* --- replies ---------------------------------------------------------------------------
- */
+/* --- replies ----------------------------------------------------------------------- */
 
 static size_t count(const char *bytes, size_t len, const char *part)
 {

@@ -40,8 +40,7 @@ void answer_drop(struct answer *answer)
         check_form_done(&answer->typed);
 }
 
-/* ---- a page ---------------------------------------------------------------------------
- */
+/* ---- a page ----------------------------------------------------------------------- */
 
 /* Takes `html`, which may be NULL. */
 static void reply_page(struct answer *answer, unsigned status, char *html)
@@ -58,8 +57,7 @@ static void reply_page(struct answer *answer, unsigned status, char *html)
     answer_drop(answer);
 }
 
-/* ---- a stream -------------------------------------------------------------------------
- */
+/* ---- a stream --------------------------------------------------------------------- */
 
 /* The client cannot be behind by more than the whole stream. */
 static size_t stream_max(size_t port_count)
@@ -108,8 +106,7 @@ static void reply_last_line(struct answer *answer, const struct check_summary *s
     exchange_reply(answer->exchange, 200, STREAM_TYPE, body, len);
 }
 
-/* ---- the ends of a check --------------------------------------------------------------
- */
+/* ---- the ends of a check ---------------------------------------------------------- */
 
 static void reply_json(struct answer *answer, const struct check_summary *summary,
                        const struct job *job)

@@ -11,8 +11,7 @@
 #define DIGITS     "0123456789"
 #define DIGITS_MAX 18 /* fit into 64 bits; a longer number is an error in JSON, too */
 
-/* ---- the form -------------------------------------------------------------------------
- */
+/* ---- the form --------------------------------------------------------------------- */
 
 /* U+2010 to U+2015, in UTF-8. */
 static bool is_dash(const char *text, size_t len)
@@ -120,8 +119,7 @@ void check_form_done(struct check_form *form)
     form->ports = NULL;
 }
 
-/* ---- its ports as JSON ----------------------------------------------------------------
- */
+/* ---- its ports as JSON ------------------------------------------------------------ */
 
 static void append_string(struct text *json, const char *bytes, size_t len)
 {

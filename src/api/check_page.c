@@ -186,8 +186,7 @@ static char *end(struct text *html)
     return text_take(html, &len);
 }
 
-/* ---- verdicts -------------------------------------------------------------------------
- */
+/* ---- verdicts --------------------------------------------------------------------- */
 
 void check_page_begin(struct check_page *page, const struct check_summary *summary,
                       const struct address *target)
@@ -268,8 +267,7 @@ char *check_page_end(struct check_page *page)
     return end(&page->html);
 }
 
-/* ---- anything else --------------------------------------------------------------------
- */
+/* ---- anything else ---------------------------------------------------------------- */
 
 static bool is_of(const struct trouble *trouble, unsigned status, const char *code)
 {

@@ -245,8 +245,7 @@ static void reply_unjudged(struct check *check, const struct job_result *result)
                   ends[result->end].retry_after);
 }
 
-/* ---- while the engine works -----------------------------------------------------------
- */
+/* ---- while the engine works ------------------------------------------------------- */
 
 /* Ends the accounting of a check that had a job. Called before the reply: a client that has
  * read it may ask another worker at once. */
@@ -306,8 +305,7 @@ static void client_is_gone(void *ctx, struct exchange *exchange)
     free(check);
 }
 
-/* ---- from the request to the job ------------------------------------------------------
- */
+/* ---- from the request to the job -------------------------------------------------- */
 
 /* Without ports there is nothing to wait for. */
 static void reply_no_ports(struct check *check)
@@ -384,8 +382,7 @@ static void charge_and_start(struct check *check)
         start_check(check);
 }
 
-/* ---- the handlers ---------------------------------------------------------------------
- */
+/* ---- the handlers ----------------------------------------------------------------- */
 
 static bool read_request(struct check *check, const char *body, size_t len,
                          const char *content_type)

@@ -143,8 +143,7 @@ char *check_reply_end(struct check_reply *reply, size_t *ret_len)
     return text_take(&reply->text, ret_len);
 }
 
-/* ---- lines of a stream ----------------------------------------------------------------
- */
+/* ---- lines of a stream ------------------------------------------------------------ */
 
 size_t check_line_port(const struct port_verdict *verdict, bool has_details, bool has_proof,
                        char ret_line[CHECK_LINE_SIZE])

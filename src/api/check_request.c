@@ -318,8 +318,7 @@ bool check_request_parse(const char *body, size_t len, const char *content_type,
     return true;
 }
 
-/* ---- the query ------------------------------------------------------------------------
- */
+/* ---- the query -------------------------------------------------------------------- */
 
 static void read_query_value(struct reader *reader, const char *value, size_t len,
                              struct violation_place place)

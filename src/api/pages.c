@@ -64,8 +64,7 @@ struct pages {
     struct variant gzip[PAGE_COUNT];
 };
 
-/* ---- making them ----------------------------------------------------------------------
- */
+/* ---- making them ------------------------------------------------------------------ */
 
 static const struct embedded *embedded_find(const char *name)
 {
@@ -242,8 +241,7 @@ struct pages *pages_free(struct pages *pages)
     return NULL;
 }
 
-/* ---- serving them ---------------------------------------------------------------------
- */
+/* ---- serving them ----------------------------------------------------------------- */
 
 /* Referrer-Policy: with no-referrer, a browser would hide the form's origin even from this
  * service, which would then take it for another site. */

@@ -26,8 +26,8 @@
 #define HANDSHAKE_MS     2                  /* of each turn for TLS handshakes */
 #define TRIM_CONNECTIONS 512
 
-/* EPOLLIN and EPOLLOUT are often reported without a change; with EPOLLET only edges count.
- */
+/* EPOLLIN and EPOLLOUT are often reported without a change; with EPOLLET only edges
+ * count. */
 #define WATCHED_EVENTS   (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 #define BROKEN_EVENTS    (EPOLLHUP | EPOLLERR)
 

@@ -61,8 +61,8 @@ bool exchange_wants_body(const struct exchange *exchange);
 /* Whether the handler's work is not finished: it waits or streams. */
 bool exchange_is_unfinished(const struct exchange *exchange);
 
-/* What to send next, borrowed until the next call. NULL if the exchange cannot be answered.
- */
+/* What to send next, borrowed until the next call. NULL if the exchange cannot be
+ * answered. */
 const char *exchange_output(const struct exchange *exchange, size_t *ret_len);
 void exchange_sent(struct exchange *exchange, size_t len);
 

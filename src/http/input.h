@@ -18,9 +18,9 @@ struct input {
     struct input_buffer *buffer; /* owned, NULL = nothing was read ahead */
 };
 
-/* Reads until there is progress, until nothing is left to read, or until one turn's share
- * was read: then `incoming` is not NONE. False if the client has left, or without memory.
- */
+/* Reads until there is progress, until nothing is left to read, or until one turn's
+ * share was read: then `incoming` is not NONE. False if the client has left, or without
+ * memory. */
 bool input_read(struct input *input, struct transport *transport, size_t body_max,
                 enum request_progress *ret);
 
@@ -35,8 +35,8 @@ struct request_view input_view(const struct input *input);
 /* Whether any byte of the next request has arrived. */
 bool input_has_begun(const struct input *input);
 
-/* Call it when the request has been read and answered: the bytes behind it begin the next.
- */
+/* Call it when the request has been read and answered: the bytes behind it begin the
+ * next. */
 void input_consume(struct input *input);
 
 /* Call it before the connection waits: returns unused memory. */

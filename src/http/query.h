@@ -13,9 +13,9 @@
 
 #define QUERY_VALUE_MAX REQUEST_HEAD_MAX /* no query is longer */
 
-/* The value of the next field named `name` at or after *at, still encoded, borrowed and not
- * terminated; moves *at behind it. NULL at the end. A field without "=" has an empty value.
- */
+/* The value of the next field named `name` at or after *at, still encoded, borrowed and
+ * not terminated; moves *at behind it. NULL at the end. A field without "=" has an empty
+ * value. */
 const char *query_next(const char **at, const char *name, size_t *ret_len);
 
 /* Percent-decodes a value; the result may contain any byte. False if a "%" is not followed

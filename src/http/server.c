@@ -152,8 +152,8 @@ static bool make_way(struct acceptor *acceptor)
     struct address peer;
     fd_close(&server->spare_fd);
     int fd = accept_one(acceptor, &peer);
-    /* Without free descriptors, the kernel does not check whether a connection is waiting.
-     */
+    /* Without free descriptors, the kernel does not check whether a connection is
+     * waiting. */
     bool is_done = fd >= 0 || errno == EAGAIN;
     if (fd >= 0)
         refuse(server, fd, &peer, HTTP_ERROR_CONNECTIONS);

@@ -49,8 +49,8 @@ void loop_stop(struct loop *loop);
 /* From any thread or signal handler: the loop begins another turn soon. */
 void loop_wake(struct loop *loop);
 
-/* Keeps the next turn from waiting. For work that appears after its turn-end function ran.
- */
+/* Keeps the next turn from waiting. For work that appears after its turn-end function
+ * ran. */
 void loop_again(struct loop *loop);
 
 /* When this turn's events were fetched. */

@@ -25,8 +25,8 @@ enum metric {
     METRIC_COUNT
 };
 
-/* Label values of port_checker_http_requests_total. OTHER is for requests without a route.
- */
+/* Label values of port_checker_http_requests_total. OTHER is for requests without a
+ * route. */
 #define METRIC_ROUTE_MAP(X)                                                                \
     X(OTHER, "other")                                                                      \
     X(CHECK_PORTS, "/check-ports")                                                         \

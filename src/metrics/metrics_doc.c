@@ -103,8 +103,8 @@ static void row_end(struct row *row)
     row_init(row);
 }
 
-/* One line of the format: "# HELP name text", "# TYPE name type" or "name{labels} value".
- */
+/* One line of the format: "# HELP name text", "# TYPE name type" or "name{labels}
+ * value". */
 static bool row_read(struct row *row, const char *line)
 {
     static const char help[] = "# HELP ", type[] = "# TYPE ";

@@ -73,9 +73,9 @@ struct access_decision {
 struct access_caller access_identify(const struct access_facts *facts,
                                      const struct cidr_list *trusted_proxies);
 
-/* Whether this is one of this machine's own addresses. Called only under `public`, and only
- * for targets that are otherwise allowed; for a target that embeds IPv4, called for both.
- */
+/* Whether this is one of this machine's own addresses. Called only under `public`, and
+ * only for targets that are otherwise allowed; for a target that embeds IPv4, called for
+ * both. */
 typedef bool(access_is_ours_fn)(const struct address *address);
 
 /* An unknown caller is refused first. An address that is never probed is refused even to

@@ -15,6 +15,6 @@ struct limits {
 };
 
 /* Pure. First the service itself, then connections (as many as the settings ask for, at
- * most half of the rest), then probes (as many as the settings ask for, at most the rest).
- */
+ * most half of the rest), then probes (as many as the settings ask for, at most the
+ * rest). */
 struct limits limits_share(size_t descriptors, const struct settings *settings);

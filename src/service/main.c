@@ -111,8 +111,8 @@ static void log_warnings(const struct text *warnings)
         log_message(LOG_LEVEL_WARNING, "settings", "%.*s", (int)(end - line), line);
 }
 
-/* Errors in the settings are printed plainly, because the log format is a setting itself.
- */
+/* Errors in the settings are printed plainly, because the log format is a setting
+ * itself. */
 static int complain(const struct err *err)
 {
     fprintf(stderr, "port-checker: %s\n", err->message);

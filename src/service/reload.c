@@ -150,8 +150,7 @@ bool reload_execute(const struct invocation *invocation, struct err *err)
     return err_sys(err, errno, "%s", invocation->binary);
 }
 
-/* --- what changes ----------------------------------------------------------------------
- */
+/* --- what changes ------------------------------------------------------------------ */
 
 static struct timespec file_time(const char *path)
 {

@@ -39,8 +39,8 @@ static size_t visible_len(const char *word, size_t len)
     return visible;
 }
 
-/* Prints plain text without the backticks, each line after `prefix` and within HELP_WIDTH.
- */
+/* Prints plain text without the backticks, each line after `prefix` and within
+ * HELP_WIDTH. */
 static void print_wrapped(const char *prefix, const char *text, FILE *out)
 {
     size_t column = 0;

@@ -371,8 +371,8 @@ static void the_last_of_two_members_counts(void **state)
     ASSERT_ROWS(rows);
 }
 
-/* Checks only that it is a jsondecode violation, and where: the sentence is the parser's.
- */
+/* Checks only that it is a jsondecode violation, and where: the sentence is the
+ * parser's. */
 static void assert_not_json(const char *body, size_t len, size_t offset)
 {
     struct text out;
@@ -612,8 +612,7 @@ static void the_ceiling_is_the_set_s(void **state)
     text_done(&out);
 }
 
-/* ---- the query ------------------------------------------------------------------------
- */
+/* ---- the query -------------------------------------------------------------------- */
 
 #define IN_QUERY "\"query\", \"ports\""
 #define NOT_ENCODED                                                                        \

@@ -278,8 +278,8 @@ static struct cidr cidr_of(const char *text)
     return cidr;
 }
 
-/* A budget of 10 ports, refilled at one per second; each caller may check its own address.
- */
+/* A budget of 10 ports, refilled at one per second; each caller may check its own
+ * address. */
 static int set_up(void **state)
 {
     (void)state;

@@ -242,8 +242,7 @@ static void the_room_grows_and_keeps_what_is_set(void **state)
     free(many);
 }
 
-/* --- against a model that keeps an unordered table -------------------------------------
- */
+/* --- against a model that keeps an unordered table --------------------------------- */
 
 static struct {
     bool is_set;
