@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "net/address.h"
 #include "probe/proof.h"
+#include "verifier/failure.h"
 #include "verifier/fetch.h"
 #include "verifier/local_port.h"
 #include "verifier/reply.h"
@@ -27,34 +28,18 @@
 struct checker;
 struct err;
 
-#define CHECKER_MESSAGE_SIZE 256
-
-/* Why there is no answer. */
-enum failure {
-#define FAILURE(NAME, ...) FAILURE_##NAME,
-#include "verifier/failures.def"
-#undef FAILURE
-};
-
-/* For programs; NULL without a failure. */
-const char *failure_text(enum failure failure);
-
 struct checker_result {
-    enum failure failure;
-    char message[CHECKER_MESSAGE_SIZE]; /* one sentence, "..." where it was cut; "" when it
-                                           answered */
+    enum failure failure;               /* why it did not answer, or NONE */
+    char message[FAILURE_MESSAGE_SIZE]; /* in one sentence; "" if it answered */
     unsigned status;                    /* of HTTP; 0 = none came */
     unsigned retry_after;               /* seconds; 0 = not said */
-    bool has_moved;                     /* FAILURE_REFUSED: `message` has the URL to give */
-    enum certificate certificate;       /* FAILURE_TLS only */
 
-    bool has_public;  /* it told, or was told, which address it looked at */
-    bool is_ip_named; /* that address was named with --ip */
+    bool has_public; /* it told, or was told, which address it checks */
     struct address public_address;
-    bool has_local; /* where our connection to it began */
+    bool has_local; /* our end of the connection to it */
     struct address local_address;
 
-    bool is_plain;    /* it was asked in the plain contract, or answered so */
+    bool is_plain;    /* it was asked with the plain contract only */
     bool knows_proof; /* the reply has proofs */
     struct span duration;
     struct remote_verdict *verdicts; /* one per port; NULL if it did not answer */

@@ -43,8 +43,7 @@ static char *text_make(const struct arguments *arguments, const struct report *r
                        size_t *ret_len)
 {
     struct report_style style = style_of_output(arguments);
-    struct text text;
-    text_init(&text, TEXT_MAX);
+    AUTO_TEXT text = text_up_to(TEXT_MAX);
     report_text(report, &style, &text);
     return text_take(&text, ret_len);
 }

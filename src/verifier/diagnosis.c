@@ -23,7 +23,8 @@ static bool could_prove(const struct local_port *local, const struct remote_verd
 bool diagnosis_is_reached(const struct local_port *local,
                           const struct remote_verdict *remote)
 {
-    if (remote->state != PORT_STATE_OPEN || remote->proof == PROOF_OTHER_PORT)
+    if (remote->is_unknown || remote->state != PORT_STATE_OPEN ||
+        remote->proof == PROOF_OTHER_PORT)
         return false;
     return !could_prove(local, remote) || remote->proof == PROOF_MATCH;
 }
@@ -83,12 +84,14 @@ static bool is_stronger(enum cause cause, enum cause than)
 static struct finding port_judge(const struct diagnosis *diagnosis, size_t port)
 {
     const struct local_port *local = &diagnosis->local[port];
-    struct finding finding = {.cause = CAUSE_UNKNOWN,
-                              .asked = (unsigned)diagnosis->remote_count};
+    struct finding finding = {.cause = CAUSE_UNKNOWN};
     bool is_contradicted = false;
 
     for (size_t i = 0; i < diagnosis->remote_count; i++) {
         const struct remote_verdict *remote = &diagnosis->remotes[i][port];
+        if (remote->is_unknown)
+            continue;
+        finding.asked++;
         enum cause cause = cause_of(local, remote);
         finding.reached += diagnosis_is_reached(local, remote);
         finding.is_proved = finding.is_proved || cause == CAUSE_GOOD;

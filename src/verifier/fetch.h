@@ -26,46 +26,36 @@ struct loop;
 #define FETCH_MESSAGE_SIZE 200
 #define FETCH_REPLY_MAX    (4u << 20)
 
+/* Why there is no whole reply. checker.c reports each as the failure of the same name. */
 #define FETCH_END_MAP(X)                                                                   \
-    X(ANSWERED)      /* a whole reply, of whatever status */                               \
-    X(NO_NAME)       /* the name is unknown or has no address of this family */            \
-    X(NO_FAMILY)     /* this machine has no route to that address: errnum says why */      \
-    X(NO_CONNECTION) /* no connection: errnum, or 0 after the time-out */                  \
-    X(TLS)           /* the other side could not be trusted */                             \
+    X(NO_NAME)         /* the name is unknown or has no address of this family */          \
+    X(NO_FAMILY)       /* this machine has no route to that address: errnum says why */    \
+    X(NO_CONNECTION)   /* no connection: errnum says why */                                \
+    X(CONNECT_TIMEOUT) /* no connection in time */                                         \
+    X(CERTIFICATE_EXPIRED)                                                                 \
+    X(CERTIFICATE_NOT_YET_VALID)                                                           \
+    X(CERTIFICATE_OTHER_NAME)                                                              \
+    X(CERTIFICATE_UNTRUSTED)                                                               \
+    X(CA_UNREADABLE) /* the CA certificates of `ca_file`, or the system's */               \
     X(NO_TLS)        /* https, and what came back is not TLS */                            \
-    X(TIMEOUT)       /* connected, and no whole answer in time */                          \
+    X(TLS)           /* TLS failed for another reason */                                   \
+    X(TIMEOUT)       /* connected, and no whole reply in time */                           \
     X(BROKEN_OFF)    /* the reply ended early or was not HTTP */                           \
     X(TOO_LARGE)     /* more than FETCH_REPLY_MAX */                                       \
-    X(FAILED)        /* a local error */
+    X(INTERNAL)      /* a local error */
 
 enum fetch_end {
 #define X(NAME) FETCH_##NAME,
     FETCH_END_MAP(X)
 #undef X
-};
-
-/* Why the other side's certificate is not trusted. */
-#define CERTIFICATE_MAP(X)                                                                 \
-    X(FINE, "") /* nothing that is known: TLS failed for another reason */                 \
-    X(EXPIRED, "its certificate has expired")                                              \
-    X(NOT_YET_VALID, "its certificate is not valid yet")                                   \
-    X(OTHER_NAME, "its certificate is for another host name")                              \
-    X(UNTRUSTED, "its certificate is not signed by a CA that this machine trusts")         \
-    X(NO_STORE, "the CA certificates cannot be read") /* of --ca, or the system's */
-
-enum certificate {
-#define X(NAME, words) CERTIFICATE_##NAME,
-    CERTIFICATE_MAP(X)
-#undef X
+        FETCH_ANSWERED, /* a whole reply, of whatever status */
 };
 
 /* Valid until the callback returns. */
 struct fetch_result {
     enum fetch_end end;
     int errnum;
-    const char *message; /* libcurl's words; "" when it has none */
-
-    enum certificate certificate; /* TLS only */
+    const char *message; /* libcurl's words; "" if it has none */
 
     /* ANSWERED only */
     unsigned status;

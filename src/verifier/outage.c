@@ -18,15 +18,14 @@ static bool is_unanswered(const struct report *report, enum family which)
 /* What is told anew when it differs. Not the messages: they may have times in them. */
 static char *key_make(const struct report *report)
 {
-    struct text key;
+    AUTO_TEXT key = text_up_to(KEY_MAX);
     size_t len;
-    text_init(&key, KEY_MAX);
     for (enum family which = 0; which < FAMILY_COUNT; which++) {
         const struct family_report *family = report->families[which];
         for (size_t i = 0; is_unanswered(report, which) && i < family->checker_count; i++) {
             const struct checker_result *result = &family->checkers[i].result;
-            text_printf(&key, "%d %s %d %u %d\n", (int)which, family->checkers[i].url,
-                        (int)result->failure, result->status, (int)result->certificate);
+            text_printf(&key, "%d %s %d %u\n", (int)which, family->checkers[i].url,
+                        (int)result->failure, result->status);
         }
     }
     return text_take(&key, &len);

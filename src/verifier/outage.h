@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tells on standard error, while watching, that no checker answers: when that begins, when
- * the reasons change, when it ends.
+ * While watching, reports on standard error that no checker answers: when that begins,
+ * when the reasons change, and when it ends.
  */
 #pragma once
 

@@ -4,6 +4,9 @@
  * GET /ip, and the sentence in an error. Pure, and strict where a wrong guess would be a
  * wrong verdict: a reply that leaves a port out or contradicts itself is refused whole.
  *
+ * States and proofs are open lists: a checker may be newer than this program. A word that
+ * this version does not know means that there is no verdict for that port.
+ *
  * The plain contract (accessible, error) is enough. Words of a checker are shown to people,
  * so they are kept short and printable.
  */
@@ -24,6 +27,7 @@ struct err;
 
 /* What one checker says of one port. */
 struct remote_verdict {
+    bool is_unknown;       /* a new state or proof: the other members mean nothing */
     enum port_state state; /* with the plain contract: read from its error text */
     enum proof proof;      /* PROOF_NONE: the reply has none */
     uint16_t proof_port;   /* PROOF_OTHER_PORT */

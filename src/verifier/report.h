@@ -115,14 +115,27 @@ bool report_equals(const struct report *earlier, const struct report *later);
 /* Moves from `earlier` to `later` the families that `later` does not know. */
 void report_inherit(struct report *later, struct report *earlier);
 
-/* The verdict that is the evidence for a port's cause; NULL when no checker answered. */
+/* What this checker says of a port; NULL if it did not answer, or said nothing of this port
+ * that this version knows. */
+const struct remote_verdict *report_verdict(const struct family_report *family,
+                                            size_t checker, size_t index);
+
+/* The verdict that is the evidence for a port's cause; NULL without any verdict. */
 const struct remote_verdict *report_witness(const struct family_report *family,
                                             size_t index);
 
 /* Whether this checker answered, and reached the port as far as it could tell. */
 bool report_reached(const struct family_report *family, size_t checker, size_t index);
 
-/* Appends the ports of a group, or all that are advertised: "7466,50800-50847". */
+/* What a list has in the place of the port at `index`; 0: nothing. */
+typedef uint16_t(report_pick_fn)(const struct family_report *family, size_t index,
+                                 const void *ctx);
+
+/* Appends a list of ports: "7466,50800-50847". What is picked must be ascending. */
+void report_format_ports(const struct family_report *family, report_pick_fn *pick,
+                         const void *ctx, struct text *text);
+
+/* The same, of the ports of a group, or of those that are advertised. */
 void report_format_group(const struct family_report *family, const struct port_group *group,
                          struct text *text);
 void report_format_advertised(const struct family_report *family, struct text *text);

@@ -78,12 +78,10 @@ static void progress_write(void *ctx, char *line, unsigned long size)
         return;
     struct round_progress at = round_progress(verify->round);
     double seconds = span_to_seconds(instant_since(clock_now(), verify->round_start));
-    struct text waiting;
-    text_init(&waiting, size);
+    AUTO_TEXT waiting = text_up_to(size);
     round_format_waiting(verify->round, &waiting);
     snprintf(line, size, "%.1f s: %zu of %zu answers, %zu of %zu ports%s", seconds,
              at.answered, at.checkers, at.judged, at.ports, waiting.data);
-    text_done(&waiting);
 }
 
 /* Connections are new in every round: an old one may lead through an address that is no
