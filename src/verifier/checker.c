@@ -485,7 +485,7 @@ const char *checker_url(const struct checker *checker)
 
 bool checker_is_same(const struct checker *a, const struct checker *b)
 {
-    return a->config.url == b->config.url;
+    return a->config.url == b->config.url || a->config.url == b->config.other_url;
 }
 
 enum family checker_family(const struct checker *checker)

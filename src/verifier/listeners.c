@@ -30,7 +30,7 @@ struct listener {
     struct loop_watch watch;
 };
 
-struct connection {
+struct held {
     struct listeners *listeners; /* borrowed */
     bool is_held;                /* false: this place is free, and `fd` means nothing */
     int fd;                      /* owned */
@@ -46,88 +46,87 @@ struct listeners {
     struct listener *listener[FAMILY_COUNT]; /* owned arrays */
     struct local_port *local[FAMILY_COUNT];  /* owned arrays */
 
-    struct connection connections[LISTENERS_CONNECTIONS_MAX];
-    size_t oldest; /* places from here on, `held` of them, were taken in this order */
-    size_t held;
+    struct held ring[LISTENERS_CONNECTIONS_MAX];
+    size_t oldest; /* places from here on, `held_count` of them, were taken in this order */
+    size_t held_count;
     struct timer timer; /* set for the oldest */
 };
 
 /* --- connections ---------------------------------------------------------------------- */
 
-/* Who closes first keeps the port in TIME_WAIT, where a provider that starts next may not
- * be able to bind it: so we reset, unless the other side has closed. */
-static void connection_end(struct connection *connection, bool is_theirs)
+/* The side that closes first keeps the port in TIME_WAIT, and a provider that starts next
+ * may not be able to bind it: so this side resets, unless the other one has closed. */
+static void held_end(struct held *held, bool is_theirs)
 {
-    if (!connection->is_held)
+    if (!held->is_held)
         return;
 
-    connection->is_held = false;
+    held->is_held = false;
     const struct linger reset = {.l_onoff = 1};
     if (!is_theirs)
-        setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    loop_watch_drop(connection->listeners->loop, -1, &connection->watch);
-    fd_close(&connection->fd);
+        setsockopt(held->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    loop_watch_drop(held->listeners->loop, -1, &held->watch);
+    fd_close(&held->fd);
 }
 
 static void ring_advance(struct listeners *listeners)
 {
-    connection_end(&listeners->connections[listeners->oldest], false);
+    held_end(&listeners->ring[listeners->oldest], false);
     listeners->oldest = (listeners->oldest + 1) % LISTENERS_CONNECTIONS_MAX;
-    listeners->held--;
+    listeners->held_count--;
 }
 
 /* Drops places that are free already, and sets the timer for the first that is not. */
 static void ring_tidy(struct listeners *listeners)
 {
-    while (listeners->held > 0 && !listeners->connections[listeners->oldest].is_held)
+    while (listeners->held_count > 0 && !listeners->ring[listeners->oldest].is_held)
         ring_advance(listeners);
-    if (listeners->held == 0) {
+    if (listeners->held_count == 0) {
         loop_timer_stop(listeners->loop, &listeners->timer);
         return;
     }
     /* Without memory for a timer connections end with the listeners. */
     loop_timer_set(listeners->loop, &listeners->timer,
-                   listeners->connections[listeners->oldest].deadline);
+                   listeners->ring[listeners->oldest].deadline);
 }
 
 static void timer_fire(struct timer *timer)
 {
     struct listeners *listeners = CONTAINER_OF(timer, struct listeners, timer);
     struct instant now = loop_now(listeners->loop);
-    while (listeners->held > 0 &&
-           !instant_before(now, listeners->connections[listeners->oldest].deadline))
+    while (listeners->held_count > 0 &&
+           !instant_before(now, listeners->ring[listeners->oldest].deadline))
         ring_advance(listeners);
     ring_tidy(listeners);
 }
 
-/* The other side has let go. What it sent was never read: closing then resets. */
-static void connection_event(void *ctx, uint32_t events)
+/* The other side has closed. What it sent was not read, so closing resets. */
+static void held_event(void *ctx, uint32_t events)
 {
-    struct connection *connection = ctx;
-    struct listeners *listeners = connection->listeners;
+    struct held *held = ctx;
+    struct listeners *listeners = held->listeners;
     (void)events;
-    connection_end(connection, true);
+    held_end(held, true);
     ring_tidy(listeners);
 }
 
-static void connection_hold(struct listeners *listeners, int fd)
+static void hold(struct listeners *listeners, int fd)
 {
-    if (listeners->held == listeners->connections_max)
+    if (listeners->held_count == listeners->connections_max)
         ring_advance(listeners);
 
-    size_t place = (listeners->oldest + listeners->held) % LISTENERS_CONNECTIONS_MAX;
-    struct connection *connection = &listeners->connections[place];
-    connection->listeners = listeners;
-    if (!loop_watch_add(listeners->loop, fd, EPOLLRDHUP | EPOLLET, connection_event,
-                        connection, &connection->watch, NULL)) {
+    size_t place = (listeners->oldest + listeners->held_count) % LISTENERS_CONNECTIONS_MAX;
+    struct held *held = &listeners->ring[place];
+    held->listeners = listeners;
+    if (!loop_watch_add(listeners->loop, fd, EPOLLRDHUP | EPOLLET, held_event, held,
+                        &held->watch, NULL)) {
         close(fd);
         return;
     }
-    connection->is_held = true;
-    connection->fd = fd;
-    connection->deadline =
-        instant_add(loop_now(listeners->loop), span_seconds(HELD_SECONDS));
-    listeners->held++;
+    held->is_held = true;
+    held->fd = fd;
+    held->deadline = instant_add(loop_now(listeners->loop), span_seconds(HELD_SECONDS));
+    listeners->held_count++;
     ring_tidy(listeners);
 }
 
@@ -140,7 +139,7 @@ static void line_write(const struct listener *listener, int fd)
     if (!proof_line_make(&listener->listeners->token, listener->port, line, &len))
         return;
 
-    /* An empty send buffer takes a line whole; who is gone needs none. */
+    /* An empty send buffer takes a line whole. A client that has gone does not need it. */
     ssize_t sent = send(fd, line, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)sent;
 }
@@ -152,7 +151,7 @@ static void listener_accept(struct listener *listener)
         if (fd < 0 && (errno == ECONNABORTED || errno == EINTR))
             continue;
         if (fd < 0 && (errno == EMFILE || errno == ENFILE) &&
-            listener->listeners->held > 0) {
+            listener->listeners->held_count > 0) {
             ring_advance(listener->listeners);
             continue;
         }
@@ -161,7 +160,7 @@ static void listener_accept(struct listener *listener)
 
         listener->local->accepted++;
         line_write(listener, fd);
-        connection_hold(listener->listeners, fd);
+        hold(listener->listeners, fd);
     }
 }
 
@@ -249,7 +248,7 @@ static bool family_open(struct listeners *listeners, enum family family,
     return true;
 }
 
-/* --- who holds the others ------------------------------------------------------------- */
+/* --- which programs use the other ports ----------------------------------------------- */
 
 static size_t count_in_use(const struct listeners *listeners)
 {
@@ -318,7 +317,7 @@ struct listeners *listeners_free(struct listeners *listeners)
 
     loop_timer_stop(listeners->loop, &listeners->timer);
     for (size_t i = 0; i < LISTENERS_CONNECTIONS_MAX; i++)
-        connection_end(&listeners->connections[i], false);
+        held_end(&listeners->ring[i], false);
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
         struct listener *all = listeners->listener[family];
         for (size_t i = 0; all && i < listeners->port_count; i++) {

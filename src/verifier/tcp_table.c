@@ -70,7 +70,7 @@ static bool words_read(const char *digits, size_t count, void *ret_bytes)
 }
 
 /* "0100007F:1D2A", or 32 digits in front of the colon. */
-static bool endpoint_read(struct field field, struct address *ret)
+static bool address_read(struct field field, struct address *ret)
 {
     const char *colon = memchr(field.text, ':', field.len);
     size_t len = colon ? (size_t)(colon - field.text) : 0;
@@ -100,7 +100,7 @@ bool tcp_row_parse(const char *line, size_t len, struct tcp_row *ret)
     struct tcp_row row;
     uint32_t state;
     if (fields_split(line, len, fields) != FIELD_COUNT ||
-        !endpoint_read(fields[FIELD_LOCAL], &row.local) ||
+        !address_read(fields[FIELD_LOCAL], &row.local) ||
         !hex_read(fields[FIELD_STATE].text, fields[FIELD_STATE].len, &state) ||
         !text_parse_u64(fields[FIELD_INODE].text, fields[FIELD_INODE].len, UINT64_MAX,
                         &row.inode))

@@ -37,6 +37,7 @@ struct verify {
     struct watch watch;
     struct outage outage;
 
+    struct round_memory memory;
     size_t connections_max;
     struct timer timer; /* for the next round */
     struct instant round_start;
@@ -99,6 +100,7 @@ static bool round_begin(struct verify *verify, struct err *err)
         .loop = verify->loop,
         .fetcher = verify->fetcher,
         .arguments = verify->arguments,
+        .memory = &verify->memory,
         .connections_max = verify->connections_max,
         .done = round_done,
         .ctx = verify,

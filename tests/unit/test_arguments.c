@@ -50,8 +50,8 @@ static void defaults_are_the_golem_ports(void **state)
     assert_int_equal(arguments.required_count, 1);
     assert_int_equal(arguments.required[0], 7466);
     assert_int_equal(arguments.quorum, 1);
-    assert_int_equal(arguments.server_count, 1);
-    assert_string_equal(arguments.servers[0].url, "http://a");
+    assert_int_equal(arguments.endpoint_count, 1);
+    assert_string_equal(arguments.endpoints[0].url, "http://a");
     text_done(&text);
     arguments_done(&arguments);
 }
@@ -62,9 +62,9 @@ static void the_environment_names_checkers_where_the_line_does_not(void **state)
     struct arguments arguments;
     assert_true(parse((const char *const[ARGUMENTS_MAX]){NULL},
                       " http://a, https://[2001:db8::1]:7466 http://a", &arguments, NULL));
-    assert_int_equal(arguments.server_count, 2);
-    assert_int_equal(arguments.servers[0].literal_family, 0);
-    assert_int_equal(arguments.servers[1].literal_family, 6);
+    assert_int_equal(arguments.endpoint_count, 2);
+    assert_int_equal(arguments.endpoints[0].literal_family, 0);
+    assert_int_equal(arguments.endpoints[1].literal_family, 6);
     arguments_done(&arguments);
 }
 
@@ -78,7 +78,7 @@ static void a_path_in_front_is_part_of_the_url(void **state)
         struct arguments arguments;
         assert_true(
             parse((const char *const[ARGUMENTS_MAX]){urls[i]}, NULL, &arguments, NULL));
-        assert_string_equal(arguments.servers[0].url, urls[i]);
+        assert_string_equal(arguments.endpoints[0].url, urls[i]);
         arguments_done(&arguments);
     }
 }
@@ -105,11 +105,11 @@ static void a_bare_host_is_asked_over_https_then_over_http(void **state)
         struct arguments arguments;
         assert_true(parse((const char *const[ARGUMENTS_MAX]){rows[i].word}, NULL,
                           &arguments, NULL));
-        assert_string_equal(arguments.servers[0].url, rows[i].url);
-        assert_int_equal(!arguments.servers[0].other_url, !rows[i].other);
+        assert_string_equal(arguments.endpoints[0].url, rows[i].url);
+        assert_int_equal(!arguments.endpoints[0].other_url, !rows[i].other);
         if (rows[i].other)
-            assert_string_equal(arguments.servers[0].other_url, rows[i].other);
-        assert_int_equal(arguments.servers[0].literal_family, rows[i].literal_family);
+            assert_string_equal(arguments.endpoints[0].other_url, rows[i].other);
+        assert_int_equal(arguments.endpoints[0].literal_family, rows[i].literal_family);
         arguments_done(&arguments);
     }
 }
@@ -134,7 +134,7 @@ static void options_stand_anywhere_and_lists_add_up(void **state)
     assert_true(arguments.is_quiet && arguments.is_family[FAMILY_4]);
     assert_false(arguments.is_family[FAMILY_6]);
     assert_string_equal(arguments.output, "x");
-    assert_int_equal(arguments.server_count, 2); /* only a first word is a command */
+    assert_int_equal(arguments.endpoint_count, 2); /* only a first word is a command */
     text_done(&text);
     arguments_done(&arguments);
 }
@@ -154,7 +154,7 @@ static void commands_are_found_behind_options(void **state)
     assert_true(parse((const char *const[ARGUMENTS_MAX]){"verify", "--", "a"}, NULL,
                       &arguments, NULL));
     assert_int_equal(arguments.action, ACTION_VERIFY);
-    assert_string_equal(arguments.servers[0].url, "https://a");
+    assert_string_equal(arguments.endpoints[0].url, "https://a");
     assert_int_equal(arguments.timeout.ns, 30 * NS_PER_SECOND);
     arguments_done(&arguments);
 }

@@ -30,9 +30,9 @@ class Ended:
     def report(self):
         return json.loads(self.out)
 
-    def half(self, family=4):
-        """One family of the report."""
-        found = [half for half in self.report["families"] if half["family"] == family]
+    def family(self, number=4):
+        """The report of one address family."""
+        found = [entry for entry in self.report["families"] if entry["family"] == number]
         assert len(found) == 1, self.out
         return found[0]
 
@@ -40,18 +40,18 @@ class Ended:
         return f"<status {self.status}, out {self.out!r}, err {self.err!r}>"
 
 
-def ports_of(half):
-    return {port["port"]: port for port in half["ports"]}
+def ports_of(family):
+    return {port["port"]: port for port in family["ports"]}
 
 
-def cause_of(half, port):
+def cause_of(family, port):
     """The entry of `causes` that speaks of this port."""
-    for cause in half["causes"]:
+    for cause in family["causes"]:
         for part in cause["ports"].split(","):
             first, _, last = part.partition("-")
             if int(first) <= port <= int(last or first):
                 return cause
-    raise AssertionError(f"nothing is said of {port}: {half['causes']}")
+    raise AssertionError(f"no cause speaks of {port}: {family['causes']}")
 
 
 def verify(*arguments, inside=None, before=(), binary=BINARY, within=60, **settings):

@@ -369,7 +369,7 @@ def test_probe_tells_its_own_trouble_from_the_targets(namespace):
     nowhere = namespace("nowhere")
     ended = verify("probe", "--json", "203.0.113.9", "80", inside=nowhere)
     assert ended.status == UNKNOWN, ended
-    told = ended.half()["checkers"][0]
+    told = ended.family()["checkers"][0]
     assert told["error"] == "internal" and told["message"]
     ended = verify("probe", "203.0.113.9", "80", inside=nowhere)
     assert ended.lines == ["ipv4 address 203.0.113.9", f"ipv4 could not probe: {told['message']}"]
@@ -392,7 +392,7 @@ def test_probe_of_a_name_tells_both_families(tmp_path):
             "ipv4 address 127.0.0.1", f"ipv4 open: {port}",
             "ipv6 address ::1", "ipv6 open: none"]
         assert probe("-6", "home.example", port).status == NOT_OK
-        assert probe("-q", "home.example", port).out == f"{port}\n\n"
+        assert probe("-q", "home.example", port).out == f"ipv4 {port}\nipv6 \n"
         validate(probe("--json", "home.example", port).report)
 
 

@@ -167,11 +167,11 @@ def test_an_outage_of_one_family_is_told_and_withdraws_nothing(world, stub, watc
     eventually(lambda: "no checker answered over IPv6; keeping the last confirmed report\n"
                in running.err_path.read_text(), "a notice", 20)
     assert f"checker {six.url}: status 503\n" in running.err_path.read_text()
-    assert [half["advertise"] for half in json.loads(path.read_text())["families"]] == [
+    assert [family["advertise"] for family in json.loads(path.read_text())["families"]] == [
         [50800, 50801], [50800, 50801]]
     world.bad = {50801}
     changed = running.wait_reports(2)[1]["families"]
-    assert [half["advertise"] for half in changed] == [[50800], [50800, 50801]]
+    assert [family["advertise"] for family in changed] == [[50800], [50800, 50801]]
     assert "over IPv4" not in running.end().err
 
 
