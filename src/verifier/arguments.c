@@ -29,7 +29,7 @@ static const struct {
 
 #define UNIT_COUNT (sizeof units / sizeof units[0])
 
-/* As it would be written: in the largest unit that it is a whole number of. */
+/* In the largest unit of which the span is a whole number: "90s", "2m". */
 static void span_format(struct span span, char ret[32])
 {
     size_t unit = 0;
@@ -91,8 +91,8 @@ static bool list_add(const char *text, uint16_t **list, size_t *count, struct er
 
 /* --- checkers ------------------------------------------------------------------------- */
 
-/* What people copy from a checker's page or from an example: all that it answers at. A
- * proxy may serve a checker under a path of its own, but hardly under one of these. */
+/* Paths that people copy from a checker's page or from an example. A proxy may serve a
+ * checker under a path, but hardly under one of these. */
 static bool is_without_route(const char *url, struct err *err)
 {
     static const char *const routes[] = {
@@ -239,7 +239,7 @@ static bool take_on_change(struct arguments *arguments, const char *value, struc
     return value[0] || err_set(err, ERR_INVALID, "a command of the shell");
 }
 
-/* Those without a value. */
+/* Options without a value. */
 #define FLAG(function, effect)                                                             \
     static bool function(struct arguments *arguments, const char *value, struct err *err)  \
     {                                                                                      \

@@ -15,7 +15,7 @@
 struct err;
 
 #define CHECKERS_MAX 16
-#define PORTS_MAX    4096 /* listed one by one they fit into a request of 64 KiB */
+#define PORTS_MAX    4096 /* listed one by one, they fit into a request of 64 KiB */
 
 enum action {
     ACTION_VERIFY,
@@ -32,7 +32,7 @@ struct endpoint {
     int literal_family; /* 4 or 6 if its host is an address, else 0 */
 };
 
-/* Strings are borrowed from argv or the environment unless said. Ports are ascending. */
+/* Strings are borrowed from argv or the environment, unless noted. Ports are ascending. */
 struct arguments {
     enum action action;
     size_t endpoint_count;

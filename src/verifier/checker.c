@@ -26,7 +26,7 @@ struct checker {
     const char *url;              /* one of the two */
     struct fetch *fetch;          /* owned */
     enum checker_phase phase;
-    bool has_told; /* the address came from it */
+    bool has_told; /* it has reported the address itself */
     struct address peer;
     struct text body; /* of the POST that is under way */
     size_t judged;
@@ -131,8 +131,8 @@ static void fail_unanswered(struct checker *checker, const struct fetch_result *
              is_of_system ? libc_error_text(result->errnum) : result->message);
 }
 
-/* Whether the answer leads to the path that was asked for at another place: what stands
- * there before the path is the URL of the checker. */
+/* Whether a redirect leads to the same path elsewhere: what precedes the path there is the
+ * URL of the checker. */
 static bool has_moved(const struct fetch_result *result, const char *path,
                       size_t *ret_url_len)
 {
@@ -147,8 +147,7 @@ static bool has_moved(const struct fetch_result *result, const char *path,
     return true;
 }
 
-/* The URL of a login page, for example, is told without its query, which may hold
- * secrets. */
+/* The message has the URL without its query, which may contain secrets. */
 static void fail_redirect(struct checker *checker, const struct fetch_result *result)
 {
     const char *path = checker->phase == CHECKER_ASKING_ADDRESS ? ADDRESS_PATH : CHECK_PATH;
@@ -159,8 +158,8 @@ static void fail_redirect(struct checker *checker, const struct fetch_result *re
     free(url);
 }
 
-/* Whether plain HTTP was sent to a port of HTTPS: what our checker, nginx, Apache and Go
- * say to that. */
+/* Whether plain HTTP was sent to a port that serves HTTPS: the words with which our
+ * checker, nginx, Apache and Go report it. */
 static bool wants_https(const struct checker *checker, const struct fetch_result *result)
 {
     static const char *const signs[] = {"this port serves HTTPS", "HTTPS port",
@@ -233,7 +232,8 @@ static bool request_send(struct checker *checker, const char *path, const char *
     return fetch_start(checker->fetch, &request, err);
 }
 
-/* --- the question --------------------------------------------------------------------- */
+/* --- POST /check-ports ------------------------------------------------------------------
+ */
 
 static void body_write(struct checker *checker)
 {
@@ -334,7 +334,7 @@ static void ask(struct checker *checker)
         fail(checker, FAILURE_NO_MEMORY, NULL);
 }
 
-/* --- the own address ------------------------------------------------------------------ */
+/* --- GET /ip -------------------------------------------------------------------------- */
 
 static void address_done(void *ctx, const struct fetch_result *result)
 {
@@ -355,8 +355,8 @@ static void address_done(void *ctx, const struct fetch_result *result)
     }
     if (result->status != 200 ||
         !reply_parse_ip(result->body, result->body_len, &address, &err)) {
-        /* The plain contract has no /ip, and what stands in front of such a checker may
-         * send unknown paths elsewhere: the question itself decides. */
+        /* The plain contract has no /ip, and a proxy in front of such a checker may
+         * redirect unknown paths: POST /check-ports decides. */
         checker->phase = CHECKER_WAITING_FOR_ADDRESS;
         checker->config.changed(checker->config.ctx, checker);
         return;
@@ -383,8 +383,8 @@ bool checker_told(const struct checker *checker, struct address *ret)
     return true;
 }
 
-/* Without a translator between, our end of the connection is what the checker sees: when
- * that end is an address of the internet, or when both ends are not. */
+/* Without NAT, the checker sees the address of our end of the connection. NAT can be
+ * excluded if that address is global, or if the address of the checker is not. */
 static bool own_end_is_public(const struct checker *checker)
 {
     return checker->result.has_local &&

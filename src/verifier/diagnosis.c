@@ -41,8 +41,8 @@ static enum cause cause_of_open(const struct local_port *local,
     return local->accepted > 0 ? CAUSE_PROOF_LOST : CAUSE_SOMEBODY_ELSE;
 }
 
-/* What one checker's verdict shows, with what was seen here. Silence of all ports means
- * something else than silence of some: silence_judge() decides that later. */
+/* What the verdict of one checker shows, with what was seen here. Whether all ports are
+ * silent or only some is decided later, by silence_judge(). */
 static enum cause cause_of(const struct local_port *local,
                            const struct remote_verdict *remote)
 {
@@ -60,11 +60,11 @@ static enum cause cause_of(const struct local_port *local,
     case PORT_STATE_COUNT:
         break;
     }
-    assert(false); /* reply.c accepts only the states of the contract */
+    assert(false); /* reply.c has no other states */
     return CAUSE_UNKNOWN;
 }
 
-/* A proof was possible, and what came was not ours. A checker that knows no proof
+/* A proof was possible, but ours did not come. A checker that does not support proofs
  * (UNPROVED) may have reached the same stranger. */
 static bool is_contradiction(enum cause cause)
 {
@@ -109,7 +109,7 @@ static struct finding port_judge(const struct diagnosis *diagnosis, size_t port)
     return finding;
 }
 
-/* Silence of every port has another cause than silence of some. */
+/* If all ports are silent, that has another cause than if only some are. */
 static void silence_judge(struct finding *findings, size_t count)
 {
     size_t silent = 0;

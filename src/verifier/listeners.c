@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the listening sockets and the accepted connections. Connections sit in a ring in the
- * order in which they came, so that the oldest, whose time is up first, is always at hand.
+ * Owns the listening sockets and the accepted connections. A ring holds the connections in
+ * the order in which they came, so the one whose time is up first is the oldest.
  */
 #include "verifier/listeners.h"
 
@@ -30,7 +30,7 @@ struct listener {
     struct loop_watch watch;
 };
 
-struct held {
+struct client {
     struct listeners *listeners; /* borrowed */
     bool is_held;                /* false: this place is free, and `fd` means nothing */
     int fd;                      /* owned */
@@ -46,9 +46,10 @@ struct listeners {
     struct listener *listener[FAMILY_COUNT]; /* owned arrays */
     struct local_port *local[FAMILY_COUNT];  /* owned arrays */
 
-    struct held ring[LISTENERS_CONNECTIONS_MAX];
-    size_t oldest; /* places from here on, `held_count` of them, were taken in this order */
-    size_t held_count;
+    struct client ring[LISTENERS_CONNECTIONS_MAX];
+    size_t
+        oldest; /* places from here on, `client_count` of them, were taken in this order */
+    size_t client_count;
     struct timer timer; /* set for the oldest */
 };
 
@@ -56,36 +57,36 @@ struct listeners {
 
 /* The side that closes first keeps the port in TIME_WAIT, and a provider that starts next
  * may not be able to bind it: so this side resets, unless the other one has closed. */
-static void held_end(struct held *held, bool is_theirs)
+static void client_end(struct client *client, bool is_theirs)
 {
-    if (!held->is_held)
+    if (!client->is_held)
         return;
 
-    held->is_held = false;
+    client->is_held = false;
     const struct linger reset = {.l_onoff = 1};
     if (!is_theirs)
-        setsockopt(held->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    loop_watch_drop(held->listeners->loop, -1, &held->watch);
-    fd_close(&held->fd);
+        setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    loop_watch_drop(client->listeners->loop, -1, &client->watch);
+    fd_close(&client->fd);
 }
 
 static void ring_advance(struct listeners *listeners)
 {
-    held_end(&listeners->ring[listeners->oldest], false);
+    client_end(&listeners->ring[listeners->oldest], false);
     listeners->oldest = (listeners->oldest + 1) % LISTENERS_CONNECTIONS_MAX;
-    listeners->held_count--;
+    listeners->client_count--;
 }
 
-/* Drops places that are free already, and sets the timer for the first that is not. */
+/* Skips places that are free, and sets the timer for the oldest connection. */
 static void ring_tidy(struct listeners *listeners)
 {
-    while (listeners->held_count > 0 && !listeners->ring[listeners->oldest].is_held)
+    while (listeners->client_count > 0 && !listeners->ring[listeners->oldest].is_held)
         ring_advance(listeners);
-    if (listeners->held_count == 0) {
+    if (listeners->client_count == 0) {
         loop_timer_stop(listeners->loop, &listeners->timer);
         return;
     }
-    /* Without memory for a timer connections end with the listeners. */
+    /* Without memory for the timer, connections end with the listeners. */
     loop_timer_set(listeners->loop, &listeners->timer,
                    listeners->ring[listeners->oldest].deadline);
 }
@@ -94,39 +95,40 @@ static void timer_fire(struct timer *timer)
 {
     struct listeners *listeners = CONTAINER_OF(timer, struct listeners, timer);
     struct instant now = loop_now(listeners->loop);
-    while (listeners->held_count > 0 &&
+    while (listeners->client_count > 0 &&
            !instant_before(now, listeners->ring[listeners->oldest].deadline))
         ring_advance(listeners);
     ring_tidy(listeners);
 }
 
 /* The other side has closed. What it sent was not read, so closing resets. */
-static void held_event(void *ctx, uint32_t events)
+static void client_event(void *ctx, uint32_t events)
 {
-    struct held *held = ctx;
-    struct listeners *listeners = held->listeners;
+    struct client *client = ctx;
+    struct listeners *listeners = client->listeners;
     (void)events;
-    held_end(held, true);
+    client_end(client, true);
     ring_tidy(listeners);
 }
 
-static void hold(struct listeners *listeners, int fd)
+static void client_hold(struct listeners *listeners, int fd)
 {
-    if (listeners->held_count == listeners->connections_max)
+    if (listeners->client_count == listeners->connections_max)
         ring_advance(listeners);
 
-    size_t place = (listeners->oldest + listeners->held_count) % LISTENERS_CONNECTIONS_MAX;
-    struct held *held = &listeners->ring[place];
-    held->listeners = listeners;
-    if (!loop_watch_add(listeners->loop, fd, EPOLLRDHUP | EPOLLET, held_event, held,
-                        &held->watch, NULL)) {
+    size_t place =
+        (listeners->oldest + listeners->client_count) % LISTENERS_CONNECTIONS_MAX;
+    struct client *client = &listeners->ring[place];
+    client->listeners = listeners;
+    if (!loop_watch_add(listeners->loop, fd, EPOLLRDHUP | EPOLLET, client_event, client,
+                        &client->watch, NULL)) {
         close(fd);
         return;
     }
-    held->is_held = true;
-    held->fd = fd;
-    held->deadline = instant_add(loop_now(listeners->loop), span_seconds(HELD_SECONDS));
-    listeners->held_count++;
+    client->is_held = true;
+    client->fd = fd;
+    client->deadline = instant_add(loop_now(listeners->loop), span_seconds(HELD_SECONDS));
+    listeners->client_count++;
     ring_tidy(listeners);
 }
 
@@ -151,7 +153,7 @@ static void listener_accept(struct listener *listener)
         if (fd < 0 && (errno == ECONNABORTED || errno == EINTR))
             continue;
         if (fd < 0 && (errno == EMFILE || errno == ENFILE) &&
-            listener->listeners->held_count > 0) {
+            listener->listeners->client_count > 0) {
             ring_advance(listener->listeners);
             continue;
         }
@@ -160,7 +162,7 @@ static void listener_accept(struct listener *listener)
 
         listener->local->accepted++;
         line_write(listener, fd);
-        hold(listener->listeners, fd);
+        client_hold(listener->listeners, fd);
     }
 }
 
@@ -317,7 +319,7 @@ struct listeners *listeners_free(struct listeners *listeners)
 
     loop_timer_stop(listeners->loop, &listeners->timer);
     for (size_t i = 0; i < LISTENERS_CONNECTIONS_MAX; i++)
-        held_end(&listeners->ring[i], false);
+        client_end(&listeners->ring[i], false);
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
         struct listener *all = listeners->listener[family];
         for (size_t i = 0; all && i < listeners->port_count; i++) {

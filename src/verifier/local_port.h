@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The local side: one port of one family on this machine.
+ * One port of one family on this machine.
  */
 #pragma once
 
@@ -39,6 +39,6 @@ struct local_port {
     enum binding binding;
     int errnum;         /* BINDING_FAILED */
     struct owner owner; /* BINDING_IN_USE */
-    unsigned accepted;  /* connections that came in while we listened */
-    bool has_syn;       /* a handshake from outside was seen that never finished */
+    unsigned accepted;  /* connections that this program accepted */
+    bool has_syn;       /* a handshake from outside was seen that did not finish */
 };

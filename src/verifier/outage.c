@@ -15,7 +15,8 @@ static bool is_unanswered(const struct report *report, enum family which)
     return report->families[which] && !report->families[which]->is_known;
 }
 
-/* What is told anew when it differs. Not the messages: they may have times in them. */
+/* An outage is reported again if this differs. It has no messages: they may contain times.
+ */
 static char *key_make(const struct report *report)
 {
     AUTO_TEXT key = text_up_to(KEY_MAX);
@@ -62,7 +63,7 @@ void outage_tell(struct outage *outage, const struct report *firm,
 {
     char *key = key_make(report);
     const char *told = outage->told ? outage->told : "";
-    if (!key) /* no memory: it may be told once more */
+    if (!key) /* out of memory: it may be reported twice */
         return;
 
     if (firm && key[0] && strcmp(key, told) != 0)

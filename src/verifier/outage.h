@@ -8,7 +8,7 @@
 struct report;
 
 struct outage {
-    char *told; /* owned; families, checkers and reasons; NULL: nothing yet */
+    char *told; /* owned; the families, checkers and reasons last reported, or NULL */
 };
 
 /* After every round. `firm` is the last report that counts; NULL in the first round, whose

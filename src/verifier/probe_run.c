@@ -29,7 +29,7 @@ struct side {
 struct probe {
     const struct arguments *arguments; /* borrowed */
     struct side sides[FAMILY_COUNT];
-    size_t waiting;    /* for so many of them */
+    size_t waiting;    /* sides that have not ended */
     struct loop *loop; /* owned, as is the engine */
     struct engine *engine;
     struct progress *progress;
@@ -165,7 +165,7 @@ static void side_set(struct probe *probe, const struct address *address)
     probe->waiting++;
 }
 
-/* Asks the resolver, which may take its time; the first address of each family counts. */
+/* Blocks while the resolver works. The first address of each family is used. */
 static bool name_resolve(struct probe *probe, struct err *err)
 {
     const char *name = probe->arguments->target;

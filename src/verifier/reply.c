@@ -142,7 +142,7 @@ static bool entry_read(const json_t *entry, struct remote_verdict *ret)
 
 /* --- all of them ---------------------------------------------------------------------- */
 
-/* Verdicts as they come in, told from those still missing. */
+/* The verdicts that have been read, and which ports have one. */
 struct collection {
     const uint16_t *ports;
     size_t port_count;
@@ -222,7 +222,8 @@ static bool whole_read(struct collection *collection, const char *body, size_t l
     return is_fine;
 }
 
-/* One line: a port; or the last, which has `success`; or a fault, which has `detail`. */
+/* A line is a verdict, or the last line, which has `success`, or an error, which has
+ * `detail`. */
 static bool line_read(struct collection *collection, const json_t *line, bool *ret_is_last,
                       struct err *err)
 {

@@ -180,8 +180,8 @@ static json_t *checkers_json(const struct family_report *family)
 
 /* --- all of it ------------------------------------------------------------------------ */
 
-/* The tree of a whole report would take some hundred bytes for every member of every port.
- * So large lists are built, written and dropped one entry at a time. */
+/* The JSON tree of a whole report would take hundreds of bytes for each member of each
+ * port. So the entries of large lists are built, written and freed one at a time. */
 
 static int text_dump(const char *data, size_t len, void *ctx)
 {
@@ -198,7 +198,7 @@ static void value_put(struct text *text, json_t *value)
     json_decref(value);
 }
 
-/* The object without its closing brace: more members follow. */
+/* Writes the object without its closing brace, for more members to follow. */
 static void members_put(struct text *text, json_t *object)
 {
     value_put(text, object);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The report for people: on a terminal laid out and coloured, elsewhere one fact a line.
+ * The report for people: on a terminal with layout and colours, elsewhere one fact per
+ * line.
  */
 #include "verifier/report.h"
 
@@ -45,7 +46,8 @@ static void colour_put(const struct sheet *sheet, enum colour colour, const char
     colour_put_some(sheet, colour, words, strlen(words));
 }
 
-/* Words of one line; what would pass the terminal's edge goes on below, indented. */
+/* Words of one line; those that would pass the edge of the terminal continue below,
+ * indented. */
 struct flow {
     const struct sheet *sheet;
     size_t column; /* where the next word begins */
@@ -75,7 +77,7 @@ static void flow_put(struct flow *flow, enum colour colour, const char *words)
     }
 }
 
-/* After what is `column` wide already. */
+/* After `column` columns of this line. */
 static void sentence_put(const struct sheet *sheet, const char *words, size_t column)
 {
     struct flow flow = {.sheet = sheet, .column = column, .indent = column};
@@ -125,7 +127,7 @@ static void heading_put(const struct sheet *sheet, const struct family_report *f
     text_append_str(sheet->text, "\n");
 }
 
-/* A probe's own engine is named only when it failed. */
+/* The engine of a probe is mentioned only if it failed. */
 static void checker_put(const struct sheet *sheet, const struct family_report *family,
                         const struct report_checker *checker)
 {
@@ -166,7 +168,7 @@ static enum colour colour_of(const struct report *report,
     return finding->cause == CAUSE_UNKNOWN || report->is_probe ? COLOUR_YELLOW : COLOUR_RED;
 }
 
-/* The neighbours from `first` on that belong to one group: returns the last of them. */
+/* The last of the adjacent ports from `first` on that belong to the same group. */
 static size_t run_end(const struct family_report *family, size_t first)
 {
     size_t last = first;

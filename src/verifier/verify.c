@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OWN_DESCRIPTORS   64 /* streams, checkers, resolvers, files read in passing */
+#define OWN_DESCRIPTORS   64 /* streams, checkers, resolvers, files that are read */
 #define CONNECTIONS_LEAST 16
 
 struct verify {
@@ -62,7 +62,7 @@ static void stop_failed(struct verify *verify, const struct err *err)
     stop(verify, STATUS_SYSTEM);
 }
 
-/* While watching, most errors pass by themselves. */
+/* While watching, most errors are temporary. */
 static void complain(const struct err *err)
 {
     fprintf(stderr, "port-verifier: %s\n", err->message);
@@ -85,8 +85,8 @@ static void progress_write(void *ctx, char *line, unsigned long size)
              at.answered, at.checkers, at.judged, at.ports, waiting.data);
 }
 
-/* Connections are new in every round: an old one may lead through an address that is no
- * longer ours, and would tell that one. */
+/* Each round opens new connections: an old one may use an address that this machine no
+ * longer has, and the checker would report that one. */
 static bool round_begin(struct verify *verify, struct err *err)
 {
     const struct fetch_config fetch_config = {
