@@ -5,7 +5,6 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "loop/loop.h"
-#include "verifier/fetch_end.h"
 
 #include <assert.h>
 #include <curl/curl.h>
@@ -108,7 +107,7 @@ static void fetch_finish(struct fetch *fetch, CURLcode code)
     curl_easy_getinfo(fetch->easy, CURLINFO_OS_ERRNO, &errnum);
 
     struct fetch_result result = {
-        .end = fetch_end_of(fetch->easy, code, fetch->message),
+        .end = fetch_end_of(fetch->easy, (int)code, fetch->message),
         .errnum = (int)errnum,
         .message = fetch->message[0] ? fetch->message : curl_easy_strerror(code),
         .body = "",

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "net/address.h"
+#include "verifier/fetch_end.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,31 +26,6 @@ struct loop;
 
 #define FETCH_MESSAGE_SIZE 200
 #define FETCH_REPLY_MAX    (4u << 20)
-
-/* Why there is no whole reply. checker.c reports each as the failure of the same name. */
-#define FETCH_END_MAP(X)                                                                   \
-    X(NO_NAME)         /* the name is unknown or has no address of this family */          \
-    X(NO_FAMILY)       /* this machine has no route to that address: errnum says why */    \
-    X(NO_CONNECTION)   /* no connection: errnum says why */                                \
-    X(CONNECT_TIMEOUT) /* no connection in time */                                         \
-    X(CERTIFICATE_EXPIRED)                                                                 \
-    X(CERTIFICATE_NOT_YET_VALID)                                                           \
-    X(CERTIFICATE_OTHER_NAME)                                                              \
-    X(CERTIFICATE_UNTRUSTED)                                                               \
-    X(CA_UNREADABLE) /* the CA certificates of `ca_file`, or the system's */               \
-    X(NO_TLS)        /* https, and what came back is not TLS */                            \
-    X(TLS)           /* TLS failed for another reason */                                   \
-    X(TIMEOUT)       /* connected, and no whole reply in time */                           \
-    X(BROKEN_OFF)    /* the reply ended early or was not HTTP */                           \
-    X(TOO_LARGE)     /* more than FETCH_REPLY_MAX */                                       \
-    X(INTERNAL)      /* a local error */
-
-enum fetch_end {
-#define X(NAME) FETCH_##NAME,
-    FETCH_END_MAP(X)
-#undef X
-        FETCH_ANSWERED, /* a whole reply, of whatever status */
-};
 
 /* Valid until the callback returns. */
 struct fetch_result {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verifier/fetch_end.h"
 
+#include <curl/curl.h>
 #include <errno.h>
 #include <gnutls/x509.h>
 #include <string.h>
@@ -55,9 +56,9 @@ static enum fetch_end end_of_verification(CURL *easy)
     return found == 0 ? FETCH_CERTIFICATE_OTHER_NAME : FETCH_CERTIFICATE_UNTRUSTED;
 }
 
-enum fetch_end fetch_end_of(CURL *easy, CURLcode code, const char *message)
+enum fetch_end fetch_end_of(void *easy, int code, const char *message)
 {
-    switch ((int)code) {
+    switch (code) {
     case CURLE_OK:
         return FETCH_ANSWERED;
     case CURLE_COULDNT_RESOLVE_HOST:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""port-verifier as a process: run to its end, or watched while it runs."""
+"""port-verifier as a process: run to its end, or observed while it runs."""
 import contextlib
 import json
 import pathlib
@@ -55,7 +55,7 @@ def cause_of(family, port):
 
 
 def verify(*arguments, inside=None, before=(), binary=BINARY, within=60, **settings):
-    """Runs it to its end; `inside` a namespace, behind the words of `before`."""
+    """Runs it to its end, in the namespace `inside`, with `before` in front of the command."""
     words = [*before, binary, *map(str, arguments)]
     with inside or contextlib.nullcontext():
         ended = subprocess.run(words, env=environment(settings), stdin=subprocess.DEVNULL,
@@ -64,7 +64,7 @@ def verify(*arguments, inside=None, before=(), binary=BINARY, within=60, **setti
 
 
 class Running:
-    """A port-verifier that was not waited for. Its output goes to files."""
+    """A port-verifier in the background. Its output goes to files."""
 
     def __init__(self, *arguments, **settings):
         self.folder = tempfile.TemporaryDirectory(prefix="verifier-")
@@ -77,7 +77,7 @@ class Running:
 
     @property
     def reports(self):
-        """What it printed so far with --json, whole lines only."""
+        """The reports that it has printed with --json so far, whole lines only."""
         lines = self.out_path.read_text().split("\n")[:-1]
         return [json.loads(line) for line in lines]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every row of the table of causes, in networks that really are so."""
+"""Every row of the table of causes, in real networks with that cause."""
 import contextlib
 import socket
 
@@ -17,7 +17,7 @@ def make_home(namespaces, later):
 
 @pytest.fixture
 def checked(start):
-    """checked(home, ports, ...): what a provider there is told."""
+    """checked(home, ports, ...): the report that a provider there gets."""
     def check(home, ports, host=CHECKER, **options):
         service = start(inside=home.checker, PORT_CHECKER_HOST=host,
                         PORT_CHECKER_TARGETS="caller")

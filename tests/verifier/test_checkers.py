@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What port-verifier makes of checkers: ours, plain ones, and such that fail."""
+"""How port-verifier handles checkers: ours, plain ones, and those that fail."""
 import json
 import os
 import re
@@ -53,7 +53,7 @@ def test_one_good_family_is_enough(start, stub):
 
 # --- the request ----------------------------------------------------------------------
 
-def test_the_question_goes_over_the_connection_that_told_the_address(stub):
+def test_both_requests_use_one_connection(stub):
     checker = stub(stubs.fixed(GOOD))
     assert verify("--ports", PORTS, checker.url).status == OK
     address, question = checker.requests
@@ -122,7 +122,7 @@ def test_the_plain_contract_is_enough_but_proves_nothing(stub, answer):
         assert set(checker.posts()[-1].json) == {"provider_ip", "ports"}
 
 
-def test_an_address_that_one_checker_tells_serves_another(stub):
+def test_an_address_that_one_checker_reports_is_used_for_another(stub):
     mute = stub(lambda request: stubs.NOT_FOUND if request.path == "/ip"
                 else stubs.results(request, lambda ip, port: GOOD))
     telling = stub(lambda request: stubs.Answer(200, {"ip": "198.51.100.9", "family": 4})
@@ -184,7 +184,7 @@ def test_an_unknown_word_is_no_verdict_for_that_port_only(stub, entry):
     assert "ipv4 3 of 4 ports reachable; 1 is not checked" in text.lines, text
 
 
-def test_what_one_checker_words_unknown_another_may_know(stub):
+def test_another_checker_may_know_the_port(stub):
     newer = stub(stubs.fixed(lambda port: LIMITED if port == 50801 else GOOD))
     ended = verify("--json", "--ports", PORTS, newer.url, stub(stubs.fixed(GOOD)).url)
     assert ended.family()["advertise"] == [7466, 50800, 50801, 50802]
@@ -203,7 +203,7 @@ def test_a_reply_of_unknown_words_only_is_no_answer(stub):
         "use a newer port-verifier, or another checker")
 
 
-# --- such that fail -------------------------------------------------------------------
+# --- those that fail ------------------------------------------------------------------
 
 FAILURES = {
     "500": (stubs.Answer(500, b"oops", kind="text/plain"), "server_error", "status 500"),
@@ -305,7 +305,7 @@ def test_a_reason_that_is_too_long_shows_its_cut(stub, answer, begin):
     assert message.startswith(begin) and message.endswith("xxx..."), message
 
 
-def test_retry_after_is_told_to_programs(stub):
+def test_retry_after_is_in_the_json(stub):
     checker = stub(lambda request: FAILURES["429"][0])
     told = verify("--json", checker.url).family()["checkers"][0]
     assert (told["status"], told["retry_after"]) == (429, 30)
@@ -329,7 +329,7 @@ def test_a_checker_that_is_too_slow(stub, path):
     assert (told["error"], told["message"]) == ("timeout", "timed out while waiting for the answer")
 
 
-def test_nobody_is_there(later):
+def test_a_refused_connection_is_reported(later):
     sock = later.enter_context(socket.socket())
     sock.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{sock.getsockname()[1]}"
@@ -338,7 +338,7 @@ def test_nobody_is_there(later):
                                                "could not connect: Connection refused")
 
 
-def test_a_name_that_nobody_knows():
+def test_a_host_name_that_does_not_exist():
     if not network.is_own():
         pytest.skip("would ask the machine's name servers")
     ended = verify("--json", "--ports", PORTS, "http://checker.invalid")
@@ -347,7 +347,7 @@ def test_a_name_that_nobody_knows():
     assert [checker["error"] for checker in told] == ["no_name"]
 
 
-def test_a_certificate_that_nobody_vouches_for(stub, tmp_path):
+def test_a_certificate_of_an_unknown_ca(stub, tmp_path):
     context, maker = stubs.server_context(tmp_path)
     checker = stub(stubs.fixed(GOOD), context=context)
     told = verify("--json", "--ports", PORTS, checker.url).family()["checkers"][0]
@@ -591,7 +591,7 @@ def test_a_named_address_that_is_refused(stub):
         "another checker")
 
 
-def test_checkers_that_fail_differently_are_told_apart(stub):
+def test_each_remedy_names_the_checkers_it_is_for(stub):
     busy, other_busy, wrong = (stub(stubs.telling(lambda request, name=name: FAILURES[name][0]))
                                for name in ("500", "500", "404"))
     family = verify("--json", "--ports", PORTS, busy.url, wrong.url, other_busy.url).family()
@@ -608,7 +608,7 @@ def test_words_of_a_checker_cannot_reach_the_terminal(stub):
 
 # --- several --------------------------------------------------------------------------
 
-def test_a_quorum_wants_more_than_one(stub):
+def test_a_quorum_needs_more_than_one(stub):
     good, bad = stub(stubs.fixed(GOOD)), stub(stubs.fixed(REFUSED))
     assert verify("--ports", PORTS, good.url, bad.url).status == OK
 
@@ -621,7 +621,7 @@ def test_a_quorum_wants_more_than_one(stub):
     assert cause["remedy"].startswith("a firewall may admit only some networks: allow TCP ports")
 
 
-def test_ports_that_different_checkers_miss_are_told_apart(stub):
+def test_ports_that_different_checkers_miss_are_separate_groups(stub):
     one = stub(stubs.fixed(lambda port: REFUSED if port == 50800 else GOOD))
     other = stub(stubs.fixed(lambda port: REFUSED if port == 50801 else GOOD))
     family = verify("--json", "--ports", PORTS, "--quorum", "2", one.url, other.url).family()

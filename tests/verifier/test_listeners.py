@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""This end: ports that are bound, what they say, and ports that others hold."""
+"""The local side: ports that are bound, the proof that they send, and ports in use."""
 import hashlib
 import hmac
 import socket
@@ -18,7 +18,7 @@ FREE = "50800-50802"
 
 
 class Held:
-    """A checker that answers only when the test lets it."""
+    """A checker that answers only when the test permits it."""
 
     def __init__(self, stub):
         self.asked, self.release = threading.Event(), threading.Event()
@@ -79,7 +79,7 @@ def test_listeners_prove_themselves_on_both_families_while_the_checker_looks(hel
         connect("127.0.0.1", 50800)
 
 
-def test_a_listener_lets_go_when_the_other_side_does(held):
+def test_a_listener_closes_when_the_other_side_does(held):
     with Running("--ports", FREE, held.url):
         held.wait_asked()
         with sooner_than(5), connect("127.0.0.1", 50800) as sock:
