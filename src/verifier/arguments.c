@@ -93,7 +93,8 @@ static bool list_add(const char *text, uint16_t **list, size_t *count, struct er
 
 /* Paths that people copy from a checker's page or from an example. A proxy may serve a
  * checker under a path, but hardly under one of these. */
-static bool is_without_route(const char *url, struct err *err)
+/* `text` is what was given for `url`. */
+static bool is_without_route(const char *url, const char *text, struct err *err)
 {
     static const char *const routes[] = {
         "/check-ports", "/docs", "/health", "/ip", "/limits", "/metrics", "/openapi.json",
@@ -104,7 +105,7 @@ static bool is_without_route(const char *url, struct err *err)
         size_t len = strlen(routes[i]);
         if (path_len >= len && strcmp(path + path_len - len, routes[i]) == 0)
             return err_set(err, ERR_INVALID,
-                           "\"%.120s\": give the checker's URL without %s", url, routes[i]);
+                           "\"%.120s\": give the checker's URL without %s", text, routes[i]);
     }
     return true;
 }
@@ -130,7 +131,7 @@ static bool endpoint_add(struct arguments *arguments, const char *text, struct e
                          err))
         return false;
 
-    bool is_fine = is_without_route(endpoint.url, err);
+    bool is_fine = is_without_route(endpoint.url, text, err);
     bool is_listed = endpoint_is_listed(arguments, endpoint.url);
     if (is_fine && !is_listed && arguments->endpoint_count == CHECKERS_MAX)
         is_fine = err_set(err, ERR_INVALID, "%d checkers at most, and more are given",
@@ -236,7 +237,7 @@ static bool take_confirm(struct arguments *arguments, const char *value, struct 
 static bool take_on_change(struct arguments *arguments, const char *value, struct err *err)
 {
     arguments->on_change = value;
-    return value[0] || err_set(err, ERR_INVALID, "a command of the shell");
+    return value[0] || err_set(err, ERR_INVALID, "a shell command");
 }
 
 /* Options without a value. */
@@ -357,8 +358,8 @@ static bool probe_check(const struct option_rest *rest, struct arguments *argume
     arguments->target = rest->operands[0];
     if (address_parse(arguments->target, strlen(arguments->target), &address, NULL) &&
         !arguments->is_family[address_family_number(&address) == 6 ? FAMILY_6 : FAMILY_4])
-        return err_set(err, ERR_INVALID, "-4 or -6 excludes the address %s",
-                       arguments->target);
+        return err_set(err, ERR_INVALID, "%s excludes the address %s",
+                       arguments->is_family[FAMILY_4] ? "-4" : "-6", arguments->target);
     struct err why;
     if (!take_ports(arguments, rest->operands[1], &why))
         return err_set(err, why.kind, "\"%.60s\": PORTS must be %s, for example %s",

@@ -205,8 +205,8 @@ static void what_makes_no_sense_is_refused(void **state)
          "\"http://a:7466/check-ports\": give the checker's URL without /check-ports"},
         {{"https://a/golem/check-ports"}, "\"https://a/golem/check-ports\": give the"},
         {{"http://a", "http://b/health"}, "\"http://b/health\": give the checker's URL"},
-        {{"http://b/docs//"}, "\"http://b/docs\": give the checker's URL"},
-        {{"b/ip"}, "\"https://b/ip\": give the checker's URL"},
+        {{"http://b/docs//"}, "\"http://b/docs//\": give the checker's URL"},
+        {{"b/ip"}, "\"b/ip\": give the checker's URL"},
         {{"http://b/limits"}, "\"http://b/limits\": give the checker's URL"},
         {{"http://b/metrics"}, "\"http://b/metrics\": give the checker's URL"},
         {{"http://b/openapi.json"}, "\"http://b/openapi.json\": give the checker's URL"},
@@ -251,7 +251,7 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"--watch", "", "a"}, "\"\": --watch must be between 1s"},
         {{"--on-change", "true", "a"}, "--on-change needs --watch, for example --watch 1h"},
         {{"--on-change", "", "--watch", "1h", "a"},
-         "\"\": --on-change must be a command of the shell, for example"},
+         "\"\": --on-change must be a shell command, for example"},
         {{"--confirm", "5s", "a"}, "--confirm needs --watch, for example --watch 1h"},
         {{"--output", "", "a"}, "\"\": --output must be the name of a file, for example"},
         {{"--colour", "a"}, "unknown option --colour"},
@@ -268,7 +268,7 @@ static void what_makes_no_sense_is_refused(void **state)
          "\"http\": PORTS must be a list of ports and ranges (\"http\": a port is a number "
          "from 1 to 65535), for example 7466,50800-50900"},
         {{"probe", "--watch", "1h", "192.0.2.1", "80"}, "probe has no option --watch"},
-        {{"probe", "-6", "192.0.2.1", "80"}, "-4 or -6 excludes the address 192.0.2.1"},
+        {{"probe", "-6", "192.0.2.1", "80"}, "-6 excludes the address 192.0.2.1"},
         {{"probe", "--timeout", "1m", "192.0.2.1", "80"},
          "probe: --timeout must be between 500ms and 20s, for example 5s"},
     };
