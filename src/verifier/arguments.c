@@ -105,7 +105,8 @@ static bool is_without_route(const char *url, const char *text, struct err *err)
         size_t len = strlen(routes[i]);
         if (path_len >= len && strcmp(path + path_len - len, routes[i]) == 0)
             return err_set(err, ERR_INVALID,
-                           "\"%.120s\": give the checker's URL without %s", text, routes[i]);
+                           "\"%.120s\": give the checker's URL without %s", text,
+                           routes[i]);
     }
     return true;
 }

@@ -189,9 +189,10 @@ void report_format_ports(const struct family_report *family, report_pick_fn *pic
 {
     uint16_t *ports = calloc(family->port_count + 1, sizeof *ports);
     size_t count = 0;
-    for (size_t i = 0; ports && i < family->port_count; i++)
-        if ((ports[count] = pick(family, i, ctx)))
-            count++;
+    for (size_t i = 0; ports && i < family->port_count; i++) {
+        ports[count] = pick(family, i, ctx);
+        count += ports[count] != 0;
+    }
     ports_format(ports, count, text);
     text->failed = text->failed || !ports;
     free(ports);

@@ -202,7 +202,7 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"user@a"}, "\"user@a\": a checker's URL has no user"},
         {{"http://"}, "\"http://\" is not a valid URL or host name"},
         {{"http://a:7466/check-ports/"},
-         "\"http://a:7466/check-ports\": give the checker's URL without /check-ports"},
+         "\"http://a:7466/check-ports/\": give the checker's URL without /check-ports"},
         {{"https://a/golem/check-ports"}, "\"https://a/golem/check-ports\": give the"},
         {{"http://a", "http://b/health"}, "\"http://b/health\": give the checker's URL"},
         {{"http://b/docs//"}, "\"http://b/docs//\": give the checker's URL"},
