@@ -168,7 +168,7 @@ bool engine_start(struct engine *engine, const struct job_request *request,
 {
     assert(request->port_count > 0 && request->port_count <= UINT16_MAX && request->done);
     if (request->port_count > PORTS_MAX - engine->port_count)
-        return err_set(err, ERR_LIMIT, "this checker is busy with %zu ports already",
+        return err_set(err, ERR_LIMIT, "this checker is already checking %zu ports",
                        engine->port_count);
     if (!timers_make_room(engine, request->port_count))
         return err_sys(err, ENOMEM, "starting a check");

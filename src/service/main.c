@@ -48,9 +48,9 @@ static void print_help(void)
     settings_print_help(stdout);
     fputs(
         "\n"
-        "SIGTERM and SIGINT stop the service after the running checks; SIGHUP reloads it\n"
-        "without refusing a connection. Exit status: 0 success, 1 a system error, 2 wrong\n"
-        "arguments or settings.\n",
+        "On SIGTERM or SIGINT, the service finishes running checks and exits. SIGHUP\n"
+        "reloads it without refusing a connection. Exit status: 0 success, 1 a system\n"
+        "error, 2 wrong arguments or settings.\n",
         stdout);
 }
 

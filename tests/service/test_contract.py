@@ -812,7 +812,7 @@ def test_a_get_with_plain_text_is_one_line_a_port(shared, open_port, closed_port
     ("0", invalid_port(0)), ("65536", invalid_port(65536)), ("9-1", RANGE),
     ("1-1025", ("too many ports: at most 1024 different ones may be asked for at once",
                 "value_error")),
-    ("1%2", ("value is not percent-encoded: write two hexadecimal digits behind every %",
+    ("1%2", ("value is not percent-encoded: write two hexadecimal digits after every %",
              "value_error"))])
 def test_a_bad_value_of_a_query_is_a_422(shared, query, told):
     for headers in [], [PLAIN]:

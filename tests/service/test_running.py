@@ -79,7 +79,7 @@ def test_version_is_one_line(tmp_path):
     (["--env-file"], "--env-file needs a value, for example --env-file /etc/port-checker.env"),
     (["--env-file="],
      '"": --env-file must be the name of a file, for example /etc/port-checker.env'),
-    (["--env-file", "a", "--env-file", "b"], "--env-file is given twice; once is enough"),
+    (["--env-file", "a", "--env-file", "b"], "--env-file may be given only once"),
     (["--help=yes"], "--help takes no value"),
 ])
 def test_wrong_arguments_exit_2(tmp_path, arguments, message):

@@ -113,28 +113,27 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
                 "answers in its place");
     check_words(
         &(struct setup){NATTED, 1, {50800}, {BOUND}, {OPEN}}, "good: listener not verified",
-        "port 50800 is reachable, but it could not be verified what answers: the checker "
+        "port 50800 is reachable, but what answers could not be verified: the checker "
         "does not support proofs",
         "to make sure that this machine answers, use a checker that supports proofs");
     check_words(
         &(struct setup){NATTED, 1, {50800}, {IN_USE}, {SILENT}},
         "good: listener not verified (in use by nginx)",
-        "port 50800 is reachable, but it could not be verified what answers: nginx is "
-        "using "
+        "port 50800 is reachable, but what answers could not be verified: nginx is using "
         "it on this machine",
         "if that program is yours, add port 50800 to --in-use; otherwise stop it and run "
         "port-verifier again");
     check_words(
         &(struct setup){NATTED, 1, {7466}, {IN_USE}, {SILENT}},
         "good: listener not verified (in use by nginx)",
-        "port 7466 is reachable, but it could not be verified what answers: nginx is using "
+        "port 7466 is reachable, but what answers could not be verified: nginx is using "
         "it on this machine",
         "nothing, if that is the provider; to verify the listener as well, stop it and run "
         "port-verifier again");
     check_words(
         &(struct setup){NATTED, 1, {443}, {FORBIDDEN}, {SILENT}},
         "good: listener not verified (no permission to bind)",
-        "port 443 is reachable, but it could not be verified what answers: it could not be "
+        "port 443 is reachable, but what answers could not be verified: it could not be "
         "bound on this machine",
         "if your own program answers there, add port 443 to --in-use");
     check_words(&(struct setup){NATTED, 1, {50800}, {ACCEPTED}, {SILENT}},
@@ -186,9 +185,8 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
     check_words(
         &(struct setup){NATTED, 2, {50800, 50801}, {BOUND, BOUND}, {FILTERED, FILTERED}},
         "filtered: no incoming connections",
-        "no connections arrive here: no port forward, a firewall, or carrier-grade NAT "
-        "(the "
-        "checker sees 203.0.113.7 instead of 192.168.1.5)",
+        "no connections arrive here: a missing port forward, a firewall, or carrier-grade "
+        "NAT (the checker sees 203.0.113.7 instead of 192.168.1.5)",
         "in the router, forward TCP ports 50800-50801 to 192.168.1.5 (same port numbers); "
         "if the WAN address of the router is not 203.0.113.7, the internet provider uses "
         "carrier-grade NAT: ask it for a public address");

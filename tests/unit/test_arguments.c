@@ -188,8 +188,8 @@ static void what_makes_no_sense_is_refused(void **state)
         const char *words[ARGUMENTS_MAX];
         const char *complaint;
     } rows[] = {
-        {{NULL}, "no checker is given, for example port-verifier checker.example"},
-        {{"ftp://a"}, "\"ftp://a\": a checker's URL begins with http:// or https://"},
+        {{NULL}, "no checker given; example: port-verifier checker.example"},
+        {{"ftp://a"}, "\"ftp://a\": a checker's URL must begin with http:// or https://"},
         {{"http:/a"}, "\"http:/a\" is not a URL; did you mean http://a?"},
         {{"https:a:7466"}, "\"https:a:7466\" is not a URL; did you mean https://a:7466?"},
         {{"7466,50800-50900"},
@@ -197,9 +197,9 @@ static void what_makes_no_sense_is_refused(void **state)
         {{""}, "\"\" is not a valid URL or host name; examples: checker.example, http://"},
         {{"a b"}, "\"a b\" is not a valid URL or host name"},
         {{"a:99999"}, "\"a:99999\" is not a valid URL or host name"},
-        {{"http://user@a"}, "\"http://user@a\": a checker's URL has no user"},
-        {{"http://a?b"}, "\"http://a?b\": a checker's URL has no user, query"},
-        {{"user@a"}, "\"user@a\": a checker's URL has no user"},
+        {{"http://user@a"}, "\"http://user@a\": a checker's URL must not have a user"},
+        {{"http://a?b"}, "\"http://a?b\": a checker's URL must not have a user name, query"},
+        {{"user@a"}, "\"user@a\": a checker's URL must not have a user"},
         {{"http://"}, "\"http://\" is not a valid URL or host name"},
         {{"http://a:7466/check-ports/"},
          "\"http://a:7466/check-ports/\": give the checker's URL without /check-ports"},
@@ -211,10 +211,10 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"http://b/metrics"}, "\"http://b/metrics\": give the checker's URL"},
         {{"http://b/openapi.json"}, "\"http://b/openapi.json\": give the checker's URL"},
         {{"--ports", "0", "a"},
-         "\"0\": --ports must be a list of ports and ranges (\"0\": a port is a number "
+         "\"0\": --ports must be a list of ports and ranges (a port is a number "
          "from 1 "
          "to 65535), for example 7466,50800-50900"},
-        {{"--ports", "", "a"}, "no ports to check are given, for example --ports 7466"},
+        {{"--ports", "", "a"}, "no ports given; example: --ports 7466"},
         {{"--ports", "80,5-3", "a"},
          "\"80,5-3\": --ports must be a list of ports and ranges (\"5-3\": the range 5-3"},
         {{"--ports", "80x", "a"}, "\"80x\": --ports must be a list"},
@@ -231,10 +231,10 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"--ip", "::1", "127.0.0.1"},
          "-4, -6 and --ip exclude the address family of every checker given"},
         {{"-6", "127.0.0.1"}, "-4, -6 and --ip exclude the address family"},
-        {{"-4", "-6", "a"}, "-4 and -6 exclude each other; leave both out"},
-        {{"-q", "--json", "a"}, "--json and --quiet exclude each other"},
+        {{"-4", "-6", "a"}, "-4 and -6 cannot be combined; leave out both"},
+        {{"-q", "--json", "a"}, "--json and --quiet cannot be combined"},
         {{"--ip", "192.0.2.1", "--ip", "192.0.2.2", "a"},
-         "\"192.0.2.2\": --ip must be one address for each family"},
+         "\"192.0.2.2\": --ip must be the only address of its family"},
         {{"--ca", "/nonexistent", "a"},
          "\"/nonexistent\": --ca must be a file of CA certificates in PEM format (No such "
          "file or directory), for example /"},
@@ -259,13 +259,13 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"-x", "a"}, "unknown option -x"},
         {{"a", "--ports"}, "--ports needs a value, for example --ports 7466,50800-50900"},
         {{"--quorum", "1", "--quorum", "1", "a"},
-         "--quorum is given twice; once is enough"},
+         "--quorum may be given only once"},
         {{"prboe", "192.0.2.1", "80"}, "unknown command prboe; did you mean probe?"},
         {{"probe"},
          "probe needs a host and a list of ports, for example port-verifier probe"},
         {{"probe", "192.0.2.1"}, "probe needs a host and a list of ports"},
         {{"probe", "192.0.2.1", "http"},
-         "\"http\": PORTS must be a list of ports and ranges (\"http\": a port is a number "
+         "\"http\": PORTS must be a list of ports and ranges (a port is a number "
          "from 1 to 65535), for example 7466,50800-50900"},
         {{"probe", "--watch", "1h", "192.0.2.1", "80"}, "probe has no option --watch"},
         {{"probe", "-6", "192.0.2.1", "80"}, "-6 excludes the address 192.0.2.1"},

@@ -46,8 +46,8 @@ def test_equal_neighbours_are_one_line(stub):
         "ipv4 7466 good: listener not verified",
         "ipv4 50800-50847 good: listener not verified",
         "ipv4 50848-50900 filtered: blocked by a firewall",
-        "ipv4 why: ports 7466,50800-50847 are reachable, but it could not be verified what "
-        "answers: the checker does not support proofs",
+        "ipv4 why: ports 7466,50800-50847 are reachable, but what answers could not "
+        "be verified: the checker does not support proofs",
         "ipv4 do: to make sure that this machine answers, use a checker that supports proofs",
         "ipv4 why: no answer from ports 50848-50900, only from 7466,50800-50847: a firewall "
         "blocks them",
