@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs: taking them, giving them their turns, and their end.
+ * Jobs: how they start, take turns, and end.
  *
- * A turn of the engine starts at most TURN_STARTS attempts, one a job, round and round:
- * a job of a thousand ports never holds up a job of one. A job whose address may not be
- * asked faster waits at that address and costs nothing meanwhile.
+ * A turn of the engine starts at most TURN_STARTS attempts, one per job in rotation: a job
+ * of a thousand ports never delays a job of one. A job whose address may not be probed
+ * faster waits at that address and costs nothing in the meantime.
  */
 #include "probe/engine.h"
 
@@ -20,14 +20,14 @@
 
 #define TURN_STARTS         64
 #define LINEAR_TIMEOUTS_MAX 127    /* as the kernel bounds it */
-#define DOUBT_WATCH_MS      250    /* signs of our own trouble are looked for so often */
+#define DOUBT_WATCH_MS      250    /* how often to look for signs of our own trouble */
 #define PORTS_MAX           262144 /* ports of all jobs: some 50 MB */
-#define SHORT_MS            5      /* look again so soon when others hold all the quota */
+#define SHORT_MS            5      /* when to look again while others hold all the quota */
 
 /* --- the end of a job --------------------------------------------------------------- */
 
-/* The fault that has kept one of its ports from a verdict and has not been overcome; NULL
- * when none has. */
+/* The fault that keeps one of its ports from a verdict and has not been cleared; NULL if
+ * there is no such fault. */
 static const struct local_fault *job_local_fault(const struct job *job)
 {
     for (size_t i = 0; i < job->port_count; i++)
@@ -88,14 +88,14 @@ const struct port_verdict *job_verdict(const struct job *job, size_t index)
 
 static uint64_t random_next(struct engine *engine)
 {
-    /* xorshift64: an order that a target cannot guess is not needed, only a mixed one. */
+    /* xorshift64: the order need not be unpredictable for a target, only mixed. */
     engine->random ^= engine->random << 13;
     engine->random ^= engine->random >> 7;
     engine->random ^= engine->random << 17;
     return engine->random;
 }
 
-/* Firewalls take notice of ports that are asked in ascending order. */
+/* Firewalls detect ports that are probed in ascending order. */
 static void job_shuffle(struct job *job)
 {
     for (size_t i = 0; i < job->port_count; i++) {
@@ -220,8 +220,8 @@ static bool engine_start_one(struct engine *engine)
         return false;
     }
 
-    /* Jobs that wait for this address come before this job's next port: when its window
-     * opens by one at a time, the same job would take every place. */
+    /* Jobs that wait for this address come before this job's next port: if its window opens
+     * one place at a time, the same job would take every place. */
     job_take_port(job, port);
     job_leave_place(job);
     host_wake_next(engine, job->host);
@@ -243,7 +243,7 @@ static void engine_report_finished(struct engine *engine)
     }
 }
 
-/* Has the loop wake us when the earliest of our own timers is due. */
+/* Makes the loop wake us when the earliest of our own timers is due. */
 static void engine_set_wake(struct engine *engine)
 {
     struct instant next;

@@ -135,8 +135,7 @@ static bool endpoint_add(struct arguments *arguments, const char *text, struct e
     bool is_fine = is_without_route(endpoint.url, text, err);
     bool is_listed = endpoint_is_listed(arguments, endpoint.url);
     if (is_fine && !is_listed && arguments->endpoint_count == CHECKERS_MAX)
-        is_fine = err_set(err, ERR_INVALID, "more than %d checkers given",
-                          CHECKERS_MAX);
+        is_fine = err_set(err, ERR_INVALID, "more than %d checkers given", CHECKERS_MAX);
     if (is_fine && !is_listed)
         arguments->endpoints[arguments->endpoint_count++] = endpoint;
     else
@@ -298,8 +297,7 @@ static bool required_default(struct arguments *arguments, struct err *err)
 static bool ports_check(struct arguments *arguments, struct err *err)
 {
     if (arguments->port_count == 0)
-        return err_set(err, ERR_INVALID,
-                       "no ports given; example: --ports " DEFAULT_PORTS);
+        return err_set(err, ERR_INVALID, "no ports given; example: --ports " DEFAULT_PORTS);
     return required_default(arguments, err) &&
            listed_check(arguments, "required", arguments->required,
                         arguments->required_count, err) &&
@@ -323,7 +321,8 @@ static bool endpoints_check(const struct arguments *arguments, struct err *err)
         return err_set(err, ERR_INVALID,
                        "no checker given; example: port-verifier checker.example");
     if (arguments->quorum > arguments->endpoint_count)
-        return err_set(err, ERR_INVALID, "--quorum %u needs at least %u checkers, but %zu %s given",
+        return err_set(err, ERR_INVALID,
+                       "--quorum %u needs at least %u checkers, but %zu %s given",
                        arguments->quorum, arguments->quorum, arguments->endpoint_count,
                        arguments->endpoint_count == 1 ? "is" : "are");
     for (size_t i = 0; i < arguments->endpoint_count; i++)

@@ -34,7 +34,8 @@ bool ports_parse(const char *text, struct port_set *set, struct err *err)
         uint16_t last;
         struct err why;
         if (!word_parse(text, len, &first, &last, &why) && text == whole && !text[len])
-            return err_set(err, ERR_INVALID, "a list of ports and ranges (%s)", why.message);
+            return err_set(err, ERR_INVALID, "a list of ports and ranges (%s)",
+                           why.message);
         if (!word_parse(text, len, &first, &last, &why))
             return err_set(err, ERR_INVALID, "a list of ports and ranges (\"%.*s\": %s)",
                            (int)(len < 40 ? len : 40), text, why.message);

@@ -617,7 +617,7 @@ static void the_ceiling_is_the_set_s(void **state)
 #define IN_QUERY "\"query\", \"ports\""
 #define NOT_ENCODED                                                                        \
     VIOLATION(IN_QUERY,                                                                    \
-              "value is not percent-encoded: write two hexadecimal digits after every %", \
+              "value is not percent-encoded: write two hexadecimal digits after every %",  \
               "value_error")
 
 /* The ports of a query, or the 422's body. */
