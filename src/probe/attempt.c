@@ -91,7 +91,7 @@ enum outcome attempt_open(const struct address *to, bool is_full, int *ret_fd,
 
 /* The last ICMP record of the error queue, which is emptied. */
 struct icmp_record {
-    bool is_net_prohibited; /* reported as EHOSTUNREACH, like the other prohibitions */
+    bool is_net_prohibited; /* told as EHOSTUNREACH, like the other prohibitions */
     bool is_there;
     int errnum;
     struct address offender;

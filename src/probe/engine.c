@@ -88,14 +88,14 @@ const struct port_verdict *job_verdict(const struct job *job, size_t index)
 
 static uint64_t random_next(struct engine *engine)
 {
-    /* xorshift64: the order need not be unpredictable for a target, only mixed. */
+    /* xorshift64: an order that a target cannot guess is not needed, only a mixed one. */
     engine->random ^= engine->random << 13;
     engine->random ^= engine->random >> 7;
     engine->random ^= engine->random << 17;
     return engine->random;
 }
 
-/* Firewalls detect ports that are probed in ascending order. */
+/* Firewalls take notice of ports that are asked in ascending order. */
 static void job_shuffle(struct job *job)
 {
     for (size_t i = 0; i < job->port_count; i++) {

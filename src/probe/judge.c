@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Decides the next step of a port: nothing yet, another attempt, or a verdict; and whether
- * a verdict without an answer can be trusted. Gathers the facts for the pure modules
- * (schedule, evidence) and checks for doubts. It reads attempts but never changes them;
- * port.c carries out its decisions.
+ * What follows from what is known of a port: nothing yet, another attempt, a verdict; and
+ * whether a verdict without an answer may be believed. Gathers the facts for the pure
+ * modules (schedule, evidence) and asks after doubts. It looks at attempts and never
+ * touches them; what it says is carried out by port.c.
  */
 #include "probe/attempt.h"
 #include "probe/engine_state.h"
@@ -15,7 +15,7 @@
     "this checker's own machine seems to lose what it sends (a firewall rule, a full "     \
     "connection table, or its uplink)"
 #define REPEAT_MIN_NS    (900 * NS_PER_MS) /* the kernel's first repetition: after 1 s */
-#define DOUBT_VERDICT_MS 20                /* how old a look for doubts may be at a verdict */
+#define DOUBT_VERDICT_MS 20                /* how old a look for doubts may be then */
 
 /* --- the facts ---------------------------------------------------------------------- */
 
@@ -76,7 +76,7 @@ static struct schedule_facts port_facts(const struct port *port)
 
 /* --- what follows from them --------------------------------------------------------- */
 
-/* Whether the facts suffice for a verdict. */
+/* Does what is known suffice for a verdict? */
 static bool has_verdict(const struct port *port, bool is_silence_enough,
                         struct judgement *ret)
 {
@@ -124,8 +124,8 @@ static bool has_own_trouble(const struct port *port)
     return instant_before(port->first_syn, engine->trusted_since);
 }
 
-/* If the target is a missing neighbour, its SYNs wait in this machine, which is not a
- * fault. */
+/* Where the target is a neighbour that is not there, its SYNs wait for it in this machine,
+ * and that is no fault. */
 const char *judge_doubt(const struct port *port, struct judgement *verdict)
 {
     if (verdict->state == PORT_STATE_CLOSED)

@@ -33,7 +33,7 @@ static void attempt_answered(struct attempt *attempt)
     host_wake(job->engine, job->host);
 }
 
-/* Closes the socket and forgets the attempt: quota and window get their place back before
+/* Closes the socket and forgets the attempt: quota and window have their place back before
  * any callback runs. */
 static void attempt_end(struct attempt *attempt)
 {
@@ -59,7 +59,7 @@ static void attempts_end(struct port *port, const struct attempt *but)
     }
 }
 
-/* Removes the port from every queue and timer. */
+/* Takes the port out of whatever it waits for. */
 static void port_unqueue(struct port *port)
 {
     struct engine *engine = port->job->engine;
@@ -445,7 +445,7 @@ static bool answer_has_come(struct port *port)
     return false;
 }
 
-/* The SYNs prove nothing, for this reason. */
+/* What was sent proves nothing, for this reason. */
 static void port_begin_again(struct port *port, const char *reason)
 {
     struct engine *engine = port->job->engine;

@@ -24,7 +24,7 @@ struct proving *proving_free(struct proving *proving)
     return NULL;
 }
 
-/* Judges what has arrived. False if that decides nothing yet: read on. */
+/* Judges what is there. False: that decides nothing yet, read on. */
 static bool proving_judge(struct port *port, bool is_ended)
 {
     const struct proving *proving = port->proving;

@@ -27,15 +27,11 @@ static bool word_parse(const char *word, size_t len, uint16_t *ret_first,
 
 bool ports_parse(const char *text, struct port_set *set, struct err *err)
 {
-    const char *whole = text;
     for (text += strspn(text, SEPARATORS); *text; text += strspn(text, SEPARATORS)) {
         size_t len = strcspn(text, SEPARATORS);
         uint16_t first;
         uint16_t last;
         struct err why;
-        if (!word_parse(text, len, &first, &last, &why) && text == whole && !text[len])
-            return err_set(err, ERR_INVALID, "a list of ports and ranges (%s)",
-                           why.message);
         if (!word_parse(text, len, &first, &last, &why))
             return err_set(err, ERR_INVALID, "a list of ports and ranges (\"%.*s\": %s)",
                            (int)(len < 40 ? len : 40), text, why.message);

@@ -212,7 +212,7 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"http://b/metrics"}, "\"http://b/metrics\": give the checker's URL"},
         {{"http://b/openapi.json"}, "\"http://b/openapi.json\": give the checker's URL"},
         {{"--ports", "0", "a"},
-         "\"0\": --ports must be a list of ports and ranges (a port is a number "
+         "\"0\": --ports must be a list of ports and ranges (\"0\": a port is a number "
          "from 1 "
          "to 65535), for example 7466,50800-50900"},
         {{"--ports", "", "a"}, "no ports given; example: --ports 7466"},
@@ -265,7 +265,7 @@ static void what_makes_no_sense_is_refused(void **state)
          "probe needs a host and a list of ports, for example port-verifier probe"},
         {{"probe", "192.0.2.1"}, "probe needs a host and a list of ports"},
         {{"probe", "192.0.2.1", "http"},
-         "\"http\": PORTS must be a list of ports and ranges (a port is a number "
+         "\"http\": PORTS must be a list of ports and ranges (\"http\": a port is a number "
          "from 1 to 65535), for example 7466,50800-50900"},
         {{"probe", "--watch", "1h", "192.0.2.1", "80"}, "probe has no option --watch"},
         {{"probe", "-6", "192.0.2.1", "80"}, "-6 excludes the address 192.0.2.1"},
