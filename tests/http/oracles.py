@@ -257,7 +257,7 @@ async def read_request(reader):
 
 
 class Backend:
-    """Answers whatever comes, and notes it by the address of the proxy's client."""
+    """Answers every request, and records it by the address of the proxy's client."""
 
     def __init__(self):
         self.seen = defaultdict(list)

@@ -53,7 +53,7 @@ table inet proxy {{
 
 
 class Missing(Exception):
-    """What a scenario needs is not to be had here."""
+    """Something that a scenario needs is not available here."""
 
 
 class Run:

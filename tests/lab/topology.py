@@ -23,8 +23,8 @@ from ports import KINDS, REJECTS_V4, REJECTS_V6
 HERE = pathlib.Path(__file__).resolve().parent
 
 CHECKER_CONTROL = "10.9.0.1"
-DEAD_LINK = {4: "10.1.0.%d", 6: "fd01::dead:%x"}      # the checker's own link: nobody there
-DEAD_HOST = {4: "10.2.0.%d", 6: "fd02::dead:%x"}      # behind the router: nobody there
+DEAD_LINK = {4: "10.1.0.%d", 6: "fd01::dead:%x"}      # the checker's own link: no such host
+DEAD_HOST = {4: "10.2.0.%d", 6: "fd02::dead:%x"}      # behind the router: no such host
 DEAD_ROUTE = {4: "10.72.0.%d", 6: "fd72::%x"}         # the router knows no way
 DEAD_ROUTE_RELAY = {4: "10.73.0.%d", 6: "fd73::%x"}
 DEAD_GATEWAY = {4: "10.70.0.%d", 6: "fd70::%x"}       # through a gateway that is not there
@@ -233,7 +233,7 @@ class Topology:
         return int(values[names.index("OutErrors")]) + int(counts["Icmp6OutErrors"])
 
     def fresh(self, path, family, count):
-        """Target addresses that nobody has been asked about yet."""
+        """Target addresses that no tool has probed yet."""
         key = (path, family)
         network = ipaddress.ip_network(TARGETS[key])
         start = self.used.get(key, 1)

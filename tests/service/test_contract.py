@@ -386,7 +386,7 @@ NEVER = [
 
 
 @pytest.mark.parametrize("setting", ["auto", "caller", "public", "any"])
-def test_some_addresses_are_nobodys_to_probe(start, setting):
+def test_some_addresses_are_never_probed(start, setting):
     service = start(PORT_CHECKER_TARGETS=setting)
     for address in NEVER:
         reply = service.check([1], address)
@@ -839,7 +839,7 @@ def test_a_head_is_a_get_without_its_body(shared, closed_port):
     assert shared.exchange("HEAD", QUERY + "0").status == 422
 
 
-def test_a_post_needs_its_body_whatever_the_query_says(shared):
+def test_a_post_needs_its_body_with_any_query(shared):
     reply = shared.exchange("POST", QUERY + "1", [JSON], b"{}")
 
     assert_faults(reply, fault(["provider_ip"], MISSING), fault(["ports"], MISSING))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reports: which ports belong together, what is said of them, and what follows.
+ * Reports: how ports are grouped, what the report says about them, and what to do.
  */
 #include "verifier/advice.h"
 
@@ -66,7 +66,7 @@ static struct report *report_of(const struct setup *setup, const uint16_t *requi
     return report;
 }
 
-/* What is said of the first group, which begins with the first port. */
+/* What the report says about the first group, which begins with the first port. */
 static void check_words(const struct setup *setup, const char *label, const char *why,
                         const char *remedy)
 {
@@ -561,7 +561,7 @@ static void required_ports_and_one_of_the_others(void **state)
     (void)state;
     static const struct {
         struct remote_verdict remotes[3];
-        size_t required; /* the first so many */
+        size_t required; /* of the ports, counted from the first */
         enum report_status status;
     } rows[] = {
         {{MATCH, MATCH, MATCH}, 1, REPORT_OK},

@@ -167,7 +167,7 @@ static int plain_connect(const char *target, uint16_t port)
     return -1;
 }
 
-static void two_hundred_probes_and_the_listener_accepts_nobody(void **state)
+static void two_hundred_probes_and_the_listener_accepts_none(void **state)
 {
     (void)state;
     need_lab();
@@ -471,7 +471,7 @@ int main(void)
         TEST(an_answer_tells_the_round_trip_time),
         TEST(silence_lasts_as_long_as_the_setting_says),
         TEST(every_port_of_a_mixed_job_gets_its_own_verdict),
-        TEST(two_hundred_probes_and_the_listener_accepts_nobody),
+        TEST(two_hundred_probes_and_the_listener_accepts_none),
         TEST(a_full_accept_queue_is_silence_and_a_drained_one_is_open),
         TEST(a_second_socket_finds_a_port_that_lost_the_first_syn),
         TEST(the_kernels_second_syn_finds_a_port_that_lost_the_first),

@@ -433,7 +433,7 @@ static void probe_as_child(enum port_state expected, int64_t wall_ms)
 }
 
 /* Stops the child for 1.5 seconds once its SYN is out; `meanwhile` is the firewall that it
- * finds when it goes on. */
+ * finds when it continues. */
 static void probe_with_a_pause(enum port_state expected, int64_t wall_ms,
                                const char *meanwhile)
 {
@@ -461,7 +461,7 @@ static void probe_with_a_pause(enum port_state expected, int64_t wall_ms,
     close(ready_pipe[1]);
 }
 
-static void time_in_which_nobody_listened_is_not_silence(void **state)
+static void time_in_which_we_did_not_listen_is_not_silence(void **state)
 {
     (void)state;
     need_lab();
@@ -499,7 +499,7 @@ int main(void)
         TEST(cancelling_tells_how_many_ports_were_never_tried),
         TEST(an_engine_is_freed_with_jobs_in_flight),
         TEST(an_engine_that_has_too_many_ports_takes_no_more),
-        TEST(time_in_which_nobody_listened_is_not_silence),
+        TEST(time_in_which_we_did_not_listen_is_not_silence),
         TEST(an_answer_that_came_during_the_pause_counts),
     };
     return cmocka_run_group_tests_name("engine_faults", tests, NULL, NULL);

@@ -228,7 +228,7 @@ static void a_listener_is_not_kept_waiting(void **state)
     assert_true(fastest < 30);
 }
 
-static void without_a_token_nobody_is_asked(void **state)
+static void without_a_token_no_listener_is_asked(void **state)
 {
     (void)state;
     need_lab();
@@ -353,7 +353,7 @@ int main(void)
         TEST(the_proof_is_what_the_listener_says),
         TEST(only_open_ports_have_a_proof),
         TEST(a_listener_is_not_kept_waiting),
-        TEST(without_a_token_nobody_is_asked),
+        TEST(without_a_token_no_listener_is_asked),
         TEST(a_job_cancelled_while_it_reads_leaves_nothing_behind),
         TEST(a_proof_is_read_though_another_attempt_was_queued),
     };

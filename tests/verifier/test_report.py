@@ -192,7 +192,7 @@ def test_progress_names_whom_it_waits_for(stub, columns):
 
 def test_progress_names_the_family_that_is_missing(stub):
     check, until_told = kept_waiting()
-    slow = stub(check)  # and nobody at ::1
+    slow = stub(check)  # and no listener on ::1
     _, text = on_terminal("--ports", "50800", f"http://localhost:{slow.port}",
                           until=until_told, TERM="xterm")
     told = f" 1 of 2 answers, 0 of 1 ports, waiting for localhost:{slow.port} over IPv4"
@@ -326,7 +326,7 @@ def test_a_file_that_cannot_be_written(stub, tmp_path):
     ended = verify("--output", path, "--ports", "50800", checker.url)
     assert (ended.status, ended.err) == (
         SYSTEM, f"port-verifier: --output {path}: No such file or directory\n")
-    assert ended.out == "" and checker.requests == []  # known before anybody is asked
+    assert ended.out == "" and checker.requests == []  # known before any checker is asked
 
     ended = verify("--output", tmp_path, "--ports", "50800", checker.url)
     assert (ended.status, ended.err) == (
