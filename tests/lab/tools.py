@@ -71,7 +71,7 @@ JUDGED = re.compile(r"event=check .*\bopen=\d+")  # the last line of a check wit
 
 
 class Service:
-    """The service of this project, started in the checker's namespace and asked over HTTP
+    """The service of this project, started in the checker's namespace and controlled over HTTP
     from the control namespace. How long each port took is read from its own debug log
     (from the first SYN); the whole answer is timed by the client."""
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""checker - router - targets, and a control namespace from which the checker is asked.
+"""checker - router - targets, and a control namespace from which the checker is controlled.
 
     control -ctl0- checker -up0----- veth -----up0- router -down0- targets
                           -far0- TUN relay TUN -near0-
 
-Over the cable (veth) and over the relay the same target namespace is reached, where every
-address of four whole networks answers. All addresses are private ones and none of them
-leads out of the namespaces made here.
+The cable (veth) and the relay lead to the same target namespace, where every address of four
+whole networks answers. All addresses are private, and none of them leads out of the namespaces
+created here.
 """
 import ipaddress
 import itertools
@@ -171,8 +171,8 @@ class Topology:
             space.sysctl("net.ipv6.icmp.ratelimit", 1000 if on else 0)
 
     def _counters(self):
-        """SYNs that leave the checker, by the kind of the port they go to, counted where
-        those of a tool with a stack of its own pass too."""
+        """SYNs that leave the checker, by the kind of their port, counted at a point that also sees
+        those of a tool with its own TCP stack."""
         kinds = list(KINDS.values())
         declared = "".join(f'counter c{i} {{ }}\n' for i in range(len(kinds)))
         rules = "".join(f"tcp dport {port_range(kind)} counter name c{i} return\n"
@@ -224,7 +224,7 @@ class Topology:
         return json.loads(self.checker.run("ip", "-json", "route", "get", address))[0]
 
     def unsent_icmp(self):
-        """How many ICMP errors the router's kernel meant to send and could not."""
+        """How many ICMP errors the router's kernel could not send."""
         with self.router:
             old, new = (pathlib.Path(f"/proc/thread-self/net/{name}").read_text().splitlines()
                         for name in ("snmp", "snmp6"))
@@ -241,7 +241,7 @@ class Topology:
         return [str(network[start + i]) for i in range(count)]
 
     def start_relay(self, links, seed, log):
-        """`links`: two texts as relay.c wants them."""
+        """`links`: two texts in the form of relay.c."""
         self.stop_relay()
         descriptors = self.devices
         self.relay = subprocess.Popen(
@@ -251,7 +251,7 @@ class Topology:
             raise RuntimeError("the relay did not start")
 
     def stop_relay(self):
-        """Its counts, or None when there was none."""
+        """Its counts, or None if there was no relay."""
         if not self.relay:
             return None
         self.relay.send_signal(signal.SIGTERM)

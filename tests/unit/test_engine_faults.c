@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * This checker's own trouble, which must never become a verdict about a target; and the
- * early ends of a job.
+ * This checker's own problems, which must never become a verdict about a target; and jobs
+ * that end early.
  */
 #include "engine_lab.h"
 
@@ -95,8 +95,8 @@ static void widen(struct timer *timer)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &wide), 0);
 }
 
-/* Its one silent port is tried as soon as there are descriptors again; what is wanting when
- * the deadline comes is only time. */
+/* Its one silent port is tried as soon as descriptors are available again; when the
+ * deadline comes, only time is short. */
 static void a_fault_that_was_overcome_is_not_what_the_deadline_blames(void **state)
 {
     (void)state;
@@ -200,7 +200,7 @@ static void silent_jobs_that_take_all_source_ports_are_still_judged(void **state
     rig_free(rig);
 }
 
-/* With one source port, which is the closed port itself, every attempt meets itself. */
+/* The only source port is the closed port itself, so every attempt connects to itself. */
 static void a_socket_that_connects_to_itself_does_not_make_a_port_open(void **state)
 {
     (void)state;
@@ -418,8 +418,8 @@ static void tell_parent(struct rig *rig)
         abort();
 }
 
-/* In a child: one silent port with half a second to answer. Tells whether it was judged as
- * expected, and that this took at least `wall_ms`. */
+/* In a child: one silent port with half a second to answer. Returns whether it was judged
+ * as expected, after at least `wall_ms`. */
 static void probe_as_child(enum port_state expected, int64_t wall_ms)
 {
     struct rig *rig = rig_new();

@@ -289,7 +289,7 @@ static void *wake_from_afar(void *ctx)
     return NULL;
 }
 
-/* In the first turn, whose events were fetched already: the wake-up is for the second. */
+/* The events of the first turn have already been fetched: the wake-up is for the second. */
 static bool start_thread(void *ctx)
 {
     if (lab.turns == 0)
@@ -336,7 +336,7 @@ static void a_loop_that_was_stopped_before_it_ran_does_not_run(void **state)
 
 /* --- stalls ------------------------------------------------------------------------- */
 
-/* Really busy, since that is what is tested. */
+/* A real busy loop, because this is what is tested. */
 static void spin(int64_t ms)
 {
     struct instant end = instant_add(clock_now(), span_ms(ms));
