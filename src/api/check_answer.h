@@ -71,5 +71,13 @@ void answer_problem(struct answer *answer, enum problem problem, const char *det
 void answer_refusal(struct answer *answer, enum access_reason reason, const char *detail,
                     bool is_operator_near);
 
+/* 403 for a caller that cannot be told, with access_ground_sentence(). */
+void answer_unknown_caller(struct answer *answer, const char *sentence);
+
+/* The page for such a caller: the sentence stands in place of the form. Needs no answer; the
+ * exchange is over then. */
+void answer_unknown_reader(const struct pages *pages, struct exchange *exchange,
+                           unsigned status, const char *sentence);
+
 /* Frees what it owns if the exchange has already ended. */
 void answer_drop(struct answer *answer);

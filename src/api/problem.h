@@ -10,6 +10,7 @@
 #pragma once
 
 #include "http/fault.h"
+#include "policy/access.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,8 +59,8 @@ enum {
           "this is plain HTTP, and this port serves HTTPS: use https://")                  \
     CODED(TARGET_NOT_ALLOWED, 403, "target_not_allowed",                                   \
           "this checker does not probe that address for you: ask about your own")          \
-    CODED(CALLER_UNKNOWN, 403, "bad_forwarded_for",                                        \
-          "a trusted proxy sent an X-Forwarded-For that cannot be read: repair the proxy") \
+    CODED(CALLER_UNKNOWN, 403, "caller_unknown",                                           \
+          "this checker cannot tell who asks" ACCESS_CURES)                                \
     CODED(METRICS_NOT_ALLOWED, 403, "metrics_not_allowed",                                 \
           "the metrics are for the addresses in PORT_CHECKER_METRICS_FROM")                \
     CODED(OTHER_SITE, 403, "other_site",                                                   \

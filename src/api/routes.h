@@ -13,9 +13,11 @@
  *   GET  / and others   the page, its files and the reference: pages.h
  *   POST /              the page's form, answered with a page
  *
- * With PORT_CHECKER_CORS_ORIGINS, pages of those origins can use all of these but GET
- * /check-ports, up to /limits: replies, errors included, name the origin, and OPTIONS
- * answers the preflight. The server's own answers on any path name it too, so that a page
+ * An unknown caller (policy/access.h) gets a 403 from /check-ports, POST /, /ip and
+ * /metrics, and a page without the form from GET /; everything else is for everyone.
+ *
+ * With PORT_CHECKER_CORS_ORIGINS, pages of those origins can use all of these up to
+ * /limits: replies, errors included, name the origin, and OPTIONS answers the preflight. The server's own answers on any path name it too, so that a page
  * can see why it failed, unless no request was understood (`on_fault` in
  * http/exchange_run.h).
  *
@@ -34,6 +36,7 @@
 
 struct api;
 struct budget;
+struct caller_warnings;
 struct engine;
 struct err;
 struct loop;
@@ -49,6 +52,7 @@ struct api_config {
     const struct settings *settings;
     struct budget *budget;      /* shared by all workers */
     const struct pages *pages;  /* shared by all workers */
+    struct caller_warnings *warnings; /* shared by all workers */
     access_is_ours_fn *is_ours; /* any thread */
     bool (*is_draining)(const void *service);
     const void *service;
