@@ -9,6 +9,7 @@
 #include "api/problem.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "http/query.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
 #include "policy/budget.h"
@@ -89,9 +90,13 @@ static void preflight(const struct api *api, struct exchange *exchange, const ch
     exchange_reply_const(exchange, 204, "text/plain", "", 0);
 }
 
-static void preflight_post(void *ctx, struct exchange *exchange)
+/* GET is there only with ports in the query, which a preflight has too. */
+static void preflight_check(void *ctx, struct exchange *exchange)
 {
-    preflight(ctx, exchange, "POST");
+    const char *query = exchange_query(exchange);
+    size_t len;
+
+    preflight(ctx, exchange, query_next(&query, "ports", &len) ? "GET, POST" : "POST");
 }
 
 static void preflight_get(void *ctx, struct exchange *exchange)
@@ -336,6 +341,7 @@ static const struct http_route routes[] = {
     {"GET",     "/docs",              handle_page,        BODY_MAX, METRIC_ROUTE_DOCS},
     {"GET",     "/openapi.json",      handle_openapi,     BODY_MAX, METRIC_ROUTE_DOCS},
     {"GET",     "/style.css",         handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/docs.css",          handle_page,        BODY_MAX, METRIC_ROUTE_DOCS},
     {"GET",     "/icon.svg",          handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
     {"GET",     "/favicon.ico",       handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
     {"GET",     "/app.js",            handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
@@ -346,7 +352,7 @@ static const struct http_route routes[] = {
     {"GET",     "/words.js",          handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
 
     /* Only with PORT_CHECKER_CORS_ORIGINS, and therefore last. */
-    {"OPTIONS", "/check-ports",       preflight_post,     0,        METRIC_ROUTE_CHECK_PORTS},
+    {"OPTIONS", "/check-ports",       preflight_check,    0,        METRIC_ROUTE_CHECK_PORTS},
     {"OPTIONS", "/health",            preflight_get,      0,        METRIC_ROUTE_HEALTH},
     {"OPTIONS", "/ip",                preflight_get,      0,        METRIC_ROUTE_IP},
     {"OPTIONS", "/limits",            preflight_get,      0,        METRIC_ROUTE_LIMITS},

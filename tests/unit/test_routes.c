@@ -756,6 +756,8 @@ static void a_preflight_is_answered(void **state)
     (void)state;
     struct exchange post = {.headers = {{"Origin", "https://a.example"}}};
     struct exchange get = {.headers = {{"Origin", "https://a.example"}}};
+    struct exchange query = {.headers = {{"Origin", "https://a.example"}},
+                             .query = "ports=80"};
     struct exchange other = {.headers = {{"Origin", "https://x.example"}}};
     list_origin("https://a.example");
     request(&post, "OPTIONS", "/check-ports");
@@ -768,6 +770,9 @@ static void a_preflight_is_answered(void **state)
                         "Access-Control-Max-Age: 600\n");
     request(&get, "OPTIONS", "/ip");
     assert_non_null(strstr(get.reply_headers, "Access-Control-Allow-Methods: GET\n"));
+    request(&query, "OPTIONS", "/check-ports");
+    assert_non_null(
+        strstr(query.reply_headers, "Access-Control-Allow-Methods: GET, POST\n"));
     request(&other, "OPTIONS", "/health");
     assert_string_equal(other.reply_headers, "Vary: Origin\n");
 }
