@@ -36,7 +36,8 @@ static bool authority_port_parse(const char *text, size_t len, uint16_t *ret)
 static bool is_of_own_name(const struct address *address)
 {
     static const uint8_t own_name[] = {127, 0, 1, 1};
-    return address_has_prefix(address, AF_INET, own_name, 32);
+    struct address unmapped = address_unmap(address);
+    return address_has_prefix(&unmapped, AF_INET, own_name, 32);
 }
 
 /* IPv6 literals stand in brackets, and nothing else does. */
