@@ -3,7 +3,8 @@
 
 Both keep their connections to the service open and use them for everybody, as a request
 smuggler wishes, and neither lets anybody ask for /ip: the service never sees that path
-unless somebody got past the proxy.
+unless somebody got past the proxy. They connect from an address of their own, 127.0.0.2, so
+that 127.0.0.1 stays the operator's.
 """
 import socket
 import subprocess
@@ -31,6 +32,7 @@ http {{
         location ^~ /ip {{ return 403; }}
         location / {{
             proxy_pass http://checker;
+            proxy_bind 127.0.0.2;
             proxy_http_version 1.1;
             proxy_request_buffering off;
             proxy_set_header Connection "";
@@ -56,7 +58,7 @@ frontend front
     http-request deny if {{ path_beg /ip }}
     default_backend checker
 backend checker
-    server checker 127.0.0.1:{upstream}
+    server checker 127.0.0.1:{upstream} source 127.0.0.2
 """
 
 KINDS = {
@@ -97,8 +99,8 @@ class Proxy:
             return False
         return True
 
-    def connect(self, timeout=15.0):
-        return Connection(self.address, timeout=timeout)
+    def connect(self, source=None, timeout=15.0):
+        return Connection(self.address, source=source, timeout=timeout)
 
     def close(self):
         self.process.terminate()

@@ -792,7 +792,7 @@ def test_a_get_is_answered_as_a_post_about_the_caller_s_own_address(
     assert reply.body == shared.check(ports).body
     for same in (f"{QUERY}{ports[0]}%2C{ports[1]}", f"{QUERY}{ports[0]}&ports={ports[1]}",
                  f"/check-ports/?x&ports={ports[0]}%2c{ports[1]},{ports[0]}",
-                 f"http://elsewhere{QUERY}{ports[0]},{ports[1]}",
+                 f"http://localhost{QUERY}{ports[0]},{ports[1]}",
                  f"{QUERY}{ports[0]},{ports[1]}&details=true&provider_ip=192.0.2.7"):
         assert shared.get(same).body == reply.body, same
     assert shared.get(f"{QUERY}20000%2D20002").body == shared.check(["20000-20002"]).body

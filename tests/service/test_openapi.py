@@ -173,10 +173,10 @@ def refusals(answers, start):
     for path in "/ip", "/check-ports":
         assert answers.ask(service, "GET", path, [("Via", "1.1 proxy")]).status == 403
     assert answers.ask(service, "GET", "/metrics").status == 403
-    behind = [("X-Forwarded-For", "fe80::1")], [("X-Forwarded-For", "203.0.113.7"),
-                                                ("Sec-Fetch-Site", "cross-site")]
-    for headers in behind:
-        assert answers.ask(service, "GET", "/check-ports", headers,
+    unlisted = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.2")
+    for one, forwarded_for in (service, "fe80::1"), (unlisted, "203.0.113.7"):
+        headers = [("X-Forwarded-For", forwarded_for), ("Sec-Fetch-Site", "cross-site")]
+        assert answers.ask(one, "GET", "/check-ports", headers,
                            source="127.0.0.2").status == 403
     for method, path, body in (("POST", "/check-ports", check_body([1], "224.0.0.1")),
                                ("POST", "/", b"ports=1&provider_ip=224.0.0.1")):
