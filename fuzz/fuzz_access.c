@@ -2,9 +2,9 @@
  *
  * Everything that a client can say about itself: X-Forwarded-For, Host, Origin,
  * Sec-Fetch-Site, Forwarded and X-Forwarded-Host. The input is lines: flags (one byte
- * each), the address of the target, then the headers; a missing line is an absent header. No text may make anybody the
- * operator who is not, nor a caller of somebody whom no trusted proxy named, nor get an
- * address probed that is nobody's.
+ * each), the address of the target, then the headers; a missing line is an absent header.
+ * No text may make anybody the operator who is not, nor a caller of somebody whom no
+ * trusted proxy named, nor get an address probed that is nobody's.
  */
 #include "policy/access.h"
 

@@ -74,8 +74,8 @@ void answer_refusal(struct answer *answer, enum access_reason reason, const char
 /* 403 for a caller that cannot be told, with access_ground_sentence(). */
 void answer_unknown_caller(struct answer *answer, const char *sentence);
 
-/* The page for such a caller: the sentence stands in place of the form. Needs no answer; the
- * exchange is over then. */
+/* The page for such a caller: the sentence stands in place of the form. Needs no answer;
+ * the exchange is over then. */
 void answer_unknown_reader(const struct pages *pages, struct exchange *exchange,
                            unsigned status, const char *sentence);
 

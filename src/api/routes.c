@@ -282,14 +282,14 @@ static bool may_read_metrics(const struct settings *settings, struct exchange *e
     peer = address_unmap(&peer);
     if (has_strange_proxy(settings, exchange))
         snprintf(ret_reason, REASON_SIZE,
-                 "%s: %s is a proxy that PORT_CHECKER_TRUSTED_PROXIES does not name; ask "
-                 "without it, or add it there",
+                 "%s: %s is a proxy that PORT_CHECKER_TRUSTED_PROXIES does not list; "
+                 "connect without it, or add it there",
                  rule, address_format(caller, name));
     else if (!cidr_list_contains(&settings->metrics_from, caller))
-        snprintf(ret_reason, REASON_SIZE, "%s: %s is none of them", rule,
+        snprintf(ret_reason, REASON_SIZE, "%s: %s is not one of them", rule,
                  address_format(caller, name));
     else if (!cidr_list_contains(&settings->metrics_from, &peer))
-        snprintf(ret_reason, REASON_SIZE, "%s: the proxy %s is none of them", rule,
+        snprintf(ret_reason, REASON_SIZE, "%s: the proxy %s is not one of them", rule,
                  address_format(&peer, name));
     else
         return true;

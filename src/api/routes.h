@@ -17,9 +17,9 @@
  * /metrics, and a page without the form from GET /; everything else is for everyone.
  *
  * With PORT_CHECKER_CORS_ORIGINS, pages of those origins can use all of these up to
- * /limits: replies, errors included, name the origin, and OPTIONS answers the preflight. The server's own answers on any path name it too, so that a page
- * can see why it failed, unless no request was understood (`on_fault` in
- * http/exchange_run.h).
+ * /limits: replies, errors included, name the origin, and OPTIONS answers the preflight.
+ * The server's own answers on any path name it too, so that a page can see why it failed,
+ * unless no request was understood (`on_fault` in http/exchange_run.h).
  *
  * /metrics requires that both the TCP peer and the caller as the policy sees it are inside.
  * It refuses a request with a forwarding header from a peer that is not a trusted proxy: an
@@ -50,10 +50,10 @@ struct api_config {
     struct loop *loop;
     struct engine *engine;
     const struct settings *settings;
-    struct budget *budget;      /* shared by all workers */
-    const struct pages *pages;  /* shared by all workers */
+    struct budget *budget;            /* shared by all workers */
+    const struct pages *pages;        /* shared by all workers */
     struct caller_warnings *warnings; /* shared by all workers */
-    access_is_ours_fn *is_ours; /* any thread */
+    access_is_ours_fn *is_ours;       /* any thread */
     bool (*is_draining)(const void *service);
     const void *service;
 

@@ -156,10 +156,11 @@ const char *access_explain(const struct access_caller *caller,
     char what[ADDRESS_TEXT_SIZE];
     enum access_reason reason = decision->reason;
     bool is_others = reason == ACCESS_NOT_OWN_ADDRESS;
-    snprintf(ret_text, ACCESS_EXPLANATION_SIZE, "%s may not have %s checked: %s%s%s",
-             address_format(&caller->address, who), address_format(&decision->target, what),
-             reason_sentence(caller, reason, address_scope(&decision->target) == SCOPE_GLOBAL),
-             is_others ? family_hint(caller, &decision->target) : "",
-             is_others ? operator_hint(caller) : "");
+    snprintf(
+        ret_text, ACCESS_EXPLANATION_SIZE, "%s may not have %s checked: %s%s%s",
+        address_format(&caller->address, who), address_format(&decision->target, what),
+        reason_sentence(caller, reason, address_scope(&decision->target) == SCOPE_GLOBAL),
+        is_others ? family_hint(caller, &decision->target) : "",
+        is_others ? operator_hint(caller) : "");
     return ret_text;
 }

@@ -24,12 +24,12 @@
 /* code: its name in the log and the metrics. access_explain() makes the sentence of a
  * refusal. */
 #define ACCESS_REASON_MAP(X)                                                               \
-    X(OWN_ADDRESS, "own_address", true)          /* the caller named itself */             \
-    X(OPERATOR, "operator", true)                /* the operator may name any unicast */   \
-    X(PUBLIC_TARGET, "public_target", true)      /* globally reachable, under `public` */  \
-    X(ANY_TARGET, "any_target", true)            /* unicast, under `any` */                \
-    X(CALLER_UNKNOWN, "caller_unknown", false)   /* see ACCESS_GROUND_MAP */               \
-    X(NEVER, "never_allowed", false) /* unspecified, multicast, reserved ... */            \
+    X(OWN_ADDRESS, "own_address", true)        /* the caller named itself */               \
+    X(OPERATOR, "operator", true)              /* the operator may name any unicast */     \
+    X(PUBLIC_TARGET, "public_target", true)    /* globally reachable, under `public` */    \
+    X(ANY_TARGET, "any_target", true)          /* unicast, under `any` */                  \
+    X(CALLER_UNKNOWN, "caller_unknown", false) /* see ACCESS_GROUND_MAP */                 \
+    X(NEVER, "never_allowed", false)           /* unspecified, multicast, reserved ... */  \
     X(NOT_OWN_ADDRESS, "not_own_address", false) /* not the caller's address */            \
     X(NOT_PUBLIC, "not_public", false)     /* not globally reachable, under `public` */    \
     X(THIS_MACHINE, "this_machine", false) /* our own interface, under `public` */
@@ -53,9 +53,9 @@ enum access_kind {
 /* What the kind of a caller follows from; there is no other case. For an unknown caller:
  * the reason in the log, and the sentence of the refusal. */
 #define ACCESS_GROUND_MAP(X)                                                               \
-    X(DIRECT, CALLER_KNOWN, "direct", "")                 /* the TCP peer itself */        \
-    X(NAMED, CALLER_KNOWN, "named", "")                   /* by a trusted proxy */         \
-    X(AT_HOME, CALLER_OPERATOR, "operator", "")           /* is_operator() */              \
+    X(DIRECT, CALLER_KNOWN, "direct", "")       /* the TCP peer itself */                  \
+    X(NAMED, CALLER_KNOWN, "named", "")         /* by a trusted proxy */                   \
+    X(AT_HOME, CALLER_OPERATOR, "operator", "") /* is_operator() */                        \
     X(NOT_NAMED, CALLER_UNKNOWN, "not_named",                                              \
       "this checker cannot tell who asks: a trusted proxy sent neither X-Forwarded-For "   \
       "nor Forwarded" ACCESS_CURES)                                                        \

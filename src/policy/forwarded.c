@@ -8,7 +8,8 @@
 
 #define NODE_MAX 64 /* an address in brackets and a port take 47 */
 
-/* ---- one address ---------------------------------------------------------------------- */
+/* ---- one address ----------------------------------------------------------------------
+ */
 
 static bool is_blank(char c)
 {
@@ -33,8 +34,7 @@ static bool node_parse(const char *text, size_t len, struct address *ret)
         bool has_brackets = len > 0 && text[0] == '[';
         const char *host = text + has_brackets;
         const char *end = text + len;
-        const char *mark =
-            memchr(host, has_brackets ? ']' : ':', (size_t)(end - host));
+        const char *mark = memchr(host, has_brackets ? ']' : ':', (size_t)(end - host));
         if (!mark || !address_parse(host, (size_t)(mark - host), &address, NULL) ||
             address_family_number(&address) != (has_brackets ? 6 : 4))
             return false;
@@ -47,7 +47,8 @@ static bool node_parse(const char *text, size_t len, struct address *ret)
     return true;
 }
 
-/* ---- X-Forwarded-For ------------------------------------------------------------------ */
+/* ---- X-Forwarded-For ------------------------------------------------------------------
+ */
 
 static bool element_parse(const char *text, size_t len, struct address *ret)
 {
@@ -81,7 +82,8 @@ bool forwarded_for_parse(const char *list, const struct cidr_list *trusted_proxi
     }
 }
 
-/* ---- Forwarded ------------------------------------------------------------------------ */
+/* ---- Forwarded ------------------------------------------------------------------------
+ */
 
 /* One element of the list. */
 struct hop {

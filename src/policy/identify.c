@@ -11,7 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- hosts in headers ----------------------------------------------------------------- */
+/* ---- hosts in headers -----------------------------------------------------------------
+ */
 
 /* host[:port] of a Host header or an Origin, as far as it can be the operator's. */
 struct authority {
@@ -74,7 +75,8 @@ static bool authority_equals(const struct authority *a, const struct authority *
     return a->is_localhost || address_equals(&a->address, &b->address);
 }
 
-/* ---- the page that asks --------------------------------------------------------------- */
+/* ---- the page that asks ---------------------------------------------------------------
+ */
 
 /* host[:port], whatever the host is. */
 struct place {
@@ -151,7 +153,8 @@ static bool is_other_site(const struct access_facts *facts, bool is_proxy)
            !is_at(facts->origin, place_of(facts->host, strlen(facts->host)), false);
 }
 
-/* ---- the operator --------------------------------------------------------------------- */
+/* ---- the operator ---------------------------------------------------------------------
+ */
 
 /* Is the Host a loopback one, and the Origin, if any, the same place or a listed one? */
 static bool is_own_page(const struct access_facts *facts)
@@ -195,7 +198,8 @@ static bool is_operator(const struct access_facts *facts)
     return is_own_page(facts);
 }
 
-/* ---- who calls ------------------------------------------------------------------------ */
+/* ---- who calls ------------------------------------------------------------------------
+ */
 
 /* Loopback is the operator's only, and groups and reserved addresses are no host's. */
 static bool is_of_a_caller(const struct address *address)

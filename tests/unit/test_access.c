@@ -636,9 +636,9 @@ static void reasons_have_codes(void **state)
 {
     (void)state;
     static const char *const codes[] = {
-        "own_address",     "operator",          "public_target",
-        "any_target",      "caller_unknown",    "never_allowed",
-        "not_own_address", "not_public",        "this_machine",
+        "own_address",     "operator",       "public_target",
+        "any_target",      "caller_unknown", "never_allowed",
+        "not_own_address", "not_public",     "this_machine",
     };
     for (size_t i = 0; i < COUNT(codes); i++)
         assert_string_equal(access_reason_code((enum access_reason)i), codes[i]);

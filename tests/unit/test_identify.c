@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who calls: every kind of peer with every kind of trace. What an operator's Host and Origin
- * look like in detail is in test_access.c, and lists of proxies are in test_forwarded.c.
+ * Who calls: every kind of peer with every kind of trace. What an operator's Host and
+ * Origin look like in detail is in test_access.c, and lists of proxies are in
+ * test_forwarded.c.
  */
 #include "policy/access.h"
 
@@ -20,7 +21,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-#define NONE "(none)"
+#define NONE         "(none)"
 
 /* NULL: as the operator has it, who types curl http://localhost:7466 on the machine. */
 struct request {

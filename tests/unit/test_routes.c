@@ -545,7 +545,7 @@ static void an_overloaded_checker_says_so_and_gives_back(void **state)
     assert_int_equal(exchange.status, 503);
     assert_string_equal(exchange.reply_headers, "Retry-After: 5\n");
     assert_string_equal(exchange.reply,
-                        "{\"detail\": \"this checker is too busy: ask again later, or "
+                        "{\"detail\": \"this checker is too busy: try again later, or use "
                         "another checker\", \"code\": \"overloaded\"}");
     assert_metric("port_checker_refusals_total{reason=\"overloaded\"} 1");
     assert_false(is_granted(OWN("[\"1-5\"]")));
@@ -559,7 +559,7 @@ static void a_fault_and_a_missing_route_are_the_checker_s(void **state)
     check(&fault, OWN("[1]"));
     fail_job(JOB_FAULT, "this checker could not open a connection: Too many open files", 1);
     assert_int_equal(fault.status, 503);
-    assert_non_null(strstr(fault.reply, "Too many open files: ask again later"));
+    assert_non_null(strstr(fault.reply, "Too many open files: try again later"));
     assert_non_null(strstr(fault.reply, "\"code\": \"checker_fault\"}"));
     assert_metric("port_checker_refusals_total{reason=\"checker_fault\"} 1");
 
@@ -568,7 +568,7 @@ static void a_fault_and_a_missing_route_are_the_checker_s(void **state)
     assert_int_equal(route.status, 503);
     assert_string_equal(route.reply_headers, "Retry-After: 300\n");
     assert_string_equal(route.reply,
-                        "{\"detail\": \"this checker has no IPv6 route: ask another "
+                        "{\"detail\": \"this checker has no IPv6 route: use another "
                         "checker\", \"code\": \"checker_fault\"}");
     assert_metric("port_checker_refusals_total{reason=\"no_route\"} 1");
 }
@@ -845,9 +845,10 @@ static void a_fault_after_the_first_line_is_the_last_line(void **state)
     exchange.reply[0] = '\0';
     fail_job(JOB_FAULT, "no free source port", 1);
     assert_true(exchange.is_stream_ended);
-    assert_string_equal(exchange.reply,
-                        "{\"detail\": \"no free source port: ask again later, or another "
-                        "checker\", \"code\": \"checker_fault\"}\n");
+    assert_string_equal(
+        exchange.reply,
+        "{\"detail\": \"no free source port: try again later, or use another "
+        "checker\", \"code\": \"checker_fault\"}\n");
     assert_string_equal(exchange.reply_headers, "");
 }
 
