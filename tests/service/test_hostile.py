@@ -11,7 +11,7 @@ import time
 import pytest
 
 from harness import proxies, targets
-from harness.http import Connection, check_body, chunked
+from harness.http import check_body, chunked
 from harness.waiting import SANITIZER, eventually
 
 JSON = ("Content-Type", "application/json")

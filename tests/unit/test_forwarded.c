@@ -155,7 +155,7 @@ static void forwarded_is_read_as_rfc_7239_writes_it(void **state)
     assert_rows(forwarded_parse, rows, COUNT(rows));
 }
 
-/* A quote that a client left open swallows what the proxy appends: it must not name anyone. */
+/* A quote that a client left open swallows what the proxy appends. */
 static void text_of_a_client_never_hides_what_its_proxy_appends(void **state)
 {
     (void)state;

@@ -154,8 +154,10 @@ static void a_declared_proxy_names_the_caller_or_it_is_unknown(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {"X-Forwarded-For", {.forwarded_for = "203.0.113.9:80"}, ACCESS_NAMED, "203.0.113.9"},
-        {"Forwarded", {.forwarded = "for=\"[2001:db8::9]:80\""}, ACCESS_NAMED, "2001:db8::9"},
+        {"X-Forwarded-For", {.forwarded_for = "203.0.113.9:80"}, ACCESS_NAMED,
+         "203.0.113.9"},
+        {"Forwarded", {.forwarded = "for=\"[2001:db8::9]:80\""}, ACCESS_NAMED,
+         "2001:db8::9"},
         {"both", {.forwarded_for = "203.0.113.9", .forwarded = "for=203.0.113.8"},
          ACCESS_NAMED, "203.0.113.9"},
         {"any Host and version", {.forwarded_for = "203.0.113.9", .host = NONE,
@@ -167,7 +169,8 @@ static void a_declared_proxy_names_the_caller_or_it_is_unknown(void **state)
         {"another header", {.has_forwarding_header = true}, ACCESS_NOT_NAMED, NULL},
         {"nonsense", {.forwarded_for = "unknown"}, ACCESS_UNREADABLE, NULL},
         {"nonsense and Forwarded", {.forwarded_for = "unknown",
-                                    .forwarded = "for=203.0.113.9"}, ACCESS_UNREADABLE, NULL},
+                                    .forwarded = "for=203.0.113.9"}, ACCESS_UNREADABLE,
+         NULL},
         {"empty and Forwarded", {.forwarded_for = "", .forwarded = "for=203.0.113.9"},
          ACCESS_UNREADABLE, NULL},
         {"hidden", {.forwarded = "for=_hidden"}, ACCESS_UNREADABLE, NULL},
@@ -184,7 +187,8 @@ static void a_declared_proxy_names_the_caller_or_it_is_unknown(void **state)
     } proxies[] = {
         {"127.0.0.1", "127.0.0.1", "127.0.0.1"}, {"::1", "::1", "::1"},
         {"::ffff:127.0.0.1", "127.0.0.0/8", "127.0.0.1"},
-        {"10.0.0.1", "10.0.0.0/8", "10.0.0.1"}, {"2001:db8::1", "2001:db8::1", "2001:db8::1"},
+        {"10.0.0.1", "10.0.0.0/8", "10.0.0.1"}, {"2001:db8::1", "2001:db8::1",
+         "2001:db8::1"},
     };
     for (size_t i = 0; i < COUNT(proxies); i++) {
         struct row here[COUNT(rows)];
@@ -210,7 +214,8 @@ static void any_other_peer_is_the_caller(void **state)
         {"HTTP/1.0", {.peer = "203.0.113.9", .local = "192.0.2.1", .is_http_1_0 = true,
                       .host = NONE}, ACCESS_DIRECT, "203.0.113.9"},
         {"behind its own proxy", {.peer = "203.0.113.9", .local = "192.0.2.1",
-                                  .forwarded_for = "192.168.1.5"}, ACCESS_DIRECT, "203.0.113.9"},
+                                  .forwarded_for = "192.168.1.5"}, ACCESS_DIRECT,
+         "203.0.113.9"},
         {"nonsense of a stranger", {.peer = "203.0.113.9", .local = "192.0.2.1",
                                     .forwarded = "\""}, ACCESS_DIRECT, "203.0.113.9"},
         {"not this proxy", {.peer = "203.0.113.9", .local = "192.0.2.1",
@@ -231,7 +236,8 @@ static void any_other_peer_is_the_caller(void **state)
         {"itself over HTTP/1.0", {.peer = "192.168.1.2", .local = "192.168.1.2",
                                   .is_http_1_0 = true}, ACCESS_UNDECLARED_PROXY,
          "192.168.1.2"},
-        {"from loopback to outside", {.local = "192.168.1.2"}, ACCESS_STRANGER, "127.0.0.1"},
+        {"from loopback to outside", {.local = "192.168.1.2"}, ACCESS_STRANGER,
+         "127.0.0.1"},
     };
     assert_rows(rows, COUNT(rows));
 }
@@ -252,7 +258,8 @@ static void a_page_of_another_site_is_told_by_the_browser(void **state)
         {true, {DIRECT, .site = "cross-site"}},
         {true, {DIRECT, .site = "same-site"}},
         {true, {DIRECT, .site = ""}},
-        {true, {DIRECT, .host = "a.example", .site = "cross-site", .origin = "http://a.example"}},
+        {true, {DIRECT, .host = "a.example", .site = "cross-site",
+         .origin = "http://a.example"}},
         {true, {DIRECT, .host = "a.example", .origin = EVIL}},
         {true, {DIRECT, .host = "a.example", .origin = "null"}},
         {true, {DIRECT, .host = "a.example", .origin = ""}},
@@ -276,8 +283,10 @@ static void a_page_of_another_site_is_told_by_the_browser(void **state)
         {false, {PROXIED, .origin = "null"}},
         {true, {PROXIED, .origin = "https://a.example", .site = "cross-site"}},
         {false, {PROXIED, .origin = "https://a.example", .forwarded_host = "a.example"}},
-        {false, {PROXIED, .origin = "https://a.example", .forwarded_host = "A.example:443"}},
-        {false, {PROXIED, .origin = "https://a.example:8443", .forwarded_host = "a.example"}},
+        {false, {PROXIED, .origin = "https://a.example",
+         .forwarded_host = "A.example:443"}},
+        {false, {PROXIED, .origin = "https://a.example:8443",
+         .forwarded_host = "a.example"}},
         {false, {PROXIED, .origin = "https://a.example",
                  .forwarded_host = " a.example, 10.0.0.5"}},
         {true, {PROXIED, .origin = EVIL, .forwarded_host = "a.example"}},
@@ -287,7 +296,8 @@ static void a_page_of_another_site_is_told_by_the_browser(void **state)
                 .forwarded_host = "a.example:8444"}},
         {true, {PROXIED, .origin = "null", .forwarded_host = "a.example"}},
         /* of a peer that is not declared, X-Forwarded-Host is not used */
-        {true, {DIRECT, .host = "a.example", .origin = EVIL, .forwarded_host = "evil.example"}},
+        {true, {DIRECT, .host = "a.example", .origin = EVIL,
+         .forwarded_host = "evil.example"}},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         if (identify(&rows[i].request).is_other_site != rows[i].is_other_site)
