@@ -3,8 +3,8 @@
  * Everything that a client can say about itself: X-Forwarded-For, Host, Origin,
  * Sec-Fetch-Site, Forwarded and X-Forwarded-Host. The input is lines: flags (one byte
  * each), the address of the target, then the headers; a missing line is an absent header.
- * No text may make anybody the operator who is not, nor a caller of somebody whom no
- * trusted proxy named, nor get an address probed that is nobody's.
+ * No text may make another caller the operator, invent a caller that no trusted proxy
+ * named, or get an address probed that belongs to no host.
  */
 #include "policy/access.h"
 
@@ -44,7 +44,7 @@ static bool is_ours(const struct address *address)
     return address_equals(address, &ours);
 }
 
-/* Terminated copies of the lines, in `copy`. */
+/* Splits the copy into terminated lines. */
 static void split(char *copy, char *lines[LINE_COUNT])
 {
     for (size_t i = 0; i < LINE_COUNT; i++) {
@@ -56,7 +56,7 @@ static void split(char *copy, char *lines[LINE_COUNT])
     }
 }
 
-/* An independent reading of what the operator's Host may look like. */
+/* An independent check of what the operator's Host may look like. */
 static bool is_loopback_host(const char *host)
 {
     return strncasecmp(host, "localhost", 9) == 0 || strncmp(host, "127.", 4) == 0 ||
@@ -128,7 +128,7 @@ static void check_decision(const struct access_caller *caller, const struct addr
                !access_is_probeable(target));
         char text[ACCESS_EXPLANATION_SIZE];
         access_explain(caller, &decision, text);
-        assert(text[strlen(text) - 1] == '.'); /* whole */
+        assert(text[strlen(text) - 1] == '.'); /* the sentence is complete */
     }
     assert((decision.reason == ACCESS_CALLER_UNKNOWN) == (caller->kind == CALLER_UNKNOWN));
 }

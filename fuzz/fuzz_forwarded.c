@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The two lists that name a caller. An address that comes out is unmapped, has no port, and
- * is written in the list; a list of one address without decoration reads the same as both.
+ * X-Forwarded-For and Forwarded. The result is unmapped and has no port, and a list of one
+ * address means the same in both.
  */
 #include "policy/forwarded.h"
 
@@ -17,7 +17,7 @@ static void check_result(const struct address *address)
     assert(address_equals(&unmapped, address) && address_port(address) == 0);
 }
 
-/* `for="..."` of what is one element of X-Forwarded-For names the same address. */
+/* A single element of X-Forwarded-For in `for="..."` names the same address. */
 static void check_same(const char *element, const struct cidr_list *trusted,
                        const struct address *expected)
 {
@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (forwarded_for_parse(list, &trusted, &address)) {
         check_result(&address);
-        if (strlen(list) < 40 && !strpbrk(list, ", \t"))
+        if (strlen(list) < 40 && !strpbrk(list, ", \t\"\\"))
             check_same(list, &trusted, &address);
     }
     return 0;

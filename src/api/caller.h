@@ -17,7 +17,8 @@ struct exchange;
 /* Call these before the handler returns: headers are borrowed. */
 struct access_caller caller_of(struct exchange *exchange, const struct settings *settings);
 
-/* For a page that only shows something: a link from another site may lead to it. */
+/* For a page that only shows something. Ignores Origin and Sec-Fetch-Site, because a link
+ * on another site may lead to it. */
 struct access_caller caller_of_reader(struct exchange *exchange,
                                       const struct settings *settings);
 
@@ -25,7 +26,7 @@ struct access_caller caller_of_reader(struct exchange *exchange,
 bool caller_is_forwarded(struct exchange *exchange);
 
 /* Whether the list names the Origin, which may be NULL. Origins are compared as browsers
- * send them: byte by byte. "*" is no name. */
+ * send them: byte by byte. "*" does not count. */
 bool caller_origin_is_listed(const struct origin_list *list, const char *origin);
 
 /* When the last warning was logged; 0: never. Shared by all workers. */
@@ -33,9 +34,9 @@ struct caller_warnings {
     _Atomic int64_t last_ns;
 };
 
-/* Warns in the log of an unknown caller, at most once a minute. */
+/* Logs a warning about an unknown caller, at most once a minute. */
 void caller_warn_unknown(struct exchange *exchange, const struct access_caller *caller,
                          struct caller_warnings *warnings, struct instant now);
 
-/* For the refusal of an unknown caller. */
+/* The metric that counts the refusal of an unknown caller. */
 enum metric caller_unknown_metric(const struct access_caller *caller);

@@ -69,7 +69,7 @@ static enum access_reason judge(const struct access_caller *caller,
     return ACCESS_NEVER; /* not reached: a value outside the enum allows nothing */
 }
 
-/* What a reason is called, and whether it allows. */
+/* The name of a reason, and whether it allows. */
 static const struct {
     const char *code;
     bool is_allowed;
@@ -135,7 +135,7 @@ static const char *reason_sentence(const struct access_caller *caller,
     return "it is allowed.";
 }
 
-/* A caller with two families came over the one that it did not ask about. */
+/* Advice for a caller with two families that asked about an address of the other one. */
 static const char *family_hint(const struct access_caller *caller,
                                const struct address *target)
 {

@@ -6,10 +6,10 @@
  *   identify.c   who calls
  *   access.c     what a caller may name
  *
- * docs/policy.md has the rules in full. In short: the caller is the TCP peer, or whom a
- * trusted proxy names; the operator is a loopback peer without a trace of a proxy or of
- * another site's page; any other loopback peer is unknown, and is refused under every
- * setting; all other callers are equal; some addresses are never probed.
+ * docs/policy.md has the rules in full. In short: the caller is the TCP peer, or the
+ * address that a trusted proxy names; the operator is a loopback peer without a trace of a
+ * proxy or of another site's page; any other loopback peer is unknown, and is refused under
+ * every setting; all other callers are equal; some addresses are never probed.
  */
 #pragma once
 
@@ -46,31 +46,33 @@ enum access_kind {
     CALLER_UNKNOWN,  /* may name no address, whatever the settings are */
 };
 
-#define ACCESS_CURES                                                                       \
+/* The sentence for an unknown caller; `because` is "" or ": " and the reason. */
+#define ACCESS_UNKNOWN_SENTENCE(because)                                                   \
+    "this checker cannot tell who is asking" because                                       \
     ". Behind a proxy, list it in PORT_CHECKER_TRUSTED_PROXIES and let it send "           \
     "X-Forwarded-For. On the checker's own machine, use http://localhost."
 
-/* What the kind of a caller follows from; there is no other case. For an unknown caller:
- * the reason in the log, and the sentence of the refusal. */
+/* Why a caller is of its kind. For an unknown caller also the reason in the log and the
+ * sentence of the refusal. */
 #define ACCESS_GROUND_MAP(X)                                                               \
     X(DIRECT, CALLER_KNOWN, "direct", "")       /* the TCP peer itself */                  \
     X(NAMED, CALLER_KNOWN, "named", "")         /* by a trusted proxy */                   \
     X(AT_HOME, CALLER_OPERATOR, "operator", "") /* is_operator() */                        \
     X(NOT_NAMED, CALLER_UNKNOWN, "not_named",                                              \
-      "this checker cannot tell who asks: a trusted proxy sent neither X-Forwarded-For "   \
-      "nor Forwarded" ACCESS_CURES)                                                        \
+      ACCESS_UNKNOWN_SENTENCE(": a trusted proxy sent neither X-Forwarded-For nor "        \
+                              "Forwarded"))                                                \
     X(UNREADABLE, CALLER_UNKNOWN, "bad_forwarded_for",                                     \
-      "this checker cannot tell who asks: a trusted proxy sent an X-Forwarded-For or "     \
-      "Forwarded that is not a list of IP addresses" ACCESS_CURES)                         \
+      ACCESS_UNKNOWN_SENTENCE(": a trusted proxy sent an X-Forwarded-For or Forwarded "    \
+                              "that is not a list of IP addresses"))                       \
     X(NO_HOST, CALLER_UNKNOWN, "named_no_host",                                            \
-      "this checker cannot tell who asks: a trusted proxy named a loopback, multicast or " \
-      "reserved address as the caller" ACCESS_CURES)                                       \
+      ACCESS_UNKNOWN_SENTENCE(": a trusted proxy named a loopback, multicast or reserved " \
+                              "address as the caller"))                                    \
     X(UNDECLARED_PROXY, CALLER_UNKNOWN, "undeclared_proxy",                                \
-      "this checker cannot tell who asks: the request came through a proxy on the "        \
-      "checker's own machine that is not declared" ACCESS_CURES)                           \
+      ACCESS_UNKNOWN_SENTENCE(": the request came through a proxy on the checker's own "   \
+                              "machine that is not declared"))                             \
     X(STRANGER, CALLER_UNKNOWN, "loopback",                                                \
-      "this checker cannot tell who asks: the request came from the checker's own "        \
-      "machine, but its Host or its page is not localhost" ACCESS_CURES)
+      ACCESS_UNKNOWN_SENTENCE(": the request came from the checker's own machine, but "    \
+                              "its Host or its page is not localhost"))
 
 enum access_ground {
 #define X(NAME, kind, code, sentence) ACCESS_##NAME,
@@ -103,8 +105,8 @@ struct access_caller {
 
     /* A page of another site sent this, according to the browser: by Sec-Fetch-Site, or
      * without it (browsers omit it over plain HTTP) by an Origin that is not Host. Behind a
-     * trusted proxy, X-Forwarded-Host is used for Host; without it, Origin tells nothing.
-     * Pages of PORT_CHECKER_CORS_ORIGINS are not of another site. */
+     * trusted proxy, X-Forwarded-Host is used for Host; without it, Origin is ignored.
+     * Pages of the origins in PORT_CHECKER_CORS_ORIGINS do not count as another site. */
     bool is_other_site;
 };
 
@@ -116,12 +118,14 @@ struct access_decision {
 
 /* From a trusted proxy, the caller is read from X-Forwarded-For, or without it from
  * Forwarded: policy/forwarded.h. From any other peer these are not read; a peer of this
- * machine that sends one is an undeclared proxy. "*" makes no page the operator's. */
+ * machine that sends one is an undeclared proxy. A page that only "*" allows never acts
+ * for the operator. */
 struct access_caller access_identify(const struct access_facts *facts,
                                      const struct cidr_list *trusted_proxies);
 
-/* Is this one of this machine's own addresses? Called only under `public`, and only for
- * targets that are otherwise allowed; for a target that embeds IPv4, called for both. */
+/* Whether this is one of this machine's own addresses. Called only under `public`, and
+ * only for targets that are otherwise allowed; for a target that embeds IPv4, called for
+ * both. */
 typedef bool(access_is_ours_fn)(const struct address *address);
 
 /* An unknown caller is refused first. An address that is never probed is refused even to
@@ -133,7 +137,8 @@ struct access_decision access_decide(const struct access_caller *caller,
 
 const char *access_reason_code(enum access_reason reason);
 
-/* Of an unknown caller: for the log, and for the reader, with what to do about it. */
+/* Why a caller is unknown: a code for the log, and a sentence for the caller that names
+ * both cures. */
 const char *access_ground_code(enum access_ground ground);
 const char *access_ground_sentence(enum access_ground ground);
 

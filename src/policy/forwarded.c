@@ -8,8 +8,7 @@
 
 #define NODE_MAX 64 /* an address in brackets and a port take 47 */
 
-/* ---- one address ----------------------------------------------------------------------
- */
+/* ---- one address -------------------------------------------------------------------- */
 
 static bool is_blank(char c)
 {
@@ -47,8 +46,7 @@ static bool node_parse(const char *text, size_t len, struct address *ret)
     return true;
 }
 
-/* ---- X-Forwarded-For ------------------------------------------------------------------
- */
+/* ---- X-Forwarded-For ---------------------------------------------------------------- */
 
 static bool element_parse(const char *text, size_t len, struct address *ret)
 {
@@ -82,8 +80,7 @@ bool forwarded_for_parse(const char *list, const struct cidr_list *trusted_proxi
     }
 }
 
-/* ---- Forwarded ------------------------------------------------------------------------
- */
+/* ---- Forwarded ---------------------------------------------------------------------- */
 
 /* One element of the list. */
 struct hop {
@@ -110,7 +107,7 @@ static const char *skip_blanks(const char *at)
     return at + strspn(at, " \t");
 }
 
-/* These return what follows, NULL for a syntax error. */
+/* These return the rest of the text, or NULL for a syntax error. */
 
 static const char *quoted_parse(const char *at, struct value *ret)
 {
@@ -130,7 +127,7 @@ static const char *value_parse(const char *at, struct value *ret)
     if (*at == '"')
         return quoted_parse(at, ret);
 
-    /* More than a token may have: proxies forget the quotes around an address. */
+    /* This accepts more than a token: some proxies omit the quotes around an address. */
     size_t len = strcspn(at, " \t,;\"\\");
     for (size_t i = 0; i < len; i++)
         value_append(ret, at[i]);
@@ -153,7 +150,7 @@ static const char *parameter_parse(const char *at, struct hop *hop)
     return next;
 }
 
-/* Up to the comma or the end. */
+/* Reads up to the next comma or the end. */
 static const char *hop_parse(const char *at, struct hop *ret)
 {
     *ret = (struct hop){0};

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whom proxies name as the caller: X-Forwarded-For, and Forwarded (RFC 7239). Pure, one
- * pass, no memory of its own.
+ * The caller that proxies name in X-Forwarded-For or Forwarded (RFC 7239). Pure, one pass,
+ * no allocation.
  *
  * Both are lists to which each proxy appends the peer that it saw. They are read from the
  * right: the first address that is not a trusted proxy is the caller, and if all of them
- * are trusted, the leftmost. An address may have a port and IPv6 may stand in brackets
+ * are trusted, the leftmost. An address may have a port and IPv6 may be in brackets
  * ("203.0.113.9:4711", "[2001:db8::9]", "[2001:db8::9]:4711"); the port is not used. The
- * result is unmapped and has port 0. False when an element on the way to the caller is not
- * such an address: a name, "unknown", an obfuscated identifier, a zone, nothing.
+ * result is unmapped and has port 0. False if an element between the right end and
+ * the caller is not such an address: a name, "unknown", an obfuscated identifier, an
+ * address with a zone, or empty.
  */
 #pragma once
 

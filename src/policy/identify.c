@@ -11,10 +11,9 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- hosts in headers -----------------------------------------------------------------
- */
+/* ---- hosts in headers --------------------------------------------------------------- */
 
-/* host[:port] of a Host header or an Origin, as far as it can be the operator's. */
+/* host[:port] of a Host header or an Origin, if it can be the operator's. */
 struct authority {
     bool is_localhost;      /* the name; `address` is then not used */
     struct address address; /* a loopback literal, port 0 */
@@ -41,7 +40,7 @@ static bool is_of_own_name(const struct address *address)
     return address_has_prefix(&unmapped, AF_INET, own_name, 32);
 }
 
-/* IPv6 literals stand in brackets, and nothing else does. */
+/* IPv6 literals are in brackets, and nothing else is. */
 static bool authority_parse(const char *text, uint16_t default_port, struct authority *ret)
 {
     bool has_brackets = text[0] == '[';
@@ -75,10 +74,9 @@ static bool authority_equals(const struct authority *a, const struct authority *
     return a->is_localhost || address_equals(&a->address, &b->address);
 }
 
-/* ---- the page that asks ---------------------------------------------------------------
- */
+/* ---- the page that asks ------------------------------------------------------------- */
 
-/* host[:port], whatever the host is. */
+/* host[:port] with any host. */
 struct place {
     const char *host; /* not terminated */
     size_t host_len;
@@ -102,8 +100,8 @@ static bool is_same_text(const char *a, size_t a_len, const char *b, size_t b_le
     return a_len == b_len && memcmp(a, b, a_len) == 0;
 }
 
-/* Browsers write names and ports in Origin as they do in Host, and a scheme's own port in
- * neither. A proxy may put the port into X-Forwarded-Host, or leave it out. */
+/* Browsers write names and ports in Origin as they do in Host, and omit a scheme's default
+ * port in both. A proxy may put the port into X-Forwarded-Host, or leave it out. */
 static bool is_at(const char *origin, struct place place, bool is_from_proxy)
 {
     const char *authority = strstr(origin, "://");
@@ -153,10 +151,9 @@ static bool is_other_site(const struct access_facts *facts, bool is_proxy)
            !is_at(facts->origin, place_of(facts->host, strlen(facts->host)), false);
 }
 
-/* ---- the operator ---------------------------------------------------------------------
- */
+/* ---- the operator ------------------------------------------------------------------- */
 
-/* Is the Host a loopback one, and the Origin, if any, the same place or a listed one? */
+/* Whether the Host is a loopback one and the Origin, if any, the same place or listed. */
 static bool is_own_page(const struct access_facts *facts)
 {
     uint16_t default_port = facts->is_tls ? 443 : 80;
@@ -178,7 +175,7 @@ static bool is_own_page(const struct access_facts *facts)
            authority_equals(&origin, &host);
 }
 
-/* HTTP/1.0 is what proxies speak to their backends, and what no client of today does. */
+/* Proxies may speak HTTP/1.0 to their backends; clients of today do not speak it. */
 static bool has_trace_of_proxy(const struct access_facts *facts)
 {
     return !facts->is_http_1_1 || facts->has_forwarding_header || facts->forwarded_for ||
@@ -198,10 +195,9 @@ static bool is_operator(const struct access_facts *facts)
     return is_own_page(facts);
 }
 
-/* ---- who calls ------------------------------------------------------------------------
- */
+/* ---- who calls ---------------------------------------------------------------------- */
 
-/* Loopback is the operator's only, and groups and reserved addresses are no host's. */
+/* Only the operator has a loopback address, and no host a multicast or reserved one. */
 static bool is_of_a_caller(const struct address *address)
 {
     enum address_scope scope = address_scope(address);
@@ -239,7 +235,7 @@ static enum access_ground of_own_machine(const struct access_facts *facts,
     return is_of_a_caller(peer) ? ACCESS_DIRECT : ACCESS_STRANGER;
 }
 
-/* A connection of this machine with itself. */
+/* Whether this machine is connected to itself. */
 static bool is_from_own_machine(const struct access_facts *facts,
                                 const struct address *peer)
 {

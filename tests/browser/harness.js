@@ -140,7 +140,7 @@ export function haveAddresses(...addresses) {
 // --- a proxy ----------------------------------------------------------------------------
 
 // nginx that serves the checker below a prefix and nothing else. It names a caller that is not
-// on loopback: behind a proxy, such an address belongs to no caller.
+// on loopback: a proxy must not name a loopback address.
 export class Proxy {
     static async start(upstream, prefix) {
         const proxy = new Proxy();

@@ -23,7 +23,7 @@
 
 #define NONE         "(none)"
 
-/* NULL: as the operator has it, who types curl http://localhost:7466 on the machine. */
+/* NULL: the value of the operator's curl http://localhost:7466. */
 struct request {
     const char *peer, *local, *trusted, *host;
     bool is_http_1_0, has_forwarding_header;

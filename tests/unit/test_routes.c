@@ -223,7 +223,7 @@ const struct port_verdict *job_verdict(const struct job *job, size_t index)
     return &job->verdicts[index];
 }
 
-/* The first port is open, all others refuse. */
+/* The first port is open, and all others refuse. */
 static void finish_job(void)
 {
     const struct job_result result = {.end = JOB_JUDGED};
@@ -280,7 +280,8 @@ static struct cidr cidr_of(const char *text)
     return cidr;
 }
 
-/* 10 ports, refilled at one a second; everybody's own address. */
+/* A budget of 10 ports, refilled at one per second; each caller may check its own
+ * address. */
 static int set_up(void **state)
 {
     (void)state;
@@ -320,7 +321,7 @@ static int tear_down(void **state)
 {
     (void)state;
     assert_false(is_job_running);
-    api = api_free(api); /* sees that no check is left */
+    api = api_free(api); /* asserts that no check is left */
     pages = pages_free(pages);
     budget = budget_free(budget);
     metrics = metrics_free(metrics);
@@ -349,7 +350,7 @@ static void check(struct exchange *exchange, const char *body)
 
 #define OWN(ports) "{\"provider_ip\": \"192.0.2.7\", \"ports\": " ports "}"
 
-/* `line` with the line end before and behind it. */
+/* `line` with a newline before and after it. */
 static void assert_metric(const char *line)
 {
     char wanted[128];
@@ -487,7 +488,7 @@ static void a_budget_that_is_spent_says_when_to_come_back(void **state)
     check(&first, OWN("[\"1-9\"]"));
     finish_job();
     fake_now.ns += 100 * NS_PER_MS;
-    check(&second, OWN("[\"1-4\"]")); /* 1.1 are left; 2.9 s are missing */
+    check(&second, OWN("[\"1-4\"]")); /* 1.1 are left, so 2.9 s are missing */
     assert_int_equal(second.status, 429);
     assert_string_equal(second.reply_headers, "Retry-After: 3\n");
     assert_non_null(strstr(second.reply, "\"code\": \"rate_limited\"}"));
@@ -526,7 +527,7 @@ static void strangers_share_a_target_s_budget(void **state)
     assert_int_equal(own.status, 200);
 }
 
-/* Whether a check of `ports` of the 10 is granted now; it is finished at once. */
+/* Whether a check of `ports` out of 10 is granted now; it ends at once. */
 static bool is_granted(const char *body)
 {
     struct exchange exchange = {0};
@@ -950,7 +951,7 @@ static void form(struct exchange *exchange, const char *body)
 static void a_form_is_a_check_that_is_answered_with_a_page(void **state)
 {
     (void)state;
-    static struct exchange exchange; /* the fake keeps the beginning of the page */
+    static struct exchange exchange; /* the fake keeps only the start of the page */
     exchange = (struct exchange){0};
     form(&exchange, "provider_ip=&ports=80%2C+82");
     assert_int_equal(the_job.request.port_count, 2);
@@ -1045,7 +1046,7 @@ static void a_query_is_answered_in_plain_text_where_that_is_preferred(void **sta
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct exchange exchange = {.headers = {{"Accept", rows[i].accept}}};
-        fake_now.ns += 60 * NS_PER_SECOND; /* the budget is whole again */
+        fake_now.ns += 60 * NS_PER_SECOND; /* the budget is full again */
         ask(&exchange, "ports=80,82");
         finish_job();
         assert_int_equal(exchange.status, 200);
