@@ -11,11 +11,12 @@
 #include "policy/admission.h"
 #include "policy/budget.h"
 #include "service/control.h"
+#include "service/parent.h"
 #include "service/reload.h"
 #include "service/tls.h"
 #include "service/worker.h"
 
-#include <stdlib.h>
+#include <unistd.h>
 
 #define BUDGET_ENTRIES_MAX 131072 /* about 9 MB when all are in use */
 
@@ -52,7 +53,8 @@ static bool workers_start(struct service *service, struct err *err)
     return true;
 }
 
-static bool service_build(struct service *service, struct err *err)
+/* In the parent: what needs files, privileges or the address. */
+static bool service_prepare(struct service *service, struct err *err)
 {
     libc_heap_unite();
 
@@ -63,13 +65,18 @@ static bool service_build(struct service *service, struct err *err)
     return tls_load(&service->settings, &service->tls, err) &&
            sockets_open(&service->settings.host, service->settings.workers,
                         &service->sockets, err) &&
-           control_block_signals(err) && shared_make(service, err) &&
-           workers_make(service, err) && workers_start(service, err);
+           parent_block_signals(err);
+}
+
+/* In the child. */
+static bool service_build(struct service *service, struct err *err)
+{
+    return shared_make(service, err) && workers_make(service, err) &&
+           control_new(service, &service->control, err) && workers_start(service, err);
 }
 
 /* --- taking down ---------------------------------------------------------------------- */
 
-/* Frees everything except the listening sockets, which a successor may need. */
 static void service_take_down(struct service *service)
 {
     atomic_store(&service->phase, SERVICE_STOPPING);
@@ -82,10 +89,12 @@ static void service_take_down(struct service *service)
         service->workers[i] = worker_free(service->workers[i]);
         service->metrics[i] = metrics_free(service->metrics[i]);
     }
+    service->control = control_free(service->control);
     service->pages = pages_free(service->pages);
     service->admission = admission_free(service->admission);
     service->budget = budget_free(service->budget);
     service->tls = tls_identity_free(service->tls);
+    sockets_done(&service->sockets);
 }
 
 static void log_limits(const struct service *service)
@@ -115,6 +124,7 @@ static void log_ready(const struct service *service)
     log_str(&line, "address", address_format(&service->sockets.bound, ip));
     log_int(&line, "port", address_port(&service->sockets.bound));
     log_str(&line, "version", PORT_CHECKER_VERSION);
+    log_int(&line, "pid", getpid());
     log_int(&line, "workers", (int64_t)service->worker_count);
     log_int(&line, "connections", (int64_t)service->limits.connections);
     log_int(&line, "probes", (int64_t)service->limits.probes);
@@ -128,28 +138,59 @@ static int failed(const struct err *err)
     return err->kind == ERR_INVALID ? 2 : 1;
 }
 
-int service_run(struct service *service, const struct invocation *invocation)
+/* The child, from its first to its last moment. */
+static int serve(struct service *service, int ready_fd)
 {
     struct err err;
-    struct reload_watch watch;
-    enum control_end end = CONTROL_EXIT;
-    /* Before the ready line, because its reader may change a file at once. */
-    reload_watch_init(&watch, invocation);
-    bool is_built = service_build(service, &err);
-    if (is_built) {
+    bool is_fine = service_build(service, &err);
+    if (is_fine)
+        fd_write_all(ready_fd, "", 1);
+    fd_close(&ready_fd);
+    if (is_fine) {
         log_limits(service);
         log_ready(service);
     }
-
-    bool is_fine = is_built && control_run(service, invocation, &watch, &end, &err);
+    is_fine = is_fine && control_run(service->control, &err);
     service_take_down(service);
-    if (is_fine && end == CONTROL_RELOAD) {
+    return is_fine ? 0 : failed(&err);
+}
+
+/* The parent, once it has a child. */
+static int keep(struct service *service, const struct invocation *invocation,
+                const struct reload_watch *watch, pid_t child, int ready_fd)
+{
+    struct err err;
+    int status;
+    enum parent_end end;
+    service->tls = tls_identity_free(service->tls);
+    bool is_fine =
+        parent_run(service, invocation, watch, child, ready_fd, &end, &status, &err);
+    if (is_fine && end == PARENT_RELOAD) {
+        parent_hand_over(child);
         is_fine =
             sockets_hand_over(&service->sockets, &err) && reload_execute(invocation, &err);
     }
     sockets_done(&service->sockets);
     if (!is_fine)
         return failed(&err);
-    log_message(LOG_LEVEL_INFO, "stopped", "the service has ended");
-    return 0;
+    if (status == 0)
+        log_message(LOG_LEVEL_INFO, "stopped", "the service has ended");
+    return status;
+}
+
+int service_run(struct service *service, const struct invocation *invocation)
+{
+    struct err err;
+    struct reload_watch watch;
+    pid_t child;
+    int ready_fd;
+    /* Before the ready line, because its reader may change a file at once. */
+    reload_watch_init(&watch, invocation);
+    if (!service_prepare(service, &err) || !parent_fork(&child, &ready_fd, &err)) {
+        service->tls = tls_identity_free(service->tls);
+        sockets_done(&service->sockets);
+        return failed(&err);
+    }
+    return child == PARENT_IS_CHILD ? serve(service, ready_fd)
+                                    : keep(service, invocation, &watch, child, ready_fd);
 }

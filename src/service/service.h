@@ -3,9 +3,10 @@
  * The whole service as one object: what all workers share, the workers, and the end.
  *
  *   main.c      arguments, exit statuses
- *   service.c   creates everything in order, runs, frees it in reverse order
+ *   service.c   prepares, forks; the child creates everything in order, runs, and frees it
+ *   parent.c    the main process: signals, reloads, the ends of children
+ *   control.c   the child's main thread: phases
  *   worker.c    one thread with its loop, engine, HTTP server and checks
- *   control.c   the main thread's loop: signals, draining, reloads
  *   reload.c    checks a new binary and executes it
  *   sockets.c, limits.c, tls.c   what a start needs
  */
@@ -23,6 +24,7 @@
 
 struct admission;
 struct budget;
+struct control;
 struct err;
 struct metrics;
 struct pages;
@@ -48,9 +50,10 @@ struct service {
     struct admission *admission;
     struct pages *pages;
     struct caller_warnings caller_warnings;
-    struct tls_identity *tls; /* NULL = plain HTTP */
+    struct tls_identity *tls; /* NULL = plain HTTP; the parent forgets it after the fork */
     atomic_int phase;         /* enum service_phase */
 
+    struct control *control;
     struct worker *workers[SOCKETS_MAX];
     struct metrics *metrics[SOCKETS_MAX]; /* one block per worker, read by all */
     size_t worker_count;
@@ -63,7 +66,7 @@ struct invocation {
     char *const *argv;    /* borrowed from main() */
 };
 
-/* Runs until a signal ends it. `settings` have been loaded. Returns the exit status: 0
- * after draining, 1 with a line in the log after a system error. Does not return if it
- * re-executes itself. */
+/* Runs until a signal ends it. `settings` have been loaded. Returns the exit status, in the
+ * parent and in the child: 0 after draining, 1 with a line in the log after a system error.
+ * Does not return if it re-executes itself. */
 int service_run(struct service *service, const struct invocation *invocation);

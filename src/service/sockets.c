@@ -78,11 +78,12 @@ static bool own_name(int fd, struct address *ret)
            address_from_sockaddr((struct sockaddr *)&name, len, ret);
 }
 
-/* Binds without SO_REUSEPORT to see that the address is free, and learns the port. */
-static bool address_claim(struct address *address, struct err *err)
+/* Binds to see that the address is free, and learns the port: without SO_REUSEPORT, unless
+ * a socket of our own is in the way. */
+static bool address_claim(struct address *address, bool is_beside, struct err *err)
 {
     AUTO_FD fd = -1;
-    if (!socket_bind(address, false, &fd, err))
+    if (!socket_bind(address, is_beside, &fd, err))
         return false;
     if (!own_name(fd, address))
         return fail(err, address);
@@ -139,62 +140,6 @@ static bool is_fitting(int fd, const struct address *wanted, struct address *ret
            (address_port(wanted) == 0 || address_port(wanted) == address_port(ret_name));
 }
 
-/* After a change of the settings this is expected. If the socket comes from a service
- * manager, the address is in use by now, and this line says by which socket. */
-static void tell_misfit(const struct address *wanted)
-{
-    char ip[ADDRESS_TEXT_SIZE];
-    log_message(LOG_LEVEL_INFO, "listener",
-                "an inherited socket does not listen on %s port %u "
-                "(PORT_CHECKER_HOST, PORT_CHECKER_PORT) and is not used",
-                address_format(wanted, ip), address_port(wanted));
-}
-
-static void sockets_inherit(struct sockets *sockets, const struct address *wanted)
-{
-    size_t count = inherited_count();
-    bool is_told = false;
-    unsetenv("LISTEN_PID");
-    unsetenv("LISTEN_FDS");
-
-    for (size_t i = 0; i < count; i++) {
-        int fd = FIRST_INHERITED_FD + (int)i;
-        struct address name;
-        if (!is_fitting(fd, sockets->count > 0 ? &sockets->bound : wanted, &name)) {
-            close(fd);
-            if (!is_told)
-                tell_misfit(wanted);
-            is_told = true;
-            continue;
-        }
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
-        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        sockets->bound = name;
-        sockets->fds[sockets->count++] = fd;
-    }
-}
-
-bool sockets_open(const struct address *address, size_t wanted, struct sockets *ret,
-                  struct err *err)
-{
-    struct sockets sockets = {.bound = *address};
-    if (wanted > SOCKETS_MAX)
-        wanted = SOCKETS_MAX;
-
-    sockets_inherit(&sockets, address);
-    bool is_inherited = sockets.count > 0;
-    if (!is_inherited && !address_claim(&sockets.bound, err))
-        return false;
-    while (sockets.count < wanted)
-        if (!sockets_add(&sockets, err) &&
-            !(is_inherited && sockets_share(&sockets, err))) {
-            sockets_done(&sockets);
-            return false;
-        }
-    *ret = sockets;
-    return true;
-}
-
 static bool is_wildcard(const struct address *address)
 {
     size_t len;
@@ -221,6 +166,66 @@ static bool is_in_the_way(const struct address *own, const struct address *wante
            (address_equals(&a, &b) || is_within(&a, &b) || is_within(&b, &a));
 }
 
+/* After a change of the settings this is expected. If the socket comes from a service
+ * manager, the address is in use by now, and this line says by which socket. */
+static void tell_misfit(const struct address *wanted)
+{
+    char ip[ADDRESS_TEXT_SIZE];
+    log_message(LOG_LEVEL_INFO, "listener",
+                "an inherited socket does not listen on %s port %u "
+                "(PORT_CHECKER_HOST, PORT_CHECKER_PORT) and is not used",
+                address_format(wanted, ip), address_port(wanted));
+}
+
+/* Returns whether a socket that does not fit, and that the predecessor still holds,
+ * prevents binding `wanted`. */
+static bool sockets_inherit(struct sockets *sockets, const struct address *wanted)
+{
+    size_t count = inherited_count();
+    bool is_told = false, is_beside = false;
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+
+    for (size_t i = 0; i < count; i++) {
+        int fd = FIRST_INHERITED_FD + (int)i;
+        struct address name;
+        if (!is_fitting(fd, sockets->count > 0 ? &sockets->bound : wanted, &name)) {
+            is_beside |= own_name(fd, &name) && is_in_the_way(&name, wanted);
+            close(fd);
+            if (!is_told)
+                tell_misfit(wanted);
+            is_told = true;
+            continue;
+        }
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        sockets->bound = name;
+        sockets->fds[sockets->count++] = fd;
+    }
+    return is_beside;
+}
+
+bool sockets_open(const struct address *address, size_t wanted, struct sockets *ret,
+                  struct err *err)
+{
+    struct sockets sockets = {.bound = *address};
+    if (wanted > SOCKETS_MAX)
+        wanted = SOCKETS_MAX;
+
+    bool is_beside = sockets_inherit(&sockets, address);
+    bool is_inherited = sockets.count > 0;
+    if (!is_inherited && !address_claim(&sockets.bound, is_beside, err))
+        return false;
+    while (sockets.count < wanted)
+        if (!sockets_add(&sockets, err) &&
+            !(is_inherited && sockets_share(&sockets, err))) {
+            sockets_done(&sockets);
+            return false;
+        }
+    *ret = sockets;
+    return true;
+}
+
 bool sockets_try(const struct address *address, int own, struct err *err)
 {
     struct address name;
@@ -230,6 +235,12 @@ bool sockets_try(const struct address *address, int own, struct err *err)
     bool is_beside = own_name(own, &name) && is_in_the_way(&name, address);
     AUTO_FD fd = -1;
     return socket_bind(address, is_beside, &fd, err);
+}
+
+void sockets_close_part(struct sockets *sockets, size_t first, size_t step)
+{
+    for (size_t i = first; i < sockets->count; i += step)
+        fd_close(&sockets->fds[i]);
 }
 
 void sockets_done(struct sockets *sockets)

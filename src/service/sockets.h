@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The listening sockets: one per worker, all on one address through SO_REUSEPORT; and how
- * they survive a re-execution.
+ * they survive a re-execution. The parent opens and keeps them, a child inherits them.
  *
  * A second instance on the same port must fail. SO_REUSEPORT alone would allow it, so the
  * address is first bound without it, which fails while another process holds the address.
@@ -34,6 +34,10 @@ struct sockets {
 bool sockets_open(const struct address *address, size_t wanted, struct sockets *ret,
                   struct err *err);
 void sockets_done(struct sockets *sockets);
+
+/* Closes sockets `first`, `first` + `step`, and so on. Threads may close different parts at
+ * the same time. */
+void sockets_close_part(struct sockets *sockets, size_t first, size_t step);
 
 /* Before a reload: whether `address` can be bound after the service on `own` has left it.
  * Binds it for a moment, unless it is that service's own. Also true if `own` is not a

@@ -22,6 +22,7 @@
 
 struct worker {
     struct service *service; /* borrowed */
+    size_t index;
     pthread_t thread;
     bool is_started;
 
@@ -58,6 +59,9 @@ static void phase_carry_out(struct worker *worker, enum service_phase phase)
         break;
     case SERVICE_YIELDING:
         http_server_stop_accepting(worker->server);
+        /* If the service has moved, the parent no longer has them: refuse connections. */
+        sockets_close_part(&worker->service->sockets, worker->index,
+                           worker->service->worker_count);
         connections_drain(connections);
         break;
     case SERVICE_STOPPING:
@@ -177,6 +181,7 @@ bool worker_new(struct service *service, size_t index, struct worker **ret, stru
 
     struct metrics *metrics = service->metrics[index];
     worker->service = service;
+    worker->index = index;
     if (!loop_new(&worker->loop, err) || !engine_make(worker, metrics, err) ||
         !api_make(worker, metrics, err) || !server_make(worker, index, metrics, err)) {
         worker_free(worker);

@@ -95,7 +95,7 @@ class Service:
                                                    (descriptors, descriptors)))
             if descriptors else None,
         )
-        self.pid = self.process.pid
+        self.pid = self.process.pid  # of the process that serves, once it is ready
         self.context = None  # of TLS
         self.ready = {}
 
@@ -125,6 +125,7 @@ class Service:
         eventually(ready_or_ended, "the ready line", within=15)
         assert self.process.poll() is None, f"it ended: {self.stderr()}"
         self.ready = self.events("ready")[count - 1]
+        self.pid = int(self.ready["pid"])
         return self
 
     @property
@@ -189,6 +190,15 @@ class Service:
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def descriptors_of_parent(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def children(self):
+        """The processes that the main process has started."""
+        main = self.process.pid
+        with open(f"/proc/{main}/task/{main}/children", encoding="ascii") as children:
+            return [int(pid) for pid in children.read().split()]
 
     def at_rest(self):
         """(descriptors, bytes of memory) in use once all other clients have left. The connection
