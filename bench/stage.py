@@ -151,16 +151,17 @@ class Service(Child):
             super().__init__([binary], cwd=folder, env=environment, stderr=log,
                              stdin=subprocess.DEVNULL)
         try:
-            self.port = self.until(self._ready_port, "the service")
+            self.port, self.pid = self.until(self._ready, "the service")
         except Trouble as trouble:
             self.__exit__()
             text = self.log.read_text(errors="replace").strip()
             raise Trouble(f"{trouble}: {text}") from None
 
-    def _ready_port(self):
+    def _ready(self):
+        """The port, and the process that serves; the main process only waits for signals."""
         with open(self.log, encoding="utf-8", errors="replace") as log:
-            found = re.search(r"event=ready .*\bport=(\d+)", log.read(65536))
-        return int(found.group(1)) if found else None
+            found = re.search(r"event=ready .*\bport=(\d+) .*\bpid=(\d+)", log.read(65536))
+        return (int(found.group(1)), int(found.group(2))) if found else None
 
     def ask(self, method, path, body=None):
         connection = http.client.HTTPConnection(HOST, self.port, timeout=30)

@@ -6,7 +6,9 @@
 #include "base/text.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -23,13 +25,42 @@ enum {
     STAT_FIELDS = 25 - 3,
 };
 
+#define STAT_PATH "/proc/self/stat"
+#define FDS_PATH  "/proc/self/fd"
+
+/* What process_hold() has opened. The lock is for the directory, which has one position. */
+static struct {
+    bool is_on;
+    int stat_fd;
+    DIR *fds;
+    pthread_mutex_t lock;
+} held = {.stat_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+
+void process_hold(void)
+{
+    held.is_on = true;
+    held.stat_fd = open(STAT_PATH, O_RDONLY | O_CLOEXEC);
+    held.fds = opendir(FDS_PATH);
+}
+
+static bool stat_text(char *data, size_t size)
+{
+    unsigned long len = 0;
+    if (held.is_on) {
+        ssize_t got = pread(held.stat_fd, data, size - 1, 0);
+        len = got > 0 ? (unsigned long)got : 0;
+    } else {
+        fd_read_file(STAT_PATH, data, size - 1, &len, NULL);
+    }
+    data[len] = '\0';
+    return len > 0;
+}
+
 static bool read_stat(uint64_t fields[STAT_FIELDS])
 {
     char data[2048];
-    unsigned long len = 0;
-    if (!fd_read_file("/proc/self/stat", data, sizeof data - 1, &len, NULL))
+    if (!stat_text(data, sizeof data))
         return false;
-    data[len] = '\0';
 
     const char *at = strrchr(data, ')');
     if (!at)
@@ -89,20 +120,32 @@ static void append_start_time(struct text *text, uint64_t ticks_since_boot)
                 start_ns / NS_PER_SECOND, start_ns % NS_PER_SECOND / (10 * NS_PER_MS));
 }
 
-static bool count_open_fds(uint64_t *ret)
+static uint64_t count_entries(DIR *dir)
 {
-    DIR *dir = opendir("/proc/self/fd");
-    if (!dir)
-        return false;
-
     uint64_t count = 0;
     const struct dirent *entry;
     while ((entry = readdir(dir)) != NULL) {
         if (entry->d_name[0] != '.')
             count++;
     }
+    return count;
+}
+
+static bool count_open_fds(uint64_t *ret)
+{
+    if (held.is_on && held.fds) {
+        pthread_mutex_lock(&held.lock);
+        rewinddir(held.fds);
+        *ret = count_entries(held.fds);
+        pthread_mutex_unlock(&held.lock);
+        return true;
+    }
+    DIR *dir = held.is_on ? NULL : opendir(FDS_PATH);
+    if (!dir)
+        return false;
+
+    *ret = count_entries(dir) - 1; /* without the descriptor that reads the directory */
     closedir(dir);
-    *ret = count - 1; /* without the descriptor that reads the directory */
     return true;
 }
 

@@ -9,6 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Free entries, and all entries. False if connections are not tracked here or this cannot
+/* Opens the kernel's files for a process that will not be able to open files. It holds them
+ * forever: if connections are not tracked yet, conntrack_read() never notices. Call it
+ * before threads start. */
+void conntrack_hold(void);
+
+/* Any thread. Free entries, and all entries. False if connections are not tracked here or this cannot
  * be read: then this limit does not apply. */
 bool conntrack_read(size_t *ret_free, size_t *ret_size);

@@ -2,8 +2,9 @@
  *
  * port-checker: arguments, settings, exit statuses.
  *
- *   0  ended by SIGTERM or SIGINT; or --help, --version, --check-config succeeded
- *   1  a system error
+ *   0  ended by SIGTERM or SIGINT; or --help, --version, --check-config succeeded; or
+ *      all layers of --check-sandbox hold
+ *   1  a system error, or a layer does not hold
  *   2  wrong arguments or settings
  */
 #include "base/err.h"
@@ -11,9 +12,11 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "base/tls_identity.h"
+#include "service/confine.h"
 #include "service/service.h"
 #include "service/sockets.h"
 #include "service/tls.h"
+#include "service/trial.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,6 +37,7 @@ enum action {
     ACTION_HELP,
     ACTION_VERSION,
     ACTION_CHECK_CONFIG,
+    ACTION_CHECK_SANDBOX,
 };
 
 struct arguments {
@@ -69,6 +73,7 @@ static bool take_env_file(struct arguments *arguments, const char *value, struct
         return true;                                                                       \
     }
 ACT(take_check_config, ACTION_CHECK_CONFIG)
+ACT(take_check_sandbox, ACTION_CHECK_SANDBOX)
 ACT(take_help, ACTION_HELP)
 ACT(take_version, ACTION_VERSION)
 
@@ -141,8 +146,26 @@ static int check_config(const struct service *service)
     if (!sockets_try(&service->settings.host, STDIN_FILENO, &err))
         return complain(&err);
 
+    struct confine_plan plan;
+    if (!confine_plan_make(&service->settings, &plan, &err) ||
+        (service->settings.sandbox == SANDBOX_REQUIRE &&
+         !trial_confine(&plan, &service->settings, &err)))
+        return complain(&err);
+
     settings_print_values(&service->settings, stdout);
     return printed();
+}
+
+static int check_sandbox(const struct service *service)
+{
+    struct confine_plan plan;
+    struct err err;
+    if (!confine_plan_make(&service->settings, &plan, &err))
+        return complain(&err);
+
+    bool is_good = trial_print(&plan, stdout);
+    int status = printed();
+    return is_good ? status : STATUS_SYSTEM;
 }
 
 static int run(struct service *service, const struct arguments *arguments, char *argv[])
@@ -174,7 +197,10 @@ static int load(struct service *service, const struct arguments *arguments, char
     if (!is_good)
         return complain(&err);
 
-    return is_service ? run(service, arguments, argv) : check_config(service);
+    if (is_service)
+        return run(service, arguments, argv);
+    return arguments->action == ACTION_CHECK_CONFIG ? check_config(service)
+                                                    : check_sandbox(service);
 }
 
 static int start(const struct arguments *arguments, char *argv[])
@@ -209,6 +235,7 @@ int main(int argc, char *argv[])
         return printed();
     case ACTION_RUN:
     case ACTION_CHECK_CONFIG:
+    case ACTION_CHECK_SANDBOX:
         return start(&arguments, argv);
     }
     return STATUS_USAGE;

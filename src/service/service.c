@@ -8,14 +8,18 @@
 #include "base/log.h"
 #include "base/tls_identity.h"
 #include "metrics/metrics.h"
+#include "metrics/process.h"
 #include "policy/admission.h"
 #include "policy/budget.h"
+#include "probe/conntrack.h"
 #include "service/control.h"
 #include "service/parent.h"
 #include "service/reload.h"
 #include "service/tls.h"
 #include "service/worker.h"
 
+#include <jansson.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BUDGET_ENTRIES_MAX 131072 /* about 9 MB when all are in use */
@@ -62,17 +66,30 @@ static bool service_prepare(struct service *service, struct err *err)
     if (!fd_raise_limit(&descriptors, err))
         return false;
     service->limits = limits_share(descriptors, &service->settings);
-    return tls_load(&service->settings, &service->tls, err) &&
+    return confine_plan_make(&service->settings, &service->plan, err) &&
+           tls_load(&service->settings, &service->tls, err) &&
            sockets_open(&service->settings.host, service->settings.workers,
                         &service->sockets, err) &&
            parent_block_signals(err);
 }
 
+/* Opens and reads what this process needs later, when it can no longer open files. */
+static void files_hold(void)
+{
+    tzset();             /* glibc reads the time zone before it formats any time */
+    json_object_seed(0); /* jansson reads /dev/urandom before it parses any object */
+    process_hold();
+    conntrack_hold();
+}
+
 /* In the child. */
 static bool service_build(struct service *service, struct err *err)
 {
+    files_hold();
     return shared_make(service, err) && workers_make(service, err) &&
-           control_new(service, &service->control, err) && workers_start(service, err);
+           control_new(service, &service->control, err) &&
+           confine_apply(&service->plan, &service->settings, &service->layers, err) &&
+           workers_start(service, err);
 }
 
 /* --- taking down ---------------------------------------------------------------------- */
@@ -114,6 +131,13 @@ static void log_limits(const struct service *service)
                     settings->max_probes);
 }
 
+static const char *sandbox_extent(const struct service *service)
+{
+    if (service->layers == 0)
+        return "off";
+    return service->layers == LAYER_COUNT ? "full" : "partial";
+}
+
 static void log_ready(const struct service *service)
 {
     char ip[ADDRESS_TEXT_SIZE];
@@ -129,6 +153,7 @@ static void log_ready(const struct service *service)
     log_int(&line, "connections", (int64_t)service->limits.connections);
     log_int(&line, "probes", (int64_t)service->limits.probes);
     log_bool(&line, "tls", service->tls != NULL);
+    log_str(&line, "sandbox", sandbox_extent(service));
     log_end(&line);
 }
 

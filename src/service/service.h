@@ -7,12 +7,14 @@
  *   parent.c    the main process: signals, reloads, the ends of children
  *   control.c   the child's main thread: phases
  *   worker.c    one thread with its loop, engine, HTTP server and checks
+ *   confine.c   the child's sandbox; trial.c tries it
  *   reload.c    checks a new binary and executes it
  *   sockets.c, limits.c, tls.c   what a start needs
  */
 #pragma once
 
 #include "api/caller.h"
+#include "service/confine.h"
 #include "service/limits.h"
 #include "service/sockets.h"
 #include "settings/settings.h"
@@ -43,6 +45,8 @@ struct service {
     struct settings settings;
     struct limits limits;
     struct sockets sockets;
+    struct confine_plan plan;
+    size_t layers; /* of the sandbox that hold */
 
     /* Shared by the workers; each is thread-safe. */
     struct probe_limit probe_limit;

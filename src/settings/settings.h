@@ -25,6 +25,7 @@ struct err;
 
 #define SETTINGS_ORIGINS_MAX 32
 #define SETTINGS_WORKERS_MAX 256
+#define SETTINGS_USER_SIZE   33          /* useradd(8) allows 32 characters */
 #define SETTINGS_FILE_MAX    (1ul << 20) /* bytes of a .env file */
 
 /* The addresses that a caller may name: docs/policy.md. */
@@ -37,6 +38,18 @@ struct err;
 enum targets {
 #define X(NAME, text, description) TARGETS_##NAME,
     TARGETS_MAP(X)
+#undef X
+};
+
+/* How the process that serves is confined: docs/deploy.md. */
+#define SANDBOX_MAP(X)                                                                     \
+    X(AUTO, "auto", "with every layer that the kernel has")                                \
+    X(REQUIRE, "require", "with all layers; the service does not start without one")       \
+    X(OFF, "off", "not at all, for a search after an error")
+
+enum sandbox {
+#define X(NAME, text, description) SANDBOX_##NAME,
+    SANDBOX_MAP(X)
 #undef X
 };
 
@@ -69,6 +82,8 @@ struct settings {
     struct origin_list cors_origins;
     char tls_cert[4096]; /* path; "" = plain HTTP */
     char tls_key[4096];
+    char user[SETTINGS_USER_SIZE]; /* "" = port-checker or nobody */
+    enum sandbox sandbox;
     enum log_format log_format;
 };
 

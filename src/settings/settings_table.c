@@ -32,14 +32,19 @@
 #define TO_RATE(field) \
     TO(field, kind_rate, "a rate such as 20/s, 1200/min or 72000/h (at most " \
        SHOW(RATE_PER_SECOND_MAX) "/s), or 0 for no limit")
+#define TO_SANDBOX(field) \
+    TO(field, kind_sandbox, "auto, require or off")
 #define TO_SECONDS(field, low, high) \
     TO(field, kind_seconds, SHOW(low) " to " SHOW(high) " seconds"), \
     .min = (int64_t)((low) * 1000), .max = (int64_t)((high) * 1000)
 #define TO_TARGETS(field) \
     TO(field, kind_targets, "auto, caller, public or any")
+#define TO_USER(field) \
+    TO(field, kind_path, "the name of a user, at most 32 characters")
 
 #define X(NAME, text, description) "\n`" text "`: " description "."
 #define TARGETS_HELP TARGETS_MAP(X)
+#define SANDBOX_HELP SANDBOX_MAP(X)
 
 #define SECTION(first, title)
 #define SETTING(id, row_name, row_default, row_unset, target, row_help)                \

@@ -59,6 +59,7 @@ extern const struct setting_kind kind_log_format;
 extern const struct setting_kind kind_origins;
 extern const struct setting_kind kind_path;
 extern const struct setting_kind kind_rate;
+extern const struct setting_kind kind_sandbox;
 extern const struct setting_kind kind_seconds;
 extern const struct setting_kind kind_targets;
 

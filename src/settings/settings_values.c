@@ -146,6 +146,12 @@ static const char *const targets_words[] = {
 #undef X
 };
 
+static const char *const sandbox_words[] = {
+#define X(NAME, text, description) [SANDBOX_##NAME] = (text),
+    SANDBOX_MAP(X)
+#undef X
+};
+
 static const char *const log_format_words[] = {
     [LOG_FORMAT_TEXT] = "text",
     [LOG_FORMAT_JSON] = "json",
@@ -182,6 +188,28 @@ static void print_targets(const struct setting *row, const void *target, struct 
 }
 
 const struct setting_kind kind_targets = {parse_targets, print_targets};
+
+static bool parse_sandbox(const struct setting *row, const char *text, size_t len,
+                          void *target, struct err *hint)
+{
+    (void)row;
+    (void)hint;
+    size_t count = sizeof sandbox_words / sizeof *sandbox_words;
+    size_t found = find_word(sandbox_words, count, text, len);
+    if (found == count)
+        return false;
+
+    *(enum sandbox *)target = (enum sandbox)found;
+    return true;
+}
+
+static void print_sandbox(const struct setting *row, const void *target, struct text *out)
+{
+    (void)row;
+    text_append_str(out, sandbox_words[*(const enum sandbox *)target]);
+}
+
+const struct setting_kind kind_sandbox = {parse_sandbox, print_sandbox};
 
 static bool parse_log_format(const struct setting *row, const char *text, size_t len,
                              void *target, struct err *hint)

@@ -567,7 +567,7 @@ test("a checker that dies during a check leaves the verdicts so far", async () =
     const look = await visit(service.url);
     await look.check(`9-18, ${ports.join(", ")}`);
     await look.page.waitForFunction(() => document.querySelectorAll('.tile[data-state="open"]').length === 2);
-    service.child.kill("SIGSTOP"); // so that nothing changes during the screenshot
+    process.kill(service.pid, "SIGSTOP"); // so that nothing changes during the screenshot
     await look.shoot("running");
     await look.accessible();
     service.child.kill("SIGKILL");

@@ -35,6 +35,8 @@ USUAL = {
     "PORT_CHECK_TIMEOUT": "0.5",
     "PORT_CHECKER_RATE": "0",
 }
+if os.geteuid() == 0:
+    USUAL["PORT_CHECKER_USER"] = "nobody"  # without it, the log begins with a warning
 
 
 def environment(settings):

@@ -9,7 +9,6 @@ import pathlib
 import re
 import resource
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -119,19 +118,22 @@ class Service:
 
     def close(self):
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
             self.process.kill()
             self.process.wait()
         if not self.log.closed:
             self.log.close()
             self.folder.cleanup()
 
+    def serving_pid(self):
+        """Of the child that serves; the main process waits for signals."""
+        return int(re.search(r"event=ready .*\bpid=(\d+)", self.text()).group(1))
+
     def signal(self, number):
-        self.process.send_signal(number)
+        os.kill(self.serving_pid(), number)
 
     def cpu(self):
         """Seconds of processor time so far, all threads."""
-        threads = pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        threads = pathlib.Path(f"/proc/{self.serving_pid()}/task").glob("*/schedstat")
         return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
     async def ask(self, address, ports):

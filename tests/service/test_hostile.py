@@ -2,6 +2,7 @@
 """Malicious and broken clients. Each must get a clear status or a closed connection. Afterwards the
 service still answers, and holds no more descriptors and memory than before."""
 import contextlib
+import getpass
 import json
 import resource
 import socket
@@ -394,8 +395,14 @@ def test_a_client_that_never_reads_does_not_fill_our_memory(shared):
             assert shared.resident() < before + 8 * MIB
 
 
-def test_out_of_descriptors_clients_are_told(start):
-    service = start(PORT_CHECKER_WORKERS=1)
+@pytest.fixture
+def limited(start):
+    """A service whose limit of descriptors may be changed while it runs: as this user."""
+    return start(PORT_CHECKER_WORKERS=1, PORT_CHECKER_USER=getpass.getuser())
+
+
+def test_out_of_descriptors_clients_are_told(limited):
+    service = limited
     assert service.check([9]).status == 200
     eventually(lambda: service.metric("http_connections_open") == 1, "it is at rest")
     usual = resource.prlimit(service.pid, resource.RLIMIT_NOFILE)
@@ -416,10 +423,10 @@ def test_out_of_descriptors_clients_are_told(start):
         resource.prlimit(service.pid, resource.RLIMIT_NOFILE, usual)
 
 
-def test_out_of_descriptors_probes_wait(start, later):
+def test_out_of_descriptors_probes_wait(limited, later):
     """EMFILE is the checker's own fault: the check takes longer, or is a 503."""
     ports = [targets.port_of(later.enter_context(targets.listener())) for _ in range(30)]
-    service = start(PORT_CHECKER_WORKERS=1)
+    service = limited
     usual = resource.prlimit(service.pid, resource.RLIMIT_NOFILE)
     with service.connect() as connection, service.connect() as other:
         for one in (connection, other):

@@ -153,6 +153,8 @@ static void defaults_are_those_of_the_design(void **state)
     assert_string_equal(s.tls_cert, "");
     assert_string_equal(s.tls_key, "");
     assert_int_equal(s.log_format, LOG_FORMAT_TEXT);
+    assert_string_equal(s.user, "");
+    assert_int_equal(s.sandbox, SANDBOX_AUTO);
 }
 
 static void a_good_value_is_taken(void **state)
@@ -214,6 +216,9 @@ static void a_good_value_is_taken(void **state)
          "http://a,http://b:443,https://c:80"},
         {"PORT_CHECKER_CORS_ORIGINS", "http://[2001:DB8:0::1]:8080",
          "http://[2001:db8::1]:8080"},
+        {"PORT_CHECKER_USER", "port-checker", "port-checker"},
+        {"PORT_CHECKER_SANDBOX", "off", "off"},
+        {"PORT_CHECKER_SANDBOX", "Require", "require"},
         {"PORT_CHECKER_LOG_FORMAT", "json", "json"},
         {"PORT_CHECKER_LOG_FORMAT", "TEXT", "text"},
     };
@@ -321,6 +326,9 @@ static void a_wrong_value_is_refused_and_named(void **state)
          " (\"https://a:0\": the port is not a number from 1 to 65535)"},
         {"PORT_CHECKER_CORS_ORIGINS",
          "https://a:", " (\"https://a:\": the port is not a number from 1 to 65535)"},
+        {"PORT_CHECKER_USER", "a-name-of-thirty-three-characters",
+         "at most 32 characters (it has 33)"},
+        {"PORT_CHECKER_SANDBOX", "on", ""},
         {"PORT_CHECKER_LOG_FORMAT", "xml", ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -664,7 +672,7 @@ static void every_form_names_every_setting(void **state)
             assert_non_null(strstr(form, quoted));
             count++;
         }
-        assert_int_equal(count, 19);
+        assert_int_equal(count, 21);
         free(form);
         free(values);
     }

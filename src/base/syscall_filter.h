@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Limits this process and all that it starts to a list of system calls (seccomp). The limit
+ * can never be lifted.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+
+#define SYSCALL_TESTS_MAX 3
+
+/* (argument & mask) == value */
+struct syscall_test {
+    unsigned argument;
+    uint64_t mask;
+    uint64_t value;
+};
+
+#define SYSCALL_IS(number, wanted) {(number), UINT32_MAX, (wanted)}
+#define SYSCALL_NONE(number, bits) {(number), (bits), 0}
+#define SYSCALL_ALL(number, bits)  {(number), (bits), (bits)}
+
+/* Allows a call if all tests hold; several rules may name one call. A call that this
+ * architecture does not have is passed over. */
+struct syscall_rule {
+    const char *name;
+    int fails_with; /* an errno instead; 0 = it is allowed */
+    size_t test_count;
+    struct syscall_test tests[SYSCALL_TESTS_MAX];
+};
+
+enum syscall_denial {
+    SYSCALL_DENIAL_KILLS, /* SIGSYS ends the whole process */
+    SYSCALL_DENIAL_FAILS, /* the call fails with EPERM */
+};
+
+/* False in builds without libseccomp and in sanitizer builds. */
+bool syscall_filter_is_built(void);
+
+/* For this thread and those that it starts: call it before there are others, with
+ * no_new_privs set. ERR_SYSTEM with errnum ENOSYS if the build or the kernel has no
+ * filters. */
+bool syscall_filter_install(const struct syscall_rule *rules, size_t count,
+                            enum syscall_denial denial, struct err *err);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the process that serves gives up before it reads its first byte from the network.
+ * Each layer holds without the others. A layer that the kernel or the build lacks is passed
+ * over, unless PORT_CHECKER_SANDBOX=require; any other failure stops the start.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct settings;
+
+/* In this order. LAYER(id, name, what it does) */
+#define LAYER_MAP(LAYER)                                                                   \
+    LAYER(USER, "user", "an unprivileged user")                                            \
+    LAYER(CAPABILITIES, "capabilities", "no capabilities")                                 \
+    LAYER(PRIVILEGES, "privileges", "no program grants new ones (no_new_privs)")           \
+    LAYER(MEMORY, "memory", "no core dump, no debugger of the same user")                  \
+    LAYER(FILES, "files", "no file can be opened (Landlock)")                              \
+    LAYER(CALLS, "calls", "other system calls end the process (seccomp)")
+
+enum layer {
+#define LAYER(ID, name, what) LAYER_##ID,
+    LAYER_MAP(LAYER)
+#undef LAYER
+        LAYER_COUNT,
+};
+
+enum layer_state {
+    LAYER_HOLDS,
+    LAYER_LACKING, /* the kernel or this build does not have it */
+    LAYER_FAILED,
+};
+
+/* Found out by the parent, which may still read files. */
+struct confine_plan {
+    bool is_switching; /* started as root */
+    bool is_fallback;  /* nothing was set, and there is no user port-checker */
+    uid_t uid;
+    gid_t gid;
+    char user[64]; /* its name */
+};
+
+/* ERR_INVALID if PORT_CHECKER_USER, or without it `nobody`, does not exist. If the process
+ * was not started as root, it stays with its user. */
+bool confine_plan_make(const struct settings *settings, struct confine_plan *ret,
+                       struct err *err);
+
+/* Applies one layer to this process. FILES and CALLS need PRIVILEGES first. `err` says
+ * why it does not hold. */
+enum layer_state confine_layer(enum layer layer, const struct confine_plan *plan,
+                               struct err *err);
+
+/* Applies all layers, as the settings ask for. Call it before threads start.
+ * `*ret_count` is how many layers hold. */
+bool confine_apply(const struct confine_plan *plan, const struct settings *settings,
+                   size_t *ret_count, struct err *err);
+
+const char *layer_name(enum layer layer);
+const char *layer_purpose(enum layer layer);
