@@ -31,9 +31,10 @@ def start():
     """start(NAME=value, ...): a service of this test's own, ready; `inside` a namespace."""
     with contextlib.ExitStack() as stack:
         def start_service(inside=None, env_file=None, arguments=(), descriptors=None,
-                          directory=None, **settings):
+                          directory=None, wrapper=(), **settings):
             options = {"env_file": env_file, "arguments": arguments,
-                       "descriptors": descriptors, "directory": directory}
+                       "descriptors": descriptors, "directory": directory,
+                       "wrapper": wrapper}
             with inside or contextlib.nullcontext():
                 service = stack.enter_context(kept(Service(settings, **options)))
             return service.wait_ready()

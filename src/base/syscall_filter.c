@@ -10,6 +10,8 @@
 
 #include <seccomp.h>
 
+#define API_KILLS 3 /* libseccomp's level for SCMP_ACT_KILL_PROCESS: Linux 4.14 */
+
 bool syscall_filter_is_built(void)
 {
     return true;
@@ -51,8 +53,8 @@ bool syscall_filter_install(const struct syscall_rule *rules, size_t count,
 {
     scmp_filter_ctx filter = seccomp_init(
         denial == SYSCALL_DENIAL_KILLS ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM));
-    if (!filter)
-        return err_sys(err, ENOMEM, "seccomp");
+    if (!filter) /* libseccomp asks the kernel which actions it knows */
+        return err_sys(err, seccomp_api_get() < API_KILLS ? ENOSYS : ENOMEM, "seccomp");
 
     int result = filter_fill(filter, rules, count);
     bool is_filled = result == 0;
@@ -79,7 +81,12 @@ bool syscall_filter_install(const struct syscall_rule *rules, size_t count,
     (void)rules;
     (void)count;
     (void)denial;
-    return err_sys(err, ENOSYS, "seccomp");
+    err_set(err, ERR_SYSTEM, "seccomp: %s",
+            IS_SANITIZED ? "a sanitizer makes system calls of its own"
+                         : "this build is without libseccomp");
+    if (err)
+        err->errnum = ENOSYS;
+    return false;
 }
 
 #endif

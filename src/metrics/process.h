@@ -11,6 +11,6 @@ struct text;
  * holds them forever, and never opens another. Call it before threads start. */
 void process_hold(void);
 
-/* Any thread. Appends the families in Prometheus text format. A figure that cannot be read is
- * omitted with its family. */
+/* Any thread. Appends the families in Prometheus text format. A figure that cannot be read
+ * is omitted with its family. */
 void process_render(struct text *text);

@@ -14,6 +14,6 @@
  * before threads start. */
 void conntrack_hold(void);
 
-/* Any thread. Free entries, and all entries. False if connections are not tracked here or this cannot
- * be read: then this limit does not apply. */
+/* Any thread. Free entries, and all entries. False if connections are not tracked here or
+ * this cannot be read: then this limit does not apply. */
 bool conntrack_read(size_t *ret_free, size_t *ret_size);

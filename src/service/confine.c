@@ -79,7 +79,7 @@ static void bounding_set_drop(void)
 static enum layer_state user_apply(const struct confine_plan *plan, struct err *err)
 {
     int end_signal;
-    if (!plan->is_switching)
+    if (!plan->is_switching || plan->uid == geteuid())
         return LAYER_HOLDS;
 
     bounding_set_drop();
@@ -155,7 +155,7 @@ static enum layer_state files_apply(const struct confine_plan *plan, struct err 
 {
     (void)plan;
 #if IS_SANITIZED
-    err_set(err, ERR_SYSTEM, "a sanitizer build reads files");
+    err_set(err, ERR_SYSTEM, "Landlock: a sanitizer reads files of its own");
     return LAYER_LACKING;
 #endif
     long abi =

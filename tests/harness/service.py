@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pwd
 import re
 import resource
 import signal
@@ -35,8 +36,19 @@ USUAL = {
     "PORT_CHECK_TIMEOUT": "0.5",
     "PORT_CHECKER_RATE": "0",
 }
+
+
+def is_mapped(user):
+    """Whether that user exists in this user namespace."""
+    uid = pwd.getpwnam(user).pw_uid
+    ranges = [line.split() for line in open("/proc/self/uid_map", encoding="ascii")]
+    return any(int(first) <= uid < int(first) + int(count) for first, _, count in ranges)
+
+
+# Without it, the log of a service that was started as root begins with a warning.
+OTHER_USER = "nobody" if is_mapped("nobody") else "root"
 if os.geteuid() == 0:
-    USUAL["PORT_CHECKER_USER"] = "nobody"  # without it, the log begins with a warning
+    USUAL["PORT_CHECKER_USER"] = OTHER_USER
 
 
 def environment(settings):
@@ -44,10 +56,10 @@ def environment(settings):
     return {**passed_on, **{name: str(value) for name, value in settings.items()}}
 
 
-def run(*arguments, directory, binary=BINARY, **settings):
+def run(*arguments, directory, wrapper=(), **settings):
     """Runs the program to its end in `directory` and returns the completed process."""
     ended = subprocess.run(
-        [binary, *arguments],
+        [*wrapper, BINARY, *arguments],
         cwd=directory,
         env=environment(settings),
         stdin=subprocess.DEVNULL,
@@ -77,7 +89,7 @@ class Service:
     """A running port-checker. `settings` are added to USUAL; None removes one."""
 
     def __init__(self, settings=None, env_file=None, arguments=(), descriptors=None,
-                 directory=None, binary=BINARY):
+                 directory=None, binary=BINARY, wrapper=()):
         settings = {**USUAL, **(settings or {})}
         self.folder = None if directory else tempfile.TemporaryDirectory(prefix="checker-")
         self.directory = pathlib.Path(directory or self.folder.name)
@@ -87,7 +99,7 @@ class Service:
 
         self.log = open(self.directory / "stderr", "w+b")
         self.process = subprocess.Popen(
-            [binary, *arguments],
+            [*wrapper, binary, *arguments],
             cwd=self.directory,
             env=environment({k: v for k, v in settings.items() if v is not None}),
             stdin=subprocess.DEVNULL,
