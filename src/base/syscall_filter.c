@@ -52,7 +52,7 @@ bool syscall_filter_install(const struct syscall_rule *rules, size_t count,
                             enum syscall_denial denial, struct err *err)
 {
     scmp_filter_ctx filter = seccomp_init(
-        denial == SYSCALL_DENIAL_KILLS ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM));
+        denial == SYSCALL_DENIAL_KILLS ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(ENOSYS));
     if (!filter) /* libseccomp asks the kernel which actions it knows */
         return err_sys(err, seccomp_api_get() < API_KILLS ? ENOSYS : ENOMEM, "seccomp");
 

@@ -35,7 +35,7 @@ struct syscall_rule {
 
 enum syscall_denial {
     SYSCALL_DENIAL_KILLS, /* SIGSYS ends the whole process */
-    SYSCALL_DENIAL_FAILS, /* the call fails with EPERM */
+    SYSCALL_DENIAL_FAILS, /* the call fails with ENOSYS */
 };
 
 /* False in builds without libseccomp and in sanitizer builds. */

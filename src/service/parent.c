@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "loop/loop.h"
 #include "service/control.h"
+#include "service/ready.h"
 #include "service/reload.h"
 #include "service/service.h"
 
@@ -35,11 +36,14 @@ struct parent {
     int signal_fd;                       /* owned */
     struct loop_watch signal_watch;
 
-    pid_t child;       /* serves, or is about to; 0 = it has ended */
-    pid_t predecessor; /* serves until the child does, then finishes; 0 = none */
-    int ready_fd;      /* owned; -1 once the child serves */
-    struct loop_watch ready_watch;
-    struct timer overdue; /* of children that have been told to end */
+    struct generation child;       /* serves, or is about to */
+    struct generation predecessor; /* serves until the child does, then finishes */
+    struct loop_watch ready_watch; /* until the child serves */
+    struct loop_watch quiet_watch; /* until the predecessor accepts no more */
+    bool is_serving;               /* the child */
+    bool is_ready;                 /* and it alone accepts connections */
+    size_t layers;                 /* that confine it */
+    struct timer overdue;          /* of children that have been told to end */
 
     struct timer watch_timer;
     struct reload_watch watch;
@@ -79,7 +83,7 @@ bool parent_block_signals(struct err *err)
 
 /* --- two processes -------------------------------------------------------------------- */
 
-bool parent_fork(pid_t *ret_child, int *ret_ready_fd, struct err *err)
+bool parent_fork(struct generation *ret, struct err *err)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -92,34 +96,48 @@ bool parent_fork(pid_t *ret_child, int *ret_ready_fd, struct err *err)
     if (child < 0)
         return err_sys(err, errno, "fork");
 
-    if (child == PARENT_IS_CHILD) {
+    if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) /* it died before the call */
             _exit(1);
     }
-    *ret_child = child;
-    *ret_ready_fd = fd_take(child == PARENT_IS_CHILD ? &write_fd : &read_fd);
+    *ret = (struct generation){child, fd_take(child == 0 ? &write_fd : &read_fd)};
     return true;
 }
 
-void parent_hand_over(pid_t child)
+/* "PID FD"; the descriptor stays open, clear of those of the sockets. */
+static bool hand_over(struct parent *parent, struct err *err)
 {
-    char pid[24];
-    snprintf(pid, sizeof pid, "%d", (int)child);
-    setenv(PREDECESSOR_NAME, pid, true);
+    char text[48];
+    int fd = fcntl(parent->child.ready_fd, F_DUPFD,
+                   STDERR_FILENO + 1 + (int)parent->service->sockets.count);
+    if (fd < 0)
+        return err_sys(err, errno, "passing on a child");
+    snprintf(text, sizeof text, "%d %d", (int)parent->child.pid, fd);
+    return setenv(PREDECESSOR_NAME, text, true) == 0 || err_sys(err, errno, "setenv");
 }
 
-/* The child of the program that ran in this process before; 0 if there was none. A value
- * that does not name a child of ours is ignored. */
-static pid_t predecessor_take(void)
+static bool read_predecessor(const char *text, uint64_t *ret_pid, uint64_t *ret_fd)
 {
-    const char *text = getenv(PREDECESSOR_NAME);
-    uint64_t pid = 0;
+    const char *space = text ? strchr(text, ' ') : NULL;
+    return space && text_parse_u64(text, (size_t)(space - text), INT32_MAX, ret_pid) &&
+           text_parse_u64(space + 1, strlen(space + 1), INT32_MAX, ret_fd);
+}
+
+/* A value that does not name a child of ours was not set by us. */
+void parent_inherit(struct generation *ret)
+{
+    uint64_t pid, fd;
     int status;
-    bool is_ours = text && text_parse_u64(text, strlen(text), INT32_MAX, &pid) && pid > 0 &&
-                   waitpid((pid_t)pid, &status, WNOHANG) == 0;
+    *ret = (struct generation){.ready_fd = -1};
+    bool is_named = read_predecessor(getenv(PREDECESSOR_NAME), &pid, &fd);
     unsetenv(PREDECESSOR_NAME);
-    return is_ours ? (pid_t)pid : 0;
+    pid_t ended = is_named && pid > 0 ? waitpid((pid_t)pid, &status, WNOHANG) : -1;
+    if (ended < 0)
+        return;
+
+    fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+    *ret = (struct generation){ended == 0 ? (pid_t)pid : 0, (int)fd};
 }
 
 static void tell(pid_t child, int command)
@@ -131,8 +149,8 @@ static void tell(pid_t child, int command)
 static void kill_children(struct parent *parent)
 {
     parent->is_killed = true;
-    tell(parent->child, SIGKILL);
-    tell(parent->predecessor, SIGKILL);
+    tell(parent->child.pid, SIGKILL);
+    tell(parent->predecessor.pid, SIGKILL);
 }
 
 static void overdue_fire(struct timer *timer)
@@ -141,7 +159,7 @@ static void overdue_fire(struct timer *timer)
     if (parent->is_ending)
         kill_children(parent);
     else
-        tell(parent->predecessor, SIGKILL);
+        tell(parent->predecessor.pid, SIGKILL);
 }
 
 /* The children know how long they have; this is for one that no longer obeys. */
@@ -152,19 +170,42 @@ static void expect_end(struct parent *parent)
         instant_add(loop_now(parent->loop), span_seconds(DRAIN_SECONDS + OVERDUE_SECONDS)));
 }
 
+static void ready_tell(struct parent *parent)
+{
+    if (parent->is_ready || !parent->is_serving || parent->predecessor.ready_fd >= 0)
+        return;
+    parent->is_ready = true;
+    if (!parent->is_ending)
+        ready_log(parent->service, parent->child.pid, parent->layers);
+}
+
 /* The end of the pipe without a byte means that the child has failed; SIGCHLD follows. */
-static void on_ready(void *ctx, uint32_t events)
+static void on_serving(void *ctx, uint32_t events)
 {
     struct parent *parent = ctx;
-    char byte;
+    unsigned char byte;
     (void)events;
-    bool is_ready = read(parent->ready_fd, &byte, 1) == 1;
-    loop_watch_drop(parent->loop, parent->ready_fd, &parent->ready_watch);
-    fd_close(&parent->ready_fd);
-    if (is_ready && parent->predecessor > 0 && !parent->is_ending) {
-        tell(parent->predecessor, CONTROL_YIELD);
+    parent->is_serving = read(parent->child.ready_fd, &byte, 1) == 1;
+    loop_watch_drop(parent->loop, parent->child.ready_fd, &parent->ready_watch);
+    if (!parent->is_serving)
+        return;
+
+    parent->layers = byte;
+    if (parent->predecessor.pid > 0 && !parent->is_ending) {
+        tell(parent->predecessor.pid, CONTROL_YIELD);
         expect_end(parent);
     }
+    ready_tell(parent);
+}
+
+/* The predecessor has closed its end, or has ended. */
+static void on_quiet(void *ctx, uint32_t events)
+{
+    struct parent *parent = ctx;
+    (void)events;
+    loop_watch_drop(parent->loop, parent->predecessor.ready_fd, &parent->quiet_watch);
+    fd_close(&parent->predecessor.ready_fd);
+    ready_tell(parent);
 }
 
 static void terminate(struct parent *parent, const char *signal_name)
@@ -178,8 +219,8 @@ static void terminate(struct parent *parent, const char *signal_name)
                 "%s: no new checks; running checks have %d seconds to finish", signal_name,
                 DRAIN_SECONDS);
     parent->is_ending = true;
-    tell(parent->child, CONTROL_DRAIN);
-    tell(parent->predecessor, CONTROL_DRAIN);
+    tell(parent->child.pid, CONTROL_DRAIN);
+    tell(parent->predecessor.pid, CONTROL_DRAIN);
     expect_end(parent);
 }
 
@@ -213,7 +254,7 @@ static void check_late(struct timer *timer)
 
 static bool is_reload_possible(const struct parent *parent)
 {
-    return parent->check.child == 0 && parent->ready_fd < 0 && parent->predecessor == 0;
+    return parent->check.child == 0 && parent->is_ready && parent->predecessor.pid == 0;
 }
 
 static void reload_begin(struct parent *parent, const char *why)
@@ -290,8 +331,8 @@ static int judge_end(const struct parent *parent, pid_t child, int status)
 
 static void child_ended(struct parent *parent, int status)
 {
-    int judged = judge_end(parent, parent->child, status);
-    parent->child = 0;
+    int judged = judge_end(parent, parent->child.pid, status);
+    parent->child.pid = 0;
     parent->status = judged;
     if (parent->is_ending)
         return;
@@ -311,11 +352,11 @@ static void children_reap(struct parent *parent)
     while ((child = waitpid(-1, &status, WNOHANG)) > 0) {
         if (child == parent->check.child) {
             reload_check_ended(parent, status);
-        } else if (child == parent->child) {
+        } else if (child == parent->child.pid) {
             child_ended(parent, status);
-        } else if (child == parent->predecessor) {
+        } else if (child == parent->predecessor.pid) {
             judge_end(parent, child, status);
-            parent->predecessor = 0;
+            parent->predecessor.pid = 0;
         }
     }
 }
@@ -354,7 +395,8 @@ static void signal_event(void *ctx, uint32_t events)
 static bool parent_turn(void *ctx)
 {
     struct parent *parent = ctx;
-    bool is_over = parent->is_ending && parent->child == 0 && parent->predecessor == 0;
+    bool is_over =
+        parent->is_ending && parent->child.pid == 0 && parent->predecessor.pid == 0;
     if (is_over || (parent->is_accepted && !parent->is_ending))
         loop_stop(parent->loop);
     else if (parent->is_reload_wanted && is_reload_possible(parent))
@@ -373,8 +415,11 @@ static bool watches_add(struct parent *parent, struct err *err)
 
     return loop_watch_add(parent->loop, parent->signal_fd, EPOLLIN, signal_event, parent,
                           &parent->signal_watch, err) &&
-           loop_watch_add(parent->loop, parent->ready_fd, EPOLLIN, on_ready, parent,
-                          &parent->ready_watch, err);
+           loop_watch_add(parent->loop, parent->child.ready_fd, EPOLLIN, on_serving, parent,
+                          &parent->ready_watch, err) &&
+           (parent->predecessor.ready_fd < 0 ||
+            loop_watch_add(parent->loop, parent->predecessor.ready_fd, EPOLLIN, on_quiet,
+                           parent, &parent->quiet_watch, err));
 }
 
 static bool parent_init(struct parent *parent, struct err *err)
@@ -382,7 +427,6 @@ static bool parent_init(struct parent *parent, struct err *err)
     timer_init(&parent->overdue, overdue_fire);
     timer_init(&parent->watch_timer, watch_fire);
     timer_init(&parent->check_timer, check_late);
-    parent->predecessor = predecessor_take();
     if (!loop_new(&parent->loop, err) || !watches_add(parent, err))
         return false;
 
@@ -397,24 +441,27 @@ static void parent_done(struct parent *parent)
 {
     reload_check_drop(&parent->check);
     fd_close(&parent->signal_fd);
-    fd_close(&parent->ready_fd);
+    fd_close(&parent->child.ready_fd);
+    fd_close(&parent->predecessor.ready_fd);
     loop_free(parent->loop);
 }
 
 bool parent_run(struct service *service, const struct invocation *invocation,
-                const struct reload_watch *watch, pid_t child, int ready_fd,
-                enum parent_end *ret_end, int *ret_status, struct err *err)
+                const struct reload_watch *watch, struct generation child,
+                struct generation predecessor, enum parent_end *ret_end, int *ret_status,
+                struct err *err)
 {
     struct parent parent = {
         .service = service,
         .invocation = invocation,
         .signal_fd = -1,
         .child = child,
-        .ready_fd = ready_fd,
+        .predecessor = predecessor,
         .watch = *watch,
         .check = {.said_fd = -1},
     };
-    bool is_fine = parent_init(&parent, err) && loop_run(parent.loop, err);
+    bool is_fine = parent_init(&parent, err) && loop_run(parent.loop, err) &&
+                   (parent.is_ending || hand_over(&parent, err));
     *ret_end = parent.is_ending ? PARENT_EXIT : PARENT_RELOAD;
     *ret_status = parent.status;
     parent_done(&parent);

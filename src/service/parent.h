@@ -10,8 +10,9 @@
  *                   RELOAD_CHECK_SECONDS), then execute it in this process. It inherits
  *                   the sockets and the child, starts a child of its own beside it, and
  *                   then tells the predecessor to finish (DRAIN_SECONDS, or
- *                   DEBUG_YIELD_SECONDS with PORT_CHECKER_DEBUG). At most two children
- *                   exist: a reload waits for the end of the last one's predecessor.
+ *                   DEBUG_YIELD_SECONDS with PORT_CHECKER_DEBUG). When that one accepts no
+ *                   more connections, the service is ready. At most two children exist: a
+ *                   reload waits for the end of the last one's predecessor.
  *
  * If the child ends without having been told to, so does this process, with the child's
  * exit status, or 1 and an error line after a signal. A supervisor restarts the service. If
@@ -32,22 +33,27 @@ enum parent_end {
     PARENT_RELOAD, /* pass on the sockets and the child, and execute */
 };
 
-/* What parent_start() returns in the process that serves. */
-#define PARENT_IS_CHILD 0
+/* A child, and one end of the pipe between it and this process. The child writes one byte
+ * when it serves: how many layers confine it. It closes its end when it no longer accepts
+ * connections. */
+struct generation {
+    pid_t pid;    /* 0 = there is none */
+    int ready_fd; /* owned; -1 = closed */
+};
 
 /* Blocks the signals of parent.h and control.h for this process and its children. */
 bool parent_block_signals(struct err *err);
 
-/* Forks. The child gets PARENT_IS_CHILD; it dies with this process. It writes one byte to
- * `*ret_ready_fd` when it serves, and this process reads it. The caller owns that
- * descriptor. */
-bool parent_fork(pid_t *ret_child, int *ret_ready_fd, struct err *err);
+/* The child of the program that ran in this process before. */
+void parent_inherit(struct generation *ret);
 
-/* Runs until the service ends or is to be replaced. Takes `ready_fd`. `watch` has the state
- * of the files at the start. */
+/* Forks. In the child, which dies with this process, `ret->pid` is 0. */
+bool parent_fork(struct generation *ret, struct err *err);
+
+/* Runs until the service ends or is to be replaced. Takes both generations. `watch` has the
+ * state of the files at the start. Call sockets_hand_over() next if it is to be replaced.
+ */
 bool parent_run(struct service *service, const struct invocation *invocation,
-                const struct reload_watch *watch, pid_t child, int ready_fd,
-                enum parent_end *ret_end, int *ret_status, struct err *err);
-
-/* Before execve(2): names the child to the next program in this process. */
-void parent_hand_over(pid_t child);
+                const struct reload_watch *watch, struct generation child,
+                struct generation predecessor, enum parent_end *ret_end, int *ret_status,
+                struct err *err);

@@ -40,6 +40,7 @@ static bool shared_make(struct service *service, struct err *err)
 static bool workers_make(struct service *service, struct err *err)
 {
     service->worker_count = service->settings.workers;
+    atomic_store(&service->accepting, service->worker_count);
     for (size_t i = 0; i < service->worker_count; i++)
         if (!metrics_new(&service->metrics[i], err))
             return false;
@@ -83,12 +84,12 @@ static void files_hold(void)
 }
 
 /* In the child. */
-static bool service_build(struct service *service, struct err *err)
+static bool service_build(struct service *service, size_t *ret_layers, struct err *err)
 {
     files_hold();
     return shared_make(service, err) && workers_make(service, err) &&
            control_new(service, &service->control, err) &&
-           confine_apply(&service->plan, &service->settings, &service->layers, err) &&
+           confine_apply(&service->plan, &service->settings, ret_layers, err) &&
            workers_start(service, err);
 }
 
@@ -112,49 +113,7 @@ static void service_take_down(struct service *service)
     service->budget = budget_free(service->budget);
     service->tls = tls_identity_free(service->tls);
     sockets_done(&service->sockets);
-}
-
-static void log_limits(const struct service *service)
-{
-    const struct settings *settings = &service->settings;
-    if (service->limits.connections < settings->max_connections)
-        log_message(LOG_LEVEL_WARNING, "limit",
-                    "%zu descriptors (RLIMIT_NOFILE) allow only %zu of %zu connections "
-                    "(PORT_CHECKER_MAX_CONNECTIONS)",
-                    service->limits.descriptors, service->limits.connections,
-                    settings->max_connections);
-    if (service->limits.probes < settings->max_probes)
-        log_message(LOG_LEVEL_WARNING, "limit",
-                    "%zu descriptors (RLIMIT_NOFILE) allow only %zu of %zu probes "
-                    "(PORT_CHECKER_MAX_PROBES)",
-                    service->limits.descriptors, service->limits.probes,
-                    settings->max_probes);
-}
-
-static const char *sandbox_extent(const struct service *service)
-{
-    if (service->layers == 0)
-        return "off";
-    return service->layers == LAYER_COUNT ? "full" : "partial";
-}
-
-static void log_ready(const struct service *service)
-{
-    char ip[ADDRESS_TEXT_SIZE];
-    struct log_line line;
-    if (!log_begin(&line, LOG_LEVEL_INFO, "ready"))
-        return;
-
-    log_str(&line, "address", address_format(&service->sockets.bound, ip));
-    log_int(&line, "port", address_port(&service->sockets.bound));
-    log_str(&line, "version", PORT_CHECKER_VERSION);
-    log_int(&line, "pid", getpid());
-    log_int(&line, "workers", (int64_t)service->worker_count);
-    log_int(&line, "connections", (int64_t)service->limits.connections);
-    log_int(&line, "probes", (int64_t)service->limits.probes);
-    log_bool(&line, "tls", service->tls != NULL);
-    log_str(&line, "sandbox", sandbox_extent(service));
-    log_end(&line);
+    fd_close(&service->ready_fd);
 }
 
 static int failed(const struct err *err)
@@ -167,34 +126,32 @@ static int failed(const struct err *err)
 static int serve(struct service *service, int ready_fd)
 {
     struct err err;
-    bool is_fine = service_build(service, &err);
-    if (is_fine)
-        fd_write_all(ready_fd, "", 1);
-    fd_close(&ready_fd);
+    size_t layers;
+    service->ready_fd = ready_fd;
+    bool is_fine = service_build(service, &layers, &err);
     if (is_fine) {
-        log_limits(service);
-        log_ready(service);
+        const char byte = (char)layers;
+        fd_write_all(ready_fd, &byte, 1);
+        is_fine = control_run(service->control, &err);
     }
-    is_fine = is_fine && control_run(service->control, &err);
     service_take_down(service);
     return is_fine ? 0 : failed(&err);
 }
 
 /* The parent, once it has a child. */
 static int keep(struct service *service, const struct invocation *invocation,
-                const struct reload_watch *watch, pid_t child, int ready_fd)
+                const struct reload_watch *watch, struct generation child,
+                struct generation predecessor)
 {
     struct err err;
     int status;
     enum parent_end end;
     service->tls = tls_identity_free(service->tls);
     bool is_fine =
-        parent_run(service, invocation, watch, child, ready_fd, &end, &status, &err);
-    if (is_fine && end == PARENT_RELOAD) {
-        parent_hand_over(child);
+        parent_run(service, invocation, watch, child, predecessor, &end, &status, &err);
+    if (is_fine && end == PARENT_RELOAD)
         is_fine =
             sockets_hand_over(&service->sockets, &err) && reload_execute(invocation, &err);
-    }
     sockets_done(&service->sockets);
     if (!is_fine)
         return failed(&err);
@@ -207,15 +164,18 @@ int service_run(struct service *service, const struct invocation *invocation)
 {
     struct err err;
     struct reload_watch watch;
-    pid_t child;
-    int ready_fd;
+    struct generation child, predecessor;
     /* Before the ready line, because its reader may change a file at once. */
     reload_watch_init(&watch, invocation);
-    if (!service_prepare(service, &err) || !parent_fork(&child, &ready_fd, &err)) {
+    parent_inherit(&predecessor);
+    if (!service_prepare(service, &err) || !parent_fork(&child, &err)) {
         service->tls = tls_identity_free(service->tls);
         sockets_done(&service->sockets);
         return failed(&err);
     }
-    return child == PARENT_IS_CHILD ? serve(service, ready_fd)
-                                    : keep(service, invocation, &watch, child, ready_fd);
+    if (child.pid > 0)
+        return keep(service, invocation, &watch, child, predecessor);
+
+    fd_close(&predecessor.ready_fd);
+    return serve(service, child.ready_fd);
 }

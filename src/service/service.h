@@ -7,6 +7,7 @@
  *   parent.c    the main process: signals, reloads, the ends of children
  *   control.c   the child's main thread: phases
  *   worker.c    one thread with its loop, engine, HTTP server and checks
+ *   ready.c     the line with event=ready
  *   confine.c   the child's sandbox; trial.c tries it
  *   reload.c    checks a new binary and executes it
  *   sockets.c, limits.c, tls.c   what a start needs
@@ -46,7 +47,6 @@ struct service {
     struct limits limits;
     struct sockets sockets;
     struct confine_plan plan;
-    size_t layers; /* of the sandbox that hold */
 
     /* Shared by the workers; each is thread-safe. */
     struct probe_limit probe_limit;
@@ -56,6 +56,8 @@ struct service {
     struct caller_warnings caller_warnings;
     struct tls_identity *tls; /* NULL = plain HTTP; the parent forgets it after the fork */
     atomic_int phase;         /* enum service_phase */
+    atomic_size_t accepting;  /* workers; the last one to stop closes ready_fd */
+    int ready_fd;             /* owned by the child: parent.h */
 
     struct control *control;
     struct worker *workers[SOCKETS_MAX];

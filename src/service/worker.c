@@ -4,6 +4,7 @@
 #include "api/problem.h"
 #include "api/routes.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "http/server.h"
 #include "loop/loop.h"
@@ -48,6 +49,16 @@ static bool is_draining(const void *service)
     return phase == SERVICE_DRAINING || phase == SERVICE_STOPPING;
 }
 
+static void stop_accepting(struct worker *worker)
+{
+    struct service *service = worker->service;
+    http_server_stop_accepting(worker->server);
+    /* If the service has moved, the parent no longer has them: refuse connections. */
+    sockets_close_part(&service->sockets, worker->index, service->worker_count);
+    if (atomic_fetch_sub(&service->accepting, 1) == 1)
+        fd_close(&service->ready_fd);
+}
+
 static void phase_carry_out(struct worker *worker, enum service_phase phase)
 {
     struct connections *connections = http_server_connections(worker->server);
@@ -58,10 +69,7 @@ static void phase_carry_out(struct worker *worker, enum service_phase phase)
         connections_drain(connections);
         break;
     case SERVICE_YIELDING:
-        http_server_stop_accepting(worker->server);
-        /* If the service has moved, the parent no longer has them: refuse connections. */
-        sockets_close_part(&worker->service->sockets, worker->index,
-                           worker->service->worker_count);
+        stop_accepting(worker);
         connections_drain(connections);
         break;
     case SERVICE_STOPPING:

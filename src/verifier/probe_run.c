@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "loop/loop.h"
 #include "probe/engine.h"
+#include "verifier/lockdown.h"
 #include "verifier/progress.h"
 #include "verifier/report.h"
 
@@ -271,7 +272,7 @@ enum status probe_run(const struct arguments *arguments, struct err *err)
 {
     struct probe probe = {.arguments = arguments, .start = clock_now()};
     enum status status = STATUS_SYSTEM;
-    if (target_find(&probe, err) && begin(&probe, err)) {
+    if (lockdown_apply(err) && target_find(&probe, err) && begin(&probe, err)) {
         if (!arguments->is_quiet)
             probe.progress = progress_new(probe.loop, progress_write, &probe);
         bool has_run = loop_run(probe.loop, err);

@@ -9,6 +9,7 @@
 #include "verifier/fetch.h"
 #include "verifier/hook.h"
 #include "verifier/listeners.h"
+#include "verifier/lockdown.h"
 #include "verifier/outage.h"
 #include "verifier/progress.h"
 #include "verifier/round.h"
@@ -43,6 +44,7 @@ struct verify {
     struct instant round_start;
     int signal_fd; /* owned; -1 without --watch */
     struct loop_watch signal_watch;
+    struct loop_watch hook_watch;
 
     enum status status;
     bool has_failed;
@@ -229,10 +231,12 @@ static void round_done(void *ctx, struct report *report)
 
 /* --- signals -------------------------------------------------------------------------- */
 
-static void command_ended(struct verify *verify)
+static void command_ended(void *ctx, uint32_t events)
 {
+    struct verify *verify = ctx;
     int status;
     struct err err;
+    (void)events;
     if (!hook_reap(&verify->hook, &status, &err))
         return;
     if (WIFSIGNALED(status))
@@ -243,6 +247,8 @@ static void command_ended(struct verify *verify)
                 WEXITSTATUS(status));
     if (err.message[0])
         complain(&err);
+    if (verify->hook.is_lost)
+        loop_watch_drop(verify->loop, verify->hook.helper_fd, &verify->hook_watch);
 }
 
 static void signal_event(void *ctx, uint32_t events)
@@ -250,12 +256,8 @@ static void signal_event(void *ctx, uint32_t events)
     struct verify *verify = ctx;
     struct signalfd_siginfo info;
     (void)events;
-    while (read(verify->signal_fd, &info, sizeof info) == sizeof info) {
-        if (info.ssi_signo == SIGCHLD)
-            command_ended(verify);
-        else
-            stop(verify, STATUS_OK);
-    }
+    while (read(verify->signal_fd, &info, sizeof info) == sizeof info)
+        stop(verify, STATUS_OK);
 }
 
 static bool signals_watch(struct verify *verify, struct err *err)
@@ -264,7 +266,6 @@ static bool signals_watch(struct verify *verify, struct err *err)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0)
         return err_sys(err, errno, "sigprocmask");
 
@@ -297,12 +298,21 @@ static bool descriptors_share(struct verify *verify, struct err *err)
     return true;
 }
 
+static bool hook_watch(struct verify *verify, struct err *err)
+{
+    return loop_watch_add(verify->loop, verify->hook.helper_fd, EPOLLIN, command_ended,
+                          verify, &verify->hook_watch, err);
+}
+
 static bool begin(struct verify *verify, struct err *err)
 {
     signal(SIGPIPE, SIG_IGN);
-    return descriptors_share(verify, err) && loop_new(&verify->loop, err) &&
+    const char *command = verify->arguments->on_change;
+    return descriptors_share(verify, err) &&
+           (!command || hook_init(&verify->hook, command, err)) &&
+           loop_new(&verify->loop, err) && (!command || hook_watch(verify, err)) &&
            (!verify->arguments->is_watching || signals_watch(verify, err)) &&
-           round_begin(verify, err);
+           lockdown_apply(err) && round_begin(verify, err);
 }
 
 static void end(struct verify *verify)
@@ -310,11 +320,12 @@ static void end(struct verify *verify)
     round_end(verify);
     watch_done(&verify->watch);
     outage_done(&verify->outage);
-    hook_done(&verify->hook);
     if (verify->loop) {
+        loop_watch_drop(verify->loop, verify->hook.helper_fd, &verify->hook_watch);
         loop_timer_stop(verify->loop, &verify->timer);
         loop_watch_drop(verify->loop, -1, &verify->signal_watch);
     }
+    hook_done(&verify->hook);
     fd_close(&verify->signal_fd);
     loop_free(verify->loop);
 }
@@ -323,7 +334,7 @@ enum status verify_run(const struct arguments *arguments, struct err *err)
 {
     struct verify verify = {
         .arguments = arguments,
-        .hook.command = arguments->on_change,
+        .hook.helper_fd = -1,
         .signal_fd = -1,
         .status = STATUS_SYSTEM,
     };
