@@ -15,23 +15,63 @@
     "this checker's own machine seems to lose what it sends (a firewall rule, a full "     \
     "connection table, or its uplink)"
 #define REPEAT_MIN_NS    (900 * NS_PER_MS) /* the kernel's first repetition: after 1 s */
+#define SECOND_LOOK_MS   10 /* beyond it, a connection that we reset is forgotten */
 #define DOUBT_VERDICT_MS 20                /* how old a look for doubts may be then */
 
 /* --- the facts ---------------------------------------------------------------------- */
 
-static struct silence_rule port_silence_rule(const struct port *port)
+static struct silence_rule host_silence_rule(const struct host *host, double loss_overall,
+                                             bool has_error, struct instant now)
 {
-    const struct host *host = port->job->host;
-    const struct engine *engine = port->job->engine;
-    struct instant now = engine_now(engine);
+    unsigned trials, losses;
+    loss_counts(&host->loss, now, &trials, &losses);
+    struct control_tally tally =
+        controls_tally(&host->controls, host->session_since, now);
     const struct silence_facts facts = {
-        .is_answering = host_is_answering(host, now),
-        .is_clean = loss_is_clean(&host->loss, now),
-        .loss = loss_rate(&host->loss, now),
-        .loss_overall = loss_rate(&engine->loss, now),
+        .is_answering = host_is_answering(host),
+        .trials = trials,
+        .losses = losses,
+        .controls = tally.answered + tally.refused + tally.missed,
+        .controls_lost = tally.missed,
+        .loss_overall = loss_overall,
+        .has_error = has_error,
         .rtt = host->rtt,
     };
     return silence_rule_make(&facts);
+}
+
+static struct silence_rule port_silence_rule(const struct port *port)
+{
+    const struct engine *engine = port->job->engine;
+    struct instant now = engine_now(engine);
+    return host_silence_rule(port->job->host, loss_rate(&engine->loss, now),
+                             port->evidence.errors > 0, now);
+}
+
+unsigned judge_limited_needed(const struct host *host, struct instant now)
+{
+    struct silence_rule rule = host_silence_rule(host, 0, false, now);
+    return rule.is_hopeless ? UINT8_MAX : rule.syns;
+}
+
+/* A refusal by a port that was open a moment ago, or by an address that lets others
+ * connect, may come from a limit, or from a connection of ours that the far end has not
+ * forgotten yet: it takes a second one. */
+static bool is_refusal_doubtful(const struct port *port)
+{
+    struct host *host = port->job->host;
+    return host_has_opened(host) || controls_was_open(&host->controls, port->verdict.port,
+                                                      engine_now(port->job->engine));
+}
+
+static struct schedule_rules port_rules(const struct port *port)
+{
+    struct schedule_rules rules = port->job->engine->rules;
+    if (rules.refusals_needed == 1 && is_refusal_doubtful(port)) {
+        rules.refusals_needed = 2;
+        rules.refusal_delay = span_ms(SECOND_LOOK_MS);
+    }
+    return rules;
 }
 
 /* Asks the kernel for repetitions only when there can be some. */
@@ -39,7 +79,7 @@ static unsigned attempt_repeats(const struct attempt *attempt)
 {
     struct engine *engine = attempt->port->job->engine;
     struct span age = instant_since(engine_now(engine), attempt->window.since);
-    return age.ns < REPEAT_MIN_NS ? 0 : attempt_repeats_read(attempt->fd).sent;
+    return attempt->fd < 0 || age.ns < REPEAT_MIN_NS ? 0 : attempt_repeats_read(attempt->fd).sent;
 }
 
 static void facts_add_attempts(const struct port *port, struct schedule_facts *facts)
@@ -56,6 +96,7 @@ static void facts_add_attempts(const struct port *port, struct schedule_facts *f
             .sent_at = attempt->window.since,
             .repeats = attempt_repeats(attempt),
             .has_error = attempt->has_error,
+            .is_over = attempt->fd < 0,
         };
 }
 
@@ -77,25 +118,66 @@ static struct schedule_facts port_facts(const struct port *port)
 /* --- what follows from them --------------------------------------------------------- */
 
 /* Does what is known suffice for a verdict? */
-static bool has_verdict(const struct port *port, bool is_silence_enough,
-                        struct judgement *ret)
+static bool has_verdict(const struct port *port, const struct schedule_rules *rules,
+                        bool is_silence_enough, struct judgement *ret)
 {
     ret->step = JUDGE_VERDICT;
-    return evidence_judge(&port->evidence, port->job->engine->rules.refusals_needed,
-                          is_silence_enough, &ret->state, &ret->errnum);
+    return evidence_judge(&port->evidence, rules->refusals_needed, is_silence_enough,
+                          &ret->state, &ret->errnum);
+}
+
+/* Silence, and the verdicts that need it, count unless the controls were lost as well. */
+static struct judgement with_silence(struct judgement verdict,
+                                     const struct schedule_facts *facts)
+{
+    if (facts->silence.is_hopeless)
+        verdict.step = JUDGE_LIMITED;
+    return verdict;
+}
+
+/* A refusal or prohibition counts while ports that were open can still be opened: at least
+ * two controls since the first one, and none that failed in the same way. */
+static struct judgement with_controls(const struct port *port, struct judgement verdict)
+{
+    const struct host *host = port->job->host;
+    if (!host_has_opened(host) || port->first_negative.ns == 0)
+        return verdict;
+
+    struct instant now = engine_now(port->job->engine);
+    struct control_tally tally =
+        controls_tally(&host->controls, port->first_negative, now);
+    bool is_refused = verdict.state == PORT_STATE_CLOSED;
+    bool is_contradicted = is_refused ? tally.refused > 0 : tally.missed > tally.handshakes;
+    if (is_contradicted)
+        verdict.step = JUDGE_LIMITED;
+    else if (tally.handshakes >= CONTROLS_PER_WAVE)
+        return verdict;
+    else if (tally.pending > 0 && port->phase == PORT_PROBING)
+        verdict = (struct judgement){
+            .step = JUDGE_WAIT,
+            .until = instant_add(now, schedule_answer_time(&host->rtt)),
+        };
+    else if (port->phase == PORT_PROBING &&
+             port->evidence.attempts < SCHEDULE_ATTEMPTS_MAX)
+        verdict.step = JUDGE_ATTEMPT;
+    return verdict;
 }
 
 struct judgement judge_port(const struct port *port)
 {
     struct engine *engine = port->job->engine;
     struct judgement judgement = {0};
-    if (has_verdict(port, false, &judgement))
-        return judgement;
+    if (port->phase == PORT_LIMITED || port->job->host->is_to_limit)
+        return (struct judgement){.step = JUDGE_NOTHING};
+
+    const struct schedule_rules rules = port_rules(port);
+    if (has_verdict(port, &rules, false, &judgement))
+        return with_controls(port, judgement);
     if (port->phase != PORT_PROBING)
         return (struct judgement){.step = JUDGE_NOTHING};
 
     const struct schedule_facts facts = port_facts(port);
-    switch (schedule_next(&facts, &engine->rules, engine_now(engine), &judgement.until)) {
+    switch (schedule_next(&facts, &rules, engine_now(engine), &judgement.until)) {
     case SCHEDULE_ATTEMPT:
         judgement.step = JUDGE_ATTEMPT;
         break;
@@ -104,7 +186,8 @@ struct judgement judge_port(const struct port *port)
         break;
     case SCHEDULE_SILENCE:
     case SCHEDULE_TIME_UP:
-        has_verdict(port, true, &judgement);
+        has_verdict(port, &rules, true, &judgement);
+        judgement = with_silence(judgement, &facts);
         break;
     }
     return judgement;
@@ -118,7 +201,7 @@ static bool has_own_trouble(const struct port *port)
     struct engine *engine = port->job->engine;
     const struct attempt *attempt;
     LIST_FOREACH(attempt, &port->attempts, link)
-        if (attempt_repeats_read(attempt->fd).is_held_back)
+        if (attempt->fd >= 0 && attempt_repeats_read(attempt->fd).is_held_back)
             return true;
     doubt_look(engine, span_ms(DOUBT_VERDICT_MS));
     return instant_before(port->first_syn, engine->trusted_since);
@@ -128,7 +211,7 @@ static bool has_own_trouble(const struct port *port)
  * and that is no fault. */
 const char *judge_doubt(const struct port *port, struct judgement *verdict)
 {
-    if (verdict->state == PORT_STATE_CLOSED)
+    if (verdict->state == PORT_STATE_CLOSED && verdict->step != JUDGE_LIMITED)
         return NULL;
 
     switch (host_next_hop(port->job->host, engine_now(port->job->engine))) {
@@ -136,6 +219,7 @@ const char *judge_doubt(const struct port *port, struct judgement *verdict)
         return "the gateway of this checker does not answer";
     case ROUTE_HOP_TARGET_DEAD:
         if (verdict->state == PORT_STATE_FILTERED) {
+            verdict->step = JUDGE_VERDICT;
             verdict->state = PORT_STATE_UNREACHABLE;
             verdict->errnum = EHOSTUNREACH;
         }

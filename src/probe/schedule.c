@@ -110,11 +110,13 @@ static struct syns syns_collect(const struct schedule_facts *facts,
         const struct schedule_attempt *attempt = &facts->open[i];
         unsigned repeats =
             is_ahead || attempt->repeats > REPEATS_SEEN ? REPEATS_SEEN : attempt->repeats;
+        if (attempt->is_over)
+            repeats = 0;
         for (unsigned n = 0; n <= repeats; n++) {
             struct span after = schedule_repeat_after(n, rules->linear_timeouts);
             struct instant at = instant_add(attempt->sent_at, after);
             syns_insert(&syns, at);
-            syns.has_repeat = syns.has_repeat || n > 0;
+            syns.has_repeat = syns.has_repeat || n > 0 || attempt->has_error;
         }
     }
     return syns;

@@ -40,6 +40,7 @@ struct schedule_attempt {
     struct instant sent_at;
     unsigned repeats; /* SYNs that the kernel has sent again: tcpi_total_retrans */
     bool has_error;   /* an ICMP error has come */
+    bool is_over;     /* and ended it: the kernel repeats its SYN no more */
 };
 
 struct schedule_facts {

@@ -56,6 +56,8 @@ static enum cause cause_of(const struct local_port *local,
         return local->has_syn ? CAUSE_WAY_BACK : CAUSE_NO_WAY_IN;
     case PORT_STATE_UNREACHABLE:
         return CAUSE_UNREACHABLE;
+    case PORT_STATE_LIMITED:
+        return CAUSE_UNKNOWN;
     case PORT_STATE_COUNT:
         break;
     }

@@ -42,6 +42,12 @@ struct probe {
 /* --- the engine's owner wants to know nothing more --------------------------------------
  */
 
+static void ignore_control(void *ctx, bool is_answered)
+{
+    (void)ctx;
+    (void)is_answered;
+}
+
 static void ignore_attempt(void *ctx)
 {
     (void)ctx;
@@ -244,8 +250,10 @@ static bool begin(struct probe *probe, struct err *err)
         .refusals_needed = 1,
         .limit = &probe->limit,
         .observer = {.attempted = ignore_attempt,
+                     .controlled = ignore_control,
                      .settled = ignore_settled,
                      .deferred = ignore_number,
+                     .suspected = ignore_attempt,
                      .local_fault = ignore_number},
     };
     if (!probes_allow(probe, err) || !loop_new(&probe->loop, err) ||

@@ -280,7 +280,7 @@ struct rig {
     int descriptors;
     struct instant started_at;
 
-    int attempted, settled, deferred, deferred_ever, suspected, faults, last_fault;
+    int attempted, controls, controls_answered, settled, deferred, deferred_ever, suspected, faults, last_fault;
     size_t in_flight_max;
     void (*on_attempt)(struct rig *rig);
     void (*on_idle)(struct rig *rig); /* once, when all checks have ended; may start more */
@@ -299,6 +299,13 @@ static inline void rig_attempted(void *ctx)
         rig->in_flight_max = in_flight;
     if (rig->on_attempt)
         rig->on_attempt(rig);
+}
+
+static inline void rig_controlled(void *ctx, bool is_answered)
+{
+    struct rig *rig = ctx;
+    rig->controls++;
+    rig->controls_answered += is_answered;
 }
 
 static inline void rig_settled(void *ctx, const struct port_verdict *verdict)
@@ -351,6 +358,7 @@ static inline struct rig *rig_new(void)
         .limit = &rig->limit,
         .observer = {.ctx = rig,
                      .attempted = rig_attempted,
+                     .controlled = rig_controlled,
                      .settled = rig_settled,
                      .deferred = rig_deferred,
                      .suspected = rig_suspected,

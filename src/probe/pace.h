@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How fast an address may be probed that has stopped answering: the SYNs a second that it
+ * seems to bear. Pure.
+ *
+ * It starts at PACE_FIRST. Each answered control raises the rate: by half until a control
+ * has been missed, then slowly. A missed control lowers it. When control after control is
+ * missed and nothing answers in between, only controls leave, 1, 2, 4 and then 8 seconds
+ * apart: to go on asking would prolong a ban.
+ */
+#pragma once
+
+#include "base/clock.h"
+
+#include <stdbool.h>
+
+#define PACE_FIRST     10.0 /* SYNs a second */
+#define PACE_MIN       1.0
+#define PACE_FREE      100.0 /* from here on the address has no limit that matters here */
+#define PACE_MISSES    3     /* controls in a row, with no answer between them */
+#define PACE_BACKOFF_S 8
+
+struct pace {
+    double rate;
+    double known; /* the rate at which a control was missed last; 0 = none was */
+    unsigned misses;
+    unsigned backoff; /* seconds; 0 = none */
+};
+
+struct pace pace_begin(void);
+
+/* A control was answered, or, with `share` < 1, something that tells as much as that share
+ * of a control. */
+void pace_answered(struct pace *pace, double share);
+void pace_missed(struct pace *pace);
+
+/* Only controls may leave. */
+bool pace_is_waiting(const struct pace *pace);
+
+/* From one SYN to the next. */
+struct span pace_gap(const struct pace *pace);
+
+bool pace_is_free(const struct pace *pace);
