@@ -91,28 +91,28 @@ struct witness *controls_next_witness(struct controls *controls, uint16_t except
 /* --- where they go ------------------------------------------------------------------ */
 
 /* Blocks of equal size with one control each, at a random place among its SYNs. */
-static void block_begin(struct controls *controls, size_t wave, uint64_t random)
+static void block_begin(struct control_plan *plan, size_t wave, uint64_t random)
 {
     size_t size = wave / CONTROLS_PER_WAVE;
-    controls->is_single = size == 0;
+    plan->is_single = size == 0;
     if (size == 0)
         size = 1;
     if (size > CONTROLS_BLOCK_MAX)
         size = CONTROLS_BLOCK_MAX;
-    controls->block_left = (unsigned)size;
-    controls->place = (unsigned)(random % (size + 1));
+    plan->block_left = (unsigned)size;
+    plan->place = (unsigned)(random % (size + 1));
 }
 
-void controls_beside(struct controls *controls, size_t wave, uint64_t random,
-                     unsigned *ret_before, unsigned *ret_after)
+void control_plan_next(struct control_plan *plan, size_t wave, uint64_t random,
+                       unsigned *ret_before, unsigned *ret_after)
 {
-    bool is_new = controls->block_left == 0;
+    bool is_new = plan->block_left == 0;
     if (is_new)
-        block_begin(controls, wave, random);
-    *ret_before = is_new && controls->place == controls->block_left;
-    controls->block_left--;
-    *ret_after = controls->place == controls->block_left;
-    if (controls->is_single)
+        block_begin(plan, wave, random);
+    *ret_before = is_new && plan->place == plan->block_left;
+    plan->block_left--;
+    *ret_after = plan->place == plan->block_left;
+    if (plan->is_single)
         *ret_before = *ret_after = 1;
 }
 

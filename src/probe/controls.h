@@ -47,15 +47,20 @@ struct control_entry {
     enum control_result result;
 };
 
+/* Where the controls of a wave leave: one in each block of SYNs. */
+struct control_plan {
+    unsigned block_left; /* SYNs of the current block that are still to come */
+    unsigned place;      /* the control leaves when so many are left */
+    bool is_single;      /* a block of one SYN has two controls, one of them before it */
+};
+
 /* All zero = nothing known. */
 struct controls {
     struct witness witnesses[CONTROLS_WITNESSES];
     struct control_entry log[CONTROLS_LOGGED]; /* a ring */
     unsigned logged;                           /* ever; the next goes to logged % size */
 
-    unsigned block_left; /* SYNs of the current block that are still to come */
-    unsigned place;      /* the control leaves when so many are left */
-    bool is_single;      /* a block of one SYN has two controls, one of them before it */
+    struct control_plan silent, refused; /* waves of ports that were silent, or refused */
 };
 
 /* A port answered with a handshake or with a refusal. */
@@ -74,8 +79,8 @@ struct witness *controls_next_witness(struct controls *controls, uint16_t except
 
 /* A SYN is about to be sent, of about `wave` that leave together. How many controls leave
  * before it, and how many right after it. */
-void controls_beside(struct controls *controls, size_t wave, uint64_t random,
-                     unsigned *ret_before, unsigned *ret_after);
+void control_plan_next(struct control_plan *plan, size_t wave, uint64_t random,
+                       unsigned *ret_before, unsigned *ret_after);
 
 /* Logs a control that was sent; the number is for controls_tell(). */
 unsigned controls_sent(struct controls *controls, struct instant now);

@@ -233,11 +233,13 @@ static void attempt_with_controls(struct port *port)
     struct engine *engine = job->engine;
     struct host *host = job->host;
     uint16_t number = port->verdict.port;
+    bool is_doubted = port->first_negative.ns != 0;
     unsigned before = 0, after = 0;
 
     if (port->evidence.attempts > 0 && host_is_answering(host))
-        controls_beside(&host->controls, job->unsettled, engine_random(engine), &before,
-                        &after);
+        control_plan_next(is_doubted ? &host->controls.refused : &host->controls.silent,
+                          is_doubted ? job->doubted : job->unsettled, engine_random(engine),
+                          &before, &after);
     while (before-- > 0)
         control_probe_send(engine, host, number);
     port_attempt(port);

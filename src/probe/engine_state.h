@@ -124,6 +124,7 @@ struct job {
     size_t port_count;
     size_t unsettled;
     size_t untried;
+    size_t doubted;           /* ports that refused, or were prohibited, and have no verdict */
     size_t unlimited;         /* ports that had answered before its address was limited */
     size_t next_fresh;        /* into order[]: ports that have not had a turn */
     struct port_queue again;  /* ports that want another attempt */

@@ -150,7 +150,7 @@ static struct judgement with_controls(const struct port *port, struct judgement 
     bool is_contradicted = is_refused ? tally.refused > 0 : tally.missed > tally.handshakes;
     if (is_contradicted)
         verdict.step = JUDGE_LIMITED;
-    else if (tally.handshakes >= CONTROLS_PER_WAVE)
+    else if (tally.handshakes >= CONTROLS_PER_WAVE && tally.pending == 0)
         return verdict;
     else if (tally.pending > 0 && port->phase == PORT_PROBING)
         verdict = (struct judgement){

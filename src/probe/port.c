@@ -69,6 +69,22 @@ static void attempts_end(struct port *port, const struct attempt *but)
     }
 }
 
+/* It refused, or was prohibited: true of its port, or of a limit. */
+static void port_doubt(struct port *port)
+{
+    if (port->first_negative.ns != 0)
+        return;
+    port->first_negative = engine_now(port->job->engine);
+    port->job->doubted++;
+}
+
+static void port_doubt_no_more(struct port *port)
+{
+    if (port->first_negative.ns != 0)
+        port->job->doubted--;
+    port->first_negative = (struct instant){0};
+}
+
 static void limit_remove(struct port *port)
 {
     struct limit *limit = &port->job->host->limit;
@@ -94,6 +110,7 @@ static void port_stop(struct port *port)
     attempts_end(port, NULL);
     port->proving = proving_free(port->proving);
     port_unqueue(port);
+    port_doubt_no_more(port);
     port->phase = PORT_SETTLED;
 }
 
@@ -239,8 +256,7 @@ static void port_refused(struct port *port, const struct attempt_reading *readin
     struct engine *engine = port->job->engine;
     struct host *host = port->job->host;
     port->last_refusal = engine_now(engine);
-    if (port->first_negative.ns == 0)
-        port->first_negative = engine_now(engine);
+    port_doubt(port);
     port->evidence.refusals++;
     port->evidence.icmp = reading->icmp;
     port_answered(port, reading, sent_at, false);
@@ -308,12 +324,12 @@ static void port_unreachable(struct port *port, struct attempt *attempt,
         attempt_close(attempt);
     port->local_fault = (struct local_fault){0};
     if (!is_counted) {
-        if (port->first_negative.ns == 0 && reading->is_final)
-            port->first_negative = engine_now(port->job->engine);
-        if (reading->is_final)
+        if (reading->is_final) {
             port->evidence.prohibitions++;
-        else
+            port_doubt(port);
+        } else {
             port->evidence.errors++;
+        }
         port->evidence.error_errnum = reading->errnum;
         port->evidence.icmp = reading->icmp;
     }
@@ -509,7 +525,7 @@ static void port_forget(struct port *port)
     port->evidence = (struct evidence){0};
     port->is_lean = false;
     port->refreshed_at = (struct instant){0};
-    port->first_negative = (struct instant){0};
+    port_doubt_no_more(port);
 }
 
 /* What was sent proves nothing, for this reason. */

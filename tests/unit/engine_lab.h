@@ -387,12 +387,7 @@ static inline void check_end(struct check *check)
 {
     struct rig *rig = check->rig;
     check->job = NULL;
-    if (--rig->unfinished == 0 && rig->on_idle) {
-        void (*on_idle)(struct rig *) = rig->on_idle;
-        rig->on_idle = NULL;
-        on_idle(rig);
-    }
-    if (rig->unfinished == 0)
+    if (--rig->unfinished == 0)
         loop_stop(rig->loop);
 }
 
@@ -460,8 +455,16 @@ static inline void rig_run(struct rig *rig)
     struct err err;
     assert_true(
         loop_timer_set(rig->loop, &rig->guard, instant_add(clock_now(), span_seconds(90))));
-    if (!loop_run(rig->loop, &err))
-        fail_msg("%s", err.message);
+    for (;;) {
+        if (!loop_run(rig->loop, &err))
+            fail_msg("%s", err.message);
+        void (*on_idle)(struct rig *) = rig->on_idle;
+        if (!on_idle || rig->unfinished > 0)
+            return;
+        rig->on_idle = NULL;
+        on_idle(rig); /* not within `done` of the last check: what it starts is a session
+                         of its own */
+    }
 }
 
 /* Nothing may be left behind. */
