@@ -168,16 +168,20 @@ class Result:
               + ("FAILS: " + "; ".join(failures) if failures else "holds"), flush=True)
 
 
-async def run_row(row, build, tool=Service.name, runs=None, seed=1, family=4, at_once=None,
-                  settings=None):
+async def run_row(row, build, tool=Service.name, runs=None, seed=1, family=4, at_once=None):
     """Asks one tool `runs` times about hosts of this row."""
     runs = runs or row.runs
-    addresses = [ADDRESS[family] % (i // 250, i % 250 + 1) for i in range(runs)]
+    addresses = [ADDRESS[family] % (i // 250, i % 250 + 1)
+                 for i in (runs * [0] if row.is_one_host else range(runs))]
     with contextlib.ExitStack() as stack:
         field = Field(build / "tests/lab_field_host", [*row.words()], seed)
         stack.callback(field.close)
-        asker = (Service(field, build / "port-checker", settings) if tool == Service.name
-                 else PROGRAMS[tool](field))
+        for name, value in row.sysctls:
+            field.checker.sysctl(name, value)
+        if row.nft:
+            field.checker.nft(row.nft)
+        asker = (Service(field, build / "port-checker", dict(row.settings))
+                 if tool == Service.name else PROGRAMS[tool](field))
         stack.callback(asker.close)
         answers = await gather(asker.ask, [(address, list(row.ports)) for address in addresses],
                                at_once or row.at_once)

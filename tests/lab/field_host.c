@@ -39,8 +39,8 @@ static const struct span half_open_max = {60 * NS_PER_SECOND}, bin = {NS_PER_SEC
 /* Why packets were lost or refused. */
 #define REASONS(X)                                                                         \
     X(LOSS)                                                                                \
-    X(OUTAGE) X(PATH) X(FLAP) X(BAN) X(RECENT) X(LIMIT) X(CONNECTIONS) X(QUEUE) X(RESETS)  \
-        X(ICMPS)
+    X(OUTAGE)                                                                              \
+    X(PATH) X(FLAP) X(BAN) X(RECENT) X(LIMIT) X(CONNECTIONS) X(QUEUE) X(RESETS) X(ICMPS)
 enum reason {
 #define X(name) REASON_##name,
     REASONS(X)
@@ -515,14 +515,15 @@ static void send_syn_ack(struct field *field, struct host *host, struct instant 
 /* A SYN of a connection that is there already: the same again, or one that reuses its
  * source port too soon, which Linux resets or challenges (RFC 5961). */
 static void repeated_syn(struct field *field, struct host *host, struct instant now,
-                         const struct segment *syn, struct connection *connection)
+                         struct span delay, const struct segment *syn,
+                         struct connection *connection)
 {
     unsigned char bytes[PACKET_MAX];
     struct segment challenge = segment_answer(syn, TCP_ACK, connection->ours + 1);
 
     if (syn->seq == connection->theirs && connection->state == HALF_OPEN) {
         struct segment answer = segment_answer(syn, TCP_SYN | TCP_ACK, connection->ours);
-        leave_segment(field, host, now, (struct span){0}, &answer, bytes);
+        leave_segment(field, host, now, delay, &answer, bytes);
         host->ports[syn->destination_port].answers++;
     } else if (syn->seq - connection->theirs < WINDOW && connection->state == HALF_OPEN) {
         send_reset(field, host, now, syn);
@@ -554,7 +555,7 @@ static void open_port(struct field *field, struct host *host, struct instant now
     struct connection *connection = connection_find(host, syn);
 
     if (connection)
-        repeated_syn(field, host, now, syn, connection);
+        repeated_syn(field, host, now, delay, syn, connection);
     else
         send_syn_ack(field, host, now, delay, syn, connection_add(host, syn, now)->ours);
 }
