@@ -280,10 +280,10 @@ static struct connection *connection_find(struct host *host, const struct segmen
 {
     for (size_t i = 0; i < host->connection_count; i++) {
         struct connection *connection = &host->connections[i];
-        if (connection->source_port == segment->source_port &&
+        if (connection->state != OVER && connection->source_port == segment->source_port &&
             connection->port == segment->destination_port &&
             memcmp(connection->source, segment->source, ADDRESS_MAX) == 0)
-            return connection->state == OVER ? NULL : connection;
+            return connection;
     }
     return NULL;
 }

@@ -284,6 +284,14 @@ def test_each_address_is_a_host_of_its_own(field):
         sockets.close()
 
 
+def test_source_port_can_be_used_again_at_once(field):
+    lab = field("ports=1:open")
+    for _ in range(20):
+        assert ask(lab, [1], source_port=41000) == {1: 0}
+    seen = truth(lab)
+    assert (seen["syns"], seen["syn_acks"], seen["resets"]) == (20, 20, 0)
+
+
 ONCE = """
 table inet once {
     chain in {
