@@ -10,10 +10,12 @@ with its first SYN, so that the runs of a row do not disturb each other.
 import argparse
 import asyncio
 import contextlib
+import ipaddress
 import json
 import math
 import os
 import pathlib
+import re
 import signal
 import socket
 import statistics
@@ -34,6 +36,7 @@ from tools import Masscan, Nmap, NmapFast, Program, Service, gather  # noqa: E40
 from topology import CHECKER_CONTROL  # noqa: E402
 
 LANES = 8  # rows side by side, each in namespaces of its own
+ICMPV6 = {"3/1": "1/3", "3/3": "1/4", "3/13": "1/1"}
 ADDRESS = {4: "10.66.%d.%d", 6: "fd66::%x:%x"}
 
 
@@ -42,11 +45,11 @@ class NmapConnect(Nmap):
 
 
 class FieldMasscan(Masscan):
-    """Here what wakes it is a datagram that leaves through the device that it listens on."""
+    """Here a datagram that leaves through the device wakes it."""
 
     def __init__(self, field, descriptors=None):
         Program.__init__(self, field, descriptors)
-        self.mac = "02-00-00-00-00-01"  # a TUN device has no frames, but it insists on one
+        self.mac = "02-00-00-00-00-01"  # unused: a TUN device has no frames
         self.waker = field.checker.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def close(self):
@@ -162,7 +165,7 @@ class Result:
         return [host.get("highest_rate", 0) for host in self.hosts]
 
     def failures(self, slack=0):
-        """What must be and is not; none is good. `slack`: seconds beyond the row's."""
+        """The expectations that do not hold. `slack`: seconds allowed beyond the row's."""
         row, runs = self.row, len(self.answers)
         if self.wrong() > row.wrong:
             yield f"{self.wrong()} wrong, at most {row.wrong}"
@@ -182,23 +185,33 @@ class Result:
         runs = len(self.answers)
         said = "; ".join(
             f"{truth}: " + ", ".join(f"{count / runs:.4g} {state}"
-                                     for state, count in sorted(row.items(), key=lambda i: -i[1]))
-            for truth, row in self.states().items())
-        failures = list(self.failures())
-        print(f"{self.row.name:18} {self.tool:12} {runs:3} runs | {said} | wrong {self.wrong()} | "
-              f"{statistics.median(self.seconds()):.2f} s, at most {max(self.seconds()):.2f} s | "
-              f"{statistics.median(self.syns()):.0f} SYNs, at most {max(self.syns())}, "
-              f"{max(self.rates())}/s | "
-              + ("FAILS: " + "; ".join(failures) if failures else "holds"), flush=True)
+                                     for state, count in counts.most_common())
+            for truth, counts in self.states().items())
+        median_seconds, median_syns = map(statistics.median, (self.seconds(), self.syns()))
+        failures = "; ".join(self.failures())
+        print(f"{self.row.name:18} {self.tool:12} {runs:3} runs | {said} | "
+              f"wrong {self.wrong()} | "
+              f"{median_seconds:.2f} s, at most {max(self.seconds()):.2f} s | "
+              f"{median_syns:.0f} SYNs, at most {max(self.syns())}, {max(self.rates())}/s | "
+              + (f"FAILS: {failures}" if failures else "holds"), flush=True)
+
+
+def words_of(row, family):
+    """What lab_field_host is told; over IPv6 with the ICMPv6 errors that mean the same."""
+    words = list(row.words())
+    if family == 6:
+        words = [re.sub(r"\b3/\d+", lambda found: ICMPV6[found.group()], word)
+                 for word in words]
+    return words
 
 
 async def run_row(row, build, tool=Service.name, runs=None, seed=1, family=4, at_once=None):
     """Asks one tool `runs` times about hosts of this row."""
     runs = runs or row.runs
-    addresses = [ADDRESS[family] % (i // 250, i % 250 + 1)
+    addresses = [str(ipaddress.ip_address(ADDRESS[family] % (i // 250, i % 250 + 1)))
                  for i in (runs * [0] if row.is_one_host else range(runs))]
     with contextlib.ExitStack() as stack:
-        field = Field(build / "tests/lab_field_host", [*row.words()], seed)
+        field = Field(build / "tests/lab_field_host", words_of(row, family), seed)
         stack.callback(field.close)
         for name, value in row.sysctls:
             field.checker.sysctl(name, value)

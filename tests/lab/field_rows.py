@@ -152,8 +152,8 @@ def slow():
               today="1 filtered at 1.16 s")
 
 
-# Makes the checker's resets slower than its SYNs: what one worker's close() sends may then
-# come after the SYN of another worker that has got the same source port.
+# Makes the checker's resets slower than its SYNs: the reset of one worker may then follow the
+# SYN that another worker sends from the same source port.
 SLOW_RESETS = """
 table inet slow {
     chain crawl {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a host of lab_field_host remembers, and what stands between it and a packet: the
- * link and the gates. Nothing here sends anything.
+ * The state of a host of lab_field_host, the link that loses its packets, and the gates
+ * that refuse SYNs. Nothing here sends packets.
  */
 #pragma once
 
@@ -64,9 +64,9 @@ struct host {
 uint64_t host_draw(struct host *host);
 uint64_t chance_mix(uint64_t number);
 
-/* Whether the link loses a packet of either direction; it counts those. */
+/* Whether the link loses a packet, of either direction; it counts those that it loses. */
 bool link_loses(const struct field_options *options, struct host *host, struct instant now);
-/* Whether the way of a segment to its host is dead. */
+/* Whether the path of this segment to its host is dead. */
 bool link_is_dead(const struct field_options *options, const struct segment *segment);
 
 /* The connection that a segment from the checker belongs to, or NULL. */
@@ -77,6 +77,6 @@ void connection_end(struct connection *connection, struct instant now);
 
 bool bucket_take(struct bucket *bucket, const struct rate *rate, struct instant now);
 
-/* What is to be done with a SYN that a gate refuses, which it counts; NULL: it passes. */
+/* Returns how to refuse a SYN, and counts the refusal; NULL when the SYN passes. */
 const struct action *gates_check(const struct field_options *options, struct host *host,
                                  const struct segment *syn, struct instant now);
