@@ -66,7 +66,7 @@ class Row:
                 f"{self.ratio:.2f}" if self.ratio else "-", self.goal() or "-", word or "-"]
 
 
-HEAD = ["work", "ours", "reference", "ratio", "goal", "holds"]
+HEAD = ["work", "measured", "reference", "ratio", "goal", "met"]
 
 
 def table(rows):
@@ -81,9 +81,9 @@ def table(rows):
 def verdict(rows):
     goals = [row for row in rows if row.holds() is not None]
     missed = [row.work for row in goals if not row.holds()]
-    text = f"{len(goals) - len(missed)} of {len(goals)} goals hold."
+    text = f"{len(goals) - len(missed)} of {len(goals)} goals are met."
     if missed:
-        text += " Missed: " + "; ".join(missed) + "."
+        text += " Not met: " + "; ".join(missed) + "."
     return text
 
 
@@ -98,59 +98,58 @@ def machine():
 
 
 METHOD = """
-Everything happens on one machine, in a network namespace of its own where only loopback
-exists, so load, service and targets share the processors; nothing is pinned. The figures
-of a row were measured side by side in one run: {rounds} rounds, each of which runs every
-contestant in turn for {seconds} s. A figure is the median of the rounds, with the smallest and
-the largest in brackets; a ratio is the median of the rounds' own ratios, because the speed
-of a shared machine changes from round to round. Processor time is what the scheduler
-counts for the threads of the process (`/proc/PID/task/*/schedstat`), in user and kernel mode.
-On loopback that includes the kernel's work for the target's side of each connection.
+Everything runs on one machine, in a separate network namespace that has only loopback, so load,
+service and targets share the processors; nothing is pinned. The figures of a row were measured
+side by side in one run: {rounds} rounds, each of which runs every contestant in turn for {seconds} s. A figure is the median of the rounds, with the smallest and the largest in brackets. A ratio
+is the median of the ratios of the rounds, because the speed of a shared machine changes from round
+to round. Processor time is what the scheduler counts for the threads of the process
+(`/proc/PID/task/*/schedstat`), in user and kernel mode. On loopback that includes the kernel's
+work for the target's side of each connection.
 
 - **Checks of open ports.** wrk repeats the same check of 101 ports, from 8 connections
   per worker. The targets are listeners on 127.0.0.1; a half-open probe never
   reaches their `accept()`. *Reference* is `bench/reference_loop.c`: one thread, the same
   half-open connects to the same ports, 128 in flight, one epoll, no HTTP, no JSON, no log,
-  no verdicts. *Probes/s* counts only ports of checks whose reply arrived. After each round
+  no verdicts. *Probes/s* counts only ports of checks whose reply arrived. After each round,
   the service's counters must show that every port was found open, or the bench fails.
-- **GET /health** against nginx with one worker that answers `return 200` with the same body
-  and without an access log. The row compares the processor time of the serving processes.
-- **GET /health over TLS**: the same against nginx with the same certificate (ECDSA P-256). An
+- **GET /health** is compared with nginx, which has one worker, answers `return 200` with the same
+  body, and writes no access log. The row compares the processor time of the serving processes.
+- **GET /health over TLS** is the same comparison with the same certificate (ECDSA P-256). An
   OpenSSL configuration limits wrk to TLS 1.3, {cipher} and X25519; before the first
-  round nginx must have confirmed that cipher. nginx has session tickets on, no
-  session cache, and its defaults for everything else. The handshakes of a round's 64 connections
+  round, nginx must have confirmed that cipher. nginx has session tickets enabled, no
+  session cache, and defaults for everything else. The handshakes of a round's 64 connections
   are part of its figure.
-- **TLS handshakes.** `bench/tls_load.c`, 8 clients side by side, each of which connects, shakes hands
-  with that same cipher and group, asks for `/health` with `Connection: close`, reads the reply, and
-  starts again. Each connection must get a ticket. Each handshake must be full, or, if the row says
-  so, resumed with the ticket of the client's last connection, or the bench fails. The figure
-  is *handshakes for each second of the server's processor time*, which includes all costs of the
-  connections from accept to close, but not the clients' costs.
-- **Memory of an idle TLS connection.** In each round both servers start again, with one worker,
+- **TLS handshakes.** `bench/tls_load.c` runs 8 clients at the same time. Each of them connects,
+  shakes hands with that same cipher and group, requests `/health` with `Connection: close`, reads
+  the reply, and starts again. Each connection must get a ticket. Each handshake must be full, or,
+  if the row says so, resumed with the ticket of the client's last connection, or the bench fails.
+  The figure is *handshakes per second of the server's processor time*, which includes all costs of
+  the connections from accept to close, but not the clients' costs.
+- **Memory of an idle TLS connection.** In each round, both servers restart with one worker
   and answer one request; then each gets {tls_idle} connections with one reply each. The row compares
   the growth of `VmRSS` {tls_rest} s later, divided by the number of connections.
 - **Closed ports.** One client on one connection checks two closed ports, waits 1 ms, and
-  repeats, {closed} times per round. The time is the client's, from the first byte sent to the
-  last byte read.
+  repeats this {closed} times per round. The time is measured by the client, from the first byte sent
+  to the last byte read.
 - **Memory** is `VmRSS` of a service with the default number of workers: after its start and
-  one check; with 4,000 connections, each waiting for the verdict on one silent port of an
-  address of its own (SYNs to {silent} are dropped); with 4,000 connections that have had
-  one reply each and stay open, {idle} s later and at once.
-- **Growing jobs.** Processor time per probe for checks of 1, 16, 101 and 1,024 open ports,
-  one worker. The cost of a request itself is measured with a check without ports and
-  subtracted, because it would hide any growth behind the first port. The cost of waiting for
-  a verdict remains, and is why one port costs most. The goal limits the largest rise from any
+  one check; with 4,000 connections, each waiting for the verdict on one silent port of a
+  different address (SYNs to {silent} are dropped); and with 4,000 connections that have had
+  one reply each and stay open, {idle} s later and immediately.
+- **Growing jobs.** This is the processor time per probe for checks of 1, 16, 101 and 1,024 open
+  ports, with one worker. The cost of a request itself is measured with a check without ports and
+  subtracted, because it would hide any growth after the first port. The cost of waiting for
+  a verdict remains, so one port costs most. The goal limits the largest rise from any
   size to a larger one. *Engine alone* is `bench/engine_bench.c`: two jobs at
   a time, no HTTP; there the goal compares the most expensive size with the cheapest.
 - **Waiting jobs.** In turn, a single check or 4,000 checks wait on one worker for the next attempt
-  at a port that refused; meanwhile it runs checks of 101 open ports.
-- **port-verifier.** It binds 101 ports of its own and asks three services on 127.0.0.1 at
-  once, with proofs, {verifications} times per round; every port must be proved, or the bench fails.
-  A round's figure is the median of its runs. The *whole run* is from the start of the process
-  to its end; the *slowest answer* is the longest of the three checks in the services' logs
-  (`ms`), including proofs and the shared two cores; *time over* it is the rest
-  of the same run, and *its start alone* is `port-verifier --version`, which mostly
-  loads shared libraries. *Peak memory* is `VmHWM` with `--watch`, once the report is out.
+  at a port that refused; meanwhile the worker runs checks of 101 open ports.
+- **port-verifier** binds 101 ports and asks three services on 127.0.0.1 at once, with proofs,
+  {verifications} times per round; every port must be proved, or the bench fails. The figure of a
+  round is the median of its runs. The *whole run* is from the start of the process to its end. The
+  *slowest answer* is the longest of the three checks in the services' logs (`ms`), including proofs
+  and the effect of sharing two cores. *Time over* it is the rest of the same run, and *its start
+  alone* is `port-verifier --version`, which mostly loads shared libraries. *Peak memory* is `VmHWM`
+  with `--watch`, after the report.
 """.strip()
 
 
@@ -178,7 +177,7 @@ def page(rows, facts):
     sizes = "\n".join("| " + " | ".join(cells) + " |" for cells in facts["sizes"])
     return f"""# Benchmarks
 
-This page is written by `./dev bench`; do not edit it.
+`./dev bench` generates this page; do not edit it.
 
 {described}
 
@@ -186,21 +185,21 @@ This page is written by `./dev bench`; do not edit it.
 
 {verdict(rows)}
 
-## Processor time of one probe, by the size of the job
+## Processor time of a probe by the size of the job
 
-| ports in a check | per check | per probe | without the request itself | engine alone |
+| ports in a check | per check | per probe | without the request | engine alone |
 |---|---|---|---|---|
 {sizes}
 
-## Settings that were raised
+## Changed settings
 
 | setting | value |
 |---|---|
 {settings}
 
-Everything else is at its default, the log included (one line per check, to a file).
+All other settings have their defaults. The log is on (one line per check, to a file).
 
-## What is measured, and how
+## What is measured and how
 
 {method_text(facts)}
 """

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The page: what the form says, one check at a time, and how it ends.
+// The page: the form, one check at a time, and how it ends.
 import { Grid } from "./grid.js";
 import { formatItems, parsePorts } from "./ports.js";
 import { asCurl, asFragment, asJson, asPorts, asRequest, glyph, portsIn, showReport } from "./report.js";
 import { ask, check as runCheck } from "./stream.js";
-import { REACH_NOTES, STATES, plural, problem, reachOf, summary } from "./words.js";
+import { REACH_NOTES, STATES, plural, problem, reachOf, shownState, summary } from "./words.js";
 
-const TYPING_PAUSE = 500;  // ms until a fault is shown to somebody who still types
-const TELL_EVERY = 4000;   // ms between two words to a screen reader
+const TYPING_PAUSE = 500;  // ms without a key until a fault is shown
+const TELL_EVERY = 4000;   // ms between two messages to a screen reader
 const NARROW = matchMedia("(max-width: 40rem)");
 
 const $ = id => document.getElementById(id);
@@ -46,9 +46,10 @@ function onTyping() {
 }
 
 function explainAddress() {
+    const isOwn = [own, ""].includes($("address").value.trim());
     const whose = limits.targets === "own"
         ? "Yours. This checker only checks the address you connect from."
-        : "Yours, as this checker sees it. You can enter another.";
+        : isOwn ? "Yours, as this checker sees it. You can enter another." : `Yours is ${own}.`;
     const note = REACH_NOTES[reachOf(own)] ??
         (own.includes(":") ? "You reached this checker over IPv6. To test IPv4, open this page over IPv4." : null);
     $("address-hint").textContent = whose;
@@ -64,6 +65,7 @@ function readFragment() {
         $("ports").value = wanted.get("ports").replaceAll(",", ", ");
     if (wanted.has("address") && limits.targets !== "own")
         $("address").value = wanted.get("address");
+    explainAddress();
     onTyping();
 }
 
@@ -74,10 +76,10 @@ async function learn() {
         Object.assign(limits, told);
         if ($("address").value === "" || limits.targets === "own")
             $("address").value = own;
-        explainAddress();
         readFragment();
     } catch (error) {
-        showProblem(problem(error.outcome ?? { end: "lost" }), null, () => location.reload());
+        const [title, text] = problem(error.outcome ?? { end: "lost" });
+        showProblem([title, text, "Reload the page"], null, () => location.reload());
     }
 }
 
@@ -86,8 +88,8 @@ async function learn() {
 function countStates() {
     const counts = Object.fromEntries(Object.keys(STATES).map(state => [state, 0]));
     for (const verdict of current.verdicts.values())
-        counts[verdict.state]++;
-    counts[current.isRunning ? "waiting" : "unknown"] = current.ports.length - current.verdicts.size;
+        counts[shownState(verdict.state)]++;
+    counts[current.isRunning ? "waiting" : "unknown"] += current.ports.length - current.verdicts.size;
     return counts;
 }
 
@@ -96,7 +98,7 @@ function makeLegend() {
         const item = document.createElement("li");
         const count = document.createElement("b");
         item.dataset.state = state;
-        item.append(glyph(state), count, name);
+        item.append(glyph(state), count, ` ${name}`);
         item.title = told;
         return item;
     });
@@ -148,14 +150,14 @@ function onVerdicts(check, verdicts) {
     check.frame ||= requestAnimationFrame(draw);
 }
 
-// One button at a time is the one to press next.
+// One button at a time is the next one to press.
 function setPrimary(id) {
     for (const button of document.querySelectorAll("button.primary"))
         button.classList.remove("primary");
     $(id).classList.add("primary");
 }
 
-// On a phone what to do comes before the field of ports, which may be long.
+// On a phone the advice comes before the field of ports, which may be long.
 function arrange() {
     const had = document.activeElement;
     const field = $("grid").parentElement;
@@ -214,7 +216,7 @@ function hideProblem() {
     setPrimary("start");
 }
 
-// A fault that has a place is told at its place: the first of them is returned.
+// Shows each fault at the field that it is about. Returns the first such field.
 function tellFaults(faults) {
     let first = null;
     for (const { loc, msg } of Array.isArray(faults) ? faults : []) {
@@ -226,26 +228,24 @@ function tellFaults(faults) {
     return first;
 }
 
-// The service's own sentence. That of a refused address is about the checker's settings, and
-// for its operator only.
+// The service's own sentence. For a refused address it is about the checker's settings: only
+// its operator sees it.
 function detailOf({ detail, status, retryAfter }) {
     const isForReader = status !== 403 || reachOf(own) === "loopback";
     return typeof detail === "string" && !retryAfter && isForReader ? detail : null;
 }
 
 function showRefusal(outcome, check) {
-    const words = problem(outcome, { targets: limits.targets });
+    const words = problem(outcome, { targets: limits.targets, address: check.address, own });
     let action = start;
-    if (outcome.status === 403 && outcome.code !== "target_not_allowed") {
-        action = start;
-    } else if (outcome.status === 403 && check.address !== own) {
+    if (words[2] === "Use my own address" && check.address !== own) {
         action = () => {
             $("address").value = own;
             start();
         };
-    } else if (outcome.status === 403) {
-        words[2] = "Change the address";
-        action = () => $("address").focus();
+    } else if (words[2] === "Use my own address") {
+        words[2] = $("address").readOnly ? "Check again" : "Change the address";
+        action = $("address").readOnly ? start : () => $("address").focus();
     } else if (words[2] === "Change the ports") {
         action = () => $("ports").focus();
     }
@@ -258,12 +258,11 @@ function showRefusal(outcome, check) {
 }
 
 function titleOf(outcome, counts) {
-    const known = current.verdicts.size;
-    if (outcome.end === "done")
-        return summary(counts, current.ports.length, current.address);
-    if (outcome.end === "stopped")
-        return `Stopped: ${known} of ${plural(current.ports.length)} were checked.`;
-    return `Incomplete: ${known} of ${plural(current.ports.length)} were checked.`;
+    const total = current.ports.length;
+    if (outcome.end === "done" && counts.unknown === 0)
+        return summary(counts, total, current.address);
+    const how = outcome.end === "stopped" ? "Stopped" : "Incomplete";
+    return `${how}: verdicts for ${(total - counts.unknown).toLocaleString("en")} of ${plural(total)}.`;
 }
 
 function finish(outcome) {
@@ -312,6 +311,7 @@ async function start() {
     };
     $("ports").value = formatItems(items);
     $("address").value = address;
+    explainAddress();
     history.replaceState(null, "", asFragment(check, own));
     document.querySelector(".answer")?.remove();
     $("about").hidden = true;
@@ -326,13 +326,13 @@ async function start() {
     showCounts();
     showClock();
     check.clock = setInterval(showClock, 100);
-    $("result").scrollIntoView({ block: "nearest" });
+    $("result").scrollIntoView({ block: NARROW.matches ? "start" : "nearest" });
     finish(await runCheck(JSON.parse(asRequest(check)), check.abort.signal, verdicts => onVerdicts(check, verdicts)));
 }
 
-// --- taking it away ---------------------------------------------------------------------
+// --- copying it -------------------------------------------------------------------------
 
-// The clipboard's own interface wants HTTPS; the old command works without.
+// The clipboard's interface requires HTTPS; the older command does not.
 async function copy(text, what) {
     const area = $("copy-text");
     let ok = false;
@@ -348,7 +348,7 @@ async function copy(text, what) {
             had?.focus({ preventScroll: true });
     }
     area.hidden = ok;
-    $("copied").textContent = ok ? `${what} copied.` : "Press Ctrl+C, or hold the text, to copy it.";
+    $("copied").textContent = ok ? `${what} copied.` : "To copy the text, press Ctrl+C, or touch and hold it.";
 }
 
 $("form").addEventListener("submit", event => {
@@ -359,7 +359,11 @@ $("stop").addEventListener("click", () => current.abort.abort());
 $("again").addEventListener("click", start);
 $("ports").addEventListener("input", onTyping);
 $("ports").addEventListener("blur", () => tellFault("ports", readPorts().fault));
-$("address").addEventListener("input", () => tellFault("address", null));
+$("address").addEventListener("input", () => {
+    tellFault("address", null);
+    if (own)
+        explainAddress();
+});
 $("copy-ports").addEventListener("click", () => copy(asPorts(current), "Port list"));
 $("copy-json").addEventListener("click", () => copy(asJson(current), "JSON"));
 $("copy-curl").addEventListener("click", () => copy(asCurl(current), "Command"));

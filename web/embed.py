@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Turns the files of the page into C arrays with a NUL behind, which api/pages.c includes.
+"""Turns the files of the page into C arrays that end with a NUL, for api/pages.c to include.
 
     embed.py FILE... > web_files.def
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The field of ports: a tile for each, or for each run of one state; reached by pointer, finger or arrow keys.
 import { formatRun } from "./ports.js";
-import { STATES, plural } from "./words.js";
+import { STATES, nameOf, plural, shownState } from "./words.js";
 
-const ROOMY_MAX = 16;     // up to so many ports have large tiles
+const ROOMY_MAX = 16;     // up to this many ports have large tiles
 const UNFOLDED_MAX = 200; // beyond that, runs of one state share a tile
-const TIP_GAP = 6;        // px between a tile and what is said of it
+const TIP_GAP = 6;        // px between a tile and its description
 
 function formatTime(ms) {
     if (ms < 0.1)
@@ -13,8 +13,8 @@ function formatTime(ms) {
     return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }
 
-function describe({ ports, state, errors, rtt }) {
-    const parts = [STATES[state].name];
+function describe({ ports, state, isWaiting, errors, rtt }) {
+    const parts = [isWaiting ? STATES.waiting.name : nameOf(state)];
     if (ports.length > 1)
         parts.unshift(plural(ports.length));
     if (errors.size === 1 && !errors.has(null))
@@ -52,7 +52,7 @@ export class Grid {
         this.draw();
     }
 
-    // On a narrow screen runs share tiles whatever their number.
+    // On a narrow screen, runs of any number of ports share tiles.
     setNarrow(isNarrow) {
         this.isNarrow = isNarrow;
         if (this.ports.length > 0)
@@ -68,9 +68,10 @@ export class Grid {
         const groups = [];
         let last = null;
         for (const port of this.ports) {
-            const { state, error = null, rtt_ms: rtt = null } = this.verdicts.get(port) ?? { state: "waiting" };
+            const verdict = this.verdicts.get(port);
+            const { state = "unknown", error = null, rtt_ms: rtt = null } = verdict ?? { state: "waiting" };
             if (!isFolded || last?.state !== state || last.ports.at(-1) !== port - 1)
-                groups.push(last = { ports: [], state, errors: new Set(), rtt });
+                groups.push(last = { ports: [], state, isWaiting: !verdict, errors: new Set(), rtt });
             last.ports.push(port);
             last.errors.add(error);
         }
@@ -121,13 +122,13 @@ export class Grid {
         this.told.set(tile, text);
         tile.textContent = formatRun([group.ports[0], group.ports.at(-1)]);
         tile.dataset.last = group.ports.at(-1);
-        tile.dataset.state = group.state;
+        tile.dataset.state = group.isWaiting ? "waiting" : shownState(group.state);
         tile.setAttribute("aria-label", text);
         if (tile === this.shown)
             this.tip.textContent = text;
     }
 
-    // The tile that could be reached by Tab, or its port's, is the one that can be reached.
+    // Tab reaches the same tile as before, or the one that now has its port.
     keepPlace(had) {
         const holds = (tile, port) => Number(tile.dataset.port) <= port && port <= Number(tile.dataset.last);
         const port = Number(this.current?.dataset.port);
@@ -149,7 +150,7 @@ export class Grid {
         const room = this.root.offsetWidth - this.tip.offsetWidth;
         const wanted = tile.offsetLeft + tile.offsetWidth / 2 - this.tip.offsetWidth / 2;
         this.tip.style.left = `${Math.max(0, Math.min(room, wanted))}px`;
-        // Above it, unless that is where the counts stand.
+        // Above the tile, unless it would cover the counts there.
         const above = tile.offsetTop - this.tip.offsetHeight - TIP_GAP;
         const below = tile.offsetTop + tile.offsetHeight + TIP_GAP;
         this.tip.style.top = `${above < 0 ? below : above}px`;

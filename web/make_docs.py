@@ -19,6 +19,7 @@ HEAD = """\
 <title>API reference: {title}</title>
 <link rel="icon" href="./icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="./style.css">
+<link rel="stylesheet" href="./docs.css">
 </head>
 <body class="reference">
 <a class="skip" href="#main">Skip to the reference</a>
@@ -162,12 +163,12 @@ class Reference:
 
     @staticmethod
     def problems(responses):
-        """The answers of an operation that are no success."""
+        """The answers of an operation other than success."""
         return {status: response for status, response in responses.items()
                 if not status.startswith("2")}
 
     def problem_table(self):
-        """Each answer that is no success once, however many operations have it."""
+        """Each answer other than success once, however many operations have it."""
         having = {}
         count = 0
         for tag in self.document["tags"]:
@@ -180,7 +181,7 @@ class Reference:
                            self.inline(response["description"]))
                     having.setdefault(row, []).append(
                         f'<a href="#{operation["operationId"]}">{self.name(method, path)}</a>')
-        self.put('<h2 id="problems">Other answers</h2>', '<section class="card operation">')
+        self.put('<h2 id="problems">Other statuses</h2>', '<section class="card operation">')
         self.table(("Status", "Code", "Where", "When"), (
             (status, codes,
              "all" if len(where) == count else "all others" if len(where) > count / 2
@@ -218,7 +219,7 @@ class Reference:
             self.put(f"<h4>Answer {status}</h4>")
             self.paragraphs(response["description"])
             self.content(response.get("content", {}))
-        self.put(f'<p class="others"><a href="#problems">Other answers</a>: '
+        self.put(f'<p class="others"><a href="#problems">Other statuses</a>: '
                  f'{", ".join(problems)}.</p>')
         self.put("</section>")
 
@@ -229,7 +230,7 @@ class Reference:
                     yield method, path, item[method]
 
     def faults(self):
-        """The one error that has a list."""
+        """The one error with a list."""
         invalid = self.document["components"]["responses"]["Invalid"]
         self.put('<section class="card operation" id="faults"><h3>Invalid bodies: 422</h3>')
         self.paragraphs(invalid["description"])
@@ -246,7 +247,7 @@ class Reference:
                 self.put(f'<li><a href="#{operation["operationId"]}">'
                          f'{self.name(method, path)}</a> '
                          f'<span class="hint">{summary}</span></li>')
-        self.put('<li><a href="#problems">Other answers</a></li></ul></nav><div class="lead">')
+        self.put('<li><a href="#problems">Other statuses</a></li></ul></nav><div class="lead">')
         self.paragraphs(info["description"])
         self.put("</div>")
         for tag in self.document["tags"]:

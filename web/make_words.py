@@ -6,7 +6,8 @@
     make_words.py words.json words.js > words.js       the module, with the texts before it
 
 The same input gives the same output, byte for byte. A placeholder that is not among `words`
-stops the build.
+stops the build. Of rows that fit a problem the first one counts: those with a code come
+before the one of their status.
 """
 import json
 import pathlib
@@ -20,8 +21,9 @@ HEAD = """\
  * Made by web/make_words.py from web/words.json: change that, not this.
  *
  * Rows of those macros that are defined where this is included; it undefines them all.
- * REMEDY(state, is for IPv6 only, lead, steps...), PROBLEM(status, title),
- * REFUSAL(reason, title, text), HEADLINE(is public, which are open, of one port, of many)
+ * REMEDY(state, is for IPv6 only, lead, steps...), PROBLEM(status, code or NULL, title,
+ * text), REFUSAL(reason, title, text), HEADLINE(is public, which are open, of one port, of
+ * many)
  */
 """
 
@@ -30,7 +32,7 @@ def sentences_of(texts):
     for row in texts["remedies"]:
         yield from (row["lead"], *row["steps"])
     for row in texts["headlines"]:
-        yield from (row.get("one", ""), row["many"])
+        yield from (row["one"], row["many"])
 
 
 def check(texts):
@@ -48,19 +50,22 @@ def table(texts):
     yield HEAD
     yield "".join(f"#ifndef {name}\n#define {name}(...)\n#endif\n" for name in MACROS) + "\n"
     for row in texts["remedies"]:
-        if row["state"] != "unknown":  # no verdict of the service
+        if row["state"] not in ("unknown", "other"):  # no verdicts of this service
             sentences = ",\n       ".join(map(quoted, (row["lead"], *row["steps"])))
             yield (f"REMEDY({row['state'].upper()}, {str(row.get('family') == 6).lower()},\n"
                    f"       {sentences})\n")
     for row in texts["headlines"]:
         yield (f"HEADLINE({str(row['reach'] == 'public').lower()}, {row['open'].upper()},\n"
-               f"         {quoted(row.get('one', ''))},\n         {quoted(row['many'])})\n")
+               f"         {quoted(row['one'])},\n         {quoted(row['many'])})\n")
     for row in texts["problems"]:
         for reason in row.get("reasons", ()):
             yield (f"REFUSAL({reason}, {quoted(row['title'])},\n"
                    f"        {quoted(row['text'])})\n")
-        if row["when"].isdigit() or row["when"] == "other":
-            yield f"PROBLEM({row['when'].replace('other', '0')}, {quoted(row['title'])})\n"
+        status = row["when"].split("_")[0].replace("other", "0")
+        if status.isdigit() and ("code" in row or "_" not in row["when"]):
+            code = quoted(row["code"]) if "code" in row else "NULL"
+            yield (f"PROBLEM({status}, {code}, {quoted(row['title'])},\n"
+                   f"        {quoted(row['text'])})\n")
     yield "\n" + "".join(f"#undef {name}\n" for name in MACROS)
 
 
@@ -69,7 +74,10 @@ def main(path, module=None):
     check(texts)
     sys.stdout.reconfigure(encoding="utf-8")
     if module:
-        print(f"const TEXTS = {json.dumps(texts)};")
+        del texts["words"]
+        for row in texts["problems"]:
+            row.pop("reasons", None)
+        print(f"const TEXTS = {json.dumps(texts, ensure_ascii=False, separators=(',', ':'))};")
         print(pathlib.Path(module).read_text(encoding="utf-8"), end="")
     else:
         print("".join(table(texts)), end="")

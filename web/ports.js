@@ -25,13 +25,13 @@ function readItem(text) {
     return { first: port, last: port, item: port };
 }
 
-// What is between commas, spaces or line ends. A dash may have spaces around it.
+// The words between commas, spaces or line ends. A dash may have spaces around it.
 export function splitPorts(text) {
     return text.replace(/\s*[-\u2010-\u2015]\s*(?=\d)/g, (dash, at, all) =>
         /\d\s*$/.test(all.slice(0, at)) ? "-" : dash).split(/[\s,;]+/).filter(Boolean);
 }
 
-// {items, ports} or {fault}: items as the service takes them, ports one by one in order.
+// {items, ports} or {fault}: items in the form of the service, ports one by one in order.
 export function parsePorts(text, max) {
     const items = [];
     const ports = new Set();

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What is said when a check has ended, and what can be taken away from it.
+// The report after a check, and what can be copied from it.
 import { formatRun, formatRuns, runsOf } from "./ports.js";
-import { STATES, remedy } from "./words.js";
+import { STATES, nameOf, remedy, shownState } from "./words.js";
 
-const JUDGED = ["open", "closed", "filtered", "unreachable", "unknown"];
 const RUNS_IN_A_SENTENCE = 6;
 
 function element(name, className, ...children) {
@@ -25,6 +24,17 @@ export function portsIn(check, state) {
     return check.ports.filter(port => (check.verdicts.get(port)?.state ?? "unknown") === state);
 }
 
+// The words in verdicts, in the order in which they are reported: those that this page knows
+// first.
+function wordsIn(check) {
+    return new Set([...Object.keys(STATES), ...[...check.verdicts.values()].map(({ state = "unknown" }) => state)]);
+}
+
+// A sentence in which no line breaks within a run of ports.
+function sentence(text) {
+    return text.split(/(\d+\u2013\d+)/).map((part, i) => (i % 2 ? element("span", "run", part) : part));
+}
+
 // Each run is one piece, so that no line breaks within it.
 function runPieces(ports) {
     return runsOf(ports).flatMap((run, i) => {
@@ -38,25 +48,25 @@ function section(check, state, ports) {
     const { lead, steps } = remedy(state, check.address, told, ports.length);
     const count = element("span", "count", ports.length.toLocaleString("en"));
     const made = element("section", "",
-        element("h3", "", glyph(state), STATES[state].name, count),
+        element("h3", "", glyph(shownState(state)), `${nameOf(state)} `, count),
         element("div", "",
             element("p", "runs", ...runPieces(ports)),
-            element("p", "", lead),
-            ...(steps.length > 0 ? [element("ul", "", ...steps.map(step => element("li", "", step)))] : [])));
-    made.dataset.state = state;
+            element("p", "", ...sentence(lead)),
+            ...(steps.length > 0 ? [element("ul", "", ...steps.map(step => element("li", "", ...sentence(step))))] : [])));
+    made.dataset.state = shownState(state);
     return made;
 }
 
 // For each state that occurs: which ports, what it means, what to do about it.
 export function showReport(root, check) {
-    root.replaceChildren(...JUDGED.map(state => [state, portsIn(check, state)])
+    root.replaceChildren(...[...wordsIn(check)].map(state => [state, portsIn(check, state)])
         .filter(([, ports]) => ports.length > 0)
         .map(([state, ports]) => section(check, state, ports)));
 }
 
-// What to advertise, in the form in which the verifier prints it.
+// What to advertise, in the form in which port-verifier prints it.
 export function asPorts(check) {
-    return formatRuns(portsIn(check, "open")).replaceAll("\u2013", "-");
+    return formatRuns(portsIn(check, "open")).replaceAll("\u2013", "-").replaceAll(" ", "");
 }
 
 // The request and its answer in the form in which POST /check-ports has them.

@@ -27,7 +27,7 @@ async function* linesOf(stream) {
 }
 
 // Resolves to {end: "done" | "refused" | "fault" | "lost" | "stopped", ...}. A stream that
-// breaks off before its last line is lost: what came before it stays true.
+// breaks off before its last line is lost; the verdicts before that remain valid.
 export async function check(request, signal, onVerdicts) {
     try {
         const response = await fetch("./check-ports", {

@@ -200,7 +200,7 @@ void answer_problem(struct answer *answer, enum problem problem, const char *det
     if (retry_after && !answer->has_begun)
         exchange_set_header(answer->exchange, "Retry-After", retry_after);
     if (answer->form == ANSWER_PAGE) {
-        reply_page(answer, status, check_page_problem(problem, sentence));
+        reply_page(answer, status, check_page_problem(problem, detail));
         return;
     }
     if (!detail && !answer->has_begun) {

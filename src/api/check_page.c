@@ -40,9 +40,10 @@ struct refusal {
     const char *title, *text;
 };
 
-struct title {
-    unsigned status; /* 0: any other */
-    const char *title;
+struct trouble {
+    unsigned status;  /* 0: any other */
+    const char *code; /* NULL: any */
+    const char *title, *text;
 };
 
 /* clang-format off */
@@ -61,11 +62,20 @@ static const struct refusal refusals[] = {
 #include "api/page_words.def"
 };
 
-static const struct title titles[] = {
-#define PROBLEM(status, title) {status, title},
+static const struct trouble troubles[] = {
+#define PROBLEM(status, code, title, text) {status, code, title, text},
+#include "api/page_words.def"
+};
+
+enum {
+    STATES_WITH_REMEDY = 0
+#define REMEDY(STATE, is_ipv6, ...) +!(is_ipv6)
 #include "api/page_words.def"
 };
 /* clang-format on */
+
+_Static_assert((size_t)STATES_WITH_REMEDY == PORT_STATE_COUNT,
+               "words.json: a state has no remedy");
 
 /* Whose address and ports a remedy names. */
 struct subject {
@@ -115,7 +125,8 @@ static const char *headline_of(bool is_public, const struct subject *subject)
     size_t i = 0;
     while (headlines[i].is_public != is_public || headlines[i].open != open)
         i++;
-    return subject->ports == 1 ? headlines[i].one : headlines[i].many;
+    size_t told = subject->open > 0 ? subject->open : subject->ports;
+    return told == 1 ? headlines[i].one : headlines[i].many;
 }
 
 static const struct remedy *remedy_of(enum port_state state, bool is_ipv6)
@@ -260,12 +271,20 @@ char *check_page_end(struct check_page *page)
 /* ---- anything else --------------------------------------------------------------------
  */
 
-static const char *title_of(unsigned status)
+static bool is_of(const struct trouble *trouble, unsigned status, const char *code)
+{
+    if (trouble->status == 0)
+        return true;
+    return trouble->status == status &&
+           (!trouble->code || (code && strcmp(trouble->code, code) == 0));
+}
+
+static const struct trouble *trouble_of(unsigned status, const char *code)
 {
     size_t i = 0;
-    while (titles[i].status != status && titles[i].status != 0)
+    while (!is_of(&troubles[i], status, code))
         i++;
-    return titles[i].title;
+    return &troubles[i];
 }
 
 static char *make_problem(const char *title, const char *text, const char *detail)
@@ -287,9 +306,9 @@ static char *make_problem(const char *title, const char *text, const char *detai
 
 char *check_page_problem(enum problem problem, const char *detail)
 {
-    const char *title = problem == PROBLEM_OTHER_SITE ? "This form was sent by another site"
-                                                      : title_of(problem_status(problem));
-    return make_problem(title, detail, NULL);
+    const struct trouble *trouble =
+        trouble_of(problem_status(problem), problem_code(problem));
+    return make_problem(trouble->title, trouble->text, detail);
 }
 
 char *check_page_refusal(enum access_reason reason, const char *detail)
@@ -305,14 +324,16 @@ char *check_page_violations(const struct violation_list *violations)
     struct text html;
 
     text_init(&html, FRAME_MAX + violations->count * 8 * VIOLATION_MESSAGE_SIZE);
-    begin(&html, "answer card problem", title_of(422), NULL);
+    begin(&html, "answer card problem", trouble_of(422, NULL)->title, NULL);
     text_append_str(&html, "<ul>\n");
     for (size_t i = 0; i < violations->count; i++) {
         const struct violation_place *place = &violations->items[i].place;
         bool is_address = place->field && strcmp(place->field, "provider_ip") == 0;
-        text_append_str(&html, is_address ? "<li>Address: " : "<li>Ports: ");
+        text_append_str(&html, is_address ? "<li>Address: " : "<li>Ports");
         if (place->field && place->has_index)
-            text_printf(&html, "number %zu: ", place->index + 1);
+            text_printf(&html, ", item %zu", place->index + 1);
+        if (!is_address)
+            text_append_str(&html, ": ");
         html_append(&html, violations->items[i].message);
         text_append_str(&html, "</li>\n");
     }

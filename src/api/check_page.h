@@ -36,6 +36,7 @@ void check_page_add(struct check_page *page, const struct port_verdict *verdict)
 
 /* All of these return HTML, to be freed with free(); NULL without memory. */
 char *check_page_end(struct check_page *page);
+/* `detail` says more than the texts of the page, or is NULL. */
 char *check_page_problem(enum problem problem, const char *detail);
 /* A refused address. `detail` is the operator's sentence, or NULL. */
 char *check_page_refusal(enum access_reason reason, const char *detail);

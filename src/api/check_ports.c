@@ -194,7 +194,7 @@ static void reply_no_budget(struct check *check, struct budget_answer answer)
     if (answer.retry_after.ns < 0) {
         snprintf(detail, sizeof detail,
                  "%zu ports exceed what this checker's rate limit allows at once: "
-                 "ask for fewer ports in one request",
+                 "request fewer ports at a time",
                  check->port_count);
         reply_problem(check, PROBLEM_RATE_LIMITED, "never_enough_budget", detail, NULL);
         return;
@@ -207,13 +207,13 @@ static void reply_no_budget(struct check *check, struct budget_answer answer)
     snprintf(retry_after, sizeof retry_after, "%lld", (long long)seconds);
     if (is_target)
         snprintf(detail, sizeof detail,
-                 "too many ports of %s were checked for other callers: ask again in "
+                 "too many ports of %s were checked for other callers: try again in "
                  "%s s, or from that address",
                  target, retry_after);
     else
         snprintf(detail, sizeof detail,
-                 "too many ports were checked for your address: ask again in %s s, or for "
-                 "fewer ports",
+                 "too many ports were checked for your address: try again in %s s, or "
+                 "request fewer ports",
                  retry_after);
     reply_problem(check, PROBLEM_RATE_LIMITED,
                   is_target ? "target_budget" : "caller_budget", detail, retry_after);
@@ -229,11 +229,11 @@ static void reply_unjudged(struct check *check, const struct job_result *result)
         const char *retry_after;
     } ends[] = {
         [JOB_OVERLOADED] = {METRIC_REFUSED_OVERLOADED, PROBLEM_OVERLOADED,
-                            "ask again later, or another checker", RETRY_SOON},
+                            "try again later, or use another checker", RETRY_SOON},
         [JOB_FAULT] = {METRIC_REFUSED_FAULT, PROBLEM_CHECKER_FAULT,
-                       "ask again later, or another checker", RETRY_SOON},
+                       "try again later, or use another checker", RETRY_SOON},
         [JOB_NO_ROUTE] = {METRIC_REFUSED_NO_ROUTE, PROBLEM_CHECKER_FAULT,
-                          "ask another checker", RETRY_NO_ROUTE},
+                          "use another checker", RETRY_NO_ROUTE},
     };
     char detail[sizeof result->reason.message + 64];
 

@@ -18,6 +18,7 @@
 
 #define HTML_TYPE     "text/html; charset=utf-8"
 #define SCRIPT_TYPE   "text/javascript; charset=utf-8"
+#define STYLE_TYPE    "text/css; charset=utf-8"
 #define DEFAULT_PORTS "7466, 50800-50900"
 #define TAG_SIZE      32
 #define PAGE_MAX      (8 * 1024 * 1024) /* with the answer to a check of 65,535 ports */
@@ -37,9 +38,10 @@ static const struct {
     {"/", "index.html", HTML_TYPE},
     {"/docs", "docs.html", HTML_TYPE},
     {"/openapi.json", "openapi.json", "application/json"},
-    {"/style.css", "style.css", "text/css; charset=utf-8"},
+    {"/style.css", "style.css", STYLE_TYPE},
+    {"/docs.css", "docs.css", STYLE_TYPE},
     {"/icon.svg", "icon.svg", "image/svg+xml"},
-    {"/favicon.ico", "icon.svg", "image/svg+xml"}, /* browsers ask for it unasked */
+    {"/favicon.ico", "icon.svg", "image/svg+xml"}, /* browsers request it by default */
     {"/app.js", "app.js", SCRIPT_TYPE},
     {"/grid.js", "grid.js", SCRIPT_TYPE},
     {"/ports.js", "ports.js", SCRIPT_TYPE},
@@ -86,7 +88,7 @@ void html_append(struct text *html, const char *plain)
     }
 }
 
-/* What a template is filled in with. */
+/* The values for a template. */
 struct page_words {
     const char *address, *ports; /* plain */
     const char *answer;          /* HTML */
@@ -255,7 +257,7 @@ void pages_set_headers(struct exchange *exchange)
     };
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
         exchange_set_header(exchange, headers[i][0], headers[i][1]);
-    /* Over plain HTTP browsers ignore it, and say so as an error in their console. */
+    /* Over plain HTTP browsers ignore it, and report an error in their console. */
     if (exchange_is_tls(exchange))
         exchange_set_header(exchange, "Cross-Origin-Opener-Policy", "same-origin");
 }

@@ -57,11 +57,11 @@ enum {
     CODED(PLAIN_AT_TLS, STATUS_PLAIN_AT_TLS, "bad_framing",                                \
           "this is plain HTTP, and this port serves HTTPS: use https://")                  \
     CODED(TARGET_NOT_ALLOWED, 403, "target_not_allowed",                                   \
-          "this checker does not probe that address for you: ask about your own")          \
+          "this checker does not probe that address for you: name your own")               \
     CODED(CALLER_UNKNOWN, 403, "bad_forwarded_for",                                        \
           "a trusted proxy sent an X-Forwarded-For that cannot be read: repair the proxy") \
     CODED(METRICS_NOT_ALLOWED, 403, "metrics_not_allowed",                                 \
-          "the metrics are for the addresses in PORT_CHECKER_METRICS_FROM")                \
+          "only the addresses in PORT_CHECKER_METRICS_FROM may read the metrics")          \
     CODED(OTHER_SITE, 403, "other_site",                                                   \
           "this request came from a page of another site: open this checker's own page")   \
     PLAIN(NOT_FOUND, STATUS_NOT_FOUND, "Not Found")                                        \
@@ -74,19 +74,21 @@ enum {
           "the body has a Content-Encoding that this checker does not read: send it as "   \
           "it is")                                                                         \
     CODED(RATE_LIMITED, 429, "rate_limited",                                               \
-          "too many ports: ask again after the seconds in Retry-After")                    \
+          "too many ports: try again after the seconds in Retry-After")                    \
     CODED(CALLER_CONNECTIONS, STATUS_CALLER_CONNECTIONS, "rate_limited",                   \
           "too many connections from your address: close some or reuse them")              \
     CODED(HEADERS_TOO_LARGE, STATUS_HEADERS_TOO_LARGE, "headers_too_large",                \
           "the headers are too large: send at most 8 KiB")                                 \
     CODED(CONNECTIONS, STATUS_CONNECTIONS, "overloaded",                                   \
-          "this checker has too many connections: ask again later, or another checker")    \
+          "this checker has too many connections: try again later, or use another "        \
+          "checker")                                                                       \
     CODED(OVERLOADED, 503, "overloaded",                                                   \
-          "this checker is too busy: ask again later, or another checker")                 \
+          "this checker is too busy: try again later, or use another checker")             \
     CODED(CHECKER_FAULT, 503, "checker_fault",                                             \
-          "this checker could not try every port: ask again later, or another checker")    \
+          "this checker could not try every port: try again later, or use another "        \
+          "checker")                                                                       \
     CODED(DRAINING, 503, "draining",                                                       \
-          "this checker is shutting down: ask again later, or another checker")
+          "this checker is shutting down: try again later, or use another checker")
 
 enum problem {
 #define X(NAME, ...) PROBLEM_##NAME,

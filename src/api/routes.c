@@ -8,6 +8,7 @@
 #include "api/problem.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "http/query.h"
 #include "metrics/metrics.h"
 #include "policy/budget.h"
 #include "probe/engine.h"
@@ -97,9 +98,13 @@ static void preflight(const struct api *api, struct exchange *exchange, const ch
     exchange_reply_const(exchange, 204, "text/plain", "", 0);
 }
 
-static void preflight_post(void *ctx, struct exchange *exchange)
+/* GET is there only with ports in the query, which a preflight has too. */
+static void preflight_check(void *ctx, struct exchange *exchange)
 {
-    preflight(ctx, exchange, "POST");
+    const char *query = exchange_query(exchange);
+    size_t len;
+
+    preflight(ctx, exchange, query_next(&query, "ports", &len) ? "GET, POST" : "POST");
 }
 
 static void preflight_get(void *ctx, struct exchange *exchange)
@@ -261,14 +266,14 @@ static bool may_read_metrics(const struct settings *settings, struct exchange *e
     peer = address_unmap(&peer);
     if (has_strange_proxy(settings, exchange))
         snprintf(ret_reason, REASON_SIZE,
-                 "%s: %s is a proxy that PORT_CHECKER_TRUSTED_PROXIES does not name; ask "
-                 "without it, or add it there",
+                 "%s: %s is a proxy that PORT_CHECKER_TRUSTED_PROXIES does not list; "
+                 "connect without it, or add it there",
                  rule, address_format(caller, name));
     else if (!cidr_list_contains(&settings->metrics_from, caller))
-        snprintf(ret_reason, REASON_SIZE, "%s: %s is none of them", rule,
+        snprintf(ret_reason, REASON_SIZE, "%s: %s is not one of them", rule,
                  address_format(caller, name));
     else if (!cidr_list_contains(&settings->metrics_from, &peer))
-        snprintf(ret_reason, REASON_SIZE, "%s: the proxy %s is none of them", rule,
+        snprintf(ret_reason, REASON_SIZE, "%s: the proxy %s is not one of them", rule,
                  address_format(&peer, name));
     else
         return true;
@@ -320,6 +325,7 @@ static const struct http_route routes[] = {
     {"GET",     "/docs",              handle_page,        BODY_MAX, METRIC_ROUTE_DOCS},
     {"GET",     "/openapi.json",      handle_openapi,     BODY_MAX, METRIC_ROUTE_DOCS},
     {"GET",     "/style.css",         handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/docs.css",          handle_page,        BODY_MAX, METRIC_ROUTE_DOCS},
     {"GET",     "/icon.svg",          handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
     {"GET",     "/favicon.ico",       handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
     {"GET",     "/app.js",            handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
@@ -330,7 +336,7 @@ static const struct http_route routes[] = {
     {"GET",     "/words.js",          handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
 
     /* Only with PORT_CHECKER_CORS_ORIGINS, and therefore last. */
-    {"OPTIONS", "/check-ports",       preflight_post,     0,        METRIC_ROUTE_CHECK_PORTS},
+    {"OPTIONS", "/check-ports",       preflight_check,    0,        METRIC_ROUTE_CHECK_PORTS},
     {"OPTIONS", "/health",            preflight_get,      0,        METRIC_ROUTE_HEALTH},
     {"OPTIONS", "/ip",                preflight_get,      0,        METRIC_ROUTE_IP},
     {"OPTIONS", "/limits",            preflight_get,      0,        METRIC_ROUTE_LIMITS},

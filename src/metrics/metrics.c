@@ -201,7 +201,7 @@ static void render_local_faults(struct metrics *const blocks[], size_t count,
     const char *name = PREFIX "local_faults_total";
 
     append_header(text, name, "counter",
-                  "Attempts that failed for a reason of this checker's own, by errno.");
+                  "Attempts that failed because of a fault of this checker, by errno.");
     for (size_t i = 0; i <= LOCAL_FAULT_OTHER; i++) {
         text_printf(text, "%s{errno=\"%s\"} %" PRId64 "\n", name,
                     i < LOCAL_FAULT_OTHER ? local_fault_errnos[i].name : "other",
@@ -240,18 +240,18 @@ void metrics_render(struct metrics *const blocks[], size_t count,
 {
     append_header(text, PREFIX "build_info", "gauge", "1, with the version as its label.");
     text_printf(text, PREFIX "build_info{version=\"%s\"} 1\n", facts->version);
-    append_gauge(text, PREFIX "workers", "Threads that serve.", count);
+    append_gauge(text, PREFIX "workers", "Worker threads.", count);
 
     render_requests(blocks, count, text);
     render_series(blocks, count, text);
     render_verdict_times(blocks, count, text);
     render_local_faults(blocks, count, text);
 
-    append_gauge(text, PREFIX "probes_in_flight", "Sockets of probes that are open.",
+    append_gauge(text, PREFIX "probes_in_flight", "Open probe sockets.",
                  facts->probes_in_flight);
-    append_gauge(text, PREFIX "probes_max", "Sockets of probes that may be open.",
+    append_gauge(text, PREFIX "probes_max", "Maximum number of open probe sockets.",
                  facts->probes_max);
-    append_gauge(text, PREFIX "budget_entries", "Budgets of ports that are in use.",
+    append_gauge(text, PREFIX "budget_entries", "Budgets of ports in use.",
                  facts->budget_entries);
     process_render(text);
 }

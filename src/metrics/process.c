@@ -69,7 +69,7 @@ static void append_cpu(struct text *text)
 {
     int64_t ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     append_header(text, "process_cpu_seconds_total", "counter",
-                  "User and system processor time spent, in seconds.");
+                  "Total user and system CPU time spent in seconds.");
     text_printf(text, "process_cpu_seconds_total %" PRId64 ".%09" PRId64 "\n",
                 ns / NS_PER_SECOND, ns % NS_PER_SECOND);
 }
@@ -84,7 +84,7 @@ static void append_start_time(struct text *text, uint64_t ticks_since_boot)
     int64_t start_ns =
         boot_ns + (int64_t)ticks_since_boot * (NS_PER_SECOND / ticks_per_second);
     append_header(text, "process_start_time_seconds", "gauge",
-                  "When the process started, in seconds since 1970-01-01.");
+                  "Start time of the process since the Unix epoch in seconds.");
     text_printf(text, "process_start_time_seconds %" PRId64 ".%02" PRId64 "\n",
                 start_ns / NS_PER_SECOND, start_ns % NS_PER_SECOND / (10 * NS_PER_MS));
 }
@@ -112,19 +112,21 @@ void process_render(struct text *text)
 
     uint64_t fields[STAT_FIELDS];
     if (read_stat(fields)) {
-        append_gauge(text, "process_resident_memory_bytes", "Resident memory in bytes.",
+        append_gauge(text, "process_resident_memory_bytes",
+                     "Resident memory size in bytes.",
                      fields[STAT_RESIDENT] * (uint64_t)sysconf(_SC_PAGESIZE));
-        append_gauge(text, "process_virtual_memory_bytes", "Virtual memory in bytes.",
+        append_gauge(text, "process_virtual_memory_bytes", "Virtual memory size in bytes.",
                      fields[STAT_VIRTUAL]);
         append_start_time(text, fields[STAT_START_TIME]);
     }
 
     uint64_t open_fds;
     if (count_open_fds(&open_fds))
-        append_gauge(text, "process_open_fds", "File descriptors that are open.", open_fds);
+        append_gauge(text, "process_open_fds", "Number of open file descriptors.",
+                     open_fds);
 
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        append_gauge(text, "process_max_fds", "File descriptors that may be open.",
+        append_gauge(text, "process_max_fds", "Maximum number of open file descriptors.",
                      limit.rlim_cur);
 }

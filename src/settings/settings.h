@@ -29,10 +29,10 @@ struct err;
 
 /* The addresses that a caller may name: docs/policy.md. */
 #define TARGETS_MAP(X)                                                                     \
-    X(AUTO, "auto", "own address; the operator on loopback: any unicast address")          \
-    X(CALLER, "caller", "own address, without exception")                                  \
-    X(PUBLIC, "public", "any globally reachable address that is not this machine's")       \
-    X(ANY, "any", "any unicast address: a laboratory or a LAN")
+    X(AUTO, "auto", "its own address; for the operator on loopback, any unicast address")  \
+    X(CALLER, "caller", "only its own address")                                            \
+    X(PUBLIC, "public", "any globally reachable address except those of this machine")     \
+    X(ANY, "any", "any unicast address, for a LAN or a laboratory")
 
 enum targets {
 #define X(NAME, text, description) TARGETS_##NAME,

@@ -6,92 +6,65 @@
 #include <assert.h>
 #include <stddef.h>
 
-#define CONDITIONS_MAX 6 /* of one cause; tests/unit/test_advice.c reads them all */
-
-/* --- the table ------------------------------------------------------------------------ */
+#define ROWS_MAX 6 /* of one cause; tests/unit/test_advice.c reads them all */
 
 /* clang-format off */
-static const struct sentences table[][CONDITIONS_MAX] = {
+static const struct advice_row table[][ROWS_MAX] = {
 #define CAUSE(NAME, name, ...) [CAUSE_##NAME] = {__VA_ARGS__},
 #include "verifier/causes.def"
 #undef CAUSE
 };
+
+static const char *const label_ends[] = {
+#define X(NAME, name, label_end) [BINDING_##NAME] = (label_end),
+    BINDING_MAP(X)
+#undef X
+};
 /* clang-format on */
 
-static const struct sentences *sentences_of(const struct scene *scene)
+static const char *part_of(const struct advice_row *row, enum advice_part part)
 {
-    const struct sentences *row = table[scene->finding->cause];
-    unsigned conditions = scene_conditions(scene);
-    while ((row->when & conditions) != row->when)
-        row++;
-    return row;
+    switch (part) {
+    case ADVICE_LABEL:
+        return row->label;
+    case ADVICE_WHY:
+        return row->why;
+    case ADVICE_REMEDY:
+        return row->remedy;
+    case ADVICE_SUMMARY:
+        return row->summary;
+    }
+    return NULL;
 }
 
-static void say(const struct scene *scene, const char *sentence, struct text *text)
+/* The last row of a cause has no conditions and all parts. */
+static const char *sentence_of(const struct scene *scene, enum advice_part part)
+{
+    const struct advice_row *row = table[scene->finding->cause];
+    const unsigned conditions = scene_conditions(scene);
+    while ((row->when & conditions) != row->when)
+        row++;
+    while (!part_of(row, part))
+        row++;
+    return part_of(row, part);
+}
+
+static void expand(const struct scene *scene, const char *sentence, struct text *text)
 {
     bool is_known = template_expand(sentence, scene_words, scene, text);
     assert(is_known);
     (void)is_known;
 }
 
-/* --- said of a group ------------------------------------------------------------------ */
-
-static const char *label_end(enum binding binding)
-{
-    switch (binding) {
-    case BINDING_BOUND:
-    case BINDING_NONE:
-    case BINDING_NO_FAMILY:
-        break;
-    case BINDING_IN_USE:
-        return " (in use by {owner})";
-    case BINDING_NO_PERMISSION:
-        return " (no permission to bind)";
-    case BINDING_FAILED:
-        return " (could not be bound: {error})";
-    }
-    return "";
-}
-
-static void probe_label_put(const struct scene *scene, struct text *text)
-{
-    const struct remote_verdict *verdict = scene->witness;
-    text_append_str(text, verdict ? port_state_text(verdict->state) : "not checked");
-    if (verdict && verdict->state == PORT_STATE_UNREACHABLE)
-        say(scene, ": {words}", text);
-}
-
-static void label_put(const struct scene *scene, const struct sentences *row,
-                      struct text *text)
-{
-    if (scene->report->is_probe) {
-        probe_label_put(scene, text);
-        return;
-    }
-    say(scene, row->label, text);
-    if (scene->finding->cause != CAUSE_UNKNOWN) /* such a group has several bindings */
-        say(scene, label_end(scene->local->binding), text);
-}
-
 void advice_put(const struct report *report, const struct family_report *family,
                 const struct port_group *group, enum advice_part part, struct text *text)
 {
     const struct scene scene = scene_of(report, family, group);
-    const struct sentences *row = sentences_of(&scene);
-    switch (part) {
-    case ADVICE_LABEL:
-        label_put(&scene, row, text);
-        break;
-    case ADVICE_WHY:
-        say(&scene, report->is_probe ? "" : row->why, text);
-        break;
-    case ADVICE_REMEDY:
-        say(&scene, report->is_probe ? "" : row->remedy, text);
-        break;
-    }
+    expand(&scene, sentence_of(&scene, part), text);
+    /* Unknown ports are one group, whatever their bindings. */
+    if (part == ADVICE_LABEL && scene.finding->cause != CAUSE_UNKNOWN)
+        expand(&scene, label_ends[scene.local->binding], text);
 }
-
-/* --- said of all ports ---------------------------------------------------------------- */
 
 /* The ports with this cause that are not good, as a scene of the first of their groups. */
 static bool scene_of_cause(const struct report *report, const struct family_report *family,
@@ -102,11 +75,10 @@ static bool scene_of_cause(const struct report *report, const struct family_repo
         const struct finding *finding = &family->findings[family->groups[i].first];
         if (finding->cause != cause || finding->is_good)
             continue;
-        *ret = scene_of(report, family, &family->groups[i]);
         count += family->groups[i].count;
-    }
-    if (count > 0)
+        *ret = scene_of(report, family, &family->groups[i]);
         ret->count = count;
+    }
     return count > 0;
 }
 
@@ -125,7 +97,7 @@ void advice_put_summary(const struct report *report, const struct family_report 
         if (!scene_of_cause(report, family, cause, &scene))
             continue;
         text_printf(text, "%s%zu ", between, scene.count);
-        say(&scene, sentences_of(&scene)->summary, text);
+        expand(&scene, sentence_of(&scene, ADVICE_SUMMARY), text);
         between = ", ";
     }
 }

@@ -8,12 +8,19 @@
 #include "verifier/report.h"
 
 enum advice_part {
-    ADVICE_LABEL,  /* "filtered: not forwarded" */
-    ADVICE_WHY,    /* one sentence; empty when the ports are good and proved */
-    ADVICE_REMEDY, /* one sentence: what to do; empty when there is nothing to do */
+    ADVICE_LABEL,   /* "filtered: not forwarded" */
+    ADVICE_WHY,     /* one sentence; empty if the ports are good and proved */
+    ADVICE_REMEDY,  /* one sentence: what to do; empty if there is nothing to do */
+    ADVICE_SUMMARY, /* "are not forwarded" */
 };
 
-/* Appends a sentence about a group. A probe has only labels. */
+/* One row of a cause: what is said of ports if all its conditions are true. */
+struct advice_row {
+    unsigned when; /* a set of enum condition */
+    const char *label, *why, *remedy, *summary;
+};
+
+/* Appends a sentence about a group. */
 void advice_put(const struct report *report, const struct family_report *family,
                 const struct port_group *group, enum advice_part part, struct text *text);
 

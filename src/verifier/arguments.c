@@ -29,7 +29,7 @@ static const struct {
 
 #define UNIT_COUNT (sizeof units / sizeof units[0])
 
-/* As it would be written: in the largest unit that it is a whole number of. */
+/* In the largest unit of which the span is a whole number: "90s", "2m". */
 static void span_format(struct span span, char ret[32])
 {
     size_t unit = 0;
@@ -91,9 +91,10 @@ static bool list_add(const char *text, uint16_t **list, size_t *count, struct er
 
 /* --- checkers ------------------------------------------------------------------------- */
 
-/* What people copy from a checker's page or from an example: all that it answers at. A
- * proxy may serve a checker under a path of its own, but hardly under one of these. */
-static bool is_without_route(const char *url, struct err *err)
+/* Paths that people copy from a checker's page or from an example. A proxy may serve a
+ * checker under a path, but hardly under one of these. */
+/* `text` is what was given for `url`. */
+static bool is_without_route(const char *url, const char *text, struct err *err)
 {
     static const char *const routes[] = {
         "/check-ports", "/docs", "/health", "/ip", "/limits", "/metrics", "/openapi.json",
@@ -104,51 +105,53 @@ static bool is_without_route(const char *url, struct err *err)
         size_t len = strlen(routes[i]);
         if (path_len >= len && strcmp(path + path_len - len, routes[i]) == 0)
             return err_set(err, ERR_INVALID,
-                           "\"%.120s\": give the checker's URL without %s", url, routes[i]);
+                           "\"%.120s\": give the checker's URL without %s", text,
+                           routes[i]);
     }
     return true;
 }
 
-static bool server_is_listed(const struct arguments *arguments, const char *url)
+static bool endpoint_is_listed(const struct arguments *arguments, const char *url)
 {
-    for (size_t i = 0; i < arguments->server_count; i++)
-        if (strcmp(arguments->servers[i].url, url) == 0)
+    for (size_t i = 0; i < arguments->endpoint_count; i++)
+        if (strcmp(arguments->endpoints[i].url, url) == 0)
             return true;
     return false;
 }
 
-static void server_done(struct server *server)
+static void endpoint_done(struct endpoint *endpoint)
 {
-    free(server->url);
-    free(server->other_url);
+    free(endpoint->url);
+    free(endpoint->other_url);
 }
 
-static bool server_add(struct arguments *arguments, const char *text, struct err *err)
+static bool endpoint_add(struct arguments *arguments, const char *text, struct err *err)
 {
-    struct server server;
-    if (!fetch_url_check(text, &server.url, &server.other_url, &server.literal_family, err))
+    struct endpoint endpoint;
+    if (!fetch_url_check(text, &endpoint.url, &endpoint.other_url, &endpoint.literal_family,
+                         err))
         return false;
 
-    bool is_fine = is_without_route(server.url, err);
-    bool is_listed = server_is_listed(arguments, server.url);
-    if (is_fine && !is_listed && arguments->server_count == CHECKERS_MAX)
+    bool is_fine = is_without_route(endpoint.url, text, err);
+    bool is_listed = endpoint_is_listed(arguments, endpoint.url);
+    if (is_fine && !is_listed && arguments->endpoint_count == CHECKERS_MAX)
         is_fine = err_set(err, ERR_INVALID, "%d checkers at most, and more are given",
                           CHECKERS_MAX);
     if (is_fine && !is_listed)
-        arguments->servers[arguments->server_count++] = server;
+        arguments->endpoints[arguments->endpoint_count++] = endpoint;
     else
-        server_done(&server);
+        endpoint_done(&endpoint);
     return is_fine;
 }
 
-static bool servers_parse(struct arguments *arguments, const char *text, struct err *err)
+static bool endpoints_parse(struct arguments *arguments, const char *text, struct err *err)
 {
     for (text += strspn(text, SERVER_SEPARATORS); *text;
          text += strspn(text, SERVER_SEPARATORS)) {
         size_t len = strcspn(text, SERVER_SEPARATORS);
         char *url = strndup(text, len);
         bool is_fine =
-            url ? server_add(arguments, url, err) : err_sys(err, ENOMEM, "arguments");
+            url ? endpoint_add(arguments, url, err) : err_sys(err, ENOMEM, "arguments");
         free(url);
         if (!is_fine)
             return err_prefix(err, "PORT_VERIFIER_SERVERS");
@@ -235,10 +238,10 @@ static bool take_confirm(struct arguments *arguments, const char *value, struct 
 static bool take_on_change(struct arguments *arguments, const char *value, struct err *err)
 {
     arguments->on_change = value;
-    return value[0] || err_set(err, ERR_INVALID, "a command of the shell");
+    return value[0] || err_set(err, ERR_INVALID, "a shell command");
 }
 
-/* Those without a value. */
+/* Options without a value. */
 #define FLAG(function, effect)                                                             \
     static bool function(struct arguments *arguments, const char *value, struct err *err)  \
     {                                                                                      \
@@ -304,27 +307,28 @@ static bool ports_check(struct arguments *arguments, struct err *err)
                         err);
 }
 
-bool arguments_want(const struct arguments *arguments, const struct server *server,
+bool arguments_want(const struct arguments *arguments, const struct endpoint *endpoint,
                     enum family family)
 {
     bool has_any_ip = arguments->has_ip[FAMILY_4] || arguments->has_ip[FAMILY_6];
     if (!arguments->is_family[family] || (has_any_ip && !arguments->has_ip[family]))
         return false;
-    return server->literal_family == 0 || server->literal_family == family_number(family);
+    return endpoint->literal_family == 0 ||
+           endpoint->literal_family == family_number(family);
 }
 
-static bool servers_check(const struct arguments *arguments, struct err *err)
+static bool endpoints_check(const struct arguments *arguments, struct err *err)
 {
-    if (arguments->server_count == 0)
+    if (arguments->endpoint_count == 0)
         return err_set(err, ERR_INVALID,
                        "no checker is given, for example port-verifier checker.example");
-    if (arguments->quorum > arguments->server_count)
+    if (arguments->quorum > arguments->endpoint_count)
         return err_set(err, ERR_INVALID, "--quorum %u needs %u checkers, but %zu %s given",
-                       arguments->quorum, arguments->quorum, arguments->server_count,
-                       arguments->server_count == 1 ? "is" : "are");
-    for (size_t i = 0; i < arguments->server_count; i++)
+                       arguments->quorum, arguments->quorum, arguments->endpoint_count,
+                       arguments->endpoint_count == 1 ? "is" : "are");
+    for (size_t i = 0; i < arguments->endpoint_count; i++)
         for (enum family family = 0; family < FAMILY_COUNT; family++)
-            if (arguments_want(arguments, &arguments->servers[i], family))
+            if (arguments_want(arguments, &arguments->endpoints[i], family))
                 return true;
     return err_set(err, ERR_INVALID,
                    "-4, -6 and --ip exclude the address family of every checker given");
@@ -336,11 +340,12 @@ static bool verify_check(const struct option_rest *rest, const char *servers,
     if (!arguments->ports && !take_ports(arguments, DEFAULT_PORTS, err))
         return false;
     for (int i = 0; i < rest->operand_count; i++)
-        if (!server_add(arguments, rest->operands[i], err))
+        if (!endpoint_add(arguments, rest->operands[i], err))
             return false;
-    if (arguments->server_count == 0 && servers && !servers_parse(arguments, servers, err))
+    if (arguments->endpoint_count == 0 && servers &&
+        !endpoints_parse(arguments, servers, err))
         return false;
-    return ports_check(arguments, err) && servers_check(arguments, err);
+    return ports_check(arguments, err) && endpoints_check(arguments, err);
 }
 
 static bool probe_check(const struct option_rest *rest, struct arguments *arguments,
@@ -354,8 +359,8 @@ static bool probe_check(const struct option_rest *rest, struct arguments *argume
     arguments->target = rest->operands[0];
     if (address_parse(arguments->target, strlen(arguments->target), &address, NULL) &&
         !arguments->is_family[address_family_number(&address) == 6 ? FAMILY_6 : FAMILY_4])
-        return err_set(err, ERR_INVALID, "-4 or -6 excludes the address %s",
-                       arguments->target);
+        return err_set(err, ERR_INVALID, "%s excludes the address %s",
+                       arguments->is_family[FAMILY_4] ? "-4" : "-6", arguments->target);
     struct err why;
     if (!take_ports(arguments, rest->operands[1], &why))
         return err_set(err, why.kind, "\"%.60s\": PORTS must be %s, for example %s",
@@ -408,9 +413,9 @@ bool arguments_parse(int argc, char *argv[], const char *servers, struct argumen
 
 void arguments_done(struct arguments *arguments)
 {
-    for (size_t i = 0; i < arguments->server_count; i++)
-        server_done(&arguments->servers[i]);
-    arguments->server_count = 0;
+    for (size_t i = 0; i < arguments->endpoint_count; i++)
+        endpoint_done(&arguments->endpoints[i]);
+    arguments->endpoint_count = 0;
     free(arguments->ports);
     free(arguments->required);
     free(arguments->in_use);

@@ -15,7 +15,7 @@
 struct err;
 
 #define CHECKERS_MAX 16
-#define PORTS_MAX    4096 /* listed one by one they fit into a request of 64 KiB */
+#define PORTS_MAX    4096 /* listed one by one, they fit into a request of 64 KiB */
 
 enum action {
     ACTION_VERIFY,
@@ -24,19 +24,20 @@ enum action {
     ACTION_VERSION,
 };
 
-struct server {
-    char *url;          /* owned; without a slash at its end */
-    char *other_url;    /* owned; asked where `url` is not a checker; NULL when a URL was
-                           given, and not a bare host */
-    int literal_family; /* 4 or 6 when its host is an address, else 0 */
+/* Where a checker is asked. */
+struct endpoint {
+    char *url;       /* owned; without a slash at its end */
+    char *other_url; /* owned; the second URL of a bare host, asked where `url` is not that
+                        of a checker; NULL if a URL was given */
+    int literal_family; /* 4 or 6 if its host is an address, else 0 */
 };
 
-/* Strings are borrowed from argv or the environment unless said. Ports are ascending. */
+/* Strings are borrowed from argv or the environment, unless noted. Ports are ascending. */
 struct arguments {
     enum action action;
-    size_t server_count;
-    struct server servers[CHECKERS_MAX];
-    bool is_family[FAMILY_COUNT]; /* may be used; not with -4 or -6 */
+    size_t endpoint_count;
+    struct endpoint endpoints[CHECKERS_MAX];
+    bool is_family[FAMILY_COUNT]; /* it may be used: -4 and -6 exclude the other one */
     bool has_ip[FAMILY_COUNT];
     struct address ip[FAMILY_COUNT];
     const char *target; /* ACTION_PROBE: an address or a name */
@@ -52,11 +53,11 @@ struct arguments {
     const char *ca_file;
     struct span timeout; /* of a request; of a port when probing */
     bool is_json;
-    bool is_quiet; /* the list of ports to advertise is all that is printed */
+    bool is_quiet; /* only the list of ports to advertise is printed */
     const char *output;
     bool is_watching;
     struct span watch;   /* from one round to the next */
-    struct span confirm; /* until a change is looked at again */
+    struct span confirm; /* until a change is checked again */
     const char *on_change;
 };
 
@@ -66,8 +67,8 @@ bool arguments_parse(int argc, char *argv[], const char *servers, struct argumen
                      struct err *err);
 void arguments_done(struct arguments *arguments);
 
-/* Whether this checker is to be asked over this family. */
-bool arguments_want(const struct arguments *arguments, const struct server *server,
+/* Whether this checker is asked over this family. */
+bool arguments_want(const struct arguments *arguments, const struct endpoint *endpoint,
                     enum family family);
 
 /* "30s", "500ms", "10m", "1h", "2d", or plain seconds. ERR_INVALID: "between 1s and 1h". */

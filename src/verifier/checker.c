@@ -8,7 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 #define ADDRESS_PATH          "/ip"
 #define CHECK_PATH            "/check-ports"
 
-/* What is tried first, and may well lead nowhere, is not waited for as long. */
+/* The first URL of a bare host is a guess, so it gets less time for its connection. */
 #define GUESS_CONNECT_SECONDS 3
 
 struct checker {
@@ -26,7 +26,7 @@ struct checker {
     const char *url;              /* one of the two */
     struct fetch *fetch;          /* owned */
     enum checker_phase phase;
-    bool has_told; /* the address came from it */
+    bool has_told; /* it has reported the address itself */
     struct address peer;
     struct text body; /* of the POST that is under way */
     size_t judged;
@@ -34,17 +34,6 @@ struct checker {
     struct checker_result result;
     struct checker_result first; /* why `url` is the other one; has no verdicts */
 };
-
-static const char *const failure_texts[] = {
-#define FAILURE(NAME, name, ...) [FAILURE_##NAME] = (name),
-#include "verifier/failures.def"
-#undef FAILURE
-};
-
-const char *failure_text(enum failure failure)
-{
-    return failure_texts[failure];
-}
 
 /* --- the end -------------------------------------------------------------------------- */
 
@@ -60,25 +49,8 @@ static bool begin(struct checker *checker, struct err *err);
 /* Whether what failed is the first of two URLs, and not known to be that of a checker. */
 static bool may_be_elsewhere(const struct checker *checker)
 {
-    switch (checker->result.failure) {
-    case FAILURE_NO_CONNECTION:
-    case FAILURE_TLS:
-    case FAILURE_TIMEOUT:
-    case FAILURE_BROKEN_OFF:
-    case FAILURE_SERVER_ERROR:
-    case FAILURE_REFUSED:
-    case FAILURE_NONSENSE:
-        return checker->config.other_url && checker->url == checker->config.url &&
-               !checker->has_told;
-    case FAILURE_NONE:
-    case FAILURE_NO_NAME:
-    case FAILURE_NO_FAMILY:
-    case FAILURE_RATE_LIMITED:
-    case FAILURE_NO_ADDRESS:
-    case FAILURE_INTERNAL:
-        return false;
-    }
-    return false;
+    return failure_tries_next(checker->result.failure) && checker->config.other_url &&
+           checker->url == checker->config.url && !checker->has_told;
 }
 
 static bool other_begin(struct checker *checker)
@@ -93,13 +65,19 @@ static bool other_begin(struct checker *checker)
     return false;
 }
 
-/* Neither is a port checker: the reason that says more stands first. */
+static bool was_connected(const struct checker_result *result)
+{
+    return result->failure != FAILURE_NO_CONNECTION &&
+           result->failure != FAILURE_CONNECT_TIMEOUT;
+}
+
+/* Neither URL is that of a port checker: the reason that says more comes first. */
 static void reasons_join(struct checker *checker)
 {
-    char message[2 * sizeof checker->result.message];
+    char message[2 * FAILURE_MESSAGE_SIZE];
     struct checker_result other = checker->first;
     const char *url = checker->config.url;
-    if (checker->result.failure == FAILURE_NO_CONNECTION) {
+    if (!was_connected(&checker->result)) {
         other = checker->result;
         url = checker->url;
         checker->result = checker->first;
@@ -107,22 +85,20 @@ static void reasons_join(struct checker *checker)
     }
     snprintf(message, sizeof message, "%.100s; %.100s: %.100s", checker->result.message,
              url, other.message);
-    reply_copy_printable(message, checker->result.message, sizeof checker->result.message);
+    reply_copy_printable(message, checker->result.message, FAILURE_MESSAGE_SIZE);
 }
 
-static void fail(struct checker *checker, enum failure failure, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void fail(struct checker *checker, enum failure failure, const char *format, ...)
+/* `words` is what the message of this failure speaks of, or NULL. */
+static void fail(struct checker *checker, enum failure failure, const char *words)
 {
-    char message[2 * sizeof checker->result.message]; /* more: a cut has to be seen */
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
-    va_end(args);
-
+    const struct failure_facts facts = {
+        .family = checker->config.family,
+        .status = checker->result.status,
+        .retry_after = checker->result.retry_after,
+        .words = words,
+    };
     checker->result.failure = failure;
-    reply_copy_printable(message, checker->result.message, sizeof checker->result.message);
+    failure_message(failure, &facts, checker->result.message);
     if (may_be_elsewhere(checker) && other_begin(checker))
         return;
     if (checker->url == checker->config.other_url)
@@ -130,65 +106,33 @@ static void fail(struct checker *checker, enum failure failure, const char *form
     finish(checker);
 }
 
-static void fail_tls(struct checker *checker, const struct fetch_result *result)
+/* With the same URL, of another scheme. */
+static void fail_scheme(struct checker *checker, enum failure failure, const char *scheme)
 {
-    static const char *const words[] = {
-#define X(NAME, words) [CERTIFICATE_##NAME] = (words),
-        CERTIFICATE_MAP(X)
-#undef X
-    };
-    bool is_fine = result->certificate == CERTIFICATE_FINE;
-    checker->result.certificate = result->certificate;
-    fail(checker, FAILURE_TLS, "TLS: %s",
-         is_fine ? result->message : words[result->certificate]);
+    char url[URL_SIZE];
+    snprintf(url, sizeof url, "%s%s", scheme, strstr(checker->url, "://"));
+    fail(checker, failure, url);
 }
 
 /* The request got no answer. */
 static void fail_unanswered(struct checker *checker, const struct fetch_result *result)
 {
-    const char *words = result->errnum > 0 ? libc_error_text(result->errnum) : NULL;
-    switch (result->end) {
-    case FETCH_ANSWERED:
-        break;
-    case FETCH_NO_NAME:
-        fail(checker, FAILURE_NO_NAME,
-             "its host name does not exist, or has no IPv%d address",
-             family_number(checker->config.family));
-        break;
-    case FETCH_NO_FAMILY:
-        fail(checker, FAILURE_NO_FAMILY, "this machine cannot reach it over IPv%d: %s",
-             family_number(checker->config.family), words ? words : "no route");
-        break;
-    case FETCH_NO_CONNECTION:
-        fail(checker, FAILURE_NO_CONNECTION, "could not connect: %s",
-             words ? words : "timed out");
-        break;
-    case FETCH_TLS:
-        fail_tls(checker, result);
-        break;
-    case FETCH_NO_TLS:
-        fail(checker, FAILURE_TLS, "this port does not serve HTTPS: use http://%s",
-             checker->url + strlen("https://"));
-        break;
-    case FETCH_TIMEOUT:
-        fail(checker, FAILURE_TIMEOUT, "timed out while waiting for the answer");
-        break;
-    case FETCH_BROKEN_OFF:
-        fail(checker, FAILURE_BROKEN_OFF, "the reply is incomplete or not HTTP: %s",
-             result->message);
-        break;
-    case FETCH_TOO_LARGE:
-        fail(checker, FAILURE_NONSENSE, "the reply is larger than %u bytes",
-             FETCH_REPLY_MAX);
-        break;
-    case FETCH_FAILED:
-        fail(checker, FAILURE_INTERNAL, "%s", result->message);
-        break;
-    }
+    static const enum failure failures[] = {
+#define X(NAME) [FETCH_##NAME] = FAILURE_##NAME,
+        FETCH_END_MAP(X)
+#undef X
+    };
+    bool is_of_system =
+        result->end == FETCH_NO_CONNECTION || result->end == FETCH_NO_FAMILY;
+    if (result->end == FETCH_NO_TLS)
+        fail_scheme(checker, FAILURE_NO_TLS, "http");
+    else
+        fail(checker, failures[result->end],
+             is_of_system ? libc_error_text(result->errnum) : result->message);
 }
 
-/* Whether the answer leads to the path that was asked for at another place: what stands
- * there before the path is the URL of the checker. */
+/* Whether a redirect leads to the same path elsewhere: what precedes the path there is the
+ * URL of the checker. */
 static bool has_moved(const struct fetch_result *result, const char *path,
                       size_t *ret_url_len)
 {
@@ -203,20 +147,19 @@ static bool has_moved(const struct fetch_result *result, const char *path,
     return true;
 }
 
-/* A page to log in at, say, is named without its query, which may hold secrets. */
+/* The message has the URL without its query, which may contain secrets. */
 static void fail_redirect(struct checker *checker, const struct fetch_result *result)
 {
     const char *path = checker->phase == CHECKER_ASKING_ADDRESS ? ADDRESS_PATH : CHECK_PATH;
     size_t len = strcspn(result->location, "?#");
-    checker->result.has_moved = has_moved(result, path, &len);
-    fail(checker, FAILURE_REFUSED,
-         checker->result.has_moved ? "status %u, a redirect: use %.*s instead"
-                                   : "status %u, a redirect to %.*s",
-         result->status, (int)len, result->location);
+    bool is_moved = has_moved(result, path, &len);
+    char *url = strndup(result->location, len);
+    fail(checker, is_moved ? FAILURE_MOVED : FAILURE_REDIRECTED, url);
+    free(url);
 }
 
-/* Whether plain HTTP was sent to a port of HTTPS: what our checker, nginx, Apache and Go
- * say to that. */
+/* Whether plain HTTP was sent to a port that serves HTTPS: the words with which our
+ * checker, nginx, Apache and Go report it. */
 static bool wants_https(const struct checker *checker, const struct fetch_result *result)
 {
     static const char *const signs[] = {"this port serves HTTPS", "HTTPS port",
@@ -229,35 +172,37 @@ static bool wants_https(const struct checker *checker, const struct fetch_result
     return false;
 }
 
+static enum failure failure_of_status(const struct checker *checker, unsigned status)
+{
+    static const struct {
+        unsigned first, last;
+        enum failure failure;
+    } rows[] = {
+        {300, 399, FAILURE_STATUS_3XX},   {404, 405, FAILURE_NOT_HERE},
+        {429, 429, FAILURE_RATE_LIMITED}, {500, UINT_MAX, FAILURE_SERVER_ERROR},
+        {0, UINT_MAX, FAILURE_REFUSED},
+    };
+    if (status == 403 && checker->config.public_address)
+        return FAILURE_IP_REFUSED;
+    size_t i = 0;
+    while (status < rows[i].first || status > rows[i].last)
+        i++;
+    return rows[i].failure;
+}
+
 /* An answer other than 200. */
 static void fail_status(struct checker *checker, const struct fetch_result *result)
 {
     char detail[REPLY_SENTENCE_SIZE];
-    char wait[48] = "";
+    checker->result.retry_after = result->retry_after;
     if (result->location) {
         fail_redirect(checker, result);
-        return;
+    } else if (wants_https(checker, result)) {
+        fail_scheme(checker, FAILURE_ONLY_TLS, "https");
+    } else {
+        reply_read_detail(result->body, result->body_len, detail);
+        fail(checker, failure_of_status(checker, result->status), detail);
     }
-    if (wants_https(checker, result)) {
-        fail(checker, FAILURE_REFUSED, "this port serves HTTPS: use https://%s",
-             checker->url + strlen("http://"));
-        return;
-    }
-    if (result->status == 404 || result->status == 405) {
-        fail(checker, FAILURE_REFUSED, "status %u: there is no port checker at this URL",
-             result->status);
-        return;
-    }
-    reply_read_detail(result->body, result->body_len, detail);
-    if (result->retry_after > 0)
-        snprintf(wait, sizeof wait, ", retry after %u s", result->retry_after);
-    checker->result.retry_after = result->retry_after;
-
-    enum failure failure = result->status == 429   ? FAILURE_RATE_LIMITED
-                           : result->status >= 500 ? FAILURE_SERVER_ERROR
-                                                   : FAILURE_REFUSED;
-    fail(checker, failure, "status %u%s%s%s", result->status, wait, detail[0] ? ": " : "",
-         detail);
 }
 
 static void note_connection(struct checker *checker, const struct fetch_result *result)
@@ -287,7 +232,8 @@ static bool request_send(struct checker *checker, const char *path, const char *
     return fetch_start(checker->fetch, &request, err);
 }
 
-/* --- the question --------------------------------------------------------------------- */
+/* --- POST /check-ports ------------------------------------------------------------------
+ */
 
 static void body_write(struct checker *checker)
 {
@@ -306,35 +252,45 @@ static void body_write(struct checker *checker)
 
 static void ask(struct checker *checker);
 
+/* Notes what the verdicts show; false if none of them is known. */
+static bool verdicts_note(struct checker *checker, const struct remote_verdict *verdicts)
+{
+    bool has_known = false;
+    for (size_t i = 0; i < checker->config.port_count; i++) {
+        has_known = has_known || !verdicts[i].is_unknown;
+        if (verdicts[i].proof != PROOF_NONE)
+            checker->result.knows_proof = true;
+    }
+    return has_known;
+}
+
 static void verdicts_take(struct checker *checker, const struct fetch_result *result)
 {
     if (result->is_page) {
-        fail(checker, FAILURE_NONSENSE, "it is a web site, not a port checker");
+        fail(checker, FAILURE_WEB_SITE, NULL);
         return;
     }
     size_t count = checker->config.port_count;
     struct remote_verdict *verdicts = calloc(count, sizeof *verdicts);
     struct err err;
     if (!verdicts) {
-        fail(checker, FAILURE_INTERNAL, "out of memory");
+        fail(checker, FAILURE_NO_MEMORY, NULL);
         return;
     }
-    if (!reply_parse(result->body, result->body_len, result->is_stream,
-                     checker->config.ports, count, verdicts, &err)) {
-        free(verdicts);
-        if (err.kind == ERR_LIMIT)
-            fail(checker, FAILURE_SERVER_ERROR, "the checker could not check all ports: %s",
-                 err.message);
-        else
-            fail(checker, FAILURE_NONSENSE, "invalid reply: %s", err.message);
+    bool is_fine = reply_parse(result->body, result->body_len, result->is_stream,
+                               checker->config.ports, count, verdicts, &err);
+    if (is_fine && verdicts_note(checker, verdicts)) {
+        checker->result.verdicts = verdicts;
+        checker->judged = count;
+        finish(checker);
         return;
     }
-    checker->result.verdicts = verdicts;
-    checker->judged = count;
-    for (size_t i = 0; i < count; i++)
-        if (verdicts[i].proof != PROOF_NONE)
-            checker->result.knows_proof = true;
-    finish(checker);
+    free(verdicts);
+    fail(checker,
+         is_fine                 ? FAILURE_UNKNOWN_WORDS
+         : err.kind == ERR_LIMIT ? FAILURE_NOT_ALL_CHECKED
+                                 : FAILURE_INVALID_REPLY,
+         is_fine ? NULL : err.message);
 }
 
 static void ask_done(void *ctx, const struct fetch_result *result)
@@ -375,10 +331,10 @@ static void ask(struct checker *checker)
     body_write(checker);
     if (checker->body.failed ||
         !request_send(checker, CHECK_PATH, checker->body.data, lines_came, ask_done, &err))
-        fail(checker, FAILURE_INTERNAL, "out of memory");
+        fail(checker, FAILURE_NO_MEMORY, NULL);
 }
 
-/* --- the own address ------------------------------------------------------------------ */
+/* --- GET /ip -------------------------------------------------------------------------- */
 
 static void address_done(void *ctx, const struct fetch_result *result)
 {
@@ -399,8 +355,8 @@ static void address_done(void *ctx, const struct fetch_result *result)
     }
     if (result->status != 200 ||
         !reply_parse_ip(result->body, result->body_len, &address, &err)) {
-        /* The plain contract has no /ip, and what stands in front of such a checker may
-         * send unknown paths elsewhere: the question itself decides. */
+        /* The plain contract has no /ip, and a proxy in front of such a checker may
+         * redirect unknown paths: POST /check-ports decides. */
         checker->phase = CHECKER_WAITING_FOR_ADDRESS;
         checker->config.changed(checker->config.ctx, checker);
         return;
@@ -408,10 +364,7 @@ static void address_done(void *ctx, const struct fetch_result *result)
 
     char text[ADDRESS_TEXT_SIZE];
     if (address_family_number(&address) != family_number(checker->config.family)) {
-        fail(checker, FAILURE_NO_ADDRESS,
-             "asked over IPv%d, the checker sees this machine as %s: an address translator "
-             "(NAT64) is on the path",
-             family_number(checker->config.family), address_format(&address, text));
+        fail(checker, FAILURE_TRANSLATED, address_format(&address, text));
         return;
     }
 
@@ -430,8 +383,8 @@ bool checker_told(const struct checker *checker, struct address *ret)
     return true;
 }
 
-/* Without a translator between, our end of the connection is what the checker sees: when
- * that end is an address of the internet, or when both ends are not. */
+/* Without NAT, the checker sees the address of our end of the connection. NAT can be
+ * excluded if that address is global, or if the address of the checker is not. */
 static bool own_end_is_public(const struct checker *checker)
 {
     return checker->result.has_local &&
@@ -445,8 +398,7 @@ void checker_tell(struct checker *checker, const struct address *address)
     if (!address && own_end_is_public(checker))
         address = &checker->result.local_address;
     if (!address) {
-        fail(checker, FAILURE_NO_ADDRESS,
-             "no checker reports the public address of this machine: pass it with --ip");
+        fail(checker, FAILURE_NO_ADDRESS, NULL);
         return;
     }
 
@@ -464,7 +416,7 @@ static bool begin(struct checker *checker, struct err *err)
         checker->phase = CHECKER_ASKING_ADDRESS;
         return request_send(checker, ADDRESS_PATH, NULL, NULL, address_done, err);
     }
-    checker->result.has_public = checker->result.is_ip_named = true;
+    checker->result.has_public = true;
     checker->result.public_address = *checker->config.public_address;
     checker->phase = CHECKER_ASKING;
     body_write(checker);
@@ -533,7 +485,7 @@ const char *checker_url(const struct checker *checker)
 
 bool checker_is_same(const struct checker *a, const struct checker *b)
 {
-    return a->config.url == b->config.url;
+    return a->config.url == b->config.url || a->config.url == b->config.other_url;
 }
 
 enum family checker_family(const struct checker *checker)

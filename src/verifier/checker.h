@@ -6,16 +6,17 @@
  * because ranges are an extension too.
  *
  * A checker given as a bare host has two URLs. The second is used if the first does not
- * lead to a port checker: no connection, other TLS, a web site, another program.
+ * lead to a port checker: no connection, a TLS error, a web site, another program.
  *
- * Two checkers may need each other: one that does not tell addresses waits for an address
- * that another has told. So its owner is told when one wants an address, see checker_told.
+ * A checker that does not report the address of this machine may use the address that
+ * another has reported: it calls `changed` and waits for checker_tell().
  */
 #pragma once
 
 #include "base/clock.h"
 #include "net/address.h"
 #include "probe/proof.h"
+#include "verifier/failure.h"
 #include "verifier/fetch.h"
 #include "verifier/local_port.h"
 #include "verifier/reply.h"
@@ -27,40 +28,24 @@
 struct checker;
 struct err;
 
-#define CHECKER_MESSAGE_SIZE 256
-
-/* Why there is no answer. */
-enum failure {
-#define FAILURE(NAME, ...) FAILURE_##NAME,
-#include "verifier/failures.def"
-#undef FAILURE
-};
-
-/* For programs; NULL without a failure. */
-const char *failure_text(enum failure failure);
-
 struct checker_result {
-    enum failure failure;
-    char message[CHECKER_MESSAGE_SIZE]; /* one sentence, "..." where it was cut; "" when it
-                                           answered */
+    enum failure failure;               /* why it did not answer, or NONE */
+    char message[FAILURE_MESSAGE_SIZE]; /* in one sentence; "" if it answered */
     unsigned status;                    /* of HTTP; 0 = none came */
     unsigned retry_after;               /* seconds; 0 = not said */
-    bool has_moved;                     /* FAILURE_REFUSED: `message` has the URL to give */
-    enum certificate certificate;       /* FAILURE_TLS only */
 
-    bool has_public;  /* it told, or was told, which address it looked at */
-    bool is_ip_named; /* that address was named with --ip */
+    bool has_public; /* the address that it was asked about is known */
     struct address public_address;
-    bool has_local; /* where our connection to it began */
+    bool has_local; /* our end of the connection to it */
     struct address local_address;
 
-    bool is_plain;    /* it was asked in the plain contract, or answered so */
+    bool is_plain;    /* it was asked with the plain contract only */
     bool knows_proof; /* the reply has proofs */
     struct span duration;
     struct remote_verdict *verdicts; /* one per port; NULL if it did not answer */
 };
 
-/* checker: in need of an address (`done` false), or at its end. */
+/* The checker has got an address, waits for one, or is done: see checker_phase(). */
 typedef void(checker_changed_fn)(void *ctx, struct checker *checker);
 
 struct checker_config {
@@ -82,30 +67,30 @@ struct checker *checker_free(struct checker *checker);
 
 enum checker_phase {
     CHECKER_ASKING_ADDRESS,
-    CHECKER_WAITING_FOR_ADDRESS, /* it does not tell: checker_tell() it, or give up */
+    CHECKER_WAITING_FOR_ADDRESS, /* it does not report one: call checker_tell() */
     CHECKER_ASKING,
     CHECKER_DONE,
 };
 
 enum checker_phase checker_phase(const struct checker *checker);
 
-/* Whether this checker has told the own address, and which. */
+/* Whether this checker has reported the address of this machine, and which. */
 bool checker_told(const struct checker *checker, struct address *ret);
 
 /* While it waits: the address that other checkers reported, or NULL without one; then it
  * uses the local address of its connection, if NAT can be excluded, or fails. */
 void checker_tell(struct checker *checker, const struct address *address);
 
-/* How many ports it has judged so far, where it streams. */
+/* How many ports it has judged so far; before its end only known if it streams. */
 size_t checker_judged(const struct checker *checker);
 
-/* CHECKER_DONE only; the checker's own until checker_take_result(). */
+/* CHECKER_DONE only; owned by the checker until checker_take_result(). */
 const struct checker_result *checker_result(const struct checker *checker);
 
 /* Moves the result out; the caller frees `verdicts` with free(). */
 struct checker_result checker_take_result(struct checker *checker);
 
-/* The URL that was asked last, or that failed with the better reason. */
+/* The URL that was asked last, or of two that failed the one whose reason says more. */
 const char *checker_url(const struct checker *checker);
 
 /* Whether both ask the same place, over two families. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define TEXT_MAX    (16u << 20)
@@ -43,29 +44,49 @@ static char *text_make(const struct arguments *arguments, const struct report *r
                        size_t *ret_len)
 {
     struct report_style style = style_of_output(arguments);
-    struct text text;
-    text_init(&text, TEXT_MAX);
+    AUTO_TEXT text = text_up_to(TEXT_MAX);
     report_text(report, &style, &text);
     return text_take(&text, ret_len);
 }
 
-/* One line per family with its list; if a list is empty, standard error says why. */
+static void failures_print(const struct family_report *family)
+{
+    for (size_t i = 0; i < family->checker_count; i++)
+        fprintf(stderr, "port-verifier: %s%s%s\n",
+                family->checkers[i].url ? family->checkers[i].url : "",
+                family->checkers[i].url ? ": " : "", family->checkers[i].result.message);
+}
+
+static bool are_lists_equal(const struct family_report *a, const struct family_report *b)
+{
+    return a->port_count == b->port_count &&
+           memcmp(a->is_advertised, b->is_advertised,
+                  a->port_count * sizeof *a->is_advertised) == 0;
+}
+
+/* The list of the families that are known: one line if they have the same, else a line for
+ * each, "ipv4 7466". Of the others, standard error says why. */
 static char *list_make(const struct report *report, size_t *ret_len)
 {
-    struct text text;
-    text_init(&text, TEXT_MAX);
+    AUTO_TEXT text = text_up_to(TEXT_MAX);
+    const struct family_report *known[FAMILY_COUNT];
+    size_t count = 0;
     for (enum family which = 0; which < FAMILY_COUNT; which++) {
         const struct family_report *family = report->families[which];
-        if (!family)
-            continue;
-        report_format_advertised(family, &text);
-        text_append_str(&text, "\n");
-        for (size_t i = 0; !family->is_known && i < family->checker_count; i++)
-            fprintf(stderr, "port-verifier: %s%s%s\n",
-                    family->checkers[i].url ? family->checkers[i].url : "",
-                    family->checkers[i].url ? ": " : "",
-                    family->checkers[i].result.message);
+        if (family && family->is_known)
+            known[count++] = family;
+        else if (family)
+            failures_print(family);
     }
+    bool is_one = count < 2 || are_lists_equal(known[0], known[1]);
+    for (size_t i = 0; i < (is_one && count > 0 ? 1 : count); i++) {
+        if (!is_one)
+            text_printf(&text, "ipv%d ", family_number(known[i]->which));
+        report_format_advertised(known[i], &text);
+        text_append_str(&text, "\n");
+    }
+    if (count == 0)
+        text_append_str(&text, "\n");
     return text_take(&text, ret_len);
 }
 

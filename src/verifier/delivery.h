@@ -25,10 +25,11 @@ enum status delivery_status(const struct report *report);
 bool delivery_print(const struct arguments *arguments, const struct report *report,
                     struct err *err);
 
-/* To the file, when there is one. ERR_SYSTEM. */
+/* To the file, if there is one. ERR_SYSTEM. */
 bool delivery_save(const struct arguments *arguments, const struct report *report,
                    struct err *err);
 
-/* To both: what cannot be saved is printed all the same. ERR_SYSTEM, of the file first. */
+/* To both; a report that cannot be saved is still printed. ERR_SYSTEM, of the file first.
+ */
 bool delivery_put(const struct arguments *arguments, const struct report *report,
                   struct err *err);

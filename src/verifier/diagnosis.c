@@ -23,7 +23,8 @@ static bool could_prove(const struct local_port *local, const struct remote_verd
 bool diagnosis_is_reached(const struct local_port *local,
                           const struct remote_verdict *remote)
 {
-    if (remote->state != PORT_STATE_OPEN || remote->proof == PROOF_OTHER_PORT)
+    if (remote->is_unknown || remote->state != PORT_STATE_OPEN ||
+        remote->proof == PROOF_OTHER_PORT)
         return false;
     return !could_prove(local, remote) || remote->proof == PROOF_MATCH;
 }
@@ -40,8 +41,8 @@ static enum cause cause_of_open(const struct local_port *local,
     return local->accepted > 0 ? CAUSE_PROOF_LOST : CAUSE_SOMEBODY_ELSE;
 }
 
-/* What one checker's verdict shows, with what was seen here. Silence of all ports means
- * something else than silence of some: silence_judge() decides that later. */
+/* What the verdict of one checker shows, with what was seen here. Whether all ports are
+ * silent or only some is decided later, by silence_judge(). */
 static enum cause cause_of(const struct local_port *local,
                            const struct remote_verdict *remote)
 {
@@ -59,11 +60,11 @@ static enum cause cause_of(const struct local_port *local,
     case PORT_STATE_COUNT:
         break;
     }
-    assert(false); /* reply.c accepts only the states of the contract */
+    assert(false); /* reply.c has no other states */
     return CAUSE_UNKNOWN;
 }
 
-/* A proof was possible, and what came was not ours. A checker that knows no proof
+/* A proof was possible, but ours did not come. A checker that does not support proofs
  * (UNPROVED) may have reached the same stranger. */
 static bool is_contradiction(enum cause cause)
 {
@@ -83,12 +84,14 @@ static bool is_stronger(enum cause cause, enum cause than)
 static struct finding port_judge(const struct diagnosis *diagnosis, size_t port)
 {
     const struct local_port *local = &diagnosis->local[port];
-    struct finding finding = {.cause = CAUSE_UNKNOWN,
-                              .asked = (unsigned)diagnosis->remote_count};
+    struct finding finding = {.cause = CAUSE_UNKNOWN};
     bool is_contradicted = false;
 
     for (size_t i = 0; i < diagnosis->remote_count; i++) {
         const struct remote_verdict *remote = &diagnosis->remotes[i][port];
+        if (remote->is_unknown)
+            continue;
+        finding.asked++;
         enum cause cause = cause_of(local, remote);
         finding.reached += diagnosis_is_reached(local, remote);
         finding.is_proved = finding.is_proved || cause == CAUSE_GOOD;
@@ -106,7 +109,7 @@ static struct finding port_judge(const struct diagnosis *diagnosis, size_t port)
     return finding;
 }
 
-/* Silence of every port has another cause than silence of some. */
+/* If all ports are silent, that has another cause than if only some are. */
 static void silence_judge(struct finding *findings, size_t count)
 {
     size_t silent = 0;

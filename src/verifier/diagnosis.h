@@ -28,8 +28,9 @@ struct finding {
     bool is_proved;
     uint16_t leads_to; /* OTHER_PORT */
     unsigned reached;  /* checkers that reached it, proof considered */
-    unsigned asked;    /* checkers that answered */
-    size_t witness; /* the checker whose words are the evidence, of those that answered */
+    unsigned asked;    /* checkers that gave a verdict for it */
+    size_t witness;    /* index of the checker whose verdict is the evidence, among those
+                          that answered */
 };
 
 struct diagnosis {

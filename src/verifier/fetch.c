@@ -9,7 +9,6 @@
 #include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
-#include <gnutls/x509.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +51,7 @@ struct fetch {
     char message[CURL_ERROR_SIZE];
 };
 
-/* --- what became of it ---------------------------------------------------------------- */
+/* --- the answer ----------------------------------------------------------------------- */
 
 static bool address_read(CURL *easy, CURLINFO ip_info, CURLINFO port_info,
                          struct address *ret)
@@ -102,101 +101,15 @@ static void answer_read(const struct fetch *fetch, struct fetch_result *result)
     result->location = location;
 }
 
-static enum fetch_end end_of_connect(int errnum)
-{
-    switch (errnum) {
-    case ENETUNREACH:
-    case EADDRNOTAVAIL:
-    case EAFNOSUPPORT:
-        return FETCH_NO_FAMILY;
-    default:
-        return FETCH_NO_CONNECTION;
-    }
-}
-
-static enum fetch_end end_of_timeout(CURL *easy)
-{
-    double connected = 0;
-    double sending = 0; /* the only one of both that a connection used again has */
-    curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME, &connected);
-    curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME, &sending);
-    return connected > 0 || sending > 0 ? FETCH_TIMEOUT : FETCH_NO_CONNECTION;
-}
-
-/* A server of plain HTTP answers the first message of TLS in plain text. libcurl passes on
- * what GnuTLS says of it. */
-static enum fetch_end end_of_handshake(const struct fetch *fetch)
-{
-    static const int signs[] = {GNUTLS_E_UNEXPECTED_PACKET,
-                                GNUTLS_E_UNEXPECTED_PACKET_LENGTH,
-                                GNUTLS_E_UNSUPPORTED_VERSION_PACKET};
-    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
-        if (strstr(fetch->message, gnutls_strerror(signs[i])))
-            return FETCH_NO_TLS;
-    return FETCH_TLS;
-}
-
-static enum fetch_end end_of_code(const struct fetch *fetch, CURLcode code, int errnum)
-{
-    switch ((int)code) {
-    case CURLE_OK:
-        return FETCH_ANSWERED;
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return FETCH_NO_NAME;
-    case CURLE_COULDNT_CONNECT:
-        return end_of_connect(errnum);
-    case CURLE_OPERATION_TIMEDOUT:
-        return end_of_timeout(fetch->easy);
-    case CURLE_SSL_CONNECT_ERROR:
-        return end_of_handshake(fetch);
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_ISSUER_ERROR:
-        return FETCH_TLS;
-    case CURLE_PARTIAL_FILE:
-    case CURLE_GOT_NOTHING:
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_UNSUPPORTED_PROTOCOL: /* "HTTP/0.9 when not allowed" */
-    case CURLE_BAD_CONTENT_ENCODING:
-        return FETCH_BROKEN_OFF;
-    case CURLE_WRITE_ERROR:
-        return FETCH_TOO_LARGE;
-    default:
-        return FETCH_FAILED;
-    }
-}
-
-/* libcurl passes on what GnuTLS found; names it compares by itself. */
-static enum certificate certificate_fault(CURL *easy, CURLcode code)
-{
-    long found = 0;
-    if (code == CURLE_SSL_CACERT_BADFILE)
-        return CERTIFICATE_NO_STORE;
-    if (code != CURLE_PEER_FAILED_VERIFICATION)
-        return CERTIFICATE_FINE;
-
-    curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &found);
-    if (found & GNUTLS_CERT_EXPIRED)
-        return CERTIFICATE_EXPIRED;
-    if (found & GNUTLS_CERT_NOT_ACTIVATED)
-        return CERTIFICATE_NOT_YET_VALID;
-    return found == 0 ? CERTIFICATE_OTHER_NAME : CERTIFICATE_UNTRUSTED;
-}
-
 static void fetch_finish(struct fetch *fetch, CURLcode code)
 {
     long errnum = 0;
     curl_easy_getinfo(fetch->easy, CURLINFO_OS_ERRNO, &errnum);
 
     struct fetch_result result = {
-        .end = end_of_code(fetch, code, (int)errnum),
+        .end = fetch_end_of(fetch->easy, (int)code, fetch->message),
         .errnum = (int)errnum,
         .message = fetch->message[0] ? fetch->message : curl_easy_strerror(code),
-        .certificate = certificate_fault(fetch->easy, code),
         .body = "",
     };
     if (result.end == FETCH_ANSWERED)

@@ -3,10 +3,10 @@
  * HTTP(S) requests on a loop: libcurl's multi interface driven by our epoll and timers.
  * The only user of libcurl.
  *
- * A caller's requests go over one connection as long as the other side keeps it open, over
- * one family of addresses, directly (proxies of the environment are not used: the answer
- * is about the address that we come from), and from a stable IPv6 address where the machine
- * also has temporary ones. Redirects are not followed.
+ * The requests of one caller use one connection as long as the other side keeps it open,
+ * and one address family. They use no proxies of the environment, because the answer is
+ * about the address that the checker sees, and a stable IPv6 address if the machine also
+ * has temporary ones. Redirects are not followed.
  *
  * Everything belongs to the loop's thread.
  */
@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "net/address.h"
+#include "verifier/fetch_end.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,46 +27,11 @@ struct loop;
 #define FETCH_MESSAGE_SIZE 200
 #define FETCH_REPLY_MAX    (4u << 20)
 
-#define FETCH_END_MAP(X)                                                                   \
-    X(ANSWERED)      /* a whole reply, of whatever status */                               \
-    X(NO_NAME)       /* the name is unknown or has no address of this family */            \
-    X(NO_FAMILY)     /* this machine has no route to that address: errnum says why */      \
-    X(NO_CONNECTION) /* no connection: errnum, or 0 after the time-out */                  \
-    X(TLS)           /* the other side could not be trusted */                             \
-    X(NO_TLS)        /* https, and what came back is not TLS */                            \
-    X(TIMEOUT)       /* connected, and no whole answer in time */                          \
-    X(BROKEN_OFF)    /* the reply ended early or was not HTTP */                           \
-    X(TOO_LARGE)     /* more than FETCH_REPLY_MAX */                                       \
-    X(FAILED)        /* a local error */
-
-enum fetch_end {
-#define X(NAME) FETCH_##NAME,
-    FETCH_END_MAP(X)
-#undef X
-};
-
-/* Why the other side's certificate is not trusted. */
-#define CERTIFICATE_MAP(X)                                                                 \
-    X(FINE, "") /* nothing that is known: TLS failed for another reason */                 \
-    X(EXPIRED, "its certificate has expired")                                              \
-    X(NOT_YET_VALID, "its certificate is not valid yet")                                   \
-    X(OTHER_NAME, "its certificate is for another host name")                              \
-    X(UNTRUSTED, "its certificate is not signed by a CA that this machine trusts")         \
-    X(NO_STORE, "the CA certificates cannot be read") /* of --ca, or the system's */
-
-enum certificate {
-#define X(NAME, words) CERTIFICATE_##NAME,
-    CERTIFICATE_MAP(X)
-#undef X
-};
-
 /* Valid until the callback returns. */
 struct fetch_result {
     enum fetch_end end;
     int errnum;
-    const char *message; /* libcurl's words; "" when it has none */
-
-    enum certificate certificate; /* TLS only */
+    const char *message; /* libcurl's words; "" if it has none */
 
     /* ANSWERED only */
     unsigned status;
@@ -83,7 +49,7 @@ struct fetch_result {
 
 typedef void(fetch_done_fn)(void *ctx, const struct fetch_result *result);
 
-/* The number of lines of a streamed reply that have come so far has changed. */
+/* A streamed reply has `lines` whole lines so far. */
 typedef void(fetch_lines_fn)(void *ctx, size_t lines);
 
 struct fetch_config {
@@ -94,16 +60,16 @@ struct fetch_config {
 /* libcurl must have been set up: fetch_global_init(). */
 bool fetcher_new(struct loop *loop, const struct fetch_config *config, struct fetcher **ret,
                  struct err *err);
-/* No request may be left. */
+/* All its requests must have been freed. */
 struct fetcher *fetcher_free(struct fetcher *fetcher);
 
 /* Once, before threads. */
 bool fetch_global_init(struct err *err);
 void fetch_global_done(void);
 
-/* One caller: requests one after the other to one place over one family (4 or 6). */
+/* One caller: one request at a time to one host, over one family (4 or 6). */
 bool fetch_new(struct fetcher *fetcher, int family, struct fetch **ret, struct err *err);
-/* Ends a request that is under way without its callback. */
+/* A request that is under way ends without its callback. */
 struct fetch *fetch_free(struct fetch *fetch);
 
 struct fetch_request {
@@ -118,14 +84,13 @@ struct fetch_request {
 /* ERR_SYSTEM without memory. */
 bool fetch_start(struct fetch *fetch, const struct fetch_request *request, struct err *err);
 
-/* Whether certificates to trust can be read from a file, which has to be a regular one: it
- * is read for every connection anew. ERR_INVALID, without the path. */
+/* Whether CA certificates can be read from a file. It must be a regular file, because it is
+ * read for each connection. ERR_INVALID, without the path. */
 bool fetch_ca_check(const char *path, struct err *err);
 
-/* Whether a checker can be asked at this URL, or at this bare host: http or https, a host,
- * perhaps a port and a path, and nothing else. A bare host is asked at *ret_url, which is
- * https, and where that is not a checker at *ret_other_url, which is http on port 7466
- * unless it has another; of a URL that is NULL. Both are without the slash at their end;
- * free() them. ERR_INVALID. */
+/* Checks the URL or bare host of a checker. A URL has http or https, a host, and optionally
+ * a port and a path, but nothing else; *ret_other_url is NULL. For a bare host, *ret_url is
+ * https, and *ret_other_url is http, on port 7466 unless the host has a port. Both are
+ * without a slash at the end; free() them. ERR_INVALID. */
 bool fetch_url_check(const char *text, char **ret_url, char **ret_other_url,
                      int *ret_literal_family, struct err *err);

@@ -38,7 +38,7 @@ static bool is_scheme(CURLU *parts)
     return is_http;
 }
 
-/* `text` is what was given, and `url` what became of it. */
+/* `text` is the argument, and `url` the URL made of it. */
 static bool parts_check(CURLU *parts, const char *url, const char *text,
                         int *ret_literal_family, struct err *err)
 {
@@ -62,7 +62,7 @@ static bool parts_check(CURLU *parts, const char *url, const char *text,
     return true;
 }
 
-/* What is not meant as a host: "http:/host", "7466,50800-50900", "-". */
+/* Refuses mistakes that look like a host: "http:/host", "7466,50800-50900", "-". */
 static bool bare_check(const char *text, struct err *err)
 {
     static const char *const schemes[] = {"http:", "https:"};

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A file instead of a pipe: it takes any length without a reader. */
+/* A file, not a pipe: it takes any length, even if nothing reads it. */
 static bool input_make(const char *text, size_t len, int *ret_fd, struct err *err)
 {
     AUTO_FD fd = memfd_create("report", MFD_CLOEXEC);

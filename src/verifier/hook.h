@@ -14,17 +14,17 @@ struct err;
 struct hook {
     const char *command; /* for /bin/sh; borrowed */
     pid_t child;         /* 0 = none is running */
-    char *waiting;       /* owned: the latest text that came meanwhile, or NULL */
+    char *waiting;       /* owned: the latest text that came while it ran, or NULL */
     size_t waiting_len;
 };
 
-/* Runs the command, or, while one is running, keeps this text for afterwards; an older one
- * that waits is dropped. ERR_SYSTEM. */
+/* Runs the command. While one is running, this text is kept for the next run instead, in
+ * place of an older one that waits. ERR_SYSTEM. */
 bool hook_run(struct hook *hook, const char *text, size_t len, struct err *err);
 
-/* After SIGCHLD. True when the command has ended; *ret_status is of waitpid(2). Starts the
- * next when one waits; its failure to start is in `err`. */
+/* After SIGCHLD. True if the command has ended; *ret_status is that of waitpid(2). If a
+ * text waits, the command is started again; if that fails, `err` says why. */
 bool hook_reap(struct hook *hook, int *ret_status, struct err *err);
 
-/* A command that is running is left to itself. */
+/* A command that is still running is not stopped. */
 void hook_done(struct hook *hook);

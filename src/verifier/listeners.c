@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the listening sockets and the accepted connections. Connections sit in a ring in the
- * order in which they came, so that the oldest, whose time is up first, is always at hand.
+ * Owns the listening sockets and the accepted connections. A ring holds the connections in
+ * the order in which they came, so the one whose time is up first is the oldest.
  */
 #include "verifier/listeners.h"
 
@@ -30,7 +30,7 @@ struct listener {
     struct loop_watch watch;
 };
 
-struct connection {
+struct client {
     struct listeners *listeners; /* borrowed */
     bool is_held;                /* false: this place is free, and `fd` means nothing */
     int fd;                      /* owned */
@@ -46,88 +46,89 @@ struct listeners {
     struct listener *listener[FAMILY_COUNT]; /* owned arrays */
     struct local_port *local[FAMILY_COUNT];  /* owned arrays */
 
-    struct connection connections[LISTENERS_CONNECTIONS_MAX];
-    size_t oldest; /* places from here on, `held` of them, were taken in this order */
-    size_t held;
+    struct client ring[LISTENERS_CONNECTIONS_MAX];
+    size_t
+        oldest; /* places from here on, `client_count` of them, were taken in this order */
+    size_t client_count;
     struct timer timer; /* set for the oldest */
 };
 
 /* --- connections ---------------------------------------------------------------------- */
 
-/* Who closes first keeps the port in TIME_WAIT, where a provider that starts next may not
- * be able to bind it: so we reset, unless the other side has closed. */
-static void connection_end(struct connection *connection, bool is_theirs)
+/* The side that closes first keeps the port in TIME_WAIT, and a provider that starts next
+ * may not be able to bind it: so this side resets, unless the other one has closed. */
+static void client_end(struct client *client, bool is_theirs)
 {
-    if (!connection->is_held)
+    if (!client->is_held)
         return;
 
-    connection->is_held = false;
+    client->is_held = false;
     const struct linger reset = {.l_onoff = 1};
     if (!is_theirs)
-        setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    loop_watch_drop(connection->listeners->loop, -1, &connection->watch);
-    fd_close(&connection->fd);
+        setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    loop_watch_drop(client->listeners->loop, -1, &client->watch);
+    fd_close(&client->fd);
 }
 
 static void ring_advance(struct listeners *listeners)
 {
-    connection_end(&listeners->connections[listeners->oldest], false);
+    client_end(&listeners->ring[listeners->oldest], false);
     listeners->oldest = (listeners->oldest + 1) % LISTENERS_CONNECTIONS_MAX;
-    listeners->held--;
+    listeners->client_count--;
 }
 
-/* Drops places that are free already, and sets the timer for the first that is not. */
+/* Skips places that are free, and sets the timer for the oldest connection. */
 static void ring_tidy(struct listeners *listeners)
 {
-    while (listeners->held > 0 && !listeners->connections[listeners->oldest].is_held)
+    while (listeners->client_count > 0 && !listeners->ring[listeners->oldest].is_held)
         ring_advance(listeners);
-    if (listeners->held == 0) {
+    if (listeners->client_count == 0) {
         loop_timer_stop(listeners->loop, &listeners->timer);
         return;
     }
-    /* Without memory for a timer connections end with the listeners. */
+    /* Without memory for the timer, connections end with the listeners. */
     loop_timer_set(listeners->loop, &listeners->timer,
-                   listeners->connections[listeners->oldest].deadline);
+                   listeners->ring[listeners->oldest].deadline);
 }
 
 static void timer_fire(struct timer *timer)
 {
     struct listeners *listeners = CONTAINER_OF(timer, struct listeners, timer);
     struct instant now = loop_now(listeners->loop);
-    while (listeners->held > 0 &&
-           !instant_before(now, listeners->connections[listeners->oldest].deadline))
+    while (listeners->client_count > 0 &&
+           !instant_before(now, listeners->ring[listeners->oldest].deadline))
         ring_advance(listeners);
     ring_tidy(listeners);
 }
 
-/* The other side has let go. What it sent was never read: closing then resets. */
-static void connection_event(void *ctx, uint32_t events)
+/* The other side has closed. What it sent was not read, so closing resets. */
+static void client_event(void *ctx, uint32_t events)
 {
-    struct connection *connection = ctx;
-    struct listeners *listeners = connection->listeners;
+    struct client *client = ctx;
+    struct listeners *listeners = client->listeners;
     (void)events;
-    connection_end(connection, true);
+    client_end(client, true);
     ring_tidy(listeners);
 }
 
-static void connection_hold(struct listeners *listeners, int fd)
+static void client_hold(struct listeners *listeners, int fd)
 {
-    if (listeners->held == listeners->connections_max)
+    if (listeners->client_count == listeners->connections_max)
         ring_advance(listeners);
 
-    size_t place = (listeners->oldest + listeners->held) % LISTENERS_CONNECTIONS_MAX;
-    struct connection *connection = &listeners->connections[place];
-    connection->listeners = listeners;
-    if (!loop_watch_add(listeners->loop, fd, EPOLLRDHUP | EPOLLET, connection_event,
-                        connection, &connection->watch, NULL)) {
+    size_t place =
+        (listeners->oldest + listeners->client_count) % LISTENERS_CONNECTIONS_MAX;
+    struct client *client = &listeners->ring[place];
+    client->listeners = listeners;
+    if (!loop_watch_add(listeners->loop, fd, EPOLLRDHUP | EPOLLET, client_event, client,
+                        &client->watch, NULL)) {
         close(fd);
         return;
     }
-    connection->is_held = true;
-    connection->fd = fd;
-    connection->deadline =
-        instant_add(loop_now(listeners->loop), span_seconds(HELD_SECONDS));
-    listeners->held++;
+    client->is_held = true;
+    client->fd = fd;
+    client->deadline = instant_add(loop_now(listeners->loop), span_seconds(HELD_SECONDS));
+    listeners->client_count++;
     ring_tidy(listeners);
 }
 
@@ -140,7 +141,7 @@ static void line_write(const struct listener *listener, int fd)
     if (!proof_line_make(&listener->listeners->token, listener->port, line, &len))
         return;
 
-    /* An empty send buffer takes a line whole; who is gone needs none. */
+    /* An empty send buffer takes a line whole. A client that has gone does not need it. */
     ssize_t sent = send(fd, line, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)sent;
 }
@@ -152,7 +153,7 @@ static void listener_accept(struct listener *listener)
         if (fd < 0 && (errno == ECONNABORTED || errno == EINTR))
             continue;
         if (fd < 0 && (errno == EMFILE || errno == ENFILE) &&
-            listener->listeners->held > 0) {
+            listener->listeners->client_count > 0) {
             ring_advance(listener->listeners);
             continue;
         }
@@ -161,7 +162,7 @@ static void listener_accept(struct listener *listener)
 
         listener->local->accepted++;
         line_write(listener, fd);
-        connection_hold(listener->listeners, fd);
+        client_hold(listener->listeners, fd);
     }
 }
 
@@ -249,7 +250,7 @@ static bool family_open(struct listeners *listeners, enum family family,
     return true;
 }
 
-/* --- who holds the others ------------------------------------------------------------- */
+/* --- which programs use the other ports ----------------------------------------------- */
 
 static size_t count_in_use(const struct listeners *listeners)
 {
@@ -318,7 +319,7 @@ struct listeners *listeners_free(struct listeners *listeners)
 
     loop_timer_stop(listeners->loop, &listeners->timer);
     for (size_t i = 0; i < LISTENERS_CONNECTIONS_MAX; i++)
-        connection_end(&listeners->connections[i], false);
+        client_end(&listeners->ring[i], false);
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
         struct listener *all = listeners->listener[family];
         for (size_t i = 0; all && i < listeners->port_count; i++) {

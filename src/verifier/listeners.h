@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Binds every port on IPv4 and IPv6, and listens: to each connection it writes the line
- * that proves whose listener it is, and closes when the other side does, or after 5
- * seconds. At most 1,024 connections are held; one more ends the oldest, which has had its
- * line.
+ * Binds every port on IPv4 and IPv6, and listens. It writes to each connection the line
+ * that proves whose listener this is, and closes it when the other side does, or after 5
+ * seconds. It holds at most 1,024 connections; one more closes the oldest, which has got
+ * its line.
  *
  * Everything belongs to the loop's thread.
  */
@@ -20,9 +20,8 @@ struct err;
 struct listeners;
 struct loop;
 
-/* Binds all ports that it can; a port that it cannot bind is not a failure, see
- * listeners_local(). `ports` are
- * borrowed for as long as the listeners live. `connections_max` is 1 to
+/* Binds all ports that it can. A port that cannot be bound is not a failure: see
+ * listeners_local(). `ports` are borrowed until listeners_free(). `connections_max` is 1 to
  * LISTENERS_CONNECTIONS_MAX. ERR_SYSTEM without memory or descriptors. */
 #define LISTENERS_CONNECTIONS_MAX 1024
 bool listeners_open(struct loop *loop, const uint16_t *ports, size_t port_count,

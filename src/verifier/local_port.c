@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 
 static const char *const binding_texts[] = {
-#define X(NAME, text) [BINDING_##NAME] = (text),
+#define X(NAME, name, label_end) [BINDING_##NAME] = (name),
     BINDING_MAP(X)
 #undef X
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The local side: one port of one family on this machine.
+ * One port of one family on this machine.
  */
 #pragma once
 
@@ -16,16 +16,19 @@ enum family { FAMILY_4, FAMILY_6, FAMILY_COUNT };
 int family_number(enum family family);
 int family_domain(enum family family);
 
+/* The name for programs, and what is added to a port's label, with the words of scene.def.
+ */
 #define BINDING_MAP(X)                                                                     \
-    X(BOUND, "bound")                 /* we listen on it */                                \
-    X(IN_USE, "in_use")               /* another program on this machine uses it */        \
-    X(NO_PERMISSION, "no_permission") /* the system does not permit it */                  \
-    X(FAILED, "failed")               /* it could not be bound; errnum says why */         \
-    X(NO_FAMILY, "no_family")         /* this machine does not have this family */         \
-    X(NONE, "none")                   /* not tried: another machine is probed */
+    X(BOUND, "bound", "") /* we listen on it */                                            \
+    X(IN_USE, "in_use",                                                                    \
+      " (in use by {owner})") /* another program on this machine uses it */                \
+    X(NO_PERMISSION, "no_permission", " (no permission to bind)")                          \
+    X(FAILED, "failed", " (could not be bound: {error})") /* errnum says why */            \
+    X(NO_FAMILY, "no_family", "") /* this machine does not have this family */             \
+    X(NONE, "none", "")           /* not tried: another machine is probed */
 
 enum binding {
-#define X(NAME, text) BINDING_##NAME,
+#define X(NAME, ...) BINDING_##NAME,
     BINDING_MAP(X)
 #undef X
 };
@@ -36,6 +39,6 @@ struct local_port {
     enum binding binding;
     int errnum;         /* BINDING_FAILED */
     struct owner owner; /* BINDING_IN_USE */
-    unsigned accepted;  /* connections that came in while we listened */
-    bool has_syn;       /* a handshake from outside was seen that never finished */
+    unsigned accepted;  /* connections that this program accepted */
+    bool has_syn;       /* a handshake from outside was seen that did not finish */
 };

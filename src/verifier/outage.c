@@ -15,18 +15,18 @@ static bool is_unanswered(const struct report *report, enum family which)
     return report->families[which] && !report->families[which]->is_known;
 }
 
-/* What is told anew when it differs. Not the messages: they may have times in them. */
+/* An outage is reported again if this differs. It has no messages: they may contain times.
+ */
 static char *key_make(const struct report *report)
 {
-    struct text key;
+    AUTO_TEXT key = text_up_to(KEY_MAX);
     size_t len;
-    text_init(&key, KEY_MAX);
     for (enum family which = 0; which < FAMILY_COUNT; which++) {
         const struct family_report *family = report->families[which];
         for (size_t i = 0; is_unanswered(report, which) && i < family->checker_count; i++) {
             const struct checker_result *result = &family->checkers[i].result;
-            text_printf(&key, "%d %s %d %u %d\n", (int)which, family->checkers[i].url,
-                        (int)result->failure, result->status, (int)result->certificate);
+            text_printf(&key, "%d %s %d %u\n", (int)which, family->checkers[i].url,
+                        (int)result->failure, result->status);
         }
     }
     return text_take(&key, &len);
@@ -63,7 +63,7 @@ void outage_tell(struct outage *outage, const struct report *firm,
 {
     char *key = key_make(report);
     const char *told = outage->told ? outage->told : "";
-    if (!key) /* no memory: it may be told once more */
+    if (!key) /* out of memory: it may be reported twice */
         return;
 
     if (firm && key[0] && strcmp(key, told) != 0)

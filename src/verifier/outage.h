@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tells on standard error, while watching, that no checker answers: when that begins, when
- * the reasons change, when it ends.
+ * While watching, reports on standard error that no checker answers: when that begins,
+ * when the reasons change, and when it ends.
  */
 #pragma once
 
 struct report;
 
 struct outage {
-    char *told; /* owned; families, checkers and reasons; NULL: nothing yet */
+    char *told; /* owned; the families, checkers and reasons last reported, or NULL */
 };
 
 /* After every round. `firm` is the last report that counts; NULL in the first round, whose

@@ -20,7 +20,7 @@ static bool write_into(const char *path, const char *data, size_t len, struct er
     return true;
 }
 
-/* What a new file gets: read by all, as far as the umask lets. */
+/* The mode of a new file: 0666, less the umask. */
 static mode_t default_mode(void)
 {
     mode_t mask = umask(0);
@@ -56,8 +56,8 @@ static bool replace(const char *path, mode_t mode, const char *data, size_t len,
     return true;
 }
 
-/* What is replaced: a file that is not there yet, or a regular one behind its links.
- * *ret_mode is 0 when it is something that can only be written into. */
+/* The path to replace: that of a new file, or of an existing regular one with its symbolic
+ * links resolved. *ret_mode is 0 for anything else, which can only be written to. */
 static bool target_find(const char *path, char ret[PATH_MAX], mode_t *ret_mode,
                         struct err *err)
 {

@@ -9,8 +9,7 @@
 
 struct err;
 
-/* Whether output_replace() will be able to write there, tried without a change to what is
- * there. ERR_SYSTEM. */
+/* Whether output_replace() can write there. Nothing is changed. ERR_SYSTEM. */
 bool output_try(const char *path, struct err *err);
 
 /* Replaces a regular file by rename(2), in its own folder, where there must be room for

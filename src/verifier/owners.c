@@ -27,8 +27,8 @@ struct search {
     size_t looked_at;
 };
 
-/* A socket of "::" may hold an IPv4 port as well: the one to blame when IPv4 has none (ours
- * do not, and may stand beside it). A listener is blamed before a connection. */
+/* A socket bound to "::" may hold the IPv4 port as well: it counts if no IPv4 socket does
+ * (our own sockets are IPv6 only). A listener counts before a connection. */
 static bool row_fits(const struct owner *owner, const struct held *held,
                      const struct tcp_row *row)
 {
@@ -141,7 +141,7 @@ void owners_find(struct owner *owners, size_t count)
     struct search search = {.owners = owners, .count = count};
     search.held = calloc(count + 1, sizeof *search.held);
     if (!search.held)
-        return; /* a name less in the report */
+        return; /* without memory, the report has no name */
 
     for (size_t i = 0; i < count; i++)
         owners[i] = (struct owner){.port = owners[i].port, .family = owners[i].family};

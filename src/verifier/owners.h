@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who holds a TCP port of this machine, as far as the system lets us see: other people's
- * processes are visible to root alone.
+ * Which program uses a TCP port of this machine, as far as the system shows it: only root
+ * can see the processes of other users.
  */
 #pragma once
 

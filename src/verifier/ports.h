@@ -14,7 +14,8 @@ struct err;
 struct port_set;
 
 /* Ports and ranges, separated by commas or spaces, added to `set`. An empty text adds none.
- * ERR_INVALID, with the set as it may be; its words complete "must be ...". */
+ * ERR_INVALID: its message completes "must be ...", and the content of the set is
+ * undefined. */
 bool ports_parse(const char *text, struct port_set *set, struct err *err);
 
 /* Puts the ports in ascending order. */

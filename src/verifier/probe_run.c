@@ -29,7 +29,7 @@ struct side {
 struct probe {
     const struct arguments *arguments; /* borrowed */
     struct side sides[FAMILY_COUNT];
-    size_t waiting;    /* for so many of them */
+    size_t waiting;    /* sides that have not ended */
     struct loop *loop; /* owned, as is the engine */
     struct engine *engine;
     struct progress *progress;
@@ -73,22 +73,28 @@ static struct remote_verdict verdict_of(const struct port_verdict *verdict)
     return remote;
 }
 
+static void result_fail(struct checker_result *result, enum failure failure,
+                        const char *words)
+{
+    const struct failure_facts facts = {.words = words};
+    result->failure = failure;
+    failure_message(failure, &facts, result->message);
+}
+
 static void result_fill(const struct probe *probe, const struct job *job,
                         const struct job_result *done, struct checker_result *result)
 {
     size_t count = probe->arguments->port_count;
     result->duration = instant_since(clock_now(), probe->start);
     if (done->end != JOB_JUDGED) {
-        result->failure = FAILURE_INTERNAL;
-        reply_copy_printable(done->reason.message[0] ? done->reason.message
-                                                     : "not all ports could be tried",
-                             result->message, sizeof result->message);
+        const char *reason = done->reason.message;
+        result_fail(result, FAILURE_INTERNAL,
+                    reason[0] ? reason : "not all ports could be tried");
         return;
     }
     result->verdicts = calloc(count, sizeof *result->verdicts);
     if (!result->verdicts) {
-        result->failure = FAILURE_INTERNAL;
-        reply_copy_printable("out of memory", result->message, sizeof result->message);
+        result_fail(result, FAILURE_NO_MEMORY, NULL);
         return;
     }
     for (size_t i = 0; i < count; i++)
@@ -159,7 +165,7 @@ static void side_set(struct probe *probe, const struct address *address)
     probe->waiting++;
 }
 
-/* Asks the resolver, which may take its time; the first address of each family counts. */
+/* Blocks while the resolver works. The first address of each family is used. */
 static bool name_resolve(struct probe *probe, struct err *err)
 {
     const char *name = probe->arguments->target;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The command "probe": the engine from this machine outward, no service asked.
+ * The command "probe": this machine itself checks the ports of another one.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A line on the terminal that shows how far a verification is, and is erased afterwards.
- * Does nothing when standard error is not a terminal, or one that cannot erase (TERM=dumb).
+ * A line on the terminal that shows the progress of a check and is erased afterwards. Does
+ * nothing if standard error is not a terminal, or cannot erase a line (TERM=dumb).
  */
 #pragma once
 

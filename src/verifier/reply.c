@@ -70,21 +70,25 @@ static enum port_state state_of_words(const char *words)
     return PORT_STATE_UNREACHABLE;
 }
 
-static bool state_read(const json_t *entry, bool is_accessible, const char *words,
-                       enum port_state *ret)
+/* Both of these set `is_unknown` for a word that they do not know, and return false if what
+ * is said makes no sense. */
+
+static bool state_read(const json_t *entry, bool is_accessible,
+                       struct remote_verdict *verdict)
 {
     const json_t *said = json_object_get(entry, "state");
-    if (!said) {
-        *ret = is_accessible ? PORT_STATE_OPEN : state_of_words(words);
+    verdict->state = is_accessible ? PORT_STATE_OPEN : state_of_words(verdict->words);
+    if (!said)
         return true;
-    }
+    if (!json_is_string(said))
+        return false;
     for (enum port_state state = 0; state < PORT_STATE_COUNT; state++)
-        if (json_is_string(said) &&
-            strcmp(json_string_value(said), port_state_text(state)) == 0) {
-            *ret = state;
+        if (strcmp(json_string_value(said), port_state_text(state)) == 0) {
+            verdict->state = state;
             return (state == PORT_STATE_OPEN) == is_accessible;
         }
-    return false;
+    verdict->is_unknown = true;
+    return true;
 }
 
 static bool proof_read(const json_t *entry, struct remote_verdict *verdict)
@@ -94,14 +98,17 @@ static bool proof_read(const json_t *entry, struct remote_verdict *verdict)
     const json_t *said = json_object_get(entry, "proof");
     if (!said || json_is_null(said))
         return true;
-    if (!json_is_string(said) || verdict->state != PORT_STATE_OPEN)
+    if (!json_is_string(said) ||
+        (verdict->state != PORT_STATE_OPEN && !verdict->is_unknown))
         return false;
 
     for (size_t i = 0; i < sizeof proofs / sizeof proofs[0]; i++)
         if (strcmp(json_string_value(said), proof_text(proofs[i])) == 0)
             verdict->proof = proofs[i];
+    if (verdict->proof == PROOF_NONE)
+        verdict->is_unknown = true;
     if (verdict->proof != PROOF_OTHER_PORT)
-        return verdict->proof != PROOF_NONE;
+        return true;
 
     json_int_t port = json_integer_value(json_object_get(entry, "proof_port"));
     verdict->proof_port = (uint16_t)port;
@@ -126,17 +133,16 @@ static bool entry_read(const json_t *entry, struct remote_verdict *ret)
         verdict.rtt_ms = json_number_value(rtt);
         verdict.has_rtt = verdict.rtt_ms >= 0;
     }
-    if (!state_read(entry, is_accessible, verdict.words, &verdict.state) ||
-        !proof_read(entry, &verdict))
+    if (!state_read(entry, is_accessible, &verdict) || !proof_read(entry, &verdict))
         return false;
 
-    *ret = verdict;
+    *ret = verdict.is_unknown ? (struct remote_verdict){.is_unknown = true} : verdict;
     return true;
 }
 
 /* --- all of them ---------------------------------------------------------------------- */
 
-/* Verdicts as they come in, told from those still missing. */
+/* The verdicts that have been read, and which ports have one. */
 struct collection {
     const uint16_t *ports;
     size_t port_count;
@@ -216,7 +222,8 @@ static bool whole_read(struct collection *collection, const char *body, size_t l
     return is_fine;
 }
 
-/* One line: a port; or the last, which has `success`; or a fault, which has `detail`. */
+/* A line is a verdict, or the last line, which has `success`, or an error, which has
+ * `detail`. */
 static bool line_read(struct collection *collection, const json_t *line, bool *ret_is_last,
                       struct err *err)
 {

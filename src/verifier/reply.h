@@ -4,8 +4,11 @@
  * GET /ip, and the sentence in an error. Pure, and strict where a wrong guess would be a
  * wrong verdict: a reply that leaves a port out or contradicts itself is refused whole.
  *
+ * States and proofs are open lists: a checker may be newer than this program. A word that
+ * this version does not know means that there is no verdict for that port.
+ *
  * The plain contract (accessible, error) is enough. Words of a checker are shown to people,
- * so they are kept short and printable.
+ * so they are made short and printable.
  */
 #pragma once
 
@@ -22,8 +25,9 @@ struct err;
 #define REMOTE_WORDS_SIZE   64
 #define REPLY_SENTENCE_SIZE 200
 
-/* What one checker says of one port. */
+/* What one checker reports about one port. */
 struct remote_verdict {
+    bool is_unknown;       /* a new state or proof: the other members mean nothing */
     enum port_state state; /* with the plain contract: read from its error text */
     enum proof proof;      /* PROOF_NONE: the reply has none */
     uint16_t proof_port;   /* PROOF_OTHER_PORT */
@@ -41,11 +45,11 @@ bool reply_parse(const char *body, size_t len, bool is_stream, const uint16_t *p
 /* A 200 to /ip. The address is unmapped. ERR_INVALID. */
 bool reply_parse_ip(const char *body, size_t len, struct address *ret, struct err *err);
 
-/* The `detail` of an error body, of a list its first `msg`: printable, "" when there is
- * none. Returns ret_sentence. */
+/* The `detail` of an error body, or the first `msg` if that is a list: printable, "" if it
+ * has none. Returns ret_sentence. */
 const char *reply_read_detail(const char *body, size_t len,
                               char ret_sentence[REPLY_SENTENCE_SIZE]);
 
-/* Copies text of others for people's eyes: ASCII, "?" for anything else; what does not fit
- * into `size`, which is 4 at least, ends in "...". */
+/* Copies text from the network to show it to people: anything but printable ASCII becomes
+ * "?". Text that does not fit into `size`, which is at least 4, ends in "...". */
 void reply_copy_printable(const char *text, char *ret, size_t size);

@@ -160,6 +160,13 @@ void report_inherit(struct report *later, struct report *earlier)
 
 /* --- what was found for ports --------------------------------------------------------- */
 
+const struct remote_verdict *report_verdict(const struct family_report *family,
+                                            size_t checker, size_t index)
+{
+    const struct remote_verdict *verdicts = family->checkers[checker].result.verdicts;
+    return verdicts && !verdicts[index].is_unknown ? &verdicts[index] : NULL;
+}
+
 const struct remote_verdict *report_witness(const struct family_report *family,
                                             size_t index)
 {
@@ -167,38 +174,50 @@ const struct remote_verdict *report_witness(const struct family_report *family,
     for (size_t i = 0; i < family->checker_count; i++)
         if (family->checkers[i].result.verdicts &&
             answered++ == family->findings[index].witness)
-            return &family->checkers[i].result.verdicts[index];
+            return report_verdict(family, i, index);
     return NULL;
 }
 
 bool report_reached(const struct family_report *family, size_t checker, size_t index)
 {
-    const struct remote_verdict *verdicts = family->checkers[checker].result.verdicts;
-    return verdicts && diagnosis_is_reached(&family->local[index], &verdicts[index]);
+    const struct remote_verdict *verdict = report_verdict(family, checker, index);
+    return verdict && diagnosis_is_reached(&family->local[index], verdict);
 }
 
-/* The ports of `group`, or without one all that are advertised. */
-static void ports_put(const struct family_report *family, const struct port_group *group,
-                      struct text *text)
+void report_format_ports(const struct family_report *family, report_pick_fn *pick,
+                         const void *ctx, struct text *text)
 {
     uint16_t *ports = calloc(family->port_count + 1, sizeof *ports);
     size_t count = 0;
-    for (size_t i = 0; ports && i < family->port_count; i++)
-        if (group ? &family->groups[family->group_of[i]] == group
-                  : family->is_advertised[i])
-            ports[count++] = family->ports[i];
+    for (size_t i = 0; ports && i < family->port_count; i++) {
+        ports[count] = pick(family, i, ctx);
+        count += ports[count] != 0;
+    }
     ports_format(ports, count, text);
     text->failed = text->failed || !ports;
     free(ports);
 }
 
+static uint16_t group_pick(const struct family_report *family, size_t index,
+                           const void *ctx)
+{
+    return &family->groups[family->group_of[index]] == ctx ? family->ports[index] : 0;
+}
+
+static uint16_t advertised_pick(const struct family_report *family, size_t index,
+                                const void *ctx)
+{
+    (void)ctx;
+    return family->is_advertised[index] ? family->ports[index] : 0;
+}
+
 void report_format_group(const struct family_report *family, const struct port_group *group,
                          struct text *text)
 {
-    ports_put(family, group, text);
+    report_format_ports(family, group_pick, group, text);
 }
 
 void report_format_advertised(const struct family_report *family, struct text *text)
 {
-    ports_put(family, NULL, text);
+    report_format_ports(family, advertised_pick, NULL, text);
 }

@@ -19,20 +19,20 @@ struct err;
 
 #define REPORT_VERSION 1
 
-/* What became of one checker in one family. */
+/* One checker, over one family. */
 struct report_checker {
-    char *url; /* owned; of the engine in this program: NULL */
+    char *url; /* owned; NULL for the engine of this program (probe) */
     struct checker_result result;
 };
 
-/* Ports of which one line tells everything: the same cause, seen in the same way. */
+/* Ports that one sentence describes: they have the same cause and the same evidence. */
 struct port_group {
     size_t first; /* index of the first port: what was found for it was found for all */
     size_t count;
-    bool has_one_place; /* OTHER_PORT: all lead to one port, and not to as many others */
+    bool has_one_place; /* OTHER_PORT: all lead to the same port */
 };
 
-/* The report of one family. Arrays are owned; `port_count` long unless said. */
+/* The report of one family. Arrays are owned, and `port_count` long unless noted. */
 struct family_report {
     enum family which;
     struct timespec time; /* when it was judged; wall clock */
@@ -66,7 +66,7 @@ enum report_status {
 };
 
 struct report {
-    bool is_probe; /* seen from this machine outward: no port bound, no checker asked */
+    bool is_probe; /* this machine checked another one: no port bound, no checker asked */
     struct timespec time;
     struct span duration;
     unsigned quorum;
@@ -80,13 +80,13 @@ bool report_new(const uint16_t *required, size_t required_count, struct report *
                 struct err *err);
 struct report *report_free(struct report *report);
 
-/* A report of these ports in which nothing is filled in yet. */
+/* An empty report of these ports. */
 bool family_report_new(enum family which, const uint16_t *ports, size_t port_count,
                        size_t checker_max, struct family_report **ret, struct err *err);
 struct family_report *family_report_free(struct family_report *family);
 
-/* `in_use` are ports that may be advertised although another program holds them; 7466
- * always may. */
+/* `in_use` are ports that may be advertised although another program uses them; 7466 always
+ * may. */
 struct report_policy {
     unsigned quorum;
     const uint16_t *required; /* ascending */
@@ -98,10 +98,10 @@ struct report_policy {
 /* Judges a family whose addresses, checkers and local ports are filled in, and groups its
  * ports. ERR_SYSTEM without memory.
  *
- * Ports are in one group when they have the same cause and the same evidence speaks for it,
- * here and at the checkers. Ports that lead to others (OTHER_PORT) are so when they lead to
- * one port, or when all lead equally far, whichever brings more of them together. What no
- * checker answered for is one group. */
+ * Ports are in one group if they have the same cause and the same evidence for it, here and
+ * at the checkers. Ports that lead to others (OTHER_PORT) are in one group if all lead to
+ * the same port, or if all lead to a port equally far away, whichever group is larger. All
+ * ports without a verdict are one group. */
 bool family_report_judge(struct family_report *family, const struct report_policy *policy,
                          struct err *err);
 
@@ -109,20 +109,33 @@ enum report_status report_status(const struct report *report);
 
 /* Whether both mean the same to a program that advertises ports: families, own addresses,
  * and which ports are good, proved and advertised. A family that is not known in `later`
- * changes nothing, nor does one that is missing where no checker answered at all. */
+ * changes nothing; nor does a missing family if no checker answered at all. */
 bool report_equals(const struct report *earlier, const struct report *later);
 
 /* Moves from `earlier` to `later` the families that `later` does not know. */
 void report_inherit(struct report *later, struct report *earlier);
 
-/* The verdict that is the evidence for a port's cause; NULL when no checker answered. */
+/* The verdict of this checker on a port; NULL if it did not answer, or if this version does
+ * not know what it reports. */
+const struct remote_verdict *report_verdict(const struct family_report *family,
+                                            size_t checker, size_t index);
+
+/* The verdict that is the evidence for a port's cause; NULL without any verdict. */
 const struct remote_verdict *report_witness(const struct family_report *family,
                                             size_t index);
 
 /* Whether this checker answered, and reached the port as far as it could tell. */
 bool report_reached(const struct family_report *family, size_t checker, size_t index);
 
-/* Appends the ports of a group, or all that are advertised: "7466,50800-50847". */
+/* The number that a list has for the port at `index`; 0: none. */
+typedef uint16_t(report_pick_fn)(const struct family_report *family, size_t index,
+                                 const void *ctx);
+
+/* Appends a list of ports: "7466,50800-50847". The numbers must be ascending. */
+void report_format_ports(const struct family_report *family, report_pick_fn *pick,
+                         const void *ctx, struct text *text);
+
+/* The same, of the ports of a group, or of those that are advertised. */
 void report_format_group(const struct family_report *family, const struct port_group *group,
                          struct text *text);
 void report_format_advertised(const struct family_report *family, struct text *text);

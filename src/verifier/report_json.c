@@ -49,11 +49,9 @@ static json_t *ports_json(const uint16_t *ports, size_t count)
     return list;
 }
 
-static json_t *text_json(struct text *text)
+static json_t *text_json(const struct text *text)
 {
-    json_t *string = text->failed ? NULL : json_stringn(text->data, text->len);
-    text_done(text);
-    return string;
+    return text->failed ? NULL : json_stringn(text->data, text->len);
 }
 
 /* --- ports ---------------------------------------------------------------------------- */
@@ -73,9 +71,9 @@ static json_t *verdicts_json(const struct family_report *family, size_t index)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < family->checker_count; i++) {
-        const struct remote_verdict *verdicts = family->checkers[i].result.verdicts;
-        if (verdicts)
-            json_array_append_new(list, verdict_json(&verdicts[index], i));
+        const struct remote_verdict *verdict = report_verdict(family, i, index);
+        if (verdict)
+            json_array_append_new(list, verdict_json(verdict, i));
     }
     return list;
 }
@@ -116,8 +114,7 @@ static json_t *sentence_json(const struct report *report,
                              const struct family_report *family,
                              const struct port_group *group, enum advice_part part)
 {
-    struct text text;
-    text_init(&text, SENTENCE_MAX);
+    AUTO_TEXT text = text_up_to(SENTENCE_MAX);
     advice_put(report, family, group, part, &text);
     return text_json(&text);
 }
@@ -125,8 +122,7 @@ static json_t *sentence_json(const struct report *report,
 static json_t *cause_json(const struct report *report, const struct family_report *family,
                           const struct port_group *group)
 {
-    struct text ports;
-    text_init(&ports, SENTENCE_MAX);
+    AUTO_TEXT ports = text_up_to(SENTENCE_MAX);
     report_format_group(family, group, &ports);
     return json_pack("{s:s, s:o, s:o, s:o, s:o}", "cause",
                      cause_text(family->findings[group->first].cause), "ports",
@@ -184,8 +180,8 @@ static json_t *checkers_json(const struct family_report *family)
 
 /* --- all of it ------------------------------------------------------------------------ */
 
-/* The tree of a whole report would take some hundred bytes for every member of every port.
- * So large lists are built, written and dropped one entry at a time. */
+/* The JSON tree of a whole report would take hundreds of bytes for each member of each
+ * port. So the entries of large lists are built, written and freed one at a time. */
 
 static int text_dump(const char *data, size_t len, void *ctx)
 {
@@ -202,7 +198,7 @@ static void value_put(struct text *text, json_t *value)
     json_decref(value);
 }
 
-/* The object without its closing brace: more members follow. */
+/* Writes the object without its closing brace, for more members to follow. */
 static void members_put(struct text *text, json_t *object)
 {
     value_put(text, object);
@@ -260,9 +256,8 @@ static json_t *report_head(const struct report *report)
 
 char *report_json(const struct report *report, size_t *ret_len)
 {
-    struct text text;
+    AUTO_TEXT text = text_up_to(REPORT_MAX);
     bool is_first = true;
-    text_init(&text, REPORT_MAX);
     members_put(&text, report_head(report));
     text_append_str(&text, ", \"families\": [");
     for (enum family which = 0; which < FAMILY_COUNT; which++) {

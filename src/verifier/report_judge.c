@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Judges the ports of one family, and says which of them belong together.
+ * Judges the ports of one family, and groups those that are alike.
  */
 #include "verifier/report.h"
 
@@ -25,7 +25,7 @@ static bool witnesses_alike(const struct family_report *family, size_t a, size_t
     return one->state == other->state && strcmp(one->words, other->words) == 0;
 }
 
-/* The same checkers reached both, and the same did not. */
+/* The same checkers reached both ports. */
 static bool reached_alike(const struct family_report *family, size_t a, size_t b)
 {
     for (size_t i = 0; i < family->checker_count; i++)
@@ -72,7 +72,7 @@ static bool belongs(const struct family_report *family, const struct port_group 
     return witnesses_alike(family, first, index);
 }
 
-/* How many ports from its first one on the group would take. */
+/* How many ports the group would take, from its first one on. */
 static size_t size_of(const struct family_report *family, const struct port_group *group)
 {
     size_t size = 0;
@@ -124,7 +124,7 @@ static bool may_be_advertised(const struct family_report *family, size_t index,
            ports_find(policy->in_use, policy->in_use_count, family->ports[index], &ignored);
 }
 
-/* Every required port is good, and where others are listed, at least one of them. */
+/* Every required port is good, and if other ports are listed, at least one of them. */
 static bool family_is_ok(const struct family_report *family,
                          const struct report_policy *policy)
 {

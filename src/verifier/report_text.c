@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The report for people: on a terminal laid out and coloured, elsewhere one fact a line.
+ * The report for people: on a terminal with layout and colours, elsewhere one fact per
+ * line.
  */
 #include "verifier/report.h"
 
@@ -45,7 +46,8 @@ static void colour_put(const struct sheet *sheet, enum colour colour, const char
     colour_put_some(sheet, colour, words, strlen(words));
 }
 
-/* Words of one line; what would pass the terminal's edge goes on below, indented. */
+/* Words of one line; those that would pass the edge of the terminal continue below,
+ * indented. */
 struct flow {
     const struct sheet *sheet;
     size_t column; /* where the next word begins */
@@ -75,7 +77,7 @@ static void flow_put(struct flow *flow, enum colour colour, const char *words)
     }
 }
 
-/* After what is `column` wide already. */
+/* After `column` columns of this line. */
 static void sentence_put(const struct sheet *sheet, const char *words, size_t column)
 {
     struct flow flow = {.sheet = sheet, .column = column, .indent = column};
@@ -119,27 +121,24 @@ static void heading_put(const struct sheet *sheet, const struct family_report *f
                     family->has_public ? address : "unknown");
         return;
     }
-    struct text line;
-    text_init(&line, LINE_MAX);
+    AUTO_TEXT line = text_up_to(LINE_MAX);
     text_printf(&line, "IPv%d, %s", family_number(family->which), address);
     colour_put(sheet, COLOUR_BOLD, line.data);
     text_append_str(sheet->text, "\n");
-    text_done(&line);
 }
 
-/* A probe's own engine is named only when it failed. */
+/* The engine of a probe is mentioned only if it failed. */
 static void checker_put(const struct sheet *sheet, const struct family_report *family,
                         const struct report_checker *checker)
 {
     const struct checker_result *result = &checker->result;
     bool has_failed = result->failure != FAILURE_NONE;
     struct flow flow = {.sheet = sheet, .column = INDENT, .indent = 2 * INDENT};
-    struct text words;
+    AUTO_TEXT words = text_up_to(LINE_MAX);
     if (!checker->url && !has_failed)
         return;
 
     family_prefix(sheet, family);
-    text_init(&words, LINE_MAX);
     if (checker->url) {
         text_printf(&words, "checker %s:", checker->url);
         flow_put(&flow, COLOUR_NONE, words.data);
@@ -154,7 +153,6 @@ static void checker_put(const struct sheet *sheet, const struct family_report *f
     }
     flow_put(&flow, COLOUR_NONE, words.data);
     text_append_str(sheet->text, "\n");
-    text_done(&words);
 }
 
 /* --- the table ------------------------------------------------------------------------ */
@@ -170,7 +168,7 @@ static enum colour colour_of(const struct report *report,
     return finding->cause == CAUSE_UNKNOWN || report->is_probe ? COLOUR_YELLOW : COLOUR_RED;
 }
 
-/* The neighbours from `first` on that belong to one group: returns the last of them. */
+/* The last of the adjacent ports from `first` on that belong to the same group. */
 static size_t run_end(const struct family_report *family, size_t first)
 {
     size_t last = first;
@@ -181,14 +179,14 @@ static size_t run_end(const struct family_report *family, size_t first)
     return last;
 }
 
-/* What a probe adds to a state: ": Connection refused, 0.1-0.3 ms". */
-static void probe_detail_put(const struct family_report *family, size_t first, size_t last,
-                             struct text *text)
+/* The label of a probe: "closed: Connection refused, 0.1-0.3 ms". */
+static void probe_label_put(const struct family_report *family, size_t first, size_t last,
+                            struct text *text)
 {
     const struct remote_verdict *verdicts = family->checkers[0].result.verdicts;
     const struct remote_verdict *least = NULL;
     const struct remote_verdict *most = NULL;
-    for (size_t i = first; verdicts && i <= last; i++) {
+    for (size_t i = first; i <= last; i++) {
         if (!verdicts[i].has_rtt)
             continue;
         if (!least || verdicts[i].rtt_ms < least->rtt_ms)
@@ -196,9 +194,8 @@ static void probe_detail_put(const struct family_report *family, size_t first, s
         if (!most || verdicts[i].rtt_ms > most->rtt_ms)
             most = &verdicts[i];
     }
-    /* The label of an unreachable port has its reason already. */
-    if (verdicts && verdicts[first].state != PORT_STATE_UNREACHABLE &&
-        verdicts[first].words[0])
+    text_append_str(text, port_state_text(verdicts[first].state));
+    if (verdicts[first].words[0])
         text_printf(text, ": %s", verdicts[first].words);
     if (!least)
         return;
@@ -212,21 +209,20 @@ static void run_put(const struct sheet *sheet, const struct family_report *famil
                     size_t first, size_t last)
 {
     char range[16];
-    struct text label;
-    text_init(&label, LINE_MAX);
+    AUTO_TEXT label = text_up_to(LINE_MAX);
     int len = snprintf(range, sizeof range, "%u", family->ports[first]);
     if (last > first)
         snprintf(range + len, sizeof range - (size_t)len, "-%u", family->ports[last]);
-    advice_put(sheet->report, family, &family->groups[family->group_of[first]],
-               ADVICE_LABEL, &label);
     if (sheet->report->is_probe)
-        probe_detail_put(family, first, last, &label);
+        probe_label_put(family, first, last, &label);
+    else
+        advice_put(sheet->report, family, &family->groups[family->group_of[first]],
+                   ADVICE_LABEL, &label);
 
     family_prefix(sheet, family);
     text_printf(sheet->text, sheet->style->is_terminal ? "%-13s" : "%s ", range);
     colour_put(sheet, colour_of(sheet->report, family, first), label.data);
     text_append_str(sheet->text, "\n");
-    text_done(&label);
 }
 
 static void table_put(const struct sheet *sheet, const struct family_report *family)
@@ -244,15 +240,13 @@ static void advice_line_put(const struct sheet *sheet, const struct family_repor
                             const struct port_group *group, enum advice_part part,
                             const char *lead)
 {
-    struct text sentence;
-    text_init(&sentence, LINE_MAX);
+    AUTO_TEXT sentence = text_up_to(LINE_MAX);
     advice_put(sheet->report, family, group, part, &sentence);
     if (sentence.len > 0) {
         family_prefix(sheet, family);
         text_printf(sheet->text, sheet->style->is_terminal ? "%-5s" : "%s ", lead);
         sentence_put(sheet, sentence.data, INDENT + 5);
     }
-    text_done(&sentence);
 }
 
 static void causes_put(const struct sheet *sheet, const struct family_report *family)
@@ -267,29 +261,19 @@ static void causes_put(const struct sheet *sheet, const struct family_report *fa
 
 static void summary_put(const struct sheet *sheet, const struct family_report *family)
 {
-    struct text summary;
-    if (!family->is_known || sheet->report->is_probe)
-        return;
-
-    text_init(&summary, LINE_MAX);
+    AUTO_TEXT summary = text_up_to(LINE_MAX);
     advice_put_summary(sheet->report, family, &summary);
     family_prefix(sheet, family);
     sentence_put(sheet, summary.data, INDENT);
-    text_done(&summary);
 }
 
 static void advertised_put(const struct sheet *sheet, const struct family_report *family)
 {
-    struct text ports;
-    if (!family->is_known)
-        return;
-
-    text_init(&ports, LINE_MAX);
+    AUTO_TEXT ports = text_up_to(LINE_MAX);
     report_format_advertised(family, &ports);
     family_prefix(sheet, family);
     colour_put(sheet, COLOUR_BOLD, sheet->report->is_probe ? "open:" : "advertise:");
     text_printf(sheet->text, " %s\n", ports.len > 0 ? ports.data : "none");
-    text_done(&ports);
 }
 
 static void family_put(const struct sheet *sheet, const struct family_report *family)
@@ -299,9 +283,12 @@ static void family_put(const struct sheet *sheet, const struct family_report *fa
         checker_put(sheet, family, &family->checkers[i]);
     if (family->is_known)
         table_put(sheet, family);
-    causes_put(sheet, family);
-    summary_put(sheet, family);
-    advertised_put(sheet, family);
+    if (!sheet->report->is_probe)
+        causes_put(sheet, family);
+    if (!sheet->report->is_probe && family->is_known)
+        summary_put(sheet, family);
+    if (family->is_known)
+        advertised_put(sheet, family);
 }
 
 void report_text(const struct report *report, const struct report_style *style,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the listeners, the watch for handshakes and the checkers of one verification. What
- * checkers tell is acted upon at the loop's next turn, never from within their callbacks.
+ * Owns the listeners, the watch for handshakes and the checkers of one verification. It
+ * acts on what checkers report in the loop's next turn, never from within their callbacks.
  */
 #include "verifier/round.h"
 
@@ -35,7 +35,7 @@ struct round {
 static void step_soon(struct round *round)
 {
     if (!loop_timer_set(round->config.loop, &round->step, loop_now(round->config.loop)))
-        abort(); /* no memory for a timer, and nothing that would go on without it */
+        abort(); /* out of memory, and nothing goes on without this timer */
 }
 
 static void checker_changed(void *ctx, struct checker *checker)
@@ -44,8 +44,7 @@ static void checker_changed(void *ctx, struct checker *checker)
     step_soon(ctx);
 }
 
-/* --- addresses that one checker tells and another needs --------------------------------
- */
+/* --- addresses that one checker reports and another needs ----------------------------- */
 
 static bool address_known(const struct round *round, enum family family,
                           struct address *ret)
@@ -96,8 +95,8 @@ static struct checker *other_family_of(const struct round *round,
     return NULL;
 }
 
-/* A checker without addresses of one family, or a machine without it, is no failure as long
- * as there is the other. What is in neither is told once, with IPv4. */
+/* If a checker or this machine lacks one family, that is not a failure as long as the other
+ * works. A checker that lacks both is reported once, with IPv4. */
 static bool is_reported(const struct round *round, const struct checker *checker)
 {
     const struct checker *other = other_family_of(round, checker);
@@ -189,6 +188,28 @@ static struct report *report_make(const struct round *round)
     return report;
 }
 
+/* --- what the next round uses -----------------------------------------------------------
+ */
+
+static void answer_remember(const struct round *round, const struct checker *checker)
+{
+    const struct arguments *arguments = round->config.arguments;
+    const char *url = checker_url(checker);
+    for (size_t i = 0; i < arguments->endpoint_count; i++) {
+        const struct endpoint *endpoint = &arguments->endpoints[i];
+        if (url == endpoint->url || url == endpoint->other_url)
+            round->config.memory->is_other_first[i][checker_family(checker)] =
+                url == endpoint->other_url;
+    }
+}
+
+static void answers_remember(const struct round *round)
+{
+    for (size_t i = 0; i < round->checker_count; i++)
+        if (checker_result(round->checkers[i])->failure == FAILURE_NONE)
+            answer_remember(round, round->checkers[i]);
+}
+
 /* --- steps ---------------------------------------------------------------------------- */
 
 static bool all_done(const struct round *round)
@@ -207,7 +228,8 @@ static void step_fire(struct timer *timer)
     if (!all_done(round))
         return;
 
-    /* What came in and was not told yet belongs to the story. */
+    answers_remember(round);
+    /* Connections that the loop has not reported yet count as well. */
     listeners_sweep(round->listeners);
     syn_watch_look(round->syn_watch);
     round->config.done(round->config.ctx, report_make(round));
@@ -234,15 +256,16 @@ static bool token_make(struct proof_token *ret, struct err *err)
 static bool checkers_start(struct round *round, struct err *err)
 {
     const struct arguments *arguments = round->config.arguments;
-    for (size_t i = 0; i < arguments->server_count; i++)
+    for (size_t i = 0; i < arguments->endpoint_count; i++)
         for (enum family family = 0; family < FAMILY_COUNT; family++) {
-            const struct server *server = &arguments->servers[i];
-            if (!arguments_want(arguments, server, family))
+            const struct endpoint *endpoint = &arguments->endpoints[i];
+            if (!arguments_want(arguments, endpoint, family))
                 continue;
+            bool is_swapped = round->config.memory->is_other_first[i][family];
             const struct checker_config config = {
                 .fetcher = round->config.fetcher,
-                .url = server->url,
-                .other_url = server->other_url,
+                .url = is_swapped ? endpoint->other_url : endpoint->url,
+                .other_url = is_swapped ? endpoint->url : endpoint->other_url,
                 .family = family,
                 .ports = arguments->ports,
                 .port_count = arguments->port_count,

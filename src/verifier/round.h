@@ -21,10 +21,17 @@ struct text;
  * failed for lack of memory. The callee may free the round. */
 typedef void(round_done_fn)(void *ctx, struct report *report);
 
+/* Which URL of each bare host answered in earlier rounds: it is asked first in the next.
+ * The first URL may lead nowhere and cost seconds. All zero before the first round. */
+struct round_memory {
+    bool is_other_first[CHECKERS_MAX][FAMILY_COUNT];
+};
+
 struct round_config {
     struct loop *loop;
     struct fetcher *fetcher;
     const struct arguments *arguments; /* all borrowed until the round is freed */
+    struct round_memory *memory;       /* updated before `done` */
     size_t connections_max;            /* held at a time by the listeners */
     round_done_fn *done;
     void *ctx;
@@ -33,18 +40,18 @@ struct round_config {
 /* ERR_SYSTEM. */
 bool round_new(const struct round_config *config, struct round **ret, struct err *err);
 
-/* Ends it without `done` when it has not ended. */
+/* Before its end, it ends without `done`. */
 struct round *round_free(struct round *round);
 
 struct round_progress {
     size_t checkers; /* asked; one that is asked over both families counts twice */
     size_t answered; /* of these, or failed */
     size_t ports;
-    size_t judged; /* by that checker which is furthest */
+    size_t judged; /* by the checker that has judged the most */
 };
 
 struct round_progress round_progress(const struct round *round);
 
 /* Appends ", waiting for one.example, two.example:7466 over IPv6", of the checkers that
- * have not answered; nothing as long as none has, or when all have. */
+ * have not answered; nothing before the first has answered, or after the last. */
 void round_format_waiting(const struct round *round, struct text *text);

@@ -2,10 +2,8 @@
 #include "verifier/scene.h"
 
 #include "base/libc.h"
-#include "verifier/checker_advice.h"
-#include "verifier/ports.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 struct scene scene_of(const struct report *report, const struct family_report *family,
                       const struct port_group *group)
@@ -21,78 +19,115 @@ struct scene scene_of(const struct report *report, const struct family_report *f
     };
 }
 
-/* --- conditions -------------------------------------------------------------------------
- */
+/* --- checkers that failed ------------------------------------------------------------- */
 
-static bool has_answered(const struct family_report *family, size_t index)
+static const char *remedy_of(const struct family_report *family, size_t checker)
 {
-    const struct remote_verdict *verdict = report_witness(family, index);
-    return verdict &&
-           (verdict->state == PORT_STATE_OPEN || verdict->state == PORT_STATE_CLOSED);
+    return failure_remedy(family->checkers[checker].result.failure);
+}
+
+static bool remedies_equal(const struct family_report *family, size_t a, size_t b)
+{
+    return strcmp(remedy_of(family, a), remedy_of(family, b)) == 0;
+}
+
+static bool is_first_with_remedy(const struct family_report *family, size_t checker)
+{
+    size_t first = 0;
+    while (!remedies_equal(family, first, checker))
+        first++;
+    return first == checker;
+}
+
+static void urls_put(const struct family_report *family, size_t first, struct text *text)
+{
+    for (size_t i = first; i < family->checker_count; i++)
+        if (remedies_equal(family, first, i))
+            text_printf(text, "%s%s", i == first ? "" : ", ", family->checkers[i].url);
+}
+
+/* Each remedy once; if there are several, each follows the URLs that it is for. */
+static void checkers_put(const struct family_report *family, struct text *text)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < family->checker_count; i++)
+        count += is_first_with_remedy(family, i);
+
+    const char *between = "";
+    for (size_t i = 0; i < family->checker_count; i++) {
+        if (!is_first_with_remedy(family, i))
+            continue;
+        text_append_str(text, between);
+        if (count > 1) {
+            urls_put(family, i, text);
+            text_append_str(text, ": ");
+        }
+        text_append_str(text, remedy_of(family, i));
+        between = "; ";
+    }
+}
+
+/* Those that judged the group and did not reach it. */
+static void missing_put(const struct scene *scene, struct text *text)
+{
+    const struct family_report *family = scene->family;
+    const size_t port = scene->group->first;
+    const char *between = "";
+    for (size_t i = 0; i < family->checker_count; i++) {
+        if (!report_verdict(family, i, port) || report_reached(family, i, port))
+            continue;
+        text_printf(text, "%s%s", between, family->checkers[i].url);
+        between = ", ";
+    }
+}
+
+static void words_put(const struct remote_verdict *witness, struct text *text)
+{
+    bool has_words = witness && witness->words[0];
+    text_append_str(text, has_words ? witness->words : "no reason given");
+}
+
+/* --- ports ---------------------------------------------------------------------------- */
+
+static uint16_t answering_pick(const struct family_report *family, size_t index,
+                               const void *ctx)
+{
+    const struct remote_verdict *witness = report_witness(family, index);
+    bool has_answered = witness && (witness->state == PORT_STATE_OPEN ||
+                                    witness->state == PORT_STATE_CLOSED);
+    (void)ctx;
+    return has_answered ? family->ports[index] : 0;
 }
 
 static bool has_answering(const struct family_report *family)
 {
     for (size_t i = 0; i < family->port_count; i++)
-        if (has_answered(family, i))
+        if (answering_pick(family, i, NULL))
             return true;
     return false;
 }
 
-unsigned scene_conditions(const struct scene *scene)
+static uint16_t leads_to_pick(const struct family_report *family, size_t index,
+                              const void *ctx)
 {
-    const struct family_report *family = scene->family;
-    const enum binding binding = scene->local->binding;
-    const struct {
-        enum condition condition;
-        bool is_true;
-    } rows[] = {
-        {WHEN_IN_USE, binding == BINDING_IN_USE},
-        {WHEN_NO_PERMISSION, binding == BINDING_NO_PERMISSION},
-        {WHEN_UNBOUND, binding == BINDING_NO_PERMISSION || binding == BINDING_FAILED},
-        {WHEN_LOOPBACK_ONLY, scene->local->owner.is_loopback_only},
-        {WHEN_ADVERTISED, family->is_advertised[scene->group->first]},
-        {WHEN_REACHED_BY_ALL, scene->finding->reached == scene->finding->asked},
-        {WHEN_TRANSLATED, signs_have(family->signs, SIGN_ADDRESS_DIFFERS)},
-        {WHEN_PRIVATE, signs_have(family->signs, SIGN_PRIVATE_ADDRESS)},
-        {WHEN_CARRIER, signs_have(family->signs, SIGN_CARRIER_ADDRESS)},
-        {WHEN_OTHERS_ANSWER, has_answering(family)},
-    };
-    unsigned conditions = 0;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        conditions |= rows[i].is_true ? rows[i].condition : 0;
-    return conditions;
+    const struct port_group *group = ctx;
+    bool is_told = group->has_one_place ? index == group->first
+                                        : &family->groups[family->group_of[index]] == group;
+    return is_told ? family->findings[index].leads_to : 0;
 }
 
-/* --- the group ------------------------------------------------------------------------ */
-
-/* "port 7466", "ports 50800-50809" */
-static void put_ports(const void *ctx, struct text *text)
+static void led_to_put(const struct scene *scene, struct text *text)
 {
-    const struct scene *scene = ctx;
+    bool is_one = scene->count == 1 || scene->group->has_one_place;
+    text_append_str(text, is_one ? "port " : "ports ");
+    report_format_ports(scene->family, leads_to_pick, scene->group, text);
+}
+
+static void ports_put(const struct scene *scene, struct text *text)
+{
     text_append_str(text, scene->count == 1 ? "port " : "ports ");
     report_format_group(scene->family, scene->group, text);
 }
-
-static void put_are(const void *ctx, struct text *text)
-{
-    const struct scene *scene = ctx;
-    text_append_str(text, scene->count == 1 ? "is" : "are");
-}
-
-static void put_it(const void *ctx, struct text *text)
-{
-    const struct scene *scene = ctx;
-    text_append_str(text, scene->count == 1 ? "it" : "them");
-}
-
-static void put_s(const void *ctx, struct text *text)
-{
-    const struct scene *scene = ctx;
-    text_append_str(text, scene->count == 1 ? "" : "s");
-}
-
-/* --- this machine --------------------------------------------------------------------- */
 
 static void address_put(bool is_known, const struct address *address, const char *otherwise,
                         struct text *text)
@@ -101,125 +136,32 @@ static void address_put(bool is_known, const struct address *address, const char
     text_append_str(text, is_known ? address_format(address, ip) : otherwise);
 }
 
-static void put_here(const void *ctx, struct text *text)
+/* --- the tables of scene.def -----------------------------------------------------------
+ */
+
+unsigned scene_conditions(const struct scene *scene)
 {
-    const struct family_report *family = ((const struct scene *)ctx)->family;
-    address_put(family->has_local, &family->local_address, "this machine", text);
-}
-
-static void put_public(const void *ctx, struct text *text)
-{
-    const struct family_report *family = ((const struct scene *)ctx)->family;
-    address_put(family->has_public, &family->public_address, "your public address", text);
-}
-
-static void put_owner(const void *ctx, struct text *text)
-{
-    const char *name = ((const struct scene *)ctx)->local->owner.name;
-    text_append_str(text, name[0] ? name : "another program");
-}
-
-static void put_error(const void *ctx, struct text *text)
-{
-    text_append_str(text, libc_error_text(((const struct scene *)ctx)->local->errnum));
-}
-
-/* --- what checkers say ---------------------------------------------------------------- */
-
-static void put_words(const void *ctx, struct text *text)
-{
-    const struct remote_verdict *witness = ((const struct scene *)ctx)->witness;
-    bool has_words = witness && witness->words[0];
-    text_append_str(text, has_words ? witness->words : "no reason given");
-}
-
-static void put_reached(const void *ctx, struct text *text)
-{
-    text_printf(text, "%u", ((const struct scene *)ctx)->finding->reached);
-}
-
-static void put_asked(const void *ctx, struct text *text)
-{
-    text_printf(text, "%u", ((const struct scene *)ctx)->finding->asked);
-}
-
-static void put_quorum(const void *ctx, struct text *text)
-{
-    text_printf(text, "%u", ((const struct scene *)ctx)->report->quorum);
-}
-
-/* The URLs of the checkers that answered and did not reach the group. */
-static void put_missing(const void *ctx, struct text *text)
-{
-    const struct scene *scene = ctx;
-    const char *between = "";
-    for (size_t i = 0; i < scene->family->checker_count; i++) {
-        const struct report_checker *checker = &scene->family->checkers[i];
-        if (!checker->result.verdicts ||
-            report_reached(scene->family, i, scene->group->first))
-            continue;
-        text_printf(text, "%s%s", between, checker->url);
-        between = ", ";
-    }
-}
-
-static void put_checkers(const void *ctx, struct text *text)
-{
-    checker_advice_put(((const struct scene *)ctx)->family, text);
-}
-
-/* --- other ports ---------------------------------------------------------------------- */
-
-/* Where our listeners are reached instead: "port 7466", "ports 50900-50909". */
-static void put_led_to(const void *ctx, struct text *text)
-{
-    const struct scene *scene = ctx;
     const struct family_report *family = scene->family;
-    uint16_t *ports = calloc(scene->count + 1, sizeof *ports);
-    size_t count = 0;
-    for (size_t i = 0; ports && i < family->port_count; i++)
-        if (&family->groups[family->group_of[i]] == scene->group)
-            ports[count++] = family->findings[i].leads_to;
-    if (scene->group->has_one_place && count > 1)
-        count = 1;
-    text_append_str(text, count == 1 ? "port " : "ports ");
-    ports_format(ports, count, text);
-    text->failed = text->failed || !ports;
-    free(ports);
+    const struct local_port *local = scene->local;
+    unsigned conditions = 0;
+#define CONDITION(NAME, is_true) conditions |= (is_true) ? WHEN_##NAME : 0;
+#include "verifier/scene.def"
+    return conditions;
 }
 
-/* "7466,50800-50847": the ports that took or refused a connection. */
-static void put_answering(const void *ctx, struct text *text)
-{
-    const struct family_report *family = ((const struct scene *)ctx)->family;
-    uint16_t *ports = calloc(family->port_count + 1, sizeof *ports);
-    size_t count = 0;
-    for (size_t i = 0; ports && i < family->port_count; i++)
-        if (has_answered(family, i))
-            ports[count++] = family->ports[i];
-    ports_format(ports, count, text);
-    text->failed = text->failed || !ports;
-    free(ports);
-}
-
-/* --- all of them ---------------------------------------------------------------------- */
+#define WORD(name, put)                                                                    \
+    static void put_##name(const void *ctx, struct text *text)                             \
+    {                                                                                      \
+        const struct scene *scene = ctx;                                                   \
+        const struct family_report *family = scene->family;                                \
+        const struct local_port *local = scene->local;                                     \
+        (void)family, (void)local;                                                         \
+        put;                                                                               \
+    }
+#include "verifier/scene.def"
 
 const struct template_word scene_words[] = {
-    {"answering", put_answering},
-    {"are", put_are},
-    {"asked", put_asked},
-    {"checkers", put_checkers},
-    {"error", put_error},
-    {"here", put_here},
-    {"it", put_it},
-    {"led_to", put_led_to},
-    {"missing", put_missing},
-    {"owner", put_owner},
-    {"ports", put_ports},
-    {"public", put_public},
-    {"quorum", put_quorum},
-    {"reached", put_reached},
-    {"s", put_s},
-    {"words", put_words},
+#define WORD(name, put) {#name, put_##name},
+#include "verifier/scene.def"
     {NULL, NULL},
 };

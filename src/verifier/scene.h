@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The words in braces of causes.def: what they stand for when a group of ports is spoken
- * of.
+ * A group of ports as the sentences of causes.def see it: the conditions and the words of
+ * scene.def. Pure.
  */
 #pragma once
 
@@ -10,34 +10,24 @@
 
 #include <stddef.h>
 
-/* A line of causes.def: what is said of ports when `when` is true of them. */
-struct sentences {
-    unsigned when; /* conditions, all of them */
-    const char *label;
-    const char *why;
-    const char *remedy;
-    const char *summary;
+enum condition_index {
+#define CONDITION(NAME, ...) CONDITION_##NAME,
+#include "verifier/scene.def"
+    CONDITION_COUNT
 };
 
+/* Bits of a set. */
 enum condition {
-    WHEN_IN_USE = 1 << 0,         /* another program of this machine holds the ports */
-    WHEN_NO_PERMISSION = 1 << 1,  /* the system does not let this user bind them */
-    WHEN_UNBOUND = 1 << 2,        /* they could not be bound, for that or another reason */
-    WHEN_LOOPBACK_ONLY = 1 << 3,  /* their program listens where only this machine comes */
-    WHEN_ADVERTISED = 1 << 4,     /* they may be advertised */
-    WHEN_REACHED_BY_ALL = 1 << 5, /* by every checker that answered */
-    WHEN_TRANSLATED = 1 << 6,     /* a router translates addresses on the path */
-    WHEN_PRIVATE = 1 << 7,        /* our address belongs to a local network */
-    WHEN_CARRIER = 1 << 8,        /* an address of ours belongs to carrier-grade NAT */
-    WHEN_OTHERS_ANSWER = 1 << 9,  /* other ports took or refused a connection */
+#define CONDITION(NAME, ...) WHEN_##NAME = 1 << CONDITION_##NAME,
+#include "verifier/scene.def"
 };
 
-/* The names in the sentences. All borrowed. */
+/* All borrowed. */
 struct scene {
     const struct report *report;
     const struct family_report *family;
     const struct port_group *group;
-    size_t count;                  /* of ports that {are}, {it} and {s} speak of */
+    size_t count;                  /* of the ports that {are}, {it} and {s} speak of */
     const struct finding *finding; /* of the group's first port, as are the next two */
     const struct local_port *local;
     const struct remote_verdict *witness; /* or NULL */
@@ -46,8 +36,8 @@ struct scene {
 struct scene scene_of(const struct report *report, const struct family_report *family,
                       const struct port_group *group);
 
-/* For template_expand(), with a scene as its context. */
-extern const struct template_word scene_words[];
-
 /* The conditions that are true. */
 unsigned scene_conditions(const struct scene *scene);
+
+/* For template_expand(), with a scene as its context. */
+extern const struct template_word scene_words[];

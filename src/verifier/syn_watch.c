@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* A handshake whose end is blocked stays for many seconds: the kernel repeats its SYN-ACK
+/* An unfinished handshake is visible for many seconds: the kernel repeats its SYN-ACK
  * (tcp_synack_retries). */
 #define LOOK_MS 250
 

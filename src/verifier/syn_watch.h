@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Looks, while a check is under way, for handshakes that were begun at our ports and do not
- * finish (SYN_RECV): SYNs arrive, the answers get lost.
+ * During a check, looks for handshakes at our ports that do not finish (SYN_RECV): the SYN
+ * arrives, but the answer is lost.
  */
 #pragma once
 

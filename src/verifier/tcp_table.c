@@ -70,7 +70,7 @@ static bool words_read(const char *digits, size_t count, void *ret_bytes)
 }
 
 /* "0100007F:1D2A", or 32 digits in front of the colon. */
-static bool endpoint_read(struct field field, struct address *ret)
+static bool address_read(struct field field, struct address *ret)
 {
     const char *colon = memchr(field.text, ':', field.len);
     size_t len = colon ? (size_t)(colon - field.text) : 0;
@@ -100,7 +100,7 @@ bool tcp_row_parse(const char *line, size_t len, struct tcp_row *ret)
     struct tcp_row row;
     uint32_t state;
     if (fields_split(line, len, fields) != FIELD_COUNT ||
-        !endpoint_read(fields[FIELD_LOCAL], &row.local) ||
+        !address_read(fields[FIELD_LOCAL], &row.local) ||
         !hex_read(fields[FIELD_STATE].text, fields[FIELD_STATE].len, &state) ||
         !text_parse_u64(fields[FIELD_INODE].text, fields[FIELD_INODE].len, UINT64_MAX,
                         &row.inode))
@@ -113,7 +113,7 @@ bool tcp_row_parse(const char *line, size_t len, struct tcp_row *ret)
 
 /* --- a file of them ------------------------------------------------------------------- */
 
-/* Hands over the whole lines of `data` and returns how many bytes they took. */
+/* Calls back for each whole line of `data`; returns the length of all of them. */
 static size_t lines_hand_over(const char *data, size_t len, tcp_row_fn *fn, void *ctx)
 {
     size_t at = 0;
@@ -136,7 +136,7 @@ void tcp_table_read(const char *path, tcp_row_fn *fn, void *ctx)
 
     char data[CHUNK];
     size_t len = 0;
-    while (len < sizeof data) { /* a line as long as that is none of the kernel's */
+    while (len < sizeof data) { /* the kernel writes no line as long as this */
         ssize_t got = read(fd, data + len, sizeof data - len);
         if (got < 0 && errno == EINTR)
             continue;

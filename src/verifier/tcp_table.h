@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The kernel's list of TCP sockets, /proc/net/tcp and /proc/net/tcp6: who holds a port,
- * and handshakes that were begun and not finished.
+ * The kernel's list of TCP sockets, /proc/net/tcp and /proc/net/tcp6: which socket uses a
+ * port, and handshakes that are not finished.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What can be shown on a stream that may be a terminal.
+ * What a stream that may be a terminal can show.
  */
 #pragma once
 

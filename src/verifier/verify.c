@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OWN_DESCRIPTORS   64 /* streams, checkers, resolvers, files read in passing */
+#define OWN_DESCRIPTORS   64 /* streams, checkers, resolvers, files that are read */
 #define CONNECTIONS_LEAST 16
 
 struct verify {
@@ -37,6 +37,7 @@ struct verify {
     struct watch watch;
     struct outage outage;
 
+    struct round_memory memory;
     size_t connections_max;
     struct timer timer; /* for the next round */
     struct instant round_start;
@@ -61,7 +62,7 @@ static void stop_failed(struct verify *verify, const struct err *err)
     stop(verify, STATUS_SYSTEM);
 }
 
-/* While watching, most errors pass by themselves. */
+/* While watching, most errors are temporary. */
 static void complain(const struct err *err)
 {
     fprintf(stderr, "port-verifier: %s\n", err->message);
@@ -78,16 +79,14 @@ static void progress_write(void *ctx, char *line, unsigned long size)
         return;
     struct round_progress at = round_progress(verify->round);
     double seconds = span_to_seconds(instant_since(clock_now(), verify->round_start));
-    struct text waiting;
-    text_init(&waiting, size);
+    AUTO_TEXT waiting = text_up_to(size);
     round_format_waiting(verify->round, &waiting);
     snprintf(line, size, "%.1f s: %zu of %zu answers, %zu of %zu ports%s", seconds,
              at.answered, at.checkers, at.judged, at.ports, waiting.data);
-    text_done(&waiting);
 }
 
-/* Connections are new in every round: an old one may lead through an address that is no
- * longer ours, and would tell that one. */
+/* Each round opens new connections: an old one may use an address that this machine no
+ * longer has, and the checker would report that one. */
 static bool round_begin(struct verify *verify, struct err *err)
 {
     const struct fetch_config fetch_config = {
@@ -101,6 +100,7 @@ static bool round_begin(struct verify *verify, struct err *err)
         .loop = verify->loop,
         .fetcher = verify->fetcher,
         .arguments = verify->arguments,
+        .memory = &verify->memory,
         .connections_max = verify->connections_max,
         .done = round_done,
         .ctx = verify,

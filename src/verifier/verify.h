@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The command "verify": one round, or rounds for ever (--watch) until SIGTERM or SIGINT.
+ * The command "verify": one round, or with --watch one after the other until SIGTERM or
+ * SIGINT.
  */
 #pragma once
 

@@ -15,7 +15,7 @@ static void firm_set(struct watch *watch, struct report *report)
     watch->looks = 0;
 }
 
-/* Equal in both directions: neither has a family that the other knows nothing of. */
+/* Equal in both directions: both know the same families. */
 static bool is_confirmed(const struct watch *watch, const struct report *report)
 {
     return watch->candidate && report_equals(watch->candidate, report) &&

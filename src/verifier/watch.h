@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a further round means for the state that is known. Pure. A change counts only when
- * it has been seen twice; rounds in which no checker answered say nothing.
+ * Whether the report of a new round is a change. Pure. A change counts if two rounds in a
+ * row show it; a round that no checker answered changes nothing.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 
 struct report;
 
-#define WATCH_LOOKS_MAX 5 /* in a row that show a different state each time */
+#define WATCH_LOOKS_MAX 5 /* rounds in a row whose reports all differ */
 
 enum watch_step {
     WATCH_FIRST,    /* the first report */
@@ -28,12 +28,12 @@ struct watch {
     unsigned looks;           /* at candidates, in a row */
 };
 
-/* Takes the report. With WATCH_FIRST, _SAME and _CHANGED `firm` is the newest afterwards,
- * where a family that no checker answered for keeps what was known of it. */
+/* Takes the report. After WATCH_FIRST, _SAME and _CHANGED it is `firm`; for a family that
+ * no checker answered for, `firm` keeps the earlier report. */
 enum watch_step watch_take(struct watch *watch, struct report *report);
 
 void watch_done(struct watch *watch);
 
-/* From one round to the next: `interval`, a tenth more or less, so that many that were
- * started at once do not ask at once. `random` is any number. */
+/* The pause between two rounds: `interval`, varied by up to a tenth, so that verifiers that
+ * were started together do not ask together. `random` is any number. */
 struct span watch_pause(struct span interval, uint32_t random);

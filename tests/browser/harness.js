@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The service, ports to probe, and a browser that looks at the page. Whatever a test makes
-// through these is taken away after it.
+// The service, ports to probe, and a browser that opens the page. Each test removes after it
+// what it made with these: see Cleanups.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -21,11 +21,38 @@ const USUAL = {
     PORT_CHECKER_HOST: "127.0.0.1", PORT_CHECKER_PORT: "0", PORT_CHECKER_WORKERS: "2",
     PORT_CHECK_TIMEOUT: "0.5", PORT_CHECKER_RATE: "0",
 };
-// Milliseconds. Only a test that fails waits for so long: the machine may be busy.
+// Milliseconds. Only a test that fails waits that long: the machine may be busy.
 const PATIENCE = 90000;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 export const PHONE = { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+
+// --- what a test leaves -----------------------------------------------------------------
+
+// What is to be undone, last first. A cleanup that fails does not keep the others from
+// running: a service or a socket that stays would keep node from ending.
+export class Cleanups {
+    #undo = [];
+
+    add(undo) {
+        this.#undo.push(undo);
+    }
+
+    async run() {
+        const errors = [];
+        for (const undo of this.#undo.splice(0).reverse()) {
+            try {
+                await undo();
+            } catch (error) {
+                errors.push(error);
+            }
+        }
+        if (errors.length === 1)
+            throw errors[0];
+        if (errors.length > 1)
+            throw new AggregateError(errors, errors.map(error => error.message).join("\n"));
+    }
+}
 
 // --- the service ------------------------------------------------------------------------
 
@@ -71,9 +98,9 @@ export class Service {
 
 // --- ports ------------------------------------------------------------------------------
 
-export async function listen(port = 0) {
+export async function listen(port = 0, host = "127.0.0.1") {
     const server = net.createServer(socket => socket.destroy());
-    server.listen(port, "127.0.0.1");
+    server.listen(port, host);
     await once(server, "listening");
     return server;
 }
@@ -82,7 +109,7 @@ function nft(text) {
     execFileSync("nft", ["-f", "-"], { input: text });
 }
 
-// Only where nobody else can be hurt: root in a network that has nothing but loopback.
+// Only where it cannot affect anything else: as root, in a network with nothing but loopback.
 export function hasFilter() {
     if (process.getuid() !== 0)
         return false;
@@ -103,7 +130,7 @@ ${rules.map(rule => `add rule inet page input ${rule}`).join("\n")}
     return { close: () => nft("delete table inet page\n") };
 }
 
-// Addresses that this machine has meanwhile.
+// Addresses that this machine has until close().
 export function haveAddresses(...addresses) {
     const change = verb => addresses.forEach(address => execFileSync("ip", ["address", verb, `${address}/32`, "dev", "lo"]));
     change("add");
@@ -147,7 +174,7 @@ http {
         proxy.url = `http://127.0.0.1:${port}${prefix}`;
         const end = Date.now() + PATIENCE;
         while (!(await fetch(proxy.url).then(reply => reply.ok, () => false))) {
-            assert.ok(Date.now() < end && proxy.child.exitCode === null, "nginx does not come up");
+            assert.ok(Date.now() < end && proxy.child.exitCode === null, "nginx does not start");
             await new Promise(resolve => setTimeout(resolve, 20));
         }
         return proxy;
@@ -166,11 +193,13 @@ export function launch() {
     return chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
 }
 
-// A page that fails its test when anything is complained about or asked of elsewhere.
+// A page. close() fails when the browser complained about anything, or requested anything
+// from another origin.
 export class Visit {
     static async open(browser, url, options = {}) {
         const visit = new Visit();
         visit.complaints = [];
+        visit.hasScripts = options.javaScriptEnabled !== false;
         visit.origin = new URL(url).origin;
         visit.context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
         visit.context.setDefaultTimeout(PATIENCE);
@@ -196,14 +225,14 @@ export class Visit {
         return visit;
     }
 
-    // Takes away what a test expects the console to say.
+    // Drops the complaints that a test expects.
     forgive(pattern) {
         this.complaints = this.complaints.filter(text => !pattern.test(text));
     }
 
     async close() {
-        assert.deepEqual(this.complaints, []);
         await this.context.close();
+        assert.deepEqual(this.complaints, []);
     }
 
     async check(ports) {
@@ -221,11 +250,18 @@ export class Visit {
             Array.from({ length: last - port + 1 }, (_, i) => [Number(port) + i, state])));
     }
 
-    // Playwright would add a style to the page for either, which the policy forbids.
     async shoot(name, fullPage = true) {
         assert.ok(await this.page.locator("button.primary:visible").count() <= 1, "more than one primary button");
         mkdirSync(SCREENSHOTS, { recursive: true });
-        await this.page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage, caret: "initial", animations: "allow" });
+        writeFileSync(path.join(SCREENSHOTS, `${name}.png`), await this.picture(fullPage));
+    }
+
+    // A PNG of the page at rest: after the animations that end by themselves. For other values
+    // of `caret` and `animations` Playwright would add a style, which the policy forbids.
+    async picture(fullPage = true) {
+        if (this.hasScripts)
+            await this.page.waitForFunction(() => document.getAnimations().every(it => it.effect.getTiming().iterations === Infinity));
+        return this.page.screenshot({ fullPage, caret: "initial", animations: "allow" });
     }
 
     async accessible() {

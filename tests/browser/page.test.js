@@ -6,51 +6,48 @@ import { after, afterEach, before, test } from "node:test";
 
 import { Validator } from "@seriousme/openapi-schema-validator";
 
-import { PHONE, Proxy, Service, Visit, filter, hasFilter, haveAddresses, launch, listen } from "./harness.js";
+import { Cleanups, PHONE, Proxy, Service, Visit, filter, hasFilter, haveAddresses, launch, listen } from "./harness.js";
 
-// web/ has no package.json that would tell node that its files are modules.
+// web/ has no package.json, so node does not know that its files are modules.
 const source = readFileSync(new URL("../../web/ports.js", import.meta.url), "utf8");
 const { parsePorts } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
 
 let browser;
-let mess = [];
+const cleanups = new Cleanups();
 
 before(async () => {
     browser = await launch();
 });
 after(() => browser.close());
-afterEach(async () => {
-    for (const undo of mess.splice(0).reverse())
-        await undo();
-});
+afterEach(() => cleanups.run());
 
 async function serve(settings) {
     const service = await Service.start(settings);
-    mess.push(async () => assert.equal(await service.stop(), 0));
+    cleanups.add(async () => assert.equal(await service.stop(), 0));
     return service;
 }
 
 async function visit(url, options) {
     const made = await Visit.open(browser, url, options);
-    mess.push(() => made.close());
+    cleanups.add(() => made.close());
     await made.page.waitForFunction(() => !document.querySelector("#address") || document.querySelector("#address").value);
     return made;
 }
 
 async function listeners(count) {
     const made = await Promise.all(Array.from({ length: count }, () => listen()));
-    mess.push(() => made.forEach(server => server.close()));
+    cleanups.add(() => made.forEach(server => server.close()));
     return made.map(server => server.address().port).sort((a, b) => a - b);
 }
 
 async function listenOn(ports) {
     const made = await Promise.all(ports.map(port => listen(port)));
-    mess.push(() => made.forEach(server => server.close()));
+    cleanups.add(() => made.forEach(server => server.close()));
 }
 
 function filtered(rules) {
     const made = filter(rules);
-    mess.push(() => made.close());
+    cleanups.add(() => made.close());
 }
 
 function counts(states) {
@@ -61,14 +58,28 @@ function counts(states) {
 }
 
 const needsFilter = { skip: !hasFilter() && "needs root, nft and a network of its own" };
-// A port that refuses is asked again, and known after 5 seconds.
+// A port that refuses is probed again, and has its verdict after 5 seconds.
 const ASKED_AGAIN = { PORT_CHECK_TIMEOUT: "20", PORT_CHECK_RETRIES: "2", PORT_CHECK_RETRY_DELAY: "5" };
 const SILENT = "tcp dport { 20000-20009 } drop";
 const NO_PATH = "tcp dport { 20010-20012 } reject with icmp type host-unreachable";
 
+test("every cleanup runs, and every error of one is reported", async () => {
+    const ran = [];
+    const own = new Cleanups();
+    own.add(() => ran.push("first"));
+    own.add(() => assert.fail("second"));
+    own.add(async () => assert.fail("third"));
+    own.add(() => ran.push("fourth"));
+    await assert.rejects(own.run(), ({ errors }) => errors.map(error => error.message).join() === "third,second");
+    assert.deepEqual(ran, ["fourth", "first"]);
+    await own.run(); // nothing is left
+    own.add(() => assert.fail("alone"));
+    await assert.rejects(own.run(), { message: "alone" });
+});
+
 // --- opening it -------------------------------------------------------------------------
 
-test("it opens with the caller's address, ports and a word on what that means", async () => {
+test("it opens with the caller's address, the usual ports and a note on what that means", async () => {
     const { url } = await serve();
     const { page, ...rest } = await visit(url);
 
@@ -92,7 +103,7 @@ test("the page as it opens is accessible and fits every width", async () => {
     }
 });
 
-test("it is less than 60 kB in all, and everything comes from the checker", async () => {
+test("the page is less than 60 kB, and everything comes from the checker", async () => {
     const { url } = await serve();
     const folder = new URL("../../web/", import.meta.url);
     const names = readdirSync(folder).filter(name => !/\.(py|json)$|^not_found/.test(name));
@@ -102,24 +113,27 @@ test("it is less than 60 kB in all, and everything comes from the checker", asyn
         const response = await fetch(url + path, { headers: { "Accept-Encoding": "identity" } });
         assert.equal(response.status, 200, path);
         const text = await response.text();
-        sum += Buffer.byteLength(text);
+        if (name !== "docs.css") // of the reference only
+            sum += Buffer.byteLength(text);
         assert.doesNotMatch(text.replaceAll("http://www.w3.org/2000/svg", ""), /https?:\/\/(?!localhost)/, path);
         const source = readFileSync(new URL(name, folder), "utf8");
         if (name === "words.js") // the build puts the texts before it
             assert.equal(text.slice(text.indexOf("\n") + 1), source, path);
         else if (name !== "index.html")
             assert.equal(text, source, path);
+        else
+            assert.doesNotMatch(text, /docs\.css/);
     }
     assert.ok(sum < 60000, `${sum} bytes`);
 });
 
-test("an address of IPv6 is told as such", async () => {
+test("an IPv6 address is shown as one", async () => {
     const { url } = await serve({ PORT_CHECKER_HOST: "::1" });
     const { page, ...rest } = await visit(url);
     assert.equal(await page.inputValue("#address"), "::1");
 });
 
-test("over IPv6 nobody is told to forward ports", needsFilter, async () => {
+test("over IPv6 the advice is not to forward ports", needsFilter, async () => {
     filtered([SILENT]);
     const { url } = await serve({ PORT_CHECKER_HOST: "::1", PORT_CHECK_TIMEOUT: "1" });
     const look = await visit(url);
@@ -132,7 +146,7 @@ test("over IPv6 nobody is told to forward ports", needsFilter, async () => {
     await look.shoot("ipv6");
 });
 
-test("an IPv4 address inside IPv6 is one of IPv4", needsFilter, async () => {
+test("an IPv4-mapped address is treated as IPv4", needsFilter, async () => {
     filtered([SILENT]);
     const { url } = await serve();
     const look = await visit(url);
@@ -157,25 +171,27 @@ test("all open", async () => {
     await look.title("All 12 ports can be reached from this checker, but perhaps not from the internet.");
 
     assert.deepEqual(await look.states(), ports.map(port => [port, "open"]));
-    assert.deepEqual(await look.page.locator(".report h3").allTextContents(), ["open12"]);
+    assert.deepEqual(await look.page.locator(".report h3").allTextContents(), ["open 12"]);
     assert.match(await look.page.textContent("#elapsed"), /^\d+\.\d s$/);
     await look.shoot("all-open");
     await look.accessible();
 });
 
-test("a single port is spoken of as one", async () => {
+test("the texts for a single port are in the singular", async () => {
     const { url } = await serve();
     const [port] = await listeners(1);
     const look = await visit(url);
     await look.check(String(port));
     await look.title("The port can be reached");
     assert.match(await look.page.textContent("#report"), /The checker could connect\. Advertise this port\./);
+    await look.check(`${port}, 40000`);
+    await look.title("1 of 2 ports can be reached from this checker, but perhaps not from the internet.");
     await look.check("40000");
     await look.title("The port cannot be reached");
     assert.match(await look.page.textContent("#report"), /allow incoming connections to port 40000 \(TCP\)/);
 });
 
-test("what is said of a tile covers neither the tile nor the counts", async () => {
+test("the description of a tile covers neither the tile nor the counts", async () => {
     const { url } = await serve();
     await listenOn([0, 1, 3, 4, 6, 7, 9, 11].map(at => 40000 + at));
     for (const [count, options] of [[12, {}], [100, {}], [300, {}], [100, PHONE]]) {
@@ -206,8 +222,8 @@ test("open, closed, filtered and unreachable, one by one", needsFilter, async ()
     const look = await visit(url);
     await look.check("20000-20035");
 
-    // Those that answer are told while the silent ones are still waited for; unreachable is
-    // believed late. All of this is read at one moment.
+    // Ports that answer are shown while the silent ones are still waiting; unreachable takes
+    // longer. All of this is read at one moment.
     const seen = await look.page.waitForFunction(() => {
         const count = state => document.querySelectorAll(`.tile[data-state="${state}"]`).length;
         const text = id => document.querySelector(id).textContent;
@@ -216,14 +232,14 @@ test("open, closed, filtered and unreachable, one by one", needsFilter, async ()
         };
     });
     const { waiting, progress, canStop } = await seen.jsonValue();
-    assert.ok(waiting >= 10, `${waiting} are waited for`);
+    assert.ok(waiting >= 10, `${waiting} are waiting`);
     assert.match(progress, /^\d+ of 36$/);
     assert.equal(canStop, true);
 
     await look.title("6 of 36 ports can be reached from this checker");
     assert.deepEqual(counts(await look.states()), { open: 6, closed: 17, filtered: 10, unreachable: 3 });
     assert.deepEqual(await look.page.locator(".report h3").allTextContents(), [
-        "open6", "closed17", "filtered10", "unreachable3"]);
+        "open 6", "closed 17", "filtered 10", "unreachable 3"]);
     assert.match(await look.page.textContent('.report [data-state="filtered"] ul'), /forward ports 20000\u201320009 \(TCP\) to this computer, with the same port numbers\./);
     assert.deepEqual(await look.page.locator(".report .runs").allTextContents(), [
         "20020\u201320024, 20030", "20013\u201320019, 20025\u201320029, 20031\u201320035", "20000\u201320009", "20010\u201320012"]);
@@ -248,7 +264,7 @@ test("the same in the dark, and on a phone", needsFilter, async () => {
             await look.page.tap('.tile:text-is("20020\u201320022")');
             assert.equal(await look.page.textContent("#tip"), "20020\u201320022: 3 ports, open");
             const [report, grid] = await Promise.all(["#report", "#grid"].map(id => look.page.locator(id).boundingBox()));
-            assert.ok(report.y + report.height <= grid.y, "what to do comes before the field of ports");
+            assert.ok(report.y + report.height <= grid.y, "the advice comes before the field of ports");
         } else {
             await look.page.hover('.tile:text-is("20021")');
             assert.match(await look.page.textContent("#tip"), /^20021: open, (under )?[\d.]+ ms$/);
@@ -259,7 +275,7 @@ test("the same in the dark, and on a phone", needsFilter, async () => {
     }
 });
 
-test("states are told by shape, too", needsFilter, async () => {
+test("states differ in shape too", needsFilter, async () => {
     filtered([SILENT, NO_PATH]);
     await listenOn([20020]);
     const { url } = await serve();
@@ -275,7 +291,7 @@ test("states are told by shape, too", needsFilter, async () => {
     assert.equal(new Set(Object.values(shapes)).size, 4);
 });
 
-test("1,024 ports stay smooth", async () => {
+test("1,024 ports do not block the page", async () => {
     const ports = Array.from({ length: 64 }, (_, i) => 30000 + i * 16);
     await listenOn(ports);
     const { url } = await serve();
@@ -294,8 +310,8 @@ test("1,024 ports stay smooth", async () => {
     await look.title("64 of 1,024 ports");
     assert.deepEqual(counts(await look.states()), { open: 64, closed: 960 });
     assert.equal(await look.page.locator(".tile").count(), 2 * 64);
-    // How long it takes is the machine's affair, but for this long it must not stand still
-    // even where a second browser is running.
+    // The duration depends on the machine, but even beside a second browser no frame may take
+    // this long.
     const [longest, changes] = await look.page.evaluate(() => [globalThis.longest, globalThis.changes]);
     console.log(`the longest task took ${longest} ms`);
     assert.ok(longest < 1000, `${longest} ms without a frame`);
@@ -316,6 +332,41 @@ test("1,024 ports on a phone", async () => {
     await look.shoot("1024-phone", false);
 });
 
+// What a newer checker might send.
+const LATER = [
+    { port: 20, accessible: true, error: null, state: "open", rtt_ms: 0.4 },
+    { port: 21, accessible: false, error: "Connection timed out", state: "limited", rtt_ms: null },
+    { port: 22, accessible: false, error: "Connection timed out", state: "limited", rtt_ms: null },
+    { port: 23, accessible: false, error: null, state: "constructor", rtt_ms: null },
+    { port: 24, accessible: false, error: null },
+    { port: 25, accessible: false, error: null, state: "waiting" },
+    { success: true, message: "Successfully verified 1 out of 6 ports" },
+];
+
+test("a state that the page does not know is no verdict, and its word is shown", async () => {
+    const { url } = await serve();
+    for (const [name, options] of [["unknown-state", {}], ["unknown-state-phone", { ...PHONE, viewport: { width: 360, height: 740 } }]]) {
+        const look = await visit(url, options);
+        await look.page.route("**/check-ports", route => route.fulfill({
+            contentType: "application/x-ndjson", body: LATER.map(line => `${JSON.stringify(line)}\n`).join(""),
+        }));
+        await look.check("20-25");
+        await look.title("Incomplete: verdicts for 1 of 6 ports.");
+        assert.deepEqual(counts(await look.states()), { open: 1, unknown: 5 });
+        assert.equal(await look.page.textContent('#legend [data-state="unknown"]:not(span)'), "5 no verdict");
+        assert.deepEqual(await look.page.locator(".report h3").allTextContents(), [
+            "open 1", "no verdict 1", "no verdict (waiting) 1", "no verdict (limited) 2", "no verdict (constructor) 1"]);
+        assert.match(await look.page.locator(".report section").nth(3).textContent(), /The checker reports \u201climited\u201d, a state that this page does not know/);
+        const label = port => look.page.getAttribute(`.tile[data-port="${port}"]`, "aria-label");
+        assert.equal(await label(21), options.isMobile
+            ? "21\u201322: 2 ports, no verdict (limited), Connection timed out" : "21: no verdict (limited), Connection timed out");
+        assert.equal(await label(24), "24: no verdict");
+        await look.fitsItsWidth();
+        await look.shoot(name);
+        await look.accessible();
+    }
+});
+
 test("stop", async () => {
     const [port] = await listeners(1);
     const service = await serve(ASKED_AGAIN);
@@ -324,7 +375,7 @@ test("stop", async () => {
     await look.page.waitForSelector('.tile[data-state="open"]');
     await look.page.click("#stop");
 
-    await look.title("Stopped: 1 of 11 ports were checked.");
+    await look.title("Stopped: verdicts for 1 of 11 ports.");
     assert.deepEqual(counts(await look.states()), { unknown: 10, open: 1 });
     await service.said(/event=check .*reason=client_left/);
     await look.shoot("stopped");
@@ -333,7 +384,7 @@ test("stop", async () => {
 
 // --- refusals ---------------------------------------------------------------------------
 
-test("faults are told while typing, in the words of the service", async () => {
+test("faults are shown while typing, in the words of the service", async () => {
     const { url } = await serve({ PORT_CHECKER_MAX_PORTS: "100" });
     const texts = ["0", "65536", "1, 0", "-1", "+80", "80a", "http", "0x50", "80.5", "9-5", "0-5", "5-65536", "5-", "5-6-7",
         "123456-7", "1--2", "1-100, 200", "5000-6000", "1-65535", "99999", "00070000"];
@@ -365,7 +416,7 @@ test("faults are told while typing, in the words of the service", async () => {
     assert.equal(await look.page.isVisible("#ports-error"), false);
 });
 
-test("the address explains itself where only one's own is looked at", async () => {
+test("a checker that only checks own addresses says so at the address", async () => {
     const { url } = await serve({ PORT_CHECKER_TARGETS: "caller" });
     const look = await visit(url);
     assert.equal(await look.page.getAttribute("#address", "readonly"), "");
@@ -373,7 +424,7 @@ test("the address explains itself where only one's own is looked at", async () =
     await look.shoot("own-address", false);
 });
 
-test("an address that is refused: why, and the way on", async () => {
+test("a refused address: why, and what to do", async () => {
     const { url } = await serve({ PORT_CHECKER_TARGETS: "any" });
     const [port] = await listeners(1);
     const look = await visit(url);
@@ -391,9 +442,9 @@ test("an address that is refused: why, and the way on", async () => {
     assert.equal(await look.page.isVisible("#problem"), false);
 });
 
-test("the operator's sentence is not for others", needsFilter, async () => {
+test("only the operator sees the sentence about settings", needsFilter, async () => {
     const own = haveAddresses("203.0.113.7");
-    mess.push(() => own.close());
+    cleanups.add(() => own.close());
     const { url } = await serve({ PORT_CHECKER_HOST: "203.0.113.7", PORT_CHECKER_TARGETS: "public" });
     const look = await visit(url);
     await look.check("80");
@@ -404,7 +455,7 @@ test("the operator's sentence is not for others", needsFilter, async () => {
     await look.shoot("refused-public", false);
 
     const plain = await Visit.open(browser, url, { javaScriptEnabled: false });
-    mess.push(() => plain.close());
+    cleanups.add(() => plain.close());
     await plain.page.fill("#ports", "80");
     await plain.page.click("#start");
     assert.equal(await plain.page.textContent("#answer-title"), "This checker only checks public addresses");
@@ -413,16 +464,55 @@ test("the operator's sentence is not for others", needsFilter, async () => {
     await plain.shoot("plain-refused", false);
 });
 
-test("a proxy that hides the caller is what is wrong", async () => {
+test("with and without JavaScript a refusal has the words that fit its reason", async () => {
+    const own = "127.0.0.1";
+    const never = ["0.1.2.3", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255", "::", "::5", "::203.0.113.7",
+        "ff02::1", "ff0e:0:0::9", "fe80::1", "febf::1", "::ffff:224.0.0.1", "::ffff:0:0"];
+    const special = ["10.0.0.1", "192.168.1.1", "100.64.0.1", "203.0.113.7", "127.0.0.2", "::1", "fd00::1", "fec0::1", "::ffff:10.0.0.1",
+        "1::", "2001:db8::1"];
+    const titles = {
+        never: "This address cannot be checked",
+        public: "This checker only checks public addresses",
+        own: "This checker only checks your own address",
+    };
+    for (const [targets, addresses] of [["any", { never }], ["public", { never, public: [...special, own] }], ["caller", { never, own: special }]]) {
+        const { url } = await serve({ PORT_CHECKER_TARGETS: targets });
+        const { page } = await visit(url);
+        for (const [reason, address] of Object.entries(addresses).flatMap(([name, list]) => list.map(one => [name, one]))) {
+            const plain = await fetch(url, { method: "POST", body: new URLSearchParams({ provider_ip: address, ports: "80" }) });
+            assert.equal(plain.status, 403, address);
+            assert.match(await plain.text(), new RegExp(`<h2 id="answer-title">${titles[reason]}</h2>`), `${address} under ${targets}`);
+            const [title] = await page.evaluate(async asked => {
+                const { problem } = await import("./words.js");
+                return problem({ end: "refused", status: 403, code: "target_not_allowed" }, asked);
+            }, { targets: targets === "caller" ? "own" : targets, address, own });
+            assert.equal(title, titles[reason], `${address} under ${targets}`);
+        }
+    }
+});
+
+test("a refused address that no setting allows, where public ones are checked", async () => {
+    const { url } = await serve({ PORT_CHECKER_TARGETS: "public" });
+    const look = await visit(url, { colorScheme: "dark" });
+    await look.page.fill("#address", "ff02::1");
+    assert.equal(await look.page.textContent("#address-hint"), "Yours is 127.0.0.1.");
+    await look.check("80");
+    await look.page.locator("#problem-title", { hasText: "This address cannot be checked" }).waitFor();
+    look.forgive(/status of 403/);
+    await look.shoot("refused-never-dark", false);
+    await look.accessible();
+});
+
+test("a proxy that hides the caller is named as the cause", async () => {
     const { url } = await serve({ PORT_CHECKER_TRUSTED_PROXIES: "127.0.0.1" });
     const look = await Visit.open(browser, url, { extraHTTPHeaders: { "X-Forwarded-For": "unknown" } });
-    mess.push(() => look.close());
+    cleanups.add(() => look.close());
     await look.page.locator("#problem-title", { hasText: "cannot tell your address" }).waitFor();
     look.forgive(/status of 403/);
     await look.shoot("no-caller", false);
 });
 
-test("no address at all", async () => {
+test("a host name is not an address", async () => {
     const { url } = await serve();
     const look = await visit(url);
     await look.page.fill("#address", "checker.example");
@@ -433,13 +523,13 @@ test("no address at all", async () => {
     look.forgive(/status of 422/);
 });
 
-test("a rate limit counts down, and then lets on", async () => {
+test("a rate limit counts down, and then the check can start", async () => {
     const { url } = await serve({ PORT_CHECKER_RATE: "120/min", PORT_CHECKER_MAX_PORTS: "16" });
     const look = await visit(url);
     await look.check("40000-40015");
     await look.title("None of the 16 ports");
     await look.page.click("#again");
-    await look.page.locator("#problem-title", { hasText: "Please wait a moment" }).waitFor();
+    await look.page.locator("#problem-title", { hasText: "Rate limit reached" }).waitFor();
     const action = look.page.locator("#problem-action");
     assert.match(await action.textContent(), /^Check again in \d s$/);
     assert.equal(await action.isDisabled(), true);
@@ -451,7 +541,7 @@ test("a rate limit counts down, and then lets on", async () => {
     await look.title("None of the 16 ports");
 });
 
-test("a checker that shuts down says so", async () => {
+test("the page says that the checker is shutting down", async () => {
     const service = await serve({ ...ASKED_AGAIN, PORT_CHECKER_WORKERS: "1" });
     const [first, second] = [await visit(service.url), await visit(service.url)];
     await first.check("9-18");
@@ -469,20 +559,20 @@ test("a checker that shuts down says so", async () => {
     await first.title("None of the 10 ports");
 });
 
-test("a checker that vanishes in the middle leaves what is known", async () => {
+test("a checker that dies during a check leaves the verdicts so far", async () => {
     const ports = await listeners(2);
     const service = await Service.start(ASKED_AGAIN);
     const look = await visit(service.url);
     await look.check(`9-18, ${ports.join(", ")}`);
     await look.page.waitForFunction(() => document.querySelectorAll('.tile[data-state="open"]').length === 2);
-    service.child.kill("SIGSTOP"); // it stays as it is while one looks
+    service.child.kill("SIGSTOP"); // so that nothing changes during the screenshot
     await look.shoot("running");
     await look.accessible();
     service.child.kill("SIGKILL");
     assert.equal(await service.stop(), "SIGKILL");
 
     await look.page.locator("#problem-title", { hasText: "connection to the checker was lost" }).waitFor();
-    await look.title("Incomplete: 2 of 12 ports were checked.");
+    await look.title("Incomplete: verdicts for 2 of 12 ports.");
     assert.deepEqual(counts(await look.states()), { unknown: 10, open: 2 });
     look.forgive(/ERR_(INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)/);
     await look.shoot("lost");
@@ -493,7 +583,24 @@ test("a checker that vanishes in the middle leaves what is known", async () => {
     await look.title("2 of 12 ports can be reached");
 });
 
-// --- hands and eyes ---------------------------------------------------------------------
+test("offline", async () => {
+    const { url } = await serve();
+    const look = await visit(url, { ...PHONE, viewport: { width: 360, height: 740 }, colorScheme: "dark" });
+    await look.context.setOffline(true);
+    await look.check("80");
+    await look.page.locator("#problem-title", { hasText: "connection to the checker was lost" }).waitFor();
+    assert.match(await look.page.textContent("#problem-text"), /This says nothing about your ports/);
+    assert.equal(await look.page.evaluate(() => document.activeElement.id), "problem-title");
+    look.forgive(/ERR_INTERNET_DISCONNECTED/);
+    await look.fitsItsWidth();
+    await look.shoot("offline-phone-dark");
+    await look.accessible();
+    await look.context.setOffline(false);
+    await look.page.click("#problem-action");
+    await look.title("The port cannot be reached");
+});
+
+// --- keyboard and motion ---------------------------------------------------------------------
 
 test("by keyboard alone", needsFilter, async () => {
     filtered([SILENT]);
@@ -550,7 +657,7 @@ test("stopping by keyboard keeps the focus", needsFilter, async () => {
     assert.equal(await look.page.evaluate(() => document.activeElement.id), "start");
 });
 
-test("nothing moves for those who want it so", needsFilter, async () => {
+test("nothing moves with reduced motion", needsFilter, async () => {
     filtered([SILENT]);
     const { url } = await serve({ PORT_CHECK_TIMEOUT: "20" });
     for (const [reducedMotion, wanted] of [["reduce", false], ["no-preference", true]]) {
@@ -563,9 +670,9 @@ test("nothing moves for those who want it so", needsFilter, async () => {
     }
 });
 
-// --- taking it away ---------------------------------------------------------------------
+// --- copying the result ---------------------------------------------------------------------
 
-for (const [name, hasClipboard] of [["the clipboard", true], ["the old way, as over plain HTTP", false]]) {
+for (const [name, hasClipboard] of [["the clipboard", true], ["the older command, as over plain HTTP", false]]) {
     test(`copies by ${name}: the open ports, JSON, a command that does the same, a link`, async () => {
         const { url } = await serve();
         const [a, b] = await listeners(2);
@@ -585,7 +692,7 @@ for (const [name, hasClipboard] of [["the clipboard", true], ["the old way, as o
 
         assert.deepEqual(await look.page.locator("#after .buttons button:visible").allTextContents(), [
             "Copy port list", "Check again", "Copy as JSON", "Copy as curl", "Copy link"]);
-        assert.equal(await copied("#copy-ports"), b === a + 1 ? `${a}-${b}` : `${a}, ${b}`);
+        assert.equal(await copied("#copy-ports"), b === a + 1 ? `${a}-${b}` : `${a},${b}`);
         const json = JSON.parse(await copied("#copy-json"));
         assert.deepEqual(Object.keys(json), ["success", "results", "message"]);
         assert.equal(json.success, true);
@@ -604,17 +711,17 @@ for (const [name, hasClipboard] of [["the clipboard", true], ["the old way, as o
     });
 }
 
-// --- where it is ------------------------------------------------------------------------
+// --- other paths ------------------------------------------------------------------------
 
-test("it works below a prefix, and asks for nothing above it", async () => {
+test("it works below a prefix, and requests nothing above it", async () => {
     const { url } = await serve({ PORT_CHECKER_TRUSTED_PROXIES: "127.0.0.1", PORT_CHECKER_TARGETS: "any" });
     const proxy = await Proxy.start(url, "/golem/ports/");
-    mess.push(() => proxy.stop());
+    cleanups.add(() => proxy.stop());
     const [port] = await listeners(1);
     const look = await visit(proxy.url, { permissions: ["clipboard-read", "clipboard-write"] });
     look.page.on("request", request => {
         if (!request.url().startsWith(proxy.url))
-            look.complaints.push(`asked above the prefix: ${request.url()}`);
+            look.complaints.push(`requested above the prefix: ${request.url()}`);
     });
     await look.check(String(port));
     await look.title("The port can be reached");
@@ -636,7 +743,7 @@ test("it works below a prefix, and asks for nothing above it", async () => {
     assert.equal(look.page.url(), proxy.url);
 
     const plain = await Visit.open(browser, proxy.url, { javaScriptEnabled: false });
-    mess.push(() => plain.close());
+    cleanups.add(() => plain.close());
     await plain.page.fill("#ports", String(port));
     await plain.page.click("#start");
     assert.match(await plain.page.textContent("#answer-title"), /^The port can be reached/);
@@ -646,7 +753,7 @@ test("it works below a prefix, and asks for nothing above it", async () => {
 test("a browser gets its 404 as a page, others as JSON", async () => {
     const { url } = await serve();
     const look = await Visit.open(browser, `${url}/no/such/page`);
-    mess.push(() => look.close());
+    cleanups.add(() => look.close());
     assert.equal(await look.page.textContent("h1"), "Page not found");
     look.forgive(/status of 404|^not found: \S+\/no\/such\/page$/);
     await look.shoot("not-found", false);
@@ -663,7 +770,7 @@ test("a browser gets its 404 as a page, others as JSON", async () => {
         if (type === "application/json")
             assert.equal(await reply.text(), '{"detail": "Not Found"}');
     }
-    // What a browser asks for by itself beside JSON.
+    // Browsers request this by themselves.
     assert.equal((await fetch(`${url}/favicon.ico`)).headers.get("Content-Type"), "image/svg+xml");
 });
 
@@ -689,7 +796,7 @@ test("without JavaScript it is a plain form", needsFilter, async () => {
     await listenOn([20020, 20021]);
     const { url } = await serve({ PORT_CHECKER_TARGETS: "any" });
     const look = await Visit.open(browser, url, { javaScriptEnabled: false });
-    mess.push(() => look.close());
+    cleanups.add(() => look.close());
     await look.shoot("plain-opened", false);
     await look.page.fill("#ports", "20000 - 20011, 20020-20021");
     await look.page.click("#start");
@@ -703,7 +810,7 @@ test("without JavaScript it is a plain form", needsFilter, async () => {
     await look.page.fill("#ports", "0, <b>");
     await look.page.click("#start");
     assert.deepEqual(await look.page.locator(".answer li").allTextContents(), [
-        "Ports: number 1: Invalid port number: 0", "Ports: number 2: value is not a valid integer"]);
+        "Ports, item 1: Invalid port number: 0", "Ports, item 2: value is not a valid integer"]);
     look.forgive(/status of 422/);
     await look.shoot("plain-fault", false);
     await look.page.fill("#address", "224.0.0.1");
@@ -713,11 +820,11 @@ test("without JavaScript it is a plain form", needsFilter, async () => {
     look.forgive(/status of 403/);
 });
 
-test("without JavaScript a single port is spoken of as one", async () => {
+test("without JavaScript the texts for a single port are in the singular", async () => {
     const { url } = await serve();
     const [port] = await listeners(1);
     const look = await Visit.open(browser, url, { javaScriptEnabled: false });
-    mess.push(() => look.close());
+    cleanups.add(() => look.close());
     await look.page.fill("#ports", `${port}, 40000`);
     await look.page.click("#start");
     const told = await look.page.textContent(".answer .report");
@@ -733,14 +840,14 @@ test("a form of another site is refused for that reason", async () => {
     });
     const text = await answer.text();
     assert.equal(answer.status, 403);
-    assert.match(text, /<h2 id="answer-title">This form was sent by another site<\/h2>/);
-    assert.match(text, /open this checker&#39;s own page/);
+    assert.match(text, /<h2 id="answer-title">This request came from another site<\/h2>/);
+    assert.match(text, /only accepts requests from its own page\. Open that page/);
 });
 
 test("the operator's form keeps the operator's rights", async () => {
     const { url } = await serve();
     const look = await Visit.open(browser, url, { javaScriptEnabled: false });
-    mess.push(() => look.close());
+    cleanups.add(() => look.close());
     await look.page.fill("#address", "127.0.0.2");
     await look.page.fill("#ports", "9");
     await look.page.click("#start");
@@ -752,7 +859,6 @@ test("an answer without JavaScript is accessible", async () => {
     const { url } = await serve();
     const [port] = await listeners(1);
     const look = await visit(url);
-    await look.page.evaluate(() => document.querySelector("#form").cloneNode(true)); // as it is
     await look.page.fill("#ports", `${port}, 40000`);
     await Promise.all([look.page.waitForNavigation(), look.page.evaluate(() => HTMLFormElement.prototype.submit.call(document.querySelector("#form")))]);
     assert.equal(await look.page.textContent("#answer-title"), "1 of 2 ports can be reached from this checker, but perhaps not from the internet.");
@@ -776,7 +882,7 @@ test("the reference is readable, without a script", async () => {
     const { url } = await serve();
     for (const [name, options] of [["docs", {}], ["docs-dark", { colorScheme: "dark" }], ["docs-phone", PHONE]]) {
         const look = await Visit.open(browser, `${url}/docs`, options);
-        mess.push(() => look.close());
+        cleanups.add(() => look.close());
         assert.equal(await look.page.locator("script").count(), 0);
         assert.ok(await look.page.locator("#checkPorts pre").count() > 4);
         assert.equal(await look.page.locator("main > h1 + nav.contents").count(), 1);

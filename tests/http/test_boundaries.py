@@ -99,10 +99,10 @@ def word(case, view):
     count = len(view.requests)
     if case.is_refused and count > before:
         is_sane = view.requests[-1].body == MARKED or view.ending == oracles.ENDED
-        return "takes" if is_sane else "strays"
+        return "accepts" if is_sane else "misreads"
     if not case.is_refused and count >= len(case.bodies):
-        return "takes" if count == len(case.bodies) else "goes on"
-    return {oracles.REFUSED: "refuses", oracles.ENDED: "ends"}.get(view.ending, "waits")
+        return "accepts" if count == len(case.bodies) else "continues"
+    return {oracles.REFUSED: "refuses", oracles.ENDED: "closes"}.get(view.ending, "waits")
 
 
 def seen_words(views):
@@ -113,17 +113,17 @@ def seen_words(views):
             words = theirs.setdefault(case.group, {}).setdefault(oracle, set())
             words.add(word(case, view))
             ours.setdefault(case.group,
-                            set()).add("refuses" if case.is_refused else "takes")
+                            set()).add("refuses" if case.is_refused else "accepts")
     return theirs, ours
 
 
 def documented():
     """{group: {oracle: words}} of the table under the heading of differences."""
-    text = DOC.read_text().partition("\n## Where others differ\n")[2].partition("\n## ")[0]
+    text = DOC.read_text().partition("\n## Where other parsers differ\n")[2].partition("\n## ")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")]
             for line in text.splitlines() if line.startswith("|")]
     titles, _, *rows = rows
-    assert titles == ["request", "we", "h11", "Node", "nginx", "HAProxy", "why"]
+    assert titles == ["request", "this server", "h11", "Node", "nginx", "HAProxy", "why"]
     assert all(len(row) == len(titles) and row[-1] for row in rows)
     return {row[0]: {title: set(re.split(" or ", cell)) for title, cell in zip(titles[1:-1],
                                                                          row[1:-1])}
@@ -137,9 +137,9 @@ def test_the_table_of_differences(views):
     assert table.keys() <= theirs.keys(), "rows that no case belongs to"
     faults = []
     for group, words in theirs.items():
-        row = table.get(group) or {"we": ours[group],
+        row = table.get(group) or {"this server": ours[group],
                                    **{oracle: ours[group] for oracle in words}}
-        if row["we"] != ours[group]:
+        if row["this server"] != ours[group]:
             faults.append(f"{group}: we {ours[group]}, the table says {row['we']}")
         faults += [f"{group}: {oracle} {found}, the table says {row[oracle]}"
                    for oracle, found in words.items() if not found <= row[oracle]]

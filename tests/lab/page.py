@@ -11,42 +11,43 @@ from report import COLUMNS, matrix, number
 LOSSES = (0, 1, 5, 10, 20)  # percent: the scenarios mixed-0 ... mixed-20
 SERVICE = "port-checker"
 
-UNITS = {"whole_t95": "s to the complete answer, 95%", "open_t95": "s to the verdict, 95%",
-         "false_negatives": "open ports called anything else", "wrong": "wrong verdicts",
-         "missed": "open or closed ports called filtered",
-         "not_right": "verdicts wrong or not given", "syns_open": "SYNs per open port",
+UNITS = {"whole_t95": "s to the complete reply, 95th percentile",
+         "open_t95": "s to the verdict, 95th percentile",
+         "false_negatives": "open ports missed", "wrong": "wrong verdicts",
+         "missed": "falsely filtered ports",
+         "not_right": "wrong or missing verdicts", "syns_open": "SYNs per open port",
          "syns_closed": "SYNs per closed port", "syns_filtered": "SYNs per dropped port"}
 
 METHOD = """\
 This page is written by the command above; `quick` has smaller counts and fewer tools. Everything
-runs in network namespaces: a checker, a router, and targets that answer on whole networks of
-private addresses. The tools take turns at the same scenario, and the first one changes from round
-to round. Each turn uses addresses that no tool has probed before. The slowest tools take part in
-every second round.
+runs in network namespaces: a checker, a router, and targets that cover whole networks of private
+addresses. The tools take turns at the same scenario, and each round starts with another tool. Each
+turn uses addresses that no tool has probed before. The slowest tools run only in every second
+round.
 
-- **wrong**: verdicts other than the true state. **fn**: open ports called anything else.
-  **missed**: open or closed ports called filtered. **unjudged**: the tool said that it could
-  not judge the port (here: a 503). 0 failures in *n* trials limit the rate to 3/*n*.
-  In the `fault-` scenarios the checker itself has the problem, so every wrong verdict blames the
-  target.
-- **whole**: from the request to the complete answer, as the client sees it, with as many
+- **wrong**: wrong verdicts. **open missed**: open ports reported as anything else.
+  **false filtered**: open or closed ports reported as filtered. **no verdict**: the tool reported
+  that it could not judge the port (here: a 503). 0 failures in *n* trials mean a rate below 3/*n*
+  (95% confidence). In the `fault-` scenarios the checker itself has the problem, so every wrong
+  verdict blames the target.
+- **total**: time from the request to the complete reply, as the client sees it, with as many
   addresses at a time as the scenario says. **open**, **closed**, **filtered**, **unreach.**:
   time to verdict by true state. This service and the plain rule report it for each port, from
-  its first SYN; nmap and masscan report only complete answers, so that time is shown instead.
+  its first SYN; nmap and masscan report only complete results, so the total is shown instead.
   Median / 95th percentile, in seconds.
-- **SYNs**: SYNs that left the machine for an open / closed / filtered / unreachable port,
-  retransmissions included, counted by the packet filter. **cpu**: processor time of the tool,
-  per port, in microseconds; this service logs every verdict meanwhile.
+- **SYNs**: SYNs that left the machine for each open / closed / filtered / unreachable port,
+  including retransmissions, counted by the packet filter. **CPU**: processor time of the tool
+  per port, in microseconds. This service logs every verdict meanwhile.
 - nmap has no state "unreachable"; its "filtered" is split by the reason that it gives. *nmap
   careful* is `-T3 --max-retries 10 --initial-rtt-timeout 1s --min-rtt-timeout 1s
-  --max-scan-delay 0`. *plain rule*: three tries of 5 s, 1 s apart, all ports at once.
-- masscan sends one SYN per port, past the kernel, and reports open and closed; a port without an
-  answer counts as filtered here. It does not handle loss, "unreachable", or problems of its own. It
+  --max-scan-delay 0`. *plain rule*: three attempts of 5 s, 1 s apart, all ports at once.
+- masscan bypasses the kernel, sends one SYN per port, and reports open and closed; a port without
+  an answer counts as filtered here. It does not handle loss, "unreachable", or its own problems. It
   runs at its default of 100 SYNs per second, with `--wait 2 --show closed`, one address at a time:
   its receive ring holds 32 packets, and it sends the SYNs of a tenth of a second at once. At 1,000
-  per second the answers of such a near target arrived faster than it read them, and the tool lost
-  up to 61 of 81; on a busy machine it lost a few at 200 and 300. It also ends only when another
-  packet arrives, so it is sent one ten times a second.
+  per second, the answers of such a near target arrived faster than it read them, and it lost up to
+  61 of 81; on a busy machine it lost a few at 200 and 300. It also exits only when another packet
+  arrives, so one is sent to it ten times a second.
 """
 
 
@@ -64,7 +65,7 @@ def tools_of(records):
 
 
 def front(records):
-    """False negatives against time. None at all: hollow, at the bound 3/n."""
+    """Missed open ports and time. A hollow mark means none, drawn at the bound 3/n."""
     series = {}
     for tool in tools_of(records):
         points = []
@@ -75,12 +76,12 @@ def front(records):
                 points.append((figures["whole_t95"], (failures or 3) / count, not failures,
                                f"{loss}%"))
         series[tool] = points
-    across = Axis("time to the whole answer, T95 (s)", 1, 60,
+    across = Axis("time to the complete reply, 95th percentile (s)", 1, 60,
                   tuple((value, str(value)) for value in (1, 2, 5, 10, 20, 50)))
-    up = Axis("open ports not seen as open", 1e-4, 1,
+    up = Axis("open ports missed", 1e-4, 1,
               ((1e-4, "0.01%"), (1e-3, "0.1%"), (1e-2, "1%"), (1e-1, "10%"), (1, "100%")))
-    return chart("Accuracy against time: 0 to 20% of SYNs lost", across, up, series,
-                 ("hollow: none in n ports;", "drawn at the bound 3/n"))
+    return chart("Accuracy and time: 0 to 20% of SYNs lost", across, up, series,
+                 ("hollow: none missed,", "drawn at 3/n"))
 
 
 def time_by_loss(records):
@@ -89,26 +90,26 @@ def time_by_loss(records):
         series[tool] = [(loss, figures["whole_t95"], False, "") for loss in LOSSES
                         if (figures := figures_of(records, loss, tool))]
     across = Axis("SYNs lost (%)", 0, 20, tuple((loss, f"{loss}%") for loss in LOSSES), False)
-    up = Axis("time to the whole answer, T95 (s)", 1, 100,
+    up = Axis("time to the complete reply, 95th percentile (s)", 1, 100,
               tuple((value, str(value)) for value in (1, 2, 5, 10, 20, 50, 100)))
-    return chart("Time to verdict by loss: 61 open, 20 closed, 21 dropped ports", across, up,
+    return chart("Time by loss: 61 open, 20 closed, 21 dropped ports", across, up,
                  series)
 
 
 def goal_rows(records):
-    yield "| goal | scenario | reach | measured | of | |"
+    yield "| goal | scenario | limit | measured | sample | |"
     yield "|---|---|---|---|---|---|"
     for record in records.values():
         figures = record["tools"].get(SERVICE, {})
         for goal in record["goals"]:
-            holds = {True: "holds", False: "**does not hold**", None: "not measured"}
+            holds = {True: "met", False: "**not met**", None: "not measured"}
             yield (f"| {goal['row']} | {record['name']} | at most {number(goal['limit'])} "
                    f"{UNITS[goal['metric']]} | {number(goal['value'])} | "
                    f"{size_of(goal['metric'], figures)} | {holds[goal['holds']]} |")
 
 
 def size_of(metric, figures):
-    """How much was tried, and what no failure among so many says."""
+    """The size of the sample, and the bound on the rate if it has no failures."""
     if metric == "whole_t95":
         return f"{figures.get('checks', 0)} checks"
     pairs = {truth: sum(row.values()) for truth, row in figures.get("confusion", {}).items()}
@@ -157,10 +158,10 @@ def page(results):
         "# The laboratory", "",
         f"{results['date']}, Linux {results['kernel']}, {results['processors']} processors, "
         f"{results['seconds'] / 60:.0f} minutes, `./dev lab {results['command']}`. "
-        f"{held} of {len(goals)} goals hold.", "",
+        f"{held} of {len(goals)} goals are met.", "",
         METHOD,
-        "![False negatives against time](laboratory-front.svg)", "",
-        "![Time to verdict by loss](laboratory-time.svg)", "",
+        "![Missed open ports and time](laboratory-front.svg)", "",
+        "![Time by loss](laboratory-time.svg)", "",
         "## Goals", "", *goal_rows(records), "",
         "## Scenarios", ""]
     for record in records.values():

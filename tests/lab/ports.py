@@ -7,7 +7,7 @@ verdicts that are right: a port whose refusal is rate limited may also look filt
 from dataclasses import dataclass
 
 OPEN, CLOSED, FILTERED, UNREACHABLE = "open", "closed", "filtered", "unreachable"
-UNJUDGED = "unjudged"  # the tool said that it could not tell
+UNJUDGED = "no verdict"  # the tool reported that it could not judge the port
 STATES = (OPEN, CLOSED, FILTERED, UNREACHABLE)
 
 

@@ -18,7 +18,7 @@ def matrix(confusion):
 
 
 def times(name):
-    """The median and the 95th percentile, where there is any."""
+    """The median and the 95th percentile, if there are any."""
     def cell(_, figures):
         values = [figures[f"{name}_t50"], figures[f"{name}_t95"]]
         return "-" if values[1] is None else " / ".join(number(value) for value in values)
@@ -27,19 +27,19 @@ def times(name):
 
 COLUMNS = (
     ("tool", lambda n, f: n),
-    ("pairs", lambda n, f: number(f["pairs"])),
+    ("ports", lambda n, f: number(f["pairs"])),
     ("wrong", lambda n, f: number(f["wrong"])),
-    ("fn", lambda n, f: number(f["false_negatives"])),
-    ("missed", lambda n, f: number(f["missed"])),
-    ("unjudged", lambda n, f: number(f["unjudged"])),
-    ("whole", times("whole")),
+    ("open missed", lambda n, f: number(f["false_negatives"])),
+    ("false filtered", lambda n, f: number(f["missed"])),
+    ("no verdict", lambda n, f: number(f["unjudged"])),
+    ("total", times("whole")),
     ("open", times("open")),
     ("closed", times("closed")),
     ("filtered", times("filtered")),
     ("unreach.", times("unreachable")),
     ("SYNs o/c/f/u", lambda n, f: "/".join(number(f[f"syns_{s}"], 1) for s in
                                            ("open", "closed", "filtered", "unreachable"))),
-    ("cpu us/pair", lambda n, f: number(1000 * f["cpu_ms"] / max(1, f["pairs"]), 0)),
+    ("CPU µs/port", lambda n, f: number(1000 * f["cpu_ms"] / max(1, f["pairs"]), 0)),
 )
 
 
@@ -69,7 +69,7 @@ def print_record(record):
 
 
 def goal_text(goal):
-    said = {True: "holds", False: "DOES NOT HOLD", None: "not measured"}[goal["holds"]]
+    said = {True: "met", False: "NOT MET", None: "not measured"}[goal["holds"]]
     return f"{said}: {goal['metric']} {number(goal['value'])} (at most {number(goal['limit'])})"
 
 

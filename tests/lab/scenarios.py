@@ -112,20 +112,20 @@ def round_trips():
 
 
 def bad_links():
-    row = "further links"
+    row = "other links"
     yield Scenario(
         name="bursts", title="relay, RTT 80 ms, bursts: 200 ms of 80% loss every 2 s",
         path="relay", links=relayed(80, good_ms=2000, bad_ms=200, bad_lost=800000),
         quick=((SERVICE, 8),), full=((SERVICE, 52), (FAST, 16), (PLAIN, 12)),
         goals=(Goal("false_negatives", 1, row),))
     yield Scenario(
-        name="jitter", title="relay, RTT 80 +- 60 ms, 2% reordered, 1% lost each way",
+        name="jitter", title="relay, RTT 80 ± 60 ms, 2% reordered, 1% lost each way",
         path="relay", links=relayed(80, 10000, jitter_us=30000, reordered=20000),
         quick=((SERVICE, 8),), full=((SERVICE, 52), (FAST, 16), (PLAIN, 12)),
         goals=(Goal("false_negatives", 0, row), Goal("missed", 0, row)))
     there, back = Link(delay_us=40000), Link(delay_us=40000, lost=200000)
     yield Scenario(
-        name="lossy-return", title="relay, RTT 80 ms, 20% lost on the way back only",
+        name="lossy-return", title="relay, RTT 80 ms, 20% lost on the return path only",
         path="relay", links=(there, back), alone=False,
         full=((SERVICE, 52), (FAST, 16), (PLAIN, 12)),
         goals=(Goal("false_negatives", 1, row),))
@@ -143,29 +143,29 @@ def bad_links():
 
 def silent():
     yield Scenario(
-        name="silent", title="102 dropped ports and nothing else", ports=(("dropped", 102),),
+        name="silent", title="102 dropped ports only", ports=(("dropped", 102),),
         concurrency=4, quick=((SERVICE, 4),),
         full=((SERVICE, 24), (FAST, 8), (CAREFUL, 4), (PLAIN, 8), (MASSCAN, 2)),
         goals=(Goal("whole_t95", 4.5, "silent host"), Goal("not_right", 0, "silent host")))
     yield Scenario(
-        name="many-silent", title="102 dropped ports and nothing else, 12 such addresses at "
-        "once", ports=(("dropped", 102),), concurrency=12, full=((SERVICE, 36),),
+        name="many-silent", title="102 dropped ports only, 12 such addresses at once",
+        ports=(("dropped", 102),), concurrency=12, full=((SERVICE, 36),),
         goals=(Goal("not_right", 0, "silent host"),))
 
 
 def icmp():
     for path in ("veth", "relay"):
         for family, rows in ((4, REJECTS_V4), (6, REJECTS_V6)):
-            goal = Goal("not_right", 0, "every ICMP kind")
+            goal = Goal("not_right", 0, "all ICMP errors")
             yield Scenario(
-                name=f"icmp-{path}-v{family}", title=f"every ICMP error, {path}, IPv{family}",
+                name=f"icmp-{path}-v{family}", title=f"all ICMP errors, {path}, IPv{family}",
                 ports=(("accepting", 2), ("closed", 2), ("reset-by-filter", 2),
                        *((f"v{family} {name}", 2) for name, _ in rows)),
                 path=path, family=family, links=relayed(20), goals=(goal,), alone=False,
                 quick=((SERVICE, 4), (PLAIN, 2)),
                 full=((SERVICE, 16), (FAST, 4), (PLAIN, 8)))
             yield Scenario(
-                name=f"icmp-only-{path}-v{family}", title=f"nothing but ICMP errors, {path}, "
+                name=f"icmp-only-{path}-v{family}", title=f"ICMP errors only, {path}, "
                 f"IPv{family}", ports=tuple((f"v{family} {name}", 4) for name, _ in rows),
                 path=path, family=family, links=relayed(20), goals=(goal,), alone=False,
                 quick=((SERVICE, 4),), full=((SERVICE, 16), (FAST, 4), (PLAIN, 8)))
@@ -178,9 +178,9 @@ def places():
         # socket of the kernel with room for about 159 errors; the others are never sent. At 10
         # ports, one address at a time, it is 120 SYNs at most.
         for place, title, ports, at_a_time, goal in (
-                ("dead-link", "nobody has this address on the checker's own link", 20, 4,
+                ("dead-link", "no host has this address on the checker's own link", 20, 4,
                  "wrong"),
-                ("dead-host", "nobody has this address on the target's link", 10, 1,
+                ("dead-host", "no host has this address on the target's link", 10, 1,
                  "not_right")):
             yield Scenario(
                 name=f"{place}-v{family}", title=f"{title}, IPv{family}", place=place,
@@ -201,7 +201,7 @@ def places():
 def ends():
     row = "queues and limits"
     yield Scenario(
-        name="odd-servers", title="resets after accept, tarpit, SYN proxy, closed by filter",
+        name="odd-servers", title="resets after accept, tarpit, SYN proxy, refused by a filter",
         ports=(("accepting", 5), ("resets", 20), ("tarpit", 20), ("proxied", 20),
                ("closed", 5), ("reset-by-filter", 20)), synproxy=True, alone=False,
         quick=((SERVICE, 4), (PLAIN, 2)),
@@ -216,12 +216,12 @@ def ends():
         quick=((SERVICE, 8), (PLAIN, 2)), full=((SERVICE, 8), (FAST, 4), (PLAIN, 8)))
     yield Scenario(
         name="full-drained-alone", title="accept queue full for 2 s, then drained; no other "
-        "port", ports=(("drained", 20),), orders=((0.0, "fill"), (2.0, "drain")), rounds=1,
+        "ports", ports=(("drained", 20),), orders=((0.0, "fill"), (2.0, "drain")), rounds=1,
         alone=False,
         quick=((SERVICE, 8),), full=((SERVICE, 8), (FAST, 4), (PLAIN, 8)),
         goals=(Goal("missed", 0, row),))
     yield Scenario(
-        name="full-for-ever", title="accept queue full, never drained: truly filtered",
+        name="full-for-ever", title="accept queue full, never drained: counts as filtered",
         ports=(("accepting", 20), ("closed", 10), ("full", 20)), orders=((0.0, "fill"),),
         rounds=1, alone=False, full=((SERVICE, 8), (FAST, 4), (PLAIN, 8), (MASSCAN, 2)),
         quick=((SERVICE, 4),), goals=(Goal("not_right", 0, row),))
@@ -232,8 +232,8 @@ def ends():
         quick=((SERVICE, 2),), full=((SERVICE, 6), (FAST, 2), (PLAIN, 2), (MASSCAN, 2)),
         goals=(Goal("missed", 0, row),))
     yield Scenario(
-        name="icmp-limit", title="200 ports rejected with port-unreachable at the kernel's "
-        "own limits; the others must not suffer",
+        name="icmp-limit", title="200 ports rejected with port-unreachable, rate-limited by the "
+        "kernel; other ports must not be affected",
         ports=(("accepting", 61), ("closed", 20), ("limited-reject", 200)), icmp_limits=True,
         rounds=1, alone=False, quick=((SERVICE, 4),),
         full=((SERVICE, 16), (FAST, 2), (PLAIN, 4)),
@@ -249,22 +249,25 @@ def faults():
         return Scenario(name=f"fault-{name}", title=title,
                         goals=(Goal("wrong", 0, row),), **{**settings, **more})
 
-    yield fault("descriptors", "64 descriptors")
+    yield fault("descriptors", "64 file descriptors")
     yield fault("ephemeral", "10 ephemeral ports, 40 checks of one port at once, RTT 600 ms",
                 path="relay", links=relayed(600), ports=(("accepting", 1),), repeat=40,
                 concurrency=40)
     # Silent ports hold their entries, so that there is none left for the others.
-    yield fault("conntrack", "50 entries of connection tracking",
+    yield fault("conntrack", "50 connection tracking entries",
                 ports=(("accepting", 61), ("closed", 20), ("dropped", 102)))
-    yield fault("output-drop", "a filter of ours drops every SYN")
-    yield fault("output-drop-some", "a filter of ours drops the SYNs to every second port")
-    yield fault("output-drop-2s", "a filter of ours drops every SYN for 2 s",
+    yield fault("output-drop", "the checker's own firewall drops every SYN")
+    yield fault("output-drop-some", "the checker's own firewall drops SYNs to every "
+                "second port")
+    yield fault("output-drop-2s", "the checker's own firewall drops every SYN for 2 s",
                 orders=((2.0, "heal"),))
-    yield fault("no-route", "no route", fault="", place="no-route", ports=(("no-route", 20),))
-    yield fault("dead-gateway", "the gateway is dead", fault="", place="dead-gateway",
+    yield fault("no-route", "the checker has no route", fault="", place="no-route",
                 ports=(("no-route", 20),))
-    yield fault("no-ipv6", "no IPv6 on this machine", family=6)
-    yield fault("stop", "stopped for 3 s in the middle, PORT_CHECK_TIMEOUT 2 s, RTT 250 ms",
+    yield fault("dead-gateway", "the checker's gateway is dead", fault="", place="dead-gateway",
+                ports=(("no-route", 20),))
+    yield fault("no-ipv6", "the checker has no IPv6", family=6)
+    yield fault("stop", "checker stopped for 3 s during the check, PORT_CHECK_TIMEOUT 2 s, "
+                "RTT 250 ms",
                 fault="", path="relay", links=relayed(250),
                 settings=(("PORT_CHECK_TIMEOUT", "2"),),
                 orders=((0.15, "stop"), (3.15, "continue")))

@@ -216,7 +216,7 @@ def test_masscan_is_read(said, states):
 def test_figures_of_verdicts():
     answers = [Answer("tool", "10.66.0.1", {10000: ("open", 5.0), 10001: ("filtered", 900.0),
                                             11000: ("closed", 7.0), 12000: ("open", 1.0),
-                                            12001: ("unjudged", None)}, seconds=1.5)]
+                                            12001: ("no verdict", None)}, seconds=1.5)]
     figures = metrics(answers, {"accepting": 3, "dropped": 8})
     assert (figures["right"], figures["wrong"], figures["unjudged"]) == (2, 2, 1)
     assert (figures["false_negatives"], figures["false_positives"]) == (1, 1)

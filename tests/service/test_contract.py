@@ -743,6 +743,20 @@ def test_a_preflight_is_answered(start):
     assert int(reply.header("Access-Control-Max-Age")) > 0
 
 
+@pytest.mark.parametrize("path, methods", [
+    ("/check-ports", "POST"), ("/check-ports?ports=80", "GET, POST"),
+    ("/check-ports/?ports", "GET, POST"), ("/check-ports?port=80", "POST")])
+def test_a_preflight_names_get_where_there_is_a_get(start, path, methods):
+    service = start(PORT_CHECKER_CORS_ORIGINS=SITE)
+
+    reply = service.exchange("OPTIONS", path, [
+        ("Origin", SITE), ("Access-Control-Request-Method", "GET")])
+    assert (reply.status, reply.header("Access-Control-Allow-Methods")) == (204, methods)
+
+    reply = service.exchange("OPTIONS", path, [("Origin", "https://evil.example")])
+    assert (reply.status, reply.header("Access-Control-Allow-Methods")) == (204, None)
+
+
 def test_any_origin_may_when_the_star_is_set(start):
     service = start(PORT_CHECKER_CORS_ORIGINS="*")
 

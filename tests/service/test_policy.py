@@ -328,8 +328,8 @@ def test_metrics_are_for_loopback_unless_said_otherwise(start, add_address):
     reply = service.get("/metrics", source=LAN, host=LAN)
     assert (reply.status, reply.json()["code"]) == (403, "metrics_not_allowed")
     assert reply.json()["detail"] == (
-        f"the metrics are for the addresses in PORT_CHECKER_METRICS_FROM: "
-        f"{LAN} is none of them")
+        "only the addresses in PORT_CHECKER_METRICS_FROM may read the metrics: "
+        f"{LAN} is not one of them")
 
 
 def test_a_refusal_of_metrics_names_a_proxy_that_nobody_declared(shared):
@@ -345,8 +345,8 @@ def test_a_trusted_proxy_is_named_only_to_those_who_may_read_the_metrics(start):
     insider = service.get("/metrics", [("X-Forwarded-For", "203.0.113.7")])
 
     assert (stranger.status, insider.status) == (403, 403)
-    assert stranger.json()["detail"].endswith(": 203.0.113.8 is none of them")
-    assert insider.json()["detail"].endswith(": the proxy 127.0.0.1 is none of them")
+    assert stranger.json()["detail"].endswith(": 203.0.113.8 is not one of them")
+    assert insider.json()["detail"].endswith(": the proxy 127.0.0.1 is not one of them")
 
 
 def test_metrics_are_refused_with_the_reason_when_the_caller_cannot_be_read(behind):

@@ -4,7 +4,6 @@
  */
 #include "verifier/advice.h"
 
-#include "verifier/checker_advice.h"
 #include "verifier/scene.h"
 
 #include "addresses.h"
@@ -270,7 +269,7 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
 
 /* --- the tables, row by row ----------------------------------------------------------- */
 
-#define CONDITIONS_MAX 8
+#define ROWS_MAX 8
 
 static void every_row_of_the_table_can_be_said(void **state)
 {
@@ -278,7 +277,7 @@ static void every_row_of_the_table_can_be_said(void **state)
     /* clang-format off */
     static const struct {
         const char *name;
-        struct sentences rows[CONDITIONS_MAX];
+        struct advice_row rows[ROWS_MAX];
     } causes[] = {
 #define CAUSE(NAME, name, ...) {#NAME, {__VA_ARGS__}},
 #include "verifier/causes.def"
@@ -293,41 +292,100 @@ static void every_row_of_the_table_can_be_said(void **state)
     assert_int_equal(COUNT(causes), CAUSE_COUNT);
     for (size_t i = 0; i < COUNT(causes); i++) {
         size_t count = 0;
-        for (const struct sentences *row = causes[i].rows; row->label; row++) {
+        bool is_last = false;
+        for (const struct advice_row *row = causes[i].rows; !is_last; row++) {
             const char *all[] = {row->label, row->why, row->remedy, row->summary};
+            is_last = row->when == 0; /* and such a row leaves nothing out */
             for (size_t j = 0; j < COUNT(all); j++) {
-                struct text text;
-                text_init(&text, 4096);
-                if (!template_expand(all[j], scene_words, &scene, &text))
+                AUTO_TEXT text = text_up_to(4096);
+                if (!all[j] && is_last)
+                    fail_msg("%s: the last row is not complete", causes[i].name);
+                if (all[j] && !template_expand(all[j], scene_words, &scene, &text))
                     fail_msg("%s: %s", causes[i].name, all[j]);
-                text_done(&text);
             }
             count++;
         }
-        for (size_t j = 0; j < count; j++) /* the last has no condition, all others have */
-            if ((causes[i].rows[j].when == 0) != (j == count - 1))
-                fail_msg("%s: line %zu of %zu", causes[i].name, j + 1, count);
+        if (count < ROWS_MAX && causes[i].rows[count].label)
+            fail_msg("%s: a row follows the one without conditions", causes[i].name);
     }
     report_free(report);
 }
 
-static void every_failure_has_a_remedy(void **state)
+static void every_failure_has_a_message_and_a_remedy(void **state)
 {
     (void)state;
-    static const enum failure failures[] = {
-#define FAILURE(NAME, ...) FAILURE_##NAME,
-#include "verifier/failures.def"
-#undef FAILURE
+    const struct failure_facts facts = {FAMILY_6, 503, 7, "too busy"};
+    for (enum failure failure = 0; failure < FAILURE_COUNT; failure++) {
+        char message[FAILURE_MESSAGE_SIZE];
+        failure_message(failure, &facts, message);
+        assert_int_equal(message[0] == '\0', failure == FAILURE_NONE);
+        assert_int_equal(failure_remedy(failure)[0] == '\0', failure == FAILURE_NONE);
+        assert_int_equal(!failure_text(failure), failure == FAILURE_NONE);
+    }
+}
+
+static void a_message_has_the_words_of_its_facts(void **state)
+{
+    (void)state;
+    static const struct {
+        enum failure failure;
+        struct failure_facts facts;
+        const char *expected;
+    } rows[] = {
+        {FAILURE_NO_NAME,
+         {.family = FAMILY_6},
+         "its host name does not exist, or has no IPv6 address"},
+        {FAILURE_SERVER_ERROR, {.status = 500, .words = ""}, "status 500"},
+        {FAILURE_SERVER_ERROR,
+         {.status = 503, .retry_after = 7, .words = "too busy"},
+         "status 503, retry after 7 s: too busy"},
+        {FAILURE_MOVED,
+         {.status = 301, .words = "https://a.example"},
+         "status 301, a redirect: use https://a.example instead"},
+        {FAILURE_TOO_LARGE, {0}, "the reply is larger than 4194304 bytes"},
+        {FAILURE_INTERNAL, {.words = "{status}\033"}, "{status}?"}, /* not a placeholder */
     };
-    const struct setup setup = {NATTED, 1, {7466}, {BOUND}, {OPEN}};
-    struct report *report = report_of(&setup, NULL, 0, NULL, 0);
-    for (size_t i = 0; i < COUNT(failures); i++) {
-        struct text text;
-        text_init(&text, 4096);
-        report->families[FAMILY_4]->checkers[0].result.failure = failures[i];
-        checker_advice_put(report->families[FAMILY_4], &text);
-        assert_int_equal(text.len == 0, failures[i] == FAILURE_NONE);
-        text_done(&text);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char message[FAILURE_MESSAGE_SIZE];
+        failure_message(rows[i].failure, &rows[i].facts, message);
+        assert_string_equal(message, rows[i].expected);
+    }
+}
+
+/* --- verdicts that this version does not know ------------------------------------------
+ */
+
+#define NEW_WORD {.is_unknown = true}
+
+static void a_port_with_an_unknown_state_is_not_checked(void **state)
+{
+    (void)state;
+    const struct setup setup = {NATTED,
+                                3,
+                                {7466, 50800, 50801},
+                                {ACCEPTED, BOUND, BOUND},
+                                {MATCH, NEW_WORD, CLOSED}};
+    const uint16_t required[] = {7466};
+    struct report *report = report_of(&setup, required, 1, NULL, 0);
+    const struct family_report *family = report->families[FAMILY_4];
+    assert_true(family->is_known);
+    assert_int_equal(family->findings[1].cause, CAUSE_UNKNOWN);
+    assert_int_equal(family->findings[1].asked, 0);
+    assert_false(family->findings[1].is_good);
+    assert_false(family->is_advertised[1]);
+    assert_null(report_witness(family, 1));
+    assert_false(report_reached(family, 0, 1));
+
+    static const char *const expected[] = {
+        [ADVICE_LABEL] = "not checked",
+        [ADVICE_WHY] = "could not check port 50800: this version of port-verifier does not "
+                       "know what the checker reports",
+        [ADVICE_REMEDY] = "use a newer port-verifier, or another checker",
+    };
+    for (enum advice_part part = ADVICE_LABEL; part <= ADVICE_REMEDY; part++) {
+        AUTO_TEXT text = text_up_to(4096);
+        advice_put(report, family, &family->groups[1], part, &text);
+        assert_string_equal(text.data, expected[part]);
     }
     report_free(report);
 }
@@ -531,7 +589,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cause_has_its_sentence_and_its_remedy),
         cmocka_unit_test(every_row_of_the_table_can_be_said),
-        cmocka_unit_test(every_failure_has_a_remedy),
+        cmocka_unit_test(every_failure_has_a_message_and_a_remedy),
+        cmocka_unit_test(a_message_has_the_words_of_its_facts),
+        cmocka_unit_test(a_port_with_an_unknown_state_is_not_checked),
         cmocka_unit_test(like_ports_are_one_group),
         cmocka_unit_test(what_no_checker_answered_is_one_group),
         cmocka_unit_test(a_range_led_to_one_port_is_told_at_once),

@@ -50,8 +50,8 @@ static void defaults_are_the_golem_ports(void **state)
     assert_int_equal(arguments.required_count, 1);
     assert_int_equal(arguments.required[0], 7466);
     assert_int_equal(arguments.quorum, 1);
-    assert_int_equal(arguments.server_count, 1);
-    assert_string_equal(arguments.servers[0].url, "http://a");
+    assert_int_equal(arguments.endpoint_count, 1);
+    assert_string_equal(arguments.endpoints[0].url, "http://a");
     text_done(&text);
     arguments_done(&arguments);
 }
@@ -62,9 +62,9 @@ static void the_environment_names_checkers_where_the_line_does_not(void **state)
     struct arguments arguments;
     assert_true(parse((const char *const[ARGUMENTS_MAX]){NULL},
                       " http://a, https://[2001:db8::1]:7466 http://a", &arguments, NULL));
-    assert_int_equal(arguments.server_count, 2);
-    assert_int_equal(arguments.servers[0].literal_family, 0);
-    assert_int_equal(arguments.servers[1].literal_family, 6);
+    assert_int_equal(arguments.endpoint_count, 2);
+    assert_int_equal(arguments.endpoints[0].literal_family, 0);
+    assert_int_equal(arguments.endpoints[1].literal_family, 6);
     arguments_done(&arguments);
 }
 
@@ -78,7 +78,7 @@ static void a_path_in_front_is_part_of_the_url(void **state)
         struct arguments arguments;
         assert_true(
             parse((const char *const[ARGUMENTS_MAX]){urls[i]}, NULL, &arguments, NULL));
-        assert_string_equal(arguments.servers[0].url, urls[i]);
+        assert_string_equal(arguments.endpoints[0].url, urls[i]);
         arguments_done(&arguments);
     }
 }
@@ -105,11 +105,11 @@ static void a_bare_host_is_asked_over_https_then_over_http(void **state)
         struct arguments arguments;
         assert_true(parse((const char *const[ARGUMENTS_MAX]){rows[i].word}, NULL,
                           &arguments, NULL));
-        assert_string_equal(arguments.servers[0].url, rows[i].url);
-        assert_int_equal(!arguments.servers[0].other_url, !rows[i].other);
+        assert_string_equal(arguments.endpoints[0].url, rows[i].url);
+        assert_int_equal(!arguments.endpoints[0].other_url, !rows[i].other);
         if (rows[i].other)
-            assert_string_equal(arguments.servers[0].other_url, rows[i].other);
-        assert_int_equal(arguments.servers[0].literal_family, rows[i].literal_family);
+            assert_string_equal(arguments.endpoints[0].other_url, rows[i].other);
+        assert_int_equal(arguments.endpoints[0].literal_family, rows[i].literal_family);
         arguments_done(&arguments);
     }
 }
@@ -134,7 +134,7 @@ static void options_stand_anywhere_and_lists_add_up(void **state)
     assert_true(arguments.is_quiet && arguments.is_family[FAMILY_4]);
     assert_false(arguments.is_family[FAMILY_6]);
     assert_string_equal(arguments.output, "x");
-    assert_int_equal(arguments.server_count, 2); /* only a first word is a command */
+    assert_int_equal(arguments.endpoint_count, 2); /* only a first word is a command */
     text_done(&text);
     arguments_done(&arguments);
 }
@@ -154,7 +154,7 @@ static void commands_are_found_behind_options(void **state)
     assert_true(parse((const char *const[ARGUMENTS_MAX]){"verify", "--", "a"}, NULL,
                       &arguments, NULL));
     assert_int_equal(arguments.action, ACTION_VERIFY);
-    assert_string_equal(arguments.servers[0].url, "https://a");
+    assert_string_equal(arguments.endpoints[0].url, "https://a");
     assert_int_equal(arguments.timeout.ns, 30 * NS_PER_SECOND);
     arguments_done(&arguments);
 }
@@ -202,11 +202,11 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"user@a"}, "\"user@a\": a checker's URL has no user"},
         {{"http://"}, "\"http://\" is not a valid URL or host name"},
         {{"http://a:7466/check-ports/"},
-         "\"http://a:7466/check-ports\": give the checker's URL without /check-ports"},
+         "\"http://a:7466/check-ports/\": give the checker's URL without /check-ports"},
         {{"https://a/golem/check-ports"}, "\"https://a/golem/check-ports\": give the"},
         {{"http://a", "http://b/health"}, "\"http://b/health\": give the checker's URL"},
-        {{"http://b/docs//"}, "\"http://b/docs\": give the checker's URL"},
-        {{"b/ip"}, "\"https://b/ip\": give the checker's URL"},
+        {{"http://b/docs//"}, "\"http://b/docs//\": give the checker's URL"},
+        {{"b/ip"}, "\"b/ip\": give the checker's URL"},
         {{"http://b/limits"}, "\"http://b/limits\": give the checker's URL"},
         {{"http://b/metrics"}, "\"http://b/metrics\": give the checker's URL"},
         {{"http://b/openapi.json"}, "\"http://b/openapi.json\": give the checker's URL"},
@@ -251,7 +251,7 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"--watch", "", "a"}, "\"\": --watch must be between 1s"},
         {{"--on-change", "true", "a"}, "--on-change needs --watch, for example --watch 1h"},
         {{"--on-change", "", "--watch", "1h", "a"},
-         "\"\": --on-change must be a command of the shell, for example"},
+         "\"\": --on-change must be a shell command, for example"},
         {{"--confirm", "5s", "a"}, "--confirm needs --watch, for example --watch 1h"},
         {{"--output", "", "a"}, "\"\": --output must be the name of a file, for example"},
         {{"--colour", "a"}, "unknown option --colour"},
@@ -268,7 +268,7 @@ static void what_makes_no_sense_is_refused(void **state)
          "\"http\": PORTS must be a list of ports and ranges (\"http\": a port is a number "
          "from 1 to 65535), for example 7466,50800-50900"},
         {{"probe", "--watch", "1h", "192.0.2.1", "80"}, "probe has no option --watch"},
-        {{"probe", "-6", "192.0.2.1", "80"}, "-4 or -6 excludes the address 192.0.2.1"},
+        {{"probe", "-6", "192.0.2.1", "80"}, "-6 excludes the address 192.0.2.1"},
         {{"probe", "--timeout", "1m", "192.0.2.1", "80"},
          "probe: --timeout must be between 500ms and 20s, for example 5s"},
     };

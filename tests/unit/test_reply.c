@@ -75,6 +75,7 @@ static void an_entry_says_what_it_says(void **state)
         if (!is_fine)
             print_error("%s: %s\n", rows[i].entry, err.message);
         assert_true(is_fine);
+        assert_false(verdicts[0].is_unknown);
         assert_int_equal(verdicts[0].state, rows[i].expected.state);
         assert_int_equal(verdicts[0].proof, rows[i].expected.proof);
         assert_int_equal(verdicts[0].proof_port, rows[i].expected.proof_port);
@@ -96,8 +97,9 @@ static void what_contradicts_itself_is_refused(void **state)
         "{\"accessible\": true, \"error\": 5}",
         "{\"accessible\": true, \"error\": null, \"state\": \"closed\"}",
         "{\"accessible\": false, \"error\": \"x\", \"state\": \"open\"}",
-        "{\"accessible\": false, \"error\": \"x\", \"state\": \"ajar\"}",
-        "{\"accessible\": true, \"error\": null, \"proof\": \"maybe\"}",
+        "{\"accessible\": false, \"error\": \"x\", \"state\": 5}",
+        "{\"accessible\": false, \"error\": \"x\", \"state\": null}",
+        "{\"accessible\": false, \"error\": \"x\", \"state\": \"ajar\", \"proof\": 5}",
         "{\"accessible\": true, \"error\": null, \"proof\": true}",
         "{\"accessible\": true, \"error\": null, \"proof\": \"other_port\"}",
         ("{\"accessible\": true, \"error\": null, \"proof\": \"other_port\", "
@@ -112,6 +114,31 @@ static void what_contradicts_itself_is_refused(void **state)
         assert_false(entry_parse(rows[i], verdicts, &err));
         assert_int_equal(err.kind, ERR_INVALID);
         assert_true(verdicts[0].rtt_ms == 77);
+    }
+}
+
+/* A newer checker may have states and proofs that this version does not know. */
+static void an_unknown_word_is_no_verdict_for_that_port_only(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "{\"accessible\": false, \"error\": \"x\", \"state\": \"limited\"}",
+        "{\"accessible\": true, \"error\": null, \"state\": \"ajar\", \"rtt_ms\": 1}",
+        "{\"accessible\": false, \"error\": \"x\", \"state\": \"\"}",
+        "{\"accessible\": true, \"error\": null, \"proof\": \"maybe\"}",
+        ("{\"accessible\": true, \"error\": null, \"state\": \"open\", \"proof\": "
+         "\"maybe\", \"proof_port\": 9}"),
+        ("{\"accessible\": false, \"error\": \"x\", \"state\": \"ajar\", \"proof\": "
+         "\"match\"}"),
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct remote_verdict verdicts[2];
+        struct err err;
+        assert_true(entry_parse(rows[i], verdicts, &err));
+        assert_true(verdicts[0].is_unknown);
+        assert_string_equal(verdicts[0].words, "");
+        assert_int_equal(verdicts[0].proof, PROOF_NONE);
+        assert_false(verdicts[1].is_unknown);
     }
 }
 
@@ -251,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_entry_says_what_it_says),
         cmocka_unit_test(what_contradicts_itself_is_refused),
+        cmocka_unit_test(an_unknown_word_is_no_verdict_for_that_port_only),
         cmocka_unit_test(a_reply_has_all_ports_or_is_none),
         cmocka_unit_test(a_stream_ends_with_its_summary),
         cmocka_unit_test(an_address_is_read_and_unmapped),

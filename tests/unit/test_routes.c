@@ -541,7 +541,7 @@ static void an_overloaded_checker_says_so_and_gives_back(void **state)
     assert_int_equal(exchange.status, 503);
     assert_string_equal(exchange.reply_headers, "Retry-After: 5\n");
     assert_string_equal(exchange.reply,
-                        "{\"detail\": \"this checker is too busy: ask again later, or "
+                        "{\"detail\": \"this checker is too busy: try again later, or use "
                         "another checker\", \"code\": \"overloaded\"}");
     assert_metric("port_checker_refusals_total{reason=\"overloaded\"} 1");
     assert_false(is_granted(OWN("[\"1-5\"]")));
@@ -555,7 +555,7 @@ static void a_fault_and_a_missing_route_are_the_checker_s(void **state)
     check(&fault, OWN("[1]"));
     fail_job(JOB_FAULT, "this checker could not open a connection: Too many open files", 1);
     assert_int_equal(fault.status, 503);
-    assert_non_null(strstr(fault.reply, "Too many open files: ask again later"));
+    assert_non_null(strstr(fault.reply, "Too many open files: try again later"));
     assert_non_null(strstr(fault.reply, "\"code\": \"checker_fault\"}"));
     assert_metric("port_checker_refusals_total{reason=\"checker_fault\"} 1");
 
@@ -564,7 +564,7 @@ static void a_fault_and_a_missing_route_are_the_checker_s(void **state)
     assert_int_equal(route.status, 503);
     assert_string_equal(route.reply_headers, "Retry-After: 300\n");
     assert_string_equal(route.reply,
-                        "{\"detail\": \"this checker has no IPv6 route: ask another "
+                        "{\"detail\": \"this checker has no IPv6 route: use another "
                         "checker\", \"code\": \"checker_fault\"}");
     assert_metric("port_checker_refusals_total{reason=\"no_route\"} 1");
 }
@@ -756,6 +756,8 @@ static void a_preflight_is_answered(void **state)
     (void)state;
     struct exchange post = {.headers = {{"Origin", "https://a.example"}}};
     struct exchange get = {.headers = {{"Origin", "https://a.example"}}};
+    struct exchange query = {.headers = {{"Origin", "https://a.example"}},
+                             .query = "ports=80"};
     struct exchange other = {.headers = {{"Origin", "https://x.example"}}};
     list_origin("https://a.example");
     request(&post, "OPTIONS", "/check-ports");
@@ -768,6 +770,9 @@ static void a_preflight_is_answered(void **state)
                         "Access-Control-Max-Age: 600\n");
     request(&get, "OPTIONS", "/ip");
     assert_non_null(strstr(get.reply_headers, "Access-Control-Allow-Methods: GET\n"));
+    request(&query, "OPTIONS", "/check-ports");
+    assert_non_null(
+        strstr(query.reply_headers, "Access-Control-Allow-Methods: GET, POST\n"));
     request(&other, "OPTIONS", "/health");
     assert_string_equal(other.reply_headers, "Vary: Origin\n");
 }
@@ -827,9 +832,10 @@ static void a_fault_after_the_first_line_is_the_last_line(void **state)
     exchange.reply[0] = '\0';
     fail_job(JOB_FAULT, "no free source port", 1);
     assert_true(exchange.is_stream_ended);
-    assert_string_equal(exchange.reply,
-                        "{\"detail\": \"no free source port: ask again later, or another "
-                        "checker\", \"code\": \"checker_fault\"}\n");
+    assert_string_equal(
+        exchange.reply,
+        "{\"detail\": \"no free source port: try again later, or use another "
+        "checker\", \"code\": \"checker_fault\"}\n");
     assert_string_equal(exchange.reply_headers, "");
 }
 

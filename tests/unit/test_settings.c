@@ -639,8 +639,8 @@ static void shown_values_can_be_read_back(void **state)
     assert_string_equal(again.cors_origins.items[0], "https://a.example:8443");
     char *twice = printed_values(&again);
     assert_string_equal(once, twice);
-    assert_true(
-        has_line(once, "# PORT_CHECKER_MAX_PROBES is not set: from the descriptor limit"));
+    assert_true(has_line(
+        once, "# PORT_CHECKER_MAX_PROBES is not set: derived from the descriptor limit"));
     free(once);
     free(twice);
 }

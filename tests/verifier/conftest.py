@@ -18,7 +18,7 @@ def pytest_configure():
 
 @pytest.fixture
 def stub(later):
-    """stub(answer, ...): a checker of the test's own."""
+    """stub(answer, ...): a checker that the test controls."""
     def make(answer, **options):
         return later.enter_context(stubs.Stub(answer, **options))
     return make
@@ -26,7 +26,7 @@ def stub(later):
 
 @pytest.fixture
 def namespace(namespaces, later):
-    """namespace(name): a network of its own, with loopback."""
+    """namespace(name): a network namespace with loopback."""
     def make(name):
         made = later.enter_context(contextlib.closing(netns.Namespace(name)))
         made.ip("link set lo up\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A provider at home: networks of their own, joined as in the world.
+"""A provider at home: network namespaces, connected as in the field.
 
     checker 203.0.113.1 --+-- [carrier 203.0.113.7 | 100.64.0.1] --+-- router -- LAN
             2001:db8:99::1                                             192.168.50.0/24
@@ -90,7 +90,7 @@ class Home:
         self.carrier.nft(MASQUERADE % ("", ""))
 
     def rules(self, forwards="", filters=""):
-        """The router's: where it sends what comes in, and what it lets pass."""
+        """Sets the port forwards and the packet filter of the router."""
         self.router.nft(MASQUERADE % (forwards, filters))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""port-verifier as a process: run to its end, or watched while it runs."""
+"""port-verifier as a process: run to its end, or observed while it runs."""
 import contextlib
 import json
 import pathlib
@@ -30,9 +30,9 @@ class Ended:
     def report(self):
         return json.loads(self.out)
 
-    def half(self, family=4):
-        """One family of the report."""
-        found = [half for half in self.report["families"] if half["family"] == family]
+    def family(self, number=4):
+        """The report of one address family."""
+        found = [entry for entry in self.report["families"] if entry["family"] == number]
         assert len(found) == 1, self.out
         return found[0]
 
@@ -40,22 +40,22 @@ class Ended:
         return f"<status {self.status}, out {self.out!r}, err {self.err!r}>"
 
 
-def ports_of(half):
-    return {port["port"]: port for port in half["ports"]}
+def ports_of(family):
+    return {port["port"]: port for port in family["ports"]}
 
 
-def cause_of(half, port):
+def cause_of(family, port):
     """The entry of `causes` that speaks of this port."""
-    for cause in half["causes"]:
+    for cause in family["causes"]:
         for part in cause["ports"].split(","):
             first, _, last = part.partition("-")
             if int(first) <= port <= int(last or first):
                 return cause
-    raise AssertionError(f"nothing is said of {port}: {half['causes']}")
+    raise AssertionError(f"no cause speaks of {port}: {family['causes']}")
 
 
 def verify(*arguments, inside=None, before=(), binary=BINARY, within=60, **settings):
-    """Runs it to its end; `inside` a namespace, behind the words of `before`."""
+    """Runs it to its end, in the namespace `inside`, with `before` in front of the command."""
     words = [*before, binary, *map(str, arguments)]
     with inside or contextlib.nullcontext():
         ended = subprocess.run(words, env=environment(settings), stdin=subprocess.DEVNULL,
@@ -64,7 +64,7 @@ def verify(*arguments, inside=None, before=(), binary=BINARY, within=60, **setti
 
 
 class Running:
-    """A port-verifier that was not waited for. Its output goes to files."""
+    """A port-verifier in the background. Its output goes to files."""
 
     def __init__(self, *arguments, **settings):
         self.folder = tempfile.TemporaryDirectory(prefix="verifier-")
@@ -77,7 +77,7 @@ class Running:
 
     @property
     def reports(self):
-        """What it printed so far with --json, whole lines only."""
+        """The reports that it has printed with --json so far, whole lines only."""
         lines = self.out_path.read_text().split("\n")[:-1]
         return [json.loads(line) for line in lines]
 

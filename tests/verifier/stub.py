@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Checkers that are not ours: what they answer is the test's to say."""
+"""Checkers whose answers the test chooses."""
 import errno
 import http.server
 import json
@@ -25,8 +25,8 @@ class Request:
 
 
 class Answer:
-    """A reply; `body` may be bytes, or what becomes JSON. `length` other than that of the
-    body makes it break off, or say nothing of its end."""
+    """A reply. `body` is bytes, or a value that is written as JSON. A `length` that is not
+    that of the body makes the reply incomplete."""
 
     def __init__(self, status=200, body=b"", headers=(), kind="application/json", length=None):
         self.status = status
@@ -40,7 +40,7 @@ NOT_FOUND = Answer(404, {"detail": "Not Found"})
 
 
 class Stub:
-    """`answer` is called with every request, in a thread of the connection's own."""
+    """`answer` is called with every request, in one thread for each connection."""
 
     def __init__(self, answer, address="127.0.0.1", context=None):
         self.answer = answer
@@ -110,7 +110,7 @@ class Stub:
 
 
 def result_of(ip, port):
-    """One port in the plain contract, found out by really connecting."""
+    """The result for one port in the plain contract, from a real connection."""
     with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as sock:
         sock.settimeout(2)
         number = sock.connect_ex((ip, port))
@@ -127,12 +127,12 @@ def results(request, entry=result_of):
 
 
 def plain(request):
-    """Knows /check-ports and nothing else; members that it does not know are ignored."""
+    """Serves only /check-ports, and ignores members that it does not know."""
     return results(request) if request.path == "/check-ports" else NOT_FOUND
 
 
 def strict(request):
-    """The same, but it refuses what it does not know."""
+    """The same, but it refuses members that it does not know."""
     if request.path == "/check-ports":
         for name in request.json:
             if name not in ("provider_ip", "ports"):
@@ -153,7 +153,7 @@ def telling(check):
 
 
 def fixed(entry):
-    """Says the same of every port: `entry` is a result, or makes one of a port."""
+    """Gives the same result for every port: `entry` is a result, or makes one from a port."""
     def check(request):
         make = entry if callable(entry) else lambda port: entry
         return results(request, lambda ip, port: make(port))
@@ -177,7 +177,7 @@ subjectAltName = %s
 
 
 def server_context(folder, name="IP:127.0.0.1", first_year=2020, last_year=2049):
-    """A certificate that its maker signed: (context, file of the maker)."""
+    """A self-signed certificate: (context, its file)."""
     def openssl(*words):
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
     key, certificate = folder / "key.pem", folder / "certificate.pem"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every row of the table of causes, in networks that really are so."""
+"""Every row of the table of causes, in real networks with that cause."""
 import contextlib
 import socket
 
@@ -17,7 +17,7 @@ def make_home(namespaces, later):
 
 @pytest.fixture
 def checked(start):
-    """checked(home, ports, ...): what a provider there is told."""
+    """checked(home, ports, ...): the report that a provider there gets."""
     def check(home, ports, host=CHECKER, **options):
         service = start(inside=home.checker, PORT_CHECKER_HOST=host,
                         PORT_CHECKER_TARGETS="caller")
@@ -25,8 +25,8 @@ def checked(start):
     return check
 
 
-def all_are(half, cause, *ports):
-    found = {number: port["cause"] for number, port in ports_of(half).items()}
+def all_are(family, cause, *ports):
+    found = {number: port["cause"] for number, port in ports_of(family).items()}
     return {found[port] for port in ports} == {cause}
 
 
@@ -35,13 +35,13 @@ def test_a_part_of_the_range_is_forwarded(make_home, checked):
     home.rules(forward("{ 7466, 50800-50847 }"))
     ended = checked(home, "7466,50800-50900")
     assert ended.status == OK, ended
-    half = ended.half()
-    assert (half["ip"], half["local_ip"]) == (PUBLIC, PROVIDER)
-    assert half["signs"] == ["address_differs", "private_address"]
-    assert half["advertise"] == [7466, *range(50800, 50848)]
-    assert all_are(half, "good", 7466, *range(50800, 50848))
-    assert all(port["proved"] == port["good"] for port in half["ports"])
-    cause = cause_of(half, 50900)
+    family = ended.family()
+    assert (family["ip"], family["local_ip"]) == (PUBLIC, PROVIDER)
+    assert family["signs"] == ["address_differs", "private_address"]
+    assert family["advertise"] == [7466, *range(50800, 50848)]
+    assert all_are(family, "good", 7466, *range(50800, 50848))
+    assert all(port["proved"] == port["good"] for port in family["ports"])
+    cause = cause_of(family, 50900)
     assert (cause["cause"], cause["ports"]) == ("not_forwarded", "50848-50900")
     assert cause["label"] == "filtered: not forwarded"
     assert cause["text"] == ("no answer from ports 50848-50900, only from 7466,50800-50847: "
@@ -54,12 +54,12 @@ def test_a_forward_leads_to_another_port(make_home, checked):
     home = make_home()
     home.rules(forward("50801", f"{PROVIDER}:50811") + forward("{ 7466, 50800, 50811 }"))
     ended = checked(home, "7466,50800,50801,50811")
-    half = ended.half()
-    port = ports_of(half)[50801]
+    family = ended.family()
+    port = ports_of(family)[50801]
     assert (port["good"], port["cause"], port["leads_to"]) == (False, "other_port", 50811)
-    assert cause_of(half, 50801)["text"] == (
+    assert cause_of(family, 50801)["text"] == (
         "the router forwards port 50801 to port 50811 of this machine")
-    assert half["advertise"] == [7466, 50800, 50811]
+    assert family["advertise"] == [7466, 50800, 50811]
 
 
 @contextlib.contextmanager
@@ -76,21 +76,21 @@ def test_another_machine_answers(make_home, checked, later):
     home.rules(forward("50800", OTHER) + forward("{ 7466, 50801 }"))
     later.enter_context(listening(home.other, 50800))
     ended = checked(home, "7466,50800-50801")
-    half = ended.half()
-    port = ports_of(half)[50800]
+    family = ended.family()
+    port = ports_of(family)[50800]
     assert (port["good"], port["cause"], port["accepted"]) == (False, "somebody_else", 0)
-    assert cause_of(half, 50800)["text"] == (
+    assert cause_of(family, 50800)["text"] == (
         "something else answers on port 50800: another machine, or a proxy that accepts "
         "every connection")
-    assert half["advertise"] == [7466, 50801]
+    assert family["advertise"] == [7466, 50801]
 
 
 def test_another_machine_refuses(make_home, checked):
     home = make_home()
     home.rules(forward("50800", OTHER) + forward("{ 7466, 50801 }"))
-    half = checked(home, "7466,50800-50801").half()
-    assert all_are(half, "refused", 50800)
-    assert cause_of(half, 50800)["text"] == (
+    family = checked(home, "7466,50800-50801").family()
+    assert all_are(family, "refused", 50800)
+    assert cause_of(family, 50800)["text"] == (
         "port 50800 is closed, although this machine listens: the port forward leads to another "
         "machine, or a firewall rejects connections")
 
@@ -99,7 +99,7 @@ def test_a_firewall_rejects(make_home, checked):
     home = make_home()
     home.rules(forward("{ 7466, 50800-50801 }"),
                'iifname "wan" tcp dport 50800 reject with tcp reset; ')
-    assert all_are(checked(home, "7466,50800-50801").half(), "refused", 50800)
+    assert all_are(checked(home, "7466,50800-50801").family(), "refused", 50800)
 
 
 SYNPROXY = """
@@ -123,11 +123,11 @@ def test_a_proxy_accepts_everything(make_home, checked):
     home.router.nft(SYNPROXY)
     ended = checked(home, "7466,50800-50802")
     assert ended.status == NOT_OK, ended
-    half = ended.half()
-    assert all_are(half, "somebody_else", 7466, 50800, 50801, 50802)
-    assert all(port["state"] == "open" for port in half["ports"])
-    assert half["advertise"] == []
-    assert "look for a SYN proxy" in cause_of(half, 7466)["remedy"]
+    family = ended.family()
+    assert all_are(family, "somebody_else", 7466, 50800, 50801, 50802)
+    assert all(port["state"] == "open" for port in family["ports"])
+    assert family["advertise"] == []
+    assert "look for a SYN proxy" in cause_of(family, 7466)["remedy"]
 
 
 def test_nothing_is_forwarded(make_home, checked):
@@ -135,9 +135,9 @@ def test_nothing_is_forwarded(make_home, checked):
     home.rules()
     ended = checked(home, "7466,50800-50802")
     assert ended.status == NOT_OK, ended
-    half = ended.half()
-    assert all_are(half, "no_way_in", 7466, 50800, 50801, 50802)
-    assert half["causes"] == [{
+    family = ended.family()
+    assert all_are(family, "no_way_in", 7466, 50800, 50801, 50802)
+    assert family["causes"] == [{
         "cause": "no_way_in", "ports": "7466,50800-50802",
         "label": "filtered: no incoming connections",
         "text": "no connections arrive here: no port forward, a firewall, or carrier-grade NAT "
@@ -153,10 +153,10 @@ def test_a_carrier_translates_in_front_of_the_router(make_home, checked):
     home.rules(forward("{ 7466, 50800-50900 }"))
     ended = checked(home, "7466,50800-50802")
     assert ended.status == NOT_OK, ended
-    half = ended.half()
-    assert half["ip"] == PUBLIC
-    assert all_are(half, "no_way_in", 7466, 50800, 50801, 50802)
-    assert "carrier-grade NAT" in half["causes"][0]["text"]
+    family = ended.family()
+    assert family["ip"] == PUBLIC
+    assert all_are(family, "no_way_in", 7466, 50800, 50801, 50802)
+    assert "carrier-grade NAT" in family["causes"][0]["text"]
 
 
 def test_a_machine_that_hangs_on_a_carrier_itself(make_home, start):
@@ -164,13 +164,13 @@ def test_a_machine_that_hangs_on_a_carrier_itself(make_home, start):
     home.rules()
     service = start(inside=home.checker, PORT_CHECKER_HOST=CHECKER,
                     PORT_CHECKER_TARGETS="caller")
-    half = verify("--json", "--ports", "7466", service.url, inside=home.router).half()
-    assert half["signs"] == ["address_differs", "carrier_address"]
-    assert half["causes"][0]["text"] == (
+    family = verify("--json", "--ports", "7466", service.url, inside=home.router).family()
+    assert family["signs"] == ["address_differs", "carrier_address"]
+    assert family["causes"][0]["text"] == (
         "no connections arrive here: the internet provider uses carrier-grade NAT (the checker "
         f"sees {PUBLIC} instead of {homes.ROUTER_BEHIND}, and one of the two is in "
         "100.64.0.0/10)")
-    assert half["causes"][0]["remedy"].startswith(
+    assert family["causes"][0]["remedy"].startswith(
         "a port forward does not help behind carrier-grade NAT")
 
 
@@ -178,10 +178,10 @@ def test_replies_are_lost(make_home, checked):
     home = make_home()
     home.rules(forward("{ 7466, 50800-50801 }"),
                'oifname "wan" tcp sport 50800 tcp flags & (syn | ack) == syn | ack drop; ')
-    half = checked(home, "7466,50800-50801").half()
-    port = ports_of(half)[50800]
+    family = checked(home, "7466,50800-50801").family()
+    port = ports_of(family)[50800]
     assert (port["cause"], port["syn_seen"]) == ("way_back_blocked", True)
-    assert cause_of(half, 50800)["text"] == (
+    assert cause_of(family, 50800)["text"] == (
         "connections to port 50800 arrive here, but the replies do not reach the checker")
 
 
@@ -189,9 +189,9 @@ def test_the_network_reports_no_path(make_home, checked):
     home = make_home()
     home.rules(forward("{ 7466, 50800-50801 }"),
                'iifname "wan" tcp dport 50800 reject with icmp type host-unreachable; ')
-    half = checked(home, "7466,50800-50801").half()
-    assert all_are(half, "unreachable", 50800)
-    assert cause_of(half, 50800)["text"] == (
+    family = checked(home, "7466,50800-50801").family()
+    assert all_are(family, "unreachable", 50800)
+    assert cause_of(family, 50800)["text"] == (
         "the network reports that port 50800 is unreachable: No route to host")
 
 
@@ -202,8 +202,8 @@ def test_no_checker_answers(make_home):
                      "tcp dport 7466 reject with icmpx admin-prohibited; }\n}\n")
     ended = verify("--json", f"http://{CHECKER}:7466", inside=home.provider)
     assert ended.status == UNKNOWN, ended
-    assert {port["cause"] for port in ended.half()["ports"]} == {"unknown"}
-    assert ended.half()["checkers"][0]["error"] == "no_connection"
+    assert {port["cause"] for port in ended.family()["ports"]} == {"unknown"}
+    assert ended.family()["checkers"][0]["error"] == "no_connection"
 
 
 def test_ipv6_with_a_firewall(make_home, checked):
@@ -211,10 +211,10 @@ def test_ipv6_with_a_firewall(make_home, checked):
     home.rules(filters='meta nfproto ipv6 iifname "wan" ct state new tcp dport != 7466 drop; ')
     ended = checked(home, "7466,50800-50802", host=CHECKER6)
     assert ended.status == NOT_OK, ended
-    half = ended.half(6)
-    assert half["ip"] == half["local_ip"] == homes.PROVIDER6 and half["signs"] == []
-    assert all_are(half, "good", 7466)
-    cause = cause_of(half, 50801)
+    family = ended.family(6)
+    assert family["ip"] == family["local_ip"] == homes.PROVIDER6 and family["signs"] == []
+    assert all_are(family, "good", 7466)
+    cause = cause_of(family, 50801)
     assert (cause["cause"], cause["ports"]) == ("not_forwarded", "50800-50802")
     assert cause["label"] == "filtered: blocked by a firewall"
     assert cause["text"] == (
@@ -227,8 +227,8 @@ def test_ipv6_with_a_firewall(make_home, checked):
 def test_ipv6_without_a_way_in(make_home, checked):
     home = make_home()
     home.rules(filters='meta nfproto ipv6 iifname "wan" ct state new drop; ')
-    half = checked(home, "7466,50800", host=CHECKER6).half(6)
-    assert half["causes"][0]["text"] == (
+    family = checked(home, "7466,50800", host=CHECKER6).family(6)
+    assert family["causes"][0]["text"] == (
         "no connections arrive here: a firewall on this machine or on the path to it blocks them")
 
 
@@ -243,16 +243,16 @@ def test_one_name_two_families(make_home, start, tmp_path):
     ended = verify("--json", "--ports", "7466,50800", f"http://checker.test:{service.port}",
                    inside=home.provider, before=named)
     assert ended.status == OK, ended
-    assert [half["family"] for half in ended.report["families"]] == [4, 6]
-    assert ended.half(4)["ip"] == PUBLIC and ended.half(6)["ip"] == homes.PROVIDER6
-    assert all(half["advertise"] == [7466, 50800] for half in ended.report["families"])
+    assert [family["family"] for family in ended.report["families"]] == [4, 6]
+    assert ended.family(4)["ip"] == PUBLIC and ended.family(6)["ip"] == homes.PROVIDER6
+    assert all(family["advertise"] == [7466, 50800] for family in ended.report["families"])
 
     # A machine without IPv6: it is not missed.
     home.provider.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
     ended = verify("--json", "--ports", "7466,50800", f"http://checker.test:{service.port}",
                    inside=home.provider, before=named)
     assert ended.status == OK, ended
-    assert [half["family"] for half in ended.report["families"]] == [4]
+    assert [family["family"] for family in ended.report["families"]] == [4]
 
 
 def test_the_stable_address_is_used_not_a_temporary_one(make_home, start):
@@ -266,4 +266,4 @@ def test_the_stable_address_is_used_not_a_temporary_one(make_home, start):
     service = start(inside=home.checker, PORT_CHECKER_HOST=CHECKER6,
                     PORT_CHECKER_TARGETS="caller")
     ended = verify("--json", "--ports", "7466", service.url, inside=home.provider)
-    assert ended.half(6)["ip"] == stable, ended
+    assert ended.family(6)["ip"] == stable, ended

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is written about port-verifier: the manual, the completion, the examples, the build."""
+"""The documents of port-verifier: manual, completion, examples, build."""
 import json
 import os
 import pathlib
@@ -20,7 +20,7 @@ GUIDE = (ROOT / "docs/provider-integration.md").read_text()
 
 
 def options(program="port-verifier"):
-    """All that --help knows, in the order in which it tells: (letter, name)."""
+    """All options of --help, in its order: (letter, name)."""
     out = verify("--help", binary=BUILD_DIR / program).out
     found = re.findall(r"^  (?:-(\w), |    )--([a-z0-9-]+)", out, re.MULTILINE)
     assert len(found) > 3
@@ -36,7 +36,7 @@ def test_help_fits_a_screen():
     assert len(lines) <= 24 and max(map(len, lines)) <= 80
 
 
-def test_the_version_is_told():
+def test_the_version_is_printed():
     assert re.fullmatch(r"port-verifier \d+\.\d+\.\d+\n", verify("--version").out)
 
 
@@ -87,7 +87,7 @@ def test_completion_offers_files(tmp_path):
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_zsh_reads_its_completion(program, tmp_path):
-    """With stand-ins for zsh's own, which show what it is told."""
+    """With stand-ins for the functions of zsh, which print their arguments."""
     path = BUILD_DIR / f"_{program}"
     assert path.read_text().startswith(f"#compdef {program}\n")
     script = ('_arguments() { print -rl -- "$@" }\nautoload -Uz $1\n'

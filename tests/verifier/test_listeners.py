@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""This end: ports that are bound, what they say, and ports that others hold."""
+"""The local side: ports that are bound, the proof that they send, and ports in use."""
 import hashlib
 import hmac
 import socket
@@ -18,7 +18,7 @@ FREE = "50800-50802"
 
 
 class Held:
-    """A checker that answers only when the test lets it."""
+    """A checker that answers only when the test permits it."""
 
     def __init__(self, stub):
         self.asked, self.release = threading.Event(), threading.Event()
@@ -74,12 +74,12 @@ def test_listeners_prove_themselves_on_both_families_while_the_checker_looks(hel
         held.release.set()
         ended = running.wait()
         assert ended.status == OK, ended
-        assert [port["accepted"] for port in ended.half()["ports"]] == [1, 1, 1]
+        assert [port["accepted"] for port in ended.family()["ports"]] == [1, 1, 1]
     with pytest.raises(ConnectionRefusedError):
         connect("127.0.0.1", 50800)
 
 
-def test_a_listener_lets_go_when_the_other_side_does(held):
+def test_a_listener_closes_when_the_other_side_does(held):
     with Running("--ports", FREE, held.url):
         held.wait_asked()
         with sooner_than(5), connect("127.0.0.1", 50800) as sock:
@@ -127,13 +127,13 @@ def test_a_port_in_use_is_asked_about_and_names_its_owner(start, later):
     listen(later, 50800)
     ended = verify("--json", "--ports", "7466,50800-50801", start().url)
     assert ended.status == OK, ended
-    half = ended.half()
-    taken = ports_of(half)[50800]
+    family = ended.family()
+    taken = ports_of(family)[50800]
     assert (taken["listener"], taken["held_by"][:6]) == ("in_use", "python")
     assert (taken["good"], taken["proved"], taken["advertise"]) == (True, False, False)
-    assert ports_of(half)[7466]["advertise"]  # the provider itself may be running
-    assert half["advertise"] == [7466, 50801]
-    cause = cause_of(half, 50800)
+    assert ports_of(family)[7466]["advertise"]  # the provider itself may be running
+    assert family["advertise"] == [7466, 50801]
+    cause = cause_of(family, 50800)
     assert cause["label"].startswith("good: listener not verified (in use by python")
     assert cause["remedy"] == ("if that program is yours, add port 50800 to --in-use; otherwise "
                                "stop it and run port-verifier again")
@@ -142,14 +142,14 @@ def test_a_port_in_use_is_asked_about_and_names_its_owner(start, later):
 def test_a_port_named_with_in_use_is_advertised(start, later):
     listen(later, 50800)
     ended = verify("--json", "--ports", "50800-50801", "--in-use", "50800", start().url)
-    assert ended.half()["advertise"] == [50800, 50801]
+    assert ended.family()["advertise"] == [50800, 50801]
 
 
 def test_a_program_that_listens_for_this_machine_alone(start, later, stub):
     listen(later, 50800, "127.0.0.1")
     refused = {"accessible": False, "error": "Connection refused"}
-    half = verify("--json", "--ports", "50800", stub(stubs.fixed(refused)).url).half()
-    assert cause_of(half, 50800)["text"].endswith("listens on the loopback interface only")
+    family = verify("--json", "--ports", "50800", stub(stubs.fixed(refused)).url).family()
+    assert cause_of(family, 50800)["text"].endswith("listens on the loopback interface only")
 
 
 def test_a_port_that_a_connection_uses(stub, later):
@@ -158,10 +158,10 @@ def test_a_port_that_a_connection_uses(stub, later):
     client.bind(("127.0.0.1", 50800))
     client.connect(server.getsockname())
     refused = {"accessible": False, "error": "Connection refused"}
-    half = verify("--json", "--ports", "50800", stub(stubs.fixed(refused)).url).half()
-    assert cause_of(half, 50800)["cause"] == "not_bound"
-    assert cause_of(half, 50800)["text"].endswith("is using it for outgoing connections")
-    assert cause_of(half, 50800)["remedy"] == (
+    family = verify("--json", "--ports", "50800", stub(stubs.fixed(refused)).url).family()
+    assert cause_of(family, 50800)["cause"] == "not_bound"
+    assert cause_of(family, 50800)["text"].endswith("is using it for outgoing connections")
+    assert cause_of(family, 50800)["remedy"] == (
         "run port-verifier again in a minute; to keep outgoing connections off port 50800, add "
         "it to the sysctl net.ipv4.ip_local_reserved_ports")
 
@@ -172,11 +172,11 @@ def test_a_port_that_the_system_keeps(start, namespace):
     service = start(inside=net)
     drop = ("setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service")
     ended = verify("--json", "--ports", "443,50800", service.url, inside=net, before=drop)
-    half = ended.half()
-    assert ports_of(half)[443]["listener"] == "no_permission"
-    assert cause_of(half, 443)["text"] == (
+    family = ended.family()
+    assert ports_of(family)[443]["listener"] == "no_permission"
+    assert cause_of(family, 443)["text"] == (
         "port 443 is closed, and nothing listens on it: this user may not bind ports below 1024")
-    assert cause_of(half, 443)["label"] == "closed: nothing listens (no permission to bind)"
+    assert cause_of(family, 443)["label"] == "closed: nothing listens (no permission to bind)"
 
 
 def test_more_ports_than_descriptors(start):

@@ -75,7 +75,7 @@ def test_a_range_that_leads_to_one_port_is_three_lines(stub):
     ]
 
 
-def test_what_no_checker_answered_is_told_once(stub):
+def test_ports_without_a_verdict_are_one_group(stub):
     with socket.create_server(("127.0.0.1", 50850)):  # one port is bound otherwise than all
         ended = verify(stub(lambda request: stubs.Answer(500)).url)
     assert ended.status == UNKNOWN
@@ -95,7 +95,7 @@ def test_what_reports_no_path_does_not_answer(stub):
             in ended.lines)
 
 
-def test_when_nobody_reads(stub):
+def test_a_closed_standard_output(stub):
     read, write = os.pipe()
     os.close(read)
     ended = subprocess.run([BINARY, "--ports", "50800", stub(stubs.fixed(GOOD)).url],
@@ -109,7 +109,7 @@ def test_when_nobody_reads(stub):
 # --- on a terminal --------------------------------------------------------------------
 
 def on_terminal(*arguments, columns=80, until=None, **settings):
-    """Everything that the terminal was sent; `until` sees it grow."""
+    """The exit status and the output; `until` is called with the output whenever it grows."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen([BINARY, *arguments], env=environment(settings), stdin=slave,
@@ -130,7 +130,7 @@ def on_terminal(*arguments, columns=80, until=None, **settings):
 
 
 def screen(text):
-    """What is left to be seen: without colours and erased lines."""
+    """What remains visible: no colours, no erased lines."""
     text = re.sub(r"\r\x1b\[K[^\r\n]*(?=\r\x1b\[K)", "", text)
     return re.sub(r"\x1b\[[0-9;]*[mK]|\r", "", text)
 
@@ -161,7 +161,7 @@ def test_a_terminal_shows_progress_and_a_table(stub):
 
 
 def kept_waiting():
-    """A checker's answer that comes once the terminal tells of that of another."""
+    """A checker that answers after the terminal has shown the answer of another."""
     release = threading.Event()
 
     def answer(request):
@@ -365,17 +365,17 @@ def test_probe_looks_from_here_outward():
         assert ended.report["kind"] == "probe"
 
 
-def test_probe_tells_its_own_trouble_from_the_targets(namespace):
+def test_probe_reports_its_own_errors_apart_from_the_targets(namespace):
     nowhere = namespace("nowhere")
     ended = verify("probe", "--json", "203.0.113.9", "80", inside=nowhere)
     assert ended.status == UNKNOWN, ended
-    told = ended.half()["checkers"][0]
+    told = ended.family()["checkers"][0]
     assert told["error"] == "internal" and told["message"]
     ended = verify("probe", "203.0.113.9", "80", inside=nowhere)
     assert ended.lines == ["ipv4 address 203.0.113.9", f"ipv4 could not probe: {told['message']}"]
 
 
-def test_probe_of_a_name_tells_both_families(tmp_path):
+def test_probe_of_a_name_checks_both_families(tmp_path):
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.1 home.example\n::1 home.example\n")
     before = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts)
@@ -392,7 +392,7 @@ def test_probe_of_a_name_tells_both_families(tmp_path):
             "ipv4 address 127.0.0.1", f"ipv4 open: {port}",
             "ipv6 address ::1", "ipv6 open: none"]
         assert probe("-6", "home.example", port).status == NOT_OK
-        assert probe("-q", "home.example", port).out == f"{port}\n\n"
+        assert probe("-q", "home.example", port).out == f"ipv4 {port}\nipv6 \n"
         validate(probe("--json", "home.example", port).report)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Watching: what counts as a change, who is told, and how it ends."""
+"""--watch: what counts as a change, how it is reported, and how it ends."""
 import datetime
 import json
 import re
@@ -19,7 +19,7 @@ PORTS = "50800-50801"
 
 
 class World:
-    """A checker whose answers the test changes while it runs."""
+    """A checker whose answers the test changes while port-verifier runs."""
 
     def __init__(self, stub):
         self.ip = "127.0.0.1"
@@ -37,7 +37,7 @@ class World:
         return stubs.results(request, lambda ip, port: REFUSED if port in bad else GOOD)
 
     def wait_rounds(self, more):
-        """Until so many further rounds have begun."""
+        """Waits until `more` further rounds have begun."""
         wanted = len(self.checker.requests) + 2 * more
         eventually(lambda: len(self.checker.requests) >= wanted, f"{more} rounds", 30)
 
@@ -60,7 +60,7 @@ def advertised(report):
     return report["families"][0]["advertise"]
 
 
-def test_a_change_is_told_when_it_was_seen_twice(world, watching, tmp_path):
+def test_a_change_is_reported_when_two_rounds_saw_it(world, watching, tmp_path):
     path, told = tmp_path / "report.json", tmp_path / "told"
     running = watching("--output", path, "--on-change", f"cat >> {told}")
     assert advertised(running.wait_reports(1)[0]) == [50800, 50801]
@@ -80,7 +80,7 @@ def test_a_change_is_told_when_it_was_seen_twice(world, watching, tmp_path):
     assert ended.err == "port-verifier: results have changed; checking again in 0.3 s\n"
 
 
-def test_what_is_seen_once_is_not_told(world, watching, tmp_path):
+def test_what_one_round_saw_is_not_reported(world, watching, tmp_path):
     path = tmp_path / "report.json"
     running = watching("--output", path)
     running.wait_reports(1)
@@ -155,7 +155,7 @@ def test_an_outage_of_the_checker_withdraws_nothing(world, watching, tmp_path):
     running.end()
 
 
-def test_an_outage_of_one_family_is_told_and_withdraws_nothing(world, stub, watching,
+def test_an_outage_of_one_family_is_reported_and_withdraws_nothing(world, stub, watching,
                                                                tmp_path):
     path, broken = tmp_path / "report.json", threading.Event()
     good = stubs.fixed(GOOD)
@@ -167,11 +167,11 @@ def test_an_outage_of_one_family_is_told_and_withdraws_nothing(world, stub, watc
     eventually(lambda: "no checker answered over IPv6; keeping the last confirmed report\n"
                in running.err_path.read_text(), "a notice", 20)
     assert f"checker {six.url}: status 503\n" in running.err_path.read_text()
-    assert [half["advertise"] for half in json.loads(path.read_text())["families"]] == [
+    assert [family["advertise"] for family in json.loads(path.read_text())["families"]] == [
         [50800, 50801], [50800, 50801]]
     world.bad = {50801}
     changed = running.wait_reports(2)[1]["families"]
-    assert [half["advertise"] for half in changed] == [[50800], [50800, 50801]]
+    assert [family["advertise"] for family in changed] == [[50800], [50800, 50801]]
     assert "over IPv4" not in running.end().err
 
 
@@ -204,7 +204,7 @@ def test_a_port_that_is_taken_meanwhile_is_verified_without_being_bound(world, w
     running.end()
 
 
-def test_a_command_that_fails_is_told(world, watching):
+def test_a_command_that_fails_is_reported(world, watching):
     running = watching("--on-change", "exit 7")
     running.wait_reports(1)
     world.bad = {50800}
