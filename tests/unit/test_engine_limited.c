@@ -1,0 +1,2 @@
+#include "engine_lab.h"
+int main(void){return 0;}
