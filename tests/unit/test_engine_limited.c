@@ -115,9 +115,11 @@ static void assert_open_or_limited(const struct check *check, int errnum)
 
 static void assert_open(const struct check *check)
 {
+    size_t open = count_state(check, PORT_STATE_OPEN);
+    if (open != check->count)
+        fail_msg("%zu of %zu are open, %zu limited, end %d", open, check->count,
+                 count_state(check, PORT_STATE_LIMITED), (int)check->result.end);
     assert_open_or_limited(check, 0);
-    if (count_state(check, PORT_STATE_OPEN) != check->count)
-        fail_msg("%zu of %zu are open", count_state(check, PORT_STATE_OPEN), check->count);
 }
 
 /* --- limits ------------------------------------------------------------------------- */
