@@ -80,6 +80,7 @@ struct port {
     uint8_t self_met;            /* times that it connected to ourselves */
     bool is_tried;               /* a SYN was sent */
     bool is_lean;                /* gets no further attempts while one is open */
+    bool is_looked_at;           /* by its timer, since its latest refusal */
     bool is_second_look;         /* it refused once, and another attempt is under way */
     bool is_again;               /* queued in job.again, not among the fresh ones */
     struct instant refreshed_at; /* when it was asked for; ns 0 = never */

@@ -175,6 +175,14 @@ static struct judgement with_controls(const struct port *port, struct judgement 
     return verdict;
 }
 
+/* The kernel reports what came together in any order: a handshake of another port, which
+ * makes this refusal doubtful, may be among the events of this turn. */
+static bool is_premature(const struct port *port, const struct judgement *verdict)
+{
+    return verdict->state == PORT_STATE_CLOSED && port->phase == PORT_PROBING &&
+           !port->is_looked_at && port->job->unsettled > 1;
+}
+
 /* Too many second looks under way already: theirs may tell enough of this port. */
 static bool is_sampled(const struct port *port)
 {
@@ -189,8 +197,11 @@ static struct judgement judge_freely(const struct port *port)
         return (struct judgement){.step = JUDGE_NOTHING};
 
     const struct schedule_rules rules = port_rules(port);
-    if (has_verdict(port, &rules, false, &judgement))
+    if (has_verdict(port, &rules, false, &judgement)) {
+        if (is_premature(port, &judgement))
+            return (struct judgement){.step = JUDGE_WAIT, .until = engine_now(engine)};
         return with_controls(port, judgement);
+    }
     if (port->phase != PORT_PROBING)
         return (struct judgement){.step = JUDGE_NOTHING};
 

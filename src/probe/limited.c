@@ -8,7 +8,7 @@
  *   limit allows. The ports' clocks stand still.
  * - One SYN at a time leaves, at the pace that the address bears (pace.h), from fresh
  *   sockets that close before the kernel repeats the SYN; ports take turns.
- * - After five SYNs in a row without an answer, the next is a control. An answer, to a
+ * - After five SYNs in a row without an answer, or eight, the next is a control. An answer, to a
  *   control or to a port, vouches for the SYNs before it: their silence, or refusal, counts.
  *   A missed control makes them void, and they are asked again first.
  * - When the pace has grown beyond any limit that matters, the usual rules apply again.
@@ -19,7 +19,8 @@
 
 #include <errno.h>
 
-#define UNHEARD_MAX   5  /* SYNs in a row, then a control */
+#define UNHEARD_MAX   5  /* SYNs without an answer, then a control */
+#define BETWEEN_MAX   8  /* SYNs between two controls, answered or not */
 #define LOOK_MS       50 /* when nothing can be sent, look again so soon */
 #define REFUSED_TWICE 2  /* by an address that is silent otherwise */
 
@@ -146,7 +147,8 @@ static bool send_one(struct engine *engine, struct host *host)
     struct port *port = TAILQ_FIRST(&limit->turns);
     const struct port *last = TAILQ_LAST(&limit->unsure, port_queue);
     bool is_unvouched = !port && last && last->asked > limit->control;
-    if (pace_is_waiting(&limit->pace) || limit->unheard >= UNHEARD_MAX || is_unvouched) {
+    if (pace_is_waiting(&limit->pace) || limit->unheard >= UNHEARD_MAX ||
+        limit->sent - limit->control >= BETWEEN_MAX || is_unvouched) {
         if (!control_probe_send(engine, host, port ? port->verdict.port : 0))
             return false;
         limit->control = limit->sent;
@@ -161,6 +163,14 @@ static bool send_one(struct engine *engine, struct host *host)
     TAILQ_INSERT_TAIL(&limit->unsure, port, queue_link);
     port_attempt(port); /* the job may be gone */
     return true;
+}
+
+/* Half to one and a half of the pace's gap: an even one may fall in step with the limit,
+ * which then lets through nothing but controls. */
+static struct span uneven_gap(struct engine *engine, struct host *host)
+{
+    int64_t gap = pace_gap(&host->limit.pace).ns;
+    return (struct span){gap / 2 + (int64_t)(engine_random(engine) % (uint64_t)gap)};
 }
 
 static bool has_ports(const struct host *host)
@@ -189,8 +199,7 @@ static void limited_turn(struct engine *engine, struct host *host)
         return;
     }
     bool is_sent = send_one(engine, host);
-    limit->next_at =
-        instant_add(now, is_sent ? pace_gap(&limit->pace) : span_ms(LOOK_MS));
+    limit->next_at = instant_add(now, is_sent ? uneven_gap(engine, host) : span_ms(LOOK_MS));
     if (has_ports(host))
         timers_set(&engine->timers, &limit->timer, limit->next_at);
 }

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 
 #define PACE_FIRST     10.0 /* SYNs a second */
-#define PACE_MIN       1.0
+#define PACE_MIN       2.0
 #define PACE_FREE      100.0 /* from here on the address has no limit that matters here */
 #define PACE_MISSES    3     /* controls in a row, with no answer between them ... */
 #define PACE_PATIENCE_MS 2500 /* ... for so long */

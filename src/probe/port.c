@@ -263,6 +263,7 @@ static void port_refused(struct port *port, const struct attempt_reading *readin
     struct engine *engine = port->job->engine;
     struct host *host = port->job->host;
     port->last_refusal = engine_now(engine);
+    port->is_looked_at = false;
     if (port->is_second_look)
         port->job->refused_twice++;
     second_look_end(port);
@@ -634,6 +635,7 @@ static void port_timer(struct timer *timer)
         port_lose_patience(port);
         return;
     case PORT_PROBING:
+        port->is_looked_at = true;
         port_look(port);
         return;
     case PORT_LIMITED:
