@@ -94,7 +94,7 @@ static bool state_read(const json_t *entry, bool is_accessible,
 static bool proof_read(const json_t *entry, struct remote_verdict *verdict)
 {
     static const enum proof proofs[] = {PROOF_MATCH, PROOF_OTHER_PORT, PROOF_MISMATCH,
-                                        PROOF_SILENT};
+                                        PROOF_SILENT, PROOF_RESET};
     const json_t *said = json_object_get(entry, "proof");
     if (!said || json_is_null(said))
         return true;
