@@ -8,8 +8,8 @@
 
 /* One port: its members take some 180 bytes, the longest of VERDICT_ERROR_MAP 29, the
  * longest meaning of an ICMP error 43. */
-#define ENTRY_MAX      CHECK_LINE_SIZE
-#define FRAME_MAX      256 /* what stands around the ports */
+#define ENTRY_MAX CHECK_LINE_SIZE
+#define FRAME_MAX 256 /* what stands around the ports */
 
 struct entry {
     size_t len;
@@ -75,8 +75,8 @@ static void put_icmp(struct entry *entry, const struct icmp_error *icmp)
     put_number(entry, icmp->code, 1);
     put_str(entry, ", \"meaning\": ");
     put_string(entry, icmp_meaning(icmp));
-    put_str(entry, icmp->is_from_target ? ", \"from\": \"target\"}"
-                                        : ", \"from\": \"path\"}");
+    put_str(entry,
+            icmp->is_from_target ? ", \"from\": \"target\"}" : ", \"from\": \"path\"}");
 }
 
 static void put_proof(struct entry *entry, const struct port_verdict *verdict)

@@ -29,8 +29,8 @@ static bool proving_judge(struct port *port, enum proof_rest rest)
 {
     const struct proving *proving = port->proving;
     uint16_t proof_port = 0;
-    enum proof proof = proof_judge(proving->bytes, proving->len, rest,
-                                   &port->job->token, port->verdict.port, &proof_port);
+    enum proof proof = proof_judge(proving->bytes, proving->len, rest, &port->job->token,
+                                   port->verdict.port, &proof_port);
     if (proof == PROOF_NONE && rest == PROOF_REST_MAY_COME)
         return false;
     port->verdict.proof = proof;

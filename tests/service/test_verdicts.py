@@ -17,25 +17,43 @@ ERRORS = {"open": {None}, "closed": {"Connection refused"},
           "filtered": {"Connection timed out"},
           "unreachable": {"No route to host", "Network is unreachable"}}
 
-# What a packet filter answers with, and what that makes of the port.
+# What a packet filter answers with, and what that makes of the port: its state, its error,
+# and the ICMP error.
 REJECTIONS = {
     "127.0.0.1": [
-        ("tcp reset", "closed", "Connection refused"),
-        ("icmp type port-unreachable", "closed", "Connection refused"),
-        ("icmp type host-unreachable", "unreachable", "No route to host"),
-        ("icmp type net-unreachable", "unreachable", "Network is unreachable"),
-        ("icmp type host-prohibited", "unreachable", "No route to host"),
-        ("icmp type net-prohibited", "unreachable", "No route to host"),
-        ("icmp type admin-prohibited", "unreachable", "No route to host"),
+        ("tcp reset", "closed", "Connection refused", None),
+        ("icmp type port-unreachable", "closed", "Connection refused",
+         (3, 3, "port unreachable")),
+        ("icmp type host-unreachable", "unreachable", "No route to host",
+         (3, 1, "host unreachable")),
+        ("icmp type net-unreachable", "unreachable", "Network is unreachable",
+         (3, 0, "network unreachable")),
+        ("icmp type host-prohibited", "unreachable", "No route to host",
+         (3, 10, "host administratively prohibited")),
+        ("icmp type net-prohibited", "unreachable", "No route to host",
+         (3, 9, "network administratively prohibited")),
+        ("icmp type admin-prohibited", "unreachable", "No route to host",
+         (3, 13, "communication administratively prohibited")),
     ],
     "::1": [
-        ("tcp reset", "closed", "Connection refused"),
-        ("icmpv6 type port-unreachable", "closed", "Connection refused"),
-        ("icmpv6 type no-route", "unreachable", "Network is unreachable"),
-        ("icmpv6 type addr-unreachable", "unreachable", "No route to host"),
-        ("icmpv6 type admin-prohibited", "unreachable", "No route to host"),
+        ("tcp reset", "closed", "Connection refused", None),
+        ("icmpv6 type port-unreachable", "closed", "Connection refused",
+         (1, 4, "port unreachable")),
+        ("icmpv6 type no-route", "unreachable", "Network is unreachable",
+         (1, 0, "no route to destination")),
+        ("icmpv6 type addr-unreachable", "unreachable", "No route to host",
+         (1, 3, "address unreachable")),
+        ("icmpv6 type admin-prohibited", "unreachable", "No route to host",
+         (1, 1, "communication administratively prohibited")),
     ],
 }
+
+
+def evidence(result):
+    """The error of a port and, as in REJECTIONS, the ICMP error of the target itself."""
+    icmp = result["icmp"]
+    assert icmp is None or icmp["from"] == "target", icmp
+    return result["error"], icmp and (icmp["type"], icmp["code"], icmp["meaning"])
 
 
 def assert_results(reply, expected):
@@ -66,15 +84,15 @@ def test_open_closed_and_filtered_side_by_side(
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_what_a_packet_filter_here_answers(start, packet_filter, address):
     service = start()
-    expected, errors = {}, {}
-    for port, (kind, state, error) in enumerate(REJECTIONS[address], 21000):
+    expected, evident = {}, {}
+    for port, (kind, state, *told) in enumerate(REJECTIONS[address], 21000):
         packet_filter.rule([port], f"reject with {kind}")
-        expected[port], errors[str(port)] = state, error
+        expected[port], evident[str(port)] = state, tuple(told)
     reply = service.check(list(expected), address, details=True)
 
     assert_results(reply, expected)
     results = reply.json()["results"]
-    assert {port: result["error"] for port, result in results.items()} == errors
+    assert {port: evidence(result) for port, result in results.items()} == evident
 
 
 @pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])
@@ -85,17 +103,17 @@ def test_what_another_machine_answers(start, machine, later, family):
 
     opened = later.enter_context(machine.call(targets.listener, far))
     expected = {targets.port_of(opened): "open", 9: "closed", 22000: "filtered"}
-    errors = {}
+    evident = {}
     rules.rule([22000], "drop")
     kinds = REJECTIONS[["127.0.0.1", "::1"][family]]
-    for port, (kind, state, error) in enumerate(kinds, 21000):
+    for port, (kind, state, *told) in enumerate(kinds, 21000):
         rules.rule([port], f"reject with {kind}")
-        expected[port], errors[str(port)] = state, error
+        expected[port], evident[str(port)] = state, tuple(told)
     reply = service.check(list(expected), far, details=True)
 
     assert_results(reply, expected)
     results = reply.json()["results"]
-    assert {port: results[port]["error"] for port in errors} == errors
+    assert {port: evidence(results[port]) for port in evident} == evident
     assert targets.accepted(opened) == 0
 
 
@@ -107,7 +125,10 @@ def test_hosts_that_do_not_exist_are_not_accessible(start, machine):
         other.request("POST", "/check-ports", [JSON],
                       check_body([80, 443], "fd77::200", details=True))
         for connection in (one, other):
-            assert_results(connection.reply(), {80: "unreachable", 443: "unreachable"})
+            reply = connection.reply()
+            assert_results(reply, {80: "unreachable", 443: "unreachable"})
+            for result in reply.json()["results"].values():
+                assert result["icmp"]["from"] == "path"
 
 
 @pytest.mark.parametrize("target, name", [("203.0.113.1", "IPv4"), ("2001:db8::1", "IPv6")])

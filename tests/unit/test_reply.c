@@ -61,6 +61,11 @@ static void an_entry_says_what_it_says(void **state)
          {.state = PORT_STATE_OPEN, .proof = PROOF_MATCH}},
         {"{\"accessible\": true, \"error\": null, \"proof\": \"silent\"}",
          {.state = PORT_STATE_OPEN, .proof = PROOF_SILENT}},
+        {"{\"accessible\": true, \"error\": null, \"proof\": \"reset\"}",
+         {.state = PORT_STATE_OPEN, .proof = PROOF_RESET}},
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"limited\", "
+         "\"icmp\": null}",
+         {.state = PORT_STATE_LIMITED, .words = "x"}},
         {"{\"accessible\": true, \"error\": null, \"proof\": \"other_port\", "
          "\"proof_port\": 7466}",
          {.state = PORT_STATE_OPEN, .proof = PROOF_OTHER_PORT, .proof_port = 7466}},
@@ -122,7 +127,7 @@ static void an_unknown_word_is_no_verdict_for_that_port_only(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "{\"accessible\": false, \"error\": \"x\", \"state\": \"limited\"}",
+        "{\"accessible\": false, \"error\": \"x\", \"state\": \"postponed\"}",
         "{\"accessible\": true, \"error\": null, \"state\": \"ajar\", \"rtt_ms\": 1}",
         "{\"accessible\": false, \"error\": \"x\", \"state\": \"\"}",
         "{\"accessible\": true, \"error\": null, \"proof\": \"maybe\"}",

@@ -390,7 +390,8 @@ static void details_are_shown_to_who_asks(void **state)
     check(&exchange,
           "{\"provider_ip\": \"192.0.2.7\", \"ports\": [80], \"details\": true}");
     finish_job();
-    assert_non_null(strstr(exchange.reply, "\"state\": \"open\", \"rtt_ms\": 2.000}"));
+    assert_non_null(strstr(exchange.reply, "\"state\": \"open\", \"rtt_ms\": 2.000, "
+                                           "\"icmp\": null}"));
 }
 
 static void a_mapped_address_is_probed_as_ipv4(void **state)
