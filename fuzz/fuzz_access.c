@@ -42,7 +42,7 @@ static bool is_ours(const struct address *address)
     return address_equals(address, &ours);
 }
 
-/* Terminated copies of the lines, in `copy`. */
+/* Splits the copy into terminated lines. */
 static void split(char *copy, char *lines[LINE_COUNT])
 {
     for (size_t i = 0; i < LINE_COUNT; i++) {
@@ -54,7 +54,7 @@ static void split(char *copy, char *lines[LINE_COUNT])
     }
 }
 
-/* An independent reading of what the operator's Host may look like. */
+/* An independent check of what the operator's Host may look like. */
 static bool is_loopback_host(const char *host)
 {
     return strncasecmp(host, "localhost", 9) == 0 || strncmp(host, "127.", 4) == 0 ||
@@ -99,7 +99,8 @@ static void check_caller(const struct access_facts *facts, const struct cidr_lis
         assert(address_equals(&caller->address, &peer));
         return;
     }
-    /* A trusted caller was named by trusted ones alone: it stands leftmost. */
+    /* If the caller is a trusted proxy, all others named are trusted, and it is the
+     * leftmost. */
     if (cidr_list_contains(trusted, &caller->address)) {
         const char *first = facts->forwarded_for + strspn(facts->forwarded_for, " \t");
         struct address leftmost;
@@ -129,7 +130,7 @@ static void check_decision(const struct access_caller *caller, const struct addr
         assert(targets != TARGETS_ANY || !caller->is_known || !access_is_probeable(target));
         char text[ACCESS_EXPLANATION_SIZE];
         access_explain(caller, &decision, targets, text);
-        assert(text[strlen(text) - 1] == '.'); /* whole */
+        assert(text[strlen(text) - 1] == '.'); /* the sentence is complete */
     }
     assert((decision.reason == ACCESS_BAD_FORWARDED) == !caller->is_known);
 }

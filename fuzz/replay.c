@@ -19,8 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* libFuzzer's own default ceiling for one input. */
 #define INPUT_MAX (1ul << 20)
 
-/* The input is copied into memory of exactly its size, so that the address sanitizer
- * sees a read past its end. */
+/* Copies the input into memory of exactly its size, so that the address sanitizer sees a
+ * read past its end. */
 static bool replay_file(const char *path)
 {
     static char data[INPUT_MAX];
@@ -37,7 +37,7 @@ static bool replay_file(const char *path)
         return false;
     memcpy(exact, data, len);
 
-    /* On standard error and before the call: what is read last when it crashes. */
+    /* Printed before the call: the last line names the file that crashed. */
     fprintf(stderr, "replay %s\n", path);
     LLVMFuzzerTestOneInput(exact, len);
     free(exact);

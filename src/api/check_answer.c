@@ -40,8 +40,7 @@ void answer_drop(struct answer *answer)
         check_form_done(&answer->typed);
 }
 
-/* ---- a page ---------------------------------------------------------------------------
- */
+/* ---- a page ----------------------------------------------------------------------- */
 
 /* Takes `html`, which may be NULL. */
 static void reply_page(struct answer *answer, unsigned status, char *html)
@@ -58,10 +57,9 @@ static void reply_page(struct answer *answer, unsigned status, char *html)
     answer_drop(answer);
 }
 
-/* ---- a stream -------------------------------------------------------------------------
- */
+/* ---- a stream --------------------------------------------------------------------- */
 
-/* What is written and not taken yet is never more than all there is to say. */
+/* The client cannot be behind by more than the whole stream. */
 static size_t stream_max(size_t port_count)
 {
     return (port_count + 4) * CHECK_LINE_SIZE;
@@ -82,7 +80,7 @@ void answer_port(struct answer *answer, const struct port_verdict *verdict,
     exchange_stream_write(answer->exchange, line, len);
 }
 
-/* Without memory the stream just ends: incomplete, as a client can see. */
+/* Without memory the stream just ends, and the client can see that it is incomplete. */
 static void end_with_body(struct answer *answer, const char *body, size_t len)
 {
     if (body) {
@@ -108,8 +106,7 @@ static void reply_last_line(struct answer *answer, const struct check_summary *s
     exchange_reply(answer->exchange, 200, STREAM_TYPE, body, len);
 }
 
-/* ---- the ends of a check --------------------------------------------------------------
- */
+/* ---- the ends of a check ---------------------------------------------------------- */
 
 static void reply_json(struct answer *answer, const struct check_summary *summary,
                        const struct job *job)

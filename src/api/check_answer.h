@@ -32,13 +32,13 @@ enum answer_form {
     ANSWER_PAGE,
 };
 
-/* May be copied before the first call that ends it. */
+/* May be copied until the first call that ends it. */
 struct answer {
     struct exchange *exchange; /* borrowed */
     enum answer_form form;
     bool has_details;
     bool has_proof;            /* among the details */
-    bool has_begun;            /* the first line of the stream was written */
+    bool has_begun;            /* the first line of the stream has been written */
     const struct pages *pages; /* borrowed */
     struct check_form typed;   /* owned; for a page */
 };
@@ -46,8 +46,7 @@ struct answer {
 /* ANSWER_STREAM when the request asks for one, else ANSWER_JSON. */
 enum answer_form answer_form_of_body(struct exchange *exchange);
 
-/* ANSWER_PLAIN when the request names plain text and wants it more than JSON, else
- * ANSWER_JSON. */
+/* ANSWER_PLAIN if the request names plain text and prefers it to JSON, else ANSWER_JSON. */
 enum answer_form answer_form_of_query(struct exchange *exchange);
 
 /* Does nothing unless this is a stream. `port_count` is that of the whole check.

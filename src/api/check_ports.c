@@ -21,8 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Seconds to wait before asking again, where nothing better is known: a restart takes a
- * moment, a crowd a few, a missing route does not come by itself. */
+/* Seconds for Retry-After where nothing better is known: a restart takes a moment, an
+ * overload a few; a missing route does not come back by itself. */
 #define RETRY_SOON     "5"
 #define RETRY_NO_ROUTE "300"
 
@@ -43,7 +43,7 @@ struct check {
     struct instant begun;
     size_t port_count;
     bool is_foreign; /* the target is not the caller's own address */
-    bool has_target; /* it got so far that it was known */
+    bool has_target; /* the request was read far enough to know it */
     bool has_token;
     struct proof_token token;
 };
@@ -155,8 +155,8 @@ static void count(const struct check *check, enum metric metric)
     metrics_add(check->checks->config.metrics, metric, 1);
 }
 
-/* Logs and replies. `detail` NULL: the sentence of the table. `retry_after` may be NULL.
- * The exchange is over then. */
+/* Logs and replies, which ends the exchange. `detail` NULL: the sentence of the table.
+ * `retry_after` may be NULL. */
 static void reply_problem(struct check *check, enum problem problem, const char *reason,
                           const char *detail, const char *retry_after)
 {
@@ -174,7 +174,7 @@ static void reply_violations(struct check *check, const char *reason,
 static void reply_not_allowed(struct check *check, const struct access_caller *caller,
                               const struct access_decision *decision)
 {
-    /* Rows of reasons that allow are never looked up. */
+    /* Reasons that allow have no rows: they are never looked up. */
     static const enum metric metrics[] = {
         [ACCESS_BAD_FORWARDED] = METRIC_REFUSED_BAD_FORWARDED,
         [ACCESS_NEVER] = METRIC_REFUSED_NEVER,
@@ -208,7 +208,7 @@ static void reply_no_budget(struct check *check, struct budget_answer answer)
         return;
     }
 
-    /* Rounded up: a client that waits so long is not refused again. */
+    /* Rounded up, so that a client that waits this long is not refused again. */
     int64_t seconds = (answer.retry_after.ns + NS_PER_SECOND - 1) / NS_PER_SECOND;
     if (seconds < 1)
         seconds = 1;
@@ -227,7 +227,7 @@ static void reply_no_budget(struct check *check, struct budget_answer answer)
                   is_target ? "target_budget" : "caller_budget", detail, retry_after);
 }
 
-/* Why there are no verdicts, in the engine's words, and what to do about it. */
+/* Says why there are no verdicts, in the engine's words, and what the client can do. */
 static void reply_unjudged(struct check *check, const struct job_result *result)
 {
     static const struct {
@@ -253,11 +253,10 @@ static void reply_unjudged(struct check *check, const struct job_result *result)
                   ends[result->end].retry_after);
 }
 
-/* ---- while the engine works -----------------------------------------------------------
- */
+/* ---- while the engine works ------------------------------------------------------- */
 
-/* The end of every check that had a job, before its reply: a client that has read that may
- * ask again at once, of another worker. */
+/* Ends the accounting of a check that had a job. Called before the reply: a client that has
+ * read it may ask another worker at once. */
 static void check_end(const struct check *check, size_t untried)
 {
     struct checks *checks = check->checks;
@@ -315,10 +314,9 @@ static void client_is_gone(void *ctx, struct exchange *exchange)
     free(check);
 }
 
-/* ---- from the request to the job ------------------------------------------------------
- */
+/* ---- from the request to the job -------------------------------------------------- */
 
-/* Nothing to probe is nothing to wait for. */
+/* Without ports there is nothing to wait for. */
 static void reply_no_ports(struct check *check)
 {
     const struct check_summary summary = {0};
@@ -353,7 +351,7 @@ static bool start_job(struct check *check, struct err *err)
     return engine_start(config->engine, &request, &check->job, err);
 }
 
-/* The budget has been charged. */
+/* Call it after the budget was charged. */
 static void start_check(struct check *request)
 {
     struct checks *checks = request->checks;
@@ -393,8 +391,7 @@ static void charge_and_start(struct check *check)
         start_check(check);
 }
 
-/* ---- the handlers ---------------------------------------------------------------------
- */
+/* ---- the handlers ----------------------------------------------------------------- */
 
 static bool read_request(struct check *check, const char *body, size_t len,
                          const char *content_type)
@@ -443,7 +440,7 @@ static bool read_query(struct check *check)
     return true;
 }
 
-/* What the form means is written as JSON, and judged like any other. */
+/* Writes the form as JSON, so that it is judged like any other request. */
 static bool read_form(struct check *check)
 {
     char own[ADDRESS_TEXT_SIZE];

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One port: its members take some 180 bytes, the longest of VERDICT_ERROR_MAP 29, the
- * longest meaning of an ICMP error 43. */
+/* One port: about 180 bytes of members, an error of at most 29 (VERDICT_ERROR_MAP), and
+ * the meaning of an ICMP error, at most 43. */
 #define ENTRY_MAX CHECK_LINE_SIZE
-#define FRAME_MAX 256 /* what stands around the ports */
+#define FRAME_MAX 256 /* everything around the ports */
 
 struct entry {
     size_t len;
@@ -151,7 +151,7 @@ void check_reply_begin(struct check_reply *reply, const struct check_summary *su
 void check_reply_add(struct check_reply *reply, const struct port_verdict *verdict)
 {
     struct entry entry;
-    entry.len = 0; /* the data is written before it is read */
+    entry.len = 0; /* bytes are written before they are read */
 
     put_str(&entry, reply->count > 0 ? ", \"" : "\"");
     put_number(&entry, verdict->port, 1);
@@ -173,8 +173,7 @@ char *check_reply_end(struct check_reply *reply, size_t *ret_len)
     return text_take(&reply->text, ret_len);
 }
 
-/* ---- lines of a stream ----------------------------------------------------------------
- */
+/* ---- lines of a stream ------------------------------------------------------------ */
 
 size_t check_line_port(const struct port_verdict *verdict, bool has_details, bool has_proof,
                        char ret_line[CHECK_LINE_SIZE])

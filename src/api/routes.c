@@ -21,7 +21,7 @@
 
 #define JSON_TYPE          "application/json"
 #define BODY_MAX           (64 * 1024)
-#define PREFLIGHT_MAX_AGE  "600" /* seconds: a change of the list is seen after that */
+#define PREFLIGHT_MAX_AGE  "600" /* seconds until a browser sees a change of the list */
 #define CORS_HEADERS_SHOWN "Retry-After"
 #define REASON_SIZE        256 /* why the metrics are refused, with an address */
 
@@ -47,14 +47,14 @@ static bool has_origin(const struct origin_list *list, const char *origin)
     return false;
 }
 
-/* Whether replies depend on the Origin. They say so even to those who name none: a cache
- * must not hand such a reply to a page. */
+/* Whether replies depend on the Origin. Then every reply says so, even without an Origin in
+ * the request: a cache must not serve such a reply to a page. */
 static bool varies_by_origin(const struct settings *settings)
 {
     return is_cors_on(settings) && !settings->cors_origins.is_any;
 }
 
-/* Whether the reply may be read by the page that asks; says so in its headers. */
+/* Whether the page that asks may read the reply; if so, the headers say it. */
 static bool allow_origin(const struct api *api, struct exchange *exchange)
 {
     const struct settings *settings = api->config.settings;
@@ -146,7 +146,7 @@ static void handle_health(void *ctx, struct exchange *exchange)
         reply_constant(exchange, 200, "{\"status\": \"ok\"}");
 }
 
-/* False: the reply has been sent. */
+/* On false, the reply has been sent. */
 static bool know_caller(const struct api *api, struct exchange *exchange,
                         struct access_caller *ret)
 {
@@ -227,7 +227,7 @@ static void handle_page(void *ctx, struct exchange *exchange)
     pages_handle(api->config.pages, exchange, "Accept-Encoding");
 }
 
-/* A description of the API is for tools of other sites, too. */
+/* Tools on other sites may read the description of the API, too. */
 static void handle_openapi(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
@@ -254,8 +254,8 @@ static bool has_strange_proxy(const struct settings *settings, struct exchange *
 }
 
 /* On false, `ret_reason` is for the reader. It names the caller: behind a bridge or a NAT
- * that may be unexpected. A trusted proxy's address is only for those who are inside
- * themselves. */
+ * that address may be unexpected. Only callers that are inside themselves learn the address
+ * of a trusted proxy. */
 static bool may_read_metrics(const struct settings *settings, struct exchange *exchange,
                              const struct address *caller, char ret_reason[REASON_SIZE])
 {
@@ -391,16 +391,16 @@ const struct http_route *api_routes(const struct api *api, size_t *ret_count)
     return routes;
 }
 
-/* Browsers name text/html and no JSON. */
+/* Browsers accept text/html and do not name JSON. */
 static bool prefers_html(struct exchange *exchange)
 {
     const char *accept = exchange_header(exchange, "Accept");
     return negotiate_quality(accept, "text/html") > negotiate_quality(accept, JSON_TYPE);
 }
 
-void api_on_fault(void *ctx, struct exchange *exchange, enum http_fault fault)
+void api_on_error(void *ctx, struct exchange *exchange, enum http_error error)
 {
     share(ctx, exchange);
-    if (fault == HTTP_FAULT_NOT_FOUND && prefers_html(exchange))
+    if (error == HTTP_ERROR_NOT_FOUND && prefers_html(exchange))
         pages_not_found(exchange);
 }

@@ -43,10 +43,10 @@ struct log_line {
     char data[2048];
 };
 
-/* Once, before threads start. Before: text, level info and above. */
+/* Call it once, before threads start. Until then: text, level info and above. */
 void log_setup(enum log_format format, enum log_level lowest);
 
-/* False if the level is not logged; then do not add fields or call log_end(). */
+/* False if the level is not logged: then do not add fields or call log_end(). */
 bool log_begin(struct log_line *line, enum log_level level, const char *event);
 void log_str(struct log_line *line, const char *key, const char *value);
 void log_int(struct log_line *line, const char *key, int64_t value);

@@ -18,8 +18,8 @@ struct scan {
     void *ctx;
 };
 
-/* The option with this name, or the only one whose name begins so; row_count = not found.
- */
+/* The option with this name, or the only one whose name begins with it; row_count if there
+ * is none. */
 static size_t row_find(const struct option_table *table, const char *name, size_t len)
 {
     size_t found = table->row_count;
@@ -91,7 +91,7 @@ static bool letters_take(struct scan *scan, const char *letters, struct err *err
     return true;
 }
 
-/* The first operand names the command, unless it is that of the one that needs no name. */
+/* The first operand names the command, unless it is an operand of the default command. */
 static bool command_take(struct scan *scan, struct err *err)
 {
     const struct option_command *commands = scan->table->commands;
@@ -133,7 +133,7 @@ bool options_parse(const struct option_table *table, int argc, char *argv[],
                    struct err *err)
 {
     struct scan scan = {table, argv, 1, 0, {.operands = argv + 1}, take, ctx};
-    bool is_option = true; /* a word may be one */
+    bool is_option = true; /* a word may be an option */
     while (scan.next < argc && !scan.rest.is_ended) {
         char *word = argv[scan.next++];
         if (is_option && strcmp(word, "--") == 0)

@@ -14,7 +14,7 @@ struct err;
 struct tls_identity {
     gnutls_certificate_credentials_t credentials; /* these three owned */
     gnutls_priority_t priority;
-    gnutls_datum_t ticket_key; /* made anew at each start */
+    gnutls_datum_t ticket_key; /* generated at each start */
 };
 
 /* ERR_INVALID unless the PEM texts are a certificate and its key. */

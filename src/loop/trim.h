@@ -12,7 +12,7 @@ struct loop;
 struct trim {
     struct loop *loop; /* borrowed */
     struct timer timer;
-    unsigned freed; /* since the last time */
+    unsigned freed; /* since the last trim */
     unsigned many;
 };
 

@@ -76,7 +76,7 @@ bool address_table_init(struct address_table *table, size_t max, struct err *err
  * address_table_next(). */
 void address_table_done(struct address_table *table);
 
-/* NULL if it has none. */
+/* NULL if the key is not in the table. */
 struct address_entry *address_table_find(const struct address_table *table,
                                          const struct address_key *key);
 
@@ -87,7 +87,7 @@ bool address_table_add(struct address_table *table, const struct address_key *ke
 /* Removes an entry that is in the table. */
 void address_table_remove(struct address_table *table, const struct address_entry *entry);
 
-/* Each entry once, in any order, NULL after the last; *position is 0 at first. Do not add
- * or remove entries meanwhile. */
+/* Returns each entry once, in any order, then NULL; *position is 0 at first. Do not add or
+ * remove entries meanwhile. */
 struct address_entry *address_table_next(const struct address_table *table,
                                          size_t *position);

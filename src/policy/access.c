@@ -9,7 +9,7 @@
 
 /* ---- who calls ---------------------------------------------------------------------- */
 
-/* host[:port] of a Host header or an Origin, as far as it can be the operator's. */
+/* host[:port] of a Host header or an Origin, if it can be the operator's. */
 struct authority {
     bool is_localhost;      /* the name; `address` is then not used */
     struct address address; /* a loopback literal, port 0 */
@@ -70,7 +70,7 @@ static bool authority_port_parse(const char *text, size_t len, uint16_t *ret)
     return true;
 }
 
-/* IPv6 literals stand in brackets, and nothing else does. */
+/* IPv6 literals are in brackets, and nothing else is. */
 static bool authority_parse(const char *text, uint16_t default_port, struct authority *ret)
 {
     bool has_brackets = text[0] == '[';
@@ -104,7 +104,7 @@ static bool authority_equals(const struct authority *a, const struct authority *
     return a->is_localhost || address_equals(&a->address, &b->address);
 }
 
-/* Is the Host a loopback one, and the Origin, if any, the same place? */
+/* Whether the Host is a loopback one and the Origin, if any, is the same place. */
 static bool is_own_page(const struct access_facts *facts)
 {
     uint16_t default_port = facts->is_tls ? 443 : 80;
@@ -224,7 +224,7 @@ static enum access_reason judge(const struct access_caller *caller,
     return ACCESS_NEVER; /* not reached: a value outside the enum allows nothing */
 }
 
-/* What a reason is called, and whether it allows. */
+/* The name of a reason, and whether it allows. */
 static const struct {
     const char *code;
     bool is_allowed;
@@ -251,7 +251,7 @@ const char *access_reason_code(enum access_reason reason)
 
 /* ---- how a refusal reads ------------------------------------------------------------ */
 
-/* What a caller on the checker's own machine, or one that seems to be, should do. */
+/* Advice for a caller that is on the checker's own machine or seems to be. */
 static const char *loopback_hint(const struct access_caller *caller, enum targets targets)
 {
     if (!address_is_loopback(&caller->address))
@@ -300,7 +300,7 @@ static const char *reason_sentence(enum access_reason reason, bool is_global)
     return "it is allowed.";
 }
 
-/* A caller with two families came over the one that it did not ask about. */
+/* Advice for a caller with two families that asked about an address of the other one. */
 static const char *family_hint(const struct access_caller *caller,
                                const struct address *target)
 {

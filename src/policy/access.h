@@ -20,11 +20,12 @@
 /* code: its name in the log and the metrics. access_explain() makes the sentence of a
  * refusal. */
 #define ACCESS_REASON_MAP(X)                                                               \
-    X(OWN_ADDRESS, "own_address", true)          /* the caller named itself */             \
-    X(OPERATOR, "operator", true)                /* the operator may name any unicast */   \
-    X(PUBLIC_TARGET, "public_target", true)      /* globally reachable, under `public` */  \
-    X(ANY_TARGET, "any_target", true)            /* unicast, under `any` */                \
-    X(BAD_FORWARDED, "bad_forwarded_for", false) /* a trusted proxy sent nonsense */       \
+    X(OWN_ADDRESS, "own_address", true)     /* the caller named itself */                  \
+    X(OPERATOR, "operator", true)           /* the operator may name any unicast */        \
+    X(PUBLIC_TARGET, "public_target", true) /* globally reachable, under `public` */       \
+    X(ANY_TARGET, "any_target", true)       /* unicast, under `any` */                     \
+    X(BAD_FORWARDED, "bad_forwarded_for",                                                  \
+      false)                         /* a trusted proxy sent an unreadable header */       \
     X(NEVER, "never_allowed", false) /* unspecified, multicast, reserved ... */            \
     X(NOT_OWN_ADDRESS, "not_own_address", false) /* not the caller's address */            \
     X(NOT_PUBLIC, "not_public", false)     /* not globally reachable, under `public` */    \
@@ -72,8 +73,9 @@ struct access_decision {
 struct access_caller access_identify(const struct access_facts *facts,
                                      const struct cidr_list *trusted_proxies);
 
-/* Is this one of this machine's own addresses? Called only under `public`, and only for
- * targets that are otherwise allowed; for a target that embeds IPv4, called for both. */
+/* Whether this is one of this machine's own addresses. Called only under `public`, and
+ * only for targets that are otherwise allowed; for a target that embeds IPv4, called for
+ * both. */
 typedef bool(access_is_ours_fn)(const struct address *address);
 
 /* An unknown caller is refused first. An address that is never probed is refused even to

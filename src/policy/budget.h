@@ -27,7 +27,7 @@
 struct err;
 struct budget;
 
-/* Which of the two buckets was short. */
+/* Which of the two buckets was too low. */
 enum budget_scope {
     BUDGET_NONE, /* granted */
     BUDGET_CALLER,

@@ -16,6 +16,7 @@
     "connection table, or its uplink)"
 #define REPEAT_MIN_NS    (900 * NS_PER_MS) /* the kernel's first repetition: after 1 s */
 #define SECOND_LOOK_MS   10 /* beyond it, a connection that we reset is forgotten */
+#define WAVE_MS          20 /* a second look and its controls leave within this time */
 #define DOUBT_VERDICT_MS 20                /* how old a look for doubts may be then */
 
 /* --- the facts ---------------------------------------------------------------------- */
@@ -143,7 +144,9 @@ static struct judgement with_controls(const struct port *port, struct judgement 
     if (!host_has_opened(host) || port->first_negative.ns == 0)
         return verdict;
 
+    /* The wave that this port was asked in may still bring controls. */
     struct instant now = engine_now(port->job->engine);
+    struct instant wave_end = instant_add(port->last_refusal, span_ms(WAVE_MS));
     struct control_tally tally =
         controls_tally(&host->controls, port->first_negative, now);
     bool is_refused = verdict.state == PORT_STATE_CLOSED;
@@ -157,6 +160,8 @@ static struct judgement with_controls(const struct port *port, struct judgement 
             .step = JUDGE_WAIT,
             .until = instant_add(now, schedule_answer_time(&host->rtt)),
         };
+    else if (instant_before(now, wave_end) && port->phase == PORT_PROBING)
+        verdict = (struct judgement){.step = JUDGE_WAIT, .until = wave_end};
     else if (port->phase == PORT_PROBING &&
              port->evidence.attempts < SCHEDULE_ATTEMPTS_MAX)
         verdict.step = JUDGE_ATTEMPT;

@@ -83,7 +83,7 @@ static bool take(void *ctx, size_t row, const char *value, struct err *err)
     return takes[row](ctx, value, err);
 }
 
-/* Changes what the options name. */
+/* Parses the options into `arguments`. */
 static bool arguments_parse(int argc, char *argv[], struct arguments *ret, struct err *err)
 {
     struct option_rest rest;
@@ -97,7 +97,7 @@ static bool arguments_parse(int argc, char *argv[], struct arguments *ret, struc
     return true;
 }
 
-/* Warnings are kept until it is known in which form the log is wanted. */
+/* Keeps warnings until the log format is known. */
 static void warn(void *ctx, const char *message)
 {
     struct text *warnings = ctx;
@@ -111,14 +111,15 @@ static void log_warnings(const struct text *warnings)
         log_message(LOG_LEVEL_WARNING, "settings", "%.*s", (int)(end - line), line);
 }
 
-/* The log's format is a setting itself: what is wrong with the settings is told plainly. */
+/* Errors in the settings are printed plainly, because the log format is a setting
+ * itself. */
 static int complain(const struct err *err)
 {
     fprintf(stderr, "port-checker: %s\n", err->message);
     return err->kind == ERR_INVALID ? STATUS_USAGE : STATUS_SYSTEM;
 }
 
-/* What was printed reached its reader, too. */
+/* Whether standard output was written completely. */
 static int printed(void)
 {
     if (fflush(stdout) == 0)
@@ -137,7 +138,7 @@ static int check_config(const struct service *service)
         return complain(&err);
 
     tls_identity_free(tls);
-    /* Asked by a service that wants to reload: reload_check_start(). */
+    /* A service that wants to reload has started this process: reload_check_start(). */
     if (!sockets_try(&service->settings.host, STDIN_FILENO, &err))
         return complain(&err);
 

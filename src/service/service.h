@@ -28,12 +28,12 @@ struct pages;
 struct tls_identity;
 struct worker;
 
-/* What the workers have to do. Only increases. */
+/* What the workers are to do. It only increases. */
 enum service_phase {
     SERVICE_RUNNING,
     SERVICE_DRAINING, /* no new checks, running ones finish; then the process ends */
     SERVICE_YIELDING, /* no new connections, open ones finish; then a successor runs */
-    SERVICE_STOPPING, /* now */
+    SERVICE_STOPPING, /* immediately */
 };
 
 struct service {
@@ -54,7 +54,7 @@ struct service {
     size_t worker_count;
 };
 
-/* How the process was started: what a re-execution repeats. */
+/* How the process was started, for a re-execution. */
 struct invocation {
     char binary[4096];    /* absolute path, as of the start */
     const char *env_file; /* NULL = `.env` if it exists */

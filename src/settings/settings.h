@@ -51,13 +51,13 @@ struct rate {
 };
 
 struct settings {
-    struct address host; /* with `port` in it */
+    struct address host; /* includes `port` */
     uint16_t port;
     bool debug;
     struct span check_timeout;
     unsigned check_retries;
     struct span check_retry_delay;
-    unsigned workers; /* 0 was resolved to the number of processors we may use */
+    unsigned workers; /* 0 was replaced by the number of processors we may use */
     enum targets targets;
     struct cidr_list trusted_proxies;
     size_t max_ports;

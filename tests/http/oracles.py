@@ -165,20 +165,7 @@ def node_view(told, text):
 # --- proxies ------------------------------------------------------------------------------
 
 # All clients share the connections to the backend, and bodies are passed on as they come.
-NGINX = """
-daemon off;
-master_process off;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{ worker_connections 8192; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    client_max_body_size 0;
+NGINX = proxies.NGINX_HEAD + """
     client_header_timeout %(wait)ds;
     client_body_timeout %(wait)ds;
     keepalive_timeout %(wait)ds;

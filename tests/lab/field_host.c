@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * lab_field_host: hosts made of packets behind a TUN device, and the troubles of the field
- * between them and whoever asks.
+ * lab_field_host: simulated hosts behind a TUN device, and the networks of the field
+ * between them and the checker.
  *
  *     lab_field_host FD NAME=FIELD,FIELD...      (field_options.h lists them)
  *
  * FD is the inherited descriptor of the device. Every address that is routed to the device
  * is a host of its own, with limits, bans and outages of its own, which begin with the
- * first SYN to it; all of them are alike but for chance. It finishes handshakes,
+ * first SYN to it; they differ in their random numbers only. It finishes handshakes,
  * acknowledges data and closes when the other side does. On SIGTERM or SIGINT the truth
- * goes to standard output as JSON: what each host got, and what became of it.
+ * goes to standard output as JSON: what each host received, and what became of it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,72 +21,19 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "field_options.h"
-#include "packet.h"
+#include "field_state.h"
 
-#define HOSTS_MAX       4096
-#define EVENTS_MAX      65536
-#define CONNECTIONS_MAX 16384
-#define STAMPS          20 /* of one source, as xt_recent keeps them */
-#define BINS            10 /* of 100 ms: the window of the highest rate */
-#define RESENDS_MAX     5  /* SYN-ACKs, as net.ipv4.tcp_synack_retries */
-#define MILLION         UINT64_C(1000000)
-#define TICK_NS         (4 * NS_PER_MS) /* the kernel counts freed connections once in it */
-#define WINDOW          UINT32_C(65535)
+#define HOSTS_MAX   4096
+#define EVENTS_MAX  65536
+#define RESENDS_MAX 5 /* SYN-ACKs, as net.ipv4.tcp_synack_retries */
+#define WINDOW      UINT32_C(65535)
 
-static const struct span half_open_max = {60 * NS_PER_SECOND}, bin = {NS_PER_SECOND / BINS};
+static const struct span bin = {NS_PER_SECOND / BINS};
 
-/* Why packets were lost or refused. */
-#define REASONS(X)                                                                         \
-    X(LOSS)                                                                                \
-    X(OUTAGE) X(PATH) X(FLAP) X(BAN) X(RECENT) X(LIMIT) X(CONNECTIONS) X(QUEUE) X(RESETS)  \
-        X(ICMPS)
-enum reason {
-#define X(name) REASON_##name,
-    REASONS(X)
-#undef X
-        REASON_COUNT,
-};
 static const char *const reason_names[] = {
 #define X(name) #name,
     REASONS(X)
 #undef X
-};
-
-struct bucket {
-    double tokens;
-    struct instant filled; /* 0: never used, and so full */
-};
-
-struct connection {
-    unsigned char source[ADDRESS_MAX];
-    uint16_t source_port, port;
-    uint32_t theirs, ours; /* sequence numbers of the SYN and of the SYN-ACK */
-    enum { HALF_OPEN, ESTABLISHED, OVER } state;
-    struct instant since;
-};
-
-struct port {
-    uint64_t syns, answers; /* answers: SYN-ACKs, repeated ones too */
-    struct instant first, last;
-    bool is_known;
-};
-
-struct host {
-    int version;
-    unsigned char address[ADDRESS_MAX];
-    uint64_t random;
-    struct instant first, outage_from, outage_to, banned_to, reset_second;
-    struct bucket limit, icmps;
-    struct instant stamps[STAMPS];
-    size_t stamp_count, stamp_next, known_count;
-    uint16_t known[PORT_COUNT];     /* ports that the protection against scans has seen */
-    struct connection *connections; /* owned, CONNECTIONS_MAX */
-    size_t connection_count;
-    uint64_t syns, syn_acks, resets, icmp_errors, handshakes, resets_in_second, bans;
-    uint64_t refused[REASON_COUNT], in_bin[BINS], highest;
-    int64_t bin_number;
-    struct port ports[PORT_COUNT];
 };
 
 enum event_kind { ARRIVES, LEAVES, RESENDS };
@@ -117,26 +64,6 @@ static void end(int signal_number)
 {
     (void)signal_number;
     is_over = 1;
-}
-
-/* ---- chance: splitmix64 -------------------------------------------------------------- */
-
-static uint64_t mix(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-static uint64_t draw(struct host *host)
-{
-    return mix(host->random += UINT64_C(0x9e3779b97f4a7c15));
-}
-
-static struct span draw_span(struct host *host, struct span from, struct span to)
-{
-    uint64_t width = (uint64_t)(to.ns - from.ns) + 1;
-    return (struct span){from.ns + (int64_t)(draw(host) % width)};
 }
 
 /* ---- events -------------------------------------------------------------------------- */
@@ -187,73 +114,13 @@ static struct event *event_pop(struct field *field)
 
 /* ---- the link ------------------------------------------------------------------------ */
 
-static bool is_outage(const struct field_options *options, struct host *host,
-                      struct instant now)
-{
-    if (options->outages_good.ns > 0)
-        while (!instant_before(now, host->outage_to)) {
-            struct span good = draw_span(host, (struct span){0},
-                                         (struct span){2 * options->outages_good.ns});
-            host->outage_from = instant_add(host->outage_to, good);
-            host->outage_to =
-                instant_add(host->outage_from,
-                            draw_span(host, options->outages_min, options->outages_max));
-        }
-    return !instant_before(now, host->outage_from) && instant_before(now, host->outage_to);
-}
-
-static bool is_lost(const struct field_options *options, struct host *host,
-                    struct instant now)
-{
-    bool is_unlucky = draw(host) % MILLION < options->loss;
-
-    if (is_outage(options, host, now))
-        host->refused[REASON_OUTAGE]++;
-    else if (is_unlucky)
-        host->refused[REASON_LOSS]++;
-    else
-        return false;
-    return true;
-}
-
-static uint32_t fold(const unsigned char *address)
-{
-    uint32_t folded = 0;
-
-    for (size_t i = 0; i < ADDRESS_MAX; i++)
-        folded ^= (uint32_t)address[i] << (8 * (3 - i % 4));
-    return folded;
-}
-
-static bool is_dead_path(const struct field_options *options, const struct segment *segment)
-{
-    uint32_t addresses = fold(segment->source) ^ fold(segment->destination);
-    uint32_t ports = (uint32_t)segment->source_port ^ segment->destination_port;
-    uint64_t path = 0;
-
-    switch (options->path) {
-    case PATH_ANY:
-        return false;
-    case PATH_LOW:
-        path = segment->source_port;
-        break;
-    case PATH_XOR:
-        path = ports ^ addresses;
-        path ^= path >> 16;
-        path ^= path >> 8;
-        break;
-    case PATH_HASH:
-        path = mix(mix((uint64_t)segment->source_port << 16 | segment->destination_port) ^
-                   addresses ^ options->seed);
-        break;
-    }
-    return path % options->path_count == options->path_dead;
-}
+/* ---- what is sent ----------------------------------------------------------------------
+ */
 
 static void leave(struct field *field, struct host *host, struct instant now,
                   struct span delay, const unsigned char *bytes, size_t len)
 {
-    if (!is_lost(&field->options, host, now))
+    if (!link_loses(&field->options, host, now))
         event_push(field,
                    &(struct event){
                        .due = instant_add(instant_add(now, delay), field->options.one_way),
@@ -272,71 +139,6 @@ static size_t leave_segment(struct field *field, struct host *host, struct insta
 
     leave(field, host, now, delay, ret_bytes, len);
     return len;
-}
-
-/* ---- connections --------------------------------------------------------------------- */
-
-static struct connection *connection_find(struct host *host, const struct segment *segment)
-{
-    for (size_t i = 0; i < host->connection_count; i++) {
-        struct connection *connection = &host->connections[i];
-        if (connection->source_port == segment->source_port &&
-            connection->port == segment->destination_port &&
-            memcmp(connection->source, segment->source, ADDRESS_MAX) == 0)
-            return connection->state == OVER ? NULL : connection;
-    }
-    return NULL;
-}
-
-static void connections_sweep(struct host *host, struct instant now)
-{
-    for (size_t i = host->connection_count; i-- > 0;) {
-        struct connection *connection = &host->connections[i];
-        bool is_counted = connection->since.ns / TICK_NS == now.ns / TICK_NS;
-        bool is_old = instant_since(now, connection->since).ns > half_open_max.ns;
-        if (connection->state == OVER ? !is_counted : is_old)
-            *connection = host->connections[--host->connection_count];
-    }
-}
-
-static struct connection *connection_add(struct host *host, const struct segment *syn,
-                                         struct instant now)
-{
-    if (host->connection_count == CONNECTIONS_MAX) {
-        fprintf(stderr, "lab_field_host: too many connections\n");
-        exit(1);
-    }
-    struct connection *connection = &host->connections[host->connection_count++];
-    *connection = (struct connection){
-        .source_port = syn->source_port,
-        .port = syn->destination_port,
-        .theirs = syn->seq,
-        .ours = (uint32_t)draw(host),
-        .since = now,
-    };
-    memcpy(connection->source, syn->source, ADDRESS_MAX);
-    return connection;
-}
-
-static void connection_end(struct connection *connection, struct instant now)
-{
-    connection->state = OVER;
-    connection->since = now;
-}
-
-/* ---- refusals ------------------------------------------------------------------------ */
-
-/* As netfilter's limit: what exceeds it costs nothing. */
-static bool bucket_take(struct bucket *bucket, const struct rate *rate, struct instant now)
-{
-    double seconds = span_to_seconds(instant_since(now, bucket->filled));
-    double tokens = bucket->tokens + seconds * (double)rate->per_minute / 60;
-
-    if (bucket->filled.ns == 0 || tokens > (double)rate->burst)
-        tokens = (double)rate->burst;
-    bucket->filled = now;
-    bucket->tokens = tokens >= 1 ? tokens - 1 : tokens;
-    return tokens >= 1;
 }
 
 static void send_icmp(struct field *field, struct host *host, struct instant now,
@@ -380,118 +182,6 @@ static void refuse(struct field *field, struct host *host, struct instant now,
         send_icmp(field, host, now, action, bytes, len);
 }
 
-/* ---- gates: what a SYN must pass. Each returns NULL for "pass". ------------------------
- */
-
-static const struct action *flap_gate(const struct field_options *options,
-                                      struct host *host, const struct segment *syn,
-                                      struct instant now)
-{
-    (void)syn;
-    return instant_since(now, host->first).ns < options->flap.ns ? &options->flap_action
-                                                                 : NULL;
-}
-
-static size_t forget_ports(struct host *host, struct span window, struct instant now)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < host->known_count; i++) {
-        struct port *port = &host->ports[host->known[i]];
-        if (instant_since(now, port->last).ns <= window.ns)
-            host->known[kept++] = host->known[i];
-        else
-            port->is_known = false;
-    }
-    return kept;
-}
-
-static const struct action *ban_gate(const struct field_options *options, struct host *host,
-                                     const struct segment *syn, struct instant now)
-{
-    const struct scan_rule *scan = &options->scan;
-    struct port *port = &host->ports[syn->destination_port];
-
-    if (scan->action.kind == ACTION_NONE)
-        return NULL;
-    if (instant_before(now, host->banned_to)) {
-        if (scan->renews)
-            host->banned_to = instant_add(now, scan->ban);
-        return &scan->action;
-    }
-    if (scan->counts_closed_only &&
-        options->ports[syn->destination_port].kind != PORT_CLOSED)
-        return NULL;
-    host->known_count = forget_ports(host, scan->window, now);
-    port->last = now;
-    if (!port->is_known)
-        host->known[host->known_count++] = syn->destination_port;
-    port->is_known = true;
-    if (host->known_count <= scan->ports)
-        return NULL;
-    host->bans++;
-    host->banned_to = instant_add(now, scan->ban);
-    host->known_count = forget_ports(host, (struct span){-1}, now);
-    return &scan->action;
-}
-
-static void stamp(struct host *host, struct instant now)
-{
-    host->stamps[host->stamp_next++ % STAMPS] = now;
-    if (host->stamp_count < STAMPS)
-        host->stamp_count++;
-}
-
-static const struct action *recent_gate(const struct field_options *options,
-                                        struct host *host, const struct segment *syn,
-                                        struct instant now)
-{
-    size_t hits = 0;
-
-    if (options->recent_action.kind == ACTION_NONE || connection_find(host, syn))
-        return NULL;
-    stamp(host, now);
-    for (size_t i = 0; i < host->stamp_count; i++)
-        hits += instant_since(now, host->stamps[i]).ns <= options->recent.ns;
-    if (hits < options->recent_hits)
-        return NULL;
-    stamp(host, now);
-    return &options->recent_action;
-}
-
-static const struct action *limit_gate(const struct field_options *options,
-                                       struct host *host, const struct segment *syn,
-                                       struct instant now)
-{
-    (void)syn;
-    bool passes = options->limit_action.kind == ACTION_NONE ||
-                  bucket_take(&host->limit, &options->limit, now);
-    return passes ? NULL : &options->limit_action;
-}
-
-static const struct action *connections_gate(const struct field_options *options,
-                                             struct host *host, const struct segment *syn,
-                                             struct instant now)
-{
-    connections_sweep(host, now);
-    bool passes = options->connections_action.kind == ACTION_NONE ||
-                  connection_find(host, syn) ||
-                  host->connection_count < options->connections;
-    return passes ? NULL : &options->connections_action;
-}
-
-static const struct {
-    enum reason reason;
-    const struct action *(*check)(const struct field_options *options, struct host *host,
-                                  const struct segment *syn, struct instant now);
-} gates[] = {
-    {REASON_FLAP, flap_gate},
-    {REASON_BAN, ban_gate},
-    {REASON_RECENT, recent_gate},
-    {REASON_LIMIT, limit_gate},
-    {REASON_CONNECTIONS, connections_gate},
-};
-
 /* ---- the host ------------------------------------------------------------------------ */
 
 static void send_syn_ack(struct field *field, struct host *host, struct instant now,
@@ -515,14 +205,15 @@ static void send_syn_ack(struct field *field, struct host *host, struct instant 
 /* A SYN of a connection that is there already: the same again, or one that reuses its
  * source port too soon, which Linux resets or challenges (RFC 5961). */
 static void repeated_syn(struct field *field, struct host *host, struct instant now,
-                         const struct segment *syn, struct connection *connection)
+                         struct span delay, const struct segment *syn,
+                         struct connection *connection)
 {
     unsigned char bytes[PACKET_MAX];
     struct segment challenge = segment_answer(syn, TCP_ACK, connection->ours + 1);
 
     if (syn->seq == connection->theirs && connection->state == HALF_OPEN) {
         struct segment answer = segment_answer(syn, TCP_SYN | TCP_ACK, connection->ours);
-        leave_segment(field, host, now, (struct span){0}, &answer, bytes);
+        leave_segment(field, host, now, delay, &answer, bytes);
         host->ports[syn->destination_port].answers++;
     } else if (syn->seq - connection->theirs < WINDOW && connection->state == HALF_OPEN) {
         send_reset(field, host, now, syn);
@@ -554,7 +245,7 @@ static void open_port(struct field *field, struct host *host, struct instant now
     struct connection *connection = connection_find(host, syn);
 
     if (connection)
-        repeated_syn(field, host, now, syn, connection);
+        repeated_syn(field, host, now, delay, syn, connection);
     else
         send_syn_ack(field, host, now, delay, syn, connection_add(host, syn, now)->ours);
 }
@@ -567,13 +258,10 @@ static void take_syn(struct field *field, struct host *host, struct instant now,
     struct span since_first = instant_since(now, port->first);
     struct span delay = {0};
 
-    for (size_t i = 0; i < sizeof gates / sizeof *gates; i++) {
-        const struct action *action = gates[i].check(&field->options, host, syn, now);
-        if (action) {
-            host->refused[gates[i].reason]++;
-            refuse(field, host, now, action, syn, bytes, len);
-            return;
-        }
+    const struct action *refusal = gates_check(&field->options, host, syn, now);
+    if (refusal) {
+        refuse(field, host, now, refusal, syn, bytes, len);
+        return;
     }
     switch (rule->kind) {
     case PORT_SILENT:
@@ -666,7 +354,7 @@ static struct host *host_of(struct field *field, const struct segment *segment)
     }
     host->version = segment->version;
     memcpy(host->address, segment->destination, ADDRESS_MAX);
-    host->random = mix(field->options.seed + field->host_count + 1);
+    host->random = chance_mix(field->options.seed + field->host_count + 1);
     field->hosts[field->host_count++] = host;
     return host;
 }
@@ -714,9 +402,9 @@ static void read_device(struct field *field)
         struct instant now = clock_now();
         if (is_syn(&segment))
             note_syn(host, &segment, now);
-        if (is_dead_path(&field->options, &segment)) {
+        if (link_is_dead(&field->options, &segment)) {
             host->refused[REASON_PATH]++;
-        } else if (!is_lost(&field->options, host, now)) {
+        } else if (!link_loses(&field->options, host, now)) {
             event_push(field,
                        &(struct event){.due = instant_add(now, field->options.one_way),
                                        .kind = ARRIVES,

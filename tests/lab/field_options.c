@@ -116,8 +116,8 @@ static bool read_scan(struct field_options *options, char **fields)
     if (!read_number(fields, &scan->ports) || !read_ms(fields, &scan->ban) ||
         !read_ms(fields, &scan->window) || !read_action(fields, &scan->action))
         return false;
-    scan->renews = *fields && strcmp(strsep(fields, ","), "renew") == 0;
-    return true;
+    scan->renews = *fields != NULL;
+    return !scan->renews || strcmp(strsep(fields, ","), "renew") == 0;
 }
 
 static bool read_scan_closed(struct field_options *options, char **fields)

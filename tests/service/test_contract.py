@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The wire contract: what clients in production rely on, byte by byte."""
+"""The wire contract, byte by byte: what clients in production rely on."""
 import json
 import re
 import time
@@ -31,7 +31,7 @@ def invalid_port(number):
 
 
 def assert_faults(reply, *faults):
-    """The whole body, byte by byte: spacing and the order of members count too."""
+    """The whole body, byte by byte, including spacing and the order of members."""
     assert reply.status == 422, reply
     assert reply.header("Content-Type") == "application/json"
     assert reply.body.decode() == json.dumps({"detail": list(faults)})

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""docs/openapi.json against the service, both ways: what is answered is described, and what
-is described is answered."""
+"""Compares docs/openapi.json with the service in both directions: every answer is described, and
+everything described is answered."""
 import contextlib
 import hmac
 import json
@@ -34,7 +34,7 @@ ORIGIN = ("Origin", "https://a.example")
 TOKEN = "00112233445566778899aabbccddeeff"
 CORS = {"PORT_CHECKER_CORS_ORIGINS": "https://a.example"}
 
-# What replies may have without this API promising it.
+# What replies may contain without being promised by this API.
 PLAIN_HEADERS = {"date", "server", "connection", "cache-control", "content-type",
                  "content-length", "transfer-encoding", "content-encoding",
                  "content-security-policy", "x-content-type-options", "referrer-policy",
@@ -63,7 +63,7 @@ def values_of(reply, name):
 
 
 def request_of(method, path):
-    """Headers and body that make sense there. A form of another origin is refused."""
+    """Plausible headers and a body for the operation. A form from another origin is refused."""
     if (method, path) == ("POST", "/check-ports"):
         return [JSON_BODY, ORIGIN], check_body([1])
     if (method, path) == ("POST", "/"):
@@ -145,7 +145,7 @@ def verdicts(answers, start, open_port, packet_filter):
 
 @contextlib.contextmanager
 def proving():
-    """Ports of listeners that prove themselves, lie, hang up, and say nothing."""
+    """Ports of listeners that prove themselves, give a wrong proof, hang up, and send nothing."""
     def line_of(port):
         mac = hmac.new(TOKEN.encode(), str(port).encode(), "sha256").hexdigest()
         return f"golem-port-verifier 1 {port} {mac}\n".encode()
@@ -227,7 +227,7 @@ def draining(answers, start, silent_ports):
 
 
 def slow_requests(answers, start):
-    """All at once: each takes the 10 seconds that a head may take, or a body."""
+    """All at the same time: each takes the 10 seconds allowed for a head or a body."""
     service = start(**CORS)
     waiting = []
     for method, path in OPERATIONS:
@@ -244,7 +244,7 @@ def slow_requests(answers, start):
 
 @pytest.fixture
 def answers(start, open_port, packet_filter, silent_ports):
-    """All of them, once for all tests."""
+    """All of them, created once for all tests."""
     if not ANSWERS.replies:
         found = Answers()
         usual_answers(found, start)
@@ -263,7 +263,7 @@ ANSWERS = Answers()
 
 
 def bodies(answers):
-    """Every JSON body and every list of lines that came, as (value, schema)."""
+    """Every JSON body and every list of lines received, as (value, schema)."""
     for (method, path, status), replies in answers.replies.items():
         for reply in replies:
             media = (reply.header("Content-Type") or "").split(";")[0]
@@ -373,7 +373,7 @@ def known_values(schema):
 
 
 def walk(value, schema, seen):
-    """Notes which members and which values of an enumeration came."""
+    """Records which members and which enumeration values occurred."""
     name = schema.get("$ref", "").rpartition("/")[2]
     schema = resolve(schema)
     for part in schema.get("oneOf", ()):
@@ -396,7 +396,7 @@ def walk(value, schema, seen):
             walk(item, schema["items"], seen)
 
 
-# Requests, and what only a stream has: its own tests hold those.
+# Members of requests, and what only a stream has; other tests cover those.
 NOT_IN_BODIES = {"CheckRequest", "Form", "PortLine", "LastLine", "Plain"}
 
 
@@ -413,8 +413,8 @@ def test_every_member_and_every_value_came(answers):
         for key, member in schema.get("properties", {}).items():
             promised.add((name, key))
             promised |= {(name, key, value) for value in member.get("enum", ())}
-    # Tests of their own have IPv6 callers, addresses that stop answering (test_limited) and
-    # ICMP errors from the path (test_verdicts).
+    # Other tests cover IPv6 callers, addresses that stop answering (test_limited), ICMP
+    # errors from the path (test_verdicts) and the timeout of a whole check.
     assert promised - seen <= {("Caller", "family", 6), ("State", "limited"),
                                ("CheckReply", "limit"), ("Limit", "answered"),
                                ("Limit", "rate"), ("Icmp", "from", "path")}
@@ -538,7 +538,7 @@ LINTERS = TOP / "tests/openapi"
 
 
 def linted(tool, *arguments):
-    """What it printed as JSON."""
+    """What it printed, parsed as JSON."""
     environment = {**os.environ, "REDOCLY_TELEMETRY": "off",
                    "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
     ended = subprocess.run(["node", LINTERS / "node_modules/.bin" / tool, "lint", *arguments],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who may have what probed, and how much of it, tried from outside."""
+"""Who may check which addresses, and how many ports, tested from outside."""
 import math
 import time
 
@@ -11,7 +11,8 @@ from harness.waiting import eventually
 
 JSON = ("Content-Type", "application/json")
 
-# What only the operator may have probed: an address of loopback that is not the caller's.
+# Only the operator may have this address probed: a loopback address other than the
+# caller's.
 OTHER = "127.0.0.77"
 
 LAN = "192.168.55.1"
@@ -25,7 +26,7 @@ def asks(service, target=OTHER, **more):
 
 
 def assert_refused(reply, caller, target, *hints):
-    """A refusal names both addresses and the line of configuration that would allow it."""
+    """A refusal names both addresses and the setting that would allow the check."""
     assert reply.status == 403, reply
     assert reply.json()["code"] == "target_not_allowed"
     detail = reply.json()["detail"]
@@ -441,7 +442,7 @@ def test_a_burst_is_as_large_as_max_ports_and_the_operator_is_charged_too(start)
 
 
 def test_retry_after_is_exact(start):
-    """In whole seconds, rounded up, of what is still wanting when it is asked."""
+    """In whole seconds, rounded up, for what is missing at the time of the request."""
     service = start(PORT_CHECKER_RATE="20/min", PORT_CHECKER_MAX_PORTS=2)
 
     before_charge = time.monotonic()
@@ -551,7 +552,7 @@ def test_rate_0_is_no_limit(start):
 
 
 def open_until(service, status, count, source=None):
-    """Opens connections; the first `count` are served, the next one is told `status`."""
+    """Opens connections; the first `count` are served, and the next one gets `status`."""
     opened = []
     for _ in range(count):
         connection = service.connect(source=source)

@@ -276,7 +276,7 @@ struct rig {
     struct probe_limit limit;
     struct engine_config config;
     const struct proof_token *token; /* of the checks from here on; borrowed */
-    struct timer guard, extra;       /* the second one is the test's */
+    struct timer guard, idle, extra;       /* the second one is the test's */
     int descriptors;
     struct instant started_at;
 
@@ -337,6 +337,17 @@ static inline void rig_fault(void *ctx, int errnum)
     rig->last_fault = errnum;
 }
 
+/* Not within `done` of the last check: what it starts is a session of its own. */
+static inline void rig_idle(struct timer *timer)
+{
+    struct rig *rig = (void *)((char *)timer - offsetof(struct rig, idle));
+    void (*on_idle)(struct rig *) = rig->on_idle;
+    rig->on_idle = NULL;
+    on_idle(rig);
+    if (rig->unfinished == 0)
+        loop_stop(rig->loop);
+}
+
 static inline void rig_guard(struct timer *timer)
 {
     (void)timer;
@@ -365,6 +376,7 @@ static inline struct rig *rig_new(void)
                      .local_fault = rig_fault},
     };
     timer_init(&rig->guard, rig_guard);
+    timer_init(&rig->idle, rig_idle);
     rig->started_at = clock_now();
     return rig;
 }
@@ -387,7 +399,11 @@ static inline void check_end(struct check *check)
 {
     struct rig *rig = check->rig;
     check->job = NULL;
-    if (--rig->unfinished == 0)
+    if (--rig->unfinished > 0)
+        return;
+    if (rig->on_idle)
+        assert_true(loop_timer_set(rig->loop, &rig->idle, clock_now()));
+    else
         loop_stop(rig->loop);
 }
 
@@ -455,16 +471,8 @@ static inline void rig_run(struct rig *rig)
     struct err err;
     assert_true(
         loop_timer_set(rig->loop, &rig->guard, instant_add(clock_now(), span_seconds(90))));
-    for (;;) {
-        if (!loop_run(rig->loop, &err))
-            fail_msg("%s", err.message);
-        void (*on_idle)(struct rig *) = rig->on_idle;
-        if (!on_idle || rig->unfinished > 0)
-            return;
-        rig->on_idle = NULL;
-        on_idle(rig); /* not within `done` of the last check: what it starts is a session
-                         of its own */
-    }
+    if (!loop_run(rig->loop, &err))
+        fail_msg("%s", err.message);
 }
 
 /* Nothing may be left behind. */

@@ -16,7 +16,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-/* Blocks parted by spaces; NULL: none. */
+/* Blocks separated by spaces; NULL: none. */
 static struct cidr_list parse_list(const char *text)
 {
     struct cidr_list list = {0};
@@ -41,13 +41,13 @@ static void the_caller_is_the_peer_or_what_a_trusted_proxy_says(void **state)
     (void)state;
     static const struct {
         const char *sentence, *peer, *trusted, *forwarded_for;
-        const char *caller; /* NULL: not known */
+        const char *caller; /* NULL: unknown */
     } rows[] = {
         {"no proxy", "198.51.100.7", NULL, NULL, "198.51.100.7"},
         {"a mapped peer is unwrapped", "::ffff:198.51.100.7", NULL, NULL, "198.51.100.7"},
         {"IPv6", "2001:db8::7", NULL, NULL, "2001:db8::7"},
 
-        /* strangers cannot say who they are */
+        /* strangers cannot choose their address */
         {"nobody is trusted", "198.51.100.7", NULL, "203.0.113.9", "198.51.100.7"},
         {"not this one", "198.51.100.7", "10.0.0.0/8", "203.0.113.9", "198.51.100.7"},
         {"nonsense of a stranger", "198.51.100.7", "10.0.0.0/8", "x, ,", "198.51.100.7"},
@@ -75,7 +75,7 @@ static void the_caller_is_the_peer_or_what_a_trusted_proxy_says(void **state)
         {"only proxies: the leftmost", "10.0.0.1", "10.0.0.0/8", "10.0.0.3, 10.0.0.2",
          "10.0.0.3"},
 
-        /* what a client wrote in front counts for nothing */
+        /* what a client put in front does not count */
         {"a forged front", "10.0.0.1", "10.0.0.0/8", "192.0.2.1, 203.0.113.9",
          "203.0.113.9"},
         {"a forged proxy in front", "10.0.0.1", "10.0.0.0/8",
@@ -87,7 +87,7 @@ static void the_caller_is_the_peer_or_what_a_trusted_proxy_says(void **state)
         {"nonsense in front, two lines joined", "10.0.0.1", "10.0.0.0/8",
          "unknown, 203.0.113.9, 10.0.0.2", "203.0.113.9"},
 
-        /* nonsense on the way hides the caller */
+        /* an invalid element hides the caller */
         {"empty", "10.0.0.1", "10.0.0.0/8", "", NULL},
         {"blank", "10.0.0.1", "10.0.0.0/8", "  \t", NULL},
         {"a comma", "10.0.0.1", "10.0.0.0/8", ",", NULL},
@@ -149,8 +149,8 @@ static void a_caller_that_is_not_known_is_named_by_its_proxy(void **state)
 
 #define ABSENT "(absent)"
 
-/* Somebody who types curl on the checker's own machine, but for what a row says. NULL: as
- * the operator has it. */
+/* curl on the checker's own machine, except for what a row says. NULL: the operator's
+ * value. */
 struct operator_row {
     const char *sentence;
     bool is_operator;
@@ -266,7 +266,7 @@ static void the_operators_host_is_a_loopback_one(void **state)
         "localhost:http", "localhost:80:80", "localhost::80", ":80", "127.0.0.1:",
         "127.0.0.1:0", "[::1]:", "[::1]:0", "[::1]:65536", "[::1]:80:80",
         "localhost:000080", "localhost:18446744073709551696",
-        /* more than a host */
+        /* more than a host and port */
         "user@localhost", "localhost@evil.example", "localhost/", "localhost:80/",
         "http://localhost", "localhost, localhost", "localhost,evil.example",
         "localhost\t", "localhost#", "localhost?",
@@ -305,7 +305,7 @@ static void an_origin_is_the_operators_when_it_equals_host(void **state)
         {"localhost:7466", "http://localhost", false, false},
         {"localhost", "http://localhost:7466", false, false},
 
-        /* another place on this machine is another site */
+        /* another port of this machine is another site */
         {"localhost:7466", "http://localhost:7467", false, false},
         {"localhost:7466", "http://127.0.0.1:7466", false, false},
         {"127.0.0.1:7466", "http://localhost:7466", false, false},
@@ -315,7 +315,7 @@ static void an_origin_is_the_operators_when_it_equals_host(void **state)
         {"localhost", "https://localhost", false, false},
         {"localhost:7466", "http://localhost:7466", true, false},
 
-        /* another site, however it is dressed */
+        /* another site in any disguise */
         {"localhost:7466", "null", false, false},
         {"localhost:7466", "", false, false},
         {"localhost:7466", "localhost:7466", false, false},
@@ -339,7 +339,7 @@ static void an_origin_is_the_operators_when_it_equals_host(void **state)
         {"localhost:7466", " http://localhost:7466", false, false},
         {"localhost:7466", "http://localhost:7466, http://localhost:7466", false, false},
         {"localhost:7466", "http://localhost:7466 http://evil.example", false, false},
-        /* equal, but not loopback: a name that was bent to 127.0.0.1 */
+        /* equal, but not loopback: a name that was made to resolve to 127.0.0.1 */
         {"evil.example:7466", "http://evil.example:7466", false, false},
         {"192.168.1.2:7466", "http://192.168.1.2:7466", false, false},
     };
@@ -519,7 +519,7 @@ static void who_may_name_what(void **state)
 {
     (void)state;
     static const struct decision_row rows[] = {
-        /* auto: one's own address; the operator any unicast one */
+        /* auto: one's own address; the operator may name any unicast address */
         {TARGETS_AUTO, CALLER, "203.0.113.9", "203.0.113.9", ACCESS_OWN_ADDRESS},
         {TARGETS_AUTO, CALLER, "203.0.113.9", "::ffff:203.0.113.9", ACCESS_OWN_ADDRESS},
         {TARGETS_AUTO, CALLER, "2001:db8::9", "2001:db8::9", ACCESS_OWN_ADDRESS},
@@ -610,7 +610,7 @@ static void what_is_nobodys_is_refused_to_everybody_under_any_setting(void **sta
                                                    ACCESS_NEVER});
             assert_decision(&(struct decision_row){targets, OPERATOR, "127.0.0.1", never[i],
                                                    ACCESS_NEVER});
-            /* even to the one that has it */
+            /* even for the caller that has it */
             assert_decision(
                 &(struct decision_row){targets, CALLER, own, never[i], ACCESS_NEVER});
         }
@@ -703,7 +703,7 @@ static void a_refusal_names_both_addresses_and_the_way_out(void **state)
          "203.0.113.10",
          {"its own address", "203.0.113.9", "203.0.113.10"},
          "ask over"},
-        /* somebody behind a proxy or a tunnel on this machine */
+        /* a client behind a proxy or a tunnel on this machine */
         {TARGETS_AUTO,
          CALLER,
          "127.0.0.1",

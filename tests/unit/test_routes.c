@@ -222,7 +222,7 @@ const struct port_verdict *job_verdict(const struct job *job, size_t index)
     return &job->verdicts[index];
 }
 
-/* The first port is open, all others refuse. */
+/* The first port is open, and all others refuse. */
 static void finish_job(void)
 {
     const struct job_result result = {.end = JOB_JUDGED};
@@ -278,7 +278,8 @@ static struct cidr cidr_of(const char *text)
     return cidr;
 }
 
-/* 10 ports, refilled at one a second; everybody's own address. */
+/* A budget of 10 ports, refilled at one per second; each caller may check its own
+ * address. */
 static int set_up(void **state)
 {
     (void)state;
@@ -316,7 +317,7 @@ static int tear_down(void **state)
 {
     (void)state;
     assert_false(is_job_running);
-    api = api_free(api); /* sees that no check is left */
+    api = api_free(api); /* asserts that no check is left */
     pages = pages_free(pages);
     budget = budget_free(budget);
     metrics = metrics_free(metrics);
@@ -345,7 +346,7 @@ static void check(struct exchange *exchange, const char *body)
 
 #define OWN(ports) "{\"provider_ip\": \"192.0.2.7\", \"ports\": " ports "}"
 
-/* `line` with the line end before and behind it. */
+/* `line` with a newline before and after it. */
 static void assert_metric(const char *line)
 {
     char wanted[128];
@@ -484,7 +485,7 @@ static void a_budget_that_is_spent_says_when_to_come_back(void **state)
     check(&first, OWN("[\"1-9\"]"));
     finish_job();
     fake_now.ns += 100 * NS_PER_MS;
-    check(&second, OWN("[\"1-4\"]")); /* 1.1 are left; 2.9 s are missing */
+    check(&second, OWN("[\"1-4\"]")); /* 1.1 are left, so 2.9 s are missing */
     assert_int_equal(second.status, 429);
     assert_string_equal(second.reply_headers, "Retry-After: 3\n");
     assert_non_null(strstr(second.reply, "\"code\": \"rate_limited\"}"));
@@ -523,7 +524,7 @@ static void strangers_share_a_target_s_budget(void **state)
     assert_int_equal(own.status, 200);
 }
 
-/* Whether a check of `ports` of the 10 is granted now; it is finished at once. */
+/* Whether a check of `ports` out of 10 is granted now; it ends at once. */
 static bool is_granted(const char *body)
 {
     struct exchange exchange = {0};
@@ -651,9 +652,8 @@ static void ip_names_the_caller(void **state)
         {"10.0.0.1", "192.0.2.9", 200, "{\"ip\": \"192.0.2.9\", \"family\": 4}"},
         {"10.0.0.1", NULL, 200, "{\"ip\": \"10.0.0.1\", \"family\": 4}"},
         {"10.0.0.1", "x", 403,
-         "{\"detail\": \"a trusted proxy sent an X-Forwarded-For that cannot be read: "
-         "repair "
-         "the proxy\", \"code\": \"bad_forwarded_for\"}"},
+         "{\"detail\": \"a trusted proxy sent an X-Forwarded-For that is not valid: "
+         "fix the proxy's configuration\", \"code\": \"bad_forwarded_for\"}"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct exchange exchange = {.peer = rows[i].peer};
@@ -681,7 +681,7 @@ static void metrics_are_for_those_inside(void **state)
         {"10.0.0.1", "X-Forwarded-For", "127.0.0.1", 200},
         {"10.0.0.1", "X-Forwarded-For", "192.0.2.7", 403}, /* for a stranger */
         {"192.0.2.7", "X-Forwarded-For", "127.0.0.1", 403},
-        {"127.0.0.1", "X-Forwarded-For", "127.0.0.1", 403}, /* a proxy nobody declared */
+        {"127.0.0.1", "X-Forwarded-For", "127.0.0.1", 403}, /* an undeclared proxy */
         {"127.0.0.1", "Via", "1.1 x", 403},
         {"127.0.0.1", "X-Forwarded-Proto", "https", 403},
     };
@@ -938,7 +938,7 @@ static void form(struct exchange *exchange, const char *body)
 static void a_form_is_a_check_that_is_answered_with_a_page(void **state)
 {
     (void)state;
-    static struct exchange exchange; /* the fake keeps the beginning of the page */
+    static struct exchange exchange; /* the fake keeps only the start of the page */
     exchange = (struct exchange){0};
     form(&exchange, "provider_ip=&ports=80%2C+82");
     assert_int_equal(the_job.request.port_count, 2);
@@ -1033,7 +1033,7 @@ static void a_query_is_answered_in_plain_text_where_that_is_preferred(void **sta
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct exchange exchange = {.headers = {{"Accept", rows[i].accept}}};
-        fake_now.ns += 60 * NS_PER_SECOND; /* the budget is whole again */
+        fake_now.ns += 60 * NS_PER_SECOND; /* the budget is full again */
         ask(&exchange, "ports=80,82");
         finish_job();
         assert_int_equal(exchange.status, 200);
@@ -1053,7 +1053,7 @@ static void a_query_of_another_site_is_refused(void **state)
         {"Origin", "http://evil.example"},
         {"Origin", "null"},
     };
-    list_origin("http://evil.example"); /* learns why, and gets no further */
+    list_origin("http://evil.example"); /* gets a reason, but is not listed */
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
         struct exchange exchange = {.headers = {{"Host", "checker.example:7466"},
                                                 {headers[i][0], headers[i][1]},

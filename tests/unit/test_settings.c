@@ -238,7 +238,7 @@ static void a_wrong_value_is_refused_and_named(void **state)
     static const struct {
         const char *name;
         const char *value;
-        const char *hint; /* the end of the message; "" = what is accepted ends it */
+        const char *hint; /* the end of the message; "" = it ends with what is accepted */
     } cases[] = {
         {"PORT_CHECKER_HOST", "[::1]", "; leave out the brackets"},
         {"PORT_CHECKER_HOST", "localhost", "; names are not resolved; give the address"},
@@ -558,7 +558,7 @@ static void an_unknown_name_is_a_warning_with_the_nearest(void **state)
     (void)state;
     static const struct {
         const char *name;
-        const char *nearest; /* NULL = nobody minds */
+        const char *nearest; /* NULL = no warning */
     } cases[] = {
         {"PORT_CHECKER_HOTS", "PORT_CHECKER_HOST"},
         {"PORT_CHECKER_PROT", "PORT_CHECKER_PORT"},
@@ -683,7 +683,7 @@ static void help_fits_a_terminal_of_80_columns(void **state)
     free(help);
 }
 
-/* With the comment signs taken away it is a file that changes nothing. */
+/* Without the comment signs it is a file that changes nothing. */
 static void the_example_shows_the_defaults(void **state)
 {
     (void)state;
