@@ -76,6 +76,10 @@ static struct remote_verdict verdict_of(const struct port_verdict *verdict)
     };
     const char *words = port_verdict_error(verdict);
     reply_copy_printable(words ? words : "", remote.words, sizeof remote.words);
+    if (verdict->icmp.is_there) {
+        reply_copy_printable(icmp_meaning(&verdict->icmp), remote.icmp, sizeof remote.icmp);
+        remote.is_icmp_from_target = verdict->icmp.is_from_target;
+    }
     return remote;
 }
 

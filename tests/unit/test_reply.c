@@ -63,6 +63,19 @@ static void an_entry_says_what_it_says(void **state)
          {.state = PORT_STATE_OPEN, .proof = PROOF_SILENT}},
         {"{\"accessible\": true, \"error\": null, \"proof\": \"reset\"}",
          {.state = PORT_STATE_OPEN, .proof = PROOF_RESET}},
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"unreachable\", "
+         "\"icmp\": {\"type\": 3, \"code\": 10, \"meaning\": \"prohibited\\n\", "
+         "\"from\": \"target\"}}",
+         {.state = PORT_STATE_UNREACHABLE,
+          .words = "x",
+          .icmp = "prohibited?",
+          .is_icmp_from_target = true}},
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"unreachable\", "
+         "\"icmp\": {\"meaning\": \"host unreachable\", \"from\": \"path\"}}",
+         {.state = PORT_STATE_UNREACHABLE, .words = "x", .icmp = "host unreachable"}},
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"unreachable\", "
+         "\"icmp\": {\"from\": \"target\"}}",
+         {.state = PORT_STATE_UNREACHABLE, .words = "x"}},
         {"{\"accessible\": false, \"error\": \"x\", \"state\": \"limited\", "
          "\"icmp\": null}",
          {.state = PORT_STATE_LIMITED, .words = "x"}},
@@ -86,6 +99,9 @@ static void an_entry_says_what_it_says(void **state)
         assert_int_equal(verdicts[0].proof_port, rows[i].expected.proof_port);
         assert_int_equal(verdicts[0].has_rtt, rows[i].expected.has_rtt);
         assert_string_equal(verdicts[0].words, rows[i].expected.words);
+        assert_string_equal(verdicts[0].icmp, rows[i].expected.icmp);
+        assert_int_equal(verdicts[0].is_icmp_from_target,
+                         rows[i].expected.is_icmp_from_target);
         assert_int_equal(verdicts[1].state, PORT_STATE_OPEN);
     }
 }
