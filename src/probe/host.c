@@ -242,12 +242,12 @@ void host_limit_heard(struct host *host, unsigned number, double share, struct i
     pace_answered(&limit->pace, share);
 }
 
-void host_limit_missed(struct host *host, unsigned number)
+void host_limit_missed(struct host *host, unsigned number, struct instant now)
 {
     struct limit *limit = &host->limit;
     if (number > limit->missed)
         limit->missed = number;
-    pace_missed(&limit->pace);
+    pace_missed(&limit->pace, instant_since(now, limit->heard_at));
 }
 
 /* --- silence ------------------------------------------------------------------------ */

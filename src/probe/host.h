@@ -171,7 +171,7 @@ bool host_has_opened(const struct host *host);
 
 /* While limited: SYN number `number` was answered, or the control of that number was not. */
 void host_limit_heard(struct host *host, unsigned number, double share, struct instant now);
-void host_limit_missed(struct host *host, unsigned number);
+void host_limit_missed(struct host *host, unsigned number, struct instant now);
 
 /* Has it answered within a minute, and is it silent now, for longer than an answer takes,
  * on ports that were first probed after that answer? Ports that were silent while others
