@@ -407,10 +407,15 @@ test("an address that stopped answering has no verdict, and nobody is blamed", a
         await look.shoot(name);
         await look.accessible();
     }
-    const look = await visit(url);
+    const look = await visit(url, { permissions: ["clipboard-read", "clipboard-write"] });
     await checkStopped(look, [...STOPPED.slice(0, -1), { success: true, message: "x", limit: { answered: 0, rate: 9.4 } }]);
     await look.title("Incomplete");
     assert.match(await look.page.textContent('.report [data-state="limited"]'), /stopped answering during the check:/);
+    await look.page.click("#copy-json");
+    await look.page.locator("#copied", { hasText: "copied." }).waitFor();
+    const json = JSON.parse(await look.page.evaluate(() => navigator.clipboard.readText()));
+    assert.deepEqual(json.limit, { answered: 0, rate: 9.4 });
+    assert.equal(json.results[35].state, "limited");
 });
 
 test("an ICMP error says what it means and who sent it", async () => {
