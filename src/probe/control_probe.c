@@ -74,7 +74,7 @@ static void tell(struct control_probe *probe, enum control_result result)
     if (result != CONTROL_VOID)
         engine->config.observer.controlled(engine->config.observer.ctx, is_answered);
     if (probe->syn != 0 && is_answered)
-        host_limit_heard(host, probe->syn, 1, engine_now(engine));
+        host_limit_heard(host, probe->syn, true, engine_now(engine));
     else if (probe->syn != 0 && result != CONTROL_VOID && !probe->is_missed)
         host_limit_missed(host, probe->syn, engine_now(engine));
     host_news(engine, host);

@@ -23,38 +23,39 @@
 
 /* --- the facts ---------------------------------------------------------------------- */
 
-static struct silence_rule host_silence_rule(const struct host *host, double loss_overall,
-                                             bool has_error, struct instant now)
+static struct silence_facts host_facts(const struct host *host, struct instant now)
 {
-    unsigned trials, losses;
-    loss_counts(&host->loss, now, &trials, &losses);
     struct control_tally tally =
         controls_tally(&host->controls, host->session_since, now);
-    const struct silence_facts facts = {
+    struct silence_facts facts = {
         .is_answering = host_is_answering(host),
-        .trials = trials,
-        .losses = losses,
         .controls = tally.answered + tally.refused + tally.denied + tally.missed,
-        .controls_lost = tally.missed + tally.denied +
-                         (host->limit.is_on && host->limit.is_by_refusal ? tally.refused : 0),
-        .loss_overall = loss_overall,
-        .has_error = has_error,
+        .controls_lost = tally.missed + tally.denied,
         .rtt = host->rtt,
     };
-    return silence_rule_make(&facts);
+    loss_counts(&host->loss, now, &facts.trials, &facts.losses);
+    return facts;
 }
 
 static struct silence_rule port_silence_rule(const struct port *port)
 {
     const struct engine *engine = port->job->engine;
     struct instant now = engine_now(engine);
-    return host_silence_rule(port->job->host, loss_rate(&engine->loss, now),
-                             port->evidence.errors > 0, now);
+    struct silence_facts facts = host_facts(port->job->host, now);
+    facts.loss_overall = loss_rate(&engine->loss, now);
+    facts.has_error = port->evidence.errors > 0;
+    return silence_rule_make(&facts);
 }
 
+/* What its ports answered before is of another time, and what is lost now is lost to the
+ * limit: only controls count, and some loss is certain. */
 unsigned judge_limited_needed(const struct host *host, struct instant now)
 {
-    struct silence_rule rule = host_silence_rule(host, 0, false, now);
+    struct silence_facts facts = host_facts(host, now);
+    facts.is_answering = true;
+    facts.trials = 0;
+    facts.losses = 1;
+    struct silence_rule rule = silence_rule_make(&facts);
     return rule.is_hopeless ? UINT8_MAX : rule.syns;
 }
 

@@ -46,6 +46,8 @@ static bool is_waiting(const struct port *port)
  * all others, in their order. */
 void limited_join(struct job *job)
 {
+    if (job->place == JOB_FINISHED)
+        return;
     size_t first = job->port_count < JOB_PORTS_FIRST ? job->port_count : JOB_PORTS_FIRST;
     job->unlimited = job->port_count - job->unsettled;
     for (size_t i = first; i < job->port_count; i++)

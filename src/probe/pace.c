@@ -3,8 +3,8 @@
 
 #define RAISE_FAST 0.5 /* of the rate, while no limit is known */
 #define RAISE_SLOW 0.3 /* SYNs a second */
-#define RAISE_NEAR 0.05
-#define NEAR       0.85 /* of the rate at which a control was missed */
+#define RAISE_NEAR 0.02
+#define NEAR       0.8 /* of the rate at which a control was missed */
 #define LOWER      0.7
 
 struct pace pace_begin(void)
@@ -12,14 +12,14 @@ struct pace pace_begin(void)
     return (struct pace){.rate = PACE_FIRST};
 }
 
-void pace_answered(struct pace *pace, double share)
+void pace_answered(struct pace *pace, bool is_raise)
 {
     pace->misses = 0;
     pace->backoff = 0;
     bool is_fast = pace->known == 0 || pace->rate < pace->known * LOWER * LOWER;
     bool is_near = pace->rate > pace->known * NEAR;
     double raise = is_fast ? pace->rate * RAISE_FAST : is_near ? RAISE_NEAR : RAISE_SLOW;
-    pace->rate += share * raise;
+    pace->rate += is_raise ? raise : 0;
 }
 
 void pace_missed(struct pace *pace, struct span silence)

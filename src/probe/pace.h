@@ -30,9 +30,8 @@ struct pace {
 
 struct pace pace_begin(void);
 
-/* A control was answered, or, with `share` < 1, something that tells as much as that share
- * of a control. */
-void pace_answered(struct pace *pace, double share);
+/* Something was answered; `is_raise`: something that allows a higher rate. */
+void pace_answered(struct pace *pace, bool is_raise);
 
 /* A control was missed; nothing has answered for `silence`. */
 void pace_missed(struct pace *pace, struct span silence);

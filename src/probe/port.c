@@ -21,7 +21,6 @@
 /* A SYN at a limited address: its socket closes before the kernel repeats it. */
 #define LIMITED_MIN_MS 300
 #define LIMITED_MAX_MS 950
-#define LIMITED_SHARE  0.25 /* of what a control tells about the pace: every fourth is one */
 
 static void port_look(struct port *port);
 
@@ -247,7 +246,7 @@ static void port_answered(struct port *port, const struct attempt_reading *readi
     struct host *host = port->job->host;
     host_answered(host, reading->has_rtt ? &reading->rtt : NULL, syns, lost, now);
     if (port->phase == PORT_LIMITED && (is_open || !host->limit.is_by_refusal))
-        host_limit_heard(host, port->asked, LIMITED_SHARE, now);
+        host_limit_heard(host, port->asked, false, now);
     loss_add(&engine->loss, syns, lost, now);
     engine->answered_at = now;
     port->local_fault = (struct local_fault){0};
