@@ -168,6 +168,8 @@ static void the_error_is_a_text_of_the_contract_or_none(void **state)
         {PORT_STATE_UNREACHABLE, ENOPROTOOPT, "Protocol not available"},
         {PORT_STATE_UNREACHABLE, EOPNOTSUPP, "Operation not supported"},
         {PORT_STATE_UNREACHABLE, EPROTO, "Protocol error"},
+        {PORT_STATE_LIMITED, ETIMEDOUT, "Connection timed out"},
+        {PORT_STATE_LIMITED, ECONNREFUSED, "Connection refused"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct port_verdict verdict = {.state = rows[i].state,
@@ -187,7 +189,35 @@ static void states_have_the_words_of_the_contract(void **state)
     assert_string_equal(port_state_text(PORT_STATE_CLOSED), "closed");
     assert_string_equal(port_state_text(PORT_STATE_FILTERED), "filtered");
     assert_string_equal(port_state_text(PORT_STATE_UNREACHABLE), "unreachable");
-    assert_int_equal(PORT_STATE_COUNT, 4);
+    assert_string_equal(port_state_text(PORT_STATE_LIMITED), "limited");
+    assert_int_equal(PORT_STATE_COUNT, 5);
+}
+
+static void an_icmp_error_has_its_meaning(void **state)
+{
+    (void)state;
+    static const struct {
+        struct icmp_error error;
+        const char *meaning;
+        bool is_prohibition;
+    } rows[] = {
+        {{true, false, 3, 1, false}, "host unreachable", false},
+        {{true, false, 3, 10, false}, "host administratively prohibited", true},
+        {{true, false, 3, 13, true}, "communication administratively prohibited", true},
+        {{true, false, 11, 0, false}, "time to live exceeded", false},
+        {{true, true, 1, 0, false}, "no route to destination", false},
+        {{true, true, 1, 1, true}, "communication administratively prohibited", true},
+        /* the same numbers mean something else in the other family */
+        {{true, false, 1, 1, false}, "ICMP error", false},
+        {{true, true, 3, 1, false}, "ICMP error", false},
+        {{true, false, 255, 255, false}, "ICMP error", false},
+        {{false, false, 3, 13, false}, NULL, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].meaning)
+            assert_string_equal(icmp_meaning(&rows[i].error), rows[i].meaning);
+        assert_int_equal(icmp_is_prohibition(&rows[i].error), rows[i].is_prohibition);
+    }
 }
 
 int main(void)
@@ -200,6 +230,7 @@ int main(void)
         cmocka_unit_test(all_evidence_has_a_text),
         cmocka_unit_test(the_error_is_a_text_of_the_contract_or_none),
         cmocka_unit_test(states_have_the_words_of_the_contract),
+        cmocka_unit_test(an_icmp_error_has_its_meaning),
     };
     return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
 }
