@@ -41,7 +41,7 @@ static bool info_read(int fd, struct tcp_info *ret, socklen_t *ret_len)
     *ret = (struct tcp_info){0};
     *ret_len = sizeof *ret;
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret, ret_len) == 0 &&
-           INFO_REACHES(*ret_len, tcpi_total_retrans);
+           INFO_REACHES(*ret_len, tcpi_total_retrans) && ret->tcpi_state != 0;
 }
 
 static bool attempt_prepare(int fd, int family, bool is_full)
@@ -206,7 +206,7 @@ static void read_error(int fd, const struct address *to, struct attempt_reading 
         record.icmp.is_there ? record_source(fd, to, &record) : OUTCOME_FROM_SO_ERROR;
     reading->outcome = outcome_of_errno(source, errnum, to->sa.sa_family == AF_INET6);
     reading->errnum = errnum;
-    if (source == OUTCOME_FROM_ICMP) {
+    if (source != OUTCOME_FROM_SO_ERROR) {
         reading->icmp = record.icmp;
         reading->icmp.is_from_target = address_equals(to, &record.offender);
     }

@@ -153,10 +153,8 @@ static struct span miss_after(const struct host *host)
 
 bool control_probe_send(struct engine *engine, struct host *host, uint16_t except)
 {
-    /* A limited address keeps the witnesses that it had when that began. */
     struct instant now = engine_now(engine);
-    struct instant then = host->limit.is_on ? host->limit.began_at : now;
-    struct witness *witness = controls_next_witness(&host->controls, except, then);
+    struct witness *witness = host_next_witness(host, except, now);
     if (!witness || host->open_control_count >= CONTROL_PROBES_MAX ||
         !quota_take(engine, !host->limit.is_on))
         return false;

@@ -76,13 +76,13 @@ static bool is_better_to_ask(const struct witness *a, const struct witness *b,
 }
 
 struct witness *controls_next_witness(struct controls *controls, uint16_t except,
-                                      struct instant now)
+                                      struct instant since, struct instant now)
 {
     struct witness *best = NULL;
     for (size_t i = 0; i < CONTROLS_WITNESSES; i++) {
         struct witness *witness = &controls->witnesses[i];
-        if (witness->port != 0 && is_recent(witness->answered_at, now) &&
-            is_better_to_ask(witness, best, except))
+        if (witness->port != 0 && !instant_before(witness->answered_at, since) &&
+            is_recent(witness->answered_at, now) && is_better_to_ask(witness, best, except))
             best = witness;
     }
     return best;

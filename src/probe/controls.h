@@ -74,9 +74,10 @@ void controls_forget(struct controls *controls, uint16_t port);
 /* Was the port seen open within the last CONTROLS_SECONDS? */
 bool controls_was_open(const struct controls *controls, uint16_t port, struct instant now);
 
-/* The witness to ask next; not `except`, unless there is no other. NULL = none. */
+/* The witness to ask next, of those that answered after `since` and not more than
+ * CONTROLS_SECONDS before `now`; not `except`, unless there is no other. NULL = none. */
 struct witness *controls_next_witness(struct controls *controls, uint16_t except,
-                                      struct instant now);
+                                      struct instant since, struct instant now);
 
 /* A SYN is about to be sent, of about `wave` that leave together. How many controls leave
  * before it, and how many right after it. */

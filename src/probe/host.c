@@ -231,6 +231,14 @@ void host_witnessed(struct host *host, uint16_t port, bool is_open, struct insta
     controls_answered(&host->controls, port, is_open, now);
 }
 
+struct witness *host_next_witness(struct host *host, uint16_t except, struct instant now)
+{
+    if (host->limit.is_on)
+        return controls_next_witness(&host->controls, except, (struct instant){0},
+                                     host->limit.began_at);
+    return controls_next_witness(&host->controls, except, host->session_since, now);
+}
+
 void host_limit_heard(struct host *host, unsigned number, bool is_control,
                       struct instant now)
 {

@@ -164,6 +164,10 @@ void host_heard(struct host *host, const struct span *sample, struct instant now
 /* A port was opened, or refused; a witness from now on. */
 void host_witnessed(struct host *host, uint16_t port, bool is_open, struct instant now);
 
+/* The witness for the next control. Those of earlier sessions may have closed since then;
+ * only a limited address keeps all that it had when that began. */
+struct witness *host_next_witness(struct host *host, uint16_t except, struct instant now);
+
 /* The first job of a session begins. */
 void host_session_begin(struct host *host, struct instant now);
 

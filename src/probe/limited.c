@@ -21,6 +21,7 @@
 
 #define UNHEARD_MAX   5  /* SYNs without an answer, then a control */
 #define BETWEEN_MAX   8  /* SYNs between two controls, answered or not */
+#define ALONE_MAX     5  /* SYNs between two controls when all ports have been asked */
 #define LOOK_MS       50 /* when nothing can be sent, look again so soon */
 #define REFUSED_TWICE 2  /* by an address that is silent otherwise */
 
@@ -140,13 +141,29 @@ static bool sort_one(struct engine *engine, struct host *host)
 
 /* --- the next SYN ------------------------------------------------------------------- */
 
+/* The port whose turn it is. When none waits, one whose SYN is over may ask again before a
+ * control has vouched for it: with few ports left, every other answer that the limit allows
+ * would go to a control. */
+static struct port *next_port(struct limit *limit)
+{
+    struct port *port = TAILQ_FIRST(&limit->turns);
+    if (port || limit->sent - limit->control >= ALONE_MAX)
+        return port;
+
+    TAILQ_FOREACH(port, &limit->unsure, queue_link)
+        if (LIST_EMPTY(&port->attempts)) {
+            port_ask_again(port, true);
+            return port;
+        }
+    return NULL;
+}
+
 /* False when nothing could be sent now. */
 static bool send_one(struct engine *engine, struct host *host)
 {
     struct limit *limit = &host->limit;
-    struct port *port = TAILQ_FIRST(&limit->turns);
-    const struct port *last = TAILQ_LAST(&limit->unsure, port_queue);
-    bool is_unvouched = !port && last && last->asked > limit->control;
+    struct port *port = next_port(limit);
+    bool is_unvouched = !port && limit->sent - limit->control >= ALONE_MAX;
     if (pace_is_waiting(&limit->pace) || limit->unheard >= UNHEARD_MAX ||
         limit->sent - limit->control >= BETWEEN_MAX || is_unvouched) {
         if (!control_probe_send(engine, host, port ? port->verdict.port : 0))
@@ -185,7 +202,7 @@ static void limited_turn(struct engine *engine, struct host *host)
     while (sort_one(engine, host))
         ;
     if (pace_is_free(&limit->pace) ||
-        !controls_next_witness(&host->controls, 0, limit->began_at)) {
+        !host_next_witness(host, 0, now)) {
         limited_end(engine, host);
         return;
     }

@@ -94,7 +94,7 @@ static bool state_read(const json_t *entry, bool is_accessible,
 static bool proof_read(const json_t *entry, struct remote_verdict *verdict)
 {
     static const enum proof proofs[] = {PROOF_MATCH, PROOF_OTHER_PORT, PROOF_MISMATCH,
-                                        PROOF_SILENT};
+                                        PROOF_SILENT, PROOF_RESET};
     const json_t *said = json_object_get(entry, "proof");
     if (!said || json_is_null(said))
         return true;
@@ -115,6 +115,15 @@ static bool proof_read(const json_t *entry, struct remote_verdict *verdict)
     return port >= 1 && port <= PORT_MAX;
 }
 
+static void icmp_read(const json_t *entry, struct remote_verdict *verdict)
+{
+    const json_t *icmp = json_object_get(entry, "icmp");
+    const char *meaning = json_string_value(json_object_get(icmp, "meaning"));
+    const char *from = json_string_value(json_object_get(icmp, "from"));
+    reply_copy_printable(meaning ? meaning : "", verdict->icmp, sizeof verdict->icmp);
+    verdict->is_icmp_from_target = meaning && from && strcmp(from, "target") == 0;
+}
+
 static bool entry_read(const json_t *entry, struct remote_verdict *ret)
 {
     const json_t *accessible = json_object_get(entry, "accessible");
@@ -133,6 +142,7 @@ static bool entry_read(const json_t *entry, struct remote_verdict *ret)
         verdict.rtt_ms = json_number_value(rtt);
         verdict.has_rtt = verdict.rtt_ms >= 0;
     }
+    icmp_read(entry, &verdict);
     if (!state_read(entry, is_accessible, &verdict) || !proof_read(entry, &verdict))
         return false;
 

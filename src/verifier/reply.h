@@ -34,6 +34,8 @@ struct remote_verdict {
     bool has_rtt;
     double rtt_ms;
     char words[REMOTE_WORDS_SIZE]; /* the error; "" when open */
+    char icmp[REMOTE_WORDS_SIZE];  /* what the ICMP error means; "" without one */
+    bool is_icmp_from_target;      /* else from the path, or unknown */
 };
 
 /* A 200 to /check-ports. Writes one verdict per port, in the order of `ports`, which are

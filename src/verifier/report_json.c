@@ -56,11 +56,20 @@ static json_t *text_json(const struct text *text)
 
 /* --- ports ---------------------------------------------------------------------------- */
 
+static json_t *icmp_json(const struct remote_verdict *verdict)
+{
+    if (!verdict->icmp[0])
+        return json_null();
+    return json_pack("{s:s, s:s}", "meaning", verdict->icmp, "from",
+                     verdict->is_icmp_from_target ? "target" : "path");
+}
+
 static json_t *verdict_json(const struct remote_verdict *verdict, size_t checker)
 {
-    return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o}", "checker", (int)checker, "state",
-                     port_state_text(verdict->state), "error",
-                     null_or_string(verdict->words[0] ? verdict->words : NULL), "rtt_ms",
+    return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "checker", (int)checker,
+                     "state", port_state_text(verdict->state), "error",
+                     null_or_string(verdict->words[0] ? verdict->words : NULL), "icmp",
+                     icmp_json(verdict), "rtt_ms",
                      verdict->has_rtt ? milliseconds_json(verdict->rtt_ms) : json_null(),
                      "proof", null_or_string(proof_text(verdict->proof)), "proof_port",
                      verdict->proof == PROOF_OTHER_PORT ? json_integer(verdict->proof_port)

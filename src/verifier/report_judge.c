@@ -22,7 +22,9 @@ static bool witnesses_alike(const struct family_report *family, size_t a, size_t
     const struct remote_verdict *other = report_witness(family, b);
     if (!one || !other)
         return one == other;
-    return one->state == other->state && strcmp(one->words, other->words) == 0;
+    return one->state == other->state && strcmp(one->words, other->words) == 0 &&
+           strcmp(one->icmp, other->icmp) == 0 &&
+           one->is_icmp_from_target == other->is_icmp_from_target;
 }
 
 /* The same checkers reached both ports. */

@@ -179,7 +179,8 @@ static size_t run_end(const struct family_report *family, size_t first)
     return last;
 }
 
-/* The label of a probe: "closed: Connection refused, 0.1-0.3 ms". */
+/* The label of a probe: "closed: Connection refused, 0.1-0.3 ms", or "unreachable: No route
+ * to host (host administratively prohibited, sent by the target)". */
 static void probe_label_put(const struct family_report *family, size_t first, size_t last,
                             struct text *text)
 {
@@ -197,6 +198,9 @@ static void probe_label_put(const struct family_report *family, size_t first, si
     text_append_str(text, port_state_text(verdicts[first].state));
     if (verdicts[first].words[0])
         text_printf(text, ": %s", verdicts[first].words);
+    if (verdicts[first].icmp[0])
+        text_printf(text, " (%s, %s by the target)", verdicts[first].icmp,
+                    verdicts[first].is_icmp_from_target ? "sent" : "not sent");
     if (!least)
         return;
     text_printf(text, ", %.1f", least->rtt_ms);

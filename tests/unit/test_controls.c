@@ -18,24 +18,28 @@ static struct instant at(int64_t ms)
 /* --- witnesses ---------------------------------------------------------------------- */
 
 static struct controls controls;
+static int64_t since_ms; /* witnesses count that answered since then */
 
 static int begin(void **state)
 {
     (void)state;
     controls = (struct controls){0};
+    since_ms = 0;
     return 0;
 }
 
 static uint16_t next_witness(uint16_t except, int64_t ms)
 {
-    const struct witness *witness = controls_next_witness(&controls, except, at(ms));
+    const struct witness *witness =
+        controls_next_witness(&controls, except, at(since_ms), at(ms));
     return witness ? witness->port : 0;
 }
 
 /* Asks, as the engine does. */
 static uint16_t ask(uint16_t except, int64_t ms)
 {
-    struct witness *witness = controls_next_witness(&controls, except, at(ms));
+    struct witness *witness =
+        controls_next_witness(&controls, except, at(since_ms), at(ms));
     if (!witness)
         return 0;
     witness->asked_at = at(ms);
@@ -87,6 +91,21 @@ static void a_witness_counts_for_a_minute(void **state)
     assert_false(controls_was_open(&controls, 30, at(60000)));
     controls_answered(&controls, 30, true, at(61000));
     assert_int_equal(next_witness(0, 120999), 30);
+}
+
+static void only_those_that_answered_since_then_are_asked(void **state)
+{
+    (void)state;
+    controls_answered(&controls, 30, true, at(0));
+    controls_answered(&controls, 31, true, at(10));
+    since_ms = 1;
+    assert_int_equal(next_witness(0, 20), 31);
+    assert_int_equal(next_witness(31, 20), 31);
+    since_ms = 10;
+    assert_int_equal(next_witness(0, 20), 31);
+    since_ms = 11;
+    assert_int_equal(next_witness(0, 20), 0);
+    assert_true(controls_was_open(&controls, 30, at(20))); /* it was, all the same */
 }
 
 static void a_port_that_refuses_is_open_no_more(void **state)
@@ -351,6 +370,7 @@ int main(void)
         TEST(open_ports_are_asked_first_and_in_turn),
         TEST(the_port_in_question_is_no_witness_unless_it_is_the_only_one),
         TEST(a_witness_counts_for_a_minute),
+        TEST(only_those_that_answered_since_then_are_asked),
         TEST(a_port_that_refuses_is_open_no_more),
         TEST(a_port_answers_twice_and_is_one_witness),
         TEST(the_longest_silent_gives_way),

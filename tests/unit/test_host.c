@@ -304,11 +304,11 @@ static void a_limit_is_remembered_for_a_minute_without_probes(void **state)
         assert_true(limit->is_on);
         limit->used_at = now();
     }
-    assert_non_null(controls_next_witness(&lab.host->controls, 0, limit->began_at));
+    assert_non_null(host_next_witness(lab.host, 0, now()));
     lab.now_ms += 60000;
     host_session_begin(lab.host, now());
     assert_false(limit->is_on);
-    assert_null(controls_next_witness(&lab.host->controls, 0, limit->began_at));
+    assert_null(host_next_witness(lab.host, 0, now()));
 }
 
 static void one_that_has_not_answered_for_five_minutes_has_no_limit(void **state)
@@ -325,13 +325,33 @@ static void one_that_has_not_answered_for_five_minutes_has_no_limit(void **state
     assert_false(limit->is_on);
 }
 
-static void witnesses_of_an_address_without_a_limit_are_kept(void **state)
+static void only_witnesses_of_the_session_are_asked(void **state)
 {
     (void)state;
     host_witnessed(lab.host, 80, true, now());
     lab.now_ms += 10000;
     host_session_begin(lab.host, now());
-    assert_non_null(controls_next_witness(&lab.host->controls, 0, now()));
+    assert_null(host_next_witness(lab.host, 0, now()));
+    lab.now_ms += 1;
+    host_witnessed(lab.host, 81, true, now());
+    assert_int_equal(host_next_witness(lab.host, 0, now())->port, 81);
+    host_witnessed(lab.host, 80, true, now()); /* it answers again */
+    assert_int_equal(host_next_witness(lab.host, 81, now())->port, 80);
+}
+
+/* However long the limit lasts, those that answered shortly before it stay witnesses. */
+static void a_limited_address_keeps_its_witnesses(void **state)
+{
+    (void)state;
+    host_witnessed(lab.host, 79, true, now());
+    lab.now_ms += 60000;
+    limit_on();
+    for (int i = 0; i < 10; i++) {
+        lab.now_ms += 50000;
+        lab.host->limit.used_at = lab.host->limit.heard_at = now();
+        host_session_begin(lab.host, now());
+        assert_int_equal(host_next_witness(lab.host, 80, now())->port, 80);
+    }
 }
 
 static void an_answer_tells_what_was_heard(void **state)
@@ -587,7 +607,8 @@ int main(void)
         TEST(an_answered_control_is_no_trial),
         TEST(a_limit_is_remembered_for_a_minute_without_probes),
         TEST(one_that_has_not_answered_for_five_minutes_has_no_limit),
-        TEST(witnesses_of_an_address_without_a_limit_are_kept),
+        TEST(only_witnesses_of_the_session_are_asked),
+        TEST(a_limited_address_keeps_its_witnesses),
         TEST(an_answer_tells_what_was_heard),
         TEST(controls_and_streaks_raise_the_pace),
         TEST(a_missed_control_counts_the_silence_from_the_last_answer),

@@ -61,6 +61,24 @@ static void an_entry_says_what_it_says(void **state)
          {.state = PORT_STATE_OPEN, .proof = PROOF_MATCH}},
         {"{\"accessible\": true, \"error\": null, \"proof\": \"silent\"}",
          {.state = PORT_STATE_OPEN, .proof = PROOF_SILENT}},
+        {"{\"accessible\": true, \"error\": null, \"proof\": \"reset\"}",
+         {.state = PORT_STATE_OPEN, .proof = PROOF_RESET}},
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"unreachable\", "
+         "\"icmp\": {\"type\": 3, \"code\": 10, \"meaning\": \"prohibited\\n\", "
+         "\"from\": \"target\"}}",
+         {.state = PORT_STATE_UNREACHABLE,
+          .words = "x",
+          .icmp = "prohibited?",
+          .is_icmp_from_target = true}},
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"unreachable\", "
+         "\"icmp\": {\"meaning\": \"host unreachable\", \"from\": \"path\"}}",
+         {.state = PORT_STATE_UNREACHABLE, .words = "x", .icmp = "host unreachable"}},
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"unreachable\", "
+         "\"icmp\": {\"from\": \"target\"}}",
+         {.state = PORT_STATE_UNREACHABLE, .words = "x"}},
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"limited\", "
+         "\"icmp\": null}",
+         {.state = PORT_STATE_LIMITED, .words = "x"}},
         {"{\"accessible\": true, \"error\": null, \"proof\": \"other_port\", "
          "\"proof_port\": 7466}",
          {.state = PORT_STATE_OPEN, .proof = PROOF_OTHER_PORT, .proof_port = 7466}},
@@ -81,6 +99,9 @@ static void an_entry_says_what_it_says(void **state)
         assert_int_equal(verdicts[0].proof_port, rows[i].expected.proof_port);
         assert_int_equal(verdicts[0].has_rtt, rows[i].expected.has_rtt);
         assert_string_equal(verdicts[0].words, rows[i].expected.words);
+        assert_string_equal(verdicts[0].icmp, rows[i].expected.icmp);
+        assert_int_equal(verdicts[0].is_icmp_from_target,
+                         rows[i].expected.is_icmp_from_target);
         assert_int_equal(verdicts[1].state, PORT_STATE_OPEN);
     }
 }
@@ -122,7 +143,7 @@ static void an_unknown_word_is_no_verdict_for_that_port_only(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "{\"accessible\": false, \"error\": \"x\", \"state\": \"limited\"}",
+        "{\"accessible\": false, \"error\": \"x\", \"state\": \"postponed\"}",
         "{\"accessible\": true, \"error\": null, \"state\": \"ajar\", \"rtt_ms\": 1}",
         "{\"accessible\": false, \"error\": \"x\", \"state\": \"\"}",
         "{\"accessible\": true, \"error\": null, \"proof\": \"maybe\"}",

@@ -170,6 +170,8 @@ static void the_error_is_a_text_of_the_contract_or_none(void **state)
         {PORT_STATE_UNREACHABLE, ENOPROTOOPT, "Protocol not available"},
         {PORT_STATE_UNREACHABLE, EOPNOTSUPP, "Operation not supported"},
         {PORT_STATE_UNREACHABLE, EPROTO, "Protocol error"},
+        {PORT_STATE_LIMITED, ETIMEDOUT, "Connection timed out"},
+        {PORT_STATE_LIMITED, ECONNREFUSED, "Connection refused"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct port_verdict verdict = {.state = rows[i].state,
@@ -227,7 +229,7 @@ static void a_prohibition_is_told_from_a_path_that_may_come_back(void **state)
         {true,  3,  0,  false, "hop limit exceeded"},
         /* Numbers of the other family, and those that nobody has given a meaning. */
         {true,  3,  13, false, "ICMP error"},
-        {true,  3,  9,  false, "ICMP error"},
+        {true,  3,  1,  false, "ICMP error"},
         {false, 1,  1,  false, "ICMP error"},
         {false, 3,  14, false, "ICMP error"},
         {false, 3,  255, false, "ICMP error"},
