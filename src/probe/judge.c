@@ -59,25 +59,25 @@ unsigned judge_limited_needed(const struct host *host, struct instant now)
     return rule.is_hopeless ? UINT8_MAX : rule.syns;
 }
 
-/* A refusal by a port that was open a moment ago, or by an address that lets others
- * connect, may come from a limit, or from a connection of ours that the far end has not
- * forgotten yet: it takes a second one. Of many ports that refuse, a sample is looked at. */
-static bool is_refusal_doubtful(const struct port *port)
-{
-    struct host *host = port->job->host;
-    return host_has_opened(host) || controls_was_open(&host->controls, port->verdict.port,
-                                                      engine_now(port->job->engine));
-}
-
+/* How many refusals are needed. An address that lets other ports connect may refuse because
+ * of a limit: it takes a second one; of many ports that refuse, a sample is looked at. A port
+ * that was open a minute ago may refuse because the far end still holds a connection that we
+ * have reset: the next attempt may meet another one. */
 static struct schedule_rules port_rules(const struct port *port)
 {
-    struct schedule_rules rules = port->job->engine->rules;
     const struct job *job = port->job;
+    struct schedule_rules rules = job->engine->rules;
+    struct instant now = engine_now(job->engine);
     bool has_sample = job->refused_twice >= SAMPLE && job->turned == 0;
-    if (rules.refusals_needed == 1 && !has_sample && is_refusal_doubtful(port)) {
-        rules.refusals_needed = 2;
-        rules.refusal_delay = span_ms(SECOND_LOOK_MS);
-    }
+    unsigned needed = 1;
+    if (controls_was_open(&job->host->controls, port->verdict.port, now))
+        needed = SCHEDULE_ATTEMPTS_MAX;
+    else if (host_has_opened(job->host) && !has_sample)
+        needed = 2;
+    if (rules.refusals_needed >= needed)
+        return rules;
+    rules.refusals_needed = needed;
+    rules.refusal_delay = span_ms(SECOND_LOOK_MS);
     return rules;
 }
 
