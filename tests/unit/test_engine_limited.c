@@ -165,6 +165,27 @@ static void what_a_slow_limit_leaves_unknown_is_limited(void **state)
     rig_free(rig);
 }
 
+/* Ports that really refuse are among those that the limit drops: it is silence that limits,
+ * and their resets are answers like others. */
+static void closed_ports_behind_a_limit_that_drops_are_closed(void **state)
+{
+    (void)state;
+    need_lab();
+    open_ports(FIRST, 10);
+    assert_true(firewall(SYNS "limit rate over 5/second burst 5 packets drop"));
+    struct rig *rig = rig_of_five_seconds();
+    struct check *check = rig_check(rig, THERE, ports, 20, 9000);
+    rig_run(rig);
+    for (size_t i = 0; i < 20; i++)
+        if (check->verdicts[i].state == PORT_STATE_LIMITED)
+            assert_int_equal(check->verdicts[i].errnum, ETIMEDOUT);
+        else
+            assert_state(check, i, i < 10 ? PORT_STATE_OPEN : PORT_STATE_CLOSED);
+    assert_true(count_state(check, PORT_STATE_OPEN) >= 7);
+    assert_true(count_state(check, PORT_STATE_CLOSED) >= 3);
+    rig_free(rig);
+}
+
 static void a_rate_limit_that_resets_closes_nothing(void **state)
 {
     (void)state;
@@ -882,6 +903,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_rate_limit_that_drops_is_kept_to),
         TEST(what_a_slow_limit_leaves_unknown_is_limited),
+        TEST(closed_ports_behind_a_limit_that_drops_are_closed),
         TEST(a_rate_limit_that_resets_closes_nothing),
         TEST(what_a_slow_limit_resets_is_limited),
         TEST(a_limit_of_connections_closes_nothing),
