@@ -98,8 +98,7 @@ enum outcome attempt_open(const struct address *to, struct source_ports *sources
         if (is_last)
             break;
     }
-    enum outcome outcome =
-        errnum == 0 ? OUTCOME_PENDING : connect_outcome(to, errnum);
+    enum outcome outcome = errnum == 0 ? OUTCOME_PENDING : connect_outcome(to, errnum);
     if (outcome == OUTCOME_PENDING)
         *ret_fd = fd_take(&fd);
     else

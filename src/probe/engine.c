@@ -62,7 +62,7 @@ static void job_deadline(struct timer *timer)
 static void host_release(struct engine *engine, struct host *host)
 {
     if (host->users == 1) {
-        control_probes_end(engine, host);
+        control_probes_end(host);
         timers_stop(&engine->timers, &host->limit.timer);
         if (host->has_news)
             TAILQ_REMOVE(&engine->news, host, news_link);
@@ -225,8 +225,8 @@ static struct port *job_next_port(struct job *job)
     return port;
 }
 
-/* Sends the port's next SYN and the controls that belong beside it, which is when silence or
- * a refusal needs them: not with a port's first. */
+/* Sends the port's next SYN and the controls that belong beside it, which is when silence
+ * or a refusal needs them: not with a port's first. */
 static void attempt_with_controls(struct port *port)
 {
     struct job *job = port->job;

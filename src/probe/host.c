@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define ALIVE_SECONDS     60
-#define HOP_MS            50
-#define FELL_SILENT_MS    1500
+#define ALIVE_SECONDS  60
+#define HOP_MS         50
+#define FELL_SILENT_MS 1500
 
 struct host_table {
     struct address_table table; /* its entries are owned */

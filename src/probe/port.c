@@ -19,8 +19,8 @@
 #define BACKOFF_DOUBLINGS 3 /* 50, 100, 200, 400 ms */
 
 /* A SYN at a limited address: its socket closes before the kernel repeats it. */
-#define LIMITED_MIN_MS 300
-#define LIMITED_MAX_MS 950
+#define LIMITED_MIN_MS    300
+#define LIMITED_MAX_MS    950
 
 static void port_look(struct port *port);
 
@@ -484,9 +484,8 @@ void port_attempt(struct port *port)
 
     AUTO_FD fd = -1;
     struct instant sent_at = clock_now();
-    enum outcome outcome =
-        attempt_open(&to, &engine->sources, &port->source, port->job->has_token, &fd,
-                     &reading.errnum);
+    enum outcome outcome = attempt_open(&to, &engine->sources, &port->source,
+                                        port->job->has_token, &fd, &reading.errnum);
     if (outcome == OUTCOME_PENDING && attempt_watch(port, fd, sent_at)) {
         fd_take(&fd);
         port_sent(port);

@@ -3,10 +3,10 @@
 
 #define SECOND_MIN_MS 100
 #define SECOND_MAX_MS 500
-#define SOURCES_MIN   2  /* source ports, hence paths where they are chosen by hash */
-#define REPEATS_SEEN  8  /* further ones lie beyond any PORT_CHECK_TIMEOUT */
+#define SOURCES_MIN   2   /* source ports, hence paths where they are chosen by hash */
+#define REPEATS_SEEN  8   /* further ones lie beyond any PORT_CHECK_TIMEOUT */
 #define MORE_MS       150 /* between the attempts after the fourth */
-#define LATE_MS       20 /* the kernel's timers are late by some milliseconds */
+#define LATE_MS       20  /* the kernel's timers are late by some milliseconds */
 #define SYNS_MAX      (SCHEDULE_OPEN_MAX * (1 + REPEATS_SEEN))
 
 struct span schedule_answer_time(const struct rtt *rtt)
@@ -72,8 +72,8 @@ static bool attempt_due(const struct schedule_facts *facts,
                         const struct schedule_rules *rules, struct instant *ret_due)
 {
     unsigned count = facts->evidence.attempts;
-    unsigned count_max = facts->evidence.refusals > 0 ? SCHEDULE_ATTEMPTS_MAX
-                                                      : facts->silence.attempts;
+    unsigned count_max =
+        facts->evidence.refusals > 0 ? SCHEDULE_ATTEMPTS_MAX : facts->silence.attempts;
     if (count >= count_max || (facts->is_lean && facts->open_count > 0))
         return false;
 

@@ -25,7 +25,8 @@
 
 #include <stdbool.h>
 
-#define SCHEDULE_ATTEMPTS_MAX 4 /* sockets that a silent port costs where nothing is lost */
+#define SCHEDULE_ATTEMPTS_MAX 4  /* sockets that a silent port costs where nothing is lost \
+                                  */
 #define SCHEDULE_OPEN_MAX     15 /* with the extra one that a limit on resets may call for */
 
 /* The time to wait for an answer while the round-trip time is unknown. */

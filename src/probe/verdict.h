@@ -19,8 +19,8 @@
     X(CLOSED, "closed")           /* answered with a reset, or ICMP port unreachable */    \
     X(FILTERED, "filtered")       /* silence */                                            \
     X(UNREACHABLE, "unreachable") /* the network reports no path */                        \
-    X(LIMITED, "limited")         /* the address stopped answering: a rate limit, a ban, */ \
-                                  /* an outage; silence and refusals prove nothing */
+    X(LIMITED, "limited") /* the address stopped answering: a rate limit, a ban, */        \
+                          /* an outage; silence and refusals prove nothing */
 
 enum port_state {
 #define X(NAME, text) PORT_STATE_##NAME,

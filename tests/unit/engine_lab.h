@@ -276,11 +276,12 @@ struct rig {
     struct probe_limit limit;
     struct engine_config config;
     const struct proof_token *token; /* of the checks from here on; borrowed */
-    struct timer guard, idle, extra;       /* the second one is the test's */
+    struct timer guard, idle, extra; /* the second one is the test's */
     int descriptors;
     struct instant started_at;
 
-    int attempted, controls, controls_answered, settled, deferred, deferred_ever, suspected, faults, last_fault;
+    int attempted, controls, controls_answered, settled, deferred, deferred_ever, suspected,
+        faults, last_fault;
     size_t in_flight_max;
     void (*on_attempt)(struct rig *rig);
     void (*on_idle)(struct rig *rig); /* once, when all checks have ended; may start more */
