@@ -233,6 +233,13 @@ static void a_limit_of_connections_closes_nothing(void **state)
 
 /* --- bans and outages --------------------------------------------------------------- */
 
+static int attempted_then;
+
+static void count_them(struct timer *timer)
+{
+    attempted_then = rig_of(timer)->attempted;
+}
+
 static void a_ban_is_no_verdict_and_is_not_prolonged(void **state)
 {
     (void)state;
@@ -240,8 +247,10 @@ static void a_ban_is_no_verdict_and_is_not_prolonged(void **state)
     open_ports(FIRST, 40);
     assert_true(firewall(COUNT_SYNS SYNS "limit rate over 1/hour burst 9 packets drop"));
     struct rig *rig = rig_of_five_seconds();
-    struct check *check = rig_check(rig, THERE, ports, 40, 6000);
+    struct check *check = rig_check(rig, THERE, ports, 40, 8000);
+    rig_after(rig, 5500, count_them);
     rig_run(rig);
+    assert_int_equal(rig->attempted, attempted_then); /* only controls left since then */
     assert_open_or_limited(check, ETIMEDOUT);
     assert_in_range(count_state(check, PORT_STATE_OPEN), 4, 10);
     for (size_t i = 0; i < 4; i++)
@@ -280,8 +289,6 @@ static void a_host_that_goes_down_in_the_middle_blames_no_port(void **state)
     assert_in_range(count_state(check, PORT_STATE_OPEN), 10, 199);
     assert_int_equal(check->result.limit.answered, count_state(check, PORT_STATE_OPEN));
     assert_true(check->result.limit.rate == 0);
-
-    /* Once it is limited, few SYNs leave: 10 a second, and soon only controls. */
     assert_int_equal(rig->suspected, 0);
     rig_free(rig);
 }
@@ -412,6 +419,9 @@ static void so_are_several_and_then_refusals_are_doubted(void **state)
     struct check *check = check_of_turned(rig, 5);
     assert_int_equal(count_state(check, PORT_STATE_FILTERED), 0);
     assert_int_equal(count_state(check, PORT_STATE_UNREACHABLE), 0);
+    /* Two looks at each do not suffice, as they would with one such port. */
+    assert_true(count_state(check, PORT_STATE_LIMITED) == 10 ||
+                rig->attempted > 14 + 4 * 10);
     rig_free(rig);
 }
 
@@ -570,6 +580,13 @@ static void jobs_at_a_limited_address_take_turns(void **state)
     rig_free(rig);
 }
 
+static void assert_first_were_asked(const struct check *check)
+{
+    for (size_t i = 0; i < 4; i++)
+        assert_true(check->verdicts[i].state == PORT_STATE_OPEN ||
+                    check->verdicts[i].duration.ns > 0);
+}
+
 static struct check *joined;
 
 static void join(struct timer *timer)
@@ -592,16 +609,17 @@ static void a_job_that_joins_is_limited_from_the_start(void **state)
     assert_open_or_limited(check, ETIMEDOUT);
     assert_open_or_limited(joined, ETIMEDOUT);
     assert_int_equal(joined->result.limit.answered, 0);
-    for (size_t i = 0; i < 4; i++)
-        assert_state(joined, i, PORT_STATE_OPEN);
+    assert_first_were_asked(joined);
     rig_free(rig);
 }
 
 static long syns_before;
+static int sent_before;
 
 static void check_again(struct rig *rig)
 {
     syns_before = syns_there();
+    sent_before = rig->attempted + rig->controls;
     joined = rig_check(rig, THERE, ports + 100, 30, 4000);
 }
 
@@ -617,9 +635,13 @@ static void so_is_one_that_follows_it(void **state)
     rig_run(rig);
     assert_true(count_state(check, PORT_STATE_LIMITED) > 0);
     assert_open_or_limited(joined, ETIMEDOUT);
-    for (size_t i = 0; i < 4; i++)
-        assert_state(joined, i, PORT_STATE_OPEN);
-    assert_in_range(syns_there() - syns_before, 5, 45); /* in 4 seconds */
+    assert_first_were_asked(joined);
+
+    /* Paced, and no SYN twice: the kernel's repetitions would use up what the limit allows.
+     * The result of the last controls may not be known yet. */
+    long syns = syns_there() - syns_before;
+    assert_in_range(syns, 5, 45); /* in 4 seconds */
+    assert_in_range(syns - (rig->attempted + rig->controls - sent_before), 0, 2);
     rig_free(rig);
 }
 
