@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * One attempt: a socket, its connect(2), and the reading of its result. Only system calls;
- * the engine knows whose attempt it is and what follows.
+ * the engine knows whose attempt it is and what happens next.
  *
  * The attempt is half-open. TCP_QUICKACK off holds back the acknowledgement that would
  * finish the handshake, and SO_LINGER 0 makes close(2) send a reset: SYN, SYN-ACK, RST on
@@ -43,9 +43,10 @@ struct attempt_reading {
                                icmp_is_prohibition(); or our own kernel finds no neighbour */
 };
 
-/* Sends a SYN to `to` from the next port of `source` in `sources`. `is_full`: the handshake will be completed, so that the target can send. On
- * OUTCOME_PENDING *ret_fd is a socket that the caller must close; on any other
- * outcome there is no socket, and *ret_errnum says why. */
+/* Sends a SYN to `to` from the next port of `source` in `sources`. `is_full`: the handshake
+ * will be completed, so that the target can send. On OUTCOME_PENDING *ret_fd is a socket
+ * that the caller must close; on any other outcome there is no socket, and *ret_errnum says
+ * why. */
 enum outcome attempt_open(const struct address *to, struct source_ports *sources,
                           struct source_choice *source, bool is_full, int *ret_fd,
                           int *ret_errnum);

@@ -3,9 +3,9 @@
  * Controls on the wire: half-open attempts at witnesses. Each is told to the log of its
  * address once it is answered, or is missed after the time in which an answer could be
  * expected; a late answer still corrects that. The socket closes before the kernel would
- * repeat the SYN, because repetitions use up what a limit allows. The exception is a control
- * that goes out alone, because nothing answers any more: whether the repetition leaves shows
- * whether this machine is the one that is silent.
+ * repeat the SYN, because repetitions use up what a limit allows. The exception is a
+ * control that goes out alone, because nothing answers any more: whether the repetition
+ * leaves shows whether this machine is the one that is silent.
  */
 #include "base/container.h"
 #include "base/fd.h"
@@ -49,9 +49,8 @@ static void control_probe_end(struct control_probe *probe)
     free(probe);
 }
 
-void control_probes_end(struct engine *engine, struct host *host)
+void control_probes_end(struct host *host)
 {
-    (void)engine;
     struct control_probe *probe;
     while ((probe = LIST_FIRST(&host->open_controls)))
         control_probe_end(probe);
@@ -138,14 +137,15 @@ static void control_probe_timer(struct timer *timer)
     }
     tell(probe, CONTROL_MISSED);
     probe->is_missed = true;
-    timers_set(&probe->engine->timers, timer,
-               instant_add(probe->sent_at,
-                           span_ms(probe->is_alone ? CLOSE_ALONE_MS : CLOSE_MS)));
+    timers_set(
+        &probe->engine->timers, timer,
+        instant_add(probe->sent_at, span_ms(probe->is_alone ? CLOSE_ALONE_MS : CLOSE_MS)));
 }
 
 static struct span miss_after(const struct host *host)
 {
-    struct span after = {2 * (host->rtt.is_known ? rtt_timeout(&host->rtt).ns : INT64_MAX / 4)};
+    struct span after = {2 *
+                         (host->rtt.is_known ? rtt_timeout(&host->rtt).ns : INT64_MAX / 4)};
     if (after.ns < MISS_MIN_MS * NS_PER_MS)
         return span_ms(MISS_MIN_MS);
     return after.ns > MISS_MAX_MS * NS_PER_MS ? span_ms(MISS_MAX_MS) : after;

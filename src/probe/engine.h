@@ -41,7 +41,7 @@ struct probe_limit {
 /* What the engine reports to its owner for the metrics. Called often: be quick. */
 struct engine_observer {
     void *ctx;
-    void (*attempted)(void *ctx); /* a SYN was sent to a port of a job */
+    void (*attempted)(void *ctx);                    /* a SYN was sent to a port of a job */
     void (*controlled)(void *ctx, bool is_answered); /* the result of a control */
     void (*settled)(void *ctx, const struct port_verdict *verdict);
     void (*deferred)(void *ctx, int change); /* ports waiting after a local fault: +1, -1 */

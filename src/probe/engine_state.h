@@ -31,6 +31,11 @@
 
 #include <sys/queue.h>
 
+/* Why there is no verdict when this machine is under suspicion. */
+#define SELF_DOUBT                                                                         \
+    "this checker's own machine seems to lose what it sends (a firewall rule, a full "     \
+    "connection table, or its uplink)"
+
 /* So many ports of a request, its first, are asked first. */
 #define JOB_PORTS_FIRST 4
 
@@ -87,7 +92,7 @@ struct port {
     struct instant first_syn;    /* of those that count: not one that we failed to send */
     struct instant last_refusal;
     struct instant first_negative; /* refusal or prohibition; ns 0 = none */
-    struct instant stopped_at; /* when its clock stopped: queued or deferred */
+    struct instant stopped_at;     /* when its clock stopped: queued or deferred */
     struct evidence evidence;
     struct local_fault local_fault;
     struct proving *proving; /* owned; while PORT_PROVING */
@@ -126,12 +131,12 @@ struct job {
     size_t port_count;
     size_t unsettled;
     size_t untried;
-    size_t doubted;           /* ports that refused, or were prohibited, and have no verdict */
-    size_t second_looks;      /* attempts under way at ports that have refused once */
-    size_t refused_twice;     /* ports that a second look found refusing again ... */
-    size_t turned;            /* ... and ports that were open after they had refused */
-    size_t unlimited;         /* ports that had answered before its address was limited */
-    size_t next_fresh;        /* into order[]: ports that have not had a turn */
+    size_t doubted;       /* ports that refused, or were prohibited, and have no verdict */
+    size_t second_looks;  /* attempts under way at ports that have refused once */
+    size_t refused_twice; /* ports that a second look found refusing again ... */
+    size_t turned;        /* ... and ports that were open after they had refused */
+    size_t unlimited;     /* ports that had answered before its address was limited */
+    size_t next_fresh;    /* into order[]: ports that have not had a turn */
     struct port_queue again;  /* ports that want another attempt */
     struct job_result result; /* once finished */
 
@@ -156,8 +161,9 @@ struct engine {
     struct timer wake;    /* on the loop's: when the engine's earliest timer is due */
 
     LIST_HEAD(, job) jobs;
-    struct job_queue running;  /* jobs with something to start, taking turns */
-    struct job *ending; /* its ports are being settled at its deadline; NULL once it is gone */
+    struct job_queue running; /* jobs with something to start, taking turns */
+    struct job
+        *ending; /* its ports are being settled at its deadline; NULL once it is gone */
     struct job_queue finished; /* `done` is called at the end of the turn */
     size_t job_count;
     size_t port_count; /* of all jobs: the bound on memory */
@@ -282,7 +288,7 @@ bool limited_deadline(struct job *job);
 bool control_probe_send(struct engine *engine, struct host *host, uint16_t except);
 
 /* Closes all of an address. */
-void control_probes_end(struct engine *engine, struct host *host);
+void control_probes_end(struct host *host);
 
 /* --- queue.c ------------------------------------------------------------------------ */
 

@@ -31,9 +31,9 @@
 struct evidence {
     uint8_t attempts; /* our SYNs, without the kernel's retransmissions */
     uint8_t refusals;
-    uint8_t prohibitions; /* attempts that ICMP said are prohibited */
-    uint8_t errors;       /* attempts that another ICMP error answered */
-    int error_errnum;     /* of the latest of them */
+    uint8_t prohibitions;   /* attempts that ICMP said are prohibited */
+    uint8_t errors;         /* attempts that another ICMP error answered */
+    int error_errnum;       /* of the latest of them */
     struct icmp_error icmp; /* the same, or a refusal's */
 };
 

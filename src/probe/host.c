@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define ALIVE_SECONDS     60
-#define HOP_MS            50
-#define FELL_SILENT_MS    1500
+#define ALIVE_SECONDS  60
+#define HOP_MS         50
+#define FELL_SILENT_MS 1500
 
 struct host_table {
     struct address_table table; /* its entries are owned */
@@ -31,7 +31,7 @@ bool host_table_new(size_t max, struct host_table **ret, struct err *err)
     if (!hosts)
         return err_sys(err, ENOMEM, "table of addresses");
 
-    /* Those in use may be more than `max`: jobs bound them. */
+    /* More than `max` may be in use: jobs limit them. */
     if (!address_table_init(&hosts->table, SIZE_MAX, err)) {
         free(hosts);
         return false;

@@ -14,13 +14,13 @@
  *   has sent 150 resets within a second while other ports were silent gets 150 attempts a
  *   second from then on, until it has had ten seconds without attempts.
  *
- * - Its controls, see controls.h; and, once they went unanswered, its limit: the pace that it
- *   seems to bear. A session lasts as long as any job asks about the address. What answered
- *   in an earlier session is a witness, but proves nothing for this one until it answers
- *   again: the provider may have stopped its program.
+ * - Its controls, see controls.h; and, once they went unanswered, its limit: the pace that
+ * it seems to bear. A session lasts as long as any job asks about the address. What
+ * answered in an earlier session is a witness, but proves nothing for this one until it
+ * answers again: the provider may have stopped its program.
  *
  * The table keeps what was learnt after the last job has ended, for at most HOST_TABLE_MAX
- * addresses; it drops the one that is unused for the longest time first.
+ * addresses; it drops the one that has been unused the longest.
  */
 #pragma once
 
@@ -56,7 +56,7 @@ struct port;
 TAILQ_HEAD(job_queue, job);
 TAILQ_HEAD(port_queue, port);
 
-#define HOST_LIMIT_SECONDS 60  /* without a probe: the limit is forgotten */
+#define HOST_LIMIT_SECONDS 60 /* without a probe: the limit is forgotten */
 #define HOST_STREAK        6
 #define HOST_LIMIT_DEAD_S  300 /* without an answer: it was no limit after all */
 
@@ -175,8 +175,8 @@ void host_session_begin(struct host *host, struct instant now);
 bool host_is_answering(const struct host *host);
 bool host_has_opened(const struct host *host);
 
-/* While limited: SYN number `number` was answered, or the control of that number was not. An
- * answered control raises the pace, and so does a streak of HOST_STREAK answers. */
+/* While limited: SYN number `number` was answered, or the control of that number was not.
+ * An answered control raises the pace, and so does a streak of HOST_STREAK answers. */
 void host_limit_heard(struct host *host, unsigned number, bool is_control,
                       struct instant now);
 void host_limit_missed(struct host *host, unsigned number, struct instant now);

@@ -11,22 +11,18 @@
 #include <assert.h>
 #include <errno.h>
 
-#define SELF_DOUBT                                                                         \
-    "this checker's own machine seems to lose what it sends (a firewall rule, a full "     \
-    "connection table, or its uplink)"
 #define REPEAT_MIN_NS    (900 * NS_PER_MS) /* the kernel's first repetition: after 1 s */
 #define SECOND_LOOK_MS   10 /* beyond it, a connection that we reset is forgotten */
-#define SAMPLE           8  /* ports that refused twice, when all did that were asked twice */
+#define SAMPLE           8 /* ports that refused twice, when all did that were asked twice */
 #define TURNED_MAX       1  /* more ports than this that refuse and then open: a limit */
 #define WAVE_MS          20 /* a second look and its controls leave within this time */
-#define DOUBT_VERDICT_MS 20                /* how old a look for doubts may be then */
+#define DOUBT_VERDICT_MS 20 /* how old a look for doubts may be then */
 
 /* --- the facts ---------------------------------------------------------------------- */
 
 static struct silence_facts host_facts(const struct host *host, struct instant now)
 {
-    struct control_tally tally =
-        controls_tally(&host->controls, host->session_since, now);
+    struct control_tally tally = controls_tally(&host->controls, host->session_since, now);
     struct silence_facts facts = {
         .is_answering = host_is_answering(host),
         .controls = tally.answered + tally.refused + tally.denied + tally.missed,
@@ -60,9 +56,9 @@ unsigned judge_limited_needed(const struct host *host, struct instant now)
 }
 
 /* How many refusals are needed. An address that lets other ports connect may refuse because
- * of a limit: it takes a second one; of many ports that refuse, a sample is looked at. A port
- * that was open a minute ago may refuse because the far end still holds a connection that we
- * have reset: the next attempt may meet another one. */
+ * of a limit: it takes a second one; of many ports that refuse, a sample is looked at. A
+ * port that was open a minute ago may refuse because the far end still holds a connection
+ * that we have reset: the next attempt may meet another one. */
 static struct schedule_rules port_rules(const struct port *port)
 {
     const struct job *job = port->job;
@@ -86,7 +82,9 @@ static unsigned attempt_repeats(const struct attempt *attempt)
 {
     struct engine *engine = attempt->port->job->engine;
     struct span age = instant_since(engine_now(engine), attempt->window.since);
-    return attempt->fd < 0 || age.ns < REPEAT_MIN_NS ? 0 : attempt_repeats_read(attempt->fd).sent;
+    return attempt->fd < 0 || age.ns < REPEAT_MIN_NS
+               ? 0
+               : attempt_repeats_read(attempt->fd).sent;
 }
 
 static void facts_add_attempts(const struct port *port, struct schedule_facts *facts)
@@ -153,11 +151,10 @@ static struct judgement with_controls(const struct port *port, struct judgement 
     /* The wave that this port was asked in may still bring controls. */
     struct instant now = engine_now(port->job->engine);
     struct instant wave_end = instant_add(port->last_refusal, span_ms(WAVE_MS));
-    struct control_tally tally =
-        controls_tally(&host->controls, port->first_negative, now);
+    struct control_tally tally = controls_tally(&host->controls, port->first_negative, now);
     bool is_refused = verdict.state == PORT_STATE_CLOSED;
-    bool is_contradicted = is_refused ? tally.refused > 0 || port->job->turned > TURNED_MAX
-                                      : tally.denied > 0;
+    bool is_contradicted =
+        is_refused ? tally.refused > 0 || port->job->turned > TURNED_MAX : tally.denied > 0;
     if (is_contradicted)
         verdict.step = JUDGE_LIMITED;
     else if (tally.handshakes >= CONTROLS_PER_WAVE && tally.pending == 0)
@@ -169,8 +166,7 @@ static struct judgement with_controls(const struct port *port, struct judgement 
         };
     else if (instant_before(now, wave_end) && port->phase == PORT_PROBING)
         verdict = (struct judgement){.step = JUDGE_WAIT, .until = wave_end};
-    else if (port->phase == PORT_PROBING &&
-             port->evidence.attempts < SCHEDULE_ATTEMPTS_MAX)
+    else if (port->phase == PORT_PROBING && port->evidence.attempts < SCHEDULE_ATTEMPTS_MAX)
         verdict.step = JUDGE_ATTEMPT;
     return verdict;
 }

@@ -8,9 +8,9 @@
  *   limit allows. The ports' clocks stand still.
  * - One SYN at a time leaves, at the pace that the address bears (pace.h), from fresh
  *   sockets that close before the kernel repeats the SYN; ports take turns.
- * - After five SYNs in a row without an answer, or eight, the next is a control. An answer, to a
- *   control or to a port, vouches for the SYNs before it: their silence, or refusal, counts.
- *   A missed control makes them void, and they are asked again first.
+ * - After five SYNs in a row without an answer, or eight, the next is a control. An answer,
+ * to a control or to a port, vouches for the SYNs before it: their silence, or refusal,
+ * counts. A missed control makes them void, and they are asked again first.
  * - When the pace has grown beyond any limit that matters, the usual rules apply again.
  * - What is not known at the job's deadline is LIMITED.
  */
@@ -24,10 +24,6 @@
 #define ALONE_MAX     5  /* SYNs between two controls when all ports have been asked */
 #define LOOK_MS       50 /* when nothing can be sent, look again so soon */
 #define REFUSED_TWICE 2  /* by an address that is silent otherwise */
-
-#define SELF_DOUBT                                                                         \
-    "this checker's own machine seems to lose what it sends (a firewall rule, a full "     \
-    "connection table, or its uplink)"
 
 /* --- entering and leaving ----------------------------------------------------------- */
 
@@ -201,8 +197,7 @@ static void limited_turn(struct engine *engine, struct host *host)
     struct instant now = engine_now(engine);
     while (sort_one(engine, host))
         ;
-    if (pace_is_free(&limit->pace) ||
-        !host_next_witness(host, 0, now)) {
+    if (pace_is_free(&limit->pace) || !host_next_witness(host, 0, now)) {
         limited_end(engine, host);
         return;
     }
@@ -216,7 +211,8 @@ static void limited_turn(struct engine *engine, struct host *host)
         return;
     }
     bool is_sent = send_one(engine, host);
-    limit->next_at = instant_add(now, is_sent ? uneven_gap(engine, host) : span_ms(LOOK_MS));
+    limit->next_at =
+        instant_add(now, is_sent ? uneven_gap(engine, host) : span_ms(LOOK_MS));
     if (has_ports(host))
         timers_set(&engine->timers, &limit->timer, limit->next_at);
 }

@@ -5,8 +5,8 @@
  *
  * It starts at PACE_FIRST. Each answered control raises the rate: by half until a control
  * has been missed, then slowly, and hardly near the rate at which that happened. A missed
- * control lowers it. When nothing answers for PACE_PATIENCE_MS, only controls leave, 1, 2, 4
- * and then 8 seconds apart: to go on asking would prolong a ban.
+ * control lowers it. When nothing answers for PACE_PATIENCE_MS, only controls leave, 1, 2,
+ * 4 and then 8 seconds apart: to go on asking would prolong a ban.
  */
 #pragma once
 
@@ -14,12 +14,12 @@
 
 #include <stdbool.h>
 
-#define PACE_FIRST     10.0 /* SYNs a second */
-#define PACE_MIN       2.0
-#define PACE_FREE      100.0 /* from here on the address has no limit that matters here */
-#define PACE_MISSES    3     /* controls in a row, with no answer between them ... */
-#define PACE_PATIENCE_MS 2500 /* ... for so long */
-#define PACE_BACKOFF_S 8
+#define PACE_FIRST       10.0 /* SYNs a second */
+#define PACE_MIN         2.0
+#define PACE_FREE        100.0 /* from here on the address has no limit that matters here */
+#define PACE_MISSES      3     /* controls in a row, with no answer between them ... */
+#define PACE_PATIENCE_MS 2500  /* ... for so long */
+#define PACE_BACKOFF_S   8
 
 struct pace {
     double rate;

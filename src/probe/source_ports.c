@@ -2,9 +2,9 @@
 #include "probe/source_ports.h"
 
 #include "base/fd.h"
+#include "base/text.h"
 
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #define RANGE_FILE "/proc/sys/net/ipv4/ip_local_port_range"
@@ -43,15 +43,27 @@ static bool has_option(void)
            setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &range, sizeof range) == 0;
 }
 
+static size_t digits_at(const char *text, size_t len)
+{
+    size_t i = 0;
+    while (i < len && text[i] >= '0' && text[i] <= '9')
+        i++;
+    return i;
+}
+
 struct source_ports source_ports_of_system(unsigned index, unsigned count, uint64_t random)
 {
-    char text[32], *end;
+    char text[32];
     unsigned long len;
-    if (!has_option() || !fd_read_file(RANGE_FILE, text, sizeof text - 1, &len, NULL))
+    uint64_t first, last;
+    if (!has_option() || !fd_read_file(RANGE_FILE, text, sizeof text, &len, NULL))
         return (struct source_ports){0};
-    text[len] = '\0';
-    unsigned long first = strtoul(text, &end, 10), last = strtoul(end, NULL, 10);
-    if (first == 0 || first > UINT16_MAX || last > UINT16_MAX)
+    size_t first_len = digits_at(text, len), last_at = first_len;
+    while (last_at < len && (text[last_at] == ' ' || text[last_at] == '\t'))
+        last_at++;
+    if (!text_parse_u64(text, first_len, UINT16_MAX, &first) ||
+        !text_parse_u64(text + last_at, digits_at(text + last_at, len - last_at),
+                        UINT16_MAX, &last))
         return (struct source_ports){0};
     return source_ports_part((uint16_t)first, (uint16_t)last, index, count, random);
 }

@@ -19,8 +19,8 @@
     X(CLOSED, "closed")           /* answered with a reset, or ICMP port unreachable */    \
     X(FILTERED, "filtered")       /* silence */                                            \
     X(UNREACHABLE, "unreachable") /* the network reports no path */                        \
-    X(LIMITED, "limited")         /* the address stopped answering: a rate limit, a ban, */ \
-                                  /* an outage; silence and refusals prove nothing */
+    X(LIMITED, "limited") /* the address stopped answering: a rate limit, a ban, */        \
+                          /* an outage; silence and refusals prove nothing */
 
 enum port_state {
 #define X(NAME, text) PORT_STATE_##NAME,
@@ -103,5 +103,5 @@ enum outcome_source {
                                  dead, not the target */
 };
 
-/* probe-engine rules for connect(2), SO_ERROR and the error queue. errnum 0 is PENDING. */
+/* What an errno of connect(2), SO_ERROR or the error queue means. errnum 0 is PENDING. */
 enum outcome outcome_of_errno(enum outcome_source source, int errnum, bool is_ipv6);

@@ -4,14 +4,14 @@
  * own, joined by a veth pair, and a rig of loop, engine and checks.
  *
  *   here    10.77.0.1/24  fd77::1/64   the engine's side
- *   there   10.77.0.2/24  fd77::2/64   targets; its firewall is the scenery
+ *   there   10.77.0.2/24  fd77::2/64   targets; its firewall defines their behaviour
  *   10.88.0.0/16 and fd88::/64 lie behind gateways that do not exist.
  *
- * Where the rights or the programs ip and nft are missing, lab_enter() says no and every
+ * If the rights or the programs ip and nft are missing, lab_enter() returns false and every
  * test that needs them is skipped.
  *
- * Of times, the least is exact. The most is what the engine would take at least if it went
- * wrong, for instance its timeout, so that a busy machine does not matter.
+ * Lower limits of times are exact. An upper limit is the least time that a faulty engine
+ * would take, for instance its timeout, so that a busy machine does not matter.
  */
 #pragma once
 
@@ -276,11 +276,12 @@ struct rig {
     struct probe_limit limit;
     struct engine_config config;
     const struct proof_token *token; /* of the checks from here on; borrowed */
-    struct timer guard, idle, extra;       /* the second one is the test's */
+    struct timer guard, idle, extra; /* the second one is the test's */
     int descriptors;
     struct instant started_at;
 
-    int attempted, controls, controls_answered, settled, deferred, deferred_ever, suspected, faults, last_fault;
+    int attempted, controls, controls_answered, settled, deferred, deferred_ever, suspected,
+        faults, last_fault;
     size_t in_flight_max;
     void (*on_attempt)(struct rig *rig);
     void (*on_idle)(struct rig *rig); /* once, when all checks have ended; may start more */
