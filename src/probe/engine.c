@@ -66,7 +66,7 @@ static void host_release(struct engine *engine, struct host *host)
         timers_stop(&engine->timers, &host->limit.timer);
         if (host->has_news)
             TAILQ_REMOVE(&engine->news, host, news_link);
-        host->has_news = false;
+        host->has_news = host->is_to_limit = false;
     }
     host_table_put(engine->hosts, host);
 }

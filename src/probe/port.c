@@ -142,7 +142,8 @@ static void port_decide(struct port *port, enum port_state state, int errnum)
     struct engine *engine = port->job->engine;
     port->verdict.state = state;
     port->verdict.errnum = errnum;
-    port->verdict.duration = instant_since(engine_now(engine), port->first_syn);
+    if (port->is_tried)
+        port->verdict.duration = instant_since(engine_now(engine), port->first_syn);
 }
 
 static void settle(struct port *port, enum port_state state, int errnum)
@@ -430,7 +431,7 @@ static void port_sent(struct port *port)
     }
     if (port->evidence.attempts == 0)
         port->first_syn = engine_now(engine);
-    else
+    else if (port->phase != PORT_LIMITED)
         port_clock_on(port);
     port->evidence.attempts++;
     port->local_faults = 0;

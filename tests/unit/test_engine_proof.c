@@ -283,34 +283,46 @@ static struct {
     struct timer timer;
     struct rig *rig;
     struct check *check, *fill;
+    int attempted; /* before the window was filled */
 } scene;
 
 static void fill_window(struct timer *timer)
 {
     (void)timer;
+    scene.attempted = scene.rig->attempted;
     scene.rig->token = NULL;
     scene.fill = rig_check(scene.rig, THERE, silent_ports, 300, 4000);
 }
 
+<<<<<<< HEAD
+/* Its attempts are due at 0, 100, 500 and 900 ms. From 880 ms on for 300 ms the window of
+ * the address is full: at a second, when it is answered, it is queued for its fourth; that
+ * one's turn comes while the listener still talks. */
+=======
 /* Its attempts are due at 0, 100, 800 and 1500 ms. From 790 to 1090 ms the window of the
  * address is full: after one second, when the port is answered, it is queued for its third
  * attempt, whose turn comes while the listener is still sending. */
+>>>>>>> wt-engine
 static void ask_for_proof(struct rig *rig)
 {
     rig->token = &token;
     scene.check = rig_check_one(rig, THERE, PORT);
     timer_init(&scene.timer, fill_window);
     assert_true(
-        loop_timer_set(rig->loop, &scene.timer, instant_add(clock_now(), span_ms(790))));
+        loop_timer_set(rig->loop, &scene.timer, instant_add(clock_now(), span_ms(880))));
 }
 
+<<<<<<< HEAD
+/* Tells whether the scene came about: three attempts, the fourth one queued, and the answer
+ * to a repetition before the window has room again. */
+=======
 /* Returns whether the situation arose: two attempts and one repetition, no third attempt.
  */
+>>>>>>> wt-engine
 static bool play_scene(void)
 {
     /* Each source port is let in with its second SYN: a second after its first. */
-    assert_true(firewall("tcp dport 7466 " COUNT_SYNS
-                         "tcp dport 7466 tcp flags & (syn | ack) == syn meter seen { tcp "
+    assert_true(firewall("tcp dport 7466 tcp flags & (syn | ack) == syn meter seen { tcp "
                          "sport limit rate over 1/hour burst 1 packets } accept\n"
                          "tcp dport 7466 tcp flags & (syn | ack) == syn drop\n"
                          "tcp dport 20000-20299 drop"));
@@ -319,16 +331,17 @@ static bool play_scene(void)
     struct speaker speaker = {.text = own_line, .len = strlen(own_line), .piece = 20};
     speaker_begin(&speaker, rig, PORT);
     scene.rig = rig;
-    rig_check_one(rig, THERE, 998); /* the round-trip time */
-    rig->on_idle = ask_for_proof;
+    rig_check_one(rig, THERE, 998); /* the address answers, soon */
+    ask_for_proof(rig);
     rig_run(rig);
     assert_state(scene.check, 0, PORT_STATE_OPEN);
     assert_int_equal(scene.check->verdicts[0].proof, PROOF_MATCH);
     assert_true(instant_before(scene.check->done_at, scene.fill->done_at));
     assert_int_equal(scene.fill->settled, 300);
+    int64_t open_ms = scene.check->verdicts[0].duration.ns / NS_PER_MS;
     speaker_end(&speaker);
     rig_free(rig);
-    return syns_there() == 3;
+    return scene.attempted == 1 + 3 && open_ms > 900 && open_ms < 1150;
 }
 
 static void a_proof_is_read_though_another_attempt_was_queued(void **state)
