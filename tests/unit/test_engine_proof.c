@@ -294,15 +294,9 @@ static void fill_window(struct timer *timer)
     scene.fill = rig_check(scene.rig, THERE, silent_ports, 300, 4000);
 }
 
-<<<<<<< HEAD
 /* Its attempts are due at 0, 100, 500 and 900 ms. From 880 ms on for 300 ms the window of
  * the address is full: at a second, when it is answered, it is queued for its fourth; that
  * one's turn comes while the listener still talks. */
-=======
-/* Its attempts are due at 0, 100, 800 and 1500 ms. From 790 to 1090 ms the window of the
- * address is full: after one second, when the port is answered, it is queued for its third
- * attempt, whose turn comes while the listener is still sending. */
->>>>>>> wt-engine
 static void ask_for_proof(struct rig *rig)
 {
     rig->token = &token;
@@ -312,13 +306,8 @@ static void ask_for_proof(struct rig *rig)
         loop_timer_set(rig->loop, &scene.timer, instant_add(clock_now(), span_ms(880))));
 }
 
-<<<<<<< HEAD
 /* Tells whether the scene came about: three attempts, the fourth one queued, and the answer
  * to a repetition before the window has room again. */
-=======
-/* Returns whether the situation arose: two attempts and one repetition, no third attempt.
- */
->>>>>>> wt-engine
 static bool play_scene(void)
 {
     /* Each source port is let in with its second SYN: a second after its first. */

@@ -31,13 +31,8 @@ static struct rtt rtt_of(int64_t ms)
     return rtt;
 }
 
-<<<<<<< HEAD
 /* As evidence.h has them: an address that answers and lost nothing, one that loses what is
  * sent, one that is silent, and one with a route that may come back. */
-=======
-/* The rules of evidence.h: for an address that answers and lost nothing, for one that
- * answers but has not shown its loss yet, and for one that is silent. */
->>>>>>> wt-engine
 static struct silence_rule rule_of(unsigned syns, int64_t age, int64_t apart)
 {
     return (struct silence_rule){
