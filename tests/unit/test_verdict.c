@@ -227,7 +227,7 @@ static void a_prohibition_is_told_from_a_path_that_may_come_back(void **state)
         {true,  1,  5,  true,  "source address failed the policy"},
         {true,  1,  6,  true,  "route rejected"},
         {true,  3,  0,  false, "hop limit exceeded"},
-        /* Numbers of the other family, and those that nobody has given a meaning. */
+        /* Numbers of the other family, and numbers without a meaning. */
         {true,  3,  13, false, "ICMP error"},
         {true,  3,  1,  false, "ICMP error"},
         {false, 1,  1,  false, "ICMP error"},
@@ -244,7 +244,7 @@ static void a_prohibition_is_told_from_a_path_that_may_come_back(void **state)
                                    .code = rows[i].code};
         assert_string_equal(icmp_meaning(&error), rows[i].meaning);
         assert_int_equal(icmp_is_prohibition(&error), rows[i].is_prohibition);
-        error.is_from_target = true; /* whoever says it */
+        error.is_from_target = true; /* the sender does not matter */
         assert_int_equal(icmp_is_prohibition(&error), rows[i].is_prohibition);
         error.is_there = false;
         assert_false(icmp_is_prohibition(&error));
