@@ -58,7 +58,7 @@ static enum cause cause_of(const struct local_port *local,
     case PORT_STATE_UNREACHABLE:
         return CAUSE_UNREACHABLE;
     case PORT_STATE_LIMITED:
-        return CAUSE_UNKNOWN;
+        return CAUSE_LIMITED;
     case PORT_STATE_COUNT:
         break;
     }
@@ -106,8 +106,12 @@ static struct finding port_judge(const struct diagnosis *diagnosis, size_t port)
     }
     finding.is_good =
         finding.reached >= diagnosis->quorum && (finding.is_proved || !is_contradicted);
-    if (!finding.is_good && finding.reached > 0 && !is_contradiction(finding.cause))
+    if (finding.is_good && diagnosis->is_inside) {
+        finding.is_good = false;
+        finding.cause = CAUSE_INSIDE_ONLY;
+    } else if (!finding.is_good && finding.reached > 0 && !is_contradiction(finding.cause)) {
         finding.cause = CAUSE_NO_QUORUM;
+    }
     return finding;
 }
 

@@ -40,6 +40,7 @@ struct diagnosis {
                                                     port */
     size_t remote_count;
     unsigned quorum; /* from 1 */
+    bool is_inside;  /* none of them looks from the internet: nothing is good */
 };
 
 /* Open, and ours if that could be proved. */

@@ -17,7 +17,7 @@
 
 struct err;
 
-#define REPORT_VERSION 1
+#define REPORT_VERSION 2
 
 /* One checker, over one family. */
 struct report_checker {
@@ -37,6 +37,8 @@ struct family_report {
     enum family which;
     struct timespec time; /* when it was judged; wall clock */
     bool is_known;        /* at least one checker answered */
+    bool is_inside;       /* known only from this machine or network, and that counts not */
+    bool counts_inside;   /* verdicts from inside count, for want of others or by wish */
     bool is_ok;           /* every required port, and one of the others, is good */
 
     bool has_public;
@@ -50,6 +52,7 @@ struct family_report {
 
     size_t port_count;
     uint16_t *ports; /* ascending */
+    uint16_t *inner; /* to which ports of this machine they lead */
     struct local_port *local;
     struct finding *findings;
     bool *is_advertised;
@@ -93,6 +96,7 @@ struct report_policy {
     size_t required_count;
     const uint16_t *in_use; /* ascending */
     size_t in_use_count;
+    bool is_lan; /* what is seen from inside counts */
 };
 
 /* Judges a family whose addresses, checkers and local ports are filled in, and groups its
@@ -114,6 +118,10 @@ bool report_equals(const struct report *earlier, const struct report *later);
 
 /* Moves from `earlier` to `later` the families that `later` does not know. */
 void report_inherit(struct report *later, struct report *earlier);
+
+/* Whether the verdicts of this checker count: it answered, and looks at this machine from
+ * the internet, unless no other does. */
+bool report_counts(const struct family_report *family, size_t checker);
 
 /* The verdict of this checker on a port; NULL if it did not answer, or if this version does
  * not know what it reports. */

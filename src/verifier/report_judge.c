@@ -65,6 +65,8 @@ static bool belongs(const struct family_report *family, const struct port_group 
         return true;
     if (a->is_good != b->is_good || a->is_proved != b->is_proved ||
         family->is_advertised[first] != family->is_advertised[index] ||
+        family->inner[first] - family->ports[first] !=
+            family->inner[index] - family->ports[index] ||
         !held_alike(&family->local[first], &family->local[index]))
         return false;
     if (a->cause == CAUSE_OTHER_PORT)
@@ -116,13 +118,32 @@ static void groups_make(struct family_report *family)
 
 /* --- judging -------------------------------------------------------------------------- */
 
+/* A checker on this machine uses the same port by default. */
+static bool is_checker(const struct family_report *family, size_t index)
+{
+    if (strcmp(family->local[index].owner.name, "port-checker") == 0)
+        return true;
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct checker_result *result = &family->checkers[i].result;
+        if (result->has_local && result->vantage == VANTAGE_MACHINE &&
+            address_port(&result->peer_address) == family->inner[index])
+            return true;
+    }
+    return false;
+}
+
+static bool is_provider(const struct family_report *family, size_t index)
+{
+    return family->inner[index] == PROVIDER_PORT && !is_checker(family, index);
+}
+
 static bool may_be_advertised(const struct family_report *family, size_t index,
                               const struct report_policy *policy)
 {
     size_t ignored;
     enum binding binding = family->local[index].binding;
     return binding == BINDING_BOUND || binding == BINDING_NONE ||
-           family->ports[index] == PROVIDER_PORT ||
+           is_provider(family, index) ||
            ports_find(policy->in_use, policy->in_use_count, family->ports[index], &ignored);
 }
 
@@ -145,6 +166,15 @@ static bool family_is_ok(const struct family_report *family,
     return others == 0 || good_others > 0;
 }
 
+static bool has_vantage_outside(const struct family_report *family)
+{
+    for (size_t i = 0; i < family->checker_count; i++)
+        if (family->checkers[i].result.verdicts &&
+            family->checkers[i].result.vantage == VANTAGE_INTERNET)
+            return true;
+    return false;
+}
+
 bool family_report_judge(struct family_report *family, const struct report_policy *policy,
                          struct err *err)
 {
@@ -159,11 +189,15 @@ bool family_report_judge(struct family_report *family, const struct report_polic
         .remotes = remotes,
         .quorum = policy->quorum,
     };
+    bool has_outside = has_vantage_outside(family);
+    family->counts_inside = policy->is_lan || !has_outside;
     for (size_t i = 0; i < family->checker_count; i++)
-        if (family->checkers[i].result.verdicts)
+        if (report_counts(family, i))
             remotes[diagnosis.remote_count++] = family->checkers[i].result.verdicts;
-    diagnose(&diagnosis, family->findings);
     family->is_known = diagnosis.remote_count > 0;
+    family->is_inside = family->is_known && !policy->is_lan && !has_outside;
+    diagnosis.is_inside = family->is_inside;
+    diagnose(&diagnosis, family->findings);
     free(remotes);
 
     for (size_t i = 0; i < family->port_count; i++)

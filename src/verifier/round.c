@@ -11,6 +11,7 @@
 #include "loop/loop.h"
 #include "verifier/checker.h"
 #include "verifier/listeners.h"
+#include "verifier/look.h"
 #include "verifier/report.h"
 #include "verifier/syn_watch.h"
 
@@ -28,6 +29,8 @@ struct round {
     struct syn_watch *syn_watch;
     struct checker *checkers[CHECKERS_MAX * FAMILY_COUNT];
     size_t checker_count;
+    struct local_port *local[FAMILY_COUNT]; /* owned: of the ports to check, once needed */
+    bool is_looking;                        /* again */
     struct instant start;
     struct timer step;
 };
@@ -105,13 +108,15 @@ static bool is_reported(const struct round *round, const struct checker *checker
     return is_absent(other) && checker_family(checker) == FAMILY_4;
 }
 
+/* The address that a checker sees becomes ours, unless it cannot know us. */
 static void addresses_note(struct family_report *family,
                            const struct checker_result *result)
 {
-    if (!family->has_public && result->has_public) {
+    bool is_ours = result->failure != FAILURE_CALLER_HIDDEN;
+    if (!family->has_public && result->has_public && is_ours) {
         family->has_public = true;
         family->public_address = result->public_address;
-    } else if (result->has_public &&
+    } else if (family->has_public && result->has_public &&
                !address_equals(&family->public_address, &result->public_address)) {
         signs_add(&family->signs, SIGN_ADDRESSES_DISAGREE);
     }
@@ -136,13 +141,23 @@ static bool checkers_collect(const struct round *round, struct family_report *fa
         if (entry->result.failure == FAILURE_NONE)
             addresses_note(family, &entry->result);
     }
-    for (size_t i = 0; !family->has_public && i < family->checker_count; i++)
-        addresses_note(family, &family->checkers[i].result);
+    for (size_t i = 0; i < family->checker_count; i++)
+        if (family->checkers[i].result.failure != FAILURE_NONE)
+            addresses_note(family, &family->checkers[i].result);
     if (family->has_public && family->has_local) {
         struct signs signs = signs_read(&family->local_address, &family->public_address);
         family->signs.bits |= signs.bits;
     }
     return true;
+}
+
+/* What was seen here of the ports to check, each at its index. */
+static void local_fill(const struct round *round, enum family which, struct local_port *ret)
+{
+    const struct arguments *arguments = round->config.arguments;
+    const struct local_port *held = listeners_local(round->listeners, which);
+    for (size_t i = 0; i < arguments->port_count; i++)
+        ret[i] = held[arguments->held_index[i]];
 }
 
 static bool family_make(const struct round *round, enum family which,
@@ -154,14 +169,15 @@ static bool family_make(const struct round *round, enum family which,
                            round->checker_count, &family, NULL))
         return false;
 
-    memcpy(family->local, listeners_local(round->listeners, which),
-           arguments->port_count * sizeof *family->local);
+    local_fill(round, which, family->local);
+    memcpy(family->inner, arguments->inner, arguments->port_count * sizeof *family->inner);
     const struct report_policy policy = {
         .quorum = arguments->quorum,
         .required = arguments->required,
         .required_count = arguments->required_count,
         .in_use = arguments->in_use,
         .in_use_count = arguments->in_use_count,
+        .is_lan = arguments->is_lan,
     };
     if (!checkers_collect(round, family) || !family_report_judge(family, &policy, NULL)) {
         family_report_free(family);
@@ -220,12 +236,78 @@ static bool all_done(const struct round *round)
     return true;
 }
 
+/* Checkers on this machine or in this network are not worth it. */
+static bool is_worth_looking(const struct round *round, const struct checker *checker,
+                             enum family which)
+{
+    const struct checker_result *result = checker_result(checker);
+    return checker_family(checker) == which && result->verdicts &&
+           (result->vantage == VANTAGE_INTERNET || round->config.arguments->is_lan);
+}
+
+/* By how many of these checkers. */
+static unsigned reached_count(const struct round *round, enum family which, size_t index)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < round->checker_count; i++) {
+        const struct checker *checker = round->checkers[i];
+        count += is_worth_looking(round, checker, which) &&
+                 diagnosis_is_reached(&round->local[which][index],
+                                      &checker_result(checker)->verdicts[index]);
+    }
+    return count;
+}
+
+static bool checker_again(const struct round *round, struct checker *checker,
+                          struct instant deadline)
+{
+    const struct arguments *arguments = round->config.arguments;
+    enum family which = checker_family(checker);
+    const struct local_port *local = round->local[which];
+    size_t *wanted = calloc(arguments->port_count, sizeof *wanted);
+    size_t count = 0;
+    for (size_t i = 0; wanted && i < arguments->port_count; i++) {
+        size_t index = arguments->order[i];
+        if (look_is_wanted(&local[index], &checker_result(checker)->verdicts[index]) &&
+            reached_count(round, which, index) < arguments->quorum)
+            wanted[count++] = index;
+    }
+    if (count > 0)
+        checker_look(checker, wanted, count, local, deadline);
+    free(wanted);
+    return count > 0;
+}
+
+/* Negative verdicts on ports that are held open here get a second look. False if there is
+ * nothing to look at. */
+static bool look_again(struct round *round)
+{
+    const struct arguments *arguments = round->config.arguments;
+    bool is_any = false;
+    if (round->is_looking || arguments->patience.ns == 0)
+        return false;
+
+    round->is_looking = true;
+    listeners_sweep(round->listeners);
+    struct instant deadline = instant_add(clock_now(), arguments->patience);
+    for (enum family which = 0; which < FAMILY_COUNT; which++) {
+        round->local[which] = calloc(arguments->port_count, sizeof **round->local);
+        if (!round->local[which])
+            return is_any;
+        local_fill(round, which, round->local[which]);
+        for (size_t i = 0; i < round->checker_count; i++)
+            if (is_worth_looking(round, round->checkers[i], which))
+                is_any = checker_again(round, round->checkers[i], deadline) || is_any;
+    }
+    return is_any;
+}
+
 static void step_fire(struct timer *timer)
 {
     struct round *round = CONTAINER_OF(timer, struct round, step);
     for (enum family family = 0; family < FAMILY_COUNT; family++)
         addresses_pass_on(round, family);
-    if (!all_done(round))
+    if (!all_done(round) || (look_again(round) && !all_done(round)))
         return;
 
     answers_remember(round);
@@ -261,16 +343,28 @@ static bool checkers_start(struct round *round, struct err *err)
             const struct endpoint *endpoint = &arguments->endpoints[i];
             if (!arguments_want(arguments, endpoint, family))
                 continue;
+            bool is_own = arguments->has_ip[family] &&
+                          !arguments->source_interface && !arguments->has_source[family] &&
+                          origin_is_own(&arguments->ip[family]);
             bool is_swapped = round->config.memory->is_other_first[i][family];
             const struct checker_config config = {
+                .loop = round->config.loop,
                 .fetcher = round->config.fetcher,
                 .url = is_swapped ? endpoint->other_url : endpoint->url,
                 .other_url = is_swapped ? endpoint->url : endpoint->other_url,
                 .family = family,
                 .ports = arguments->ports,
+                .inner = arguments->inner,
+                .order = arguments->order,
                 .port_count = arguments->port_count,
                 .token = &round->token,
                 .public_address = arguments->has_ip[family] ? &arguments->ip[family] : NULL,
+                .source = {.address = is_own ? &arguments->ip[family]
+                                      : arguments->has_source[family]
+                                          ? &arguments->source[family]
+                                          : NULL,
+                           .interface = arguments->source_interface},
+                .patience = arguments->patience,
                 .changed = checker_changed,
                 .ctx = round,
             };
@@ -286,7 +380,7 @@ static bool begin(struct round *round, struct err *err)
 {
     const struct arguments *arguments = round->config.arguments;
     if (!token_make(&round->token, err) ||
-        !listeners_open(round->config.loop, arguments->ports, arguments->port_count,
+        !listeners_open(round->config.loop, arguments->held, arguments->held_count,
                         &round->token, round->config.connections_max, &round->listeners,
                         err))
         return false;
@@ -294,7 +388,7 @@ static bool begin(struct round *round, struct err *err)
     struct local_port *local[FAMILY_COUNT];
     for (enum family family = 0; family < FAMILY_COUNT; family++)
         local[family] = listeners_local(round->listeners, family);
-    return syn_watch_new(round->config.loop, arguments->ports, arguments->port_count, local,
+    return syn_watch_new(round->config.loop, arguments->held, arguments->held_count, local,
                          &round->syn_watch, err) &&
            checkers_start(round, err);
 }
@@ -326,6 +420,8 @@ struct round *round_free(struct round *round)
         checker_free(round->checkers[i]);
     syn_watch_free(round->syn_watch);
     listeners_free(round->listeners);
+    for (enum family which = 0; which < FAMILY_COUNT; which++)
+        free(round->local[which]);
     free(round);
     return NULL;
 }
@@ -350,9 +446,32 @@ static bool is_waited_for(const struct checker *checker)
     return checker && checker_phase(checker) != CHECKER_DONE;
 }
 
+/* Of all checkers: the most ports that are looked at again, and the shortest pause. */
+static void looking_put(const struct round *round, struct text *text)
+{
+    size_t most = 0;
+    struct span shortest = span_seconds(INT32_MAX);
+    for (size_t i = 0; i < round->checker_count; i++) {
+        struct span pause;
+        size_t waiting = checker_waiting(round->checkers[i], clock_now(), &pause);
+        most = waiting > most ? waiting : most;
+        if (waiting > 0 && pause.ns < shortest.ns)
+            shortest = pause;
+    }
+    if (most == 0)
+        return;
+    text_printf(text, ", checking %zu port%s again", most, most == 1 ? "" : "s");
+    if (shortest.ns > 0)
+        text_printf(text, " in %.0f s", span_to_seconds(shortest));
+}
+
 void round_format_waiting(const struct round *round, struct text *text)
 {
     struct round_progress progress = round_progress(round);
+    if (round->is_looking) {
+        looking_put(round, text);
+        return;
+    }
     const char *between = ", waiting for ";
     for (size_t i = 0; progress.answered > 0 && i < round->checker_count; i++) {
         const struct checker *checker = round->checkers[i];

@@ -52,6 +52,7 @@ struct round_progress {
 
 struct round_progress round_progress(const struct round *round);
 
-/* Appends ", waiting for one.example, two.example:7466 over IPv6", of the checkers that
+/* While ports are checked again, appends ", checking 53 ports again in 30 s". Before that,
+ * appends ", waiting for one.example, two.example:7466 over IPv6", of the checkers that
  * have not answered; nothing before the first has answered, or after the last. */
 void round_format_waiting(const struct round *round, struct text *text);

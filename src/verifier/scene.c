@@ -81,6 +81,68 @@ static void missing_put(const struct scene *scene, struct text *text)
     }
 }
 
+/* --- limits --------------------------------------------------------------------------- */
+
+static bool is_limited_by(const struct scene *scene, size_t checker)
+{
+    const struct remote_verdict *verdict =
+        report_verdict(scene->family, checker, scene->group->first);
+    return verdict && verdict->state == PORT_STATE_LIMITED;
+}
+
+/* Of the first checker that met one: what it judged in its last look. */
+static void limit_put(const struct scene *scene, struct text *text)
+{
+    size_t i = 0;
+    while (i < scene->family->checker_count && !is_limited_by(scene, i))
+        i++;
+    if (i == scene->family->checker_count)
+        return;
+    const struct remote_limit *limit = &scene->family->checkers[i].result.limit;
+    text_printf(text, "%zu port%s before that", limit->answered,
+                limit->answered == 1 ? "" : "s");
+    if (limit->rate > 0)
+        text_printf(text, ", then %.1f a second", limit->rate);
+}
+
+/* A checker probes from the address at which it was reached, as far as is known here. */
+static void probers_put(const struct scene *scene, struct text *text)
+{
+    const struct family_report *family = scene->family;
+    const char *between = "the checker's address ";
+    char ip[ADDRESS_TEXT_SIZE];
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct checker_result *result = &family->checkers[i].result;
+        if (!is_limited_by(scene, i) || !result->has_local)
+            continue;
+        text_printf(text, "%s%s", between, address_format(&result->peer_address, ip));
+        between = " and ";
+    }
+    if (between[0] == 't')
+        text_append_str(text, "the checker's address");
+}
+
+/* Why a checker did not come to the port; NULL if all did. */
+static const char *left_out_by(const struct scene *scene)
+{
+    const struct family_report *family = scene->family;
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct checker_result *result = &family->checkers[i].result;
+        if (result->verdicts && result->verdicts[scene->group->first].is_unasked)
+            return result->message;
+    }
+    return NULL;
+}
+
+static bool has_vantage(const struct family_report *family, enum vantage vantage)
+{
+    for (size_t i = 0; i < family->checker_count; i++)
+        if (family->checkers[i].result.verdicts &&
+            family->checkers[i].result.vantage == vantage)
+            return true;
+    return false;
+}
+
 static void words_put(const struct remote_verdict *witness, struct text *text)
 {
     bool has_words = witness && witness->words[0];
