@@ -26,6 +26,7 @@ struct finding {
     enum cause cause;
     bool is_good;
     bool is_proved;
+    bool was_proved;   /* now, or in an earlier round, and advertised since */
     uint16_t leads_to; /* OTHER_PORT */
     unsigned reached;  /* checkers that reached it, proof considered */
     unsigned asked;    /* checkers that gave a verdict for it */

@@ -45,6 +45,9 @@ struct family_report {
     struct address public_address;
     bool has_local;
     struct address local_address;
+    struct link link; /* the interface that has it */
+    bool has_gateway; /* of this machine, on the way to the checkers */
+    struct address gateway;
     struct signs signs;
 
     size_t checker_count;
@@ -108,6 +111,15 @@ struct report_policy {
  * ports without a verdict are one group. */
 bool family_report_judge(struct family_report *family, const struct report_policy *policy,
                          struct err *err);
+
+/* Whether a verdict is other than that our own listener was reached: then the packet filter
+ * of this machine may be the reason. */
+bool family_report_has_doubt(const struct family_report *family);
+
+/* A port that was ours once, and advertised, is still to be advertised when another program
+ * of this machine has it and it is reached: it has been rented out. */
+void family_report_keep_rented(struct family_report *family,
+                               const struct family_report *earlier);
 
 enum report_status report_status(const struct report *report);
 

@@ -97,14 +97,15 @@ static json_t *port_json(const struct report *report, const struct family_report
     bool has_owner = local->binding == BINDING_IN_USE && local->owner.name[0];
 
     return json_pack(
-        "{s:i, s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:i, s:b, s:o}", "port",
+        "{s:i, s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:b, s:o}", "port",
         (int)family->ports[index], "inner", (int)family->inner[index], "good", (int)finding->is_good, "advertise",
         (int)family->is_advertised[index], "proved", (int)finding->is_proved, "state",
         null_or_string(witness ? port_state_text(witness->state) : NULL), "cause",
         null_or_string(report->is_probe ? NULL : cause_text(finding->cause)), "leads_to",
         finding->cause == CAUSE_OTHER_PORT ? json_integer(finding->leads_to) : json_null(),
         "listener", binding_text(local->binding), "held_by",
-        null_or_string(has_owner ? local->owner.name : NULL), "accepted",
+        null_or_string(has_owner ? local->owner.name : NULL), "led_away_to",
+        null_or_string(local->filter.is_led ? local->filter.to : NULL), "accepted",
         (int)local->accepted, "syn_seen", (int)local->has_syn, "verdicts",
         verdicts_json(family, index));
 }

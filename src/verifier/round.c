@@ -9,8 +9,10 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "loop/loop.h"
+#include "net/route.h"
 #include "verifier/checker.h"
 #include "verifier/listeners.h"
+#include "verifier/packet_filter_look.h"
 #include "verifier/look.h"
 #include "verifier/report.h"
 #include "verifier/syn_watch.h"
@@ -126,6 +128,16 @@ static void addresses_note(struct family_report *family,
     }
 }
 
+/* Where this machine is. */
+static void place_find(struct family_report *family)
+{
+    family->link = link_find(&family->local_address);
+    for (size_t i = 0; i < family->checker_count && !family->has_gateway; i++)
+        if (family->checkers[i].result.has_local)
+            family->has_gateway = route_gateway(&family->checkers[i].result.peer_address,
+                                                &family->gateway);
+}
+
 static bool checkers_collect(const struct round *round, struct family_report *family)
 {
     for (size_t i = 0; i < round->checker_count; i++) {
@@ -144,8 +156,11 @@ static bool checkers_collect(const struct round *round, struct family_report *fa
     for (size_t i = 0; i < family->checker_count; i++)
         if (family->checkers[i].result.failure != FAILURE_NONE)
             addresses_note(family, &family->checkers[i].result);
+    if (family->has_local)
+        place_find(family);
     if (family->has_public && family->has_local) {
-        struct signs signs = signs_read(&family->local_address, &family->public_address);
+        struct signs signs = signs_read(&family->local_address, family->link.kind,
+                                        &family->public_address);
         family->signs.bits |= signs.bits;
     }
     return true;
@@ -179,7 +194,14 @@ static bool family_make(const struct round *round, enum family which,
         .in_use_count = arguments->in_use_count,
         .is_lan = arguments->is_lan,
     };
-    if (!checkers_collect(round, family) || !family_report_judge(family, &policy, NULL)) {
+    if (!checkers_collect(round, family)) {
+        family_report_free(family);
+        return false;
+    }
+    if (family_report_has_doubt(family))
+        packet_filter_look(which, family->has_local ? &family->local_address : NULL,
+                           family->inner, family->port_count, family->local);
+    if (!family_report_judge(family, &policy, NULL)) {
         family_report_free(family);
         return false;
     }

@@ -191,6 +191,14 @@ static void ports_put(const struct scene *scene, struct text *text)
     report_format_group(scene->family, scene->group, text);
 }
 
+static void listens_at_put(const struct owner *owner, struct text *text)
+{
+    char ip[ADDRESS_TEXT_SIZE];
+    for (size_t i = 0; i < owner->address_count; i++)
+        text_printf(text, "%s%s", i > 0 ? " and " : "",
+                    address_format(&owner->addresses[i], ip));
+}
+
 static void address_put(bool is_known, const struct address *address, const char *otherwise,
                         struct text *text)
 {

@@ -176,6 +176,10 @@ static void firm_deliver(struct verify *verify, bool is_news)
 
 static void watched_done(struct verify *verify, struct report *report)
 {
+    for (enum family which = 0; which < FAMILY_COUNT && verify->watch.firm; which++)
+        if (report->families[which] && verify->watch.firm->families[which])
+            family_report_keep_rented(report->families[which],
+                                      verify->watch.firm->families[which]);
     outage_tell(&verify->outage, verify->watch.firm, report);
     enum watch_step step = watch_take(&verify->watch, report);
     switch (step) {

@@ -269,7 +269,7 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
 
 /* --- the tables, row by row ----------------------------------------------------------- */
 
-#define ROWS_MAX 8
+#define ROWS_MAX 16
 
 static void every_row_of_the_table_can_be_said(void **state)
 {

@@ -17,16 +17,22 @@
 #define FILTERED    {.state = PORT_STATE_FILTERED, .words = "Connection timed out"}
 #define UNREACHABLE {.state = PORT_STATE_UNREACHABLE, .words = "No route to host"}
 
+#define LOOPBACK                                                                           \
+    {.len = sizeof(struct sockaddr_in),                                                    \
+     .in = {.sin_family = AF_INET, .sin_addr.s_addr = 0x0100007f}}
+
 /* And what was seen here. */
 /* clang-format off */
 #define BOUND            {.binding = BINDING_BOUND}
 #define ACCEPTED         {.binding = BINDING_BOUND, .accepted = 1}
 #define SYN_SEEN         {.binding = BINDING_BOUND, .has_syn = true}
 #define IN_USE           {.binding = BINDING_IN_USE,                                       \
-                          .owner = {.is_listening = true, .name = "nginx"}}
-#define IN_USE_LOCALLY   {.binding = BINDING_IN_USE,                                       \
-                          .owner = {.is_listening = true, .is_loopback_only = true,        \
+                          .owner = {.use = OWNER_USE_LISTENER, .is_on_all = true,          \
                                     .name = "nginx"}}
-#define IN_USE_BY_CALLER {.binding = BINDING_IN_USE}
-#define FORBIDDEN        {.binding = BINDING_NO_PERMISSION}
+#define IN_USE_LOCALLY   {.binding = BINDING_IN_USE,                                       \
+                          .owner = {.use = OWNER_USE_LISTENER, .name = "nginx",            \
+                                    .address_count = 1,                                    \
+                                    .addresses = {LOOPBACK}}}
+#define IN_USE_BY_CALLER {.binding = BINDING_IN_USE, .owner = {.use = OWNER_USE_CONNECTION}}
+#define FORBIDDEN        {.binding = BINDING_NO_PERMISSION, .privileged_below = 1024}
 /* clang-format on */
