@@ -310,8 +310,8 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
                 "blocked by the firewall of this machine",
                 "the firewall of this machine blocks port 50800 (table inet f, chain in)",
                 "allow TCP port 50800 from any address in the firewall of this machine, and "
-                "run port-verifier again: only then it can tell whether the router forwards "
-                "it");
+                "run port-verifier again: only then it can tell whether connections get past "
+                "the router");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {MAY_BE_DROPPED}, {FILTERED}},
                 "filtered: no incoming connections",
                 "no connections arrive here: a firewall on this machine or on the path to "
@@ -385,9 +385,11 @@ static void who_sent_an_icmp_error_is_told(void **state)
     check_words(&(struct setup){NATTED, 1, {50800}, {BOUND}, {REJECTED("", true)}},
                 "unreachable: No route to host",
                 "203.0.113.7 itself rejects connections to port 50800 (No route to host): a "
-                "firewall of the router, or that of this machine behind it",
+                "firewall of the router or of this machine behind it, or a port forward to "
+                "a machine that does not answer the router",
                 "allow TCP port 50800 from any address in the firewall of this machine and "
-                "of the router; firewalld rejects like this by default");
+                "of the router (firewalld rejects like this by default), and check that the "
+                "router forwards it to this machine");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {BOUND}, {REJECTED("host", false)}},
                 "unreachable: No route to host",
                 "the network reports that port 50800 is unreachable: No route to host",
