@@ -178,13 +178,36 @@ void answer_violations(struct answer *answer, const struct violation_list *viola
 }
 
 void answer_refusal(struct answer *answer, enum access_reason reason, const char *detail,
-                    bool is_operator_near)
+                    bool is_operator)
 {
     if (answer->form == ANSWER_PAGE)
         reply_page(answer, problem_status(PROBLEM_TARGET_NOT_ALLOWED),
-                   check_page_refusal(reason, is_operator_near ? detail : NULL));
+                   check_page_refusal(reason, is_operator ? detail : NULL));
     else
         answer_problem(answer, PROBLEM_TARGET_NOT_ALLOWED, detail, NULL);
+}
+
+void answer_unknown_caller(struct answer *answer, const char *sentence)
+{
+    if (answer->form != ANSWER_PAGE) {
+        answer_problem(answer, PROBLEM_CALLER_UNKNOWN, sentence, NULL);
+        return;
+    }
+    answer_unknown_reader(answer->pages, answer->exchange,
+                          problem_status(PROBLEM_CALLER_UNKNOWN), sentence);
+    answer_drop(answer);
+}
+
+void answer_unknown_reader(const struct pages *pages, struct exchange *exchange,
+                           unsigned status, const char *sentence)
+{
+    size_t len = 0;
+    char *html = check_page_refusal(ACCESS_CALLER_UNKNOWN, sentence);
+    char *page = html ? pages_message(pages, html, &len) : NULL;
+
+    free(html);
+    pages_set_headers(exchange);
+    exchange_reply(exchange, status, HTML_TYPE, page, len);
 }
 
 void answer_problem(struct answer *answer, enum problem problem, const char *detail,

@@ -66,9 +66,17 @@ void answer_problem(struct answer *answer, enum problem problem, const char *det
                     const char *retry_after);
 
 /* 403 for an address that may not be checked. `detail` is meant for the operator: a page
- * shows it only where `is_operator_near`, to a caller on loopback. */
+ * shows it only where `is_operator`. */
 void answer_refusal(struct answer *answer, enum access_reason reason, const char *detail,
-                    bool is_operator_near);
+                    bool is_operator);
+
+/* 403 for an unknown caller. The sentence is access_ground_sentence(). */
+void answer_unknown_caller(struct answer *answer, const char *sentence);
+
+/* The same without a struct answer: a page with the sentence in place of the form. The
+ * exchange ends. */
+void answer_unknown_reader(const struct pages *pages, struct exchange *exchange,
+                           unsigned status, const char *sentence);
 
 /* Frees what it owns if the exchange has already ended. */
 void answer_drop(struct answer *answer);

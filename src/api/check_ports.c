@@ -176,7 +176,6 @@ static void reply_not_allowed(struct check *check, const struct access_caller *c
 {
     /* Reasons that allow have no rows: they are never looked up. */
     static const enum metric metrics[] = {
-        [ACCESS_BAD_FORWARDED] = METRIC_REFUSED_BAD_FORWARDED,
         [ACCESS_NEVER] = METRIC_REFUSED_NEVER,
         [ACCESS_NOT_OWN_ADDRESS] = METRIC_REFUSED_NOT_OWN_ADDRESS,
         [ACCESS_NOT_PUBLIC] = METRIC_REFUSED_NOT_PUBLIC,
@@ -185,11 +184,22 @@ static void reply_not_allowed(struct check *check, const struct access_caller *c
     char detail[ACCESS_EXPLANATION_SIZE];
 
     count(check, metrics[decision->reason]);
-    access_explain(caller, decision, check->checks->config.settings->targets, detail);
+    access_explain(caller, decision, detail);
     log_failure(check, problem_status(PROBLEM_TARGET_NOT_ALLOWED),
                 access_reason_code(decision->reason));
     answer_refusal(&check->answer, decision->reason, detail,
-                   address_is_loopback(&caller->address));
+                   caller->kind == CALLER_OPERATOR);
+}
+
+static void reply_unknown_caller(struct check *check, const struct access_caller *caller)
+{
+    const struct checks_config *config = &check->checks->config;
+
+    count(check, caller_unknown_metric(caller));
+    caller_warn_unknown(check->answer.exchange, caller, config->warnings, check->begun);
+    log_failure(check, problem_status(PROBLEM_CALLER_UNKNOWN),
+                access_ground_code(caller->ground));
+    answer_unknown_caller(&check->answer, access_ground_sentence(caller->ground));
 }
 
 static void reply_no_budget(struct check *check, struct budget_answer answer)
@@ -494,41 +504,43 @@ static struct check check_init(struct checks *checks, struct exchange *exchange,
     };
 }
 
+/* On false, the reply has been sent. */
+static bool may_ask(struct check *check, const struct access_caller *caller)
+{
+    if (caller->kind == CALLER_UNKNOWN) {
+        reply_unknown_caller(check, caller);
+        return false;
+    }
+    if (caller->is_other_site) {
+        reply_problem(check, PROBLEM_OTHER_SITE, "other_site", NULL, NULL);
+        return false;
+    }
+    return !is_draining(check);
+}
+
 void check_ports_handle(struct checks *checks, struct exchange *exchange)
 {
-    struct access_caller caller =
-        caller_of(exchange, &checks->config.settings->trusted_proxies);
+    struct access_caller caller = caller_of(exchange, checks->config.settings);
     struct check check = check_init(checks, exchange, &caller);
 
     check.answer.form = answer_form_of_body(exchange);
-    if (!is_draining(&check) && read_body(&check))
+    if (may_ask(&check, &caller) && read_body(&check))
         decide(&check, &caller);
-}
-
-static bool is_from_other_site(struct check *check)
-{
-    if (!caller_is_other_site(check->answer.exchange))
-        return false;
-
-    reply_problem(check, PROBLEM_OTHER_SITE, "other_site", NULL, NULL);
-    return true;
 }
 
 void check_query_handle(struct checks *checks, struct exchange *exchange)
 {
-    struct access_caller caller =
-        caller_of(exchange, &checks->config.settings->trusted_proxies);
+    struct access_caller caller = caller_of(exchange, checks->config.settings);
     struct check check = check_init(checks, exchange, &caller);
 
     check.answer.form = answer_form_of_query(exchange);
-    if (!is_from_other_site(&check) && !is_draining(&check) && read_query(&check))
+    if (may_ask(&check, &caller) && read_query(&check))
         decide(&check, &caller);
 }
 
 void check_form_handle(struct checks *checks, struct exchange *exchange)
 {
-    struct access_caller caller =
-        caller_of(exchange, &checks->config.settings->trusted_proxies);
+    struct access_caller caller = caller_of(exchange, checks->config.settings);
     struct check check = check_init(checks, exchange, &caller);
     size_t len = 0;
     const char *body = exchange_body(exchange, &len);
@@ -538,6 +550,6 @@ void check_form_handle(struct checks *checks, struct exchange *exchange)
         return;
     }
     check.answer.form = ANSWER_PAGE;
-    if (!is_from_other_site(&check) && !is_draining(&check) && read_form(&check))
+    if (may_ask(&check, &caller) && read_form(&check))
         decide(&check, &caller);
 }

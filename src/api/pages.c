@@ -92,6 +92,7 @@ struct page_words {
     const char *address, *ports; /* plain */
     const char *answer;          /* HTML */
     size_t depth;                /* how many folders the page lies below the root */
+    bool has_form;               /* and the script that runs it */
 };
 
 static void put_address(const void *ctx, struct text *text)
@@ -107,6 +108,15 @@ static void put_ports(const void *ctx, struct text *text)
 static void put_answer(const void *ctx, struct text *text)
 {
     text_append_str(text, ((const struct page_words *)ctx)->answer);
+}
+
+/* Expands a template of its own, with the same values. */
+static void put_form(const void *ctx, struct text *text);
+
+static void put_script(const void *ctx, struct text *text)
+{
+    if (((const struct page_words *)ctx)->has_form)
+        text_append_str(text, "<script type=\"module\" src=\"./app.js\"></script>\n");
 }
 
 /* A proxy may serve the checker below a path prefix, so all URLs are relative. */
@@ -140,18 +150,30 @@ static const struct template_word words[] = {
     {"address", put_address}, {"ports", put_ports},
     {"answer", put_answer},   {"root", put_root},
     {"version", put_version}, {"source", put_source},
+    {"form", put_form},       {"script", put_script},
     {NULL, NULL},
 };
 /* clang-format on */
+
+static void expand(const char *name, const struct page_words *values, struct text *page)
+{
+    bool is_known =
+        template_expand((const char *)embedded_find(name)->bytes, words, values, page);
+    assert(is_known);
+    (void)is_known;
+}
+
+static void put_form(const void *ctx, struct text *text)
+{
+    if (((const struct page_words *)ctx)->has_form)
+        expand("form.html", ctx, text);
+}
 
 static char *fill_in(const char *name, const struct page_words *values, size_t *ret_len)
 {
     struct text page;
     text_init(&page, PAGE_MAX);
-    bool is_known =
-        template_expand((const char *)embedded_find(name)->bytes, words, values, &page);
-    assert(is_known);
-    (void)is_known;
+    expand(name, values, &page);
     return text_take(&page, ret_len);
 }
 
@@ -159,7 +181,14 @@ char *pages_answer(const struct pages *pages, const char *address, const char *p
                    const char *answer, size_t *ret_len)
 {
     (void)pages; /* proves that the template exists */
-    const struct page_words values = {address, ports, answer, 0};
+    const struct page_words values = {address, ports, answer, 0, true};
+    return fill_in("index.html", &values, ret_len);
+}
+
+char *pages_message(const struct pages *pages, const char *message, size_t *ret_len)
+{
+    (void)pages;
+    const struct page_words values = {.answer = message};
     return fill_in("index.html", &values, ret_len);
 }
 
@@ -198,7 +227,7 @@ static bool page_make(struct pages *pages, size_t i)
     struct variant *plain = &pages->plain[i];
     const struct embedded *file = embedded_find(pages_table[i].file);
     if (strcmp(file->name, "index.html") == 0) {
-        const struct page_words values = {"", DEFAULT_PORTS, "", 0};
+        const struct page_words values = {"", DEFAULT_PORTS, "", 0, true};
         plain->bytes = fill_in(file->name, &values, &plain->len);
     } else {
         plain->bytes = malloc(file->len);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "http/error.h"
+#include "policy/access.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,9 +59,7 @@ enum {
           "this is plain HTTP, and this port serves HTTPS: use https://")                  \
     CODED(TARGET_NOT_ALLOWED, 403, "target_not_allowed",                                   \
           "this checker does not probe that address for you: name your own")               \
-    CODED(CALLER_UNKNOWN, 403, "bad_forwarded_for",                                        \
-          "a trusted proxy sent an X-Forwarded-For that is not valid: fix the proxy's "    \
-          "configuration")                                                                 \
+    CODED(CALLER_UNKNOWN, 403, "caller_unknown", ACCESS_UNKNOWN_SENTENCE(""))              \
     CODED(METRICS_NOT_ALLOWED, 403, "metrics_not_allowed",                                 \
           "only the addresses in PORT_CHECKER_METRICS_FROM may read the metrics")          \
     CODED(OTHER_SITE, 403, "other_site",                                                   \

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "api/caller.h"
 #include "service/limits.h"
 #include "service/sockets.h"
 #include "settings/settings.h"
@@ -46,6 +47,7 @@ struct service {
     struct budget *budget;
     struct admission *admission;
     struct pages *pages;
+    struct caller_warnings caller_warnings;
     struct tls_identity *tls; /* NULL = plain HTTP */
     atomic_int phase;         /* enum service_phase */
 

@@ -132,6 +132,7 @@ static bool api_make(struct worker *worker, struct metrics *metrics, struct err 
         .settings = &service->settings,
         .budget = service->budget,
         .pages = service->pages,
+        .warnings = &service->caller_warnings,
         .is_ours = route_is_ours,
         .is_draining = is_draining,
         .service = service,

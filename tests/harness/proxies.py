@@ -2,7 +2,8 @@
 """Real nginx and HAProxy in front of a service, with their files in a folder of their own. Both
 keep connections to the service open and share them among all clients, which is what a request
 smuggler needs, and neither forwards requests for /ip: the service sees that path only if a
-request got past the proxy."""
+request got past the proxy. They connect from an address of their own, 127.0.0.2, so that
+127.0.0.1 remains the operator's."""
 import socket
 import subprocess
 
@@ -33,6 +34,7 @@ NGINX = NGINX_HEAD + """
         location ^~ /ip {{ return 403; }}
         location / {{
             proxy_pass http://checker;
+            proxy_bind 127.0.0.2;
             proxy_http_version 1.1;
             proxy_request_buffering off;
             proxy_set_header Connection "";
@@ -58,7 +60,7 @@ frontend front
     http-request deny if {{ path_beg /ip }}
     default_backend checker
 backend checker
-    server checker 127.0.0.1:{upstream}
+    server checker 127.0.0.1:{upstream} source 127.0.0.2
 """
 
 KINDS = {
@@ -99,8 +101,8 @@ class Proxy:
             return False
         return True
 
-    def connect(self, timeout=15.0):
-        return Connection(self.address, timeout=timeout)
+    def connect(self, source=None, timeout=15.0):
+        return Connection(self.address, source=source, timeout=timeout)
 
     def close(self):
         self.process.terminate()

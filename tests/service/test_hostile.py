@@ -10,7 +10,7 @@ import time
 import pytest
 
 from harness import proxies, targets
-from harness.http import Connection, check_body, chunked
+from harness.http import check_body, chunked
 from harness.waiting import SANITIZER, eventually
 
 JSON = ("Content-Type", "application/json")
@@ -172,9 +172,13 @@ def test_also_as_a_later_request(shared, form):
     assert requests_for_ip(shared) == before
 
 
+CLIENT = "192.168.55.1"  # of the proxy: a caller that a proxy names is never a loopback address
+
+
 @pytest.mark.parametrize("kind", proxies.KINDS)
-def test_nothing_is_smuggled_past_a_real_proxy(start, tmp_path, later, kind):
-    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1", PORT_CHECKER_WORKERS=1)
+def test_nothing_is_smuggled_past_a_real_proxy(start, tmp_path, later, add_address, kind):
+    add_address(CLIENT)
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.2", PORT_CHECKER_WORKERS=1)
     proxy = proxies.Proxy(kind, tmp_path, service.port)
     later.callback(proxy.close)
     with proxy.connect() as connection:
@@ -184,14 +188,14 @@ def test_nothing_is_smuggled_past_a_real_proxy(start, tmp_path, later, kind):
     accepted = service.metric("http_connections_accepted_total")
 
     for form, request in SMUGGLED.items():
-        with proxy.connect() as attacker, proxy.connect() as victim:
+        with proxy.connect(CLIENT) as attacker, proxy.connect(CLIENT) as victim:
             attacker.socket.settimeout(0.2)  # the proxy may wait for the rest of some of them
             attacker.send(request)
             answer_or_end(attacker)
             for _ in range(2):
                 reply = victim.exchange("GET", "/health")
                 assert (reply.status, reply.body) == (200, b'{"status": "ok"}'), form
-            reply = victim.exchange("POST", "/check-ports", [JSON], check_body([9]))
+            reply = victim.exchange("POST", "/check-ports", [JSON], check_body([9], CLIENT))
             assert list(reply.json()["results"]) == ["9"], form
         assert requests_for_ip(service) == 0, form
     accepted = service.metric("http_connections_accepted_total") - accepted
@@ -200,19 +204,24 @@ def test_nothing_is_smuggled_past_a_real_proxy(start, tmp_path, later, kind):
 
 
 @pytest.mark.parametrize("kind", proxies.KINDS)
-def test_a_check_behind_a_real_proxy(start, tmp_path, later, kind, open_port):
-    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1", PORT_CHECKER_TARGETS="caller")
+def test_a_check_behind_a_real_proxy(start, tmp_path, later, add_address, kind, open_port):
+    add_address(CLIENT)
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.2", PORT_CHECKER_TARGETS="caller")
     proxy = proxies.Proxy(kind, tmp_path, service.port)
     later.callback(proxy.close)
-    port = open_port("127.0.0.5")
-    with Connection(proxy.address, source="127.0.0.5") as connection:
+    port = open_port(CLIENT)
+    with proxy.connect(CLIENT) as connection:
         for _ in range(5):
             reply = connection.exchange("POST", "/check-ports", [JSON],
-                                        check_body([port], "127.0.0.5"))
+                                        check_body([port], CLIENT))
             assert reply.json()["success"] is True
         reply = connection.exchange("POST", "/check-ports", [JSON],
-                                    check_body([port], "127.0.0.6"))
-        assert reply.status == 403
+                                    check_body([port], "127.0.0.1"))
+        assert reply.json()["code"] == "target_not_allowed"
+    with proxy.connect() as connection:
+        reply = connection.exchange("POST", "/check-ports", [JSON],
+                                    check_body([port], "127.0.0.1"))
+        assert reply.json()["code"] == "caller_unknown"
 
 
 # --- garbage ------------------------------------------------------------------------------

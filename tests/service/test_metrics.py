@@ -206,10 +206,12 @@ def test_refusals_are_counted_by_reason(start, own_network):
     service.check([9], "10.0.0.1")
     service.check([9], "11.0.0.1")
     service.check([9], "11.0.0.1", source="127.0.0.3", headers=[("X-Forwarded-For", "x")])
-    service.get("/metrics", [("Via", "1.1 proxy")])
+    service.get("/ip", [("Via", "1.1 proxy")])
+    service.get("/metrics", [("X-Forwarded-For", "11.0.0.1")], source="127.0.0.3")
 
     for reason, count in (("never_allowed", 1), ("not_public", 1), ("no_route", 1),
-                          ("bad_forwarded_for", 1), ("metrics_not_allowed", 1)):
+                          ("bad_forwarded_for", 1), ("caller_unknown", 1),
+                          ("metrics_not_allowed", 1)):
         assert grown.of("refusals_total", reason) == count, reason
 
 

@@ -170,13 +170,16 @@ def proving():
 
 
 def refusals(answers, start):
-    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.0/8",
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.2",
                     PORT_CHECKER_METRICS_FROM="10.0.0.0/8", **CORS)
-    for path in ("/ip", "/limits"):
-        assert answers.ask(service, "GET", path, [("X-Forwarded-For", "me")]).status == 403
+    for path in "/ip", "/check-ports":
+        assert answers.ask(service, "GET", path, [("Via", "1.1 proxy")]).status == 403
     assert answers.ask(service, "GET", "/metrics").status == 403
-    for header in ("X-Forwarded-For", "224.0.0.1"), ("Sec-Fetch-Site", "cross-site"):
-        assert answers.ask(service, "GET", "/check-ports", [header]).status == 403
+    unlisted = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.2")
+    for one, forwarded_for in (service, "fe80::1"), (unlisted, "203.0.113.7"):
+        headers = [("X-Forwarded-For", forwarded_for), ("Sec-Fetch-Site", "cross-site")]
+        assert answers.ask(one, "GET", "/check-ports", headers,
+                           source="127.0.0.2").status == 403
     for method, path, body in (("POST", "/check-ports", check_body([1], "224.0.0.1")),
                                ("POST", "/", b"ports=1&provider_ip=224.0.0.1")):
         assert answers.ask(service, method, path, body=body).status == 403

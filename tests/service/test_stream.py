@@ -113,10 +113,14 @@ def test_a_line_comes_the_moment_its_port_is_known(start, closed_port, open_port
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-def test_the_end_of_the_connection_is_the_end_of_an_old_reply(shared, closed_port, version):
-    with shared.connect() as connection:
-        closing = [("Connection", "close")]
-        stream = Stream(ask(connection, [closed_port()], version, closing))
+def test_the_end_of_the_connection_is_the_end_of_an_old_reply(
+        start, add_address, closed_port, version):
+    """HTTP/1.0 comes from a trusted proxy; from other peers on loopback it is refused."""
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1", PORT_CHECKER_TARGETS="any")
+    caller = add_address("192.168.55.1")
+    with service.connect() as connection:
+        headers = [("Connection", "close"), ("X-Forwarded-For", caller)]
+        stream = Stream(ask(connection, [closed_port()], version, headers))
 
         assert stream.is_chunked == (version == "HTTP/1.1")
         assert stream.headers["connection"].lower() == "close"
