@@ -80,7 +80,8 @@ static int connect_from(int fd, const struct address *to, source_range range)
 }
 
 enum outcome attempt_open(const struct address *to, struct source_ports *sources,
-                          unsigned class, bool is_full, int *ret_fd, int *ret_errnum)
+                          struct source_choice *source, bool is_full, int *ret_fd,
+                          int *ret_errnum)
 {
     AUTO_FD fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || !attempt_prepare(fd, to->sa.sa_family, is_full)) {
@@ -88,11 +89,11 @@ enum outcome attempt_open(const struct address *to, struct source_ports *sources
         return outcome_of_errno(OUTCOME_FROM_SOCKET, errno, to->sa.sa_family == AF_INET6);
     }
 
-    source_range range = source_ports_next(sources, class);
+    source_range range = source_ports_next(sources, source);
     int errnum = connect_from(fd, to, range);
     for (unsigned tries = 1; range != 0 && errnum == EADDRNOTAVAIL; tries++) {
         bool is_last = tries == SOURCE_TRIES_MAX;
-        range = is_last ? source_ports_all(sources) : source_ports_next(sources, class);
+        range = is_last ? source_ports_all(sources) : source_ports_other(sources, source);
         errnum = connect_from(fd, to, range);
         if (is_last)
             break;
@@ -288,7 +289,8 @@ static enum outcome loopback_probe(const struct address *to, int *ret_errnum)
 {
     AUTO_FD fd = -1;
     struct source_ports any = {0};
-    enum outcome outcome = attempt_open(to, &any, 0, false, &fd, ret_errnum);
+    struct source_choice choice = {0};
+    enum outcome outcome = attempt_open(to, &any, &choice, false, &fd, ret_errnum);
     if (outcome != OUTCOME_PENDING)
         return outcome;
 

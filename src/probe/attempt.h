@@ -43,12 +43,12 @@ struct attempt_reading {
                                icmp_is_prohibition(); or our own kernel finds no neighbour */
 };
 
-/* Sends a SYN to `to` from a port of `sources`, of that class unless these are taken.
- * `is_full`: the handshake will be completed, so that the target can send. On
+/* Sends a SYN to `to` from the next port of `source` in `sources`. `is_full`: the handshake will be completed, so that the target can send. On
  * OUTCOME_PENDING *ret_fd is a socket that the caller must close; on any other
  * outcome there is no socket, and *ret_errnum says why. */
 enum outcome attempt_open(const struct address *to, struct source_ports *sources,
-                          unsigned class, bool is_full, int *ret_fd, int *ret_errnum);
+                          struct source_choice *source, bool is_full, int *ret_fd,
+                          int *ret_errnum);
 
 /* Reads its result so far. `may_have_error`: an event said so, or it is unknown. Reading
  * consumes the errors that it finds. `age` is the time since attempt_open(). */

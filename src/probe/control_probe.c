@@ -74,9 +74,9 @@ static void tell(struct control_probe *probe, enum control_result result)
     if (result != CONTROL_VOID)
         engine->config.observer.controlled(engine->config.observer.ctx, is_answered);
     if (probe->syn != 0 && is_answered)
-        host_limit_heard(host, probe->syn, 1, engine_now(engine));
+        host_limit_heard(host, probe->syn, true, engine_now(engine));
     else if (probe->syn != 0 && result != CONTROL_VOID && !probe->is_missed)
-        host_limit_missed(host, probe->syn);
+        host_limit_missed(host, probe->syn, engine_now(engine));
     host_news(engine, host);
 }
 
@@ -104,6 +104,8 @@ static void take(struct control_probe *probe)
         tell(probe, probe->was_open ? CONTROL_REFUSED : CONTROL_AGAIN);
         break;
     case OUTCOME_UNREACHABLE:
+        tell(probe, CONTROL_DENIED);
+        break;
     case OUTCOME_EXPIRED:
         if (!probe->is_missed)
             tell(probe, CONTROL_MISSED);
@@ -173,8 +175,9 @@ bool control_probe_send(struct engine *engine, struct host *host, uint16_t excep
         .is_alone = host->limit.is_on && pace_is_waiting(&host->limit.pace),
     };
     address_set_port(&probe->to, witness->port);
-    if (attempt_open(&probe->to, &engine->sources, (unsigned)engine_random(engine), false,
-                     &fd, &errnum) != OUTCOME_PENDING)
+    struct source_choice source = source_choice_make(engine_random(engine));
+    if (attempt_open(&probe->to, &engine->sources, &source, false, &fd, &errnum) !=
+        OUTCOME_PENDING)
         goto failed;
     probe->fd = fd;
     if (!loop_watch_add(engine->loop, fd, EPOLLOUT | EPOLLET, control_probe_event, probe,

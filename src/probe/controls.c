@@ -153,6 +153,9 @@ struct control_tally controls_tally(const struct controls *controls, struct inst
         case CONTROL_REFUSED:
             tally.refused++;
             break;
+        case CONTROL_DENIED:
+            tally.denied++;
+            break;
         case CONTROL_MISSED:
             tally.missed++;
             break;

@@ -38,7 +38,8 @@ enum control_result {
     CONTROL_HANDSHAKE,
     CONTROL_REFUSED, /* by a port that was open */
     CONTROL_AGAIN,   /* refused by a port that had refused before */
-    CONTROL_MISSED,  /* silence, or an ICMP error */
+    CONTROL_DENIED,  /* an ICMP error */
+    CONTROL_MISSED,  /* silence */
     CONTROL_VOID,    /* this checker could not ask; counts for nothing */
 };
 
@@ -93,6 +94,7 @@ struct control_tally {
     unsigned handshakes;
     unsigned answered; /* handshakes and repeated refusals */
     unsigned refused;
+    unsigned denied;
     unsigned missed;
 };
 

@@ -76,10 +76,11 @@ struct port {
 
     enum port_phase phase;
     uint8_t local_faults;        /* local faults in a row: the back-off */
-    uint8_t source_class;        /* of its next attempt's source port */
+    struct source_choice source; /* of its next attempt */
     uint8_t self_met;            /* times that it connected to ourselves */
     bool is_tried;               /* a SYN was sent */
     bool is_lean;                /* gets no further attempts while one is open */
+    bool is_second_look;         /* it refused once, and another attempt is under way */
     bool is_again;               /* queued in job.again, not among the fresh ones */
     struct instant refreshed_at; /* when it was asked for; ns 0 = never */
     struct instant first_syn;    /* of those that count: not one that we failed to send */
@@ -125,6 +126,9 @@ struct job {
     size_t unsettled;
     size_t untried;
     size_t doubted;           /* ports that refused, or were prohibited, and have no verdict */
+    size_t second_looks;      /* attempts under way at ports that have refused once */
+    size_t refused_twice;     /* ports that a second look found refusing again ... */
+    size_t turned;            /* ... and ports that were open after they had refused */
     size_t unlimited;         /* ports that had answered before its address was limited */
     size_t next_fresh;        /* into order[]: ports that have not had a turn */
     struct port_queue again;  /* ports that want another attempt */

@@ -4,12 +4,15 @@
 #include <errno.h>
 
 #define CHANCE           1e-4 /* that all SYNs were lost by accident */
+#define ATTEMPTS         4 /* sockets */
 #define SYNS_MIN         4
 #define SYNS_MAX         14
 #define LOSS_SILENT      0.36 /* assumed of a silent address: 20% each way */
 #define LOSS_FEW         0.36 /* assumed of one that loses, until there are MANY_SYNS */
 #define LOSS_MANY        0.20
 #define MANY_SYNS        60
+#define BLOCKED_CONTROLS 6
+#define BLOCKED_SHARE    0.75
 #define TRIALS_MAX       20 /* trials are of the past; controls leave with the SYNs */
 #define APART_CLEAN_MS   900
 #define APART_LOSSY_MS   1500
@@ -95,10 +98,18 @@ static bool is_hopeless(double loss)
 static struct silence_rule rule_of_silent(const struct silence_facts *facts)
 {
     return (struct silence_rule){
+        .attempts = ATTEMPTS,
         .syns = syns_needed(max(LOSS_SILENT, facts->loss_overall)),
         .age = span_ms(AGE_MAX_MS),
         .apart = span_seconds(APART_SILENT_S),
     };
+}
+
+/* Nearly all controls are lost: more of the same would only be lost as well. */
+static bool is_blocked(const struct silence_facts *facts)
+{
+    return facts->controls >= BLOCKED_CONTROLS &&
+           facts->controls_lost >= facts->controls * BLOCKED_SHARE;
 }
 
 static struct silence_rule rule_of_answering(const struct silence_facts *facts)
@@ -107,13 +118,17 @@ static struct silence_rule rule_of_answering(const struct silence_facts *facts)
     bool is_clean = facts->losses + facts->controls_lost == 0;
     struct silence_rule rule = {
         .is_hopeless = is_hopeless(loss),
+        .attempts = ATTEMPTS,
         .syns = syns_needed(loss),
         .age = answer_age(&facts->rtt),
-        .apart = span_ms(is_clean ? APART_CLEAN_MS : APART_LOSSY_MS),
+        .apart = span_ms(APART_CLEAN_MS),
     };
-    if (rule.is_hopeless) { /* more of the same would only be lost as well */
+    if (rule.is_hopeless && is_blocked(facts)) {
         rule.syns = SYNS_MIN;
-        rule.apart = span_ms(APART_CLEAN_MS);
+    } else if (!is_clean) {
+        rule.is_fresh = true;
+        rule.attempts = rule.syns;
+        rule.apart = span_ms(APART_LOSSY_MS);
     }
     return rule;
 }
@@ -124,7 +139,9 @@ struct silence_rule silence_rule_make(const struct silence_facts *facts)
         facts->is_answering ? rule_of_answering(facts) : rule_of_silent(facts);
     if (!facts->has_error)
         return rule;
+    rule.attempts = ATTEMPTS;
     rule.syns = SYNS_NO_PATH;
+    rule.is_fresh = false;
     if (!facts->is_answering) {
         rule.apart = span_seconds(APART_NO_PATH_S);
         rule.age = span_ms(AGE_NO_PATH_MS);

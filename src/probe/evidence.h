@@ -46,6 +46,8 @@ bool evidence_judge(const struct evidence *evidence, unsigned refusals_needed,
 struct silence_rule {
     bool is_hopeless;  /* so many controls are lost that silence proves nothing; the rest
                           says when that is certain */
+    unsigned attempts; /* so many sockets at most */
+    bool is_fresh;     /* only the first SYN of a socket counts */
     unsigned syns;     /* at least this many SYNs ... */
     struct span age;   /* ... each at least this old ... */
     struct span apart; /* ... the first and the last at least this far apart */

@@ -231,23 +231,28 @@ void host_witnessed(struct host *host, uint16_t port, bool is_open, struct insta
     controls_answered(&host->controls, port, is_open, now);
 }
 
-void host_limit_heard(struct host *host, unsigned number, double share, struct instant now)
+void host_limit_heard(struct host *host, unsigned number, bool is_control,
+                      struct instant now)
 {
     struct limit *limit = &host->limit;
+    limit->streak = number > limit->heard + 1 ? 1 : limit->streak + 1;
     if (number > limit->heard)
         limit->heard = number;
     limit->heard_at = now;
     limit->unheard = 0;
     limit->is_held_back = false;
-    pace_answered(&limit->pace, share);
+    bool is_streak = limit->streak >= HOST_STREAK;
+    if (is_streak)
+        limit->streak = 0;
+    pace_answered(&limit->pace, is_control || is_streak);
 }
 
-void host_limit_missed(struct host *host, unsigned number)
+void host_limit_missed(struct host *host, unsigned number, struct instant now)
 {
     struct limit *limit = &host->limit;
     if (number > limit->missed)
         limit->missed = number;
-    pace_missed(&limit->pace);
+    pace_missed(&limit->pace, instant_since(now, limit->heard_at));
 }
 
 /* --- silence ------------------------------------------------------------------------ */

@@ -57,6 +57,7 @@ TAILQ_HEAD(job_queue, job);
 TAILQ_HEAD(port_queue, port);
 
 #define HOST_LIMIT_SECONDS 60  /* without a probe: the limit is forgotten */
+#define HOST_STREAK        6
 #define HOST_LIMIT_DEAD_S  300 /* without an answer: it was no limit after all */
 
 /* The address stopped answering ports that it had answered, or began to refuse them: one
@@ -74,6 +75,7 @@ struct limit {
     unsigned control;       /* of the latest control */
     unsigned missed;        /* of the latest control that was not */
     unsigned unheard;       /* SYNs in a row since a control or an answer */
+    unsigned streak;        /* answers in a row, with no unanswered SYN between them */
     struct timer timer;
     struct port_queue turns;  /* ports that want a SYN */
     struct port_queue unsure; /* asked; waiting for an answer or the next control */
@@ -169,9 +171,11 @@ void host_session_begin(struct host *host, struct instant now);
 bool host_is_answering(const struct host *host);
 bool host_has_opened(const struct host *host);
 
-/* While limited: SYN number `number` was answered, or the control of that number was not. */
-void host_limit_heard(struct host *host, unsigned number, double share, struct instant now);
-void host_limit_missed(struct host *host, unsigned number);
+/* While limited: SYN number `number` was answered, or the control of that number was not. An
+ * answered control raises the pace, and so does a streak of HOST_STREAK answers. */
+void host_limit_heard(struct host *host, unsigned number, bool is_control,
+                      struct instant now);
+void host_limit_missed(struct host *host, unsigned number, struct instant now);
 
 /* Has it answered within a minute, and is it silent now, for longer than an answer takes,
  * on ports that were first probed after that answer? Ports that were silent while others

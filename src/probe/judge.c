@@ -16,48 +16,52 @@
     "connection table, or its uplink)"
 #define REPEAT_MIN_NS    (900 * NS_PER_MS) /* the kernel's first repetition: after 1 s */
 #define SECOND_LOOK_MS   10 /* beyond it, a connection that we reset is forgotten */
+#define SAMPLE           8  /* ports that refused twice, when all did that were asked twice */
+#define TURNED_MAX       1  /* more ports than this that refuse and then open: a limit */
 #define WAVE_MS          20 /* a second look and its controls leave within this time */
 #define DOUBT_VERDICT_MS 20                /* how old a look for doubts may be then */
 
 /* --- the facts ---------------------------------------------------------------------- */
 
-static struct silence_rule host_silence_rule(const struct host *host, double loss_overall,
-                                             bool has_error, struct instant now)
+static struct silence_facts host_facts(const struct host *host, struct instant now)
 {
-    unsigned trials, losses;
-    loss_counts(&host->loss, now, &trials, &losses);
     struct control_tally tally =
         controls_tally(&host->controls, host->session_since, now);
-    const struct silence_facts facts = {
+    struct silence_facts facts = {
         .is_answering = host_is_answering(host),
-        .trials = trials,
-        .losses = losses,
-        .controls = tally.answered + tally.refused + tally.missed,
-        .controls_lost = tally.missed,
-        .loss_overall = loss_overall,
-        .has_error = has_error,
+        .controls = tally.answered + tally.refused + tally.denied + tally.missed,
+        .controls_lost = tally.missed + tally.denied,
         .rtt = host->rtt,
     };
-    return silence_rule_make(&facts);
+    loss_counts(&host->loss, now, &facts.trials, &facts.losses);
+    return facts;
 }
 
 static struct silence_rule port_silence_rule(const struct port *port)
 {
     const struct engine *engine = port->job->engine;
     struct instant now = engine_now(engine);
-    return host_silence_rule(port->job->host, loss_rate(&engine->loss, now),
-                             port->evidence.errors > 0, now);
+    struct silence_facts facts = host_facts(port->job->host, now);
+    facts.loss_overall = loss_rate(&engine->loss, now);
+    facts.has_error = port->evidence.errors > 0;
+    return silence_rule_make(&facts);
 }
 
+/* What its ports answered before is of another time, and what is lost now is lost to the
+ * limit: only controls count, and some loss is certain. */
 unsigned judge_limited_needed(const struct host *host, struct instant now)
 {
-    struct silence_rule rule = host_silence_rule(host, 0, false, now);
+    struct silence_facts facts = host_facts(host, now);
+    facts.is_answering = true;
+    facts.trials = 0;
+    facts.losses = 1;
+    struct silence_rule rule = silence_rule_make(&facts);
     return rule.is_hopeless ? UINT8_MAX : rule.syns;
 }
 
 /* A refusal by a port that was open a moment ago, or by an address that lets others
  * connect, may come from a limit, or from a connection of ours that the far end has not
- * forgotten yet: it takes a second one. */
+ * forgotten yet: it takes a second one. Of many ports that refuse, a sample is looked at. */
 static bool is_refusal_doubtful(const struct port *port)
 {
     struct host *host = port->job->host;
@@ -68,7 +72,9 @@ static bool is_refusal_doubtful(const struct port *port)
 static struct schedule_rules port_rules(const struct port *port)
 {
     struct schedule_rules rules = port->job->engine->rules;
-    if (rules.refusals_needed == 1 && is_refusal_doubtful(port)) {
+    const struct job *job = port->job;
+    bool has_sample = job->refused_twice >= SAMPLE && job->turned == 0;
+    if (rules.refusals_needed == 1 && !has_sample && is_refusal_doubtful(port)) {
         rules.refusals_needed = 2;
         rules.refusal_delay = span_ms(SECOND_LOOK_MS);
     }
@@ -150,7 +156,8 @@ static struct judgement with_controls(const struct port *port, struct judgement 
     struct control_tally tally =
         controls_tally(&host->controls, port->first_negative, now);
     bool is_refused = verdict.state == PORT_STATE_CLOSED;
-    bool is_contradicted = is_refused ? tally.refused > 0 : tally.missed > tally.handshakes;
+    bool is_contradicted = is_refused ? tally.refused > 0 || port->job->turned > TURNED_MAX
+                                      : tally.denied > 0;
     if (is_contradicted)
         verdict.step = JUDGE_LIMITED;
     else if (tally.handshakes >= CONTROLS_PER_WAVE && tally.pending == 0)
@@ -168,7 +175,13 @@ static struct judgement with_controls(const struct port *port, struct judgement 
     return verdict;
 }
 
-struct judgement judge_port(const struct port *port)
+/* Too many second looks under way already: theirs may tell enough of this port. */
+static bool is_sampled(const struct port *port)
+{
+    return port->evidence.refusals == 1 && port->job->second_looks >= 2 * SAMPLE;
+}
+
+static struct judgement judge_freely(const struct port *port)
 {
     struct engine *engine = port->job->engine;
     struct judgement judgement = {0};
@@ -195,6 +208,17 @@ struct judgement judge_port(const struct port *port)
         judgement = with_silence(judgement, &facts);
         break;
     }
+    return judgement;
+}
+
+struct judgement judge_port(const struct port *port)
+{
+    struct judgement judgement = judge_freely(port);
+    if (judgement.step == JUDGE_ATTEMPT && is_sampled(port))
+        return (struct judgement){
+            .step = JUDGE_WAIT,
+            .until = instant_add(engine_now(port->job->engine), span_ms(WAVE_MS)),
+        };
     return judgement;
 }
 

@@ -8,7 +8,7 @@
  *   limit allows. The ports' clocks stand still.
  * - One SYN at a time leaves, at the pace that the address bears (pace.h), from fresh
  *   sockets that close before the kernel repeats the SYN; ports take turns.
- * - After three SYNs in a row without an answer, the next is a control. An answer, to a
+ * - After five SYNs in a row without an answer, the next is a control. An answer, to a
  *   control or to a port, vouches for the SYNs before it: their silence, or refusal, counts.
  *   A missed control makes them void, and they are asked again first.
  * - When the pace has grown beyond any limit that matters, the usual rules apply again.
@@ -19,7 +19,7 @@
 
 #include <errno.h>
 
-#define UNHEARD_MAX   3  /* SYNs in a row, then a control */
+#define UNHEARD_MAX   5  /* SYNs in a row, then a control */
 #define LOOK_MS       50 /* when nothing can be sent, look again so soon */
 #define REFUSED_TWICE 2  /* by an address that is silent otherwise */
 
@@ -46,6 +46,8 @@ static bool is_waiting(const struct port *port)
  * all others, in their order. */
 void limited_join(struct job *job)
 {
+    if (job->place == JOB_FINISHED)
+        return;
     size_t first = job->port_count < JOB_PORTS_FIRST ? job->port_count : JOB_PORTS_FIRST;
     job->unlimited = job->port_count - job->unsettled;
     for (size_t i = first; i < job->port_count; i++)

@@ -4,9 +4,9 @@
  * seems to bear. Pure.
  *
  * It starts at PACE_FIRST. Each answered control raises the rate: by half until a control
- * has been missed, then slowly. A missed control lowers it. When control after control is
- * missed and nothing answers in between, only controls leave, 1, 2, 4 and then 8 seconds
- * apart: to go on asking would prolong a ban.
+ * has been missed, then slowly, and hardly near the rate at which that happened. A missed
+ * control lowers it. When nothing answers for PACE_PATIENCE_MS, only controls leave, 1, 2, 4
+ * and then 8 seconds apart: to go on asking would prolong a ban.
  */
 #pragma once
 
@@ -17,7 +17,8 @@
 #define PACE_FIRST     10.0 /* SYNs a second */
 #define PACE_MIN       1.0
 #define PACE_FREE      100.0 /* from here on the address has no limit that matters here */
-#define PACE_MISSES    3     /* controls in a row, with no answer between them */
+#define PACE_MISSES    3     /* controls in a row, with no answer between them ... */
+#define PACE_PATIENCE_MS 2500 /* ... for so long */
 #define PACE_BACKOFF_S 8
 
 struct pace {
@@ -29,10 +30,11 @@ struct pace {
 
 struct pace pace_begin(void);
 
-/* A control was answered, or, with `share` < 1, something that tells as much as that share
- * of a control. */
-void pace_answered(struct pace *pace, double share);
-void pace_missed(struct pace *pace);
+/* Something was answered; `is_raise`: something that allows a higher rate. */
+void pace_answered(struct pace *pace, bool is_raise);
+
+/* A control was missed; nothing has answered for `silence`. */
+void pace_missed(struct pace *pace, struct span silence);
 
 /* Only controls may leave. */
 bool pace_is_waiting(const struct pace *pace);

@@ -21,7 +21,6 @@
 /* A SYN at a limited address: its socket closes before the kernel repeats it. */
 #define LIMITED_MIN_MS 300
 #define LIMITED_MAX_MS 950
-#define LIMITED_SHARE  0.25 /* of what a control tells about the pace: every fourth is one */
 
 static void port_look(struct port *port);
 
@@ -78,8 +77,16 @@ static void port_doubt(struct port *port)
     port->job->doubted++;
 }
 
+static void second_look_end(struct port *port)
+{
+    if (port->is_second_look)
+        port->job->second_looks--;
+    port->is_second_look = false;
+}
+
 static void port_doubt_no_more(struct port *port)
 {
+    second_look_end(port);
     if (port->first_negative.ns != 0)
         port->job->doubted--;
     port->first_negative = (struct instant){0};
@@ -239,7 +246,7 @@ static void port_answered(struct port *port, const struct attempt_reading *readi
     struct host *host = port->job->host;
     host_answered(host, reading->has_rtt ? &reading->rtt : NULL, syns, lost, now);
     if (port->phase == PORT_LIMITED && (is_open || !host->limit.is_by_refusal))
-        host_limit_heard(host, port->asked, LIMITED_SHARE, now);
+        host_limit_heard(host, port->asked, false, now);
     loss_add(&engine->loss, syns, lost, now);
     engine->answered_at = now;
     port->local_fault = (struct local_fault){0};
@@ -256,6 +263,9 @@ static void port_refused(struct port *port, const struct attempt_reading *readin
     struct engine *engine = port->job->engine;
     struct host *host = port->job->host;
     port->last_refusal = engine_now(engine);
+    if (port->is_second_look)
+        port->job->refused_twice++;
+    second_look_end(port);
     port_doubt(port);
     port->evidence.refusals++;
     port->evidence.icmp = reading->icmp;
@@ -299,6 +309,8 @@ static void port_opened(struct port *port, struct attempt *attempt,
         port_met_self(port, attempt, reading->is_self);
         return;
     }
+    if (port->first_negative.ns != 0)
+        port->job->turned++;
     port_answered(port, reading, attempt->window.since, true);
     host_witnessed(port->job->host, port->verdict.port, true,
                    engine_now(port->job->engine));
@@ -423,6 +435,10 @@ static void port_sent(struct port *port)
     port->local_faults = 0;
     if (!port->local_fault.is_of_sent)
         port->local_fault = (struct local_fault){0};
+    if (port->evidence.refusals == 1 && !port->is_second_look) {
+        port->is_second_look = true;
+        job->second_looks++;
+    }
     if (port->phase == PORT_LIMITED)
         timers_set(&engine->timers, &port->timer,
                    instant_add(engine_now(engine), limited_patience(job->host)));
@@ -468,7 +484,7 @@ void port_attempt(struct port *port)
     AUTO_FD fd = -1;
     struct instant sent_at = clock_now();
     enum outcome outcome =
-        attempt_open(&to, &engine->sources, port->source_class++, port->job->has_token, &fd,
+        attempt_open(&to, &engine->sources, &port->source, port->job->has_token, &fd,
                      &reading.errnum);
     if (outcome == OUTCOME_PENDING && attempt_watch(port, fd, sent_at)) {
         fd_take(&fd);
@@ -688,7 +704,7 @@ void port_init(struct port *port, struct job *job, uint16_t number)
     *port = (struct port){
         .job = job,
         .verdict.port = number,
-        .source_class = (uint8_t)engine_random(job->engine),
+        .source = source_choice_make(engine_random(job->engine)),
     };
     timer_init(&port->timer, port_timer);
 }

@@ -11,6 +11,9 @@
  * counts, and so do the SYNs with which the kernel repeats them. More than one source port
  * is also more than one path where paths are chosen by hash.
  *
+ * Where SYNs are lost, each that counts is the first of a socket, because the loss may be a
+ * dead path that its repetitions take again: then more than four attempts follow.
+ *
  * A port that refused gets its next attempt after `refusal_delay`, while more refusals are
  * needed and no attempt that may bring one is under way.
  */
@@ -22,8 +25,8 @@
 
 #include <stdbool.h>
 
-#define SCHEDULE_ATTEMPTS_MAX 4 /* sockets that a silent port costs */
-#define SCHEDULE_OPEN_MAX     5 /* with the extra one that a limit on resets may call for */
+#define SCHEDULE_ATTEMPTS_MAX 4 /* sockets that a silent port costs where nothing is lost */
+#define SCHEDULE_OPEN_MAX     15 /* with the extra one that a limit on resets may call for */
 
 /* The time to wait for an answer while the round-trip time is unknown. */
 #define SCHEDULE_ANSWER_MS    300

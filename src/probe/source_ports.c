@@ -14,29 +14,23 @@ static source_range range_of(uint16_t first, uint16_t last)
     return (source_range)last << 16 | first;
 }
 
-/* The first port from `from` on that belongs to the class. */
-static uint16_t class_first(uint16_t from, unsigned class)
-{
-    return (uint16_t)(from + (class + SOURCE_CLASSES - from % SOURCE_CLASSES) %
-                                 SOURCE_CLASSES);
-}
-
 struct source_ports source_ports_part(uint16_t first, uint16_t last, unsigned index,
                                       unsigned count, uint64_t random)
 {
     if (last < first)
         return (struct source_ports){0};
-    unsigned size = ((unsigned)last - first + 1) / count;
-    if (size < SOURCE_PART_MIN)
+    unsigned groups = ((unsigned)last - first + 1) / SOURCE_GROUP / count;
+    unsigned from = (first + SOURCE_GROUP - 1U) / SOURCE_GROUP + index * groups;
+    if (groups > 0 && (from + groups) * SOURCE_GROUP > last + 1U)
+        groups--; /* the alignment cost one */
+    if (groups * SOURCE_GROUP < SOURCE_PART_MIN)
         return (struct source_ports){0};
 
-    struct source_ports ports = {.first = (uint16_t)(first + index * size)};
-    ports.last = (uint16_t)(ports.first + size - 1);
-    for (unsigned class = 0; class < SOURCE_CLASSES; class ++) {
-        unsigned offset = (unsigned)(random >> (16 * class)) % (size - SOURCE_CLASSES);
-        ports.next[class] = class_first((uint16_t)(ports.first + offset), class);
-    }
-    return ports;
+    return (struct source_ports){
+        .first = (uint16_t)(from * SOURCE_GROUP),
+        .last = (uint16_t)((from + groups) * SOURCE_GROUP - 1),
+        .next = (uint16_t)((from + random % groups) * SOURCE_GROUP),
+    };
 }
 
 static bool has_option(void)
@@ -62,16 +56,33 @@ struct source_ports source_ports_of_system(unsigned index, unsigned count, uint6
     return source_ports_part((uint16_t)first, (uint16_t)last, index, count, random);
 }
 
-source_range source_ports_next(struct source_ports *ports, unsigned class)
+struct source_choice source_choice_make(uint64_t random)
+{
+    return (struct source_choice){.place = (uint8_t)random};
+}
+
+static uint16_t take_group(struct source_ports *ports)
+{
+    uint16_t group = ports->next;
+    ports->next = group > ports->last - SOURCE_GROUP ? ports->first
+                                                     : (uint16_t)(group + SOURCE_GROUP);
+    return group;
+}
+
+source_range source_ports_next(struct source_ports *ports, struct source_choice *choice)
 {
     if (ports->first == 0)
         return 0;
+    if (choice->used++ % SOURCE_GROUP == 0)
+        choice->group = take_group(ports);
+    uint16_t port = (uint16_t)(choice->group + choice->place++ % SOURCE_GROUP);
+    return range_of(port, port);
+}
 
-    class %= SOURCE_CLASSES;
-    uint16_t port = ports->next[class];
-    ports->next[class] = port > ports->last - SOURCE_CLASSES
-                             ? class_first(ports->first, class)
-                             : (uint16_t)(port + SOURCE_CLASSES);
+source_range source_ports_other(struct source_ports *ports, struct source_choice *choice)
+{
+    choice->group = take_group(ports);
+    uint16_t port = (uint16_t)(choice->group + (choice->place - 1U) % SOURCE_GROUP);
     return range_of(port, port);
 }
 

@@ -22,16 +22,24 @@
 #define IP_LOCAL_PORT_RANGE 51 /* newer than the headers of Debian 12 */
 #endif
 
-/* Low bits of a source port that paths may be chosen by: attempts at one port walk through
- * all classes of `port % SOURCE_CLASSES`. */
-#define SOURCE_CLASSES   4
+/* Paths may be chosen by the low bits of a source port, or by a hash of all of them with the
+ * rest of the address. The attempts at one port use one aligned group of this many source
+ * ports, one after the other: they differ in the low bits and in nothing else. */
+#define SOURCE_GROUP     4
 
 #define SOURCE_PART_MIN  1000
 #define SOURCE_TRIES_MAX 8 /* of chosen ports, before the kernel chooses within the part */
 
 struct source_ports {
-    uint16_t first, last; /* this engine's part; 0 = the kernel chooses */
-    uint16_t next[SOURCE_CLASSES];
+    uint16_t first, last; /* this engine's part, whole groups; 0 = the kernel chooses */
+    uint16_t next;        /* group */
+};
+
+/* Which source port the next attempt at a port takes. */
+struct source_choice {
+    uint16_t group;
+    uint8_t place; /* within the group, modulo SOURCE_GROUP */
+    uint8_t used;  /* attempts so far */
 };
 
 /* A range of ports as IP_LOCAL_PORT_RANGE takes it; 0 = no choice. */
@@ -45,8 +53,13 @@ struct source_ports source_ports_part(uint16_t first, uint16_t last, unsigned in
  * the option. Reads /proc and opens a socket. */
 struct source_ports source_ports_of_system(unsigned index, unsigned count, uint64_t random);
 
-/* The next port of a class, as a range of one; 0 when the kernel chooses. */
-source_range source_ports_next(struct source_ports *ports, unsigned class);
+struct source_choice source_choice_make(uint64_t random);
+
+/* The source port of the next attempt, as a range of one; 0 when the kernel chooses. */
+source_range source_ports_next(struct source_ports *ports, struct source_choice *choice);
+
+/* Another one in its place, because it is taken. */
+source_range source_ports_other(struct source_ports *ports, struct source_choice *choice);
 
 /* The whole part. */
 source_range source_ports_all(const struct source_ports *ports);

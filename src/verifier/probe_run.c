@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "loop/loop.h"
+#include "probe/attempt.h"
 #include "probe/engine.h"
 #include "verifier/progress.h"
 #include "verifier/report.h"
@@ -266,7 +267,8 @@ static bool begin(struct probe *probe, struct err *err)
                      .suspected = ignore_attempt,
                      .local_fault = ignore_number},
     };
-    if (!probes_allow(probe, err) || !loop_new(&probe->loop, err) ||
+    if (!attempt_check_kernel(err) || !probes_allow(probe, err) ||
+        !loop_new(&probe->loop, err) ||
         !engine_new(probe->loop, &config, &probe->engine, err) ||
         !report_new(arguments->required, arguments->required_count, &probe->report, err))
         return false;

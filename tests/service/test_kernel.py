@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A kernel, or an emulator in its place, that does not tell what probes need to know: the
-service refuses to start."""
+service refuses to start, and `port-verifier probe` to probe."""
 import ctypes
 import errno
 import os
@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness.service import BINARY, USUAL, environment, refuse_reports
+from harness.service import BINARY, BUILD_DIR, USUAL, environment, refuse_reports
 from harness.waiting import PATIENCE
 
 TCP_INFO = 11  # of level IPPROTO_TCP, 6
@@ -39,8 +39,9 @@ def answer_tcp_info_with(number):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def start_with(number, directory, **settings):
-    ended = subprocess.run([BINARY], cwd=directory, env=environment({**USUAL, **settings}),
+def start_with(number, directory, *command, **settings):
+    ended = subprocess.run(command or [BINARY], cwd=directory,
+                           env=environment({**USUAL, **settings}),
                            capture_output=True, text=True, timeout=20 * PATIENCE,
                            preexec_fn=lambda: answer_tcp_info_with(number))
     refuse_reports(ended.returncode, ended.stderr)
@@ -57,6 +58,14 @@ def test_without_tcp_info_it_does_not_serve_and_says_why(tmp_path, number):
     assert "level=error event=failed" in line
     assert "does not report the state of a TCP connection (TCP_INFO)" in line
     assert "event=ready" not in line
+
+
+def test_without_tcp_info_port_verifier_does_not_probe(tmp_path):
+    ended = start_with(errno.ENOPROTOOPT, tmp_path, BUILD_DIR / "port-verifier", "probe",
+                       "127.0.0.1", "80")
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert ended.stderr.startswith("port-verifier: this kernel, ")
+    assert ended.stderr.endswith("(TCP_INFO)\n")
 
 
 def test_settings_are_checked_before_the_kernel_is(tmp_path):

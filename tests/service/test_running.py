@@ -308,8 +308,9 @@ def test_one_line_a_check_with_all_that_an_operator_asks(start, open_port, silen
     line, = service.events("check")
 
     assert line["caller"] == line["target"] == "127.0.0.1"
-    assert [line[name] for name in ("ports", "open", "closed", "filtered", "unreachable")] \
-        == ["4", "1", "1", "2", "0"]
+    assert [line[name] for name in ("ports", "open", "closed", "filtered", "unreachable",
+                                    "limited")] == ["4", "1", "1", "2", "0", "0"]
+    assert "limit_rate" not in line
     assert 500 <= float(line["ms"]) < 5000 * PATIENCE
     assert service.events("verdict") == []
 

@@ -98,7 +98,7 @@ def test_what_a_packet_filter_here_answers(start, packet_filter, address):
 def test_what_another_machine_answers(start, machine, later, family):
     _, far, _ = machine.NETS[family]
     rules = network.Filter(machine)
-    service = start(PORT_CHECKER_TARGETS="any")
+    service = start(PORT_CHECKER_TARGETS="any", PORT_CHECKER_DEBUG="yes")
 
     opened = later.enter_context(machine.call(targets.listener, far))
     expected = {targets.port_of(opened): "open", 9: "closed", 22000: "filtered"}
@@ -113,6 +113,10 @@ def test_what_another_machine_answers(start, machine, later, family):
     assert_results(reply, expected)
     results = reply.json()["results"]
     assert {port: evidence(results[port]) for port in evident} == evident
+    for line in service.events("verdict"):
+        icmp = evident.get(line["port"], (None, None))[1]
+        assert (line.get("icmp"), line.get("icmp_from")) == \
+            ((icmp[2], "target") if icmp else (None, None))
     assert targets.accepted(opened) == 0
 
 
@@ -283,6 +287,41 @@ def test_max_probes_is_never_exceeded(start, silent_ports, later):
     assert max(together) == max(told) == 16
     for connection in connections:
         assert connection.reply().json()["message"].endswith("0 out of 8 ports")
+
+
+@pytest.fixture
+def two_halves():
+    """The ends of two halves of the source ports, each of which is enough for a worker."""
+    before = PORT_RANGE.read_text()
+    PORT_RANGE.write_text("40000 42399")
+    yield (40000, 41199), (41200, 42399)
+    PORT_RANGE.write_text(before)
+
+
+def test_each_worker_has_its_own_part_of_the_source_ports(start, silent_ports, two_halves):
+    """A check uses more source ports than a half has. Linux 6.3 is needed."""
+    ports = silent_ports(400)
+    service = start(PORT_CHECKER_WORKERS=2, PORT_CHECK_TIMEOUT=5)
+
+    def source_ports():
+        return {found.local_port for found in network.tcp_sockets(service.pid)
+                if found.remote_port in ports and found.state == network.SYN_SENT}
+
+    seen = set()
+    for _ in range(40):  # the kernel decides which worker gets a connection
+        used = set()
+        with service.connect() as connection:
+            connection.request("POST", "/check-ports", [JSON], check_body(ports))
+            eventually(lambda: service.metric("checks_running") == 1, "the check runs")
+            while service.metric("checks_running") == 1:
+                used |= source_ports()
+            assert connection.reply().status == 200
+        within = [half for half in two_halves if half[0] <= min(used) and max(used) <= half[1]]
+        assert len(within) == 1 and len(used) > 800, (min(used), max(used), len(used))
+        seen.update(within)
+        if len(seen) == 2:
+            break
+    assert len(seen) == 2
 
 
 @pytest.fixture

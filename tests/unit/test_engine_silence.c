@@ -47,9 +47,10 @@ static void a_provider_with_closed_and_dropped_ports_is_judged_soon(void **state
                      : i < OPEN + CLOSED ? PORT_STATE_CLOSED
                                          : PORT_STATE_FILTERED);
 
-    /* One attempt at each open port, two at each that refuses, because others can be
-     * opened, and four at each that is silent. */
-    assert_int_equal(rig->attempted, OPEN + 2 * CLOSED + 4 * DROPPED);
+    /* One attempt at each open port, one to four at each that refuses, because others can
+     * be opened, and four at each that is silent. */
+    assert_in_range(rig->attempted, OPEN + CLOSED + 8 + 4 * DROPPED,
+                    OPEN + 4 * CLOSED + 4 * DROPPED);
     assert_in_range(rig->controls, 2 + 3 * 2, CLOSED);
     assert_int_equal(rig->controls, rig->controls_answered);
     int64_t seconds = rig_age_ms(rig, check->done_at) / 1000;
