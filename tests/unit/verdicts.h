@@ -15,6 +15,7 @@
 #define SILENT      {.state = PORT_STATE_OPEN, .proof = PROOF_SILENT}
 #define CLOSED      {.state = PORT_STATE_CLOSED, .words = "Connection refused"}
 #define FILTERED    {.state = PORT_STATE_FILTERED, .words = "Connection timed out"}
+#define LIMITED     {.state = PORT_STATE_LIMITED, .words = "Connection timed out"}
 #define UNREACHABLE {.state = PORT_STATE_UNREACHABLE, .words = "No route to host"}
 
 /* And what was seen here. */
