@@ -71,7 +71,6 @@ static void an_entry_says_what_it_says(void **state)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct remote_verdict verdicts[2];
-        struct remote_limit limit;
         struct err err = {0};
         bool is_fine = entry_parse(rows[i].entry, verdicts, &err);
         if (!is_fine)

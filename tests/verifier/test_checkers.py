@@ -162,11 +162,11 @@ def test_a_stream_is_understood(stub):
 
 # --- a checker that is newer than this program ----------------------------------------
 
-LIMITED = {"accessible": False, "error": "Connection timed out", "state": "limited"}
+ASLEEP = {"accessible": False, "error": "Connection timed out", "state": "sleeping"}
 OTHERWISE = {**GOOD, "state": "open", "proof": "notarized"}
 
 
-@pytest.mark.parametrize("entry", [LIMITED, OTHERWISE], ids=["state", "proof"])
+@pytest.mark.parametrize("entry", [ASLEEP, OTHERWISE], ids=["state", "proof"])
 def test_an_unknown_word_is_no_verdict_for_that_port_only(stub, entry):
     checker = stub(stubs.fixed(lambda port: entry if port == 50801 else GOOD))
     ended = verify("--json", "--ports", PORTS, checker.url)
@@ -185,7 +185,7 @@ def test_an_unknown_word_is_no_verdict_for_that_port_only(stub, entry):
 
 
 def test_another_checker_may_know_the_port(stub):
-    newer = stub(stubs.fixed(lambda port: LIMITED if port == 50801 else GOOD))
+    newer = stub(stubs.fixed(lambda port: ASLEEP if port == 50801 else GOOD))
     ended = verify("--json", "--ports", PORTS, newer.url, stub(stubs.fixed(GOOD)).url)
     assert ended.family()["advertise"] == [7466, 50800, 50801, 50802]
     verdicts = ports_of(ended.family())[50801]["verdicts"]
@@ -193,7 +193,7 @@ def test_another_checker_may_know_the_port(stub):
 
 
 def test_a_reply_of_unknown_words_only_is_no_answer(stub):
-    ended = verify("--json", "--ports", PORTS, stub(stubs.fixed(LIMITED)).url)
+    ended = verify("--json", "--ports", PORTS, stub(stubs.fixed(ASLEEP)).url)
     assert ended.status == UNKNOWN, ended
     told = ended.family()["checkers"][0]
     assert (told["answered"], told["error"]) == (False, "nonsense")
