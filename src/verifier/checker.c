@@ -101,14 +101,14 @@ static void address_done(void *ctx, const struct fetch_result *result)
         return;
     }
 
-    checker->has_told = true;
+    checker->result.has_told = true;
     ask_or_fail(checker);
     checker->config.changed(checker->config.ctx, checker);
 }
 
 bool checker_told(const struct checker *checker, struct address *ret)
 {
-    if (!checker->has_told)
+    if (!checker->result.has_told)
         return false;
     *ret = checker->result.public_address;
     return true;

@@ -43,6 +43,7 @@ struct checker_result {
 
     bool has_public; /* the address that it was asked about is known */
     struct address public_address;
+    bool has_told;  /* it has reported that address itself */
     bool has_local; /* our end of the connection to it */
     struct address local_address;
     struct address peer_address; /* has_local: the checker's end */

@@ -217,7 +217,7 @@ static bool has_match(const struct checker *checker)
 /* It asked about that address, and it may be that of a proxy. */
 static bool is_doubtful(const struct checker *checker)
 {
-    return checker->has_told && !has_match(checker) &&
+    return checker->result.has_told && !has_match(checker) &&
            origin_is_doubtful(&checker->result.local_address,
                               &checker->result.public_address);
 }
@@ -364,7 +364,7 @@ static void ask_done(void *ctx, const struct fetch_result *result)
         checker_fail_unanswered(checker, result);
     else if (result->status == 200)
         verdicts_take(checker, result);
-    else if (result->status == 403 && checker->has_told && is_first &&
+    else if (result->status == 403 && checker->result.has_told && is_first &&
              !checker->has_changed)
         address_changed(checker);
     else if (result->status == 403 && checker->has_changed &&

@@ -28,7 +28,7 @@ void checker_finish(struct checker *checker)
 static bool may_be_elsewhere(const struct checker *checker)
 {
     return failure_tries_next(checker->result.failure) && checker->config.other_url &&
-           checker->url == checker->config.url && !checker->has_told;
+           checker->url == checker->config.url && !checker->result.has_told;
 }
 
 static bool other_begin(struct checker *checker)

@@ -18,7 +18,6 @@ struct checker {
     const char *url;              /* one of the two */
     struct fetch *fetch;          /* owned */
     enum checker_phase phase;
-    bool has_told;                /* it has reported the address itself */
     bool has_changed;             /* and another one after that */
     struct address told_before;   /* has_changed */
     struct text body;             /* of the POST that is under way */

@@ -357,6 +357,17 @@ static bool token_make(struct proof_token *ret, struct err *err)
     return true;
 }
 
+struct fetch_source round_source(const struct arguments *arguments, enum family family)
+{
+    struct fetch_source source = {.interface = arguments->source_interface};
+    if (arguments->has_source[family])
+        source.address = &arguments->source[family];
+    else if (!source.interface && arguments->has_ip[family] &&
+             origin_is_own(&arguments->ip[family]))
+        source.address = &arguments->ip[family];
+    return source;
+}
+
 static bool checkers_start(struct round *round, struct err *err)
 {
     const struct arguments *arguments = round->config.arguments;
@@ -365,9 +376,6 @@ static bool checkers_start(struct round *round, struct err *err)
             const struct endpoint *endpoint = &arguments->endpoints[i];
             if (!arguments_want(arguments, endpoint, family))
                 continue;
-            bool is_own = arguments->has_ip[family] &&
-                          !arguments->source_interface && !arguments->has_source[family] &&
-                          origin_is_own(&arguments->ip[family]);
             bool is_swapped = round->config.memory->is_other_first[i][family];
             const struct checker_config config = {
                 .loop = round->config.loop,
@@ -381,11 +389,7 @@ static bool checkers_start(struct round *round, struct err *err)
                 .port_count = arguments->port_count,
                 .token = &round->token,
                 .public_address = arguments->has_ip[family] ? &arguments->ip[family] : NULL,
-                .source = {.address = is_own ? &arguments->ip[family]
-                                      : arguments->has_source[family]
-                                          ? &arguments->source[family]
-                                          : NULL,
-                           .interface = arguments->source_interface},
+                .source = round_source(arguments, family),
                 .patience = arguments->patience,
                 .changed = checker_changed,
                 .ctx = round,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "verifier/arguments.h"
+#include "verifier/fetch.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,6 +43,9 @@ bool round_new(const struct round_config *config, struct round **ret, struct err
 
 /* Before its end, it ends without `done`. */
 struct round *round_free(struct round *round);
+
+/* From where this family's checkers are asked: --source, or --ip if this machine has it. */
+struct fetch_source round_source(const struct arguments *arguments, enum family family);
 
 struct round_progress {
     size_t checkers; /* asked; one that is asked over both families counts twice */

@@ -206,6 +206,27 @@ static void address_put(bool is_known, const struct address *address, const char
     text_append_str(text, is_known ? address_format(address, ip) : otherwise);
 }
 
+static uint16_t inner_pick(const struct family_report *family, size_t index,
+                           const void *ctx)
+{
+    return &family->groups[family->group_of[index]] == ctx ? family->inner[index] : 0;
+}
+
+/* Where the ports of the group should lead. */
+static void there_put(const struct scene *scene, struct text *text)
+{
+    const struct family_report *family = scene->family;
+    bool is_same = family->inner[scene->group->first] == family->ports[scene->group->first];
+    if (!is_same) {
+        text_append_str(text, scene->count == 1 ? "port " : "ports ");
+        report_format_ports(family, inner_pick, scene->group, text);
+        text_append_str(text, " of ");
+    }
+    address_put(family->has_local, &family->local_address, "this machine", text);
+    if (is_same)
+        text_printf(text, " (same port number%s)", scene->count == 1 ? "" : "s");
+}
+
 /* --- the tables of scene.def -----------------------------------------------------------
  */
 

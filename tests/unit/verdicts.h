@@ -16,6 +16,7 @@
 #define RESET       {.state = PORT_STATE_OPEN, .proof = PROOF_RESET}
 #define CLOSED      {.state = PORT_STATE_CLOSED, .words = "Connection refused"}
 #define FILTERED    {.state = PORT_STATE_FILTERED, .words = "Connection timed out"}
+#define LIMITED     {.state = PORT_STATE_LIMITED, .words = "Connection timed out"}
 #define UNREACHABLE {.state = PORT_STATE_UNREACHABLE, .words = "No route to host"}
 
 #define INSIDE                                                                             \

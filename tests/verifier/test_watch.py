@@ -96,7 +96,7 @@ def test_what_one_round_saw_is_not_reported(world, watching, tmp_path):
 
 def test_the_second_look_comes_sooner_than_the_next_round(world, later):
     running = later.enter_context(Running("--json", "--ports", PORTS, "--watch", "5s",
-                                          "--confirm", "200ms", world.url))
+                                          "--confirm", "200ms", "--patience", "0", world.url))
     running.wait_reports(1)
     world.bad = {50800}
     eventually(lambda: len(world.checker.posts()) > 1, "the round that sees it", 20)
