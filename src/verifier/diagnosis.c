@@ -16,7 +16,8 @@ const char *cause_text(enum cause cause)
 
 /* Our listener on the probed port should have proved itself: the port does not lead
  * elsewhere, as far as we know or the user states. */
-static bool should_prove(const struct local_port *local, const struct remote_verdict *remote)
+static bool should_prove(const struct local_port *local,
+                         const struct remote_verdict *remote)
 {
     return local->binding == BINDING_BOUND && remote->proof != PROOF_NONE &&
            !local->filter.is_led && !local->is_declared;
@@ -130,7 +131,8 @@ static struct finding port_judge(const struct diagnosis *diagnosis, size_t port)
     if (finding.is_good && diagnosis->is_inside) {
         finding.is_good = false;
         finding.cause = CAUSE_INSIDE_ONLY;
-    } else if (!finding.is_good && finding.reached > 0 && !is_contradiction(finding.cause)) {
+    } else if (!finding.is_good && finding.reached > 0 &&
+               !is_contradiction(finding.cause)) {
         finding.cause = CAUSE_NO_QUORUM;
     }
     return finding;

@@ -58,8 +58,8 @@ static const char *word_next(struct line *line)
 static size_t chain_of(const struct reader *reader, const char *chain)
 {
     char name[FILTER_NAME_SIZE];
-    int len = snprintf(name, sizeof name, "iptables table %s, chain %s", reader->table,
-                       chain);
+    int len =
+        snprintf(name, sizeof name, "iptables table %s, chain %s", reader->table, chain);
     if (len < 0 || (size_t)len >= sizeof name) {
         reader->ruleset->has_failed = true;
         return NONE;
@@ -88,8 +88,8 @@ static void ports_read(const struct reader *reader, struct rule *rule, const cha
         if (first_len == len)
             last = first;
         else if (len > first_len + 1)
-            is_known = is_known &&
-                       port_read(list + first_len + 1, len - first_len - 1, &last);
+            is_known =
+                is_known && port_read(list + first_len + 1, len - first_len - 1, &last);
         if (is_known)
             ruleset_range(reader->ruleset, rule, (unsigned)first, (unsigned)last);
         list += len + (list[len] == ',');
@@ -148,12 +148,15 @@ static void target_read(const struct reader *reader, struct rule *rule, const ch
         const char *name;
         enum rule_verdict verdict;
     } rows[] = {
-        {"ACCEPT", RULE_ACCEPTS},    {"DROP", RULE_DROPS},        {"REJECT", RULE_DROPS},
-        {"RETURN", RULE_RETURNS},    {"DNAT", RULE_LEADS},        {"REDIRECT", RULE_ACCEPTS},
-        {"LOG", RULE_GOES_ON},       {"NFLOG", RULE_GOES_ON},     {"MARK", RULE_GOES_ON},
-        {"CONNMARK", RULE_GOES_ON},  {"MASQUERADE", RULE_GOES_ON}, {"TCPMSS", RULE_GOES_ON},
-        {"NFQUEUE", RULE_UNSURE},    {"TPROXY", RULE_UNSURE},     {"SYNPROXY", RULE_UNSURE},
-        {"CT", RULE_GOES_ON},        {"NOTRACK", RULE_GOES_ON},   {"TRACE", RULE_GOES_ON},
+        {"ACCEPT", RULE_ACCEPTS},     {"DROP", RULE_DROPS},
+        {"REJECT", RULE_DROPS},       {"RETURN", RULE_RETURNS},
+        {"DNAT", RULE_LEADS},         {"REDIRECT", RULE_ACCEPTS},
+        {"LOG", RULE_GOES_ON},        {"NFLOG", RULE_GOES_ON},
+        {"MARK", RULE_GOES_ON},       {"CONNMARK", RULE_GOES_ON},
+        {"MASQUERADE", RULE_GOES_ON}, {"TCPMSS", RULE_GOES_ON},
+        {"NFQUEUE", RULE_UNSURE},     {"TPROXY", RULE_UNSURE},
+        {"SYNPROXY", RULE_UNSURE},    {"CT", RULE_GOES_ON},
+        {"NOTRACK", RULE_GOES_ON},    {"TRACE", RULE_GOES_ON},
     };
     for (size_t i = 0; !is_goto && i < sizeof rows / sizeof *rows; i++)
         if (strcmp(rows[i].name, target) == 0) {

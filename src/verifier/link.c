@@ -33,12 +33,13 @@ enum link_kind link_kind_of(const char *name, const char *driver, unsigned hardw
 {
     /* Names that programs give their interfaces; drivers and types of the kernel's. */
     static const char *const tunnels[] = {
-        "tun",  "tap",     "wg",    "utun",    "ppp",  "tailscale", "nordlynx", "nordtun",
-        "proton", "mullvad", "pvpn", "zt",     "nebula", "ipsec",   "vti",      "xfrm",
-        "gpd",  "CloudflareWARP", "gre", "wt", "netbird", "amn", "awg", "outline",
+        "tun",      "tap",     "wg",      "utun",    "ppp",  "tailscale",
+        "nordlynx", "nordtun", "proton",  "mullvad", "pvpn", "zt",
+        "nebula",   "ipsec",   "vti",     "xfrm",    "gpd",  "CloudflareWARP",
+        "gre",      "wt",      "netbird", "amn",     "awg",  "outline",
     };
-    static const char *const containers[] = {"docker", "podman", "cni",  "virbr", "lxcbr",
-                                             "lxdbr",  "incusbr", "cali",  "flannel"};
+    static const char *const containers[] = {"docker", "podman",  "cni",  "virbr",  "lxcbr",
+                                             "lxdbr",  "incusbr", "cali", "flannel"};
     static const char *const drivers[] = {"wireguard", "tun", "amneziawg"};
     if (begins_with_any(driver, drivers, sizeof drivers / sizeof *drivers) ||
         begins_with_any(name, tunnels, sizeof tunnels / sizeof *tunnels))

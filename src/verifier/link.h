@@ -9,8 +9,8 @@
 #include <net/if.h>
 
 enum link_kind {
-    LINK_PLAIN, /* anything that is not one of these, or not known */
-    LINK_TUNNEL, /* a VPN: what arrives in it was sent by its other end */
+    LINK_PLAIN,     /* anything that is not one of these, or not known */
+    LINK_TUNNEL,    /* a VPN: what arrives in it was sent by its other end */
     LINK_CONTAINER, /* the inner network of containers or virtual machines */
 };
 

@@ -40,7 +40,7 @@ const char *binding_text(enum binding binding);
 
 struct local_port {
     enum binding binding;
-    int errnum;               /* BINDING_FAILED, BINDING_NO_PERMISSION */
+    int errnum;                /* BINDING_FAILED, BINDING_NO_PERMISSION */
     unsigned privileged_below; /* BINDING_NO_PERMISSION: the system keeps lower ports for
                                   programs with a capability */
     struct owner owner;        /* BINDING_IN_USE */

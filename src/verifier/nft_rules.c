@@ -16,7 +16,7 @@
 
 struct reader {
     struct ruleset *ruleset;
-    const json_t *all; /* the objects of the rule set */
+    const json_t *all;                  /* the objects of the rule set */
     const json_t *foreign[FOREIGN_MAX]; /* rules, each of a table that iptables keeps */
     size_t foreign_count;
     const char *family, *table; /* of the rule being read */
@@ -194,8 +194,8 @@ static enum certainty payload_ask(const struct reader *reader, const json_t *pay
     const char *protocol = text_of(payload, "protocol");
     const char *field = text_of(payload, "field");
     bool is_ip = strcmp(protocol, "ip") == 0 || strcmp(protocol, "ip6") == 0;
-    bool is_other = strcmp(protocol, reader->ruleset->view.family == AF_INET ? "ip6"
-                                                                             : "ip") == 0;
+    bool is_other =
+        strcmp(protocol, reader->ruleset->view.family == AF_INET ? "ip6" : "ip") == 0;
     if (is_other || strcmp(protocol, "udp") == 0 || strncmp(protocol, "icmp", 4) == 0)
         return CERTAINTY_NO;
     if (is_ip && strcmp(field, "daddr") == 0)
@@ -236,8 +236,8 @@ static enum certainty ct_ask(const struct reader *reader, const char *key,
 static enum certainty fib_ask(const json_t *fib, const json_t *right)
 {
     const json_t *flags = json_object_get(fib, "flags");
-    const char *flag = json_string_value(json_is_array(flags) ? json_array_get(flags, 0)
-                                                              : flags);
+    const char *flag =
+        json_string_value(json_is_array(flags) ? json_array_get(flags, 0) : flags);
     const char *word = json_string_value(right);
     if (strcmp(text_of(fib, "result"), "type") != 0 || !flag || !word ||
         strcmp(flag, "daddr") != 0 || (json_is_array(flags) && json_array_size(flags) > 1))
@@ -298,18 +298,18 @@ static bool verdict_read(const struct reader *reader, struct rule *rule, const c
         const char *name;
         enum rule_verdict verdict;
     } rows[] = {
-        {"accept", RULE_ACCEPTS}, {"drop", RULE_DROPS},     {"reject", RULE_DROPS},
+        {"accept", RULE_ACCEPTS}, {"drop", RULE_DROPS},       {"reject", RULE_DROPS},
         {"return", RULE_RETURNS}, {"redirect", RULE_ACCEPTS}, {"dnat", RULE_LEADS},
-        {"jump", RULE_JUMPS},     {"goto", RULE_GOES_TO},   {"queue", RULE_UNSURE},
-        {"tproxy", RULE_UNSURE},  {"synproxy", RULE_UNSURE}, {"vmap", RULE_UNSURE},
+        {"jump", RULE_JUMPS},     {"goto", RULE_GOES_TO},     {"queue", RULE_UNSURE},
+        {"tproxy", RULE_UNSURE},  {"synproxy", RULE_UNSURE},  {"vmap", RULE_UNSURE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (strcmp(rows[i].name, name) != 0)
             continue;
         rule->verdict = rows[i].verdict;
         if (rule->verdict == RULE_JUMPS || rule->verdict == RULE_GOES_TO)
-            rule->target = chain_of(reader, reader->family, reader->table,
-                                    text_of(value, "target"));
+            rule->target =
+                chain_of(reader, reader->family, reader->table, text_of(value, "target"));
         return true;
     }
     return false;

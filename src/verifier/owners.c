@@ -197,8 +197,8 @@ static void own_look(struct search *search)
     DIR *folder = opendir("/proc/self/fd");
     const struct dirent *entry;
     while (folder && search->own_count < OWN_MAX && (entry = readdir(folder)))
-        search->own_count += link_read(dirfd(folder), entry->d_name,
-                                       &search->own[search->own_count]);
+        search->own_count +=
+            link_read(dirfd(folder), entry->d_name, &search->own[search->own_count]);
     if (folder)
         closedir(folder);
 }

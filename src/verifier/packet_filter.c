@@ -45,8 +45,8 @@ static void *grow(struct ruleset *ruleset, void *all, size_t count, size_t *size
     if (!ruleset->has_failed && count < *size)
         return all;
     size_t wanted = *size > 0 ? 2 * *size : 64;
-    void *grown = !ruleset->has_failed && count < most ? reallocarray(all, wanted, each)
-                                                       : NULL;
+    void *grown =
+        !ruleset->has_failed && count < most ? reallocarray(all, wanted, each) : NULL;
     if (grown)
         *size = wanted;
     else

@@ -29,7 +29,7 @@ struct port_filter {
     bool is_known; /* the rules could be read */
     bool is_led;   /* certainly; then `drop` is NO */
     enum filter_drop drop;
-    char to[ADDRESS_TEXT_SIZE];    /* is_led: the address, as the rule writes it */
+    char to[ADDRESS_TEXT_SIZE];   /* is_led: the address, as the rule writes it */
     char where[FILTER_NAME_SIZE]; /* of `drop`: "table inet filter, chain input" */
 };
 
@@ -37,10 +37,10 @@ bool port_filter_equals(const struct port_filter *a, const struct port_filter *b
 
 /* What is known of the connection, besides its port. */
 struct filter_view {
-    int family;                 /* AF_INET or AF_INET6 */
+    int family; /* AF_INET or AF_INET6 */
     bool has_address;
-    struct address address;     /* to which it goes */
-    const char *interface;      /* by which it arrives; "" if unknown */
+    struct address address; /* to which it goes */
+    const char *interface;  /* by which it arrives; "" if unknown */
 };
 
 struct ruleset;

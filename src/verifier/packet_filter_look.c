@@ -20,7 +20,8 @@
 #define PATH_SIZE  64
 
 /* Where programs for root are, whatever PATH says. */
-static const char *const folders[] = {"/usr/sbin", "/sbin", "/usr/bin", "/bin",
+static const char *const folders[] = {"/usr/sbin",       "/sbin",
+                                      "/usr/bin",        "/bin",
                                       "/usr/local/sbin", "/run/current-system/sw/bin"};
 
 /* --- one program ---------------------------------------------------------------------- */
@@ -90,7 +91,7 @@ static void nft_read(struct ruleset *ruleset, struct instant deadline,
                      struct sources *sources)
 {
     char *const argv[] = {(char[]){"nft"}, (char[]){"-j"}, (char[]){"list"},
-                                 (char[]){"ruleset"}, NULL};
+                          (char[]){"ruleset"}, NULL};
     AUTO_TEXT json = text_up_to(OUTPUT_MAX);
     if (output_of(argv, deadline, &json))
         sources->has_nft =
@@ -130,8 +131,7 @@ void packet_filter_look(enum family family, const struct address *here,
         return;
 
     struct sources sources = {0};
-    struct instant deadline =
-        instant_add(clock_now(), span_seconds(PACKET_FILTER_SECONDS));
+    struct instant deadline = instant_add(clock_now(), span_seconds(PACKET_FILTER_SECONDS));
     nft_read(ruleset, deadline, &sources);
     iptables_read(ruleset, family, deadline, &sources);
     bool is_whole = sources.has_iptables || (sources.has_nft && !sources.is_partial);

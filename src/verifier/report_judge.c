@@ -59,8 +59,9 @@ static bool owners_alike(const struct owner *a, const struct owner *b)
 static bool held_alike(const struct local_port *a, const struct local_port *b)
 {
     return a->binding == b->binding && a->errnum == b->errnum &&
-           a->privileged_below == b->privileged_below && owners_alike(&a->owner, &b->owner) &&
-           a->is_declared == b->is_declared && port_filter_equals(&a->filter, &b->filter);
+           a->privileged_below == b->privileged_below &&
+           owners_alike(&a->owner, &b->owner) && a->is_declared == b->is_declared &&
+           port_filter_equals(&a->filter, &b->filter);
 }
 
 static bool belongs(const struct family_report *family, const struct port_group *group,
@@ -74,7 +75,8 @@ static bool belongs(const struct family_report *family, const struct port_group 
     if (a->cause == CAUSE_UNKNOWN)
         return true;
     if (a->is_good != b->is_good || a->is_proved != b->is_proved ||
-        a->was_proved != b->was_proved || family->is_advertised[first] != family->is_advertised[index] ||
+        a->was_proved != b->was_proved ||
+        family->is_advertised[first] != family->is_advertised[index] ||
         family->inner[first] - family->ports[first] !=
             family->inner[index] - family->ports[index] ||
         !held_alike(&family->local[first], &family->local[index]))

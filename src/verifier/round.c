@@ -12,8 +12,8 @@
 #include "net/route.h"
 #include "verifier/checker.h"
 #include "verifier/listeners.h"
-#include "verifier/packet_filter_look.h"
 #include "verifier/look.h"
+#include "verifier/packet_filter_look.h"
 #include "verifier/report.h"
 #include "verifier/syn_watch.h"
 
@@ -134,8 +134,8 @@ static void place_find(struct family_report *family)
     family->link = link_find(&family->local_address);
     for (size_t i = 0; i < family->checker_count && !family->has_gateway; i++)
         if (family->checkers[i].result.has_local)
-            family->has_gateway = route_gateway(&family->checkers[i].result.peer_address,
-                                                &family->gateway);
+            family->has_gateway =
+                route_gateway(&family->checkers[i].result.peer_address, &family->gateway);
 }
 
 static bool checkers_collect(const struct round *round, struct family_report *family)
@@ -159,8 +159,8 @@ static bool checkers_collect(const struct round *round, struct family_report *fa
     if (family->has_local)
         place_find(family);
     if (family->has_public && family->has_local) {
-        struct signs signs = signs_read(&family->local_address, family->link.kind,
-                                        &family->public_address);
+        struct signs signs =
+            signs_read(&family->local_address, family->link.kind, &family->public_address);
         family->signs.bits |= signs.bits;
     }
     return true;

@@ -20,8 +20,8 @@ enum tcp_state {
 struct tcp_row {
     struct address local; /* with its port; not unmapped, as is the next one */
     struct address remote;
-    unsigned state;       /* enum tcp_state, or another number of the kernel's */
-    uint64_t inode;       /* 0 for a handshake that is not finished */
+    unsigned state; /* enum tcp_state, or another number of the kernel's */
+    uint64_t inode; /* 0 for a handshake that is not finished */
 };
 
 /* Pure: one line without its newline. False for the heading and for anything else. */

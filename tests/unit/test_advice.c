@@ -88,7 +88,7 @@ static void check_words(const struct setup *setup, const char *label, const char
     report_free(report);
 }
 
-#define SAID_SECOND_OF(them)                                                             \
+#define SAID_SECOND_OF(them)                                                               \
     "if the WAN address of the router is not 203.0.113.7: a private address (10.*, "       \
     "172.16.* to 172.31.*, 192.168.*) is that of a second router in front of it, which "   \
     "has to be put into bridge mode or has to forward " them " to the first; an address "  \
@@ -96,8 +96,8 @@ static void check_words(const struct setup *setup, const char *label, const char
     "address"
 #define SAID_SECOND SAID_SECOND_OF("them")
 
-#define NATTED .local_ip = "192.168.1.5", .public_ip = "203.0.113.7"
-#define PUBLIC .local_ip = "203.0.113.7", .public_ip = "203.0.113.7"
+#define NATTED      .local_ip = "192.168.1.5", .public_ip = "203.0.113.7"
+#define PUBLIC      .local_ip = "203.0.113.7", .public_ip = "203.0.113.7"
 
 static void every_cause_has_its_sentence_and_its_remedy(void **state)
 {
@@ -116,15 +116,17 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
         "every connection",
         "in the router, forward TCP port 50800 to 192.168.1.5 (same port number); if it "
         "already does, look for a SYN proxy or DDoS protection that answers in place of "
-        "192.168.1.5; if a rule of this machine leads port 50800 to a machine that you rent out, add "
+        "192.168.1.5; if a rule of this machine leads port 50800 to a machine that you "
+        "rent out, add "
         "it to --in-use, or run port-verifier as root, which sees such rules");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {BOUND}, {SILENT}},
                 "open: something else answers",
                 "something else answers on port 50800: another machine, or a proxy that "
                 "accepts every connection",
                 "look for a SYN proxy or DDoS protection in front of 203.0.113.7 that "
-                "answers in its place; if a rule of this machine leads port 50800 to a machine that you rent out, add "
-        "it to --in-use, or run port-verifier as root, which sees such rules");
+                "answers in its place; if a rule of this machine leads port 50800 to a "
+                "machine that you rent out, add "
+                "it to --in-use, or run port-verifier as root, which sees such rules");
     check_words(
         &(struct setup){NATTED, 1, {50800}, {BOUND}, {OPEN}}, "good: listener not verified",
         "port 50800 is reachable, but it could not be verified what answers: the checker "
@@ -253,7 +255,8 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
         &(struct setup){NATTED, 2, {50800, 50801}, {BOUND, BOUND}, {FILTERED, UNREACHABLE}},
         "filtered: not forwarded",
         "no answer from port 50800: the router does not forward it",
-        "in the router, forward TCP port 50800 to 192.168.1.5 (same port number), and allow "
+        "in the router, forward TCP port 50800 to 192.168.1.5 (same port number), and "
+        "allow "
         "it in the firewall of this machine");
     check_words(
         &(struct setup){PUBLIC, 2, {50800, 50801}, {BOUND, ACCEPTED}, {FILTERED, MATCH}},
@@ -306,12 +309,13 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
                 "blocked by the firewall of this machine",
                 "the firewall of this machine blocks port 50800 (table inet f, chain in)",
                 "allow TCP port 50800 from any address in the firewall of this machine");
-    check_words(&(struct setup){NATTED, 1, {50800}, {DROPPED}, {FILTERED}},
-                "blocked by the firewall of this machine",
-                "the firewall of this machine blocks port 50800 (table inet f, chain in)",
-                "allow TCP port 50800 from any address in the firewall of this machine, and "
-                "run port-verifier again: only then it can tell whether connections get past "
-                "the router");
+    check_words(
+        &(struct setup){NATTED, 1, {50800}, {DROPPED}, {FILTERED}},
+        "blocked by the firewall of this machine",
+        "the firewall of this machine blocks port 50800 (table inet f, chain in)",
+        "allow TCP port 50800 from any address in the firewall of this machine, and "
+        "run port-verifier again: only then it can tell whether connections get past "
+        "the router");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {MAY_BE_DROPPED}, {FILTERED}},
                 "filtered: no incoming connections",
                 "no connections arrive here: a firewall on this machine or on the path to "
@@ -319,12 +323,13 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
                 "allow TCP port 50800 from any address in the firewall of 203.0.113.7 and "
                 "of every router in front of it; allow it in the firewall of this machine "
                 "as well, which may block it (table inet f, chain in)");
-    check_words(&(struct setup){NATTED, 1, {50800}, {LET_IN}, {FILTERED}},
-                "filtered: no incoming connections",
-                "no connections arrive here: no port forward, a firewall, a second router, "
-                "or carrier-grade NAT (the checker sees 203.0.113.7 instead of 192.168.1.5)",
-                "in the router, forward TCP port 50800 to 192.168.1.5 (same port number); "
-                SAID_SECOND_OF("it"));
+    check_words(
+        &(struct setup){NATTED, 1, {50800}, {LET_IN}, {FILTERED}},
+        "filtered: no incoming connections",
+        "no connections arrive here: no port forward, a firewall, a second router, "
+        "or carrier-grade NAT (the checker sees 203.0.113.7 instead of 192.168.1.5)",
+        "in the router, forward TCP port 50800 to 192.168.1.5 (same port "
+        "number); " SAID_SECOND_OF("it"));
     check_words(&(struct setup){PUBLIC, 1, {50800}, {LET_IN}, {SILENT}},
                 "open: something else answers",
                 "something else answers on port 50800: another machine, or a proxy that "
@@ -359,18 +364,19 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
                 "cannot be seen, because the system hides its sockets",
                 "stop that program and run port-verifier again, or run it where "
                 "/proc/self/net can be read");
-    check_words(&(struct setup){PUBLIC,
-                                1,
-                                {50800},
-                                {{.binding = BINDING_NO_PERMISSION,
-                                  .errnum = EACCES,
-                                  .privileged_below = 1024}},
-                                {CLOSED}},
-                "closed: nothing listens (no permission to bind)",
-                "port 50800 is closed, and nothing listens on it: the system does not allow "
-                "port-verifier to bind it (Permission denied)",
-                "look for what forbids it: SELinux or AppArmor (see the log of the kernel), "
-                "SocketBindDeny= of the systemd unit, or a Landlock sandbox");
+    check_words(
+        &(struct setup){PUBLIC,
+                        1,
+                        {50800},
+                        {{.binding = BINDING_NO_PERMISSION,
+                          .errnum = EACCES,
+                          .privileged_below = 1024}},
+                        {CLOSED}},
+        "closed: nothing listens (no permission to bind)",
+        "port 50800 is closed, and nothing listens on it: the system does not allow "
+        "port-verifier to bind it (Permission denied)",
+        "look for what forbids it: SELinux or AppArmor (see the log of the kernel), "
+        "SocketBindDeny= of the systemd unit, or a Landlock sandbox");
 }
 
 static void who_sent_an_icmp_error_is_told(void **state)
@@ -382,14 +388,15 @@ static void who_sent_an_icmp_error_is_told(void **state)
                 "to host)",
                 "allow TCP port 50800 from any address in the firewall of this machine; "
                 "firewalld rejects like this by default");
-    check_words(&(struct setup){NATTED, 1, {50800}, {BOUND}, {REJECTED("", true)}},
-                "unreachable: No route to host",
-                "203.0.113.7 itself rejects connections to port 50800 (No route to host): a "
-                "firewall of the router or of this machine behind it, or a port forward to "
-                "a machine that does not answer the router",
-                "allow TCP port 50800 from any address in the firewall of this machine and "
-                "of the router (firewalld rejects like this by default), and check that the "
-                "router forwards it to this machine");
+    check_words(
+        &(struct setup){NATTED, 1, {50800}, {BOUND}, {REJECTED("", true)}},
+        "unreachable: No route to host",
+        "203.0.113.7 itself rejects connections to port 50800 (No route to host): a "
+        "firewall of the router or of this machine behind it, or a port forward to "
+        "a machine that does not answer the router",
+        "allow TCP port 50800 from any address in the firewall of this machine and "
+        "of the router (firewalld rejects like this by default), and check that the "
+        "router forwards it to this machine");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {BOUND}, {REJECTED("host", false)}},
                 "unreachable: No route to host",
                 "the network reports that port 50800 is unreachable: No route to host",
@@ -398,7 +405,8 @@ static void who_sent_an_icmp_error_is_told(void **state)
 }
 
 #define TUNNEL_REMEDY                                                                      \
-    "this machine reaches the internet through a VPN or another tunnel (tun0), and a port " \
+    "this machine reaches the internet through a VPN or another tunnel (tun0), and a "     \
+    "port "                                                                                \
     "forward in your own router does not lead into it: send the traffic of port-verifier " \
     "and of the provider past the tunnel (see --source), or ask its operator to forward "  \
     "TCP port 50800"
@@ -414,10 +422,12 @@ static void no_router_can_forward_there(void **state)
         {"10.8.0.2", TUNNEL_REMEDY, LINK_TUNNEL},
         {"100.101.102.103", TUNNEL_REMEDY, LINK_TUNNEL},
         {"172.17.0.2",
-         "the address of this machine looks like that of a container or a virtual machine: ",
+         "the address of this machine looks like that of a container or a virtual "
+         "machine: ",
          LINK_PLAIN},
         {"192.168.122.9",
-         "the address of this machine looks like that of a container or a virtual machine: ",
+         "the address of this machine looks like that of a container or a virtual "
+         "machine: ",
          LINK_PLAIN},
         {"192.0.0.2", "a port forward does not help behind the carrier NAT of DS-Lite or ",
          LINK_PLAIN},

@@ -37,8 +37,8 @@ static struct ruleset *rules_of(const char *ip, const char *interface)
 
 #define CHAIN(name, type, hook, policy)                                                    \
     "{\"chain\": {\"family\": \"inet\", \"table\": \"f\", \"name\": \"" name               \
-    "\", \"type\": \"" type "\", \"hook\": \"" hook "\", \"prio\": 0, \"policy\": \"" policy \
-    "\"}}"
+    "\", \"type\": \"" type "\", \"hook\": \"" hook                                        \
+    "\", \"prio\": 0, \"policy\": \"" policy "\"}}"
 #define PLAIN(name)                                                                        \
     "{\"chain\": {\"family\": \"inet\", \"table\": \"f\", \"name\": \"" name "\"}}"
 #define RULE(chain, ...)                                                                   \
@@ -54,14 +54,14 @@ static struct ruleset *rules_of(const char *ip, const char *interface)
 #define IIF(op, name) MATCH(op, META("iifname"), "\"" name "\"")
 #define LOCAL                                                                              \
     MATCH("==", "{\"fib\": {\"result\": \"type\", \"flags\": \"daddr\"}}", "\"local\"")
-#define SADDR  MATCH("==", PAYLOAD("ip", "saddr"), "\"10.0.0.1\"")
-#define ACCEPT "{\"accept\": null}"
-#define DROP   "{\"drop\": null}"
-#define REJECT "{\"reject\": {\"type\": \"icmpx\", \"expr\": \"admin-prohibited\"}}"
-#define RETURN "{\"return\": null}"
-#define JUMP(to) "{\"jump\": {\"target\": \"" to "\"}}"
-#define GOTO(to) "{\"goto\": {\"target\": \"" to "\"}}"
-#define DNAT(to) "{\"dnat\": {\"family\": \"ip\", \"addr\": " to "}}"
+#define SADDR         MATCH("==", PAYLOAD("ip", "saddr"), "\"10.0.0.1\"")
+#define ACCEPT        "{\"accept\": null}"
+#define DROP          "{\"drop\": null}"
+#define REJECT        "{\"reject\": {\"type\": \"icmpx\", \"expr\": \"admin-prohibited\"}}"
+#define RETURN        "{\"return\": null}"
+#define JUMP(to)      "{\"jump\": {\"target\": \"" to "\"}}"
+#define GOTO(to)      "{\"goto\": {\"target\": \"" to "\"}}"
+#define DNAT(to)      "{\"dnat\": {\"family\": \"ip\", \"addr\": " to "}}"
 
 #define INPUT(policy) CHAIN("in", "filter", "input", policy)
 #define NAT           CHAIN("pre", "nat", "prerouting", "accept")
@@ -97,14 +97,15 @@ static const struct row {
      INPUT("drop") RULE("in", MATCH("!=", PAYLOAD("tcp", "dport"), "50800") ACCEPT),
      FILTER_DROP_CERTAIN, NULL, NULL},
     {"by a named set",
-     "{\"set\": {\"family\": \"inet\", \"table\": \"f\", \"name\": \"open\", \"elem\": [80, "
+     "{\"set\": {\"family\": \"inet\", \"table\": \"f\", \"name\": \"open\", \"elem\": "
+     "[80, "
      "{\"elem\": {\"val\": 50800, \"timeout\": 9}}]}}, " INPUT("drop")
          RULE("in", DPORT("\"@open\"") ACCEPT),
      FILTER_DROP_NO, NULL, ""},
     {"by a named set that may change", INPUT("drop") RULE("in", DPORT("\"@open\"") ACCEPT),
      FILTER_DROP_MAYBE, NULL, NULL},
-    {"by the name of a service",
-     INPUT("drop") RULE("in", DPORT("\"golem\"") ACCEPT), FILTER_DROP_MAYBE, NULL, NULL},
+    {"by the name of a service", INPUT("drop") RULE("in", DPORT("\"golem\"") ACCEPT),
+     FILTER_DROP_MAYBE, NULL, NULL},
     {"by a state map",
      INPUT("accept") RULE(
          "in", "{\"vmap\": {\"key\": {\"ct\": {\"key\": \"state\"}}, \"data\": {\"set\": "
@@ -112,18 +113,21 @@ static const struct row {
      FILTER_DROP_CERTAIN, NULL, NULL},
     {"by a state map for others",
      INPUT("drop") RULE(
-         "in", "{\"vmap\": {\"key\": {\"ct\": {\"key\": \"state\"}}, \"data\": {\"set\": "
-               "[[\"established\", {\"accept\": null}], [\"invalid\", {\"drop\": null}]]}}}"),
+         "in",
+         "{\"vmap\": {\"key\": {\"ct\": {\"key\": \"state\"}}, \"data\": {\"set\": "
+         "[[\"established\", {\"accept\": null}], [\"invalid\", {\"drop\": null}]]}}}"),
      FILTER_DROP_CERTAIN, NULL, "table inet f, chain in"},
     {"rejected in the end",
-     INPUT("accept") RULE("in", DPORT("22") ACCEPT) RULE("in", "{\"counter\": {}}, " REJECT),
+     INPUT("accept") RULE("in", DPORT("22") ACCEPT)
+         RULE("in", "{\"counter\": {}}, " REJECT),
      FILTER_DROP_CERTAIN, NULL, NULL},
     {"accepted from some", INPUT("drop") RULE("in", SADDR ACCEPT), FILTER_DROP_MAYBE, NULL,
      NULL},
     {"dropped from some", INPUT("accept") RULE("in", SADDR DROP), FILTER_DROP_MAYBE, NULL,
      NULL},
     {"dropped from some, then accepted",
-     INPUT("drop") RULE("in", SADDR DROP) RULE("in", ACCEPT), FILTER_DROP_MAYBE, NULL, NULL},
+     INPUT("drop") RULE("in", SADDR DROP) RULE("in", ACCEPT), FILTER_DROP_MAYBE, NULL,
+     NULL},
     {"accepted up to a rate",
      INPUT("drop") RULE("in", "{\"limit\": {\"rate\": 5, \"per\": \"second\"}}, " ACCEPT),
      FILTER_DROP_MAYBE, NULL, NULL},
@@ -143,7 +147,8 @@ static const struct row {
                      "{\"prefix\": {\"addr\": \"192.168.50.0\", \"len\": 24}}") ACCEPT),
      FILTER_DROP_NO, NULL, ""},
     {"by another address",
-     INPUT("drop") RULE("in", MATCH("==", PAYLOAD("ip", "daddr"), "\"192.168.50.3\"") ACCEPT),
+     INPUT("drop")
+         RULE("in", MATCH("==", PAYLOAD("ip", "daddr"), "\"192.168.50.3\"") ACCEPT),
      FILTER_DROP_CERTAIN, NULL, NULL},
     {"by the other family",
      INPUT("drop") RULE("in", MATCH("==", META("nfproto"), "\"ipv6\"") ACCEPT),
@@ -175,23 +180,24 @@ static const struct row {
     {"what is on the way out does not matter", CHAIN("out", "filter", "output", "drop"),
      FILTER_DROP_NO, NULL, ""},
 
-    {"led away", NAT RULE("pre", LOCAL DPORT("50800") DNAT("\"10.88.0.2\"")), FILTER_DROP_NO,
-     "10.88.0.2", ""},
+    {"led away", NAT RULE("pre", LOCAL DPORT("50800") DNAT("\"10.88.0.2\"")),
+     FILTER_DROP_NO, "10.88.0.2", ""},
     {"led away past a filter",
-     NAT ", " INPUT("drop") RULE("pre", DPORT("50800") DNAT("\"10.88.0.2\"")), FILTER_DROP_NO,
-     "10.88.0.2", ""},
+     NAT ", " INPUT("drop") RULE("pre", DPORT("50800") DNAT("\"10.88.0.2\"")),
+     FILTER_DROP_NO, "10.88.0.2", ""},
     {"another port led away", NAT RULE("pre", DPORT("50801") DNAT("\"10.88.0.2\"")),
      FILTER_DROP_NO, NULL, ""},
-    {"led away from some", NAT RULE("pre", SADDR DNAT("\"10.88.0.2\"")), FILTER_DROP_NO, NULL,
-     ""},
+    {"led away from some", NAT RULE("pre", SADDR DNAT("\"10.88.0.2\"")), FILTER_DROP_NO,
+     NULL, ""},
     {"led away in a chain of chains",
      NAT RULE("pre", LOCAL JUMP("ports")) RULE("ports", DPORT("50800") JUMP("one"))
          RULE("one", SADDR JUMP("mark")) RULE("mark", "{\"mangle\": {}}")
              RULE("one", DPORT("50800") DNAT("\"10.88.0.2\"")),
      FILTER_DROP_NO, "10.88.0.2", ""},
     {"led away by a map",
-     NAT RULE("pre", DNAT("{\"map\": {\"key\": " PAYLOAD(
-                          "tcp", "dport") ", \"data\": {\"set\": [[50800, \"10.0.0.2\"]]}}}")),
+     NAT RULE("pre",
+              DNAT("{\"map\": {\"key\": " PAYLOAD(
+                  "tcp", "dport") ", \"data\": {\"set\": [[50800, \"10.0.0.2\"]]}}}")),
      FILTER_DROP_NO, "another address", ""},
     {"redirected to another port",
      NAT RULE("pre", DPORT("50800") "{\"redirect\": {\"port\": 80}}"), FILTER_DROP_NO, NULL,
@@ -243,8 +249,8 @@ static void a_view_that_knows_little_is_certain_of_little(void **state)
 static void tables_of_iptables_are_left_to_iptables(void **state)
 {
     (void)state;
-    static const char json[] = "{\"nftables\": [" INPUT("drop")
-        RULE("in", "{\"xt\": {\"type\": \"match\", \"name\": \"conntrack\"}}, " ACCEPT) "]}";
+    static const char json[] = "{\"nftables\": [" INPUT("drop") RULE(
+        "in", "{\"xt\": {\"type\": \"match\", \"name\": \"conntrack\"}}, " ACCEPT) "]}";
     struct ruleset *ruleset = rules_of("192.168.50.2", "eth0");
     bool has_foreign = false;
     assert_true(ruleset_add_nft(ruleset, json, strlen(json), &has_foreign));
@@ -256,7 +262,8 @@ static void tables_of_iptables_are_left_to_iptables(void **state)
 static void what_is_no_rule_set_is_refused(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "{}", "[]", "{\"nftables\": 1}", "{\"nftables\": ["};
+    static const char *const texts[] = {"", "{}", "[]", "{\"nftables\": 1}",
+                                        "{\"nftables\": ["};
     for (size_t i = 0; i < COUNT(texts); i++) {
         struct ruleset *ruleset = rules_of("192.168.50.2", "eth0");
         bool has_foreign;
@@ -270,8 +277,7 @@ static void what_is_no_rule_set_is_refused(void **state)
 #define FILTER(policy, rules)                                                              \
     "# Generated\n*filter\n:INPUT " policy " [0:0]\n:FORWARD DROP [0:0]\n:zone - [0:0]\n"  \
     ":OUTPUT ACCEPT [0:0]\n" rules "COMMIT\n"
-#define NATS(rules)                                                                        \
-    "*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n" rules "COMMIT\n"
+#define NATS(rules) "*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n" rules "COMMIT\n"
 
 static void rules_of_iptables(void **state)
 {
@@ -286,8 +292,9 @@ static void rules_of_iptables(void **state)
                         "-A INPUT -p udp -m udp --dport 50800 -j ACCEPT\n"
                         "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n"),
          FILTER_DROP_CERTAIN, NULL, NULL},
-        {"accepted by port", FILTER("DROP", "-A INPUT -p tcp -m tcp --dport 50800 -j ACCEPT\n"),
-         FILTER_DROP_NO, NULL, ""},
+        {"accepted by port",
+         FILTER("DROP", "-A INPUT -p tcp -m tcp --dport 50800 -j ACCEPT\n"), FILTER_DROP_NO,
+         NULL, ""},
         {"by a range",
          FILTER("DROP", "-A INPUT -p tcp -m tcp --dport 50800:50900 -j ACCEPT\n"),
          FILTER_DROP_NO, NULL, ""},
@@ -301,8 +308,9 @@ static void rules_of_iptables(void **state)
          FILTER("DROP", "-A INPUT -p tcp -m tcp ! --dport 50800 -j ACCEPT\n"),
          FILTER_DROP_CERTAIN, NULL, NULL},
         {"with a comment",
-         FILTER("DROP", "-A INPUT -p tcp -m tcp --dport 50800 -m comment --comment \"-j DROP "
-                        "\\\" it\" -j ACCEPT\n"),
+         FILTER("DROP",
+                "-A INPUT -p tcp -m tcp --dport 50800 -m comment --comment \"-j DROP "
+                "\\\" it\" -j ACCEPT\n"),
          FILTER_DROP_NO, NULL, ""},
         {"rejected in the end",
          FILTER("ACCEPT", "-A INPUT -j REJECT --reject-with icmp-host-prohibited\n"),
@@ -311,21 +319,23 @@ static void rules_of_iptables(void **state)
          FILTER_DROP_MAYBE, NULL, NULL},
         {"by other interfaces", FILTER("DROP", "-A INPUT ! -i eth0 -j ACCEPT\n"),
          FILTER_DROP_CERTAIN, NULL, NULL},
-        {"by a wildcard", FILTER("DROP", "-A INPUT -i e+ -j ACCEPT\n"), FILTER_DROP_NO, NULL,
-         ""},
+        {"by a wildcard", FILTER("DROP", "-A INPUT -i e+ -j ACCEPT\n"), FILTER_DROP_NO,
+         NULL, ""},
         {"by its address", FILTER("DROP", "-A INPUT -d 192.168.50.2/32 -j ACCEPT\n"),
          FILTER_DROP_NO, NULL, ""},
         {"up to a rate",
          FILTER("DROP", "-A INPUT -m limit --limit 5/min --limit-burst 9 -j ACCEPT\n"),
          FILTER_DROP_MAYBE, NULL, NULL},
-        {"a target that is not known here", FILTER("ACCEPT", "-A INPUT -j PSD --psd-delay 3\n"),
-         FILTER_DROP_MAYBE, NULL, NULL},
+        {"a target that is not known here",
+         FILTER("ACCEPT", "-A INPUT -j PSD --psd-delay 3\n"), FILTER_DROP_MAYBE, NULL,
+         NULL},
         {"logged, then dropped",
          FILTER("ACCEPT", "-A INPUT -j LOG --log-prefix \"[ UFW BLOCK] \"\n"
                           "-A INPUT -j DROP\n"),
          FILTER_DROP_CERTAIN, NULL, NULL},
         {"in another chain",
-         FILTER("DROP", "-A INPUT -j zone\n-A zone -p tcp -m tcp --dport 50800 -j ACCEPT\n"),
+         FILTER("DROP",
+                "-A INPUT -j zone\n-A zone -p tcp -m tcp --dport 50800 -j ACCEPT\n"),
          FILTER_DROP_NO, NULL, ""},
         {"back from another chain",
          FILTER("DROP", "-A INPUT -j zone\n-A zone -j RETURN\n-A zone -j ACCEPT\n"),

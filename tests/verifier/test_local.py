@@ -12,9 +12,11 @@ import time
 import pytest
 
 import home as homes
+import stub as stubs
+from harness.netns import Namespace
 from harness.waiting import eventually
 from home import CHECKER, PROVIDER, PUBLIC, forward
-from program import BINARY, NOT_OK, OK, SYSTEM, Running, cause_of, ports_of, verify
+from program import BINARY, OK, SYSTEM, Running, cause_of, ports_of, verify
 
 CONTAINER = "10.88.0.2"
 LEAD = """
@@ -72,7 +74,6 @@ def listener(later, place, port, address="0.0.0.0", family=socket.AF_INET, is_li
 
 def container(home, later):
     """Another namespace behind the provider, in which 50800 and 50801 are listened on."""
-    from harness.netns import Namespace
     inner = later.enter_context(contextlib.closing(Namespace("container")))
     inner.ip("link set lo up\n")
     home.provider.ip("link add podman0 type veth peer name eth0 netns "
@@ -122,8 +123,7 @@ def test_rented_ports_without_the_right_to_see_rules(make_home, service, later, 
                     **nobody).family()
     assert ports_of(family)[50800]["cause"] == "somebody_else"
     assert family["advertise"] == [7466, 50802]
-    assert "add them to --in-use, or run port-verifier as root" in cause_of(family, 50800)["remedy"] \
-        .replace("add it", "add them")
+    assert "add them to --in-use, or run port-verifier as root" in cause_of(family, 50800)["remedy"]
 
     family = verify("--json", "--ports", PORTS, "--in-use", "50800-50801", checker.url,
                     inside=home.provider, **nobody).family()
@@ -239,7 +239,6 @@ def test_handshakes_of_strangers_are_not_the_checkers(make_home, service, later)
 @pytest.fixture
 def refused(stub):
     """Verifies ports that a checker finds closed: refused(place, ...) is their family."""
-    import stub as stubs
     closed = stubs.fixed({"accessible": False, "error": "Connection refused"})
     return lambda *arguments, **options: verify(
         "--json", "--patience", "0", *arguments, stub(closed).url, **options).family()
@@ -342,7 +341,6 @@ def test_a_second_router_is_named_beside_a_carrier(make_home, service):
 # --- the file -------------------------------------------------------------------------------
 
 def good(stub):
-    import stub as stubs
     return stub(stubs.fixed({"accessible": True, "error": None})).url
 
 
