@@ -351,7 +351,7 @@ def test_a_file_that_is_mounted_alone_is_overwritten(stub, tmp_path):
     real.write_text("x" * 100_000)
     bound = ("unshare", "--mount", "sh", "-c",
              f'mount --bind {real} {mounted} && exec "$@"', "sh")
-    ended = verify("--lan", "--output", mounted, "--ports", "50800", good(stub), before=bound)
+    ended = verify("--output", mounted, "--ports", "50800", good(stub), before=bound)
     assert ended.status == OK, ended
     assert json.loads(real.read_text())["status"] == "ok"  # and nothing of the longer old text
     assert list(mounted.parent.iterdir()) == [mounted]
@@ -363,10 +363,10 @@ def test_a_file_in_a_folder_of_others_is_overwritten(stub, tmp_path, nobody):
     path = folder / "report.json"
     path.write_text("old")
     path.chmod(0o666)
-    assert verify("--lan", "--output", path, "--ports", "50800", good(stub), **nobody).status == OK
+    assert verify("--output", path, "--ports", "50800", good(stub), **nobody).status == OK
     assert json.loads(path.read_text())["status"] == "ok"
 
     path.chmod(0o644)
-    ended = verify("--lan", "--output", path, "--ports", "50800", good(stub), **nobody)
+    ended = verify("--output", path, "--ports", "50800", good(stub), **nobody)
     assert (ended.status, ended.out) == (SYSTEM, "")
     assert "Permission denied" in ended.err
