@@ -109,7 +109,8 @@ static struct finding port_judge(const struct diagnosis *diagnosis, size_t port)
     if (finding.is_good && diagnosis->is_inside) {
         finding.is_good = false;
         finding.cause = CAUSE_INSIDE_ONLY;
-    } else if (!finding.is_good && finding.reached > 0 && !is_contradiction(finding.cause)) {
+    } else if (!finding.is_good && finding.reached > 0 &&
+               !is_contradiction(finding.cause)) {
         finding.cause = CAUSE_NO_QUORUM;
     }
     return finding;

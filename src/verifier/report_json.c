@@ -59,9 +59,9 @@ static json_t *text_json(const struct text *text)
 static json_t *verdict_json(const struct remote_verdict *verdict, size_t checker)
 {
     return json_pack("{s:i, s:i, s:s, s:o, s:o, s:o, s:o}", "checker", (int)checker,
-                     "looks", (int)verdict->looks, "state",
-                     port_state_text(verdict->state), "error",
-                     null_or_string(verdict->words[0] ? verdict->words : NULL), "rtt_ms",
+                     "looks", (int)verdict->looks, "state", port_state_text(verdict->state),
+                     "error", null_or_string(verdict->words[0] ? verdict->words : NULL),
+                     "rtt_ms",
                      verdict->has_rtt ? milliseconds_json(verdict->rtt_ms) : json_null(),
                      "proof", null_or_string(proof_text(verdict->proof)), "proof_port",
                      verdict->proof == PROOF_OTHER_PORT ? json_integer(verdict->proof_port)
@@ -89,8 +89,9 @@ static json_t *port_json(const struct report *report, const struct family_report
 
     return json_pack(
         "{s:i, s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:i, s:b, s:o}", "port",
-        (int)family->ports[index], "inner", (int)family->inner[index], "good", (int)finding->is_good, "advertise",
-        (int)family->is_advertised[index], "proved", (int)finding->is_proved, "state",
+        (int)family->ports[index], "inner", (int)family->inner[index], "good",
+        (int)finding->is_good, "advertise", (int)family->is_advertised[index], "proved",
+        (int)finding->is_proved, "state",
         null_or_string(witness ? port_state_text(witness->state) : NULL), "cause",
         null_or_string(report->is_probe ? NULL : cause_text(finding->cause)), "leads_to",
         finding->cause == CAUSE_OTHER_PORT ? json_integer(finding->leads_to) : json_null(),
@@ -176,8 +177,8 @@ static json_t *checker_json(const struct report_checker *checker)
         address_json(result->has_public, &result->public_address), "address",
         address_json(result->has_local, &result->peer_address), "vantage",
         null_or_string(result->has_local ? vantage_text(result->vantage) : NULL), "limit",
-        limit_json(&result->limit), "plain",
-        (int)result->is_plain, "proof", (int)result->knows_proof, "duration_ms",
+        limit_json(&result->limit), "plain", (int)result->is_plain, "proof",
+        (int)result->knows_proof, "duration_ms",
         milliseconds_json(span_to_ms(result->duration)));
 }
 

@@ -200,16 +200,18 @@ static void alternation_tell(struct alternation *alternation)
     char other[ADDRESS_TEXT_SIZE];
     size_t i = alternation->count - 1;
     bool is_there = alternation_is_there(alternation);
-    while (is_there && i > 0 &&
-           address_equals(&alternation->seen[i], &alternation->seen[alternation->count - 1]))
+    while (
+        is_there && i > 0 &&
+        address_equals(&alternation->seen[i], &alternation->seen[alternation->count - 1]))
         i--;
     if (is_there && !alternation->is_told)
-        fprintf(stderr,
-                "port-verifier: the public address alternates between %s and %s: this "
-                "machine has several uplinks. Make connections to the checker leave through "
-                "one of them (--source, or a rule in the router)\n",
-                address_format(&alternation->seen[i], one),
-                address_format(&alternation->seen[alternation->count - 1], other));
+        fprintf(
+            stderr,
+            "port-verifier: the public address alternates between %s and %s: this "
+            "machine has several uplinks. Make connections to the checker leave through "
+            "one of them (--source, or a rule in the router)\n",
+            address_format(&alternation->seen[i], one),
+            address_format(&alternation->seen[alternation->count - 1], other));
     alternation->is_told = is_there;
 }
 
