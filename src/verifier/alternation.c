@@ -18,8 +18,7 @@ static bool has_come_back(const struct alternation *alternation, size_t last)
 {
     bool is_other = false;
     for (size_t i = last; i-- > 0;) {
-        bool is_equal =
-            address_equals(&alternation->seen[i], &alternation->seen[last]);
+        bool is_equal = address_equals(&alternation->seen[i], &alternation->seen[last]);
         if (is_equal && is_other)
             return true;
         is_other = is_other || !is_equal;

@@ -177,8 +177,7 @@ static bool take_ports(struct arguments *arguments, const char *value, struct er
 
 static bool take_required(struct arguments *arguments, const char *value, struct err *err)
 {
-    return list_add(value, &arguments->required, &arguments->required_count, NULL,
-                    err);
+    return list_add(value, &arguments->required, &arguments->required_count, NULL, err);
 }
 
 static bool take_in_use(struct arguments *arguments, const char *value, struct err *err)
@@ -230,9 +229,9 @@ static bool take_source(struct arguments *arguments, const char *value, struct e
         return err_set(err, ERR_INVALID, "an address or an interface of this machine");
 
     enum family family = is_address ? family_of(&address) : FAMILY_4;
-    bool is_taken = is_address ? arguments->has_source[family]
-                               : arguments->has_source[FAMILY_4] ||
-                                     arguments->has_source[FAMILY_6];
+    bool is_taken =
+        is_address ? arguments->has_source[family]
+                   : arguments->has_source[FAMILY_4] || arguments->has_source[FAMILY_6];
     if (is_taken || arguments->source_interface)
         return err_set(err, ERR_INVALID, "one address for each family, or one interface");
     if (is_address) {
@@ -280,8 +279,8 @@ static bool take_confirm(struct arguments *arguments, const char *value, struct 
 
 static bool take_patience(struct arguments *arguments, const char *value, struct err *err)
 {
-    return arguments_parse_span(value, span_ms(0), span_seconds(3600),
-                                &arguments->patience, err);
+    return arguments_parse_span(value, span_ms(0), span_seconds(3600), &arguments->patience,
+                                err);
 }
 
 static bool take_on_change(struct arguments *arguments, const char *value, struct err *err)
@@ -431,8 +430,9 @@ static bool endpoints_check(const struct arguments *arguments, struct err *err)
         for (enum family family = 0; family < FAMILY_COUNT; family++)
             if (arguments_want(arguments, &arguments->endpoints[i], family))
                 return true;
-    return err_set(err, ERR_INVALID,
-                   "-4, -6, --ip and --source exclude the address family of every checker given");
+    return err_set(
+        err, ERR_INVALID,
+        "-4, -6, --ip and --source exclude the address family of every checker given");
 }
 
 static bool verify_check(const struct option_rest *rest, const char *servers,

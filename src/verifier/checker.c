@@ -11,40 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BODY_MAX              (1u << 17)
-#define URL_SIZE              2100
-/* The first URL of a bare host is a guess, so it gets less time for its connection. */
-#define GUESS_CONNECT_SECONDS 3
-
-void checker_note(struct checker *checker, const struct fetch_result *result)
-{
-    if (checker->is_looking)
-        return;
-    checker->result.status = result->status;
-    if (!result->has_addresses)
-        return;
-    checker->result.has_local = true;
-    checker->result.local_address = result->local;
-    checker->result.peer_address = result->peer;
-    checker->result.vantage = vantage_of(&result->peer, origin_is_own(&result->peer));
-}
-
-bool checker_request(struct checker *checker, const char *path, const char *body,
-                     fetch_lines_fn *lines, fetch_done_fn *done, struct err *err)
-{
-    char url[URL_SIZE];
-    snprintf(url, sizeof url, "%s%s", checker->url, path);
-    bool is_guess = checker->config.other_url && checker->url == checker->config.url;
-    const struct fetch_request request = {
-        .url = url,
-        .connect = span_seconds(is_guess ? GUESS_CONNECT_SECONDS : 0),
-        .body = body,
-        .lines = lines,
-        .done = done,
-        .ctx = checker,
-    };
-    return fetch_start(checker->fetch, &request, err);
-}
+#define BODY_MAX (1u << 17)
 
 /* --- GET /ip -------------------------------------------------------------------------- */
 
@@ -78,7 +45,8 @@ static void address_done(void *ctx, const struct fetch_result *result)
         checker_fail_unanswered(checker, result);
         return;
     }
-    if (result->status == 429 || result->status >= 500 || checker_wants_https(checker, result) ||
+    if (result->status == 429 || result->status >= 500 ||
+        checker_wants_https(checker, result) ||
         checker_has_moved(result, ADDRESS_PATH, &ignored)) {
         checker_fail_status(checker, result);
         return;
@@ -141,16 +109,16 @@ void checker_tell(struct checker *checker, const struct address *address)
 
 /* --- life ----------------------------------------------------------------------------- */
 
-bool checker_ask_address(struct checker *checker, struct err *err)
+static bool ask_address(struct checker *checker, struct err *err)
 {
     checker->phase = CHECKER_ASKING_ADDRESS;
     return checker_request(checker, ADDRESS_PATH, NULL, NULL, address_done, err);
 }
 
-bool checker_begin(struct checker *checker, struct err *err)
+static bool begin(struct checker *checker, struct err *err)
 {
     if (!checker->config.public_address)
-        return checker_ask_address(checker, err);
+        return ask_address(checker, err);
     checker->result.has_public = true;
     checker->result.public_address = *checker->config.public_address;
     return checker_ask(checker, err);
@@ -163,6 +131,8 @@ bool checker_new(const struct checker_config *config, struct checker **ret, stru
         return err_sys(err, ENOMEM, "checker");
 
     checker->config = *config;
+    checker->begin = begin;
+    checker->ask_address = ask_address;
     checker->url = config->url;
     checker->start = clock_now();
     text_init(&checker->body, BODY_MAX);
@@ -171,7 +141,7 @@ bool checker_new(const struct checker_config *config, struct checker **ret, stru
     if (!checker->waiting ||
         !fetch_new(config->fetcher, family_number(config->family), &config->source,
                    &checker->fetch, err) ||
-        !checker_begin(checker, err)) {
+        !begin(checker, err)) {
         checker_free(checker);
         return err_sys(err, ENOMEM, "checker");
     }

@@ -49,10 +49,10 @@ struct checker_result {
     struct address peer_address; /* has_local: the checker's end */
     enum vantage vantage;        /* has_local */
 
-    bool is_plain;    /* it was asked with the plain contract only */
-    bool knows_proof; /* the reply has proofs */
-    struct span duration;     /* of the first look */
-    struct remote_limit limit; /* the last that it reported */
+    bool is_plain;                   /* it was asked with the plain contract only */
+    bool knows_proof;                /* the reply has proofs */
+    struct span duration;            /* of the first look */
+    struct remote_limit limit;       /* the last that it reported */
     struct remote_verdict *verdicts; /* one per port; NULL if it did not answer */
 };
 
@@ -72,8 +72,8 @@ struct checker_config {
     const struct proof_token *token;
     const struct address *public_address; /* NULL: ask for it */
     struct fetch_source source;
-    struct span patience; /* how long it may be waited for a checker that is busy */
-    checker_changed_fn *changed;          /* never called from within checker_new() */
+    struct span patience;        /* how long it may be waited for a checker that is busy */
+    checker_changed_fn *changed; /* never called from within checker_new() */
     void *ctx;
 };
 

@@ -61,8 +61,7 @@ static bool is_reached(const struct checker *checker, size_t index)
 static void look_begin(struct checker *checker)
 {
     if (checker->waiting_count > 0) {
-        checker->look =
-            look_plan(&checker->past, checker->look, checker->waiting_count);
+        checker->look = look_plan(&checker->past, checker->look, checker->waiting_count);
         if (pause_begin(checker, checker->look.pause))
             return;
     }
@@ -85,8 +84,7 @@ static void look_done(struct checker *checker)
     bool is_rest_final = look_confirms_rest(&before, &checker->past);
     for (size_t i = 0; i < checker->waiting_count; i++) {
         size_t index = checker->waiting[i];
-        bool is_limited =
-            checker->result.verdicts[index].state == PORT_STATE_LIMITED;
+        bool is_limited = checker->result.verdicts[index].state == PORT_STATE_LIMITED;
         bool stays = i >= checker->asked
                          ? !is_rest_final
                          : !is_reached(checker, index) && (!is_final || is_limited);
@@ -270,9 +268,9 @@ static void verdicts_take(struct checker *checker, const struct fetch_result *re
         return;
     }
     bool has_memory = piece_make(checker, &piece);
-    bool is_fine = has_memory && reply_parse(result->body, result->body_len,
-                                             result->is_stream, piece.ports,
-                                             checker->asked, piece.verdicts, &limit, &err);
+    bool is_fine = has_memory &&
+                   reply_parse(result->body, result->body_len, result->is_stream,
+                               piece.ports, checker->asked, piece.verdicts, &limit, &err);
     if (is_fine && !checker->result.verdicts)
         checker->deadline = instant_add(clock_now(), checker->config.patience);
     if (is_fine)
@@ -340,7 +338,7 @@ static void address_changed(struct checker *checker)
 {
     checker->has_changed = true;
     checker->told_before = checker->result.public_address;
-    if (!checker_ask_address(checker, NULL))
+    if (!checker->ask_address(checker, NULL))
         checker_fail(checker, FAILURE_NO_MEMORY, NULL);
 }
 
@@ -413,8 +411,8 @@ static bool piece_send(struct checker *checker, struct err *err)
     body_write(checker);
     if (checker->body.failed)
         return err_sys(err, ENOMEM, "request");
-    return (!checker->is_looking || loop_timer_set(checker->config.loop, &checker->timer,
-                                                   checker->deadline)) &&
+    return (!checker->is_looking ||
+            loop_timer_set(checker->config.loop, &checker->timer, checker->deadline)) &&
            checker_request(checker, CHECK_PATH, checker->body.data, lines_came, ask_done,
                            err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * How the work of a checker ends: with the reason why it has no verdict.
+ * The requests of a checker, and how its work ends: with the reason why it has no verdict.
  */
 #include "verifier/checker_state.h"
 
@@ -12,7 +12,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define URL_SIZE 2100
+#define URL_SIZE              2100
+
+/* The first URL of a bare host is a guess, so it gets less time for its connection. */
+#define GUESS_CONNECT_SECONDS 3
+
+/* --- one request ---------------------------------------------------------------------- */
+
+void checker_note(struct checker *checker, const struct fetch_result *result)
+{
+    if (checker->is_looking)
+        return;
+    checker->result.status = result->status;
+    if (!result->has_addresses)
+        return;
+    checker->result.has_local = true;
+    checker->result.local_address = result->local;
+    checker->result.peer_address = result->peer;
+    checker->result.vantage = vantage_of(&result->peer, origin_is_own(&result->peer));
+}
+
+bool checker_request(struct checker *checker, const char *path, const char *body,
+                     fetch_lines_fn *lines, fetch_done_fn *done, struct err *err)
+{
+    char url[URL_SIZE];
+    snprintf(url, sizeof url, "%s%s", checker->url, path);
+    bool is_guess = checker->config.other_url && checker->url == checker->config.url;
+    const struct fetch_request request = {
+        .url = url,
+        .connect = span_seconds(is_guess ? GUESS_CONNECT_SECONDS : 0),
+        .body = body,
+        .lines = lines,
+        .done = done,
+        .ctx = checker,
+    };
+    return fetch_start(checker->fetch, &request, err);
+}
+
+/* --- the end -------------------------------------------------------------------------- */
 
 void checker_finish(struct checker *checker)
 {
@@ -40,7 +77,7 @@ static bool other_begin(struct checker *checker)
     checker->piece_max = 0;
     checker->has_asked_limits = false;
     checker->has_changed = false;
-    if (checker_begin(checker, NULL))
+    if (checker->begin(checker, NULL))
         return true;
     checker->result = checker->first;
     checker->url = checker->config.url;
@@ -122,7 +159,7 @@ void checker_fail_unanswered(struct checker *checker, const struct fetch_result 
         fail_scheme(checker, FAILURE_NO_TLS, "http");
     else
         checker_fail(checker, failures[result->end],
-             is_of_system ? libc_error_text(result->errnum) : result->message);
+                     is_of_system ? libc_error_text(result->errnum) : result->message);
 }
 
 bool checker_has_moved(const struct fetch_result *result, const char *path,
@@ -192,7 +229,8 @@ void checker_fail_status(struct checker *checker, const struct fetch_result *res
     } else if (checker_wants_https(checker, result)) {
         fail_scheme(checker, FAILURE_ONLY_TLS, "https");
     } else {
-        bool is_unknown = result->status == 403 && strstr(result->body, "\"caller_unknown\"");
+        bool is_unknown =
+            result->status == 403 && strstr(result->body, "\"caller_unknown\"");
         reply_read_detail(result->body, result->body_len, detail);
         checker_fail(checker,
                      is_unknown ? FAILURE_CALLER_UNKNOWN

@@ -14,22 +14,24 @@
 #define CHECK_PATH   "/check-ports"
 
 struct checker {
-    struct checker_config config; /* all borrowed */
-    const char *url;              /* one of the two */
-    struct fetch *fetch;          /* owned */
+    struct checker_config config;                                  /* all borrowed */
+    bool (*begin)(struct checker *checker, struct err *err);       /* at `url`, from anew */
+    bool (*ask_address)(struct checker *checker, struct err *err); /* GET /ip */
+    const char *url;                                               /* one of the two */
+    struct fetch *fetch;                                           /* owned */
     enum checker_phase phase;
-    bool has_changed;             /* and another one after that */
-    struct address told_before;   /* has_changed */
-    struct text body;             /* of the POST that is under way */
+    bool has_changed;           /* and another one after that */
+    struct address told_before; /* has_changed */
+    struct text body;           /* of the POST that is under way */
     size_t judged;
     struct instant start;
     struct checker_result result;
     struct checker_result first; /* why `url` is the other one; has no verdicts */
 
-    size_t *waiting;      /* owned: ports that are still to be asked about, in this order */
+    size_t *waiting; /* owned: ports that are still to be asked about, in this order */
     size_t waiting_count;
-    size_t asked;         /* of these, from the first one on, by the POST under way */
-    size_t piece_max;     /* what it takes at a time; 0 = not known */
+    size_t asked;     /* of these, from the first one on, by the POST under way */
+    size_t piece_max; /* what it takes at a time; 0 = not known */
     bool has_asked_limits;
 
     bool is_looking;                /* again */
@@ -42,20 +44,6 @@ struct checker {
     struct instant pause_end;
 };
 
-/* --- checker.c ------------------------------------------------------------------------ */
-
-/* Starts the round with this checker; also at its other URL. */
-bool checker_begin(struct checker *checker, struct err *err);
-
-/* GET /ip. */
-bool checker_ask_address(struct checker *checker, struct err *err);
-
-bool checker_request(struct checker *checker, const char *path, const char *body,
-                     fetch_lines_fn *lines, fetch_done_fn *done, struct err *err);
-
-/* What a reply tells of the connection. */
-void checker_note(struct checker *checker, const struct fetch_result *result);
-
 /* --- checker_ask.c -------------------------------------------------------------------- */
 
 void checker_timer_init(struct checker *checker);
@@ -64,6 +52,12 @@ void checker_timer_init(struct checker *checker);
 bool checker_ask(struct checker *checker, struct err *err);
 
 /* --- checker_end.c -------------------------------------------------------------------- */
+
+bool checker_request(struct checker *checker, const char *path, const char *body,
+                     fetch_lines_fn *lines, fetch_done_fn *done, struct err *err);
+
+/* What a reply tells of the connection. */
+void checker_note(struct checker *checker, const struct fetch_result *result);
 
 void checker_finish(struct checker *checker);
 

@@ -67,8 +67,9 @@ bool family_report_new(enum family which, const uint16_t *ports, size_t port_cou
     family->is_advertised = calloc(port_count + 1, sizeof *family->is_advertised);
     family->groups = calloc(port_count + 1, sizeof *family->groups);
     family->group_of = calloc(port_count + 1, sizeof *family->group_of);
-    if (!family->ports || !family->inner || !family->checkers || !family->local || !family->findings ||
-        !family->is_advertised || !family->groups || !family->group_of) {
+    if (!family->ports || !family->inner || !family->checkers || !family->local ||
+        !family->findings || !family->is_advertised || !family->groups ||
+        !family->group_of) {
         family_report_free(family);
         return err_sys(err, ENOMEM, "report");
     }
@@ -181,8 +182,7 @@ const struct remote_verdict *report_witness(const struct family_report *family,
 {
     size_t answered = 0;
     for (size_t i = 0; i < family->checker_count; i++)
-        if (report_counts(family, i) &&
-            answered++ == family->findings[index].witness)
+        if (report_counts(family, i) && answered++ == family->findings[index].witness)
             return report_verdict(family, i, index);
     return NULL;
 }

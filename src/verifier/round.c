@@ -51,11 +51,14 @@ static void checker_changed(void *ctx, struct checker *checker)
 
 /* --- addresses that one checker reports and another needs ----------------------------- */
 
-static bool address_known(const struct round *round, enum family family,
+/* An address that was seen from inside says nothing to a checker on the internet. */
+static bool address_known(const struct round *round, const struct checker *asking,
                           struct address *ret)
 {
     for (size_t i = 0; i < round->checker_count; i++)
-        if (checker_family(round->checkers[i]) == family &&
+        if (checker_family(round->checkers[i]) == checker_family(asking) &&
+            checker_result(round->checkers[i])->vantage ==
+                checker_result(asking)->vantage &&
             checker_told(round->checkers[i], ret))
             return true;
     return false;
@@ -72,15 +75,17 @@ static bool address_may_come(const struct round *round, enum family family)
 
 static void addresses_pass_on(struct round *round, enum family family)
 {
-    struct address address;
-    bool is_known = address_known(round, family, &address);
-    if (!is_known && address_may_come(round, family))
-        return;
-
-    for (size_t i = 0; i < round->checker_count; i++)
-        if (checker_family(round->checkers[i]) == family &&
-            checker_phase(round->checkers[i]) == CHECKER_WAITING_FOR_ADDRESS)
-            checker_tell(round->checkers[i], is_known ? &address : NULL);
+    bool may_come = address_may_come(round, family);
+    for (size_t i = 0; i < round->checker_count; i++) {
+        struct checker *checker = round->checkers[i];
+        struct address address;
+        if (checker_family(checker) != family ||
+            checker_phase(checker) != CHECKER_WAITING_FOR_ADDRESS)
+            continue;
+        bool is_known = address_known(round, checker, &address);
+        if (is_known || !may_come)
+            checker_tell(checker, is_known ? &address : NULL);
+    }
 }
 
 /* --- the report ----------------------------------------------------------------------- */
@@ -110,17 +115,12 @@ static bool is_reported(const struct round *round, const struct checker *checker
     return is_absent(other) && checker_family(checker) == FAMILY_4;
 }
 
-/* The address that a checker sees becomes ours, unless it cannot know us. */
 static void addresses_note(struct family_report *family,
                            const struct checker_result *result)
 {
-    bool is_ours = result->failure != FAILURE_CALLER_HIDDEN;
-    if (!family->has_public && result->has_public && is_ours) {
+    if (!family->has_public && result->has_public) {
         family->has_public = true;
         family->public_address = result->public_address;
-    } else if (family->has_public && result->has_public &&
-               !address_equals(&family->public_address, &result->public_address)) {
-        signs_add(&family->signs, SIGN_ADDRESSES_DISAGREE);
     }
     if (!family->has_local && result->has_local) {
         family->has_local = true;
@@ -138,6 +138,39 @@ static void place_find(struct family_report *family)
                 route_gateway(&family->checkers[i].result.peer_address, &family->gateway);
 }
 
+/* From the one that tells most about us to the one that tells least. */
+enum rank {
+    RANK_OUTSIDE, /* it answered, from the internet */
+    RANK_INSIDE,  /* it answered */
+    RANK_FAILED,
+    RANK_HIDDEN, /* it cannot know us: what it sees never becomes our address */
+};
+
+static enum rank rank_of(const struct checker_result *result)
+{
+    if (result->failure == FAILURE_CALLER_HIDDEN)
+        return RANK_HIDDEN;
+    if (result->failure != FAILURE_NONE)
+        return RANK_FAILED;
+    return result->vantage == VANTAGE_INTERNET ? RANK_OUTSIDE : RANK_INSIDE;
+}
+
+static void addresses_collect(struct family_report *family)
+{
+    for (enum rank rank = RANK_OUTSIDE; rank < RANK_HIDDEN; rank++)
+        for (size_t i = 0; i < family->checker_count; i++)
+            if (rank_of(&family->checkers[i].result) == rank)
+                addresses_note(family, &family->checkers[i].result);
+
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct checker_result *result = &family->checkers[i].result;
+        if (family->has_public && result->has_public &&
+            result->vantage == VANTAGE_INTERNET &&
+            !address_equals(&family->public_address, &result->public_address))
+            signs_add(&family->signs, SIGN_ADDRESSES_DISAGREE);
+    }
+}
+
 static bool checkers_collect(const struct round *round, struct family_report *family)
 {
     for (size_t i = 0; i < round->checker_count; i++) {
@@ -150,12 +183,8 @@ static bool checkers_collect(const struct round *round, struct family_report *fa
             return false;
         entry->result = checker_take_result(checker);
         family->checker_count++;
-        if (entry->result.failure == FAILURE_NONE)
-            addresses_note(family, &entry->result);
     }
-    for (size_t i = 0; i < family->checker_count; i++)
-        if (family->checkers[i].result.failure != FAILURE_NONE)
-            addresses_note(family, &family->checkers[i].result);
+    addresses_collect(family);
     if (family->has_local)
         place_find(family);
     if (family->has_public && family->has_local) {

@@ -27,10 +27,10 @@ static void an_address_has_to_come_back(void **state)
         const char *rounds; /* one letter an address */
         bool is_there;
     } rows[] = {
-        {"", false},          {"a", false},        {"aaaa", false},
-        {"ab", false},        {"aabb", false},     {"aba", true},
-        {"abba", true},       {"abc", false},      {"abcb", true},
-        {"abaaaaaa", true},   {"abaaaaaaa", false}, /* eight rounds at one address */
+        {"", false},           {"a", false},       {"aaaa", false},      {"ab", false},
+        {"aabb", false},       {"aba", true},      {"abba", true},       {"abc", false},
+        {"abcb", true},        {"abaaaaaa", true}, {"abaaaaaaa", false}, /* eight rounds at
+                                                                            one address */
         {"ababbbbbbb", false},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {

@@ -261,7 +261,8 @@ static void what_makes_no_sense_is_refused(void **state)
          "\"192.0.2.1\": --source must be one address for each family, or one interface"},
         {{"--ports", "80:", "a"}, "\"80:\": --ports must be a list of ports and ranges"},
         {{"--ports", "80-82:90-91", "a"},
-         "\"80-82:90-91\": --ports must be a list of ports and ranges (\"80-82:90-91\": both "
+         "\"80-82:90-91\": --ports must be a list of ports and ranges (\"80-82:90-91\": "
+         "both "
          "sides of a colon have as many ports)"},
         {{"--ports", "80:81,80:82", "a"},
          "\"80:81,80:82\": --ports must be a list of ports and ranges (\"80:82\": port 80 "
@@ -302,16 +303,17 @@ static void a_port_may_lead_to_another(void **state)
 {
     (void)state;
     struct arguments arguments;
-    assert_true(parse((const char *const[ARGUMENTS_MAX]){
-                          "-p", "17466:7466,60000-60002:50800-50802", "-p", "50801,443",
-                          "--required", "60001", "--patience", "0", "a"},
-                      NULL, &arguments, NULL));
+    assert_true(
+        parse((const char *const[ARGUMENTS_MAX]){"-p", "17466:7466,60000-60002:50800-50802",
+                                                 "-p", "50801,443", "--required", "60001",
+                                                 "--patience", "0", "a"},
+              NULL, &arguments, NULL));
     static const struct {
         uint16_t outer, inner;
         size_t held; /* index */
     } rows[] = {
-        {443, 443, 0},       {17466, 7466, 1},    {50801, 50801, 3},
-        {60000, 50800, 2},   {60001, 50801, 3},   {60002, 50802, 4},
+        {443, 443, 0},     {17466, 7466, 1},  {50801, 50801, 3},
+        {60000, 50800, 2}, {60001, 50801, 3}, {60002, 50802, 4},
     };
     assert_int_equal(arguments.port_count, COUNT(rows));
     assert_int_equal(arguments.held_count, 5);
@@ -344,8 +346,8 @@ static void a_source_is_an_address_or_an_interface(void **state)
 {
     (void)state;
     struct arguments arguments;
-    assert_true(parse((const char *const[ARGUMENTS_MAX]){"--source", "2001:db8::1", "a"}, NULL,
-                      &arguments, NULL));
+    assert_true(parse((const char *const[ARGUMENTS_MAX]){"--source", "2001:db8::1", "a"},
+                      NULL, &arguments, NULL));
     assert_true(arguments.has_source[FAMILY_6] && !arguments.has_source[FAMILY_4]);
     assert_true(arguments_want(&arguments, &arguments.endpoints[0], FAMILY_6));
     assert_false(arguments_want(&arguments, &arguments.endpoints[0], FAMILY_4));

@@ -21,14 +21,22 @@ static void only_the_internet_says_something_about_the_internet(void **state)
         bool is_own;
         const char *vantage;
     } rows[] = {
-        {"8.8.8.8", false, "internet"},          {"203.0.113.1", false, "internet"},
-        {"203.0.113.1", true, "this machine"},   {"127.0.0.1", false, "this machine"},
-        {"127.3.2.1", true, "this machine"},     {"::1", false, "this machine"},
-        {"192.168.1.9", false, "this network"},  {"192.168.1.9", true, "this machine"},
-        {"172.17.0.1", false, "this network"},   {"100.64.0.9", false, "this network"},
-        {"169.254.3.4", false, "this network"},  {"fd00::1", false, "this network"},
-        {"2a00:1450::1", false, "internet"},     {"2001:db8::1", false, "internet"},
-        {"64:ff9b::808:808", false, "internet"}, {"64:ff9b::c0a8:101", false, "this network"},
+        {"8.8.8.8", false, "internet"},
+        {"203.0.113.1", false, "internet"},
+        {"203.0.113.1", true, "this machine"},
+        {"127.0.0.1", false, "this machine"},
+        {"127.3.2.1", true, "this machine"},
+        {"::1", false, "this machine"},
+        {"192.168.1.9", false, "this network"},
+        {"192.168.1.9", true, "this machine"},
+        {"172.17.0.1", false, "this network"},
+        {"100.64.0.9", false, "this network"},
+        {"169.254.3.4", false, "this network"},
+        {"fd00::1", false, "this network"},
+        {"2a00:1450::1", false, "internet"},
+        {"2001:db8::1", false, "internet"},
+        {"64:ff9b::808:808", false, "internet"},
+        {"64:ff9b::c0a8:101", false, "this network"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct address peer = address_of(rows[i].peer);
@@ -82,13 +90,10 @@ static void a_public_end_needs_no_translation(void **state)
         const char *local, *told;
         bool is_doubtful;
     } rows[] = {
-        {"203.0.113.9", "203.0.113.9", false},
-        {"203.0.113.9", "198.51.100.7", true},
-        {"192.168.1.5", "198.51.100.7", false},
-        {"100.64.3.4", "198.51.100.7", false},
+        {"203.0.113.9", "203.0.113.9", false},  {"203.0.113.9", "198.51.100.7", true},
+        {"192.168.1.5", "198.51.100.7", false}, {"100.64.3.4", "198.51.100.7", false},
         {"192.0.0.4", "198.51.100.7", false}, /* 464XLAT */
-        {"2001:db8::9", "2001:db8::7", true},
-        {"fd00::9", "2001:db8::7", false},
+        {"2001:db8::9", "2001:db8::7", true},   {"fd00::9", "2001:db8::7", false},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct address local = address_of(rows[i].local);

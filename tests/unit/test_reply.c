@@ -223,9 +223,8 @@ static void a_stream_ends_with_its_summary(void **state)
         struct remote_verdict verdicts[2];
         struct remote_limit limit;
         struct err err = {0};
-        bool is_fine =
-            reply_parse(rows[i].body, strlen(rows[i].body), true, ports, 2, verdicts,
-                        &limit, &err);
+        bool is_fine = reply_parse(rows[i].body, strlen(rows[i].body), true, ports, 2,
+                                   verdicts, &limit, &err);
         if (is_fine != !rows[i].complaint)
             print_error("row %zu: %s\n", i, err.message);
         assert_int_equal(is_fine, !rows[i].complaint);

@@ -226,7 +226,9 @@ def flat(namespaces, later):
 
 RESET = """
 table inet limit {
-  set c { type ipv4_addr; flags dynamic; size 65535; }
+  set c {
+    type ipv4_addr; flags dynamic; size 65535;
+  }
   chain in {
     type filter hook prerouting priority -150; iifname "wan"
     tcp dport { 7466, 50800-50900 } tcp flags & (fin|syn|rst|ack) == syn add @c { ip saddr ct count over 20 } drop
