@@ -37,6 +37,7 @@ enum link_kind link_kind_of(const char *name, const char *driver, unsigned hardw
         "nordlynx", "nordtun", "proton",  "mullvad", "pvpn", "zt",
         "nebula",   "ipsec",   "vti",     "xfrm",    "gpd",  "CloudflareWARP",
         "gre",      "wt",      "netbird", "amn",     "awg",  "outline",
+        "vpn",      "l2tp",
     };
     static const char *const containers[] = {"docker", "podman",  "cni",  "virbr",  "lxcbr",
                                              "lxdbr",  "incusbr", "cali", "flannel"};

@@ -239,7 +239,7 @@ static bool listener_open(struct listener *listener, enum family family, struct 
 
     listener->local->binding = binding_of_errno(errnum);
     listener->local->errnum = errnum;
-    if (listener->local->binding == BINDING_NO_PERMISSION)
+    if (errnum == EACCES) /* EPERM comes from elsewhere: SocketBindDeny= of systemd */
         listener->local->privileged_below = privileged_below();
     return true;
 }

@@ -329,7 +329,7 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
         "no connections arrive here: no port forward, a firewall, a second router, "
         "or carrier-grade NAT (the checker sees 203.0.113.7 instead of 192.168.1.5)",
         "in the router, forward TCP port 50800 to 192.168.1.5 (same port "
-        "number); " SAID_SECOND_OF("it"));
+        "number); the firewall of this machine already lets it in; " SAID_SECOND_OF("it"));
     check_words(&(struct setup){PUBLIC, 1, {50800}, {LET_IN}, {SILENT}},
                 "open: something else answers",
                 "something else answers on port 50800: another machine, or a proxy that "
@@ -432,8 +432,8 @@ static void no_router_can_forward_there(void **state)
         {"192.0.0.2", "a port forward does not help behind the carrier NAT of DS-Lite or ",
          LINK_PLAIN},
     };
-    static const struct remote_verdict verdicts[] = {FILTERED, CLOSED, SILENT, MISMATCH,
-                                                     OTHER(50801)};
+    static const struct remote_verdict verdicts[] = {
+        FILTERED, CLOSED, SILENT, MISMATCH, UNREACHABLE, REJECTED("", true), OTHER(50801)};
     for (size_t i = 0; i < COUNT(places); i++)
         for (size_t j = 0; j < COUNT(verdicts); j++)
             for (size_t others = 0; others < 2; others++) {
