@@ -363,10 +363,10 @@ def test_a_file_in_a_folder_of_others_is_overwritten(stub, tmp_path, nobody):
     path = folder / "report.json"
     path.write_text("old")
     path.chmod(0o666)
-    assert verify("--output", path, "--ports", "50800", good(stub), **nobody).status == OK
+    assert verify("--output", path, "--ports", "50800", good(stub), lan=True, **nobody).status == OK
     assert json.loads(path.read_text())["status"] == "ok"
 
     path.chmod(0o644)
-    ended = verify("--output", path, "--ports", "50800", good(stub), **nobody)
+    ended = verify("--output", path, "--ports", "50800", good(stub), lan=True, **nobody)
     assert (ended.status, ended.out) == (SYSTEM, "")
     assert "Permission denied" in ended.err
