@@ -7,8 +7,8 @@
 
 #include "verifier/packet_filter.h"
 
-#define CHAINS_MAX 4096
-#define RULES_MAX  65536
+#define CHAINS_MAX 2048
+#define RULES_MAX  16384
 #define RANGES_MAX 262144
 
 enum certainty { CERTAINTY_NO, CERTAINTY_MAYBE, CERTAINTY_YES };

@@ -378,7 +378,7 @@ static void limits_are_kept(void **state)
 
     ruleset = rules_of("::1", "");
     bool is_read = true;
-    for (unsigned i = 0; i < 5000 && is_read; i++) {
+    for (unsigned i = 0; i < 3000 && is_read; i++) {
         char chain[64];
         int len = snprintf(chain, sizeof chain, "*filter\n:chain%u - [0:0]\n", i);
         is_read = ruleset_add_iptables(ruleset, chain, (size_t)len);
