@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The TLS part of the benchmarks: the service and nginx, with the same keys, and clients that
-accept TLS 1.3 with one cipher and one group only, whatever the servers prefer."""
+accept TLS 1.3 with one cipher and one group only, regardless of what the servers prefer."""
 import contextlib
 import json
 import pathlib

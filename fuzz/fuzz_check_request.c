@@ -86,7 +86,7 @@ static void read_encoded(const uint8_t *data, size_t size, struct port_set *port
     assert(memcmp(wanted, ports->ports, count * sizeof *wanted) == 0);
 }
 
-/* A query contains no NUL: ignore what is behind one. */
+/* A query contains no NUL: ignore what follows one. */
 static void read_queries(const uint8_t *data, size_t size, struct port_set *ports)
 {
     char *query = malloc(size + 1);

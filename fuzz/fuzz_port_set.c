@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Range texts, one a line, added to a set with a ceiling: what is accepted is what the text
- * says, and the set is held against the plainest one there is.
+ * Range texts, one per line, added to a set with a limit: the set accepts exactly what the
+ * text says, and is compared with the simplest possible set.
  */
 #include "net/port_set.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * One request. However the bytes are cut, the same request comes out of them: the same
- * head, the same body, the same end, or the same error. What comes out of a sound one are
- * texts without control characters, and the same request written anew is read the same.
+ * head, the same body, the same end, or the same error. A valid request yields texts
+ * without control characters, and reads the same after it is written again.
  */
 #include "http/request.h"
 

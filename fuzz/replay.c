@@ -2,7 +2,7 @@
  *
  * Runs a fuzzer's function once over every file of the folders named on the command line:
  * the stand-in for libFuzzer in a plain test run. A folder may be missing, but at least
- * one file must be found, else the run proves nothing and fails.
+ * one file must be found, otherwise the run fails, because it proves nothing.
  */
 #include "base/err.h"
 #include "base/fd.h"

@@ -328,7 +328,7 @@ static void read_query_value(struct reader *reader, const char *value, size_t le
     if (!query_decode(value, len, text, &text_len)) {
         reader->is_full = !violation_add_message(
             reader->violations, VIOLATION_VALUE, place,
-            "value is not percent-encoded: write two hexadecimal digits behind every %%");
+            "value is not percent-encoded: write two hexadecimal digits after every %%");
         return;
     }
 

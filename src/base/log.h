@@ -10,9 +10,9 @@
  *         log_end(&line);
  *     }
  *
- * A value with other than plain characters is quoted and escaped, so input cannot forge a
- * line. A span is shown in milliseconds, rounded to three decimals; a negative one is 0. A
- * line longer than its buffer loses its last fields and has `truncated=true`. After
+ * A value that contains other than plain characters is quoted and escaped, so input cannot
+ * forge a line. A span is shown in milliseconds, rounded to three decimals; a negative one
+ * is 0. A line longer than its buffer loses its last fields and has `truncated=true`. After
  * log_buffer(), the lines of a thread are kept until log_flush(), one write(2) for many;
  * warnings and errors are written at once, after the kept lines. Nothing here fails: if the
  * log cannot be written, its lines are lost.

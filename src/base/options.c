@@ -39,7 +39,7 @@ static bool row_take(struct scan *scan, size_t index, const char *value, struct 
     const struct option_row *row = &scan->table->rows[index];
     struct err why;
     if ((scan->seen >> index & 1) && !row->is_list)
-        return err_set(err, ERR_INVALID, "--%s is given twice; once is enough", row->name);
+        return err_set(err, ERR_INVALID, "--%s may be given only once", row->name);
     if (row->value && !value) /* argv ends in NULL */
         value = scan->argv[scan->next++];
     if (row->value && !value)

@@ -6,12 +6,12 @@
  *     [HANDSHAKE ->] RESTING -> HEAD -> BODY -> WAITING -> SENDING -> RESTING ...
  *                                                                 \-> LINGERING -> end
  *
- * A state is skipped where there is nothing to wait for. Each but WAITING has a time limit,
- * which is absolute: bytes that trickle in do not prolong it.
+ * A state is skipped where there is nothing to wait for. Every state except WAITING has a
+ * time limit, which is absolute: bytes that trickle in do not extend it.
  *
  * A connection whose handler waits is watched: when its client closes, resets or
- * half-closes, the exchange is gone and the connection ends. Of requests that come together
- * each turn of the loop serves one.
+ * half-closes, the exchange is gone and the connection ends. Each turn of the loop serves
+ * one of several pipelined requests.
  */
 #pragma once
 
@@ -39,7 +39,7 @@ enum connection_state {
     STATE_COUNT,
 };
 
-/* How long a connection may stay in each state. A handler may take as long as it likes. */
+/* How long a connection may stay in each state. The time of a handler is not limited. */
 /* clang-format off */
 #define CONNECTION_LIMITS                          \
     {                                              \
@@ -77,7 +77,7 @@ enum connection_seat {
 };
 
 /* Takes an accepted descriptor. A connection with a seat returns it to the admission when
- * it ends or lingers. A connection without a seat is told `refusal`, over TLS after a
+ * it ends or lingers. A connection without a seat is sent `refusal`, over TLS after a
  * handshake, and ends. */
 void connection_begin(struct connections *all, int fd, const struct address *peer,
                       enum connection_seat seat, enum http_error refusal);
@@ -87,7 +87,7 @@ size_t connections_drop_lingering(struct connections *all);
 
 /* Idle connections that have had a reply end now. Clients that have not sent anything get
  * one second to begin, counted from now or from their arrival, and clients that have begun
- * get two seconds for the rest of their head, unless their time is up before. All others
+ * get two seconds for the rest of their head, unless their time runs out first. All others
  * end after their current reply, which says `Connection: close`. */
 void connections_drain(struct connections *all);
 

@@ -100,7 +100,7 @@ const char *exchange_path(const struct exchange *exchange)
     return text_of(exchange->view, exchange->view->request->path);
 }
 
-/* The next field at or after *at whose name is `name`, or begins with it; moves *at behind
+/* The next field at or after *at whose name is `name`, or begins with it; moves *at past
  * it. NULL at the end, or once the request has been dropped. */
 static const struct request_field *next_field(const struct exchange *exchange,
                                               const char *name, bool is_prefix, size_t *at)

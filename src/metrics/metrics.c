@@ -252,7 +252,7 @@ void metrics_render(struct metrics *const blocks[], size_t count,
                  facts->probes_in_flight);
     append_gauge(text, PREFIX "probes_max", "Maximum number of open probe sockets.",
                  facts->probes_max);
-    append_gauge(text, PREFIX "budget_entries", "Budgets of ports in use.",
+    append_gauge(text, PREFIX "budget_entries", "Port budgets in use.",
                  facts->budget_entries);
     process_render(text);
 }

@@ -130,7 +130,7 @@ void address_table_remove(struct address_table *table, const struct address_entr
         hole = (hole + 1) & table->mask;
     }
 
-    /* Entries behind the hole move up unless that would put them before their home slot. */
+    /* Entries after the hole move up unless that would put them before their home slot. */
     for (size_t i = (hole + 1) & table->mask; slots[i].entry; i = (i + 1) & table->mask) {
         size_t from_home = (i - slots[i].hash) & table->mask;
         if (from_home < ((i - hole) & table->mask))

@@ -17,8 +17,8 @@
  * multilinear over 32-bit words with random multipliers, which is strongly universal
  * (Lemire and Kaser, "Strongly universal string hashing is fast"); its bits are then mixed,
  * because neighbouring addresses would otherwise land in neighbouring slots. Slots are
- * searched in a row (open addressing); at most half of them are in use, and removing closes
- * the gap, so that a table that was full once is not slower afterwards.
+ * searched one after the other (linear probing); at most half of them are in use, and
+ * removing closes the gap, so that a table that was full once is not slower afterwards.
  *
  * The slots begin at 1 KiB and double as needed, up to `max` entries. If it cannot
  * grow, it first gets slower, then refuses entries when the slots are nearly full. Not

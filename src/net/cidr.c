@@ -49,7 +49,7 @@ bool cidr_parse(const char *text, size_t len, struct cidr *ret, struct err *err)
     if (!address_equals(&network, &cidr.base)) {
         char ip[ADDRESS_TEXT_SIZE];
         return err_set(err, ERR_INVALID,
-                       "there are bits beyond the prefix length, write %s/%u",
+                       "it has bits beyond the prefix length; write %s/%u",
                        address_format(&network, ip), cidr.prefix);
     }
 

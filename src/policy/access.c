@@ -100,7 +100,7 @@ const char *access_reason_code(enum access_reason reason)
 static const char *operator_hint(const struct access_caller *caller)
 {
     return caller->kind == CALLER_OPERATOR
-               ? " For the operator on loopback PORT_CHECKER_TARGETS=auto is enough."
+               ? " For the operator on loopback, PORT_CHECKER_TARGETS=auto is sufficient."
                : "";
 }
 
@@ -112,19 +112,19 @@ static const char *reason_sentence(const struct access_caller *caller,
         return access_ground_sentence(caller->ground);
     case ACCESS_NEVER:
         return "unspecified, multicast, broadcast, reserved and IPv6 link-local addresses "
-               "are never checked; no setting allows it.";
+               "are never checked; no setting allows them.";
     case ACCESS_NOT_OWN_ADDRESS:
         if (is_global)
-            return "a caller may name only its own address. Allowed with "
+            return "a caller may name only its own address. To allow it, set "
                    "PORT_CHECKER_TARGETS=public or PORT_CHECKER_TARGETS=any on the "
                    "checker.";
-        return "a caller may name only its own address. Allowed with "
+        return "a caller may name only its own address. To allow it, set "
                "PORT_CHECKER_TARGETS=any on the checker.";
     case ACCESS_NOT_PUBLIC:
         return "it is not reachable from the whole internet (IANA special-purpose "
-               "registries). Allowed with PORT_CHECKER_TARGETS=any on the checker.";
+               "registries). To allow it, set PORT_CHECKER_TARGETS=any on the checker.";
     case ACCESS_THIS_MACHINE:
-        return "it is an address of the checker's own machine. Allowed with "
+        return "it is an address of the checker's own machine. To allow it, set "
                "PORT_CHECKER_TARGETS=any on the checker.";
     case ACCESS_OWN_ADDRESS:
     case ACCESS_OPERATOR:

@@ -46,12 +46,11 @@ static void print_help(void)
     options_print_help(&options_table, stdout);
     fputc('\n', stdout);
     settings_print_help(stdout);
-    fputs(
-        "\n"
-        "SIGTERM and SIGINT stop the service after the running checks; SIGHUP reloads it\n"
-        "without refusing a connection. Exit status: 0 success, 1 a system error, 2 wrong\n"
-        "arguments or settings.\n",
-        stdout);
+    fputs("\n"
+          "On SIGTERM or SIGINT, the service finishes running checks and exits. SIGHUP\n"
+          "reloads it without refusing a connection. Exit status: 0 success, 1 a system\n"
+          "error, 2 wrong arguments or settings.\n",
+          stdout);
 }
 
 static bool take_env_file(struct arguments *arguments, const char *value, struct err *err)

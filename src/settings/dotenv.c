@@ -17,7 +17,7 @@
 
 struct reader {
     char *at;
-    char *end; /* the byte behind it is writable */
+    char *end; /* the byte after it is writable */
     size_t line;
     const char *reason; /* why the statement could not be read */
 };

@@ -210,9 +210,9 @@ static bool read_value(const struct sources *s, size_t id, struct settings *sett
         return true;
 
     char shown[SHOWN_SIZE];
-    return err_set(err, ERR_INVALID, "%s=\"%s\" (from %s) is not valid; accepted: %s%s%s",
+    return err_set(err, ERR_INVALID, "%s=\"%s\" (from %s) is not valid; accepted: %s%s%s%s",
                    row->name, text_shown(text, len, shown), from, row->accepted,
-                   hint.message[0] ? "; " : "", hint.message);
+                   hint.message[0] ? " (" : "", hint.message, hint.message[0] ? ")" : "");
 }
 
 /* Checks settings that depend on each other. */

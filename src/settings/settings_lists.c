@@ -186,7 +186,7 @@ static const char *parse_origin(const char *item, size_t len, char *ret, size_t 
     if (rest_len > 0 && rest[0] == '/')
         return "leave out the path and its slash";
     if (rest_len > 0 && rest[0] != ':')
-        return "a host name cannot have these characters";
+        return "a host name cannot contain these characters";
     if (rest_len > 0 &&
         (!text_parse_u64(rest + 1, rest_len - 1, 65535, &port) || port == 0))
         return "the port is not a number from 1 to 65535";

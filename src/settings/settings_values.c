@@ -270,7 +270,7 @@ static bool parse_rate(const struct setting *row, const char *text, size_t len,
             !text_parse_u64(text, digits, (uint64_t)RATE_PER_SECOND_MAX * seconds, &count))
             continue;
         if (count == 0)
-            return err_set(hint, ERR_INVALID, "for no limit, give 0 alone");
+            return err_set(hint, ERR_INVALID, "give 0 without a unit");
         rate->per_second = (double)count / seconds;
         return true;
     }

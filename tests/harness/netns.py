@@ -107,5 +107,5 @@ def why_not():
                       "table netdev trial { chain out {\n"
                       'type filter hook egress device "lo" priority 0;\n}\n}\n')
     except (OSError, RuntimeError) as error:
-        return f"no network namespace to be had: {error}"
+        return f"cannot create a network namespace: {error}"
     return None

@@ -386,7 +386,7 @@ NEVER = [
 
 
 @pytest.mark.parametrize("setting", ["auto", "caller", "public", "any"])
-def test_some_addresses_are_nobodys_to_probe(start, setting):
+def test_some_addresses_are_never_probed(start, setting):
     service = start(PORT_CHECKER_TARGETS=setting)
     for address in NEVER:
         reply = service.check([1], address)
@@ -815,7 +815,7 @@ def test_a_get_with_plain_text_is_one_line_a_port(shared, open_port, closed_port
     ("0", invalid_port(0)), ("65536", invalid_port(65536)), ("9-1", RANGE),
     ("1-1025", ("too many ports: at most 1024 different ones may be asked for at once",
                 "value_error")),
-    ("1%2", ("value is not percent-encoded: write two hexadecimal digits behind every %",
+    ("1%2", ("value is not percent-encoded: write two hexadecimal digits after every %",
              "value_error"))])
 def test_a_bad_value_of_a_query_is_a_422(shared, query, told):
     for headers in [], [PLAIN]:
@@ -842,7 +842,7 @@ def test_a_head_is_a_get_without_its_body(shared, closed_port):
     assert shared.exchange("HEAD", QUERY + "0").status == 422
 
 
-def test_a_post_needs_its_body_whatever_the_query_says(shared):
+def test_a_post_needs_its_body_with_any_query(shared):
     reply = shared.exchange("POST", QUERY + "1", [JSON], b"{}")
 
     assert_faults(reply, fault(["provider_ip"], MISSING), fault(["ports"], MISSING))

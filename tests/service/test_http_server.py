@@ -365,7 +365,7 @@ def test_http_1_0_keep_alive(server):
 
 
 @pytest.mark.parametrize("path,status", [("/wait", 200), ("/nope", 404), ("/health", 200)])
-def test_http_1_0_keep_alive_whoever_answers(server, path, status):
+def test_http_1_0_keep_alive_for_every_kind_of_reply(server, path, status):
     client = server.client()
     for _ in range(2):
         reply = client.ask(f"GET {path} HTTP/1.0\r\nX-Wait: 20\r\n"
@@ -684,7 +684,7 @@ def test_nothing_is_taken_from_a_head_that_was_not_understood(server, what, befo
     assert (reply.status, reply.all("marked")) == (status, [])
 
 
-# --- framing: whatever two parsers could read in two ways ------------------------------------
+# --- framing: what two parsers could read differently ----------------------------------------
 
 SMUGGLED = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
 AMBIGUOUS = {
@@ -1061,7 +1061,7 @@ def test_waiting_has_no_limit_of_ours(hasty):
 
 
 @pytest.mark.parametrize("path", ["/big", "/release-big"])
-def test_a_reply_that_nobody_reads(hasty, path):
+def test_a_reply_that_is_not_read(hasty, path):
     client = hasty.client()
     client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     if path == "/release-big":
@@ -1175,7 +1175,7 @@ def test_what_comes_with_the_end_does_not_hide_it(options, sent):
         server.until(connections=1, exchanges=1)
 
 
-# --- lingering: a refusal is read although its client goes on sending -------------------------------
+# --- lingering: a refusal is read while its client continues to send --------------------------------
 
 LINGER_BYTES = 16 * 1024 * 1024
 LINGER_MAX, LINGER_CALLER = 256, 16  # connections: in all, of one caller
@@ -1430,7 +1430,7 @@ ENDING = {
 @pytest.mark.parametrize("version", [TLS_1_2, TLS_1_3], ids=["1.2", "1.3"])
 @pytest.mark.parametrize("how", ENDING)
 def test_tls_ends_before_its_connection(pem, how, version):
-    """Without it, the end might be a truncation by somebody else."""
+    """Without it, the end might be a truncation by a third party."""
     with serving(**pem, **SHORT) as server:
         client = tls_client(server, **version)
         ENDING[how](client)
@@ -1541,7 +1541,7 @@ def test_a_record_of_which_a_part_has_come(pem):
         raw.close()
 
 
-def test_records_of_one_byte_hold_up_nobody(pem):
+def test_records_of_one_byte_delay_no_other_client(pem):
     """One turn does not read all that have arrived."""
     with serving(**pem) as server:
         client, other = server.client(), server.client()

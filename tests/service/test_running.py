@@ -79,7 +79,7 @@ def test_version_is_one_line(tmp_path):
     (["--env-file"], "--env-file needs a value, for example --env-file /etc/port-checker.env"),
     (["--env-file="],
      '"": --env-file must be the name of a file, for example /etc/port-checker.env'),
-    (["--env-file", "a", "--env-file", "b"], "--env-file is given twice; once is enough"),
+    (["--env-file", "a", "--env-file", "b"], "--env-file may be given only once"),
     (["--help=yes"], "--help takes no value"),
 ])
 def test_wrong_arguments_exit_2(tmp_path, arguments, message):
@@ -90,7 +90,7 @@ def test_wrong_arguments_exit_2(tmp_path, arguments, message):
 
 
 @pytest.mark.parametrize("option", ["--help", "--version", "--check-config"])
-def test_what_nobody_can_read_is_no_success(tmp_path, option):
+def test_output_that_cannot_be_written_is_no_success(tmp_path, option):
     with open("/dev/full", "w", encoding="ascii") as full:
         ended = subprocess.run([BINARY, option], stdout=full, stderr=subprocess.PIPE, text=True,
                                cwd=tmp_path, timeout=20 * PATIENCE)

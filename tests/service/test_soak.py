@@ -165,7 +165,7 @@ class Rude:
         self.hear(connection, self.chance.choice((0, 0, 1, 100, 4096)))
 
     def hear(self, connection, count):
-        """Sends slowly, for as long as it likes."""
+        """Sends slowly, without a time limit."""
         connection.socket.settimeout(self.chance.choice((0.01, 0.1, 0.7)))
         with contextlib.suppress(TimeoutError):
             while count > 0:

@@ -264,7 +264,7 @@ def small_send_buffers(own_network):
     SEND_BUFFERS.write_text(before)
 
 
-def test_a_reader_that_stalls_holds_up_nobody(start, small_send_buffers):
+def test_a_reader_that_stalls_delays_no_other_client(start, small_send_buffers):
     service = start(PORT_CHECKER_MAX_PORTS=MANY, PORT_CHECKER_WORKERS=1)
     before = service.resident()
     with service.connect() as connection:

@@ -728,7 +728,7 @@ static void a_refusal_names_both_addresses_and_the_way_out(void **state)
          OPERATOR,
          "127.0.0.1",
          "224.0.0.1",
-         {"127.0.0.1", "224.0.0.1", "no setting allows it"},
+         {"127.0.0.1", "224.0.0.1", "no setting allows them"},
          "PORT_CHECKER_"},
         {TARGETS_AUTO,
          UNKNOWN,

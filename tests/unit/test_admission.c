@@ -75,7 +75,7 @@ static struct address caller(uint32_t i)
 }
 
 /* A table at its limit still finds every caller, whichever left before. */
-static void a_full_table_forgets_nobody(void **state)
+static void a_full_table_forgets_no_caller(void **state)
 {
     (void)state;
     enum { CALLERS = 4096 };
@@ -144,7 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_limits_hold),
-        cmocka_unit_test(a_full_table_forgets_nobody),
+        cmocka_unit_test(a_full_table_forgets_no_caller),
         cmocka_unit_test(threads_share_it),
         cmocka_unit_test(limits_of_zero_are_refused),
     };

@@ -99,7 +99,7 @@ static void a_caller_has_the_burst_and_then_the_rate(void **state)
     budget_free(budget);
 }
 
-static void nobody_saves_more_than_the_burst(void **state)
+static void no_caller_saves_more_than_the_burst(void **state)
 {
     (void)state;
     struct budget *budget = make(RATE, BURST, 16);
@@ -595,7 +595,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_caller_has_the_burst_and_then_the_rate),
-        cmocka_unit_test(nobody_saves_more_than_the_burst),
+        cmocka_unit_test(no_caller_saves_more_than_the_burst),
         cmocka_unit_test(it_is_all_or_nothing),
         cmocka_unit_test(retry_after_is_exact_to_the_nanosecond),
         cmocka_unit_test(more_than_the_burst_never_succeeds),

@@ -481,7 +481,7 @@ static void what_resembles_no_encoding_is_plain_nonsense(void **state)
 }
 
 /* Clients that write UTF-16 often send a Content-Type that says so. */
-static void an_encoding_is_named_whatever_the_content_type_says(void **state)
+static void an_encoding_is_named_with_every_content_type(void **state)
 {
     (void)state;
     assert_read_as(
@@ -617,7 +617,7 @@ static void the_ceiling_is_the_set_s(void **state)
 #define IN_QUERY "\"query\", \"ports\""
 #define NOT_ENCODED                                                                        \
     VIOLATION(IN_QUERY,                                                                    \
-              "value is not percent-encoded: write two hexadecimal digits behind every %", \
+              "value is not percent-encoded: write two hexadecimal digits after every %",  \
               "value_error")
 
 /* The ports of a query, or the 422's body. */
@@ -729,7 +729,7 @@ int main(void)
         cmocka_unit_test(deep_json_is_refused),
         cmocka_unit_test(other_encodings_are_named),
         cmocka_unit_test(what_resembles_no_encoding_is_plain_nonsense),
-        cmocka_unit_test(an_encoding_is_named_whatever_the_content_type_says),
+        cmocka_unit_test(an_encoding_is_named_with_every_content_type),
         cmocka_unit_test(a_byte_order_mark_is_skipped_and_counted),
         cmocka_unit_test(content_types),
         cmocka_unit_test(reading_stops_at_the_20th_violation),

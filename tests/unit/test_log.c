@@ -152,7 +152,7 @@ static json_t *parse_line(const char *line)
     return object;
 }
 
-static void a_json_line_is_json_whatever_it_holds(void **state)
+static void every_json_line_is_valid_json(void **state)
 {
     (void)state;
     log_setup(LOG_FORMAT_JSON, LOG_LEVEL_INFO);
@@ -283,7 +283,7 @@ int main(void)
         TEST(levels_below_the_lowest_are_not_begun),
         TEST(a_message_is_a_field),
         TEST(no_value_can_forge_a_line_or_a_field),
-        TEST(a_json_line_is_json_whatever_it_holds),
+        TEST(every_json_line_is_valid_json),
         TEST(a_line_that_is_too_long_says_so),
         TEST(a_json_line_that_is_too_long_says_so),
         TEST(at_every_length_a_json_line_is_json),

@@ -289,7 +289,7 @@ static void *wake_from_afar(void *ctx)
     return NULL;
 }
 
-/* In the first turn, whose events were fetched already: the wake-up is for the second. */
+/* The events of the first turn have already been fetched: the wake-up is for the second. */
 static bool start_thread(void *ctx)
 {
     if (lab.turns == 0)
@@ -336,7 +336,7 @@ static void a_loop_that_was_stopped_before_it_ran_does_not_run(void **state)
 
 /* --- stalls ------------------------------------------------------------------------- */
 
-/* Really busy, since that is what is tested. */
+/* A real busy loop, because this is what is tested. */
 static void spin(int64_t ms)
 {
     struct instant end = instant_add(clock_now(), span_ms(ms));
@@ -376,7 +376,7 @@ static void waiting_for_a_timer_is_no_stall(void **state)
     assert_true(loop_stalled(lab.loop).ns <= late);
 }
 
-static void whoever_watches_for_stalls_is_woken_ten_times_a_second(void **state)
+static void watching_for_stalls_wakes_the_loop_ten_times_a_second(void **state)
 {
     (void)state;
     loop_watch_stalls(lab.loop, true);
@@ -406,7 +406,7 @@ int main(void)
         TEST(a_loop_that_was_stopped_before_it_ran_does_not_run),
         TEST(a_long_turn_counts_as_time_that_was_missed),
         TEST(waiting_for_a_timer_is_no_stall),
-        TEST(whoever_watches_for_stalls_is_woken_ten_times_a_second),
+        TEST(watching_for_stalls_wakes_the_loop_ten_times_a_second),
     };
     return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
 }

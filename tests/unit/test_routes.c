@@ -626,7 +626,7 @@ static void a_job_that_cannot_start_is_not_charged(void **state)
     (void)state;
     struct err busy, memory;
     struct exchange first = {0}, second = {0};
-    err_set(&busy, ERR_LIMIT, "this checker is busy with 9 ports already");
+    err_set(&busy, ERR_LIMIT, "this checker is already checking 9 ports");
     err_sys(&memory, ENOMEM, "starting a check");
     start_error = &busy;
     check(&first, OWN("[\"1-10\"]"));

@@ -27,7 +27,7 @@
 #define F7           "ffff:ffff:ffff:ffff:ffff:ffff:ffff"
 
 struct edge {
-    const char *address; /* NULL: there is none */
+    const char *address; /* NULL: no such address */
     bool is_global;
 };
 

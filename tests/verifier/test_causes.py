@@ -141,13 +141,13 @@ def test_nothing_is_forwarded(make_home, checked):
     assert family["causes"] == [{
         "cause": "no_way_in", "ports": "7466,50800-50802",
         "label": "filtered: no incoming connections",
-        "text": "no connections arrive here: no port forward, a firewall, a second router, or "
+        "text": "no connections arrive here: a missing port forward, a firewall, a second router, or "
                 f"carrier-grade NAT (the checker sees {PUBLIC} instead of {PROVIDER})",
         "remedy": f"in the router, forward TCP ports 7466,50800-50802 to {PROVIDER} (same port "
                   "numbers); the firewall of this machine already lets them in; if the WAN "
                   f"address of the router is not {PUBLIC}: a private address (10.*, 172.16.* "
-                  "to 172.31.*, 192.168.*) is that of a second router in front of it, which has to be put into bridge mode or has to forward them "
-                  "to the first; an address in 100.64.0.0/10 shows carrier-grade NAT: ask the "
+                  "to 172.31.*, 192.168.*) is that of a second router in front of it, which has "
+                  "to be put into bridge mode or has to forward them to the first; an address in 100.64.0.0/10 shows carrier-grade NAT: ask the "
                   "internet provider for a public address",
     }]
 
