@@ -224,8 +224,8 @@ def flat(namespaces, later):
     return homes.Home(later)
 
 
-RESET = """
-table inet limit {
+CONNECTIONS = """
+table inet protection {
   set c {
     type ipv4_addr; flags dynamic; size 65535;
   }
@@ -240,7 +240,7 @@ table inet limit {
 def test_a_limit_on_connections_hides_no_port(flat, start):
     """With a real checker: nothing is called a missing forward."""
     flat.rules(forward("{ 7466, 50800-50900 }", PROVIDER))
-    flat.router.nft(RESET)
+    flat.router.nft(CONNECTIONS)
     service = start(inside=flat.checker, PORT_CHECKER_HOST=homes.CHECKER,
                     PORT_CHECKER_TARGETS="caller")
     family = verify("--json", service.url, inside=flat.provider, within=120).family()
