@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""listeners.py FIRST COUNT: open ports FIRST .. FIRST+COUNT-1 of 127.0.0.1 until its
-standard input ends. What is accepted is closed; how much that was is printed at the end:
-half-open probes leave 0."""
+"""listeners.py FIRST COUNT: opens ports FIRST .. FIRST+COUNT-1 of 127.0.0.1 until its standard
+input ends. It closes what it accepts and prints the number at the end: 0 if all probes were
+half-open."""
 import select
 import socket
 import sys

@@ -6,7 +6,7 @@
  *   reference_loop --first PORT --ports N [--seconds S] [--host IPV4] [--in-flight N]
  *
  * Prints one JSON line: probes, seconds, probes_per_second. Fails (1) at the first probe
- * that finds its port not open: there is nothing to compare with then.
+ * whose port is not open: then there is nothing to compare with.
  */
 #include <arpa/inet.h>
 #include <errno.h>

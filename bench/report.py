@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The bench's table, on the screen and as docs/benchmarks.md."""
+"""The table of the benchmarks, for the screen and for docs/benchmarks.md."""
 import datetime
 import os
 import pathlib
@@ -9,7 +9,7 @@ import textwrap
 
 
 class Figure:
-    """The same thing measured several times: its median stands for it."""
+    """Several measurements of one thing; their median stands for it."""
 
     def __init__(self, values, unit, digits=0):
         self.values = list(values)
@@ -29,14 +29,13 @@ class Figure:
 
 
 def ratio_of(ours, reference):
-    """Median of the rounds' own ratios: what slows the machine down for a while slows both
-    of a round's contestants."""
+    """Median of the ratios of each round: a disturbance slows both contestants of its round."""
     return statistics.median(a / b for a, b in zip(ours.values, reference.values))
 
 
 class Row:
-    """Held against its goal is the ratio, or without a reference the figure itself. A row
-    without a goal is there to be read."""
+    """The goal applies to the ratio, or without a reference to the figure itself. A row without a
+    goal is for information only."""
 
     def __init__(self, work, ours, reference=None, at_least=None, at_most=None):
         self.work, self.ours, self.reference = work, ours, reference
@@ -53,7 +52,7 @@ class Row:
         return ""
 
     def holds(self):
-        """None when there is nothing to hold."""
+        """None if there is no goal."""
         if self.at_least is not None:
             return self.judged >= self.at_least
         if self.at_most is not None:
@@ -166,7 +165,7 @@ def method_text(facts):
 
 
 def page(rows, facts):
-    """Markdown of docs/benchmarks.md."""
+    """The Markdown of docs/benchmarks.md."""
     now = datetime.datetime.now(datetime.timezone.utc)
     about = {"Date": now.strftime("%Y-%m-%d, %H:%M UTC"),
              "Command": f"`{facts['command']}`", **machine(), "Versions": facts["versions"],

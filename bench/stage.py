@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the bench plays with: a network of its own, the processes that are measured, the
-load, and the reading of processor time and memory."""
+"""The environment of the benchmarks: a network of its own, the processes under test, the load, and
+readings of processor time and memory."""
 import http.client
 import json
 import os
@@ -28,7 +28,7 @@ class Trouble(Exception):
 # --- where it happens -------------------------------------------------------------------
 
 def enter_own_network():
-    """Starts this program again in a network where only loopback exists."""
+    """Restarts this program in a network where only loopback exists."""
     apart = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.geteuid() != 0:
         apart.append("--map-root-user")
@@ -87,8 +87,8 @@ def resident_mib(pid):
 
 
 def peak_mib(pid):
-    """The most that was ever resident. (What wait4() tells would count its parent's memory
-    too, from before the exec.)"""
+    """The peak resident memory. (The figure of wait4() would include the parent's memory before the
+    exec.)"""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
 
@@ -96,12 +96,12 @@ def peak_mib(pid):
 # --- processes --------------------------------------------------------------------------
 
 def own_environment():
-    """Whoever runs the bench may have settings of his own: they are left out."""
+    """The environment without the settings of the person who runs the benchmarks."""
     return {k: v for k, v in os.environ.items() if not k.startswith("PORT_")}
 
 
 class Child:
-    """A process that ends when its `with` does."""
+    """A process that ends with its `with` block."""
 
     def __init__(self, command, **options):
         self.process = subprocess.Popen(command, **options)
@@ -132,8 +132,8 @@ class Child:
 
 
 class Service(Child):
-    """port-checker with its usual settings but for those given; its log goes to a file,
-    as it does under a service manager."""
+    """port-checker with its usual settings, except for those given; its log goes to a file, as
+    under a service manager."""
 
     LIMITS = {
         "PORT_CHECKER_RATE": "0",
@@ -178,7 +178,7 @@ class Service(Child):
                                    {"provider_ip": target, "ports": ports}))
 
     def check_times(self, count):
-        """Milliseconds of so many checks, all that there were, as its log tells them."""
+        """The durations in ms of this many checks, which must be all, from the log."""
         def told():
             times = re.findall(r"event=check .*\bms=([\d.]+)\n", self.log.read_text())
             return times if len(times) >= count else None
@@ -206,8 +206,8 @@ class Verifier(Child):
 
 
 class Nginx(Child):
-    """One worker that answers every request as GET /health is answered; over TLS where it
-    is given a certificate with its key, and then /cipher with 200 to those who use it."""
+    """One worker of nginx that answers every request like GET /health; with a certificate and key
+    it speaks TLS, and answers /cipher with 200 to clients that use that cipher."""
 
     CONFIG = """
 daemon off;
@@ -272,7 +272,7 @@ class Listeners(Child):
             raise Trouble("the listeners did not start")
 
     def accepted(self):
-        """Ends them."""
+        """Stops the workers."""
         self.process.stdin.close()
         return int(self.process.stdout.readline())
 
@@ -286,14 +286,14 @@ def is_answered(port):
 
 
 def connections_to(port):
-    """Established ones, as their server holds them."""
+    """Established connections, as their server counts them."""
     return len(run("ss", "-Htn", "state", "established", f"sport = :{port}").splitlines())
 
 
 # --- load -------------------------------------------------------------------------------
 
 def wrk(port, path, connections, seconds, *check, openssl_conf=None):
-    """Requests completed, and the time that took; over TLS where a file says how."""
+    """Requests completed and the time that they took; over TLS if a file says how."""
     scheme = "https" if openssl_conf else "http"
     environment = {"OPENSSL_CONF": str(openssl_conf)} if openssl_conf else {}
     command = [find_tool("wrk"), "-t1", f"-c{connections}", f"-d{seconds:g}s",
@@ -310,7 +310,7 @@ def wrk(port, path, connections, seconds, *check, openssl_conf=None):
 
 
 def request_cost(pid, port, path, connections, seconds, *check, openssl_conf=None):
-    """Processor microseconds a request."""
+    """Processor time per request in microseconds."""
     spent = -processor_seconds(pid)
     requests, _ = wrk(port, path, connections, seconds, *check, openssl_conf=openssl_conf)
     spent += processor_seconds(pid)
@@ -318,7 +318,7 @@ def request_cost(pid, port, path, connections, seconds, *check, openssl_conf=Non
 
 
 class Crowd:
-    """Many connections to one server, each of which sends one request and stays."""
+    """Many connections to one server; each sends one request and stays open."""
 
     BATCH = 200
 
@@ -334,7 +334,7 @@ class Crowd:
             one.close()
 
     def join(self, requests):
-        """One new connection for each request, some at a time."""
+        """A new connection for each request, several at a time."""
         for start in range(0, len(requests), self.BATCH):
             epoll = select.epoll()
             waiting = {}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The bench's TLS part: the service beside nginx, with the same keys, and clients that take
-TLS 1.3 with one cipher and one group whatever the servers would choose by themselves."""
+"""The TLS part of the benchmarks: the service and nginx, with the same keys, and clients that
+accept TLS 1.3 with one cipher and one group only, regardless of what the servers prefer."""
 import contextlib
 import json
 import pathlib
@@ -22,7 +22,7 @@ HANDSHAKES = {  # kind: key, what a client does, row, goal
 IDLE = 1000
 IDLE_SECONDS = 5
 
-# For OpenSSL, which wrk uses: no other cipher is ever offered.
+# For OpenSSL, which wrk uses: offer no other cipher.
 OPENSSL_CONF = f"""
 openssl_conf = all
 [all]
@@ -37,7 +37,7 @@ Groups = X25519
 
 
 class Load(Child):
-    """tls_load, ready to begin or, if it is to be idle, with all its connections."""
+    """A tls_load process that is ready to begin or, if idle, has opened all its connections."""
 
     def __init__(self, program, kind, port, number):
         super().__init__([program, kind, str(port), str(number)], stdin=subprocess.PIPE,
@@ -55,14 +55,14 @@ class Load(Child):
         return line
 
     def run(self):
-        """Handshakes that were done."""
+        """The number of completed handshakes."""
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         return json.loads(self.read_line())["handshakes"]
 
 
 def make_keys(folder):
-    """Name of the key -> its certificate and itself."""
+    """Name of the key -> certificate and key."""
     pairs = {}
     for name, kind in KEYS.items():
         pairs[name] = [f"{folder}/{name}.{suffix}" for suffix in ("pem", "key")]
@@ -78,7 +78,7 @@ def service(bench, pair):
 
 
 def handshake_rate(program, what, pid, port, seconds):
-    """Handshakes for each second of the server's processor time."""
+    """Handshakes per second of the server's processor time."""
     with Load(program, what, port, seconds) as load:
         spent = -stage.processor_seconds(pid)
         count = load.run()
@@ -86,7 +86,7 @@ def handshake_rate(program, what, pid, port, seconds):
 
 
 def loads(bench, program, pairs):
-    """Requests on connections that stay, and handshakes."""
+    """Requests on persistent connections, and handshakes."""
     conf = pathlib.Path(bench.folder) / "openssl.cnf"
     conf.write_text(OPENSSL_CONF)
     costs = [[], []]
@@ -114,7 +114,7 @@ def loads(bench, program, pairs):
 
 
 def idle(bench, program, pair):
-    """What IDLE connections add to a server that has just started."""
+    """What IDLE connections add to the memory of a server that has just started."""
     grown = [[], []]
     for _ in bench.each_round("idle TLS connections"):
         with contextlib.ExitStack() as stack:

@@ -61,7 +61,7 @@ __attribute__((noreturn)) static void fail(const char *what, const char *why)
     exit(1);
 }
 
-/* For what GnuTLS returns. */
+/* Checks a result of GnuTLS. */
 static int must(int result, const char *what)
 {
     if (result < 0)
@@ -84,7 +84,7 @@ static int socket_connect(in_port_t port)
     return fd;
 }
 
-/* Shakes hands, and makes sure of what came of it. */
+/* Completes the handshake and checks its result. */
 static struct connection connection_open(const struct client *client)
 {
     struct connection connection = {.fd = socket_connect(client->port)};
@@ -114,7 +114,7 @@ static struct connection connection_open(const struct client *client)
     return connection;
 }
 
-/* Receives some of a reply; 0 at the end, with a close_notify or without. */
+/* Receives a part of a reply; 0 at the end, with or without close_notify. */
 static size_t connection_receive(struct connection *connection, char *ret, size_t size)
 {
     ssize_t len;
@@ -127,7 +127,7 @@ static size_t connection_receive(struct connection *connection, char *ret, size_
     return (size_t)len;
 }
 
-/* Sends the request and reads its reply: the end of the connection ends it, or its body. */
+/* Sends the request and reads the reply up to the end of its body, or of the connection. */
 static void connection_ask(struct connection *connection, const char *header)
 {
     static const char begin[] = "HTTP/1.1 200 ", end[] = "{\"status\": \"ok\"}";

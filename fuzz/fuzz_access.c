@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Everything that a client can say about itself: X-Forwarded-For, Host, Origin and
- * Sec-Fetch-Site. The input is lines: flags (one byte each), the address of the target,
- * then the four headers; a missing line is an absent header. No text may make anybody the
- * operator who is not, nor a caller of somebody whom no trusted proxy named, nor get an
- * address probed that is nobody's.
+ * Everything that a client can say about itself: X-Forwarded-For, Host, Origin,
+ * Sec-Fetch-Site, Forwarded and X-Forwarded-Host. The input is lines: flags (one byte
+ * each), the address of the target, then the headers; a missing line is an absent header.
+ * No text may make another caller the operator, invent a caller that no trusted proxy
+ * named, or get an address probed that belongs to no host.
  */
 #include "policy/access.h"
 
@@ -23,6 +23,8 @@ enum line {
     LINE_HOST,
     LINE_ORIGIN,
     LINE_SITE,
+    LINE_FORWARDED,
+    LINE_FORWARDED_HOST,
     LINE_COUNT,
 };
 
@@ -42,7 +44,7 @@ static bool is_ours(const struct address *address)
     return address_equals(address, &ours);
 }
 
-/* Terminated copies of the lines, in `copy`. */
+/* Splits the copy into terminated lines. */
 static void split(char *copy, char *lines[LINE_COUNT])
 {
     for (size_t i = 0; i < LINE_COUNT; i++) {
@@ -54,7 +56,7 @@ static void split(char *copy, char *lines[LINE_COUNT])
     }
 }
 
-/* An independent reading of what the operator's Host may look like. */
+/* An independent check of what the operator's Host may look like. */
 static bool is_loopback_host(const char *host)
 {
     return strncasecmp(host, "localhost", 9) == 0 || strncmp(host, "127.", 4) == 0 ||
@@ -64,17 +66,19 @@ static bool is_loopback_host(const char *host)
 static void check_operator(const struct access_facts *facts)
 {
     assert(address_is_loopback(&facts->peer) && address_is_loopback(&facts->local));
-    assert(facts->is_http_1_1 && !facts->has_forwarding_header && !facts->forwarded_for);
+    assert(facts->is_http_1_1 && !facts->has_forwarding_header);
+    assert(!facts->forwarded_for && !facts->forwarded);
     assert(facts->host && is_loopback_host(facts->host));
     assert(!strpbrk(facts->host, " \t,/@?#%\\"));
-    if (facts->origin) {
+    if (facts->origin && !facts->is_origin_listed) {
         assert(strncasecmp(facts->origin, facts->is_tls ? "https://" : "http://",
                            facts->is_tls ? 8 : 7) == 0);
         const char *origin_host = facts->origin + (facts->is_tls ? 8 : 7);
         assert(is_loopback_host(origin_host));
         assert(!strpbrk(origin_host, " \t,/@?#%\\"));
     }
-    assert(!facts->sec_fetch_site || strcmp(facts->sec_fetch_site, "none") == 0 ||
+    assert(facts->is_origin_listed || !facts->sec_fetch_site ||
+           strcmp(facts->sec_fetch_site, "none") == 0 ||
            strcmp(facts->sec_fetch_site, "same-origin") == 0);
 }
 
@@ -87,27 +91,21 @@ static void check_caller(const struct access_facts *facts, const struct cidr_lis
     assert(address_equals(&unmapped, &caller->address));
     assert(address_port(&caller->address) == 0);
 
-    if (caller->is_operator) {
+    if (caller->kind == CALLER_OPERATOR) {
         assert(!is_proxy);
         check_operator(facts);
-    }
-    if (!is_proxy || !facts->forwarded_for) {
-        assert(caller->is_known && address_equals(&caller->address, &peer));
         return;
     }
-    if (!caller->is_known) {
+    if (caller->kind == CALLER_UNKNOWN) {
         assert(address_equals(&caller->address, &peer));
+        assert(strstr(access_ground_sentence(caller->ground), "http://localhost"));
         return;
     }
-    /* A trusted caller was named by trusted ones alone: it stands leftmost. */
-    if (cidr_list_contains(trusted, &caller->address)) {
-        const char *first = facts->forwarded_for + strspn(facts->forwarded_for, " \t");
-        struct address leftmost;
-        bool is_read = address_parse(first, strcspn(first, " \t,"), &leftmost, NULL);
-        assert(is_read);
-        leftmost = address_unmap(&leftmost);
-        assert(address_equals(&leftmost, &caller->address));
-    }
+    assert(!address_is_loopback(&caller->address));
+    if (!is_proxy)
+        assert(address_equals(&caller->address, &peer));
+    else
+        assert(facts->forwarded_for || facts->forwarded);
 }
 
 static void check_decision(const struct access_caller *caller, const struct address *target,
@@ -119,19 +117,20 @@ static void check_decision(const struct access_caller *caller, const struct addr
 
     bool is_own = address_equals(&caller->address, &unmapped);
     if (decision.is_allowed) {
-        assert(caller->is_known && access_is_probeable(target));
+        assert(caller->kind != CALLER_UNKNOWN && access_is_probeable(target));
         assert(targets != TARGETS_CALLER || is_own);
-        assert(targets != TARGETS_AUTO || is_own || caller->is_operator);
+        assert(targets != TARGETS_AUTO || is_own || caller->kind == CALLER_OPERATOR);
         assert(targets != TARGETS_PUBLIC || address_scope(target) == SCOPE_GLOBAL);
         struct address embedded = address_unembed(target);
         assert(targets != TARGETS_PUBLIC || !is_ours(&embedded));
     } else {
-        assert(targets != TARGETS_ANY || !caller->is_known || !access_is_probeable(target));
+        assert(targets != TARGETS_ANY || caller->kind == CALLER_UNKNOWN ||
+               !access_is_probeable(target));
         char text[ACCESS_EXPLANATION_SIZE];
-        access_explain(caller, &decision, targets, text);
-        assert(text[strlen(text) - 1] == '.'); /* whole */
+        access_explain(caller, &decision, text);
+        assert(text[strlen(text) - 1] == '.'); /* the sentence is complete */
     }
-    assert((decision.reason == ACCESS_BAD_FORWARDED) == !caller->is_known);
+    assert((decision.reason == ACCESS_CALLER_UNKNOWN) == (caller->kind == CALLER_UNKNOWN));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -168,6 +167,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .host = lines[LINE_HOST],
         .origin = lines[LINE_ORIGIN],
         .sec_fetch_site = lines[LINE_SITE],
+        .forwarded = flags[2] & 16 ? lines[LINE_FORWARDED] : NULL,
+        .forwarded_host = lines[LINE_FORWARDED_HOST],
+        .is_origin_listed = lines[LINE_ORIGIN] && flags[2] & 32,
+        .is_any_origin_listed = flags[2] & 64,
     };
     struct access_caller caller = access_identify(&facts, &trusted);
     check_caller(&facts, &trusted, &caller);

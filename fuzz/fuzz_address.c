@@ -26,7 +26,7 @@ static void check_judgements(const struct address *address)
     assert(!is_mapped || address_equals(&unmapped, &embedded));
     assert(!is_embedding || address_family_number(&embedded) == 4);
 
-    /* What can be reached from anywhere can be probed, and is not this machine. */
+    /* An address that is reachable from anywhere can be probed, and is not this machine. */
     assert(address_scope(address) != SCOPE_GLOBAL || access_is_probeable(address));
     assert(!address_is_loopback(address) || address_scope(address) == SCOPE_LOOPBACK);
     assert(address_scope(address) == address_scope(&embedded));
@@ -72,7 +72,8 @@ static void check_cidr(const char *text, size_t len)
     const uint8_t *base = address_bytes(&cidr.base, &base_len);
     assert(cidr.prefix <= 8 * base_len);
 
-    /* It holds its base, and not what differs in the last bit of the prefix. */
+    /* It contains its base, but not an address that differs in the last bit of the
+     * prefix. */
     assert(cidr_contains(&cidr, &cidr.base));
     if (cidr.prefix == 0)
         return;

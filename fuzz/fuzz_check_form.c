@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Forms of POST /, through the JSON that they become to the request that it means. Whatever
- * was typed, the JSON is JSON: its violations are those of the words in it. The first byte
- * chooses whether the rest is a header Accept instead.
+ * Forms of POST /: from the form to JSON, and from that to a request. The JSON is valid for
+ * every input: its violations are those of the words in it. The first byte chooses whether
+ * the rest is an Accept header instead.
  */
 #include "api/check_form.h"
 #include "api/check_request.h"

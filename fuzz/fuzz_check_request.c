@@ -50,7 +50,7 @@ static void check_refused(const struct port_set *ports,
     free(body);
 }
 
-/* Whether it is a list of ports; then, or else, it looks as it must. */
+/* Whether it is a list of ports; checks the form of the result in either case. */
 static bool read_query(const char *query, struct port_set *ports)
 {
     static struct violation_list violations;
@@ -62,7 +62,7 @@ static bool read_query(const char *query, struct port_set *ports)
     return is_sound;
 }
 
-/* One value, and the same with each of its bytes encoded, mean the same. */
+/* A value and its fully percent-encoded form mean the same. */
 static void read_encoded(const uint8_t *data, size_t size, struct port_set *ports)
 {
     static char plain[sizeof "ports=" + QUERY_VALUE_MAX];
@@ -86,7 +86,7 @@ static void read_encoded(const uint8_t *data, size_t size, struct port_set *port
     assert(memcmp(wanted, ports->ports, count * sizeof *wanted) == 0);
 }
 
-/* A query has no NUL: what is behind one is left out. */
+/* A query contains no NUL: ignore what follows one. */
 static void read_queries(const uint8_t *data, size_t size, struct port_set *ports)
 {
     char *query = malloc(size + 1);

@@ -30,10 +30,10 @@ ssize_t __wrap_transport_read(struct transport *transport, char *ret_bytes, size
 struct talk {
     const uint8_t *data; /* borrowed: what the client sends */
     size_t size;
-    size_t come; /* so much has reached the server, */
-    size_t read; /* and so much of it was read */
+    size_t come; /* bytes that have reached the server */
+    size_t read; /* bytes of these that were read */
     bool has_left;
-    uint32_t dice; /* where the bytes and the replies are cut */
+    uint32_t dice; /* chooses where bytes and replies are cut */
 
     struct transport transport;
     struct input input;
@@ -42,13 +42,13 @@ struct talk {
     bool is_over;
     bool is_parked;
     bool is_head; /* the method is HEAD: its reply has no body */
-    char *kept;   /* owned: the body of one who waits */
+    char *kept;   /* owned: the body of an exchange that waits */
     size_t kept_len;
     unsigned outputs; /* calls of has_output() */
     unsigned gone;
 
     struct text reply; /* the one in progress */
-    struct text log;   /* all that was seen and sent */
+    struct text log;   /* everything that was seen and sent */
 };
 
 static uint32_t throw_dice(struct talk *talk)
@@ -81,7 +81,7 @@ static void on_gone(void *ctx, struct exchange *exchange)
     talk->gone++;
 }
 
-/* Keeps what the reply is made of, and waits. */
+/* Keeps a copy of the body, and waits. */
 static void keep(struct talk *talk, struct exchange *exchange)
 {
     const char *body = exchange_body(exchange, &talk->kept_len);
@@ -153,22 +153,22 @@ static const struct http_route routes[] = {
     {"POST", "/stream", wait, BODY_MAX, 0},
 };
 
-static const char *fault_body(enum http_fault fault)
+static const char *error_body(enum http_error error)
 {
     static const char *const bodies[] = {
-#define X(NAME, status) [HTTP_FAULT_##NAME] = #NAME,
-        HTTP_FAULT_MAP(X)
+#define X(NAME, ...) [HTTP_ERROR_##NAME] = #NAME,
+        HTTP_ERROR_MAP(X)
 #undef X
     };
-    return bodies[fault];
+    return bodies[error];
 }
 
-static void on_fault(void *ctx, struct exchange *exchange, enum http_fault fault)
+static void on_error(void *ctx, struct exchange *exchange, enum http_error error)
 {
-    (void)fault;
+    (void)error;
     const char *value = exchange_header(exchange, "X");
     if (value)
-        note(ctx, "fault", value, strlen(value));
+        note(ctx, "error", value, strlen(value));
 }
 
 static void has_output(void *ctx)
@@ -177,8 +177,7 @@ static void has_output(void *ctx)
     talk->outputs++;
 }
 
-/* --- replies ---------------------------------------------------------------------------
- */
+/* --- replies ----------------------------------------------------------------------- */
 
 static size_t count(const char *bytes, size_t len, const char *part)
 {
@@ -224,7 +223,7 @@ static void check_body(const struct talk *talk, const char *head, size_t head_le
         assert(exchange_must_close(talk->exchange));
 }
 
-/* And takes the time out of it. */
+/* Also removes the date from the log. */
 static void check_reply(struct talk *talk)
 {
     char *head = talk->reply.data;
@@ -262,7 +261,7 @@ static void finish(struct talk *talk, const char *how)
     talk->exchange = exchange_free(talk->exchange);
 }
 
-/* The reply is made. */
+/* Call it when the reply is complete. */
 static void send_reply(struct talk *talk)
 {
     take_output(talk);
@@ -282,7 +281,7 @@ static void send_reply(struct talk *talk)
         talk->exchange = exchange_free(talk->exchange);
 }
 
-/* A word at a time; the client takes only every second at once. */
+/* A word at a time; the client reads only every second one at once. */
 static void stream(struct talk *talk)
 {
     exchange_stream_begin(talk->exchange, 200, "text/plain", STREAM_MAX);
@@ -373,7 +372,7 @@ static void refuse(struct talk *talk)
         talk->exchange = new_exchange(talk, NULL);
         talk->is_head = false;
     }
-    exchange_refuse(talk->exchange, is_understood ? &view : NULL, view.request->fault);
+    exchange_refuse(talk->exchange, is_understood ? &view : NULL, view.request->error);
     send_reply(talk);
     assert(talk->is_over);
 }
@@ -430,8 +429,8 @@ static struct text converse(const uint8_t *data, size_t size, enum cutting cutti
                 .site = {.routes = routes,
                          .route_count = sizeof routes / sizeof *routes,
                          .handler_ctx = &talk,
-                         .fault_body = fault_body,
-                         .on_fault = on_fault,
+                         .error_body = error_body,
+                         .on_error = on_error,
                          .server_name = "x"},
                 .is_draining = size % 8 == 7,
                 .has_output = has_output,

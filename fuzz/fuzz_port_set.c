@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Range texts, one a line, added to a set with a ceiling: what is accepted is what the text
- * says, and the set is held against the plainest one there is.
+ * Range texts, one per line, added to a set with a limit: the set accepts exactly what the
+ * text says, and is compared with the simplest possible set.
  */
 #include "net/port_set.h"
 
@@ -20,7 +20,7 @@ struct model {
     size_t count;
 };
 
-/* What the text would be if ranges were written without leading zeros. */
+/* What the text would be with ranges written without leading zeros. */
 static void check_range(const char *text, size_t len, uint16_t first, uint16_t last)
 {
     char expected[16];
@@ -65,7 +65,7 @@ static void add_to_both(struct port_set *set, struct model *model, uint16_t firs
     assert(set->count == next && next == model->count);
 }
 
-/* The set holds what its list says and nothing else. Empties the model on the way. */
+/* The set contains exactly what its list says. Empties the model on the way. */
 static void check_members(const struct port_set *set, struct model *model)
 {
     size_t members = 0;

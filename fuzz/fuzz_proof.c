@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a target may send: judged whole and after every byte. Once something has been said
- * it stands, and only a line of our own making is ever taken for proof.
+ * What a target may send: judged as a whole and after every byte. A judgement, once made,
+ * does not change, and only a line that we wrote counts as proof.
  */
 #include "probe/proof.h"
 

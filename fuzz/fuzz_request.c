@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * One request. However the bytes are cut, the same request comes out of them: the same
- * head, the same body, the same end, or the same fault. What comes out of a sound one are
- * texts without control characters, and the same request written anew is read the same.
+ * head, the same body, the same end, or the same error. A valid request yields texts
+ * without control characters, and reads the same after it is written again.
  */
 #include "http/request.h"
 
@@ -18,9 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct outcome {
     struct request request;
     enum request_progress progress;
-    size_t eaten; /* bytes of the request as it came */
+    size_t eaten; /* bytes of the request as it arrived */
     size_t len;
-    char *bytes; /* owned; on the heap, without a byte to spare */
+    char *bytes; /* owned; on the heap, without a spare byte */
 };
 
 static char *copy_of(const void *bytes, size_t size)
@@ -32,7 +32,7 @@ static char *copy_of(const void *bytes, size_t size)
     return copy;
 }
 
-/* Gives the bytes in pieces of `step`, each time at another place of the memory. */
+/* Passes the bytes in pieces of `step`, moving the buffer each time. */
 static struct outcome read_in_pieces(const uint8_t *data, size_t size, size_t step)
 {
     struct outcome outcome = {.progress = REQUEST_MORE, .bytes = copy_of(NULL, 0)};
@@ -91,7 +91,7 @@ static void check_same(const struct outcome *a, const struct outcome *b)
 {
     assert(a->progress == b->progress);
     if (a->progress == REQUEST_BAD)
-        assert(a->request.fault == b->request.fault);
+        assert(a->request.error == b->request.error);
     if (a->progress != REQUEST_DONE)
         return;
     assert(a->eaten == b->eaten);
@@ -110,7 +110,7 @@ static size_t put(char *text, size_t at, const struct outcome *outcome,
     return at + part.len + strlen(after);
 }
 
-/* In the plainest form: the length said, nothing before and nothing between. */
+/* In canonical form: with Content-Length, nothing before it and nothing in between. */
 static void check_written_anew(const struct outcome *outcome)
 {
     const struct request *request = &outcome->request;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a checker may answer: the first byte chooses between a whole reply, a stream, an
- * address and an error. What is accepted has a verdict for every port that holds together,
- * and no words that could reach a terminal's controls.
+ * address and an error. What is accepted has a consistent verdict for every port, and no
+ * words that could control a terminal.
  */
 #include "verifier/reply.h"
 

@@ -2,7 +2,7 @@
  *
  * Runs a fuzzer's function once over every file of the folders named on the command line:
  * the stand-in for libFuzzer in a plain test run. A folder may be missing, but at least
- * one file must be found, else the run proves nothing and fails.
+ * one file must be found, otherwise the run fails, because it proves nothing.
  */
 #include "base/err.h"
 #include "base/fd.h"
@@ -19,8 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* libFuzzer's own default ceiling for one input. */
 #define INPUT_MAX (1ul << 20)
 
-/* The input is copied into memory of exactly its size, so that the address sanitizer
- * sees a read past its end. */
+/* Copies the input into memory of exactly its size, so that the address sanitizer sees a
+ * read past its end. */
 static bool replay_file(const char *path)
 {
     static char data[INPUT_MAX];
@@ -37,7 +37,7 @@ static bool replay_file(const char *path)
         return false;
     memcpy(exact, data, len);
 
-    /* On standard error and before the call: what is read last when it crashes. */
+    /* Printed before the call: the last line names the file that crashed. */
     fprintf(stderr, "replay %s\n", path);
     LLVMFuzzerTestOneInput(exact, len);
     free(exact);

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What all tests of the real programs have. Whatever a test makes through these fixtures is
-taken away after it, a service last but one check: that it ends well and no sanitizer has
-complained."""
+"""Fixtures for all tests of the real programs. What a test creates through them is removed after
+it. A service must then end cleanly, without a complaint from a sanitizer."""
 import contextlib
 
 import pytest
@@ -43,7 +42,7 @@ def start():
 
 @pytest.fixture(scope="session")
 def namespaces():
-    """Skips what needs networks of its own where there are none to be had."""
+    """Skips tests that need network namespaces if none can be created here."""
     reason = netns.why_not()
     if reason:
         pytest.skip(reason)

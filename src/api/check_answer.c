@@ -40,8 +40,7 @@ void answer_drop(struct answer *answer)
         check_form_done(&answer->typed);
 }
 
-/* ---- a page ---------------------------------------------------------------------------
- */
+/* ---- a page ----------------------------------------------------------------------- */
 
 /* Takes `html`, which may be NULL. */
 static void reply_page(struct answer *answer, unsigned status, char *html)
@@ -58,10 +57,9 @@ static void reply_page(struct answer *answer, unsigned status, char *html)
     answer_drop(answer);
 }
 
-/* ---- a stream -------------------------------------------------------------------------
- */
+/* ---- a stream --------------------------------------------------------------------- */
 
-/* What is written and not taken yet is never more than all there is to say. */
+/* The client cannot be behind by more than the whole stream. */
 static size_t stream_max(size_t port_count)
 {
     return (port_count + 4) * CHECK_LINE_SIZE;
@@ -82,7 +80,7 @@ void answer_port(struct answer *answer, const struct port_verdict *verdict,
     exchange_stream_write(answer->exchange, line, len);
 }
 
-/* Without memory the stream just ends: incomplete, as a client can see. */
+/* Without memory the stream just ends, and the client can see that it is incomplete. */
 static void end_with_body(struct answer *answer, const char *body, size_t len)
 {
     if (body) {
@@ -108,8 +106,7 @@ static void reply_last_line(struct answer *answer, const struct check_summary *s
     exchange_reply(answer->exchange, 200, STREAM_TYPE, body, len);
 }
 
-/* ---- the ends of a check --------------------------------------------------------------
- */
+/* ---- the ends of a check ---------------------------------------------------------- */
 
 static void reply_json(struct answer *answer, const struct check_summary *summary,
                        const struct job *job)
@@ -181,13 +178,36 @@ void answer_violations(struct answer *answer, const struct violation_list *viola
 }
 
 void answer_refusal(struct answer *answer, enum access_reason reason, const char *detail,
-                    bool is_operator_near)
+                    bool is_operator)
 {
     if (answer->form == ANSWER_PAGE)
         reply_page(answer, problem_status(PROBLEM_TARGET_NOT_ALLOWED),
-                   check_page_refusal(reason, is_operator_near ? detail : NULL));
+                   check_page_refusal(reason, is_operator ? detail : NULL));
     else
         answer_problem(answer, PROBLEM_TARGET_NOT_ALLOWED, detail, NULL);
+}
+
+void answer_unknown_caller(struct answer *answer, const char *sentence)
+{
+    if (answer->form != ANSWER_PAGE) {
+        answer_problem(answer, PROBLEM_CALLER_UNKNOWN, sentence, NULL);
+        return;
+    }
+    answer_unknown_reader(answer->pages, answer->exchange,
+                          problem_status(PROBLEM_CALLER_UNKNOWN), sentence);
+    answer_drop(answer);
+}
+
+void answer_unknown_reader(const struct pages *pages, struct exchange *exchange,
+                           unsigned status, const char *sentence)
+{
+    size_t len = 0;
+    char *html = check_page_refusal(ACCESS_CALLER_UNKNOWN, sentence);
+    char *page = html ? pages_message(pages, html, &len) : NULL;
+
+    free(html);
+    pages_set_headers(exchange);
+    exchange_reply(exchange, status, HTML_TYPE, page, len);
 }
 
 void answer_problem(struct answer *answer, enum problem problem, const char *detail,

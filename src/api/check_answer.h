@@ -32,13 +32,13 @@ enum answer_form {
     ANSWER_PAGE,
 };
 
-/* May be copied before the first call that ends it. */
+/* May be copied until the first call that ends it. */
 struct answer {
     struct exchange *exchange; /* borrowed */
     enum answer_form form;
     bool has_details;
     bool has_proof;            /* among the details */
-    bool has_begun;            /* the first line of the stream was written */
+    bool has_begun;            /* the first line of the stream has been written */
     const struct pages *pages; /* borrowed */
     struct check_form typed;   /* owned; for a page */
 };
@@ -46,8 +46,7 @@ struct answer {
 /* ANSWER_STREAM when the request asks for one, else ANSWER_JSON. */
 enum answer_form answer_form_of_body(struct exchange *exchange);
 
-/* ANSWER_PLAIN when the request names plain text and wants it more than JSON, else
- * ANSWER_JSON. */
+/* ANSWER_PLAIN if the request names plain text and prefers it to JSON, else ANSWER_JSON. */
 enum answer_form answer_form_of_query(struct exchange *exchange);
 
 /* Does nothing unless this is a stream. `port_count` is that of the whole check.
@@ -67,9 +66,17 @@ void answer_problem(struct answer *answer, enum problem problem, const char *det
                     const char *retry_after);
 
 /* 403 for an address that may not be checked. `detail` is meant for the operator: a page
- * shows it only where `is_operator_near`, to a caller on loopback. */
+ * shows it only where `is_operator`. */
 void answer_refusal(struct answer *answer, enum access_reason reason, const char *detail,
-                    bool is_operator_near);
+                    bool is_operator);
+
+/* 403 for an unknown caller. The sentence is access_ground_sentence(). */
+void answer_unknown_caller(struct answer *answer, const char *sentence);
+
+/* The same without a struct answer: a page with the sentence in place of the form. The
+ * exchange ends. */
+void answer_unknown_reader(const struct pages *pages, struct exchange *exchange,
+                           unsigned status, const char *sentence);
 
 /* Frees what it owns if the exchange has already ended. */
 void answer_drop(struct answer *answer);

@@ -9,10 +9,9 @@
 
 #define SEPARATORS ",; "
 #define DIGITS     "0123456789"
-#define DIGITS_MAX 18 /* fit into 64 bits; a longer word is no number for JSON either */
+#define DIGITS_MAX 18 /* fit into 64 bits; a longer number is an error in JSON, too */
 
-/* ---- the form -------------------------------------------------------------------------
- */
+/* ---- the form --------------------------------------------------------------------- */
 
 /* U+2010 to U+2015, in UTF-8. */
 static bool is_dash(const char *text, size_t len)
@@ -21,7 +20,7 @@ static bool is_dash(const char *text, size_t len)
            (unsigned char)text[2] <= 0x95;
 }
 
-/* In place: there is never more afterwards. Returns the new length. */
+/* Works in place, since the result is never longer. Returns the new length. */
 static size_t undo_escapes(char *text, size_t len)
 {
     size_t out = 0;
@@ -120,8 +119,7 @@ void check_form_done(struct check_form *form)
     form->ports = NULL;
 }
 
-/* ---- its ports as JSON ----------------------------------------------------------------
- */
+/* ---- its ports as JSON ------------------------------------------------------------ */
 
 static void append_string(struct text *json, const char *bytes, size_t len)
 {
@@ -134,7 +132,7 @@ static void append_string(struct text *json, const char *bytes, size_t len)
     text_append_str(json, "\"");
 }
 
-/* Without the zeros in front, which JSON does not take. */
+/* Without leading zeros, which JSON does not allow. */
 static void append_number(struct text *json, const char *digits, size_t len)
 {
     while (len > 1 && *digits == '0') {
@@ -144,7 +142,7 @@ static void append_number(struct text *json, const char *digits, size_t len)
     text_append(json, digits, len);
 }
 
-/* Takes the spaces around a dash between two digits away. */
+/* Removes spaces around a dash between two digits. */
 static void join_ranges(char *text)
 {
     size_t out = 0;

@@ -14,13 +14,13 @@
 
 #define SENTENCES_MAX 5
 
-/* --- the texts, which the page with JavaScript has, too ---------------------------------
- */
+/* --- the texts, which web/words.js shares ----------------------------------------- */
 
 struct remedy {
     enum port_state state;
-    bool is_ipv6;                         /* for IPv6 only */
-    const char *sentences[SENTENCES_MAX]; /* what it means, then the steps; NULL behind */
+    bool is_ipv6; /* for IPv6 only */
+    const char
+        *sentences[SENTENCES_MAX]; /* what it means, then the steps; NULL ends the list */
 };
 
 enum which {
@@ -81,7 +81,7 @@ _Static_assert((size_t)STATES_WITH_REMEDY == PORT_STATE_COUNT,
 struct subject {
     const char *address;
     size_t ports;
-    size_t open; /* of them */
+    size_t open; /* the number of open ports */
 };
 
 static void put_address(const void *ctx, struct text *text)
@@ -111,7 +111,7 @@ static void put_total(const void *ctx, struct text *text)
     text_printf(text, "%zu", ((const struct subject *)ctx)->ports);
 }
 
-/* The ports themselves stand in the table above. */
+/* The page lists the ports themselves in the table above. */
 static const struct template_word words[] = {
     {"address", put_address}, {"ports", put_these}, {"s", put_s}, {"these", put_these},
     {"open", put_open},       {"total", put_total}, {NULL, NULL},
@@ -186,8 +186,7 @@ static char *end(struct text *html)
     return text_take(html, &len);
 }
 
-/* ---- verdicts -------------------------------------------------------------------------
- */
+/* ---- verdicts --------------------------------------------------------------------- */
 
 void check_page_begin(struct check_page *page, const struct check_summary *summary,
                       const struct address *target)
@@ -268,8 +267,7 @@ char *check_page_end(struct check_page *page)
     return end(&page->html);
 }
 
-/* ---- anything else --------------------------------------------------------------------
- */
+/* ---- anything else ---------------------------------------------------------------- */
 
 static bool is_of(const struct trouble *trouble, unsigned status, const char *code)
 {

@@ -21,8 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Seconds to wait before asking again, where nothing better is known: a restart takes a
- * moment, a crowd a few, a missing route does not come by itself. */
+/* Seconds for Retry-After where nothing better is known: a restart takes a moment, an
+ * overload a few; a missing route does not come back by itself. */
 #define RETRY_SOON     "5"
 #define RETRY_NO_ROUTE "300"
 
@@ -43,7 +43,7 @@ struct check {
     struct instant begun;
     size_t port_count;
     bool is_foreign; /* the target is not the caller's own address */
-    bool has_target; /* it got so far that it was known */
+    bool has_target; /* the request was read far enough to know it */
     bool has_token;
     struct proof_token token;
 };
@@ -147,8 +147,8 @@ static void count(const struct check *check, enum metric metric)
     metrics_add(check->checks->config.metrics, metric, 1);
 }
 
-/* Logs and replies. `detail` NULL: the sentence of the table. `retry_after` may be NULL.
- * The exchange is over then. */
+/* Logs and replies, which ends the exchange. `detail` NULL: the sentence of the table.
+ * `retry_after` may be NULL. */
 static void reply_problem(struct check *check, enum problem problem, const char *reason,
                           const char *detail, const char *retry_after)
 {
@@ -166,9 +166,8 @@ static void reply_violations(struct check *check, const char *reason,
 static void reply_not_allowed(struct check *check, const struct access_caller *caller,
                               const struct access_decision *decision)
 {
-    /* Rows of reasons that allow are never looked up. */
+    /* Reasons that allow have no rows: they are never looked up. */
     static const enum metric metrics[] = {
-        [ACCESS_BAD_FORWARDED] = METRIC_REFUSED_BAD_FORWARDED,
         [ACCESS_NEVER] = METRIC_REFUSED_NEVER,
         [ACCESS_NOT_OWN_ADDRESS] = METRIC_REFUSED_NOT_OWN_ADDRESS,
         [ACCESS_NOT_PUBLIC] = METRIC_REFUSED_NOT_PUBLIC,
@@ -177,11 +176,22 @@ static void reply_not_allowed(struct check *check, const struct access_caller *c
     char detail[ACCESS_EXPLANATION_SIZE];
 
     count(check, metrics[decision->reason]);
-    access_explain(caller, decision, check->checks->config.settings->targets, detail);
+    access_explain(caller, decision, detail);
     log_failure(check, problem_status(PROBLEM_TARGET_NOT_ALLOWED),
                 access_reason_code(decision->reason));
     answer_refusal(&check->answer, decision->reason, detail,
-                   address_is_loopback(&caller->address));
+                   caller->kind == CALLER_OPERATOR);
+}
+
+static void reply_unknown_caller(struct check *check, const struct access_caller *caller)
+{
+    const struct checks_config *config = &check->checks->config;
+
+    count(check, caller_unknown_metric(caller));
+    caller_warn_unknown(check->answer.exchange, caller, config->warnings, check->begun);
+    log_failure(check, problem_status(PROBLEM_CALLER_UNKNOWN),
+                access_ground_code(caller->ground));
+    answer_unknown_caller(&check->answer, access_ground_sentence(caller->ground));
 }
 
 static void reply_no_budget(struct check *check, struct budget_answer answer)
@@ -200,7 +210,7 @@ static void reply_no_budget(struct check *check, struct budget_answer answer)
         return;
     }
 
-    /* Rounded up: a client that waits so long is not refused again. */
+    /* Rounded up, so that a client that waits this long is not refused again. */
     int64_t seconds = (answer.retry_after.ns + NS_PER_SECOND - 1) / NS_PER_SECOND;
     if (seconds < 1)
         seconds = 1;
@@ -219,7 +229,7 @@ static void reply_no_budget(struct check *check, struct budget_answer answer)
                   is_target ? "target_budget" : "caller_budget", detail, retry_after);
 }
 
-/* Why there are no verdicts, in the engine's words, and what to do about it. */
+/* Says why there are no verdicts, in the engine's words, and what the client can do. */
 static void reply_unjudged(struct check *check, const struct job_result *result)
 {
     static const struct {
@@ -245,11 +255,10 @@ static void reply_unjudged(struct check *check, const struct job_result *result)
                   ends[result->end].retry_after);
 }
 
-/* ---- while the engine works -----------------------------------------------------------
- */
+/* ---- while the engine works ------------------------------------------------------- */
 
-/* The end of every check that had a job, before its reply: a client that has read that may
- * ask again at once, of another worker. */
+/* Ends the accounting of a check that had a job. Called before the reply: a client that has
+ * read it may ask another worker at once. */
 static void check_end(const struct check *check, size_t untried)
 {
     struct checks *checks = check->checks;
@@ -306,10 +315,9 @@ static void client_is_gone(void *ctx, struct exchange *exchange)
     free(check);
 }
 
-/* ---- from the request to the job ------------------------------------------------------
- */
+/* ---- from the request to the job -------------------------------------------------- */
 
-/* Nothing to probe is nothing to wait for. */
+/* Without ports there is nothing to wait for. */
 static void reply_no_ports(struct check *check)
 {
     const struct check_summary summary = {0};
@@ -344,7 +352,7 @@ static bool start_job(struct check *check, struct err *err)
     return engine_start(config->engine, &request, &check->job, err);
 }
 
-/* The budget has been charged. */
+/* Call it after the budget was charged. */
 static void start_check(struct check *request)
 {
     struct checks *checks = request->checks;
@@ -384,8 +392,7 @@ static void charge_and_start(struct check *check)
         start_check(check);
 }
 
-/* ---- the handlers ---------------------------------------------------------------------
- */
+/* ---- the handlers ----------------------------------------------------------------- */
 
 static bool read_request(struct check *check, const char *body, size_t len,
                          const char *content_type)
@@ -434,7 +441,7 @@ static bool read_query(struct check *check)
     return true;
 }
 
-/* What the form means is written as JSON, and judged like any other. */
+/* Writes the form as JSON, so that it is judged like any other request. */
 static bool read_form(struct check *check)
 {
     char own[ADDRESS_TEXT_SIZE];
@@ -488,41 +495,43 @@ static struct check check_init(struct checks *checks, struct exchange *exchange,
     };
 }
 
+/* On false, the reply has been sent. */
+static bool may_ask(struct check *check, const struct access_caller *caller)
+{
+    if (caller->kind == CALLER_UNKNOWN) {
+        reply_unknown_caller(check, caller);
+        return false;
+    }
+    if (caller->is_other_site) {
+        reply_problem(check, PROBLEM_OTHER_SITE, "other_site", NULL, NULL);
+        return false;
+    }
+    return !is_draining(check);
+}
+
 void check_ports_handle(struct checks *checks, struct exchange *exchange)
 {
-    struct access_caller caller =
-        caller_of(exchange, &checks->config.settings->trusted_proxies);
+    struct access_caller caller = caller_of(exchange, checks->config.settings);
     struct check check = check_init(checks, exchange, &caller);
 
     check.answer.form = answer_form_of_body(exchange);
-    if (!is_draining(&check) && read_body(&check))
+    if (may_ask(&check, &caller) && read_body(&check))
         decide(&check, &caller);
-}
-
-static bool is_from_other_site(struct check *check)
-{
-    if (!caller_is_other_site(check->answer.exchange))
-        return false;
-
-    reply_problem(check, PROBLEM_OTHER_SITE, "other_site", NULL, NULL);
-    return true;
 }
 
 void check_query_handle(struct checks *checks, struct exchange *exchange)
 {
-    struct access_caller caller =
-        caller_of(exchange, &checks->config.settings->trusted_proxies);
+    struct access_caller caller = caller_of(exchange, checks->config.settings);
     struct check check = check_init(checks, exchange, &caller);
 
     check.answer.form = answer_form_of_query(exchange);
-    if (!is_from_other_site(&check) && !is_draining(&check) && read_query(&check))
+    if (may_ask(&check, &caller) && read_query(&check))
         decide(&check, &caller);
 }
 
 void check_form_handle(struct checks *checks, struct exchange *exchange)
 {
-    struct access_caller caller =
-        caller_of(exchange, &checks->config.settings->trusted_proxies);
+    struct access_caller caller = caller_of(exchange, checks->config.settings);
     struct check check = check_init(checks, exchange, &caller);
     size_t len = 0;
     const char *body = exchange_body(exchange, &len);
@@ -532,6 +541,6 @@ void check_form_handle(struct checks *checks, struct exchange *exchange)
         return;
     }
     check.answer.form = ANSWER_PAGE;
-    if (!is_from_other_site(&check) && !is_draining(&check) && read_form(&check))
+    if (may_ask(&check, &caller) && read_form(&check))
         decide(&check, &caller);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * POST and GET /check-ports: from a request to a job of the engine, and from its verdicts
- * to a reply. The tests run in this order, and the first failure is the answer: the checker
- * is shutting down (503), the body or the query is not a request (422), the caller may not
- * have that address probed (403), there are no ports (200 at once), the budget is too small
- * (429), the engine cannot take the job (503).
+ * to a reply. The tests run in this order, and the first failure is the answer: the caller
+ * is unknown, or a page of another site asks (403), the checker is shutting down (503), the
+ * body or the query is not a request (422), the caller may not have that address probed
+ * (403), there are no ports (200 at once), the budget is too small (429), the engine cannot
+ * take the job (503).
  *
  * A 200 has a verdict for every port; the checker's own problems are a 503 with
  * Retry-After. In any case the reply is sent at most CHECK_MILLISECONDS after the request.
@@ -12,8 +13,8 @@
  * budget.
  *
  * A client can get the verdicts one by one, see check_answer.h. A GET asks about the
- * caller's own address only, and the form of the page takes the same path; either gets a
- * 403 when a page of another site sends it, because its reader did not request it.
+ * caller's own address only, and the form of the page takes the same path. A page of
+ * another site gets a 403, because its reader did not request the check.
  *
  * One log line per check (`event=check`), at info; with debug also one per port
  * (`event=verdict`).
@@ -46,6 +47,7 @@ struct checks_config {
     struct budget *budget;   /* shared */
     struct metrics *metrics; /* this worker's */
     const struct pages *pages;
+    struct caller_warnings *warnings; /* shared */
     access_is_ours_fn *is_ours;
     bool (*is_draining)(const void *service); /* then no new check starts */
     const void *service;

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One port: its members take some 110 bytes, the longest of VERDICT_ERROR_MAP 29. */
+/* One port: about 110 bytes of members, and an error of at most 29 (VERDICT_ERROR_MAP). */
 #define ENTRY_MAX      CHECK_LINE_SIZE
-#define FRAME_MAX      256 /* what stands around the ports */
+#define FRAME_MAX      256 /* everything around the ports */
 
 #define MESSAGE_FORMAT "\"Successfully verified %zu out of %zu ports\""
 
@@ -122,7 +122,7 @@ void check_reply_begin(struct check_reply *reply, const struct check_summary *su
 void check_reply_add(struct check_reply *reply, const struct port_verdict *verdict)
 {
     struct entry entry;
-    entry.len = 0; /* the data is written before it is read */
+    entry.len = 0; /* bytes are written before they are read */
 
     put_str(&entry, reply->count > 0 ? ", \"" : "\"");
     put_number(&entry, verdict->port, 1);
@@ -143,8 +143,7 @@ char *check_reply_end(struct check_reply *reply, size_t *ret_len)
     return text_take(&reply->text, ret_len);
 }
 
-/* ---- lines of a stream ----------------------------------------------------------------
- */
+/* ---- lines of a stream ------------------------------------------------------------ */
 
 size_t check_line_port(const struct port_verdict *verdict, bool has_details, bool has_proof,
                        char ret_line[CHECK_LINE_SIZE])

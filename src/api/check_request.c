@@ -51,8 +51,9 @@ static bool is_json_type(const char *content_type)
             text_equals_nocase(subtype + len - suffix_len, suffix_len, suffix));
 }
 
-/* What a body in another encoding than UTF-8 begins with: its byte order mark, or the first
- * character of JSON, which is ASCII, between NULs. A raw NUL is never JSON in UTF-8. */
+/* How a body in an encoding other than UTF-8 begins: with its byte order mark, or with the
+ * first character of JSON, which is ASCII, between NULs. A raw NUL is never valid JSON in
+ * UTF-8. */
 #define ASCII     (-1) /* any but NUL */
 #define START_MAX 4
 static const struct {
@@ -77,7 +78,7 @@ static bool starts_with(const char *body, const int *start, size_t start_len)
     return true;
 }
 
-/* NULL when it is UTF-8, as far as that shows. */
+/* NULL if the body looks like UTF-8. */
 static const char *other_encoding(const char *body, size_t len)
 {
     for (size_t i = 0; i < sizeof other_encodings / sizeof other_encodings[0]; i++) {
@@ -88,7 +89,7 @@ static const char *other_encoding(const char *body, size_t len)
     return NULL;
 }
 
-/* The document, or NULL with its violation told. */
+/* The document; or NULL after adding a violation. */
 static json_t *load(const char *body, size_t len, const char *content_type,
                     struct reader *reader)
 {
@@ -127,7 +128,7 @@ static json_t *load(const char *body, size_t len, const char *content_type,
     return root;
 }
 
-/* Once there are too many the rest is only read for its violations: a body of nothing but
+/* Once there are too many ports, the rest is only read for its violations: a body full of
  * wide ranges must not cost a walk through the set for each of them. */
 static void add_ports(struct reader *reader, uint16_t first, uint16_t last)
 {
@@ -162,7 +163,7 @@ static void read_port(struct reader *reader, json_int_t port, struct violation_p
 
 static void read_real(struct reader *reader, double number, struct violation_place place)
 {
-    /* From 2^52 on a double has no place for a fraction. */
+    /* From 2^52 on, a double has no room for a fraction. */
     bool is_small = number > -0x1p52 && number < 0x1p52;
     if (is_small && number != (double)(json_int_t)number) {
         tell(reader, VIOLATION_INTEGER, place);
@@ -317,8 +318,7 @@ bool check_request_parse(const char *body, size_t len, const char *content_type,
     return true;
 }
 
-/* ---- the query ------------------------------------------------------------------------
- */
+/* ---- the query -------------------------------------------------------------------- */
 
 static void read_query_value(struct reader *reader, const char *value, size_t len,
                              struct violation_place place)
@@ -328,7 +328,7 @@ static void read_query_value(struct reader *reader, const char *value, size_t le
     if (!query_decode(value, len, text, &text_len)) {
         reader->is_full = !violation_add_message(
             reader->violations, VIOLATION_VALUE, place,
-            "value is not percent-encoded: write two hexadecimal digits behind every %%");
+            "value is not percent-encoded: write two hexadecimal digits after every %%");
         return;
     }
 

@@ -21,8 +21,8 @@
 #define STYLE_TYPE    "text/css; charset=utf-8"
 #define DEFAULT_PORTS "7466, 50800-50900"
 #define TAG_SIZE      32
-#define PAGE_MAX      (8 * 1024 * 1024) /* with the answer to a check of 65,535 ports */
-#define GZIP_WINDOW   (15 + 16)         /* zlib's number for "largest, with gzip's head" */
+#define PAGE_MAX      (8 * 1024 * 1024) /* the answer to a check of 65,535 ports included */
+#define GZIP_WINDOW   (15 + 16) /* zlib's code for the largest window and a gzip header */
 
 struct embedded {
     const char *name;
@@ -64,8 +64,7 @@ struct pages {
     struct variant gzip[PAGE_COUNT];
 };
 
-/* ---- making them ----------------------------------------------------------------------
- */
+/* ---- making them ------------------------------------------------------------------ */
 
 static const struct embedded *embedded_find(const char *name)
 {
@@ -93,6 +92,7 @@ struct page_words {
     const char *address, *ports; /* plain */
     const char *answer;          /* HTML */
     size_t depth;                /* how many folders the page lies below the root */
+    bool has_form;               /* and the script that runs it */
 };
 
 static void put_address(const void *ctx, struct text *text)
@@ -110,7 +110,16 @@ static void put_answer(const void *ctx, struct text *text)
     text_append_str(text, ((const struct page_words *)ctx)->answer);
 }
 
-/* A proxy may serve the checker below a prefix, which only relative URLs survive. */
+/* Expands a template of its own, with the same values. */
+static void put_form(const void *ctx, struct text *text);
+
+static void put_script(const void *ctx, struct text *text)
+{
+    if (((const struct page_words *)ctx)->has_form)
+        text_append_str(text, "<script type=\"module\" src=\"./app.js\"></script>\n");
+}
+
+/* A proxy may serve the checker below a path prefix, so all URLs are relative. */
 static void put_root(const void *ctx, struct text *text)
 {
     text_append_str(text, "./");
@@ -141,18 +150,30 @@ static const struct template_word words[] = {
     {"address", put_address}, {"ports", put_ports},
     {"answer", put_answer},   {"root", put_root},
     {"version", put_version}, {"source", put_source},
+    {"form", put_form},       {"script", put_script},
     {NULL, NULL},
 };
 /* clang-format on */
+
+static void expand(const char *name, const struct page_words *values, struct text *page)
+{
+    bool is_known =
+        template_expand((const char *)embedded_find(name)->bytes, words, values, page);
+    assert(is_known);
+    (void)is_known;
+}
+
+static void put_form(const void *ctx, struct text *text)
+{
+    if (((const struct page_words *)ctx)->has_form)
+        expand("form.html", ctx, text);
+}
 
 static char *fill_in(const char *name, const struct page_words *values, size_t *ret_len)
 {
     struct text page;
     text_init(&page, PAGE_MAX);
-    bool is_known =
-        template_expand((const char *)embedded_find(name)->bytes, words, values, &page);
-    assert(is_known);
-    (void)is_known;
+    expand(name, values, &page);
     return text_take(&page, ret_len);
 }
 
@@ -160,7 +181,14 @@ char *pages_answer(const struct pages *pages, const char *address, const char *p
                    const char *answer, size_t *ret_len)
 {
     (void)pages; /* proves that the template exists */
-    const struct page_words values = {address, ports, answer, 0};
+    const struct page_words values = {address, ports, answer, 0, true};
+    return fill_in("index.html", &values, ret_len);
+}
+
+char *pages_message(const struct pages *pages, const char *message, size_t *ret_len)
+{
+    (void)pages;
+    const struct page_words values = {.answer = message};
     return fill_in("index.html", &values, ret_len);
 }
 
@@ -199,7 +227,7 @@ static bool page_make(struct pages *pages, size_t i)
     struct variant *plain = &pages->plain[i];
     const struct embedded *file = embedded_find(pages_table[i].file);
     if (strcmp(file->name, "index.html") == 0) {
-        const struct page_words values = {"", DEFAULT_PORTS, "", 0};
+        const struct page_words values = {"", DEFAULT_PORTS, "", 0, true};
         plain->bytes = fill_in(file->name, &values, &plain->len);
     } else {
         plain->bytes = malloc(file->len);
@@ -242,11 +270,10 @@ struct pages *pages_free(struct pages *pages)
     return NULL;
 }
 
-/* ---- serving them ---------------------------------------------------------------------
- */
+/* ---- serving them ----------------------------------------------------------------- */
 
-/* Referrer-Policy: with no-referrer a browser would hide the form's origin even from this
- * very service, which then takes it for another site. */
+/* Referrer-Policy: with no-referrer, a browser would hide the form's origin even from this
+ * service, which would then take it for another site. */
 void pages_set_headers(struct exchange *exchange)
 {
     static const char *const headers[][2] = {
@@ -271,7 +298,7 @@ static size_t page_find(const char *path)
     return i;
 }
 
-/* "/docs/" is "/docs", but its relative URLs would lead below it. */
+/* "/docs/" serves the same page as "/docs", but relative URLs would resolve below it. */
 static bool has_wrong_base(const struct exchange *exchange)
 {
     return strcmp(exchange_path(exchange), "/docs/") == 0;
@@ -291,11 +318,12 @@ void pages_handle(const struct pages *pages, struct exchange *exchange, const ch
         exchange_reply_const(exchange, 308, HTML_TYPE, "", 0);
         return;
     }
-    exchange_set_header(exchange, "Cache-Control", "no-cache"); /* ask each time, by tag */
+    exchange_set_header(exchange, "Cache-Control",
+                        "no-cache"); /* revalidate each time, by ETag */
     exchange_set_header(exchange, "Vary", vary);
     exchange_set_header(exchange, "ETag", variant->tag);
     if (known && strstr(known, variant->tag)) {
-        /* The length is that of the document; the body of a 304 is not sent. */
+        /* Content-Length is that of the document; the body of a 304 is not sent. */
         exchange_reply_const(exchange, 304, pages_table[i].type, variant->bytes,
                              variant->len);
         return;
@@ -313,7 +341,7 @@ void pages_not_found(struct exchange *exchange)
     for (const char *c = exchange_path(exchange); *c; c++)
         values.depth += *c == '/';
     if (values.depth > 0)
-        values.depth--; /* the root's own */
+        values.depth--; /* relative to the root itself */
     char *page = fill_in("not_found.html", &values, &len);
     pages_set_headers(exchange);
     exchange_reply(exchange, 404, HTML_TYPE, page, len);

@@ -27,7 +27,11 @@ void pages_handle(const struct pages *pages, struct exchange *exchange, const ch
 char *pages_answer(const struct pages *pages, const char *address, const char *ports,
                    const char *answer, size_t *ret_len);
 
-/* The 404 for a browser. Its URLs lead back from any depth. */
+/* The page with a message, in HTML, in place of its form. The caller frees it; NULL without
+ * memory. */
+char *pages_message(const struct pages *pages, const char *message, size_t *ret_len);
+
+/* The 404 page for a browser. Its links work at any depth. */
 void pages_not_found(struct exchange *exchange);
 
 /* Sets the headers of a page on a reply. */

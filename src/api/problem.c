@@ -73,17 +73,17 @@ char *problem_body(enum problem problem, const char *detail, size_t *ret_len)
     return dump(json_pack("{s:s, s:s*}", "detail", detail, "code", code), ret_len);
 }
 
-const char *problem_of_http_fault(enum http_fault fault)
+const char *problem_of_http_error(enum http_error error)
 {
-    /* They have the same names, so that a fault without a problem does not compile. */
-    static const enum problem of_fault[] = {
-#define X(NAME, status) [HTTP_FAULT_##NAME] = PROBLEM_##NAME,
-        HTTP_FAULT_MAP(X)
+    /* They have the same names, so that an error without a problem does not compile. */
+    static const enum problem of_error[] = {
+#define X(NAME, ...) [HTTP_ERROR_##NAME] = PROBLEM_##NAME,
+        HTTP_ERROR_MAP(X)
 #undef X
     };
 
-    assert(fault != HTTP_FAULT_NONE && fault < sizeof of_fault / sizeof of_fault[0]);
-    return problem_text(of_fault[fault]);
+    assert(error != HTTP_ERROR_NONE && error < sizeof of_error / sizeof of_error[0]);
+    return problem_text(of_error[error]);
 }
 
 bool violation_add(struct violation_list *list, enum violation_type type,
@@ -127,7 +127,7 @@ static json_t *place_json(const struct violation_place *place)
     return json_pack("[s]", part);
 }
 
-/* jansson's own messages quote what was read so far, and may end within a character. */
+/* jansson's own messages quote what was read so far, and may end inside a character. */
 static json_t *message_json(const char *message)
 {
     json_t *json = json_string(message);

@@ -9,7 +9,8 @@
  */
 #pragma once
 
-#include "http/fault.h"
+#include "http/error.h"
+#include "policy/access.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,14 +33,14 @@ enum violation_type {
         VIOLATION_TYPE_COUNT
 };
 
-/* The server's own answers have their statuses only in http/fault.h. */
+/* The server's own answers have their statuses only in http/error.h. */
 enum {
-#define X(NAME, status) STATUS_##NAME = (status),
-    HTTP_FAULT_MAP(X)
+#define X(NAME, status, protocol) STATUS_##NAME = (status),
+    HTTP_ERROR_MAP(X)
 #undef X
 };
 
-/* Other answers than 200 and 422. CODED rows have a `code`; PLAIN rows match FastAPI's,
+/* Replies other than 200 and 422. CODED rows have a `code`; PLAIN rows match FastAPI's,
  * which clients compare. */
 #define PROBLEM_MAP(CODED, PLAIN)                                                          \
     CODED(BAD_FRAMING, STATUS_BAD_FRAMING, "bad_framing",                                  \
@@ -47,19 +48,18 @@ enum {
           "Transfer-Encoding: chunked, and every header on one line that ends with CRLF "  \
           "and has no control characters")                                                 \
     CODED(HTTP_2, STATUS_HTTP_2, "bad_framing",                                            \
-          "this is the beginning of HTTP/2, and this checker speaks HTTP/1.1: make the "   \
-          "client or the proxy use that")                                                  \
-    CODED(PROXY_LINE, STATUS_PROXY_LINE, "bad_framing",                                    \
-          "this is a line of the PROXY protocol, which this checker does not read: make "  \
-          "the proxy speak HTTP and send X-Forwarded-For")                                 \
+          "this is HTTP/2, but this checker speaks HTTP/1.1: configure the client or "     \
+          "the proxy to use HTTP/1.1")                                                     \
+    CODED(PROXY_PROTOCOL, STATUS_PROXY_PROTOCOL, "bad_framing",                            \
+          "this is the PROXY protocol, which this checker does not support: configure "    \
+          "the proxy to send HTTP with X-Forwarded-For")                                   \
     CODED(TLS_AT_PLAIN, STATUS_TLS_AT_PLAIN, "bad_framing",                                \
           "this is TLS, and this port serves plain HTTP: use http://")                     \
     CODED(PLAIN_AT_TLS, STATUS_PLAIN_AT_TLS, "bad_framing",                                \
           "this is plain HTTP, and this port serves HTTPS: use https://")                  \
     CODED(TARGET_NOT_ALLOWED, 403, "target_not_allowed",                                   \
           "this checker does not probe that address for you: name your own")               \
-    CODED(CALLER_UNKNOWN, 403, "bad_forwarded_for",                                        \
-          "a trusted proxy sent an X-Forwarded-For that cannot be read: repair the proxy") \
+    CODED(CALLER_UNKNOWN, 403, "caller_unknown", ACCESS_UNKNOWN_SENTENCE(""))              \
     CODED(METRICS_NOT_ALLOWED, 403, "metrics_not_allowed",                                 \
           "only the addresses in PORT_CHECKER_METRICS_FROM may read the metrics")          \
     CODED(OTHER_SITE, 403, "other_site",                                                   \
@@ -67,12 +67,13 @@ enum {
     PLAIN(NOT_FOUND, STATUS_NOT_FOUND, "Not Found")                                        \
     PLAIN(METHOD_NOT_ALLOWED, STATUS_METHOD_NOT_ALLOWED, "Method Not Allowed")             \
     CODED(TIMEOUT, STATUS_TIMEOUT, "request_timeout",                                      \
-          "the request took too long to arrive: send it at once")                          \
+          "the request took too long to arrive: send it without pauses")                   \
     CODED(BODY_TOO_LARGE, STATUS_BODY_TOO_LARGE, "body_too_large",                         \
-          "the body is too large: send at most 64 KiB, ports as ranges if need be")        \
+          "the body is too large: send at most 64 KiB, with ports as ranges if "           \
+          "necessary")                                                                     \
     CODED(UNSUPPORTED_ENCODING, STATUS_UNSUPPORTED_ENCODING, "unsupported_encoding",       \
-          "the body has a Content-Encoding that this checker does not read: send it as "   \
-          "it is")                                                                         \
+          "the body has a Content-Encoding that this checker does not support: send "      \
+          "it without one")                                                                \
     CODED(RATE_LIMITED, 429, "rate_limited",                                               \
           "too many ports: try again after the seconds in Retry-After")                    \
     CODED(CALLER_CONNECTIONS, STATUS_CALLER_CONNECTIONS, "rate_limited",                   \
@@ -108,12 +109,12 @@ const char *problem_sentence(enum problem problem);
 /* The body with the sentence of the table: a constant. */
 const char *problem_text(enum problem problem);
 
-/* The body with a better sentence; free() it. NULL without memory, or when `detail` is not
- * UTF-8. */
+/* The body with a more specific sentence; free() it. NULL without memory, or if `detail` is
+ * not UTF-8. */
 char *problem_body(enum problem problem, const char *detail, size_t *ret_len);
 
-/* `fault_body` of a struct http_site. */
-const char *problem_of_http_fault(enum http_fault fault);
+/* `error_body` of a struct http_site. */
+const char *problem_of_http_error(enum http_error error);
 
 /* --- the violations of one body --------------------------------------------------- */
 

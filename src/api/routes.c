@@ -2,6 +2,7 @@
 #include "api/routes.h"
 
 #include "api/caller.h"
+#include "api/check_answer.h"
 #include "api/check_ports.h"
 #include "api/negotiate.h"
 #include "api/pages.h"
@@ -9,6 +10,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "http/query.h"
+#include "loop/loop.h"
 #include "metrics/metrics.h"
 #include "policy/budget.h"
 #include "probe/engine.h"
@@ -21,7 +23,7 @@
 
 #define JSON_TYPE          "application/json"
 #define BODY_MAX           (64 * 1024)
-#define PREFLIGHT_MAX_AGE  "600" /* seconds: a change of the list is seen after that */
+#define PREFLIGHT_MAX_AGE  "600" /* seconds until a browser sees a change of the list */
 #define CORS_HEADERS_SHOWN "Retry-After"
 #define REASON_SIZE        256 /* why the metrics are refused, with an address */
 
@@ -37,24 +39,14 @@ static bool is_cors_on(const struct settings *settings)
     return settings->cors_origins.is_any || settings->cors_origins.count > 0;
 }
 
-/* Origins are compared as browsers send them: byte by byte. */
-static bool has_origin(const struct origin_list *list, const char *origin)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->items[i], origin) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Whether replies depend on the Origin. They say so even to those who name none: a cache
- * must not hand such a reply to a page. */
+/* Whether replies depend on the Origin. Then every reply says so, even without an Origin in
+ * the request: a cache must not serve such a reply to a page. */
 static bool varies_by_origin(const struct settings *settings)
 {
     return is_cors_on(settings) && !settings->cors_origins.is_any;
 }
 
-/* Whether the reply may be read by the page that asks; says so in its headers. */
+/* Whether the page that asks may read the reply; if so, the headers say it. */
 static bool allow_origin(const struct api *api, struct exchange *exchange)
 {
     const struct settings *settings = api->config.settings;
@@ -62,7 +54,7 @@ static bool allow_origin(const struct api *api, struct exchange *exchange)
 
     if (settings->cors_origins.is_any)
         origin = "*";
-    else if (!origin || !has_origin(&settings->cors_origins, origin))
+    else if (!caller_origin_is_listed(&settings->cors_origins, origin))
         return false;
 
     exchange_set_header(exchange, "Access-Control-Allow-Origin", origin);
@@ -146,17 +138,29 @@ static void handle_health(void *ctx, struct exchange *exchange)
         reply_constant(exchange, 200, "{\"status\": \"ok\"}");
 }
 
-/* False: the reply has been sent. */
+static void warn_unknown(const struct api *api, struct exchange *exchange,
+                         const struct access_caller *caller)
+{
+    const struct api_config *config = &api->config;
+
+    caller_warn_unknown(exchange, caller, config->warnings, loop_now(config->loop));
+}
+
+/* On false, the reply has been sent. */
 static bool know_caller(const struct api *api, struct exchange *exchange,
                         struct access_caller *ret)
 {
-    *ret = caller_of(exchange, &api->config.settings->trusted_proxies);
-    if (ret->is_known)
+    size_t len = 0;
+
+    *ret = caller_of(exchange, api->config.settings);
+    if (ret->kind != CALLER_UNKNOWN)
         return true;
 
-    metrics_add(api->config.metrics, METRIC_REFUSED_BAD_FORWARDED, 1);
-    reply_constant(exchange, problem_status(PROBLEM_CALLER_UNKNOWN),
-                   problem_text(PROBLEM_CALLER_UNKNOWN));
+    metrics_add(api->config.metrics, caller_unknown_metric(ret), 1);
+    warn_unknown(api, exchange, ret);
+    char *body =
+        problem_body(PROBLEM_CALLER_UNKNOWN, access_ground_sentence(ret->ground), &len);
+    exchange_reply(exchange, problem_status(PROBLEM_CALLER_UNKNOWN), JSON_TYPE, body, len);
     return false;
 }
 
@@ -190,7 +194,7 @@ static const char *scope_of(enum targets targets, const struct access_caller *ca
 {
     switch (targets) {
     case TARGETS_AUTO:
-        return caller->is_operator ? "any" : "own";
+        return caller->kind == CALLER_OPERATOR ? "any" : "own";
     case TARGETS_CALLER:
         return "own";
     case TARGETS_PUBLIC:
@@ -205,13 +209,10 @@ static void handle_limits(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
     const struct settings *settings = api->config.settings;
-    struct access_caller caller;
+    struct access_caller caller = caller_of(exchange, settings);
     struct text text;
 
     share(api, exchange);
-    if (!know_caller(api, exchange, &caller))
-        return;
-
     text_init(&text, 128);
     text_printf(&text,
                 "{\"targets\": \"%s\", \"max_ports\": %zu, \"timeout_seconds\": %.3f}",
@@ -227,7 +228,22 @@ static void handle_page(void *ctx, struct exchange *exchange)
     pages_handle(api->config.pages, exchange, "Accept-Encoding");
 }
 
-/* A description of the API is for tools of other sites, too. */
+/* Unknown callers cannot check anything, so their page has no form. */
+static void handle_front(void *ctx, struct exchange *exchange)
+{
+    const struct api *api = ctx;
+    struct access_caller caller = caller_of_reader(exchange, api->config.settings);
+
+    if (caller.kind != CALLER_UNKNOWN) {
+        handle_page(ctx, exchange);
+        return;
+    }
+    warn_unknown(api, exchange, &caller);
+    answer_unknown_reader(api->config.pages, exchange, 200,
+                          access_ground_sentence(caller.ground));
+}
+
+/* Tools on other sites may read the description of the API, too. */
 static void handle_openapi(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
@@ -254,8 +270,8 @@ static bool has_strange_proxy(const struct settings *settings, struct exchange *
 }
 
 /* On false, `ret_reason` is for the reader. It names the caller: behind a bridge or a NAT
- * that may be unexpected. A trusted proxy's address is only for those who are inside
- * themselves. */
+ * that address may be unexpected. Only callers that are inside themselves learn the address
+ * of a trusted proxy. */
 static bool may_read_metrics(const struct settings *settings, struct exchange *exchange,
                              const struct address *caller, char ret_reason[REASON_SIZE])
 {
@@ -320,7 +336,7 @@ static const struct http_route routes[] = {
     {"GET",     "/ip",                handle_ip,          BODY_MAX, METRIC_ROUTE_IP},
     {"GET",     "/limits",            handle_limits,      BODY_MAX, METRIC_ROUTE_LIMITS},
     {"GET",     "/metrics",           handle_metrics,     BODY_MAX, METRIC_ROUTE_METRICS},
-    {"GET",     "/",                  handle_page,        BODY_MAX, METRIC_ROUTE_PAGE},
+    {"GET",     "/",                  handle_front,       BODY_MAX, METRIC_ROUTE_PAGE},
     {"POST",    "/",                  handle_form,        BODY_MAX, METRIC_ROUTE_PAGE},
     {"GET",     "/docs",              handle_page,        BODY_MAX, METRIC_ROUTE_DOCS},
     {"GET",     "/openapi.json",      handle_openapi,     BODY_MAX, METRIC_ROUTE_DOCS},
@@ -354,6 +370,7 @@ bool api_new(const struct api_config *config, struct api **ret, struct err *err)
         .budget = config->budget,
         .metrics = config->metrics,
         .pages = config->pages,
+        .warnings = config->warnings,
         .is_ours = config->is_ours,
         .is_draining = config->is_draining,
         .service = config->service,
@@ -391,16 +408,16 @@ const struct http_route *api_routes(const struct api *api, size_t *ret_count)
     return routes;
 }
 
-/* Browsers name text/html and no JSON. */
+/* Browsers accept text/html and do not name JSON. */
 static bool prefers_html(struct exchange *exchange)
 {
     const char *accept = exchange_header(exchange, "Accept");
     return negotiate_quality(accept, "text/html") > negotiate_quality(accept, JSON_TYPE);
 }
 
-void api_on_fault(void *ctx, struct exchange *exchange, enum http_fault fault)
+void api_on_error(void *ctx, struct exchange *exchange, enum http_error error)
 {
     share(ctx, exchange);
-    if (fault == HTTP_FAULT_NOT_FOUND && prefers_html(exchange))
+    if (error == HTTP_ERROR_NOT_FOUND && prefers_html(exchange))
         pages_not_found(exchange);
 }

@@ -13,11 +13,13 @@
  *   GET  / and others   the page, its files and the reference: pages.h
  *   POST /              the page's form, answered with a page
  *
- * With PORT_CHECKER_CORS_ORIGINS, pages of those origins can use all of these but GET
- * /check-ports, up to /limits: replies, errors included, name the origin, and OPTIONS
- * answers the preflight. The server's own answers on any path name it too, so that a page
- * can see why it failed, unless no request was understood (`on_fault` in
- * http/exchange_run.h).
+ * An unknown caller (policy/access.h) gets a 403 from /check-ports, POST /, /ip and
+ * /metrics, and a page without the form from GET /. It may use everything else.
+ *
+ * With PORT_CHECKER_CORS_ORIGINS, pages of those origins can use all of these up to
+ * /limits: replies, errors included, name the origin, and OPTIONS answers the preflight.
+ * The server's own answers on any path name it too, so that a page can see why it failed,
+ * unless no request was understood (`on_error` in http/exchange_run.h).
  *
  * /metrics requires that both the TCP peer and the caller as the policy sees it are inside.
  * It refuses a request with a forwarding header from a peer that is not a trusted proxy: an
@@ -34,6 +36,7 @@
 
 struct api;
 struct budget;
+struct caller_warnings;
 struct engine;
 struct err;
 struct loop;
@@ -47,9 +50,10 @@ struct api_config {
     struct loop *loop;
     struct engine *engine;
     const struct settings *settings;
-    struct budget *budget;      /* shared by all workers */
-    const struct pages *pages;  /* shared by all workers */
-    access_is_ours_fn *is_ours; /* any thread */
+    struct budget *budget;            /* shared by all workers */
+    const struct pages *pages;        /* shared by all workers */
+    struct caller_warnings *warnings; /* shared by all workers */
+    access_is_ours_fn *is_ours;       /* any thread */
     bool (*is_draining)(const void *service);
     const void *service;
 
@@ -62,12 +66,12 @@ struct api_config {
 
 bool api_new(const struct api_config *config, struct api **ret, struct err *err);
 
-/* After server_free(), which ends every exchange, and before engine_free(). */
+/* After http_server_free(), which ends every exchange, and before engine_free(). */
 struct api *api_free(struct api *api);
 
-/* For server_config: routes and their count; `handler_ctx` is the api, `fault` is
- * problem_of_http_fault() of problem.h. Constants. */
+/* For http_config: the routes and their count. `handler_ctx` is the api, `error_body` is
+ * problem_of_http_error() of problem.h. Constants. */
 const struct http_route *api_routes(const struct api *api, size_t *ret_count);
 
-/* The same for `on_fault`; `ctx` is the api. A browser gets its 404 as a page. */
-void api_on_fault(void *ctx, struct exchange *exchange, enum http_fault fault);
+/* The same for `on_error`; `ctx` is the api. A browser gets its 404 as a page. */
+void api_on_error(void *ctx, struct exchange *exchange, enum http_error error);

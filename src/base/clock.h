@@ -54,7 +54,7 @@ static inline struct instant instant_back(struct instant t, struct span s)
     return (struct instant){t.ns - s.ns};
 }
 
-/* From `earlier` to `later`; negative when `later` is the earlier one. */
+/* From `earlier` to `later`; negative if `later` is in fact earlier. */
 static inline struct span instant_since(struct instant later, struct instant earlier)
 {
     return (struct span){later.ns - earlier.ns};

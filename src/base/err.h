@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 enum err_kind {
-    ERR_SYSTEM,  /* the system refused: errnum says what; exit status 1 */
+    ERR_SYSTEM,  /* a system call failed, errnum says why; exit status 1 */
     ERR_INVALID, /* an invalid text or setting; exit status 2 */
     ERR_LIMIT,   /* one of our limits was reached */
 };

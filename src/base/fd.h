@@ -22,9 +22,8 @@ int fd_take(int *fd);
  * the new limit. */
 bool fd_raise_limit(size_t *ret_limit, struct err *err);
 
-/* Reads at most `size` bytes of a file into `ret_data` (never terminated) and returns
- * how many it read. ERR_LIMIT when the file is longer, ERR_SYSTEM when it cannot be read.
- */
+/* Reads at most `size` bytes of a file into `ret_data` (never terminated) and returns how
+ * many it read. ERR_LIMIT when the file is longer, ERR_SYSTEM when it cannot be read. */
 bool fd_read_file(const char *path, char *ret_data, unsigned long size,
                   unsigned long *ret_len, struct err *err);
 

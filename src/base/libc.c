@@ -26,7 +26,7 @@ void libc_heap_trim(void)
 
 #else
 
-/* Constant texts, unless setlocale(3) was called, which these programs never do. */
+/* The texts are constant unless setlocale(3) is called, which these programs never do. */
 const char *libc_error_text(int errnum)
 {
     return strerror(errnum);

@@ -6,13 +6,13 @@
  */
 #pragma once
 
-/* What errno `errnum` means, in the C library's words, for people; always in English. Texts
- * that clients parse are in probe/verdict.h. Static; callable from any thread. */
+/* What errno `errnum` means, in the C library's words; always in English. For texts that
+ * clients parse see probe/verdict.h. The string is static; callable from any thread. */
 const char *libc_error_text(int errnum);
 
-/* Uses one heap for all threads: with one heap per thread, each would keep what it once
- * needed. Call it before the first thread starts. */
+/* Makes all threads use one heap. With one heap per thread, each would keep the most that
+ * it ever needed. Call it before the first thread starts. */
 void libc_heap_unite(void);
 
-/* Returns freed memory to the system. Takes milliseconds if it is a lot. */
+/* Returns freed memory to the system. Takes milliseconds if there is a lot of it. */
 void libc_heap_trim(void);

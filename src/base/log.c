@@ -20,13 +20,13 @@ static struct {
     enum log_level lowest;
 } config = {LOG_FORMAT_TEXT, LOG_LEVEL_INFO};
 
-/* The second that this thread wrote last: most lines share theirs with the one before. */
+/* The second that this thread logged last: most lines fall into the same second. */
 static _Thread_local struct {
     time_t second;
     char text[32]; /* 2026-01-01T00:00:00, empty before the first */
 } last_time;
 
-/* Lines of this thread that are not written yet. */
+/* Lines of this thread that have not been written yet. */
 static _Thread_local struct {
     bool is_on;
     unsigned len;
@@ -50,7 +50,7 @@ void log_flush(void)
     pending.len = 0;
 }
 
-/* Appends if all of it fits before `limit`. */
+/* Appends the bytes if all of them fit before `limit`. */
 static bool put(struct log_line *line, unsigned limit, const char *bytes, size_t len)
 {
     if (len > limit - line->len)
@@ -119,7 +119,7 @@ static bool put_value(struct log_line *line, unsigned limit, const char *value, 
     return put(line, limit, "\"", 1);
 }
 
-/* A field is there whole or not at all. */
+/* Adds the whole field or nothing. */
 static void put_field(struct log_line *line, const char *key, const char *value,
                       bool quoted)
 {

@@ -10,9 +10,9 @@
  *         log_end(&line);
  *     }
  *
- * A value with other than plain characters is quoted and escaped, so input cannot forge a
- * line. A span is shown in milliseconds, rounded to three decimals; a negative one is 0. A
- * line longer than its buffer loses its last fields and has `truncated=true`. After
+ * A value that contains other than plain characters is quoted and escaped, so input cannot
+ * forge a line. A span is shown in milliseconds, rounded to three decimals; a negative one
+ * is 0. A line longer than its buffer loses its last fields and has `truncated=true`. After
  * log_buffer(), the lines of a thread are kept until log_flush(), one write(2) for many;
  * warnings and errors are written at once, after the kept lines. Nothing here fails: if the
  * log cannot be written, its lines are lost.
@@ -43,10 +43,10 @@ struct log_line {
     char data[2048];
 };
 
-/* Once, before threads start. Before: text, level info and above. */
+/* Call it once, before threads start. Until then: text, level info and above. */
 void log_setup(enum log_format format, enum log_level lowest);
 
-/* False if the level is not logged; then do not add fields or call log_end(). */
+/* False if the level is not logged: then do not add fields or call log_end(). */
 bool log_begin(struct log_line *line, enum log_level level, const char *event);
 void log_str(struct log_line *line, const char *key, const char *value);
 void log_int(struct log_line *line, const char *key, int64_t value);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define WORD_MAX 64 /* longer words are compared by their beginning */
+#define WORD_MAX 64 /* longer words are compared by their first letters */
 
 static bool is_same(const char *a, const char *b)
 {
@@ -17,7 +17,7 @@ static unsigned min_of(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* Optimal string alignment: three rows of the matrix, the newest is rows[2]. */
+/* Optimal string alignment with three rows of the matrix; rows[2] is the newest. */
 static unsigned distance(const char *word, size_t len, const char *known)
 {
     unsigned rows[3][WORD_MAX + 1] = {0};

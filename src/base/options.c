@@ -18,8 +18,8 @@ struct scan {
     void *ctx;
 };
 
-/* The option with this name, or the only one whose name begins so; row_count = not found.
- */
+/* The option with this name, or the only one whose name begins with it; row_count if there
+ * is none. */
 static size_t row_find(const struct option_table *table, const char *name, size_t len)
 {
     size_t found = table->row_count;
@@ -39,7 +39,7 @@ static bool row_take(struct scan *scan, size_t index, const char *value, struct 
     const struct option_row *row = &scan->table->rows[index];
     struct err why;
     if ((scan->seen >> index & 1) && !row->is_list)
-        return err_set(err, ERR_INVALID, "--%s is given twice; once is enough", row->name);
+        return err_set(err, ERR_INVALID, "--%s may be given only once", row->name);
     if (row->value && !value) /* argv ends in NULL */
         value = scan->argv[scan->next++];
     if (row->value && !value)
@@ -91,7 +91,7 @@ static bool letters_take(struct scan *scan, const char *letters, struct err *err
     return true;
 }
 
-/* The first operand names the command, unless it is that of the one that needs no name. */
+/* The first operand names the command, unless it is an operand of the default command. */
 static bool command_take(struct scan *scan, struct err *err)
 {
     const struct option_command *commands = scan->table->commands;
@@ -133,7 +133,7 @@ bool options_parse(const struct option_table *table, int argc, char *argv[],
                    struct err *err)
 {
     struct scan scan = {table, argv, 1, 0, {.operands = argv + 1}, take, ctx};
-    bool is_option = true; /* a word may be one */
+    bool is_option = true; /* a word may be an option */
     while (scan.next < argc && !scan.rest.is_ended) {
         char *word = argv[scan.next++];
         if (is_option && strcmp(word, "--") == 0)

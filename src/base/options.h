@@ -22,13 +22,13 @@ struct err;
 struct option_row {
     const char *name;    /* without its hyphens */
     char letter;         /* of the short form; '\0': none */
-    bool is_list;        /* may be given again, which adds to it */
-    bool is_last;        /* nothing after it is read: --help, --version */
+    bool is_list;        /* may be given several times; the values add up */
+    bool is_last;        /* ends the parsing: --help, --version */
     const char *value;   /* "FILE", "COMMAND", ...; NULL: it takes no value */
-    const char *example; /* a value; NULL without one */
-    const char *offered; /* values to complete, spaces between; NULL: files after FILE,
-                            commands after COMMAND, else nothing */
-    const char *command; /* the only command that takes it; NULL: all do */
+    const char *example; /* an example of a value; NULL if it takes none */
+    const char *offered; /* values to complete, separated by spaces; NULL: files for FILE,
+                            commands for COMMAND, else nothing */
+    const char *command; /* the only command that takes it; NULL: all commands */
     const char *needs;   /* an option that it requires; or NULL */
     const char *help;    /* a phrase */
     const char *more;    /* sentences for the manual page, `code` in backticks; or NULL */
@@ -38,7 +38,7 @@ struct option_row {
 struct option_command {
     const char *name;     /* NULL: the program has no commands */
     const char *operands; /* for the usage; NULL: it takes none */
-    const char *help;     /* a phrase; NULL where there is one only */
+    const char *help;     /* a phrase; NULL if it is the only command */
 };
 
 struct option_table {
@@ -47,11 +47,11 @@ struct option_table {
     size_t command_count;
     const struct option_row *rows;
     size_t row_count;
-    const char *operand_variable; /* the completions offer its words; or NULL */
+    const char *operand_variable; /* the completions offer the words in it; or NULL */
     const char *notes;            /* the last lines of --help */
 };
 
-/* The table of the program. Defined once in each of them. */
+/* The program's table. Each program defines one. */
 extern const struct option_table options_table;
 
 /* Applies one option; `value` is NULL when it takes none. An invalid value is ERR_INVALID
@@ -61,7 +61,7 @@ typedef bool(options_take_fn)(void *ctx, size_t row, const char *value, struct e
 /* What remains after the options. */
 struct option_rest {
     size_t command; /* index in the table */
-    bool is_ended;  /* by an `is_last`: the operands were not all read */
+    bool is_ended;  /* by an `is_last` option: the remaining operands were not read */
     int operand_count;
     char **operands; /* inside argv */
 };
@@ -72,5 +72,5 @@ bool options_parse(const struct option_table *table, int argc, char *argv[],
                    options_take_fn *take, void *ctx, struct option_rest *ret,
                    struct err *err);
 
-/* Usage, options, notes. */
+/* Prints usage, options and notes. */
 void options_print_help(const struct option_table *table, FILE *out);

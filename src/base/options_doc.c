@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * A tool of the build: writes what is made from a program's table of options to standard
- * output. It is linked with that table.
+ * Build tool: generates documentation from a program's table of options, with which it is
+ * linked, and writes it to standard output.
  *
  *     options_doc bash|zsh|fish    the completion for that shell
  *     options_doc FILE             FILE with its line @OPTIONS@ replaced by them, as mdoc
  */
 #include "base/options.h"
+#include "base/page_fill.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -19,13 +20,13 @@ static bool takes(const struct option_row *row, const char *value)
     return row->value && strcmp(row->value, value) == 0;
 }
 
-/* Those of one command; NULL: those of all. */
+/* Whether the row applies to `command`. NULL: to any command. */
 static bool is_of(const struct option_row *row, const char *command)
 {
     return !row->command || !command || strcmp(row->command, command) == 0;
 }
 
-/* `text` with `escaped` in place of every `c`. */
+/* Prints `text` with `escaped` in place of every `c`. */
 static void put(const char *text, char c, const char *escaped)
 {
     for (; *text; text++)
@@ -34,8 +35,8 @@ static void put(const char *text, char c, const char *escaped)
 
 /* --- the manual page: mdoc(7) ------------------------------------------------------ */
 
-/* Hyphens that can be copied, code in bold, each sentence on a line of its own. No text
- * begins with a space. */
+/* Escapes hyphens so that they can be copied, sets code in bold, and starts each sentence
+ * on a new line. No text begins with a space. */
 static void manual_put(const char *text)
 {
     bool is_code = false;
@@ -77,33 +78,6 @@ static void manual_print(void)
     for (size_t i = 0; i < table->row_count; i++)
         manual_row(&table->rows[i]);
     puts(".El");
-}
-
-static int page_fill(const char *path)
-{
-    FILE *page = fopen(path, "re");
-    if (!page) {
-        perror(path);
-        return EXIT_FAILURE;
-    }
-
-    char line[1024];
-    bool is_filled = false;
-    while (fgets(line, sizeof line, page)) {
-        bool is_place = strcmp(line, "@OPTIONS@\n") == 0;
-        is_filled = is_filled || is_place;
-        if (is_place)
-            manual_print();
-        else
-            fputs(line, stdout);
-    }
-    bool is_read = !ferror(page);
-    fclose(page);
-    if (is_read && is_filled)
-        return EXIT_SUCCESS;
-
-    fprintf(stderr, "%s: %s\n", path, is_read ? "no line @OPTIONS@" : "cannot be read");
-    return EXIT_FAILURE;
 }
 
 /* --- completions ------------------------------------------------------------------- */
@@ -225,7 +199,7 @@ static void zsh_row(const struct option_row *row)
     puts("'");
 }
 
-/* Those that only this command has; NULL: those of all. */
+/* Prints the rows that only this command has. NULL: the rows that all commands have. */
 static void zsh_rows(const char *command)
 {
     for (size_t i = 0; i < table->row_count; i++) {
@@ -235,7 +209,7 @@ static void zsh_rows(const char *command)
     }
 }
 
-/* Unless another command is named. */
+/* Adds the command's own options unless another command is on the line. */
 static void zsh_command(const char *command)
 {
     const char *between = "[[ -n ${words[(r)(";
@@ -318,5 +292,5 @@ int main(int argc, char *argv[])
             shells[i].print();
             return EXIT_SUCCESS;
         }
-    return page_fill(argv[1]);
+    return page_fill(argv[1], "@OPTIONS@", manual_print);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/options.h"
 
-#define OPTION_WIDTH 17 /* of the longest: on-change COMMAND */
-#define USAGE_WIDTH  35 /* of the longest: [verify] [OPTION]... [CHECKER]... */
+#define OPTION_WIDTH 17 /* the longest: on-change COMMAND */
+#define USAGE_WIDTH  35 /* the longest: [verify] [OPTION]... [CHECKER]... */
 
 static void usage_print(const struct option_table *table, size_t index, FILE *out)
 {

@@ -35,7 +35,7 @@ void text_reset(struct text *text)
         text->data[0] = '\0';
 }
 
-/* Includes the terminator. Marks the text as failed if it cannot grow. */
+/* `size` includes the terminator. Marks the text as failed if it cannot grow. */
 bool text_reserve(struct text *text, size_t more)
 {
     if (text->failed || more > text->max - text->len) {
@@ -75,7 +75,7 @@ void text_append(struct text *text, const char *bytes, size_t len)
     text->data[text->len] = '\0';
 }
 
-/* Formats into the room that is there, and a second time only when that was too small. */
+/* Formats into the space that is left, and again after growing if that was too small. */
 void text_printf(struct text *text, const char *format, ...)
 {
     if (text->failed)
@@ -90,7 +90,7 @@ void text_printf(struct text *text, const char *format, ...)
 
     if ((size_t)len >= room) {
         if (room > 0)
-            text->data[text->len] = '\0'; /* what was cut is no content */
+            text->data[text->len] = '\0'; /* drop the part that was cut off */
         if (!text_reserve(text, (size_t)len))
             return;
 

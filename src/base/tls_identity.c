@@ -23,7 +23,8 @@ static bool identity_fill(struct tls_identity *identity, const char *cert_pem,
     union {
         const char *from;
         unsigned char *to;
-    } cert = {.from = cert_pem}, key = {.from = key_pem}; /* GnuTLS knows no const */
+    } cert = {.from = cert_pem},
+      key = {.from = key_pem}; /* GnuTLS's API is not const-correct */
     const gnutls_datum_t cert_text = {cert.to, (unsigned)strlen(cert_pem)};
     const gnutls_datum_t key_text = {key.to, (unsigned)strlen(key_pem)};
     result = gnutls_certificate_set_x509_key_mem(identity->credentials, &cert_text,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a TLS server shows of itself, the same for all sessions: certificate, private key,
- * the key of its session tickets, and what it agrees to: TLS 1.2 and 1.3 with forward
- * secrecy and AEAD, nothing else. Thread-safe after it was made.
+ * What a TLS server presents, the same in all sessions: certificate, private key, the key
+ * of its session tickets, and what it agrees to: TLS 1.2 and 1.3 with forward secrecy and
+ * AEAD, nothing else. Thread-safe once created.
  */
 #pragma once
 
@@ -14,7 +14,7 @@ struct err;
 struct tls_identity {
     gnutls_certificate_credentials_t credentials; /* these three owned */
     gnutls_priority_t priority;
-    gnutls_datum_t ticket_key; /* made anew at each start */
+    gnutls_datum_t ticket_key; /* generated at each start */
 };
 
 /* ERR_INVALID unless the PEM texts are a certificate and its key. */

@@ -9,28 +9,32 @@
 #include "loop/tasks.h"
 #include "loop/trim.h"
 #include "metrics/metrics.h"
+#include "net/address_table.h"
 #include "policy/admission.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
-#define SEND_BYTES       (256 * 1024)       /* of a reply in a turn */
-#define LINGER_MAX       256                /* connections at once */
-#define LINGER_BYTES     (16 * 1024 * 1024) /* thrown away for one of them */
-#define LINGER_PIECES    16                 /* in a turn */
-#define HANDSHAKE_MS     2                  /* of a turn go to TLS handshakes */
+#define SEND_BYTES       (256 * 1024)       /* of a reply per turn */
+#define LINGER_MAX       256                /* connections at a time */
+#define LINGER_CALLER    16                 /* of them per caller */
+#define LINGER_BYTES     (16 * 1024 * 1024) /* discarded per connection */
+#define LINGER_PIECES    16                 /* per turn */
+#define HANDSHAKE_MS     2                  /* of each turn for TLS handshakes */
 #define TRIM_CONNECTIONS 512
 
-/* The first two are also there when nothing has changed: edges are what counts. */
+/* EPOLLIN and EPOLLOUT are often reported without a change; with EPOLLET only edges
+ * count. */
 #define WATCHED_EVENTS   (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 #define BROKEN_EVENTS    (EPOLLHUP | EPOLLERR)
 
 struct connection {
     struct connections *all; /* borrowed */
     LIST_ENTRY(connection) sibling;
-    struct task task; /* to advance at the turn's end */
+    struct task task; /* advances the connection at the end of the turn */
     struct timer timer;
     struct instant deadline; /* of the state */
     struct loop_watch watch;
@@ -41,7 +45,7 @@ struct connection {
     unsigned served;  /* requests */
     enum connection_state state;
     enum connection_seat seat;
-    enum http_fault refusal; /* what one without a seat is told */
+    enum http_error refusal; /* what a connection without a seat is told */
 };
 
 LIST_HEAD(connection_list, connection);
@@ -55,17 +59,17 @@ struct connections {
     size_t seated_count;
     size_t exchange_count; /* of those with a seat */
     size_t lingering_count;
-    struct instant turned; /* when the last turn began that has ended */
-    struct instant logged; /* when a client of the wrong kind last was */
-    struct trim trim;      /* of the memory of those that have ended */
+    struct instant turned; /* the start of the last turn that turn() has finished */
+    struct instant logged; /* when a wrong protocol was last logged */
+    struct trim trim;      /* of the memory of ended connections */
 };
 
-static loop_event_fn on_event; /* at the end: every event begins there */
+static loop_event_fn on_event; /* defined below: every event starts there */
 
 /* --- states and their limits ------------------------------------------------------ */
 
-/* While draining, a client that has not asked has a second to begin, and one that has begun
- * two for the rest of its head. */
+/* While draining, a client that has not sent anything has one second to begin, and one that
+ * has begun has two seconds for the rest of its head. */
 static void hurry(struct connection *connection)
 {
     if (connection->state > STATE_HEAD)
@@ -76,8 +80,8 @@ static void hurry(struct connection *connection)
                                        instant_add(loop_now(connection->all->loop), grace));
 }
 
-/* A timer that is set for an earlier time stays: when it fires, it is set anew. So requests
- * that follow each other do not touch it. False without memory, which can only happen the
+/* A timer that is set for an earlier time stays as it is and is set again when it fires, so
+ * back-to-back requests do not touch it. False without memory, which can happen only the
  * first time. */
 static bool arm(struct connection *connection)
 {
@@ -91,7 +95,7 @@ static bool enter(struct connection *connection, enum connection_state state)
 {
     struct connections *all = connection->all;
     const struct span *limits = all->config->limits;
-    /* A client without a seat holds a descriptor only until it is told. */
+    /* A client without a seat holds a descriptor only until it has been told why. */
     struct span limit = limits[connection->seat == SEAT_NONE ? STATE_LINGERING : state];
     connection->state = state;
     connection->deadline = instant_add(loop_now(all->loop), limit);
@@ -139,7 +143,7 @@ static void leave_seat(struct connection *connection)
     connection->seat = SEAT_NONE;
 }
 
-/* The only way out. An exchange that waits is told. */
+/* The only way to end a connection. An exchange that waits is told that it is gone. */
 static void end(struct connection *connection)
 {
     struct connections *all = connection->all;
@@ -157,7 +161,7 @@ static void end(struct connection *connection)
     trim_note(&all->trim);
 }
 
-/* There is nothing to do before the next event. */
+/* Nothing can be done before the next event. */
 static void await(struct connection *connection)
 {
     input_settle(&connection->input);
@@ -168,8 +172,8 @@ static void await(struct connection *connection)
 }
 
 /* --- lingering -------------------------------------------------------------------- *
- * A close with unread bytes in the receive buffer sends a reset, and a reset makes the
- * client's kernel throw away what it has not read yet: our last words. */
+ * Closing a socket with unread bytes in its receive buffer sends a reset, and a reset makes
+ * the client's kernel discard what the client has not read yet: our last reply. */
 
 static void discard(struct connection *connection)
 {
@@ -187,10 +191,26 @@ static void discard(struct connection *connection)
         end(connection);
 }
 
+/* Each caller gets a share of the pool. A proxy, which has no limit of connections, stands
+ * for many callers. */
+static bool may_linger(const struct connection *connection)
+{
+    const struct connections *all = connection->all;
+    struct address_key key = address_key_caller(&connection->transport.peer);
+    size_t own_count = 0;
+    const struct connection *other;
+    LIST_FOREACH(other, &all->lingering, sibling) {
+        struct address_key other_key = address_key_caller(&other->transport.peer);
+        own_count += memcmp(&key, &other_key, sizeof key) == 0;
+    }
+    return all->lingering_count < LINGER_MAX &&
+           (own_count < LINGER_CALLER || connection->seat == SEAT_UNLIMITED);
+}
+
 static void linger(struct connection *connection)
 {
     struct connections *all = connection->all;
-    if (all->lingering_count == LINGER_MAX) {
+    if (!may_linger(connection)) {
         end(connection);
         return;
     }
@@ -208,14 +228,14 @@ static void linger(struct connection *connection)
 
 /* --- sending ---------------------------------------------------------------------- */
 
-/* Whether the client sends, or has sent, more than was read and answered. */
+/* Whether the client has sent more than was read and answered, or is still sending. */
 static bool has_more(const struct connection *connection)
 {
     return connection->seat == SEAT_NONE || input_has_begun(&connection->input) ||
            transport_has_unread(&connection->transport);
 }
 
-/* The reply is sent. */
+/* Call it when the reply has been sent. */
 static void conclude(struct connection *connection)
 {
     bool must_close =
@@ -237,7 +257,7 @@ static void conclude(struct connection *connection)
     await(connection);
 }
 
-/* False when the connection is broken, or its exchange cannot be answered. */
+/* False if the connection is broken or its exchange cannot be answered. */
 static bool write_output(struct connection *connection, size_t *ret_left)
 {
     const char *bytes;
@@ -285,43 +305,37 @@ static bool take_exchange(struct connection *connection, const struct request_vi
     return connection->exchange != NULL;
 }
 
-/* Once a second: a setting may be wrong, a proxy's or the client's. */
-static void log_wrong_protocol(struct connection *connection, enum http_fault fault)
+/* At most once a second. The line points to a wrong setting of a proxy or a client. */
+static void log_wrong_protocol(struct connection *connection, enum http_error error)
 {
-    static const char *const spoken[] = {
-        [HTTP_FAULT_TLS_AT_PLAIN] = "TLS at a port of plain HTTP",
-        [HTTP_FAULT_PLAIN_AT_TLS] = "plain HTTP at a port of HTTPS",
-        [HTTP_FAULT_HTTP_2] = "HTTP/2",
-        [HTTP_FAULT_PROXY_LINE] = "the PROXY protocol",
-    };
+    const char *spoken = http_error_protocol(error);
     struct connections *all = connection->all;
     struct instant now = loop_now(all->loop);
     struct log_line line;
-    if (fault >= sizeof spoken / sizeof *spoken || !spoken[fault] ||
-        instant_since(now, all->logged).ns < NS_PER_SECOND ||
+    if (!spoken || instant_since(now, all->logged).ns < NS_PER_SECOND ||
         !log_begin(&line, LOG_LEVEL_INFO, "wrong_protocol"))
         return;
 
     char peer[ADDRESS_TEXT_SIZE];
     all->logged = now;
     log_str(&line, "peer", address_format(&connection->transport.peer, peer));
-    log_str(&line, "spoken", spoken[fault]);
+    log_str(&line, "spoken", spoken);
     log_end(&line);
 }
 
-/* Answers instead of a handler, and ends. */
-static void refuse(struct connection *connection, enum http_fault fault)
+/* Replies with an error instead of running a handler, and ends the connection. */
+static void refuse(struct connection *connection, enum http_error error)
 {
     struct request_view view;
     bool is_understood = connection->exchange != NULL;
-    log_wrong_protocol(connection, fault);
+    log_wrong_protocol(connection, error);
     if (is_understood)
         view = input_view(&connection->input);
     else if (!take_exchange(connection, NULL)) {
         end(connection);
         return;
     }
-    exchange_refuse(connection->exchange, is_understood ? &view : NULL, fault);
+    exchange_refuse(connection->exchange, is_understood ? &view : NULL, error);
     send_output(connection);
 }
 
@@ -337,14 +351,14 @@ static void on_time(struct timer *timer)
     if (connection->seat != SEAT_NONE)
         metrics_add(all->config->metrics, METRIC_CONNECTIONS_TIMED_OUT, 1);
     if (connection->state == STATE_HEAD || connection->state == STATE_BODY)
-        refuse(connection, HTTP_FAULT_TIMEOUT);
+        refuse(connection, HTTP_ERROR_TIMEOUT);
     else
         end(connection);
 }
 
 /* --- reading ---------------------------------------------------------------------- */
 
-/* The request is whole. */
+/* Call it when the request is complete. */
 static void serve(struct connection *connection)
 {
     const struct request_view view = input_view(&connection->input);
@@ -352,7 +366,7 @@ static void serve(struct connection *connection)
     input_consume(&connection->input);
     if (exchange_is_unfinished(connection->exchange)) {
         if (connection->transport.incoming == INCOMING_ENDED) {
-            end(connection); /* its client has left already */
+            end(connection); /* the client has already left */
             return;
         }
         enter(connection, STATE_WAITING);
@@ -360,8 +374,8 @@ static void serve(struct connection *connection)
     send_output(connection);
 }
 
-/* The head is whole. Whether its body is wanted: otherwise the connection has moved on, or
- * is gone. */
+/* Call it when the head is complete. True if the body is to be read; otherwise the
+ * connection has moved on or has ended. */
 static bool begin_exchange(struct connection *connection)
 {
     const struct request_view view = input_view(&connection->input);
@@ -378,13 +392,13 @@ static bool begin_exchange(struct connection *connection)
     return false;
 }
 
-/* The body did not come with the head. False when the client does not take even that it may
- * send it. */
+/* Sends a 100 (Continue) unless a part of the body has arrived. False if the socket does
+ * not accept even that. */
 static bool invite_body(struct connection *connection)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (!input_view(&connection->input).request->expects_continue ||
-        input_has_body(&connection->input))
+    const struct request *request = input_view(&connection->input).request;
+    if (!request->expects_continue || request->seen > request->body)
         return true;
     return transport_write(&connection->transport, text, sizeof text - 1) ==
            (ssize_t)(sizeof text - 1);
@@ -402,7 +416,8 @@ static void await_request(struct connection *connection)
         end(connection);
         return;
     }
-    if (connection->transport.incoming != INCOMING_NONE) /* enough for this turn */
+    if (connection->transport.incoming !=
+        INCOMING_NONE) /* this turn's share has been read */
         make_due(connection);
     await(connection);
 }
@@ -433,15 +448,15 @@ static void take_in(struct connection *connection)
             serve(connection);
             return;
         case REQUEST_BAD:
-            refuse(connection, input_view(&connection->input).request->fault);
+            refuse(connection, input_view(&connection->input).request->error);
             return;
         }
     }
 }
 
-/* While a handler waits nothing is read, but under TLS a client may say within its records
- * that it leaves. Not while a record of ours is stuck: the client may have asked for new
- * keys, which GnuTLS would then take that record's place for. */
+/* Nothing is read while a handler waits, except under TLS, where a record may say that the
+ * client leaves. Nor is anything read while one of our records is stuck: the client may
+ * have requested new keys, and GnuTLS would mix up its answer with that record. */
 static bool has_left(struct connection *connection)
 {
     struct input *input = &connection->input;
@@ -455,7 +470,7 @@ static bool has_left(struct connection *connection)
 
 /* --- TLS -------------------------------------------------------------------------- */
 
-/* Whether the handshake is done. Otherwise the connection waits, refuses or has ended. */
+/* Whether the handshake is complete. If not, the connection waits, refuses or has ended. */
 static bool shake_hands(struct connection *connection)
 {
     switch (transport_shake_hands(&connection->transport, connection->all->config->tls)) {
@@ -466,7 +481,7 @@ static bool shake_hands(struct connection *connection)
         await(connection);
         return false;
     case HANDSHAKE_OTHER:
-        refuse(connection, HTTP_FAULT_PLAIN_AT_TLS);
+        refuse(connection, HTTP_ERROR_PLAIN_AT_TLS);
         return false;
     case HANDSHAKE_FAILED:
         break;
@@ -511,7 +526,7 @@ static void on_turn(struct task *task)
     advance(CONTAINER_OF(task, struct connection, task));
 }
 
-/* At once, except a handshake: those share a part of the turn. */
+/* Advances at once, except for handshakes, which have only a part of each turn. */
 static void proceed(struct connection *connection)
 {
     if (connection->state == STATE_HANDSHAKE)
@@ -534,7 +549,7 @@ static void on_event(void *ctx, uint32_t events)
         proceed(connection);
 }
 
-/* Those that become due meanwhile have to wait for the next turn. */
+/* Connections that become due meanwhile wait for the next turn. */
 static bool turn(void *ctx)
 {
     struct connections *all = ctx;
@@ -552,7 +567,7 @@ static bool turn(void *ctx)
 /* --- life ------------------------------------------------------------------------- */
 
 void connection_begin(struct connections *all, int fd, const struct address *peer,
-                      enum connection_seat seat, enum http_fault refusal)
+                      enum connection_seat seat, enum http_error refusal)
 {
     struct connection *connection = calloc(1, sizeof *connection);
     if (!connection) {
@@ -577,7 +592,7 @@ void connection_begin(struct connections *all, int fd, const struct address *pee
     if (enter(connection, all->config->tls ? STATE_HANDSHAKE : STATE_RESTING))
         proceed(connection);
     else
-        end(connection); /* without memory for its timer it may not stay */
+        end(connection); /* it cannot be timed out without a timer */
 }
 
 size_t connections_drop_lingering(struct connections *all)

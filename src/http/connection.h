@@ -6,12 +6,12 @@
  *     [HANDSHAKE ->] RESTING -> HEAD -> BODY -> WAITING -> SENDING -> RESTING ...
  *                                                                 \-> LINGERING -> end
  *
- * A state is skipped where there is nothing to wait for. Each but WAITING has a time limit,
- * which is absolute: bytes that trickle in do not prolong it.
+ * A state is skipped where there is nothing to wait for. Every state except WAITING has a
+ * time limit, which is absolute: bytes that trickle in do not extend it.
  *
  * A connection whose handler waits is watched: when its client closes, resets or
- * half-closes, the exchange is gone and the connection ends. Of requests that come together
- * each turn of the loop serves one.
+ * half-closes, the exchange is gone and the connection ends. Each turn of the loop serves
+ * one of several pipelined requests.
  */
 #pragma once
 
@@ -31,15 +31,15 @@ struct tls_identity;
 enum connection_state {
     STATE_HANDSHAKE, /* of TLS */
     STATE_RESTING,   /* no request has begun */
-    STATE_HEAD,      /* a request has begun, and its head is not whole */
-    STATE_BODY,      /* its head is whole, and its body is not */
+    STATE_HEAD,      /* a request has begun, but its head is incomplete */
+    STATE_BODY,      /* the head is complete, but the body is not */
     STATE_WAITING,   /* its handler has not finished */
-    STATE_SENDING,   /* the socket does not take the rest of the reply */
-    STATE_LINGERING, /* the last reply is sent: what still comes is thrown away */
+    STATE_SENDING,   /* the socket does not accept the rest of the reply yet */
+    STATE_LINGERING, /* the last reply is sent; further input is discarded */
     STATE_COUNT,
 };
 
-/* How long a connection may stay in each state. A handler may take as long as it likes. */
+/* How long a connection may stay in each state. The time of a handler is not limited. */
 /* clang-format off */
 #define CONNECTION_LIMITS                          \
     {                                              \
@@ -66,31 +66,31 @@ struct http_config {
 bool connections_new(struct loop *loop, const struct http_config *config,
                      struct connections **ret, struct err *err);
 
-/* Ends every connection. Each exchange that waits for its reply is first told that it is
- * gone. Not to be called from a handler or a turn-end function. */
+/* Ends every connection. Exchanges that wait for their reply are told first that they are
+ * gone. Do not call it from a handler or a turn-end function. */
 struct connections *connections_free(struct connections *all);
 
 enum connection_seat {
-    SEAT_NONE,    /* not let in */
-    SEAT_COUNTED, /* let in by the admission */
+    SEAT_NONE,    /* not admitted */
+    SEAT_COUNTED, /* counted by the admission, also per caller */
     SEAT_UNLIMITED,
 };
 
-/* Takes an accepted descriptor. A connection with a seat gives it back to the admission
- * when it ends. One without a seat is told `refusal`, over TLS after a handshake, and ends.
- */
+/* Takes an accepted descriptor. A connection with a seat returns it to the admission when
+ * it ends or lingers. A connection without a seat is sent `refusal`, over TLS after a
+ * handshake, and ends. */
 void connection_begin(struct connections *all, int fd, const struct address *peer,
-                      enum connection_seat seat, enum http_fault refusal);
+                      enum connection_seat seat, enum http_error refusal);
 
-/* Ends those that only wait for a client to read their last words. Returns how many. */
+/* Ends the lingering connections. Returns how many there were. */
 size_t connections_drop_lingering(struct connections *all);
 
-/* Idle connections that have had a reply end now. Those that have not asked yet get one
- * second to begin, from now or from when they come, and those that have begun two for the
- * rest of their head, unless their time is up before. The others end after their current
- * reply, which says `Connection: close`. */
+/* Idle connections that have had a reply end now. Clients that have not sent anything get
+ * one second to begin, counted from now or from their arrival, and clients that have begun
+ * get two seconds for the rest of their head, unless their time runs out first. All others
+ * end after their current reply, which says `Connection: close`. */
 void connections_drain(struct connections *all);
 
-/* Exchanges whose reply is not completely sent, and connections that were let in. */
+/* Exchanges whose reply is not completely sent, and connections with a seat. */
 size_t connections_exchanges(const struct connections *all);
 size_t connections_count(const struct connections *all);

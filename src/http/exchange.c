@@ -9,14 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/queue.h>
 #include <time.h>
 
-#define FIELDS_MAX 4096 /* bytes of a reply's fields, besides those of every reply */
+#define FIELDS_MAX 4096 /* bytes of a reply's own header fields */
 #define ALLOW_MAX  256
 
 /* The values of a repeated header. */
 struct joined {
-    struct joined *next;
+    SLIST_ENTRY(joined) sibling;
     struct text text;
 };
 
@@ -24,30 +25,30 @@ enum exchange_state {
     EXCHANGE_NEW,     /* its handler has not returned */
     EXCHANGE_WAITING, /* its handler has returned without a reply */
     EXCHANGE_STREAMING,
-    EXCHANGE_REPLIED, /* nothing more will come to be sent */
+    EXCHANGE_REPLIED, /* the reply is complete */
 };
 
 struct exchange {
     struct exchange_world *world; /* these three borrowed */
     void *connection;
     struct transport *transport;
-    const struct http_route *route; /* NULL = none fits */
+    const struct http_route *route; /* NULL if no route matches */
     enum exchange_state state;
     enum http_version version;
     enum persistence persistence;
     enum body_form form;
-    bool is_head; /* the method: only the heads of its replies are sent */
+    bool is_head; /* the method is HEAD: send no body */
     unsigned status;
     unsigned metric;
 
     const struct request_view *view; /* borrowed; NULL once the handler has returned */
-    struct joined *joined;           /* owned: what exchange_header() put together */
+    SLIST_HEAD(, joined) joined;     /* owned: values made by exchange_header() */
     exchange_fn *gone;
     void *gone_ctx;
 
-    struct text fields; /* "Name: value\r\n" of the reply to come */
+    struct text fields; /* "Name: value\r\n" for the reply to come */
     struct text out;    /* the reply */
-    size_t sent;        /* of it */
+    size_t sent;        /* bytes of `out` */
 };
 
 /* --- the request ------------------------------------------------------------------ */
@@ -99,8 +100,8 @@ const char *exchange_path(const struct exchange *exchange)
     return text_of(exchange->view, exchange->view->request->path);
 }
 
-/* The next field from *at on whose name is, or begins with, `name`: then *at is behind it.
- * NULL at the end, or once the request was forgotten. */
+/* The next field at or after *at whose name is `name`, or begins with it; moves *at past
+ * it. NULL at the end, or once the request has been dropped. */
 static const struct request_field *next_field(const struct exchange *exchange,
                                               const char *name, bool is_prefix, size_t *at)
 {
@@ -133,8 +134,7 @@ const char *exchange_header(struct exchange *exchange, const char *name)
         return value;
     }
     text_init(&joined->text, (size_t)2 * REQUEST_HEAD_MAX);
-    joined->next = exchange->joined;
-    exchange->joined = joined;
+    SLIST_INSERT_HEAD(&exchange->joined, joined, sibling);
     text_append_str(&joined->text, value);
     for (; more; more = next_field(exchange, name, false, &at)) {
         text_append_str(&joined->text, ", ");
@@ -150,7 +150,7 @@ bool exchange_has_header(struct exchange *exchange, const char *name, bool is_pr
     return next_field(exchange, name, is_prefix, &at) != NULL;
 }
 
-/* Whether a list such as that of "Connection" names this option. */
+/* Whether a list such as the value of "Connection" contains this option. */
 static bool header_lists(struct exchange *exchange, const char *name, const char *option)
 {
     const char *list = exchange_header(exchange, name);
@@ -166,13 +166,13 @@ static bool header_lists(struct exchange *exchange, const char *name, const char
     return false;
 }
 
-/* While an exchange waits it keeps nothing of its request. */
+/* A waiting exchange keeps nothing of its request. */
 static void forget_request(struct exchange *exchange)
 {
     exchange->view = NULL;
-    while (exchange->joined) {
-        struct joined *joined = exchange->joined;
-        exchange->joined = joined->next;
+    struct joined *joined;
+    while ((joined = SLIST_FIRST(&exchange->joined)) != NULL) {
+        SLIST_REMOVE_HEAD(&exchange->joined, sibling);
         text_done(&joined->text);
         free(joined);
     }
@@ -215,7 +215,7 @@ static void append_head(struct exchange *exchange, const char *content_type, siz
     response_append_head(&exchange->out, &response);
 }
 
-/* Within the handler, or for a fault, the connection looks by itself. */
+/* While a handler runs, the connection looks for output afterwards anyway. */
 static void tell_connection(struct exchange *exchange)
 {
     if (exchange_is_unfinished(exchange))
@@ -254,7 +254,7 @@ void exchange_stream_begin(struct exchange *exchange, unsigned status,
     exchange->form = exchange->version == HTTP_1_1 ? BODY_CHUNKS : BODY_TO_THE_END;
     if (exchange->form == BODY_TO_THE_END)
         exchange->persistence = PERSISTENCE_CLOSE;
-    /* A chunk's frame is never longer than a piece of sensible size. */
+    /* The frame of a chunk is never longer than a piece of sensible size. */
     exchange->out.max = RESPONSE_HEAD_MAX + 2 * max;
     append_head(exchange, content_type, 0);
     tell_connection(exchange);
@@ -281,27 +281,27 @@ void exchange_stream_end(struct exchange *exchange)
 
 /* --- refusals --------------------------------------------------------------------- */
 
-static void reply_fault(struct exchange *exchange, enum http_fault fault)
+static void reply_error(struct exchange *exchange, enum http_error error)
 {
     const struct http_site *site = &exchange->world->site;
-    if (site->on_fault && exchange->view)
-        site->on_fault(site->handler_ctx, exchange, fault);
+    if (site->on_error && exchange->view)
+        site->on_error(site->handler_ctx, exchange, error);
     if (exchange->state < EXCHANGE_STREAMING) {
-        if (fault == HTTP_FAULT_CONNECTIONS || fault == HTTP_FAULT_CALLER_CONNECTIONS)
+        if (error == HTTP_ERROR_CONNECTIONS || error == HTTP_ERROR_CALLER_CONNECTIONS)
             exchange_set_header(exchange, "Retry-After", "1");
-        const char *body = site->fault_body(fault);
-        exchange_reply_const(exchange, http_fault_status(fault), "application/json", body,
+        const char *body = site->error_body(error);
+        exchange_reply_const(exchange, http_error_status(error), "application/json", body,
                              strlen(body));
     }
     forget_request(exchange);
 }
 
 void exchange_refuse(struct exchange *exchange, const struct request_view *view,
-                     enum http_fault fault)
+                     enum http_error error)
 {
     exchange->view = view;
     exchange->persistence = PERSISTENCE_CLOSE;
-    reply_fault(exchange, fault);
+    reply_error(exchange, error);
 }
 
 /* --- the route -------------------------------------------------------------------- */
@@ -322,11 +322,11 @@ static bool method_matches(const struct http_route *route, const char *method)
            (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
-static enum http_fault find_route(struct exchange *exchange, const char *method,
+static enum http_error find_route(struct exchange *exchange, const char *method,
                                   const char *path, const char *query)
 {
     const struct http_site *site = &exchange->world->site;
-    struct text allow; /* the methods of this path that are not `method` */
+    struct text allow; /* the other methods of this path */
     text_init(&allow, ALLOW_MAX);
     for (size_t i = 0; i < site->route_count && !exchange->route; i++) {
         const struct http_route *route = &site->routes[i];
@@ -340,14 +340,14 @@ static enum http_fault find_route(struct exchange *exchange, const char *method,
             text_printf(&allow, "%s%s%s", allow.len > 0 ? ", " : "", route->method,
                         strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
     }
-    enum http_fault fault = exchange->route ? HTTP_FAULT_NONE
-                            : allow.len > 0 ? HTTP_FAULT_METHOD_NOT_ALLOWED
-                                            : HTTP_FAULT_NOT_FOUND;
-    if (fault == HTTP_FAULT_METHOD_NOT_ALLOWED)
+    enum http_error error = exchange->route ? HTTP_ERROR_NONE
+                            : allow.len > 0 ? HTTP_ERROR_METHOD_NOT_ALLOWED
+                                            : HTTP_ERROR_NOT_FOUND;
+    if (error == HTTP_ERROR_METHOD_NOT_ALLOWED)
         exchange_set_header(exchange, "Allow", allow.data);
     exchange->out.failed |= allow.failed;
     text_done(&allow);
-    return fault;
+    return error;
 }
 
 static bool is_encoded(struct exchange *exchange)
@@ -356,22 +356,22 @@ static bool is_encoded(struct exchange *exchange)
     return encoding && !text_equals_nocase(encoding, strlen(encoding), "identity");
 }
 
-static enum http_fault judge(struct exchange *exchange)
+static enum http_error judge(struct exchange *exchange)
 {
     const struct request_view *view = exchange->view;
     const struct request *request = view->request;
-    enum http_fault fault =
+    enum http_error error =
         find_route(exchange, text_of(view, request->method), text_of(view, request->path),
                    text_of(view, request->query));
-    if (fault != HTTP_FAULT_NONE)
-        return fault;
+    if (error != HTTP_ERROR_NONE)
+        return error;
     if (request_has_body(request) && is_encoded(exchange))
-        return HTTP_FAULT_UNSUPPORTED_ENCODING;
-    return HTTP_FAULT_NONE;
+        return HTTP_ERROR_UNSUPPORTED_ENCODING;
+    return HTTP_ERROR_NONE;
 }
 
-/* Others take what follows a request to upgrade, or a CONNECT, for something else than a
- * request: it is not read. */
+/* After an upgrade request or a CONNECT, other servers and proxies may treat the following
+ * bytes as another protocol, so they are not read as a request. */
 static bool ends_http(struct exchange *exchange)
 {
     const struct request_view *view = exchange->view;
@@ -398,11 +398,11 @@ static void read_head(struct exchange *exchange, const struct request_view *view
     exchange->version = view->request->version;
     exchange->persistence = persistence_of(exchange);
     exchange->is_head = strcmp(text_of(view, view->request->method), "HEAD") == 0;
-    enum http_fault fault = judge(exchange);
-    if (fault != HTTP_FAULT_NONE && request_has_body(view->request))
+    enum http_error error = judge(exchange);
+    if (error != HTTP_ERROR_NONE && request_has_body(view->request))
         exchange->persistence = PERSISTENCE_CLOSE;
-    if (fault != HTTP_FAULT_NONE)
-        reply_fault(exchange, fault);
+    if (error != HTTP_ERROR_NONE)
+        reply_error(exchange, error);
     forget_request(exchange);
 }
 
@@ -450,7 +450,7 @@ const char *exchange_output(const struct exchange *exchange, size_t *ret_len)
     return exchange->out.failed ? NULL : exchange->out.data + exchange->sent;
 }
 
-/* What a stream has sent makes room for what is written next. */
+/* Drops what a stream has sent to make room for the next pieces. */
 void exchange_sent(struct exchange *exchange, size_t len)
 {
     struct text *out = &exchange->out;
@@ -480,7 +480,7 @@ struct exchange *exchange_free(struct exchange *exchange)
         return NULL;
 
     bool is_told = exchange_is_unfinished(exchange) && exchange->gone;
-    exchange->state = EXCHANGE_REPLIED; /* no more */
+    exchange->state = EXCHANGE_REPLIED; /* `gone` must find it over */
     if (is_told)
         exchange->gone(exchange->gone_ctx, exchange);
     forget_request(exchange);

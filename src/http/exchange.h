@@ -24,16 +24,16 @@ typedef void(exchange_fn)(void *ctx, struct exchange *exchange);
 
 struct http_route {
     const char *method; /* HEAD is served by GET's handler */
-    const char *path;   /* "/check-ports"; "/check-ports/" is the same. "/check-ports?ports"
-                           is   there only for requests whose query has a field "ports" */
+    const char *path;   /* "/check-ports" also matches "/check-ports/"; "/check-ports?ports"
+                           matches only requests whose query has a field "ports" */
     exchange_fn *handle;
     size_t body_max; /* bytes; more is a 413 */
     unsigned metric; /* index of the route in the metrics */
 };
 
 /* --- the request --------------------------------------------------------------------
- * Its texts and its body are borrowed until the handler returns or replies, whichever is
- * first: while an exchange waits, nothing of its request is kept. */
+ * Its texts and its body are borrowed until the handler returns or replies, whichever comes
+ * first: an exchange that waits keeps nothing of its request. */
 
 struct address exchange_peer(const struct exchange *exchange);  /* of the TCP connection */
 struct address exchange_local(const struct exchange *exchange); /* our end of it */
@@ -44,18 +44,19 @@ const char *exchange_path(const struct exchange *exchange);  /* as sent, without
 const char *exchange_query(const struct exchange *exchange); /* http/query.h; "" = none */
 const char *exchange_body(const struct exchange *exchange, size_t *ret_len);
 
-/* Value of a header, NULL when it is absent. One that came several times has its values
- * joined with ", " in order; without memory for that the connection ends unanswered. */
+/* Value of a header, NULL if it is absent. The values of a repeated header are joined with
+ * ", " in order; without memory for that, the connection ends without a reply. */
 const char *exchange_header(struct exchange *exchange, const char *name);
 
-/* Whether a header with this name, or (`is_prefix`) whose name begins so, is there. */
+/* Whether there is a header with this name, or, with `is_prefix`, one whose name begins
+ * with it. */
 bool exchange_has_header(struct exchange *exchange, const char *name, bool is_prefix);
 
 /* --- the reply ----------------------------------------------------------------------- */
 
-/* Adds a header to the reply that is to come, at any time before exchange_reply(). The
- * texts are copied. A value with a control character in it is left out. Every reply says
- * `Cache-Control: no-store` unless that is set here. */
+/* Adds a header to the reply, at any time before exchange_reply(). The texts are copied. A
+ * value that contains a control character is dropped. Every reply has `Cache-Control:
+ * no-store` unless that header is set here. */
 void exchange_set_header(struct exchange *exchange, const char *name, const char *value);
 
 /* Makes the reply; `body` is from malloc() and freed. NULL stands for "out of memory" and
@@ -63,23 +64,22 @@ void exchange_set_header(struct exchange *exchange, const char *name, const char
 void exchange_reply(struct exchange *exchange, unsigned status, const char *content_type,
                     char *body, size_t len);
 
-/* The same for a text that stays the caller's. */
+/* The same for a text that the caller keeps. */
 void exchange_reply_const(struct exchange *exchange, unsigned status,
                           const char *content_type, const char *body, size_t len);
 
-/* When the client leaves before the reply, call `gone`. Set it before the handler returns
+/* Calls `gone` when the client leaves before the reply. Set it before the handler returns
  * without a reply. */
 void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx);
 
 /* --- a reply in pieces: for an exchange that waits, instead of exchange_reply() --------
  *
- * What the client has not taken yet is kept, at most `max` bytes of it (twice that with
- * HTTP's frames around small pieces); beyond that the connection ends. Over HTTP/1.1 the
- * pieces are chunks, over 1.0 the end of the connection is the end. Until
- * exchange_stream_end() the exchange counts as waiting: no limit of time runs, and `gone`
- * is called when the client leaves or the connection has to end; never from within these
- * functions. After the end SERVER_SEND_SECONDS are left for what is not taken yet, and the
- * exchange is over. */
+ * At most `max` bytes that the client has not read yet are kept (twice that with the chunk
+ * frames around small pieces); beyond that the connection ends. Over HTTP/1.1 the pieces
+ * are chunks; over 1.0 the reply ends with the connection. Until exchange_stream_end() the
+ * exchange counts as waiting: it has no time limit, and `gone` is called when the client
+ * leaves or the connection must end, but never from within these functions. After the end
+ * the exchange is over, and the rest has the time of STATE_SENDING. */
 void exchange_stream_begin(struct exchange *exchange, unsigned status,
                            const char *content_type, size_t max);
 void exchange_stream_write(struct exchange *exchange, const char *bytes, size_t len);

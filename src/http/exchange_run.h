@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * An exchange as its connection sees it: made from a head, run with a body, asked for bytes
- * to send. It sends none itself, and knows nothing of the connection but its two ends.
+ * An exchange as its connection sees it: created from a head, run with a body, and asked
+ * for bytes to send. It does not send, and of the connection it knows only the two
+ * addresses.
  *
  *     exchange_new() -> exchange_run() -> [waiting -> replied] -> exchange_output() ...
  *                    \-> exchange_refuse() -------------------/
@@ -21,12 +22,12 @@ struct http_site {
     const struct http_route *routes;
     size_t route_count;
     void *handler_ctx;                                /* handed to every handler */
-    const char *(*fault_body)(enum http_fault fault); /* its JSON: a constant */
+    const char *(*error_body)(enum http_error error); /* its JSON: a constant */
 
-    /* May add headers to the answer to a fault, or make that answer itself with
-     * exchange_reply(), with the status of the fault; NULL = neither. Not asked where the
-     * request's head was not understood, nor for the refusal of a connection. */
-    void (*on_fault)(void *ctx, struct exchange *exchange, enum http_fault fault);
+    /* May add headers to an error reply, or make the reply itself with exchange_reply() and
+     * the error's status; NULL = neither. Not called if the head was not understood, nor
+     * for a refused connection. */
+    void (*on_error)(void *ctx, struct exchange *exchange, enum http_error error);
     const char *server_name; /* "port-checker/0.1.0" */
 };
 
@@ -36,39 +37,39 @@ struct exchange_world {
     struct http_date date;
     bool is_draining; /* replies end their connections */
 
-    /* An exchange that waited has something to send, or has failed. */
+    /* Called when an exchange that waits has output, or has failed. */
     void (*has_output)(void *connection);
 };
 
-/* Finds the route of a request whose head is whole, and refuses what cannot be served: then
- * it is refused, and its body not wanted. NULL as `view`: of a request that was not
- * understood, to be refused by the caller. `connection` is handed to has_output();
- * everything is borrowed, `view` only during the call. NULL without memory. */
+/* Finds the route of a request whose head is complete, and refuses what cannot be served:
+ * the exchange then has its reply and wants no body. `view` is NULL for a request that was
+ * not understood, which the caller refuses. `connection` is passed to has_output().
+ * Everything is borrowed, `view` only during the call. NULL without memory. */
 struct exchange *exchange_new(struct exchange_world *world, void *connection,
                               struct transport *transport, const struct request_view *view);
 
-/* Runs the handler. The request is whole. */
+/* Runs the handler. The request must be complete. */
 void exchange_run(struct exchange *exchange, const struct request_view *view);
 
-/* Makes this fault the reply; the connection ends after it. */
+/* Makes this error the reply, after which the connection ends. */
 void exchange_refuse(struct exchange *exchange, const struct request_view *view,
-                     enum http_fault fault);
+                     enum http_error error);
 
-/* Whether it waits for its body, to be run. */
+/* Whether it waits for the request's body. */
 bool exchange_wants_body(const struct exchange *exchange);
 
-/* Whether its owner has not finished it: it waits or streams. */
+/* Whether the handler's work is not finished: it waits or streams. */
 bool exchange_is_unfinished(const struct exchange *exchange);
 
-/* What is to be sent next, borrowed until the next call. NULL when it cannot be answered.
- */
+/* What to send next, borrowed until the next call. NULL if the exchange cannot be
+ * answered. */
 const char *exchange_output(const struct exchange *exchange, size_t *ret_len);
 void exchange_sent(struct exchange *exchange, size_t len);
 
-/* After its reply. */
+/* Whether the connection must end after this reply. */
 bool exchange_must_close(const struct exchange *exchange);
 
-/* Counts it with its route and its status, if it has one. */
+/* Counts the request by route and status, if it has a status. */
 void exchange_count(const struct exchange *exchange, struct metrics *metrics);
 
 /* Tells the owner of an unfinished exchange that it is gone. Returns NULL. */

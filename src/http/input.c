@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define USUAL_SIZE (16 * 1024) /* a usual request, its body included */
+#define USUAL_SIZE (16 * 1024) /* a usual request including its body */
 #define LEAST_ROOM (2 * 1024)
-#define READS_MAX  64 /* in a turn: a record of TLS may be a byte long */
+#define READS_MAX  64 /* per turn: a TLS record may hold a single byte */
 
 struct input_buffer {
     struct request request; /* the one that begins at the first byte */
@@ -53,7 +53,7 @@ void input_drop(struct input *input)
 void input_settle(struct input *input)
 {
     if (input_has_begun(input))
-        resize(input, input->buffer->len); /* without memory it stays as it is */
+        resize(input, input->buffer->len); /* on failure it stays as it is */
     else
         input_drop(input);
 }
@@ -68,11 +68,6 @@ struct request_view input_view(const struct input *input)
 bool input_has_begun(const struct input *input)
 {
     return input->buffer && input->buffer->len > 0;
-}
-
-bool input_has_body(const struct input *input)
-{
-    return input->buffer->len > input->buffer->request.body;
 }
 
 void input_consume(struct input *input)
@@ -110,7 +105,7 @@ bool input_read(struct input *input, struct transport *transport, size_t body_ma
             reads == READS_MAX)
             return true;
         if (!fill(input, transport))
-            return false; /* what it has begun will never be whole */
+            return false; /* the request will never be complete */
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads a query: "name=value&name=value", behind the "?" of a target. Pure. Names are
+ * Reads a query: "name=value&name=value", after the "?" of a target. Pure. Names are
  * compared as they were sent. Values are percent-encoded (RFC 3986 section 2.1), and a "+"
  * is a "+".
  */
@@ -13,12 +13,12 @@
 
 #define QUERY_VALUE_MAX REQUEST_HEAD_MAX /* no query is longer */
 
-/* The value of the next field named `name` from *at on, still encoded, not terminated and
- * borrowed: then *at is behind it. NULL at the end. A field without "=" has an empty
- * value. */
+/* The value of the next field named `name` at or after *at, still encoded, borrowed and not
+ * terminated; moves *at past it. NULL at the end. A field without "=" has an empty value.
+ */
 const char *query_next(const char **at, const char *name, size_t *ret_len);
 
-/* Undoes the percent-encoding of a value; the result may contain any byte. False when a "%"
- * is not followed by two hexadecimal digits, or when `len` is above QUERY_VALUE_MAX. */
+/* Percent-decodes a value; the result may contain any byte. False if a "%" is not followed
+ * by two hexadecimal digits, or if `len` exceeds QUERY_VALUE_MAX. */
 bool query_decode(const char *value, size_t len, char ret[QUERY_VALUE_MAX],
                   size_t *ret_len);

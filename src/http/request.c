@@ -7,12 +7,12 @@
 #include <string.h>
 #include <strings.h>
 
-#define USUAL_SIZE_LINE 16   /* bytes of a line with a chunk's size that cost nothing */
+#define USUAL_SIZE_LINE 16   /* bytes of a chunk-size line that do not count as extra */
 #define TLS_HANDSHAKE   0x16 /* the first byte of a TLS hello: RFC 8446 section 5.1 */
 
-static enum request_progress refuse(struct request *request, enum http_fault fault)
+static enum request_progress refuse(struct request *request, enum http_error error)
 {
-    request->fault = fault;
+    request->error = error;
     return REQUEST_BAD;
 }
 
@@ -35,7 +35,7 @@ static bool is_token(const char *text, size_t len)
     return len > 0;
 }
 
-/* ASCII, whether `char` has a sign or not. */
+/* ASCII only, whether or not `char` is signed. */
 static bool is_visible(char c)
 {
     return c > ' ' && (unsigned char)c < 0x7f;
@@ -49,7 +49,7 @@ static bool is_field_value(const char *text, size_t len)
     return true;
 }
 
-/* Host and port, roughly: what the characters of RFC 3986 section 3.2 leave no doubt of. */
+/* Host and port, checked only for the characters that RFC 3986 section 3.2 allows. */
 static bool is_host(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -70,19 +70,22 @@ struct line {
     size_t len;
 };
 
-/* The line that begins at `at`, without its CRLF; then `at` is behind it. */
+/* Reads the line that begins at `at`, without its CRLF, and moves `at` behind it. A line
+ * that does not end before `limit` is the error `too_long`. */
 static enum request_progress next_line(struct request *request, const char *bytes,
-                                       size_t len, struct line *ret)
+                                       size_t len, size_t limit, enum http_error too_long,
+                                       struct line *ret)
 {
-    const char *end = memchr(bytes + request->seen, '\n', len - request->seen);
+    size_t searched = len < limit ? len : limit;
+    const char *end = memchr(bytes + request->seen, '\n', searched - request->seen);
     if (!end) {
-        request->seen = (uint32_t)len;
-        return REQUEST_MORE;
+        request->seen = (uint32_t)searched;
+        return len < limit ? REQUEST_MORE : refuse(request, too_long);
     }
 
     size_t line_len = (size_t)(end - bytes) - request->at;
     if (line_len == 0 || end[-1] != '\r')
-        return refuse(request, HTTP_FAULT_BAD_FRAMING);
+        return refuse(request, HTTP_ERROR_BAD_FRAMING);
     *ret = (struct line){request->at, line_len - 1};
     request->at = request->seen = (uint32_t)(end + 1 - bytes);
     return REQUEST_DONE;
@@ -95,8 +98,8 @@ static struct request_text text_at(size_t at, size_t len)
     return (struct request_text){(uint16_t)at, (uint16_t)len};
 }
 
-/* "http://host:port/path". The host moves onto the slash before it, to have room for its
- * NUL. An empty path is "/", which is written over the scheme. */
+/* "http://host:port/path". The host moves one byte to the left, onto a slash, to make room
+ * for its NUL. An empty path becomes "/", written over the scheme. */
 static bool read_absolute(struct request *request, char *bytes, struct request_text target)
 {
     char *text = bytes + target.at;
@@ -140,15 +143,15 @@ static bool read_target(struct request *request, char *bytes, struct request_tex
     return true;
 }
 
-static enum http_fault fault_of_line(const char *line, size_t len)
+static enum http_error error_of_line(const char *line, size_t len)
 {
     static const char preface[] = "PRI * HTTP/2.0";
     static const char proxy[] = "PROXY ";
     if (len == sizeof preface - 1 && memcmp(line, preface, len) == 0)
-        return HTTP_FAULT_HTTP_2;
+        return HTTP_ERROR_HTTP_2;
     if (len >= sizeof proxy - 1 && memcmp(line, proxy, sizeof proxy - 1) == 0)
-        return HTTP_FAULT_PROXY_LINE;
-    return HTTP_FAULT_BAD_FRAMING;
+        return HTTP_ERROR_PROXY_PROTOCOL;
+    return HTTP_ERROR_BAD_FRAMING;
 }
 
 static bool read_request_line(struct request *request, char *bytes, struct line line)
@@ -197,7 +200,7 @@ static bool split_field(const char *bytes, struct line line, struct request_fiel
     return is_field_value(text + from, to - from);
 }
 
-/* What a field says about where the request ends. */
+/* Applies what a field says about framing and routing. */
 static bool weigh_field(struct request *request, const char *bytes,
                         struct request_field *field)
 {
@@ -227,78 +230,81 @@ static bool weigh_field(struct request *request, const char *bytes,
     return true;
 }
 
-static enum http_fault read_field(struct request *request, char *bytes, struct line line)
+static enum http_error read_field(struct request *request, char *bytes, struct line line)
 {
     if (request->field_count == REQUEST_FIELDS_MAX)
-        return HTTP_FAULT_HEADERS_TOO_LARGE;
+        return HTTP_ERROR_HEADERS_TOO_LARGE;
 
     struct request_field *field = &request->fields[request->field_count++];
     if (!split_field(bytes, line, field) || !weigh_field(request, bytes, field))
-        return HTTP_FAULT_BAD_FRAMING;
+        return HTTP_ERROR_BAD_FRAMING;
     bytes[field->value.at + field->value.len] = '\0'; /* over a blank or the CR */
-    return HTTP_FAULT_NONE;
+    return HTTP_ERROR_NONE;
 }
 
 /* --- the head --------------------------------------------------------------------- */
 
-static enum http_fault finish_head(struct request *request)
+static enum http_error finish_head(struct request *request)
 {
     if (request->version == HTTP_1_1 && request->host_count == 0)
-        return HTTP_FAULT_BAD_FRAMING;
+        return HTTP_ERROR_BAD_FRAMING;
 
     request->body = request->at;
     request->stage =
         request->framing == FRAMING_CHUNKED ? REQUEST_CHUNK_SIZE : REQUEST_BODY;
-    return HTTP_FAULT_NONE;
+    return HTTP_ERROR_NONE;
 }
 
-static enum http_fault read_head_line(struct request *request, char *bytes,
+static enum http_error read_head_line(struct request *request, char *bytes,
                                       struct line line)
 {
     if (request->stage == REQUEST_FIELDS)
         return line.len > 0 ? read_field(request, bytes, line) : finish_head(request);
     if (line.len == 0)
-        return HTTP_FAULT_NONE; /* RFC 9112 section 2.2 */
+        return HTTP_ERROR_NONE; /* RFC 9112 section 2.2 */
     if (!read_request_line(request, bytes, line))
-        return fault_of_line(bytes + line.at, line.len);
+        return error_of_line(bytes + line.at, line.len);
 
     request->stage = REQUEST_FIELDS;
-    return HTTP_FAULT_NONE;
+    return HTTP_ERROR_NONE;
 }
 
 void request_init(struct request *request)
 {
-    /* All but the fields, which are many. */
+    /* Not the fields, which are large. */
     memset(request, 0, offsetof(struct request, fields));
 }
 
-/* What cannot become a request is refused at its first byte, before a line end comes. */
-static enum http_fault fault_of_first(char first)
+/* Judges the first byte of the request line, so that a client that speaks another protocol
+ * gets its answer before it sends a line end. Version 2 of the PROXY protocol begins with
+ * two blank lines and a NUL. */
+static enum http_error error_of_first(const char *bytes, size_t at)
 {
+    char first = bytes[at];
     if (first == TLS_HANDSHAKE)
-        return HTTP_FAULT_TLS_AT_PLAIN;
-    return first == '\r' || is_token_char(first) ? HTTP_FAULT_NONE : HTTP_FAULT_BAD_FRAMING;
+        return HTTP_ERROR_TLS_AT_PLAIN;
+    if (first == '\0' && at == strlen("\r\n\r\n"))
+        return HTTP_ERROR_PROXY_PROTOCOL;
+    return first == '\r' || is_token_char(first) ? HTTP_ERROR_NONE : HTTP_ERROR_BAD_FRAMING;
 }
 
 static enum request_progress read_head(struct request *request, char *bytes, size_t len)
 {
-    enum http_fault fault = HTTP_FAULT_NONE;
-    size_t limit = len < REQUEST_HEAD_MAX ? len : REQUEST_HEAD_MAX;
-    while (fault == HTTP_FAULT_NONE && request->stage <= REQUEST_FIELDS) {
+    enum http_error error = HTTP_ERROR_NONE;
+    while (error == HTTP_ERROR_NONE && request->stage <= REQUEST_FIELDS) {
         if (request->stage == REQUEST_LINE && request->at < len)
-            fault = fault_of_first(bytes[request->at]);
-        if (fault != HTTP_FAULT_NONE)
+            error = error_of_first(bytes, request->at);
+        if (error != HTTP_ERROR_NONE)
             break;
 
         struct line line;
-        enum request_progress progress = next_line(request, bytes, limit, &line);
-        if (progress == REQUEST_MORE && limit == REQUEST_HEAD_MAX)
-            return refuse(request, HTTP_FAULT_HEADERS_TOO_LARGE);
+        enum request_progress progress = next_line(request, bytes, len, REQUEST_HEAD_MAX,
+                                                   HTTP_ERROR_HEADERS_TOO_LARGE, &line);
         if (progress != REQUEST_DONE)
             return progress;
-        fault = read_head_line(request, bytes, line);
+        error = read_head_line(request, bytes, line);
     }
-    return fault == HTTP_FAULT_NONE ? REQUEST_HEAD : refuse(request, fault);
+    return error == HTTP_ERROR_NONE ? REQUEST_HEAD : refuse(request, error);
 }
 
 /* --- the body --------------------------------------------------------------------- */
@@ -308,7 +314,7 @@ bool request_has_body(const struct request *request)
     return request->framing == FRAMING_CHUNKED || request->length > 0;
 }
 
-/* "1a;name=value". A size that is too large for any body stays so. */
+/* "1a;name=value". A size that is too large for any body remains too large. */
 static bool read_chunk_size(struct request *request, const char *text, size_t len)
 {
     size_t digits = 0;
@@ -323,7 +329,7 @@ static bool read_chunk_size(struct request *request, const char *text, size_t le
     return is_field_value(text + digits, len - digits);
 }
 
-/* RFC 9110 section 6.5.1 forbids fields about framing; Node 18 obeys them. */
+/* RFC 9110 section 6.5.1 forbids framing fields in trailers; Node 18 obeys them. */
 static bool is_trailer(const char *bytes, struct line line)
 {
     static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Connection",
@@ -337,7 +343,7 @@ static bool is_trailer(const char *bytes, struct line line)
     return true;
 }
 
-/* A chunk's size, or a line of the trailers. */
+/* Reads a chunk-size line or a trailer line. */
 static enum request_progress read_chunk_line(struct request *request, const char *bytes,
                                              size_t len)
 {
@@ -348,9 +354,7 @@ static enum request_progress read_chunk_line(struct request *request, const char
 
     struct line line;
     enum request_progress progress =
-        next_line(request, bytes, len < limit ? len : limit, &line);
-    if (progress == REQUEST_MORE && len >= limit)
-        return refuse(request, HTTP_FAULT_HEADERS_TOO_LARGE);
+        next_line(request, bytes, len, limit, HTTP_ERROR_HEADERS_TOO_LARGE, &line);
     if (progress != REQUEST_DONE)
         return progress;
 
@@ -360,28 +364,22 @@ static enum request_progress read_chunk_line(struct request *request, const char
         request->stage = REQUEST_WHOLE;
     else if (is_size ? !read_chunk_size(request, bytes + line.at, line.len)
                      : !is_trailer(bytes, line))
-        return refuse(request, HTTP_FAULT_BAD_FRAMING);
+        return refuse(request, HTTP_ERROR_BAD_FRAMING);
     return REQUEST_DONE;
 }
 
 static enum request_progress read_chunk_end(struct request *request, const char *bytes,
                                             size_t len)
 {
-    static const char end[] = "\r\n";
-    size_t there = len - request->at < 2 ? len - request->at : 2;
-    if (memcmp(bytes + request->at, end, there) != 0)
-        return refuse(request, HTTP_FAULT_BAD_FRAMING);
-    if (there < 2)
-        return REQUEST_MORE;
-
-    request->at += 2;
-    request->seen = request->at;
-    request->stage = REQUEST_CHUNK_SIZE;
-    return REQUEST_DONE;
+    struct line line;
+    enum request_progress progress = next_line(
+        request, bytes, len, request->at + strlen("\r\n"), HTTP_ERROR_BAD_FRAMING, &line);
+    if (progress == REQUEST_DONE)
+        request->stage = REQUEST_CHUNK_SIZE;
+    return progress;
 }
 
-/* Moves data, as far as it is there, to the body's end: in chunks, over what was dropped.
- */
+/* Moves the available data to the body's end, over the chunk framing that was dropped. */
 static enum request_progress read_data(struct request *request, char *bytes, size_t len,
                                        size_t *end)
 {
@@ -406,7 +404,7 @@ static enum request_progress read_body(struct request *request, char *bytes, siz
     while (progress == REQUEST_DONE && request->stage != REQUEST_WHOLE) {
         if (request->stage == REQUEST_BODY &&
             request->length > max - (*end - request->body))
-            return refuse(request, HTTP_FAULT_BODY_TOO_LARGE);
+            return refuse(request, HTTP_ERROR_BODY_TOO_LARGE);
         if (request->stage == REQUEST_BODY)
             progress = read_data(request, bytes, len, end);
         else if (request->stage == REQUEST_CHUNK_END)

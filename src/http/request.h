@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads one request out of a buffer that fills up, in one pass: each line once, when its
- * end has come. Pure. RFC 9112, and stricter wherever two parsers could disagree about
- * where a request ends, because that lets a client smuggle a second request past a proxy:
+ * Parses one request in a growing buffer in a single pass, each line once it is complete.
+ * Pure. RFC 9112, and stricter wherever two parsers could disagree about where a request
+ * ends, because that lets a client smuggle a second request past a proxy:
  *
  *     *CRLF method SP target SP ("HTTP/1.1" / "HTTP/1.0") CRLF
  *     *(name ":" OWS value OWS CRLF) CRLF
@@ -17,19 +17,19 @@
  * - A chunk's size is hexadecimal digits only. Extensions and trailers are read like
  *   headers, and dropped; trailers about framing are refused.
  *
- * The buffer belongs to the caller and may move between calls: everything in here is an
- * offset into it. Texts are cut in place: method, path, query and values end with a NUL.
- * Chunks are joined in place, so that the body is one piece.
+ * The buffer belongs to the caller and may move between calls, so all positions are
+ * offsets. Texts are cut in place: method, path, query and values end with a NUL. Chunks
+ * are joined in place, so that the body is one piece.
  */
 #pragma once
 
-#include "http/fault.h"
+#include "http/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define REQUEST_HEAD_MAX   (8 * 1024) /* bytes of a head, blank lines before it included */
+#define REQUEST_HEAD_MAX   (8 * 1024) /* bytes of a head, including blank lines before it */
 #define REQUEST_EXTRA_MAX  (8 * 1024) /* bytes of all chunk extensions and trailers */
 #define REQUEST_FIELDS_MAX 256
 
@@ -38,20 +38,20 @@ enum http_version { HTTP_1_0, HTTP_1_1 };
 enum request_framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED };
 
 enum request_stage {
-    REQUEST_LINE, /* nothing but blank lines has come */
+    REQUEST_LINE, /* at most blank lines have arrived */
     REQUEST_FIELDS,
-    REQUEST_BODY, /* the head is whole */
+    REQUEST_BODY, /* the head is complete */
     REQUEST_CHUNK_SIZE,
-    REQUEST_CHUNK_END, /* the CRLF behind a chunk's data */
+    REQUEST_CHUNK_END, /* the CRLF after a chunk's data */
     REQUEST_TRAILERS,
     REQUEST_WHOLE,
 };
 
 enum request_progress {
     REQUEST_MORE, /* more bytes are needed */
-    REQUEST_HEAD, /* the head is whole: the next call reads the body */
-    REQUEST_DONE, /* the body is whole */
-    REQUEST_BAD,  /* `fault` says why */
+    REQUEST_HEAD, /* the head is complete: the next call reads the body */
+    REQUEST_DONE, /* the body is complete */
+    REQUEST_BAD,  /* `error` says why */
 };
 
 struct request_text {
@@ -65,17 +65,17 @@ struct request_field {
 
 struct request {
     enum request_stage stage;
-    enum http_fault fault;
+    enum http_error error;
     enum http_version version;
     enum request_framing framing;
     uint32_t at;   /* the next byte to read */
-    uint32_t seen; /* bytes that were searched for a line's end */
-    uint32_t body; /* where the body begins: behind the head */
+    uint32_t seen; /* bytes already searched for a line end */
+    uint32_t body; /* where the body begins, right after the head */
     uint32_t extra;
-    uint64_t length; /* of the body, or what is left of the chunk */
+    uint64_t length; /* of the body, or the rest of the chunk */
     struct request_text method, path, authority;
-    struct request_text query; /* behind the "?", as it was sent; "" without one */
-    bool expects_continue;     /* before its body comes; in HTTP/1.1 */
+    struct request_text query; /* after the "?", as sent; "" without one */
+    bool expects_continue;     /* waits for a 100 (Continue); HTTP/1.1 only */
     uint16_t host_count;
     uint16_t field_count;
     struct request_field fields[REQUEST_FIELDS_MAX];
@@ -87,12 +87,12 @@ struct request_view {
     const char *bytes;
 };
 
-/* Begins a request at the buffer's first byte. */
+/* Starts a request at the buffer's first byte. */
 void request_init(struct request *request);
 
-/* Reads on. What was read of the body lies from `body` to `at`, and the bytes that were not
- * read yet lie right behind it: *len shrinks by what was dropped. A body of more than
- * `body_max` bytes is a BODY_TOO_LARGE. */
+/* Continues parsing. The body read so far is at `body` .. `at`, and unread bytes follow
+ * directly: *len shrinks by what was dropped. A body of more than `body_max` bytes is a
+ * BODY_TOO_LARGE. */
 enum request_progress request_read(struct request *request, char *bytes, size_t *len,
                                    size_t body_max);
 

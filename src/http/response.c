@@ -6,19 +6,28 @@
 #include <string.h>
 #include <time.h>
 
-#define USUAL_HEAD 320 /* bytes of the lines that every head has */
+#define USUAL_HEAD 320 /* bytes of the lines that are in every head */
 
-unsigned http_fault_status(enum http_fault fault)
-{
-    static const unsigned statuses[] = {
-#define X(NAME, status) [HTTP_FAULT_##NAME] = (status),
-        HTTP_FAULT_MAP(X)
+static const struct {
+    unsigned status;
+    const char *protocol;
+} errors[] = {
+#define X(NAME, status, protocol) [HTTP_ERROR_##NAME] = {status, protocol},
+    HTTP_ERROR_MAP(X)
 #undef X
-    };
-    return statuses[fault];
+};
+
+unsigned http_error_status(enum http_error error)
+{
+    return errors[error].status;
 }
 
-/* Of the statuses that this project answers with. */
+const char *http_error_protocol(enum http_error error)
+{
+    return errors[error].protocol;
+}
+
+/* For the statuses that this project uses. */
 static const char *reason_phrase(unsigned status)
 {
     static const struct {

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "http/fault.h"
+#include "http/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,10 +15,10 @@
 
 struct text;
 
-/* What becomes of the connection. */
+/* What happens to the connection after the response. */
 enum persistence {
-    PERSISTENCE_STAYS,      /* which goes without saying */
-    PERSISTENCE_KEEP_ALIVE, /* HTTP/1.0 wants it said */
+    PERSISTENCE_STAYS,      /* the default of HTTP/1.1 */
+    PERSISTENCE_KEEP_ALIVE, /* HTTP/1.0 needs it in a header */
     PERSISTENCE_CLOSE,
 };
 
@@ -26,7 +26,7 @@ enum persistence {
 enum body_form {
     BODY_LENGTH,
     BODY_CHUNKS,     /* pieces in HTTP/1.1 */
-    BODY_TO_THE_END, /* pieces in HTTP/1.0: the connection's end is the body's */
+    BODY_TO_THE_END, /* pieces in HTTP/1.0: the body ends with the connection */
 };
 
 struct response {
@@ -37,11 +37,11 @@ struct response {
     const char *date;
     const char *server;
     const char *content_type;
-    const struct text *fields; /* more lines, "Name: value\r\n" each */
+    const struct text *fields; /* further lines, "Name: value\r\n" each */
 };
 
-/* Appends the head with its blank line. "Cache-Control: no-store" is in it unless `fields`
- * have that header. A 204 says no length. */
+/* Appends the head including its blank line, with "Cache-Control: no-store" unless `fields`
+ * contains that header. A 204 gets no Content-Length. */
 void response_append_head(struct text *out, const struct response *response);
 
 /* Appends a piece of a body, of at least one byte, and what follows the last one. */
@@ -49,10 +49,12 @@ void response_append_piece(struct text *out, enum body_form form, const char *by
                            size_t len);
 void response_append_end(struct text *out, enum body_form form);
 
-unsigned http_fault_status(enum http_fault fault);
+unsigned http_error_status(enum http_error error);
+const char *http_error_protocol(
+    enum http_error error); /* the other protocol that the client speaks, or NULL */
 
-/* "Thu, 26 Nov 2026 05:34:57 GMT" (RFC 9110 section 5.6.7), made anew once a second. Zero
- * it at first. */
+/* "Thu, 26 Nov 2026 05:34:57 GMT" (RFC 9110 section 5.6.7), formatted at most once a
+ * second. Initialise it with zeros. */
 struct http_date {
     int64_t second;
     char text[32];

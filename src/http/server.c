@@ -16,68 +16,69 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Per listener. A client that reconnects at once must not be counted many times before the
- * end of its last connection is seen. */
+/* Per acceptor. Otherwise a client that reconnects at once would be counted several times
+ * before the end of its last connection is noticed. */
 #define ACCEPTS_PER_TURN 8
 
 #define PAUSE_MS         100
-#define TLS_REFUSALS     50 /* a second: each costs a handshake */
+#define TLS_REFUSALS     50 /* per second: each costs a handshake */
 
-struct listener {
-    struct server *server; /* borrowed */
-    int fd;                /* borrowed */
+struct acceptor {
+    struct http_server *server; /* borrowed */
+    int fd;                     /* borrowed */
     struct loop_watch watch;
 };
 
-struct server {
+struct http_server {
     struct loop *loop; /* borrowed */
     struct http_config config;
     struct connections *connections; /* owned */
     struct timer pause;              /* set while accepting pauses */
-    int spare_fd;                    /* lent to a refusal when the process has no other */
+    int spare_fd; /* freed for a refusal when the process has no other descriptor */
     struct instant refusals_since;
     unsigned refusals; /* over TLS, in the second that began then */
-    size_t listener_count;
-    struct listener listeners[];
+    size_t acceptor_count;
+    struct acceptor acceptors[];
 };
 
 /* --- pauses ----------------------------------------------------------------------- */
 
-static void listeners_watch(struct server *server, uint32_t events)
+static void acceptors_watch(struct http_server *server, uint32_t events)
 {
-    for (size_t i = 0; i < server->listener_count; i++) {
-        struct listener *listener = &server->listeners[i];
-        loop_watch_change(server->loop, listener->fd, listener->watch, events, NULL);
+    for (size_t i = 0; i < server->acceptor_count; i++) {
+        struct acceptor *acceptor = &server->acceptors[i];
+        loop_watch_change(server->loop, acceptor->fd, acceptor->watch, events, NULL);
     }
 }
 
-static bool spare_open(struct server *server, struct err *err)
+static bool spare_open(struct http_server *server, struct err *err)
 {
     if (server->spare_fd < 0)
         server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return server->spare_fd >= 0 || err_sys(err, errno, "/dev/null");
 }
 
-/* Accepting fails and will fail again. The listeners are level-triggered: watching them
- * meanwhile would spin. */
-static void pause_accepting(struct server *server)
+/* For errors that would occur again at once. The listening sockets are level-triggered, so
+ * watching them would spin. */
+static void pause_accepting(struct http_server *server)
 {
     if (loop_timer_set(server->loop, &server->pause,
                        instant_add(loop_now(server->loop), span_ms(PAUSE_MS))))
-        listeners_watch(server, 0);
+        acceptors_watch(server, 0);
 }
 
 static void on_pause_over(struct timer *timer)
 {
-    struct server *server = CONTAINER_OF(timer, struct server, pause);
+    struct http_server *server = CONTAINER_OF(timer, struct http_server, pause);
     spare_open(server, NULL);
-    listeners_watch(server, EPOLLIN);
+    acceptors_watch(server, EPOLLIN);
 }
 
 /* --- admission -------------------------------------------------------------------- */
 
-/* Over TLS a refusal takes a handshake: longer than the spare descriptor is lent. */
-static bool may_tell(struct server *server)
+/* Over TLS a refusal needs a handshake, which takes longer than the spare descriptor is
+ * available. */
+static bool may_tell(struct http_server *server)
 {
     struct instant now = loop_now(server->loop);
     if (!server->config.tls)
@@ -89,45 +90,45 @@ static bool may_tell(struct server *server)
     return server->spare_fd >= 0 && server->refusals++ < TLS_REFUSALS;
 }
 
-static void refuse(struct server *server, int fd, const struct address *peer,
-                   enum http_fault fault)
+static void refuse(struct http_server *server, int fd, const struct address *peer,
+                   enum http_error error)
 {
-    bool is_full = fault == HTTP_FAULT_CONNECTIONS;
+    bool is_full = error == HTTP_ERROR_CONNECTIONS;
     metrics_add(
         server->config.metrics,
         is_full ? METRIC_CONNECTIONS_REFUSED_FULL : METRIC_CONNECTIONS_REFUSED_CALLER, 1);
     if (may_tell(server))
-        connection_begin(server->connections, fd, peer, SEAT_NONE, fault);
+        connection_begin(server->connections, fd, peer, SEAT_NONE, error);
     else
         close(fd);
 }
 
-static void admit(struct server *server, int fd, const struct address *peer)
+static void admit(struct http_server *server, int fd, const struct address *peer)
 {
     const struct cidr_list *list = server->config.unlimited;
     bool is_unlimited = list && cidr_list_contains(list, peer);
     switch (admission_enter(server->config.admission, peer, is_unlimited)) {
     case ADMISSION_GRANTED:
         connection_begin(server->connections, fd, peer,
-                         is_unlimited ? SEAT_UNLIMITED : SEAT_COUNTED, HTTP_FAULT_NONE);
+                         is_unlimited ? SEAT_UNLIMITED : SEAT_COUNTED, HTTP_ERROR_NONE);
         return;
     case ADMISSION_FULL:
-        refuse(server, fd, peer, HTTP_FAULT_CONNECTIONS);
+        refuse(server, fd, peer, HTTP_ERROR_CONNECTIONS);
         return;
     case ADMISSION_CALLER_FULL:
-        refuse(server, fd, peer, HTTP_FAULT_CALLER_CONNECTIONS);
+        refuse(server, fd, peer, HTTP_ERROR_CALLER_CONNECTIONS);
         return;
     }
 }
 
 /* --- accepting -------------------------------------------------------------------- */
 
-static int accept_one(const struct listener *listener, struct address *ret_peer)
+static int accept_one(const struct acceptor *acceptor, struct address *ret_peer)
 {
     struct sockaddr_storage storage;
     socklen_t len = sizeof storage;
     struct sockaddr *sa = (struct sockaddr *)&storage;
-    AUTO_FD fd = accept4(listener->fd, sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    AUTO_FD fd = accept4(acceptor->fd, sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return -1;
     if (!address_from_sockaddr(sa, len, ret_peer)) {
@@ -137,12 +138,12 @@ static int accept_one(const struct listener *listener, struct address *ret_peer)
     return fd_take(&fd);
 }
 
-/* The process has no descriptor left. Connections that only linger give way first. Without
- * any, one client is refused through the spare descriptor and does not linger: the next
- * client may need the descriptor. */
-static bool make_way(struct listener *listener)
+/* Called when no descriptor is left. Lingering connections give way first. If there are
+ * none, one client is refused through the spare descriptor; it does not linger, because the
+ * next client may need the descriptor. */
+static bool make_way(struct acceptor *acceptor)
 {
-    struct server *server = listener->server;
+    struct http_server *server = acceptor->server;
     if (connections_drop_lingering(server->connections) > 0)
         return true;
     if (server->spare_fd < 0)
@@ -150,75 +151,76 @@ static bool make_way(struct listener *listener)
 
     struct address peer;
     fd_close(&server->spare_fd);
-    int fd = accept_one(listener, &peer);
-    /* Without descriptors the kernel does not look whether there is one to accept. */
+    int fd = accept_one(acceptor, &peer);
+    /* Without free descriptors, the kernel does not check whether a connection is
+     * waiting. */
     bool is_done = fd >= 0 || errno == EAGAIN;
     if (fd >= 0)
-        refuse(server, fd, &peer, HTTP_FAULT_CONNECTIONS);
+        refuse(server, fd, &peer, HTTP_ERROR_CONNECTIONS);
     connections_drop_lingering(server->connections);
     spare_open(server, NULL);
     return is_done;
 }
 
 /* Whether to accept again after this error. */
-static bool go_on(struct listener *listener, int errnum)
+static bool go_on(struct acceptor *acceptor, int errnum)
 {
     switch (errnum) {
     case EAGAIN:
         return false;
     case EMFILE:
     case ENFILE:
-        if (make_way(listener))
+        if (make_way(acceptor))
             return true;
         break;
     case ENOBUFS:
     case ENOMEM:
         break;
-    default: /* concerns this one connection: it was reset meanwhile, or a firewall objects
-              */
+    default: /* only this connection is affected: it was reset, or a firewall objects */
         return true;
     }
-    pause_accepting(listener->server);
+    pause_accepting(acceptor->server);
     return false;
 }
 
 static void on_event(void *ctx, uint32_t events)
 {
     (void)events;
-    struct listener *listener = ctx;
+    struct acceptor *acceptor = ctx;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         struct address peer;
-        int fd = accept_one(listener, &peer);
+        int fd = accept_one(acceptor, &peer);
         if (fd >= 0)
-            admit(listener->server, fd, &peer);
-        else if (!go_on(listener, errno))
+            admit(acceptor->server, fd, &peer);
+        else if (!go_on(acceptor, errno))
             return;
     }
 }
 
 /* --- life ------------------------------------------------------------------------- */
 
-static bool listeners_add(struct server *server, const int *fds, size_t count,
+static bool acceptors_add(struct http_server *server, const int *fds, size_t count,
                           struct err *err)
 {
     for (size_t i = 0; i < count; i++) {
-        struct listener *listener = &server->listeners[i];
-        *listener = (struct listener){.server = server, .fd = fds[i]};
-        /* Accepted sockets inherit it, which saves a call for each. */
+        struct acceptor *acceptor = &server->acceptors[i];
+        *acceptor = (struct acceptor){.server = server, .fd = fds[i]};
+        /* Accepted sockets inherit it, which saves a system call for each. */
         setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-        if (!loop_watch_add(server->loop, fds[i], EPOLLIN, on_event, listener,
-                            &listener->watch, err))
+        if (!loop_watch_add(server->loop, fds[i], EPOLLIN, on_event, acceptor,
+                            &acceptor->watch, err))
             return false;
-        server->listener_count++;
+        server->acceptor_count++;
     }
     return true;
 }
 
-bool server_new(struct loop *loop, const struct http_config *config, const int *listeners,
-                size_t listener_count, struct server **ret, struct err *err)
+bool http_server_new(struct loop *loop, const struct http_config *config,
+                     const int *sockets, size_t socket_count, struct http_server **ret,
+                     struct err *err)
 {
-    struct server *server =
-        calloc(1, sizeof *server + listener_count * sizeof server->listeners[0]);
+    struct http_server *server =
+        calloc(1, sizeof *server + socket_count * sizeof server->acceptors[0]);
     if (!server)
         return err_sys(err, ENOMEM, "HTTP server");
 
@@ -228,46 +230,36 @@ bool server_new(struct loop *loop, const struct http_config *config, const int *
     timer_init(&server->pause, on_pause_over);
     if (!spare_open(server, err) ||
         !connections_new(loop, &server->config, &server->connections, err) ||
-        !listeners_add(server, listeners, listener_count, err)) {
-        server_free(server);
+        !acceptors_add(server, sockets, socket_count, err)) {
+        http_server_free(server);
         return false;
     }
     *ret = server;
     return true;
 }
 
-void server_stop_accepting(struct server *server)
+void http_server_stop_accepting(struct http_server *server)
 {
     loop_timer_stop(server->loop, &server->pause);
-    for (size_t i = 0; i < server->listener_count; i++) {
-        struct listener *listener = &server->listeners[i];
-        loop_watch_drop(server->loop, listener->fd, &listener->watch);
+    for (size_t i = 0; i < server->acceptor_count; i++) {
+        struct acceptor *acceptor = &server->acceptors[i];
+        loop_watch_drop(server->loop, acceptor->fd, &acceptor->watch);
     }
 }
 
-struct server *server_free(struct server *server)
+struct http_server *http_server_free(struct http_server *server)
 {
     if (!server)
         return NULL;
 
-    server_stop_accepting(server);
+    http_server_stop_accepting(server);
     connections_free(server->connections);
     fd_close(&server->spare_fd);
     free(server);
     return NULL;
 }
 
-void server_drain(struct server *server)
+struct connections *http_server_connections(struct http_server *server)
 {
-    connections_drain(server->connections);
-}
-
-size_t server_exchanges(const struct server *server)
-{
-    return connections_exchanges(server->connections);
-}
-
-size_t server_connections(const struct server *server)
-{
-    return connections_count(server->connections);
+    return server->connections;
 }

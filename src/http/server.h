@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * HTTP for one worker: takes connections from its listening sockets, lets them in or turns
- * them away (too many in all: 503; too many of one caller: 429), collects requests, hands
- * each whole request to its route's handler, sends the reply, and lets no client hold a
- * connection for longer than the limits in http/connection.h. Plain HTTP and TLS take the
- * same path. http/exchange.h says what a handler sees.
+ * HTTP for one worker: accepts connections from its listening sockets, admits or refuses
+ * them (503 if there are too many, 429 if one caller has too many), reads requests, passes
+ * each complete request to its route's handler, sends the reply, and enforces the time
+ * limits in http/connection.h. Plain HTTP and TLS share this code. http/exchange.h says
+ * what a handler sees.
  *
  *     server      this: accept(2), admission, refusals
  *     connection  one connection's states and clocks; reads, sends, ends
@@ -24,21 +24,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct server;
+struct http_server;
 
-/* `listeners` are bound, listening and non-blocking; they stay the caller's, and so does
- * what `config` points to. */
-bool server_new(struct loop *loop, const struct http_config *config, const int *listeners,
-                size_t listener_count, struct server **ret, struct err *err);
+/* `sockets` are bound, listening and non-blocking. They stay the caller's, and so does what
+ * `config` points to. */
+bool http_server_new(struct loop *loop, const struct http_config *config,
+                     const int *sockets, size_t socket_count, struct http_server **ret,
+                     struct err *err);
 
 /* As connections_free(). */
-struct server *server_free(struct server *server);
+struct http_server *http_server_free(struct http_server *server);
 
-/* Takes no more connections; those in the kernel's queue stay there, for a successor or
- * until the sockets are closed. */
-void server_stop_accepting(struct server *server);
+/* Accepts no more connections. Those in the kernel's queue stay there until a successor
+ * accepts them or the sockets are closed. */
+void http_server_stop_accepting(struct http_server *server);
 
-/* As in http/connection.h. */
-void server_drain(struct server *server);
-size_t server_exchanges(const struct server *server);
-size_t server_connections(const struct server *server);
+struct connections *http_server_connections(struct http_server *server);

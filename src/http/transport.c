@@ -30,8 +30,8 @@ static ssize_t socket_read(struct transport *transport, void *ret_bytes, size_t 
     return n;
 }
 
-/* How GnuTLS reads. Its own "again" does not tell that the socket is empty: it also follows
- * a record without data, such as TLS 1.3's KeyUpdate. */
+/* The pull function of GnuTLS. GnuTLS's own "again" does not mean that the socket is empty:
+ * it also follows a record without data, such as TLS 1.3's KeyUpdate. */
 static ssize_t pull(gnutls_transport_ptr_t ctx, void *ret_bytes, size_t size)
 {
     return socket_read(ctx, ret_bytes, size);
@@ -52,7 +52,7 @@ static bool session_begin(struct transport *transport, const struct tls_identity
         return false;
 
     gnutls_handshake_set_timeout(*session, GNUTLS_INDEFINITE_TIMEOUT);
-    /* A descriptor as a pointer is how GnuTLS wants it. */
+    /* GnuTLS takes the descriptor as a pointer. */
     union {
         intptr_t fd;
         void *pointer;
@@ -62,7 +62,8 @@ static bool session_begin(struct transport *transport, const struct tls_identity
     return true;
 }
 
-/* A client that has ended its side cannot finish a handshake: none is computed for it. */
+/* A client that has ended its side cannot complete a handshake, so do not compute one for
+ * it. */
 static bool has_ended(const struct transport *transport)
 {
     struct pollfd socket = {.fd = transport->fd, .events = POLLRDHUP};
@@ -89,8 +90,9 @@ enum transport_handshake transport_shake_hands(struct transport *transport,
     while (result < 0 && !is_passing(result) && !gnutls_error_is_fatal(result));
     if (result == GNUTLS_E_SUCCESS) {
         transport->tls = TLS_OPEN;
-        /* Many clients send their first request when their last words are acknowledged
-         * (Nagle), for which the kernel would wait 40 ms: in TLS 1.3 we answer nothing. */
+        /* Many clients hold back their first request until their last handshake message is
+         * acknowledged (Nagle), which the kernel would delay by 40 ms: in TLS 1.3 the
+         * server has nothing to send. */
         setsockopt(transport->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
         return HANDSHAKE_DONE;
     }

@@ -19,15 +19,15 @@ enum transport_tls {
     TLS_NONE, /* plain, or no handshake yet */
     TLS_SHAKING,
     TLS_OPEN,
-    TLS_BLOCKED, /* open, and the socket has not taken the record that was written last */
+    TLS_BLOCKED, /* open, but the socket has not accepted the last record */
     TLS_ENDED,   /* close_notify was sent */
 };
 
-/* What the socket holds for us, as far as is known. The owner notes what events tell. */
+/* What the socket holds, as far as is known. The owner updates it on events. */
 enum incoming {
     INCOMING_SOME,
     INCOMING_NONE,
-    INCOMING_ENDED, /* the client has ended its side, maybe behind more bytes */
+    INCOMING_ENDED, /* the client has ended its side; bytes may still be unread */
 };
 
 struct transport {
@@ -41,7 +41,7 @@ struct transport {
 /* Takes the descriptor, which is non-blocking. */
 void transport_init(struct transport *transport, int fd, const struct address *peer);
 
-/* Ends both sides, with TLS's close_notify where that is possible. */
+/* Closes the connection, with TLS's close_notify if possible. */
 void transport_close(struct transport *transport);
 
 /* Our end's address. */
@@ -54,26 +54,25 @@ enum transport_handshake {
     HANDSHAKE_FAILED,
 };
 
-/* Takes the TLS handshake as far as it goes, which may take some milliseconds of processor
- * time with RSA. */
+/* Continues the TLS handshake as far as possible. With RSA this may take some milliseconds
+ * of processor time. */
 enum transport_handshake transport_shake_hands(struct transport *transport,
                                                const struct tls_identity *identity);
 
-/* How much was read; 0 = the client has ended its side; -1 with errno, EAGAIN when there
- * is nothing now. Notes in `incoming` when the socket has nothing more. */
+/* Returns the number of bytes read; 0 = the client has ended its side; -1 with errno,
+ * EAGAIN if nothing is available. Updates `incoming` when the socket is empty. */
 ssize_t transport_read(struct transport *transport, char *ret_bytes, size_t size);
 
-/* How much was taken, at least a byte; -1 with errno. After EAGAIN the same bytes must come
- * again, more may follow them. */
+/* Returns the number of bytes taken, at least 1; -1 with errno. After EAGAIN, pass the same
+ * bytes again; more may follow them. */
 ssize_t transport_write(struct transport *transport, const char *bytes, size_t len);
 
-/* Whether bytes of the client's wait unread: closing now would reset the connection, and
- * the client could lose what we wrote last. */
+/* Whether the client has sent bytes that are unread: closing now would reset the
+ * connection, and the client could lose the end of our reply. */
 bool transport_has_unread(const struct transport *transport);
 
 /* Ends our side: the client reads what was written, then the end. */
 void transport_finish(struct transport *transport);
 
-/* Throws away some of what has come, as the network sent it: how much, or as
- * transport_read(). */
+/* Discards some input, undecrypted. Returns how much, or as transport_read(). */
 ssize_t transport_discard(struct transport *transport);

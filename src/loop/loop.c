@@ -15,8 +15,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define STALL_NS       (50 * NS_PER_MS)  /* a gap longer than this is time we missed */
-#define STALL_WATCH_NS (100 * NS_PER_MS) /* longest wait while stalls are watched for */
+#define STALL_NS       (50 * NS_PER_MS)  /* a longer gap is time that we missed */
+#define STALL_WATCH_NS (100 * NS_PER_MS) /* the longest wait while stalls are watched */
 #define NO_SLOT        UINT32_MAX
 #define FIRST_SLOTS    64
 
@@ -190,7 +190,7 @@ void loop_watch_stalls(struct loop *loop, bool is_on)
     loop->stall_watchers += is_on ? 1 : -1U;
 }
 
-/* How long epoll may wait from `now` on: nanoseconds, negative = for ever. */
+/* How long epoll may wait, starting at `now`: nanoseconds, negative = forever. */
 static int64_t wait_limit(const struct loop *loop, struct instant now)
 {
     if (loop->has_more)
@@ -208,7 +208,7 @@ static int64_t wait_limit(const struct loop *loop, struct instant now)
     return limit;
 }
 
-/* Rounded up: a timer must not find itself called before its time. */
+/* Rounded up, so that no timer fires early. */
 static int wait_ms(int64_t limit_ns)
 {
     if (limit_ns < 0)
@@ -218,8 +218,8 @@ static int wait_ms(int64_t limit_ns)
     return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
-/* Adds to `stalled` what the last turn's work and this wait took beyond what they should
- * have. A wait without a limit cannot be late. */
+/* Adds to `stalled` the time that the last turn's work and this wait took beyond what was
+ * expected. A wait without a limit cannot be late. */
 static void account_stall(struct loop *loop, struct instant before, struct instant after,
                           int64_t limit_ns)
 {
@@ -291,7 +291,7 @@ void loop_wake(struct loop *loop)
 {
     uint64_t one = 1;
     ssize_t written = write(loop->wake_fd, &one, sizeof one);
-    (void)written; /* full means that a wake is already pending */
+    (void)written; /* a full counter means that a wake-up is already pending */
 }
 
 static void wake_drain(void *ctx, uint32_t events)

@@ -36,7 +36,7 @@ struct loop_watch {
 
 typedef void(loop_event_fn)(void *ctx, uint32_t events);
 
-/* Returns whether there is more to do now: then the next turn does not wait. */
+/* Returns whether there is more work to do now; if so, the next turn does not wait. */
 typedef bool(loop_turn_fn)(void *ctx);
 
 bool loop_new(struct loop **ret, struct err *err);
@@ -49,7 +49,8 @@ void loop_stop(struct loop *loop);
 /* From any thread or signal handler: the loop begins another turn soon. */
 void loop_wake(struct loop *loop);
 
-/* The next turn will not wait. For work that appears after its turn-end function ran. */
+/* Keeps the next turn from waiting. For work that appears after its turn-end function
+ * ran. */
 void loop_again(struct loop *loop);
 
 /* When this turn's events were fetched. */
@@ -73,7 +74,7 @@ bool loop_watch_change(struct loop *loop, int fd, struct loop_watch watch, uint3
  * the caller closes the descriptor next, which also ends the kernel's part. */
 void loop_watch_drop(struct loop *loop, int fd, struct loop_watch *watch);
 
-/* Timers on this loop's clock. False without memory: then the timer is not set. */
+/* Timers on this loop's clock. False without memory; the timer is then not set. */
 bool loop_timer_set(struct loop *loop, struct timer *timer, struct instant deadline);
 void loop_timer_stop(struct loop *loop, struct timer *timer);
 

@@ -83,7 +83,7 @@ static void sift_down(struct timers *timers, struct timer *timer, uint32_t index
     place(timers, timer, index);
 }
 
-/* Puts a timer where it belongs, starting from the free place `index`. */
+/* Puts a timer where it belongs, starting at the free place `index`. */
 static void settle(struct timers *timers, struct timer *timer, uint32_t index)
 {
     if (index > 0 && is_earlier(timer, timers->heap[(index - 1) / 2]))
@@ -94,8 +94,8 @@ static void settle(struct timers *timers, struct timer *timer, uint32_t index)
 
 void timers_set(struct timers *timers, struct timer *timer, struct instant deadline)
 {
-    /* Behind all that is due: a timer that sets itself into the past for ever must not
-     * keep those from firing. */
+    /* Goes behind all timers that are due: a timer that keeps setting itself into the past
+     * must not keep the others from firing. */
     if (timers->is_firing && instant_before(deadline, timers->firing_at))
         deadline = timers->firing_at;
     timer->deadline = deadline;

@@ -31,12 +31,12 @@ struct timers {
     uint32_t size;
     uint64_t next_order;
     bool is_firing;
-    struct instant firing_at; /* `now` of the timers_fire() that is under way */
+    struct instant firing_at; /* the `now` of the timers_fire() in progress */
 };
 
 void timers_init(struct timers *timers);
 
-/* The timers stay with their owners, and are no longer set. */
+/* Unsets all timers. They stay with their owners. */
 void timers_done(struct timers *timers);
 
 /* Grows the heap so that `count` timers fit: then timers_set() cannot fail for up to that
@@ -54,7 +54,7 @@ static inline bool timer_is_set(const struct timer *timer)
 void timers_set(struct timers *timers, struct timer *timer, struct instant deadline);
 void timers_stop(struct timers *timers, struct timer *timer);
 
-/* Whether there is a timer, and the earliest deadline. */
+/* Whether any timer is set, and if so the earliest deadline. */
 bool timers_next(const struct timers *timers, struct instant *ret_deadline);
 
 /* Fires all timers that are due at `now`, each stopped before its function runs, which may

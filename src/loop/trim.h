@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Returns memory to the system after many objects were freed: otherwise the heap would keep
- * their chunks forever, between the chunks of objects that remain. Belongs to one thread.
+ * Returns memory to the system after many objects have been freed: otherwise the heap would
+ * keep their chunks forever, between the chunks of objects that remain. Belongs to one
+ * thread.
  */
 #pragma once
 
@@ -12,7 +13,7 @@ struct loop;
 struct trim {
     struct loop *loop; /* borrowed */
     struct timer timer;
-    unsigned freed; /* since the last time */
+    unsigned freed; /* since the last trim */
     unsigned many;
 };
 

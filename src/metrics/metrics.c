@@ -52,7 +52,7 @@ static const struct {
 #define LOCAL_FAULT_COUNT (sizeof local_fault_errnos / sizeof local_fault_errnos[0])
 #define LOCAL_FAULT_OTHER LOCAL_FAULT_COUNT
 
-/* From an answer in the same rack to the longest PORT_CHECK_TIMEOUT, and closer where
+/* From an answer in the same rack to the longest PORT_CHECK_TIMEOUT, with finer steps where
  * silence is judged. */
 static const struct {
     const char *le;
@@ -69,7 +69,8 @@ static const struct {
 
 struct metrics {
     _Alignas(CACHE_LINE) _Atomic int64_t values[METRIC_COUNT];
-    _Atomic int64_t verdict_buckets[BUCKET_COUNT + 1]; /* not cumulated; last: above all */
+    _Atomic int64_t verdict_buckets[BUCKET_COUNT + 1]; /* not cumulative; the last one is
+                                                          above all bounds */
     _Atomic int64_t verdict_ns;
     _Atomic int64_t local_faults[LOCAL_FAULT_COUNT + 1];
     _Atomic int64_t requests[METRIC_ROUTE_COUNT][STATUS_COUNT];
@@ -93,7 +94,7 @@ struct metrics *metrics_free(struct metrics *metrics)
     return NULL;
 }
 
-/* There is one writer, so that nothing can come between the load and the store. */
+/* Each block has one writer, so nothing can come between the load and the store. */
 static void add(_Atomic int64_t *value, int64_t n)
 {
     int64_t old = atomic_load_explicit(value, memory_order_relaxed);
@@ -140,7 +141,7 @@ void metrics_observe_verdict(struct metrics *metrics, const struct port_verdict 
     add(&metrics->verdict_ns, ns);
 }
 
-/* The sum over all blocks of the value that stands `offset` bytes into a block. */
+/* The sum, over all blocks, of the value at `offset` in a block. */
 static int64_t sum(struct metrics *const blocks[], size_t count, size_t offset)
 {
     int64_t total = 0;
@@ -209,8 +210,8 @@ static void render_local_faults(struct metrics *const blocks[], size_t count,
     }
 }
 
-/* _count is the sum of the buckets as they were read, so that it equals le="+Inf" even
- * while other threads count on. */
+/* _count is the sum of the buckets as read, so that it equals le="+Inf" even while other
+ * threads go on counting. */
 static void render_verdict_times(struct metrics *const blocks[], size_t count,
                                  struct text *text)
 {
@@ -251,7 +252,7 @@ void metrics_render(struct metrics *const blocks[], size_t count,
                  facts->probes_in_flight);
     append_gauge(text, PREFIX "probes_max", "Maximum number of open probe sockets.",
                  facts->probes_max);
-    append_gauge(text, PREFIX "budget_entries", "Budgets of ports in use.",
+    append_gauge(text, PREFIX "budget_entries", "Port budgets in use.",
                  facts->budget_entries);
     process_render(text);
 }

@@ -25,8 +25,8 @@ enum metric {
     METRIC_COUNT
 };
 
-/* Label values of port_checker_http_requests_total. A request without a route counts as
- * OTHER. */
+/* Label values of port_checker_http_requests_total. OTHER is for requests without a
+ * route. */
 #define METRIC_ROUTE_MAP(X)                                                                \
     X(OTHER, "other")                                                                      \
     X(CHECK_PORTS, "/check-ports")                                                         \
@@ -34,7 +34,7 @@ enum metric {
     X(IP, "/ip")                                                                           \
     X(LIMITS, "/limits")                                                                   \
     X(METRICS, "/metrics")                                                                 \
-    X(PAGE, "/")     /* with its files */                                                  \
+    X(PAGE, "/")     /* and its files */                                                   \
     X(DOCS, "/docs") /* with /openapi.json */
 
 enum metric_route {
@@ -51,8 +51,8 @@ struct metrics *metrics_free(struct metrics *metrics);
 /* Counters grow, gauges move both ways. */
 void metrics_add(struct metrics *metrics, enum metric metric, int64_t n);
 
-/* A reply was sent, or its connection ended before. A `status` outside 100-599 is counted
- * as 500. */
+/* A reply was sent, or its connection ended first. A `status` outside 100-599 is counted as
+ * 500. */
 void metrics_count_request(struct metrics *metrics, enum metric_route route,
                            unsigned status);
 
@@ -67,7 +67,7 @@ void metrics_observe_verdict(struct metrics *metrics, const struct port_verdict 
 struct metrics_facts {
     const char *version;
     size_t budget_entries;
-    size_t probes_in_flight; /* sockets of probes, all workers */
+    size_t probes_in_flight; /* sockets of probes in all workers */
     size_t probes_max;       /* their limit */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A tool of the build: writes the table of docs/metrics.md to standard output. It is made
- * from what /metrics itself shows, so that no series can be missing.
+ * Build tool: writes the table of docs/metrics.md to standard output. The table is made
+ * from the output of /metrics, so that no series can be missing.
  */
 #include "base/err.h"
 #include "base/text.h"
@@ -16,16 +16,16 @@
 
 struct label {
     char name[32];
-    struct text values; /* " `a` `b`": each once, in order */
+    struct text values; /* " `a` `b`": each value once, in order */
 };
 
 struct row {
-    struct text name, type, help; /* of a family */
+    struct text name, type, help; /* of the family */
     struct label labels[LABELS_MAX];
     size_t label_count;
 };
 
-/* Labels whose values are too many, or of the day, and speak for themselves. */
+/* Labels whose values are too many or vary, and need no explanation. */
 static bool is_open(const char *label)
 {
     return strcmp(label, "le") == 0 || strcmp(label, "status") == 0 ||
@@ -46,7 +46,7 @@ static struct label *label_of(struct row *row, const char *name, size_t len)
     return label;
 }
 
-/* name="value",name="value": no value of ours has a quote in it. */
+/* Parses name="value",name="value". None of our values contains a quote. */
 static bool read_labels(struct row *row, const char *pairs)
 {
     while (*pairs && *pairs != '}') {
@@ -103,8 +103,8 @@ static void row_end(struct row *row)
     row_init(row);
 }
 
-/* One line of the format: "# HELP name text", "# TYPE name type" or "name{labels} value".
- */
+/* One line of the format: "# HELP name text", "# TYPE name type" or "name{labels}
+ * value". */
 static bool row_read(struct row *row, const char *line)
 {
     static const char help[] = "# HELP ", type[] = "# TYPE ";
@@ -148,7 +148,7 @@ int main(void)
         return EXIT_FAILURE;
     }
 
-    /* Routes are shown once they were asked for. */
+    /* A route is listed only after a request for it. */
     for (enum metric_route route = 0; route < METRIC_ROUTE_COUNT; route++)
         metrics_count_request(metrics, route, 200);
     metrics_render(&metrics, 1, &(struct metrics_facts){.version = "0"}, &text);

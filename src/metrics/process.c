@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Fields of /proc/self/stat after the name of the command, which may hold anything: proc(5)
- * counts from 1 and the name is the second. */
+/* Fields of /proc/self/stat after the command's name, which may contain anything. proc(5)
+ * counts from 1, and the name is the second field. */
 enum {
     STAT_START_TIME = 22 - 3, /* clock ticks since boot */
     STAT_VIRTUAL = 23 - 3,    /* bytes */
@@ -38,7 +38,7 @@ static bool read_stat(uint64_t fields[STAT_FIELDS])
     for (size_t i = 0; i < STAT_FIELDS; i++) {
         at += strspn(at, " ");
         size_t field_len = strcspn(at, " \n");
-        fields[i] = 0; /* the state, and negative numbers, which are not needed */
+        fields[i] = 0; /* the state and negative numbers, which are not needed */
         text_parse_u64(at, field_len, UINT64_MAX, &fields[i]);
         at += field_len;
     }
@@ -102,7 +102,7 @@ static bool count_open_fds(uint64_t *ret)
             count++;
     }
     closedir(dir);
-    *ret = count - 1; /* the one that read the folder */
+    *ret = count - 1; /* without the descriptor that reads the directory */
     return true;
 }
 

@@ -22,8 +22,8 @@ static struct address address_ipv4(const uint8_t bytes[4], uint16_t port)
     return address;
 }
 
-/* inet_pton() is as strict as the contract asks (glibc: four decimal parts without leading
- * zeros, groups of at most four digits), but wants a terminated text. */
+/* inet_pton() is as strict as the API requires (glibc: four decimal parts without leading
+ * zeros, groups of at most four digits), but needs a terminated string. */
 bool address_parse(const char *text, size_t len, struct address *ret, struct err *err)
 {
     char literal[ADDRESS_TEXT_SIZE];
@@ -92,7 +92,7 @@ struct address address_unembed(const struct address *address)
     return *address;
 }
 
-/* inet_ntop() goes through printf; this is in every line of the log. */
+/* inet_ntop() goes through printf(), and every log line contains an address. */
 static void format_ipv4(const uint8_t bytes[4], char ret_text[ADDRESS_TEXT_SIZE])
 {
     char *end = ret_text;

@@ -37,8 +37,8 @@ bool address_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct addr
 struct address address_unmap(const struct address *address);
 
 /* The IPv4 address that this one leads to, port kept: inside ::ffff:0:0/96 (RFC 4291),
- * 64:ff9b::/96 (NAT64, RFC 6052) or 2002::/16 (6to4, RFC 3056); any other address as it
- * is. For judging only: a connection to the two goes by another road. */
+ * 64:ff9b::/96 (NAT64, RFC 6052) or 2002::/16 (6to4, RFC 3056); any other address as it is.
+ * For judging only: packets to the two addresses take different paths. */
 struct address address_unembed(const struct address *address);
 
 /* Without port or brackets; RFC 5952 form. Returns ret_text. */
@@ -53,7 +53,7 @@ int address_family_number(const struct address *address);
 /* The address in network order: 4 or 16 bytes, borrowed from `address`. */
 const uint8_t *address_bytes(const struct address *address, size_t *ret_len);
 
-/* Same family and same address; ports are not looked at, and nothing is unmapped. */
+/* Same family and same address; ignores ports and unmaps nothing. */
 bool address_equals(const struct address *a, const struct address *b);
 
 /* 127.0.0.0/8, ::1, and both of them mapped. */

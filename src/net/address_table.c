@@ -11,7 +11,7 @@
 
 #define FIRST_SLOTS 64
 
-/* These are on the way of every check: no loops, no copies of what is IPv4 already. */
+/* Every check calls these: no loops, no copies of an address that is already IPv4. */
 static struct address_key key_of(const struct address *address, size_t ipv6_len)
 {
     if (address->sa.sa_family == AF_INET)
@@ -130,7 +130,7 @@ void address_table_remove(struct address_table *table, const struct address_entr
         hole = (hole + 1) & table->mask;
     }
 
-    /* Those behind it move up unless that would put them in front of their home. */
+    /* Entries after the hole move up unless that would put them before their home slot. */
     for (size_t i = (hole + 1) & table->mask; slots[i].entry; i = (i + 1) & table->mask) {
         size_t from_home = (i - slots[i].hash) & table->mask;
         if (from_home < ((i - hole) & table->mask))

@@ -17,8 +17,8 @@
  * multilinear over 32-bit words with random multipliers, which is strongly universal
  * (Lemire and Kaser, "Strongly universal string hashing is fast"); its bits are then mixed,
  * because neighbouring addresses would otherwise land in neighbouring slots. Slots are
- * searched in a row (open addressing); at most half of them are in use, and removing closes
- * the gap, so that a table that was full once is not slower afterwards.
+ * searched one after the other (linear probing); at most half of them are in use, and
+ * removing closes the gap, so that a table that was full once is not slower afterwards.
  *
  * The slots begin at 1 KiB and double as needed, up to `max` entries. If it cannot
  * grow, it first gets slower, then refuses entries when the slots are nearly full. Not
@@ -76,7 +76,7 @@ bool address_table_init(struct address_table *table, size_t max, struct err *err
  * address_table_next(). */
 void address_table_done(struct address_table *table);
 
-/* NULL if it has none. */
+/* NULL if the key is not in the table. */
 struct address_entry *address_table_find(const struct address_table *table,
                                          const struct address_key *key);
 
@@ -87,7 +87,7 @@ bool address_table_add(struct address_table *table, const struct address_key *ke
 /* Removes an entry that is in the table. */
 void address_table_remove(struct address_table *table, const struct address_entry *entry);
 
-/* Each entry once, in any order, NULL after the last; *position is 0 at first. Do not add
- * or remove entries meanwhile. */
+/* Returns each entry once, in any order, then NULL; *position is 0 at first. Do not add or
+ * remove entries meanwhile. */
 struct address_entry *address_table_next(const struct address_table *table,
                                          size_t *position);

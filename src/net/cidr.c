@@ -49,11 +49,11 @@ bool cidr_parse(const char *text, size_t len, struct cidr *ret, struct err *err)
     if (!address_equals(&network, &cidr.base)) {
         char ip[ADDRESS_TEXT_SIZE];
         return err_set(err, ERR_INVALID,
-                       "there are bits beyond the prefix length, write %s/%u",
+                       "it has bits beyond the prefix length; write %s/%u",
                        address_format(&network, ip), cidr.prefix);
     }
 
-    /* No bit is set beyond the prefix, so a mapped base has one of 96 at least. */
+    /* No bit is set beyond the prefix, so a mapped base has a prefix of at least 96. */
     struct address plain = address_unmap(&cidr.base);
     if (!address_equals(&plain, &cidr.base)) {
         cidr.base = plain;

@@ -39,7 +39,7 @@ void port_set_clear(struct port_set *set)
     set->count = 0;
 }
 
-/* The ports of first..last that fall into one word and are not in the set yet. */
+/* The ports of first..last in one word that are not in the set yet. */
 static uint64_t word_news(const struct port_set *set, size_t word, uint16_t first,
                           uint16_t last)
 {

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A question to the kernel: one header, one family's fixed part, one address. */
+/* A query to the kernel: a header, the fixed part of its type, one address. */
 struct query {
     struct nlmsghdr header;
     union {
@@ -41,7 +41,7 @@ static void query_set_address(struct query *query, unsigned short type,
     memcpy(query->address, bytes, len);
 }
 
-/* The kernel answers before send(2) returns. */
+/* The kernel has answered when send(2) returns. */
 static bool query_ask(const struct query *query, union reply *ret, struct err *err)
 {
     AUTO_FD fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
@@ -67,7 +67,7 @@ static bool query_ask(const struct query *query, union reply *ret, struct err *e
 
 /* Where packets to an address go next. */
 struct hop {
-    bool is_local; /* to this machine itself, or nowhere */
+    bool is_local; /* to this machine itself, or dropped */
     bool has_gateway;
     struct address neighbour; /* the gateway, or the address itself */
     int interface;

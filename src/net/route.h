@@ -15,8 +15,9 @@ struct err;
  * to this machine itself). ERR_SYSTEM if the kernel has no route. */
 bool route_has_gateway(const struct address *to, bool *ret_has_gateway, struct err *err);
 
-/* Does the neighbour that receives packets for `to` answer (ARP, neighbour discovery)? The
- * kernel reports its failure only now and then, and drops the waiting packets. */
+/* Whether the neighbour that receives packets for `to` answers (ARP, neighbour
+ * discovery). The kernel reports a failure only occasionally, and drops the packets that
+ * were waiting. */
 enum route_hop {
     ROUTE_HOP_UNKNOWN,      /* it does, or the kernel does not know */
     ROUTE_HOP_TARGET_DEAD,  /* the target is a neighbour and does not */

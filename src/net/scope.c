@@ -6,13 +6,13 @@
 #include <stddef.h>
 #include <string.h>
 
-/* An IPv4 address stands in the highest 32 bits. */
+/* An IPv4 address is in the highest 32 bits. */
 struct bits {
     uint64_t high, low;
 };
 
-/* Per family from the longest prefix to the shortest, so that the first that covers an
- * address is the most specific one; the last of a family covers all of it. */
+/* Per family from the longest prefix to the shortest, so that the first match is the most
+ * specific one; the last row of a family covers all of it. */
 static const struct {
     int family;
     enum address_scope scope;

@@ -3,9 +3,13 @@
  * Who is the caller, and may this caller have that address probed? Pure: facts go in, a
  * decision with its reason comes out. It charges nothing and logs nothing.
  *
- * docs/policy.md has the rules in full. In short: the caller is the TCP peer, unless the
- * peer is a trusted proxy; the operator is a loopback peer without a trace of a proxy or of
- * another site's page; all other callers are equal; some addresses are never probed.
+ *   identify.c   who calls
+ *   access.c     what a caller may name
+ *
+ * docs/policy.md has the rules in full. In short: the caller is the TCP peer, or the
+ * address that a trusted proxy names; the operator is a loopback peer without a trace of a
+ * proxy or of another site's page; any other loopback peer is unknown, and is refused under
+ * every setting; all other callers are equal; some addresses are never probed.
  */
 #pragma once
 
@@ -20,12 +24,12 @@
 /* code: its name in the log and the metrics. access_explain() makes the sentence of a
  * refusal. */
 #define ACCESS_REASON_MAP(X)                                                               \
-    X(OWN_ADDRESS, "own_address", true)          /* the caller named itself */             \
-    X(OPERATOR, "operator", true)                /* the operator may name any unicast */   \
-    X(PUBLIC_TARGET, "public_target", true)      /* globally reachable, under `public` */  \
-    X(ANY_TARGET, "any_target", true)            /* unicast, under `any` */                \
-    X(BAD_FORWARDED, "bad_forwarded_for", false) /* a trusted proxy sent nonsense */       \
-    X(NEVER, "never_allowed", false) /* unspecified, multicast, reserved ... */            \
+    X(OWN_ADDRESS, "own_address", true)        /* the caller named itself */               \
+    X(OPERATOR, "operator", true)              /* the operator may name any unicast */     \
+    X(PUBLIC_TARGET, "public_target", true)    /* globally reachable, under `public` */    \
+    X(ANY_TARGET, "any_target", true)          /* unicast, under `any` */                  \
+    X(CALLER_UNKNOWN, "caller_unknown", false) /* see ACCESS_GROUND_MAP */                 \
+    X(NEVER, "never_allowed", false)           /* unspecified, multicast, reserved ... */  \
     X(NOT_OWN_ADDRESS, "not_own_address", false) /* not the caller's address */            \
     X(NOT_PUBLIC, "not_public", false)     /* not globally reachable, under `public` */    \
     X(THIS_MACHINE, "this_machine", false) /* our own interface, under `public` */
@@ -33,6 +37,46 @@
 enum access_reason {
 #define X(NAME, code, is_allowed) ACCESS_##NAME,
     ACCESS_REASON_MAP(X)
+#undef X
+};
+
+enum access_kind {
+    CALLER_KNOWN,    /* by its address, which it may name */
+    CALLER_OPERATOR, /* at the checker's own machine */
+    CALLER_UNKNOWN,  /* may name no address, whatever the settings are */
+};
+
+/* The sentence for an unknown caller; `because` is "" or ": " and the reason. */
+#define ACCESS_UNKNOWN_SENTENCE(because)                                                   \
+    "this checker cannot tell who is asking" because                                       \
+    ". Behind a proxy, list it in PORT_CHECKER_TRUSTED_PROXIES and let it send "           \
+    "X-Forwarded-For. On the checker's own machine, use http://localhost."
+
+/* Why a caller is of its kind. For an unknown caller also the reason in the log and the
+ * sentence of the refusal. */
+#define ACCESS_GROUND_MAP(X)                                                               \
+    X(DIRECT, CALLER_KNOWN, "direct", "")       /* the TCP peer itself */                  \
+    X(NAMED, CALLER_KNOWN, "named", "")         /* by a trusted proxy */                   \
+    X(AT_HOME, CALLER_OPERATOR, "operator", "") /* is_operator() */                        \
+    X(NOT_NAMED, CALLER_UNKNOWN, "not_named",                                              \
+      ACCESS_UNKNOWN_SENTENCE(": a trusted proxy sent neither X-Forwarded-For nor "        \
+                              "Forwarded"))                                                \
+    X(UNREADABLE, CALLER_UNKNOWN, "bad_forwarded_for",                                     \
+      ACCESS_UNKNOWN_SENTENCE(": a trusted proxy sent an X-Forwarded-For or Forwarded "    \
+                              "that is not a list of IP addresses"))                       \
+    X(NO_HOST, CALLER_UNKNOWN, "named_no_host",                                            \
+      ACCESS_UNKNOWN_SENTENCE(": a trusted proxy named a loopback, multicast or reserved " \
+                              "address as the caller"))                                    \
+    X(UNDECLARED_PROXY, CALLER_UNKNOWN, "undeclared_proxy",                                \
+      ACCESS_UNKNOWN_SENTENCE(": the request came through a proxy on the checker's own "   \
+                              "machine that is not declared"))                             \
+    X(STRANGER, CALLER_UNKNOWN, "loopback",                                                \
+      ACCESS_UNKNOWN_SENTENCE(": the request came from the checker's own machine, but "    \
+                              "its Host or its page is not localhost"))
+
+enum access_ground {
+#define X(NAME, kind, code, sentence) ACCESS_##NAME,
+    ACCESS_GROUND_MAP(X)
 #undef X
 };
 
@@ -47,15 +91,23 @@ struct access_facts {
     const char *origin;
     const char *sec_fetch_site;
     const char *forwarded_for;  /* X-Forwarded-For */
-    bool has_forwarding_header; /* any X-Forwarded-*, Forwarded, X-Real-IP, Via or
-                                   CF-Connecting-IP */
+    const char *forwarded;      /* Forwarded, RFC 7239 */
+    const char *forwarded_host; /* X-Forwarded-Host */
+    bool has_forwarding_header; /* any that a proxy adds: caller_is_forwarded() */
+    bool is_origin_listed;      /* PORT_CHECKER_CORS_ORIGINS names it */
+    bool is_any_origin_listed;  /* PORT_CHECKER_CORS_ORIGINS is "*" */
 };
 
-/* The caller. */
 struct access_caller {
-    bool is_known; /* false: a trusted proxy sent an X-Forwarded-For that cannot be read */
-    bool is_operator;
-    struct address address; /* unmapped, port 0; of the peer when not known */
+    enum access_kind kind;
+    enum access_ground ground;
+    struct address address; /* unmapped, port 0; of the peer when unknown */
+
+    /* A page of another site sent this, according to the browser: by Sec-Fetch-Site, or
+     * without it (browsers omit it over plain HTTP) by an Origin that is not Host. Behind a
+     * trusted proxy, X-Forwarded-Host is used for Host; without it, Origin is ignored.
+     * Pages of the origins in PORT_CHECKER_CORS_ORIGINS do not count as another site. */
+    bool is_other_site;
 };
 
 struct access_decision {
@@ -64,16 +116,16 @@ struct access_decision {
     struct address target; /* unmapped: judge and connect to this one */
 };
 
-/* X-Forwarded-For of a trusted proxy is read from the right, past trusted proxies. The
- * first address that is not a trusted proxy is the caller. Elements further left are not
- * read, so text that a client put there has no effect. If an element that is read is not a
- * plain address literal (a port, brackets, "unknown", nothing), the caller is unknown. If
- * all of them are trusted, the leftmost is the caller. */
+/* From a trusted proxy, the caller is read from X-Forwarded-For, or without it from
+ * Forwarded: policy/forwarded.h. From any other peer these are not read; a peer of this
+ * machine that sends one is an undeclared proxy. A page that only "*" allows never acts
+ * for the operator. */
 struct access_caller access_identify(const struct access_facts *facts,
                                      const struct cidr_list *trusted_proxies);
 
-/* Is this one of this machine's own addresses? Called only under `public`, and only for
- * targets that are otherwise allowed; for a target that embeds IPv4, called for both. */
+/* Whether this is one of this machine's own addresses. Called only under `public`, and
+ * only for targets that are otherwise allowed; for a target that embeds IPv4, called for
+ * both. */
 typedef bool(access_is_ours_fn)(const struct address *address);
 
 /* An unknown caller is refused first. An address that is never probed is refused even to
@@ -85,10 +137,15 @@ struct access_decision access_decide(const struct access_caller *caller,
 
 const char *access_reason_code(enum access_reason reason);
 
+/* Why a caller is unknown: a code for the log, and a sentence for the caller that names
+ * both cures. */
+const char *access_ground_code(enum access_ground ground);
+const char *access_ground_sentence(enum access_ground ground);
+
 /* For a refusal: who may not have which address checked, why, and the setting that would
  * allow it, if one would. Returns ret_text. */
 const char *access_explain(const struct access_caller *caller,
-                           const struct access_decision *decision, enum targets targets,
+                           const struct access_decision *decision,
                            char ret_text[ACCESS_EXPLANATION_SIZE]);
 
 /* Unicast addresses that may be probed: not SCOPE_MULTICAST, SCOPE_RESERVED (a forgotten

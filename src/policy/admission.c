@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* One with at least one connection. */
+/* A caller with at least one connection. */
 struct caller {
     struct address_entry entry;
     size_t connections;

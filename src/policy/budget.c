@@ -11,8 +11,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* Every call inserts at most two buckets, so dropping more than that keeps up, and a bound
- * keeps one call short after a flood has passed. */
+/* Every call inserts at most two buckets, so dropping more than two keeps up; the bound
+ * keeps a call short even after a flood. */
 #define DROPS_PER_CALL  8
 #define NEEDED_PER_TAKE 2
 
@@ -25,12 +25,12 @@ enum kind {
     KIND_COUNT,
 };
 
-/* A token bucket, told by the moment at which it will be full again: a port pushes that
- * moment `cost` nanoseconds away, and a full bucket has it in the past. So filling needs no
- * arithmetic, nothing is rounded, and what is not touched needs no care. */
+/* A token bucket, stored as the time when it will be full again: a port moves that time
+ * `cost` nanoseconds into the future, and a full bucket has it in the past. So refilling
+ * needs no arithmetic and no rounding, and untouched buckets need no work. */
 struct bucket {
     struct address_entry entry;
-    uint32_t place;  /* in the heap; of a free one, the next free one */
+    uint32_t place;  /* in the heap; for a free bucket, the next free one */
     int64_t full_at; /* struct instant */
 };
 
@@ -40,13 +40,13 @@ struct budget {
     int64_t cost; /* nanoseconds in which one port comes back */
     size_t burst;
 
-    struct address_table table; /* of those buckets that are in use */
+    struct address_table table; /* of the buckets in use */
     struct bucket *buckets;     /* owned; 1..max, 0 is not used */
     uint32_t max;
-    uint32_t used_max; /* those above were never used, and their memory never touched */
-    uint32_t free;     /* first of those that were used and are free */
+    uint32_t used_max; /* buckets above were never used, and their memory never touched */
+    uint32_t free;     /* the first free bucket among those that were used */
 
-    uint32_t *heap; /* owned; 1..count, the first is the one that is full the soonest */
+    uint32_t *heap; /* owned; 1..count, the first is the next to be full */
     uint32_t count;
 
     struct bucket shared[KIND_COUNT];
@@ -54,7 +54,7 @@ struct budget {
 
 /* ---- making ------------------------------------------------------------------------- */
 
-/* The price of a port, such that a whole burst cannot overflow a clock. */
+/* The price of a port, chosen so that a whole burst cannot overflow the clock. */
 static int64_t cost_of_port(double per_second, size_t burst)
 {
     double cost_max = (double)(INT64_MAX / 4) / (double)burst;
@@ -197,9 +197,9 @@ static struct bucket *bucket_find(const struct budget *budget,
     return entry ? CONTAINER_OF(entry, struct bucket, entry) : NULL;
 }
 
-/* A full one, or NULL when all places are held. It stands at the end of the heap until the
- * caller, having charged it, updates it: a full one would climb to the top and sink again.
- */
+/* Returns a full bucket, or NULL when all places are taken. It stays at the end of the heap
+ * until the caller has charged and updated it: a full bucket would rise to the top and sink
+ * again. */
 static struct bucket *bucket_add(struct budget *budget, const struct address_key *key,
                                  struct instant now)
 {
@@ -254,7 +254,7 @@ static struct bucket *bucket_for(struct budget *budget, enum kind kind,
     return bucket ? bucket : &budget->shared[kind];
 }
 
-/* Puts a bucket where it belongs after its full_at has changed. */
+/* Moves a bucket to its place after its full_at has changed. */
 static void bucket_update(struct budget *budget, struct bucket *bucket, struct instant now)
 {
     if (bucket == &budget->shared[KIND_CALLER] || bucket == &budget->shared[KIND_TARGET])
@@ -276,8 +276,8 @@ static int64_t full_at_after(const struct budget *budget, const struct bucket *b
     return from + (int64_t)ports * budget->cost;
 }
 
-/* How long until the bucket holds `ports`, which are at most the burst; 0 or less: it does.
- */
+/* How long until the bucket holds `ports`, which are at most the burst; 0 or less: it
+ * already does. */
 static struct span wait_for(const struct budget *budget, const struct bucket *bucket,
                             size_t ports, struct instant now)
 {

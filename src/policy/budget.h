@@ -11,7 +11,7 @@
  *
  * A bucket fills at `rate` up to `burst`. A full bucket equals no bucket, so the table
  * drops it. While all places are in use, new callers or targets share one bucket per kind.
- * To keep N places in use takes N * rate paid ports per second, so flooding the table gains
+ * Keeping N places in use costs N * rate ports per second, so flooding the table gains
  * nothing.
  *
  * Memory that is not needed is not touched: an idle budget costs only address space.
@@ -27,7 +27,7 @@
 struct err;
 struct budget;
 
-/* Which of the two buckets was short. */
+/* Which of the two buckets was too low. */
 enum budget_scope {
     BUDGET_NONE, /* granted */
     BUDGET_CALLER,

@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 
 /* tcpi_state as the kernel numbers it. <linux/tcp.h> leaves the names to <netinet/tcp.h>,
- * which does not go together with it, and whose struct tcp_info may be an older one. */
+ * which cannot be included beside it, and whose struct tcp_info may be older. */
 enum {
     STATE_SYN_SENT = 2,
     STATE_SYN_RECV = 3,
@@ -114,7 +114,8 @@ struct icmp_record {
     struct address offender;
 };
 
-/* Of the three "administratively prohibited" the kernel tells one as ENETUNREACH. */
+/* Of the three "administratively prohibited" codes, the kernel reports one as ENETUNREACH.
+ */
 static bool is_net_prohibited(const struct sock_extended_err *error)
 {
     return error->ee_origin == SO_EE_ORIGIN_ICMP && error->ee_type == ICMP_DEST_UNREACH &&
@@ -213,8 +214,9 @@ static void read_error(int fd, const struct address *to, struct attempt_reading 
         source == OUTCOME_FROM_OWN_ICMP || icmp_is_prohibition(&reading->icmp);
 }
 
-/* A handshake with a listener brings in one segment, the SYN-ACK. A socket of ours at the
- * far end, itself or another, has sent its own SYN before: a simultaneous open. */
+/* A handshake with a listener brings in one segment, the SYN-ACK. If the far end is one of
+ * our own sockets, this one or another, it has sent its own SYN before: a simultaneous
+ * open. */
 static bool may_be_our_own(const struct tcp_info *info, socklen_t len)
 {
     return !INFO_REACHES(len, tcpi_segs_in) || info->tcpi_segs_in != 1;

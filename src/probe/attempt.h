@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * One attempt: a socket, its connect(2), and the reading of its result. Only system calls;
- * the engine knows whose attempt it is and what follows.
+ * the engine knows whose attempt it is and what happens next.
  *
  * The attempt is half-open. TCP_QUICKACK off holds back the acknowledgement that would
  * finish the handshake, and SO_LINGER 0 makes close(2) send a reset: SYN, SYN-ACK, RST on

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs: taking them, giving them their turns, and their end.
+ * Jobs: how they start, take turns, and end.
  *
- * A turn of the engine starts at most TURN_STARTS attempts, one a job, round and round:
- * a job of a thousand ports never holds up a job of one. A job whose address may not be
- * asked faster waits at that address and costs nothing meanwhile.
+ * A turn of the engine starts at most TURN_STARTS attempts, one per job in rotation: a job
+ * of a thousand ports never delays a job of one. A job whose address may not be probed
+ * faster waits at that address and costs nothing in the meantime.
  */
 #include "probe/engine.h"
 
@@ -21,14 +21,14 @@
 
 #define TURN_STARTS         64
 #define LINEAR_TIMEOUTS_MAX 127    /* as the kernel bounds it */
-#define DOUBT_WATCH_MS      250    /* signs of our own trouble are looked for so often */
+#define DOUBT_WATCH_MS      250    /* how often to look for signs of our own trouble */
 #define PORTS_MAX           262144 /* ports of all jobs: some 50 MB */
-#define SHORT_MS            5      /* look again so soon when others hold all the quota */
+#define SHORT_MS            5      /* when to look again while others hold all the quota */
 
 /* --- the end of a job --------------------------------------------------------------- */
 
-/* The fault that has kept one of its ports from a verdict and has not been overcome; NULL
- * when none has. */
+/* The fault that keeps one of its ports from a verdict and has not been cleared; NULL if
+ * there is no such fault. */
 static const struct local_fault *job_local_fault(const struct job *job)
 {
     for (size_t i = 0; i < job->port_count; i++)
@@ -190,7 +190,7 @@ bool engine_start(struct engine *engine, const struct job_request *request,
 {
     assert(request->port_count > 0 && request->port_count <= UINT16_MAX && request->done);
     if (request->port_count > PORTS_MAX - engine->port_count)
-        return err_set(err, ERR_LIMIT, "this checker is busy with %zu ports already",
+        return err_set(err, ERR_LIMIT, "this checker is already checking %zu ports",
                        engine->port_count);
     if (!timers_make_room(engine, request->port_count))
         return err_sys(err, ENOMEM, "starting a check");
@@ -271,8 +271,8 @@ static bool engine_start_one(struct engine *engine)
         return false;
     }
 
-    /* Jobs that wait for this address come before this job's next port: when its window
-     * opens by one at a time, the same job would take every place. */
+    /* Jobs that wait for this address come before this job's next port: if its window opens
+     * one place at a time, the same job would take every place. */
     job_take_port(job, port);
     job_leave_place(job);
     host_wake_next(engine, job->host);
@@ -294,7 +294,7 @@ static void engine_report_finished(struct engine *engine)
     }
 }
 
-/* Has the loop wake us when the earliest of our own timers is due. */
+/* Makes the loop wake us when the earliest of our own timers is due. */
 static void engine_set_wake(struct engine *engine)
 {
     struct instant next;

@@ -31,7 +31,7 @@ bool host_table_new(size_t max, struct host_table **ret, struct err *err)
     if (!hosts)
         return err_sys(err, ENOMEM, "table of addresses");
 
-    /* Those in use may be more than `max`: jobs bound them. */
+    /* More than `max` may be in use: jobs limit them. */
     if (!address_table_init(&hosts->table, SIZE_MAX, err)) {
         free(hosts);
         return false;

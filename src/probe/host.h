@@ -20,7 +20,7 @@
  *   again: the provider may have stopped its program.
  *
  * The table keeps what was learnt after the last job has ended, for at most HOST_TABLE_MAX
- * addresses; it drops the one that is unused for the longest time first.
+ * addresses; it drops the one that has been unused the longest.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * How many of our SYNs go unanswered although the port answers: of one address, or of
- * all. Pure. Counted over the last one to two times LOSS_SECONDS / 2, in two halves.
+ * How many of our SYNs go unanswered although the port answers: of one address, or of all.
+ * Pure. Counted over the last 30 to 60 seconds, in two halves of LOSS_SECONDS / 2.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * One port of a job: sends its attempts, reads what became of them, adds it up as
- * evidence, and settles the port once. It moves attempts and never judges: what follows
- * from what they told is said by judge.c.
+ * One port of a job: sends its attempts, reads their results, collects them as evidence,
+ * and settles the port once. It starts and ends attempts but never judges: judge.c decides
+ * what their results mean.
  */
 #include "base/container.h"
 #include "base/fd.h"
@@ -167,7 +167,7 @@ static void port_pause(struct port *port)
 }
 
 /* This checker could not try, or what it sent did not get out. A fault that the next SYN
- * overcomes does not take the place of one that only an answer does. */
+ * clears does not replace one that only an answer clears. */
 static void port_note_local_fault(struct port *port, int errnum, bool is_of_sent)
 {
     struct engine *engine = port->job->engine;
@@ -186,7 +186,7 @@ static void port_defer(struct port *port, int errnum, bool is_of_sent)
     port_pause(port);
 }
 
-/* In words, because only the operator of this checker can mend it. */
+/* In words, because only the operator of this checker can correct it. */
 static void no_route_reason(const struct job *job, int errnum, struct err *ret)
 {
     int family = address_family_number(&job->target);
@@ -220,8 +220,8 @@ static void port_no_route(struct port *port, int errnum)
     job_fail(job, JOB_NO_ROUTE, &reason);
 }
 
-/* Books an answer to an attempt that was sent at `sent_at`: what was sent before it to this
- * port, and is still open, was lost. */
+/* Records an answer to an attempt that was sent at `sent_at`: earlier attempts at this port
+ * that are still open were lost. */
 static void port_answered(struct port *port, const struct attempt_reading *reading,
                           struct instant sent_at, bool is_open)
 {
@@ -267,9 +267,9 @@ static void port_refused(struct port *port, const struct attempt_reading *readin
     port_look(port);
 }
 
-/* A connection with our own address at the far end. Either the socket met itself, or, when
- * others of ours have been waiting for an answer of this address, it may have met one of
- * them. A new source port tells. */
+/* A connection with our own address at the far end. The socket may have connected to
+ * itself, or to another of our sockets that was waiting for an answer from this address. A
+ * new source port shows which. */
 static bool is_doubtful(const struct port *port, const struct attempt_reading *reading)
 {
     if (!reading->is_own_host)
@@ -497,8 +497,8 @@ void port_attempt(struct port *port)
             return;
         }
 
-        /* Not deferred: ports whose clocks stand still while they hold what the others
-         * wait for would wait for each other. */
+        /* Not deferred: ports would wait for each other if their clocks stood still while
+         * they hold sockets that other ports need. */
         port_note_local_fault(port, errnum, false);
         port_do_without(port);
     }
@@ -506,8 +506,8 @@ void port_attempt(struct port *port)
 
 /* --- what follows ------------------------------------------------------------------- */
 
-/* Before any verdict but OPEN: an answer may have come that no event has told of yet.
- * True when one was taken; then the port has been looked at. */
+/* Before any verdict but OPEN: an answer may have arrived that no event has reported yet.
+ * True if one was read; the port has then been judged again. */
 static bool answer_has_come(struct port *port)
 {
     for (struct attempt *attempt = LIST_FIRST(&port->attempts), *next; attempt;
@@ -561,7 +561,7 @@ static void port_conclude(struct port *port, struct judgement verdict)
     settle(port, verdict.state, verdict.errnum);
 }
 
-/* What now? Called after everything that happens to a port. */
+/* Takes the port's next step. Called after everything that happens to it. */
 static void port_look(struct port *port)
 {
     struct judgement judgement = judge_port(port);
@@ -589,8 +589,8 @@ void port_do_without(struct port *port)
     port_look(port);
 }
 
-/* When sockets are short, a port that has attempts open does without another one: its own
- * may be what all others wait for. */
+/* When sockets are short, a port that has open attempts gets no further one: all other
+ * ports may be waiting for its sockets. */
 static void port_lose_patience(struct port *port)
 {
     if (LIST_EMPTY(&port->attempts))

@@ -75,7 +75,7 @@ bool proof_line_make(const struct proof_token *token, uint16_t port,
     return true;
 }
 
-/* A port as we write it: without leading zeros, for the HMAC is made over its text. */
+/* A port as we write it: without leading zeros, because the HMAC covers its text. */
 static bool port_read(const char *digits, size_t len, uint16_t *ret)
 {
     uint64_t port;

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define PROOF_TOKEN_LEN 32
-#define PROOF_READ_MAX  128 /* so many bytes of a target are looked at, and no more */
+#define PROOF_READ_MAX  128 /* at most this many bytes of a target are read */
 #define PROOF_LINE_SIZE 96  /* our longest line takes 93 bytes, and its terminator */
 
 #define PROOF_MAP(X)                                                                       \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Who waits where: a job among the running ones, at its address, or finished; a port among
- * those of its job that want another attempt. It moves them and calls nothing except the
- * callback of a job that is told a verdict.
+ * those of its job that want another attempt. It moves them, and calls nothing except a
+ * job's callback for a verdict.
  */
 #include "probe/engine_state.h"
 
@@ -145,7 +145,7 @@ void job_finish(struct job *job, enum job_end end)
 
 void job_port_settled(struct job *job, struct port *port)
 {
-    /* Finished before it is told: the callback may cancel the job. */
+    /* Finished before the callback runs, which may cancel the job. */
     if (--job->unsettled == 0)
         job_finish(job, JOB_JUDGED);
     if (job->settled)

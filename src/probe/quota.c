@@ -9,7 +9,7 @@
 
 #define TRACK_READ_MS 250
 
-/* Half of the free entries, so that what this machine does besides keeps its share. The
+/* Half of the free entries, so that other programs on this machine keep their share. The
  * probes in flight already have theirs. */
 static size_t track_limit(struct engine *engine)
 {
@@ -38,7 +38,7 @@ bool quota_take(struct engine *engine, bool is_extra)
         engine->in_flight >= usable(track_limit(engine), is_extra))
         return false;
 
-    /* Not counted first and given back: other workers and the metrics would see it. */
+    /* Do not count first and undo it later: other workers and the metrics would see it. */
     size_t before = atomic_load_explicit(&limit->in_flight, memory_order_relaxed);
     do {
         if (before >= usable(limit->max, is_extra))

@@ -66,7 +66,7 @@ static unsigned undecided(const struct schedule_facts *facts)
     return count;
 }
 
-/* When the next attempt is due; false when none is. */
+/* When the next attempt is due; false if there is none. */
 static bool attempt_due(const struct schedule_facts *facts,
                         const struct schedule_rules *rules, struct instant *ret_due)
 {
@@ -122,8 +122,8 @@ static struct syns syns_collect(const struct schedule_facts *facts,
     return syns;
 }
 
-/* Where attempts made before `fresh_since` prove nothing: when one made after it is old
- * enough. False while there is none. */
+/* If attempts made before `fresh_since` prove nothing: when one made after it is old
+ * enough. False if there is no such attempt yet. */
 static bool fresh_suffices_at(const struct schedule_facts *facts, struct instant *ret_at)
 {
     for (unsigned i = 0; i < facts->open_count; i++) {
@@ -135,8 +135,8 @@ static bool fresh_suffices_at(const struct schedule_facts *facts, struct instant
     return false;
 }
 
-/* When the attempts that are open suffice: by what the kernel has sent so far, or, with
- * `is_ahead`, by what it will send if nothing comes. False when they never do. */
+/* When the open attempts suffice: by what the kernel has sent so far, or, with `is_ahead`,
+ * by what it will send if nothing arrives. False if they never do. */
 static bool attempts_suffice_at(const struct schedule_facts *facts,
                                 const struct schedule_rules *rules, bool is_ahead,
                                 struct instant *ret_at)
@@ -154,7 +154,7 @@ static bool attempts_suffice_at(const struct schedule_facts *facts,
     return true;
 }
 
-/* When to look whether silence suffices, if nothing comes: when it should, or, where the
+/* When to check whether silence suffices, if nothing arrives: when it should, or, if the
  * kernel is late, again soon. */
 static bool silence_look_at(const struct schedule_facts *facts,
                             const struct schedule_rules *rules, struct instant now,

@@ -69,6 +69,6 @@ enum schedule_step schedule_next(const struct schedule_facts *facts,
 /* How long an attempt counts as in flight to the target: max(RTO, 300 ms). */
 struct span schedule_answer_time(const struct rtt *rtt);
 
-/* When the kernel sends the SYN of an attempt for the n-th time again, from the first on:
+/* How long after the first SYN of an attempt the kernel repeats it for the n-th time: after
  * 1, 2, 3 ... seconds for the first `linear_timeouts`, then in doubling steps. */
 struct span schedule_repeat_after(unsigned n, unsigned linear_timeouts);

@@ -103,5 +103,5 @@ enum outcome_source {
                                  dead, not the target */
 };
 
-/* probe-engine rules for connect(2), SO_ERROR and the error queue. errnum 0 is PENDING. */
+/* What an errno of connect(2), SO_ERROR or the error queue means. errnum 0 is PENDING. */
 enum outcome outcome_of_errno(enum outcome_source source, int errnum, bool is_ipv6);

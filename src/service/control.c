@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define POLL_MS  10  /* while a phase has to finish */
+#define POLL_MS  10  /* while a phase finishes */
 #define WATCH_MS 300 /* for changed files, with PORT_CHECKER_DEBUG */
 
 struct control {
@@ -26,7 +26,7 @@ struct control {
     int signal_fd;                       /* owned */
     struct loop_watch signal_watch;
 
-    struct timer poll;       /* set while a phase has to finish */
+    struct timer poll;       /* set while a phase finishes */
     struct instant deadline; /* of that phase */
     struct timer watch_timer;
     struct reload_watch watch;
@@ -34,7 +34,7 @@ struct control {
     struct reload_check check;
     struct loop_watch check_watch; /* of what it says */
     struct timer check_timer;      /* of its answer */
-    bool is_check_repeated;        /* asked for again while one was running */
+    bool is_check_repeated;        /* requested again while one was running */
     enum control_end end;
 };
 
@@ -104,7 +104,7 @@ static void poll_fire(struct timer *timer)
     phase_finish(control);
 }
 
-/* Workers answer a change of phase within a turn; the first look waits for that. */
+/* Workers act on a change of phase within a turn, so the first poll can wait that long. */
 static void phase_begin(struct control *control, enum service_phase phase, int64_t seconds)
 {
     struct instant now = loop_now(control->loop);
@@ -140,7 +140,7 @@ static void log_refused(const char *message, const char *reason)
     log_end(&line);
 }
 
-/* A child that waits for a reader would never end. */
+/* A child blocks if nothing reads its output. */
 static void check_said(void *ctx, uint32_t events)
 {
     struct control *control = ctx;

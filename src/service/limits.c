@@ -3,10 +3,11 @@
 
 #include "settings/settings.h"
 
-#define DESCRIPTORS_MAX    (1 << 20)
-#define OWN_DESCRIPTORS    24 /* standard streams, signals, timers, files read in passing */
-#define WORKER_DESCRIPTORS 7  /* two epolls, two eventfds, listener, spare, route query */
-#define LEAST              4  /* of either kind: few descriptors make it slow, not mute */
+#define DESCRIPTORS_MAX (1 << 20)
+#define OWN_DESCRIPTORS 24 /* standard streams, signals, timers, files opened briefly */
+#define WORKER_DESCRIPTORS                                                                 \
+    7           /* two epolls, two eventfds, listening socket, spare, route query */
+#define LEAST 4 /* of either kind: with few descriptors the service is slow, but works */
 
 static size_t min(size_t a, size_t b)
 {

@@ -46,12 +46,11 @@ static void print_help(void)
     options_print_help(&options_table, stdout);
     fputc('\n', stdout);
     settings_print_help(stdout);
-    fputs(
-        "\n"
-        "SIGTERM and SIGINT stop the service after the running checks; SIGHUP reloads it\n"
-        "without refusing a connection. Exit status: 0 success, 1 a system error, 2 wrong\n"
-        "arguments or settings.\n",
-        stdout);
+    fputs("\n"
+          "On SIGTERM or SIGINT, the service finishes running checks and exits. SIGHUP\n"
+          "reloads it without refusing a connection. Exit status: 0 success, 1 a system\n"
+          "error, 2 wrong arguments or settings.\n",
+          stdout);
 }
 
 static bool take_env_file(struct arguments *arguments, const char *value, struct err *err)
@@ -83,7 +82,7 @@ static bool take(void *ctx, size_t row, const char *value, struct err *err)
     return takes[row](ctx, value, err);
 }
 
-/* Changes what the options name. */
+/* Parses the options into `arguments`. */
 static bool arguments_parse(int argc, char *argv[], struct arguments *ret, struct err *err)
 {
     struct option_rest rest;
@@ -97,7 +96,7 @@ static bool arguments_parse(int argc, char *argv[], struct arguments *ret, struc
     return true;
 }
 
-/* Warnings are kept until it is known in which form the log is wanted. */
+/* Keeps warnings until the log format is known. */
 static void warn(void *ctx, const char *message)
 {
     struct text *warnings = ctx;
@@ -111,14 +110,15 @@ static void log_warnings(const struct text *warnings)
         log_message(LOG_LEVEL_WARNING, "settings", "%.*s", (int)(end - line), line);
 }
 
-/* The log's format is a setting itself: what is wrong with the settings is told plainly. */
+/* Errors in the settings are printed plainly, because the log format is a setting
+ * itself. */
 static int complain(const struct err *err)
 {
     fprintf(stderr, "port-checker: %s\n", err->message);
     return err->kind == ERR_INVALID ? STATUS_USAGE : STATUS_SYSTEM;
 }
 
-/* What was printed reached its reader, too. */
+/* Whether standard output was written completely. */
 static int printed(void)
 {
     if (fflush(stdout) == 0)
@@ -137,7 +137,7 @@ static int check_config(const struct service *service)
         return complain(&err);
 
     tls_identity_free(tls);
-    /* Asked by a service that wants to reload: reload_check_start(). */
+    /* A service that wants to reload has started this process: reload_check_start(). */
     if (!sockets_try(&service->settings.host, STDIN_FILENO, &err))
         return complain(&err);
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The options of port-checker as data. Nothing of the program is needed here: the build
- * makes the manual page and the completions from it.
- */
+ * The options of port-checker as data. This file needs nothing else of the program: the
+ * build generates the manual page and the completions from it. */
 #include "base/options.h"
 
 static const struct option_row rows[] = {

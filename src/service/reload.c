@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Of what a child says, a pipe holds no more. */
+/* the part of the child's output that is kept */
 #define PIPE_BYTES (64 * 1024)
 
 /* --- asking the binary ---------------------------------------------------------------- */
@@ -71,7 +71,7 @@ bool reload_check_read(struct reload_check *check)
     return read_some(check) != 0;
 }
 
-/* Without the program's name, which complain() of main.c puts in front. */
+/* Without the program's name, which complain() in main.c puts before the message. */
 static const char *last_line(struct reload_check *check)
 {
     static const char name[] = "port-checker: ";
@@ -92,7 +92,7 @@ void reload_check_end_late(struct reload_check *check)
     kill(check->child, SIGKILL);
 }
 
-/* What was said before a signal need not have to do with it: there may be warnings. */
+/* Output before a signal need not explain it: it may be a warning. */
 static void write_reason(const struct reload_check *check, const char *line, int status,
                          char ret_reason[static RELOAD_REASON_SIZE])
 {
@@ -150,8 +150,7 @@ bool reload_execute(const struct invocation *invocation, struct err *err)
     return err_sys(err, errno, "%s", invocation->binary);
 }
 
-/* --- what changes ----------------------------------------------------------------------
- */
+/* --- what changes ------------------------------------------------------------------ */
 
 static struct timespec file_time(const char *path)
 {

@@ -33,7 +33,8 @@ struct reload_check {
 bool reload_check_start(struct reload_check *check, const struct invocation *invocation,
                         int listener, struct err *err);
 
-/* Reads its output so far, so that it need not wait. False at the end of the output. */
+/* Reads its output so far, so that the child need not wait for us. False at the end of the
+ * output. */
 bool reload_check_read(struct reload_check *check);
 
 /* Ends a child that has not answered within RELOAD_CHECK_SECONDS; the caller must reap it

@@ -17,7 +17,7 @@
 
 #include <stdlib.h>
 
-#define BUDGET_ENTRIES_MAX 131072 /* some 9 MB when they are all in use */
+#define BUDGET_ENTRIES_MAX 131072 /* about 9 MB when all are in use */
 
 /* --- building ------------------------------------------------------------------------- */
 
@@ -69,7 +69,7 @@ static bool service_build(struct service *service, struct err *err)
 
 /* --- taking down ---------------------------------------------------------------------- */
 
-/* Everything but the listening sockets, which a successor may want. */
+/* Frees everything except the listening sockets, which a successor may need. */
 static void service_take_down(struct service *service)
 {
     atomic_store(&service->phase, SERVICE_STOPPING);
@@ -133,7 +133,7 @@ int service_run(struct service *service, const struct invocation *invocation)
     struct err err;
     struct reload_watch watch;
     enum control_end end = CONTROL_EXIT;
-    /* Before the ready line: a reader of that line may change a file at once. */
+    /* Before the ready line, because its reader may change a file at once. */
     reload_watch_init(&watch, invocation);
     bool is_built = service_build(service, &err);
     if (is_built) {

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "api/caller.h"
 #include "service/limits.h"
 #include "service/sockets.h"
 #include "settings/settings.h"
@@ -28,12 +29,12 @@ struct pages;
 struct tls_identity;
 struct worker;
 
-/* What the workers have to do. Only increases. */
+/* What the workers are to do. It only increases. */
 enum service_phase {
     SERVICE_RUNNING,
     SERVICE_DRAINING, /* no new checks, running ones finish; then the process ends */
     SERVICE_YIELDING, /* no new connections, open ones finish; then a successor runs */
-    SERVICE_STOPPING, /* now */
+    SERVICE_STOPPING, /* immediately */
 };
 
 struct service {
@@ -46,6 +47,7 @@ struct service {
     struct budget *budget;
     struct admission *admission;
     struct pages *pages;
+    struct caller_warnings caller_warnings;
     struct tls_identity *tls; /* NULL = plain HTTP */
     atomic_int phase;         /* enum service_phase */
 
@@ -54,7 +56,7 @@ struct service {
     size_t worker_count;
 };
 
-/* How the process was started: what a re-execution repeats. */
+/* How the process was started, for a re-execution. */
 struct invocation {
     char binary[4096];    /* absolute path, as of the start */
     const char *env_file; /* NULL = `.env` if it exists */

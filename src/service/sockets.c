@@ -15,9 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FIRST_INHERITED_FD 3 /* by the protocol of LISTEN_FDS */
+#define FIRST_INHERITED_FD 3 /* fixed by the LISTEN_FDS protocol */
 
-/* What the operator can do about it. */
+/* What the operator can do about the error. */
 static const char *remedy(int errnum)
 {
     switch (errnum) {
@@ -78,7 +78,7 @@ static bool own_name(int fd, struct address *ret)
            address_from_sockaddr((struct sockaddr *)&name, len, ret);
 }
 
-/* Binds alone, to see that the address is free, and learns the port. */
+/* Binds without SO_REUSEPORT to see that the address is free, and learns the port. */
 static bool address_claim(struct address *address, struct err *err)
 {
     AUTO_FD fd = -1;
@@ -101,7 +101,7 @@ static bool sockets_add(struct sockets *sockets, struct err *err)
     return true;
 }
 
-/* One more descriptor of the same socket: two workers then accept from it. */
+/* Duplicates the descriptor of a socket, so that two workers accept from it. */
 static bool sockets_share(struct sockets *sockets, struct err *err)
 {
     int fd = fcntl(sockets->fds[0], F_DUPFD_CLOEXEC, FIRST_INHERITED_FD);
@@ -139,8 +139,8 @@ static bool is_fitting(int fd, const struct address *wanted, struct address *ret
            (address_port(wanted) == 0 || address_port(wanted) == address_port(ret_name));
 }
 
-/* After a change of the settings that is as it should be; when it comes from a service
- * manager, the address is in use by now, and this says by whom. */
+/* After a change of the settings this is expected. If the socket comes from a service
+ * manager, the address is in use by now, and this line says by which socket. */
 static void tell_misfit(const struct address *wanted)
 {
     char ip[ADDRESS_TEXT_SIZE];
@@ -205,14 +205,14 @@ static bool is_wildcard(const struct address *address)
     return true;
 }
 
-/* Whether what comes to `part` comes to `whole` as well: :: takes IPv4, too. */
+/* Whether a connection to `part` also reaches `whole`. :: takes IPv4, too. */
 static bool is_within(const struct address *part, const struct address *whole)
 {
     bool takes_both = whole->sa.sa_family == AF_INET6;
     return is_wildcard(whole) && (takes_both || part->sa.sa_family == AF_INET);
 }
 
-/* Whether the socket with the name `own` keeps others from `wanted`. */
+/* Whether the socket bound to `own` prevents binding `wanted`. */
 static bool is_in_the_way(const struct address *own, const struct address *wanted)
 {
     struct address a = address_unmap(own);

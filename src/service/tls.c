@@ -45,7 +45,7 @@ static bool pair_load(const struct settings *settings, const char *cert, const c
         return true;
     return err_set(err, reason.kind,
                    "PORT_CHECKER_TLS_CERT=\"%.90s\" and PORT_CHECKER_TLS_KEY=\"%.90s\": "
-                   "they must be a certificate and its private key, not encrypted, in PEM: "
+                   "they must be a certificate and its unencrypted private key, in PEM: "
                    "%.80s",
                    settings->tls_cert, settings->tls_key, reason.message);
 }

@@ -16,8 +16,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* jansson reads JSON by recursion, down to 2,048 levels, which takes some 190 KB; under
- * thread sanitizer more than 512 KB. What is not used is address space only. */
+/* jansson parses JSON recursively, down to 2,048 levels, which takes about 190 KB; under
+ * thread sanitizer more than 512 KB. Unused stack costs only address space. */
 #define THREAD_STACK (2 * 1024 * 1024)
 
 struct worker {
@@ -28,9 +28,9 @@ struct worker {
     struct loop *loop; /* these four owned, made and freed in this order and its reverse */
     struct engine *engine;
     struct api *api;
-    struct server *server;
+    struct http_server *server;
 
-    enum service_phase phase; /* that this worker has carried out */
+    enum service_phase phase; /* the last phase that this worker has carried out */
     atomic_size_t unfinished;
 };
 
@@ -49,15 +49,16 @@ static bool is_draining(const void *service)
 
 static void phase_carry_out(struct worker *worker, enum service_phase phase)
 {
+    struct connections *connections = http_server_connections(worker->server);
     switch (phase) {
     case SERVICE_RUNNING:
         break;
     case SERVICE_DRAINING:
-        server_drain(worker->server);
+        connections_drain(connections);
         break;
     case SERVICE_YIELDING:
-        server_stop_accepting(worker->server);
-        server_drain(worker->server);
+        http_server_stop_accepting(worker->server);
+        connections_drain(connections);
         break;
     case SERVICE_STOPPING:
         loop_stop(worker->loop);
@@ -68,13 +69,14 @@ static void phase_carry_out(struct worker *worker, enum service_phase phase)
 
 static size_t count_unfinished(const struct worker *worker)
 {
-    size_t count = server_exchanges(worker->server);
+    const struct connections *connections = http_server_connections(worker->server);
+    size_t count = connections_exchanges(connections);
     if (worker->phase == SERVICE_YIELDING)
-        count += server_connections(worker->server);
+        count += connections_count(connections);
     return count;
 }
 
-/* Last in every turn. */
+/* Runs last in every turn. */
 static bool worker_turn(void *ctx)
 {
     struct worker *worker = ctx;
@@ -97,7 +99,7 @@ static void *worker_main(void *ctx)
     if (!loop_run(worker->loop, &err)) {
         log_message(LOG_LEVEL_ERROR, "worker_failed", "%s", err.message);
         log_flush();
-        abort(); /* a worker without a loop would hold its share of the connections */
+        abort(); /* otherwise the connections of its socket would wait forever */
     }
     log_flush();
     return NULL;
@@ -127,6 +129,7 @@ static bool api_make(struct worker *worker, struct metrics *metrics, struct err 
         .settings = &service->settings,
         .budget = service->budget,
         .pages = service->pages,
+        .warnings = &service->caller_warnings,
         .is_ours = route_is_ours,
         .is_draining = is_draining,
         .service = service,
@@ -154,8 +157,8 @@ static bool server_make(struct worker *worker, size_t index, struct metrics *met
         .site = {.routes = routes,
                  .route_count = route_count,
                  .handler_ctx = worker->api,
-                 .fault_body = problem_of_http_fault,
-                 .on_fault = api_on_fault,
+                 .error_body = problem_of_http_error,
+                 .on_error = api_on_error,
                  .server_name = "port-checker/" PORT_CHECKER_VERSION},
         .tls = service->tls,
         .unlimited = &service->settings.trusted_proxies,
@@ -163,7 +166,7 @@ static bool server_make(struct worker *worker, size_t index, struct metrics *met
         .metrics = metrics,
         .limits = CONNECTION_LIMITS,
     };
-    return server_new(worker->loop, &config, fds, fd_count, &worker->server, err);
+    return http_server_new(worker->loop, &config, fds, fd_count, &worker->server, err);
 }
 
 bool worker_new(struct service *service, size_t index, struct worker **ret, struct err *err)
@@ -199,7 +202,7 @@ bool worker_start(struct worker *worker, struct err *err)
 
 void worker_nudge(struct worker *worker)
 {
-    /* Counts as unfinished until the worker has seen the new phase. */
+    /* Count one as unfinished until the worker has seen the new phase. */
     atomic_store_explicit(&worker->unfinished, 1, memory_order_relaxed);
     loop_wake(worker->loop);
 }
@@ -222,7 +225,7 @@ struct worker *worker_free(struct worker *worker)
         return NULL;
 
     assert(!worker->is_started);
-    server_free(worker->server);
+    http_server_free(worker->server);
     api_free(worker->api);
     engine_free(worker->engine);
     loop_free(worker->loop);

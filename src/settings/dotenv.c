@@ -17,7 +17,7 @@
 
 struct reader {
     char *at;
-    char *end; /* one byte behind it may be written */
+    char *end; /* the byte after it is writable */
     size_t line;
     const char *reason; /* why the statement could not be read */
 };
@@ -41,7 +41,7 @@ static bool is_continuation(const unsigned char *p, size_t count)
     return true;
 }
 
-/* Bytes of the UTF-8 character at `p`, 0 when it is none (overlong, surrogate, beyond
+/* Length of the UTF-8 character at `p`; 0 if it is invalid (overlong, surrogate, beyond
  * U+10FFFF, cut off). RFC 3629 section 4. */
 static size_t utf8_len(const unsigned char *p, size_t left)
 {
@@ -66,7 +66,7 @@ static size_t utf8_len(const unsigned char *p, size_t left)
     return 0;
 }
 
-/* What Python's str.isspace() and `\s` take for white space, beyond ASCII. */
+/* White space beyond ASCII according to Python's str.isspace() and `\s`. */
 static bool is_wide_space(uint32_t c)
 {
     switch (c) {
@@ -83,7 +83,7 @@ static bool is_wide_space(uint32_t c)
     return c >= 0x2000 && c <= 0x200a;
 }
 
-/* Bytes of the white space character at `p`, 0 when there is none. The text is UTF-8. */
+/* Length of the white space character at `p`, 0 if there is none. The text is UTF-8. */
 static size_t space_len(const char *p, const char *end)
 {
     if (p == end)
@@ -102,7 +102,7 @@ static size_t space_len(const char *p, const char *end)
     return is_wide_space(c) ? 3 : 0;
 }
 
-/* The character at the reader, NUL at the end: the text itself holds none. */
+/* The next character; NUL at the end, as the text itself contains none. */
 static char peek(const struct reader *r)
 {
     return r->at < r->end ? *r->at : '\0';
@@ -114,7 +114,7 @@ static bool refuse(struct reader *r, const char *reason)
     return false;
 }
 
-/* `[^\S\r\n]*`; says whether there was any. */
+/* `[^\S\r\n]*`; returns whether there was any. */
 static bool skip_spaces(struct reader *r)
 {
     char *start = r->at;
@@ -137,7 +137,7 @@ static void skip_line(struct reader *r)
         r->at++;
 }
 
-/* `(?:export[^\S\r\n]+)?`: without the space it is a name that begins like that. */
+/* `(?:export[^\S\r\n]+)?`: without the space it is a name that begins with "export". */
 static void skip_export(struct reader *r)
 {
     static const char word[] = "export";
@@ -151,7 +151,7 @@ static void skip_export(struct reader *r)
         r->at = start;
 }
 
-/* `'([^']+)'`: no escapes, and the name may hold newlines. */
+/* `'([^']+)'`: no escapes, and the name may contain newlines. */
 static bool read_quoted_name(struct reader *r, struct span_text *ret)
 {
     char *start = r->at + 1;
@@ -180,9 +180,9 @@ static bool read_bare_name(struct reader *r, struct span_text *ret)
     return true;
 }
 
-/* `'((?:\\'|[^'])*)'` and its twin for double quotes. A quote behind a backslash belongs
- * to the value, even when that backslash is itself the second of a pair; but when no other
- * quote follows in the whole text, backtracking makes the last such quote the end. */
+/* `'((?:\\'|[^'])*)'` and its twin for double quotes. A quote after a backslash belongs to
+ * the value, even if that backslash is itself the second of a pair; but if no other quote
+ * follows in the whole text, backtracking makes the last such quote the end. */
 static bool read_quoted_value(struct reader *r, struct span_text *ret)
 {
     char quote = *r->at;
@@ -204,12 +204,12 @@ static bool read_quoted_value(struct reader *r, struct span_text *ret)
     return true;
 }
 
-/* The rest of the line, cut at the first `#` behind white space, `rstrip`ped. */
+/* The rest of the line up to the first `#` after white space, `rstrip`ped. */
 static void read_bare_value(struct reader *r, struct span_text *ret)
 {
     char *start = r->at;
     skip_line(r);
-    char *end = start; /* behind the last character that is no space */
+    char *end = start; /* after the last character that is not white space */
     for (char *p = start; p < r->at;) {
         size_t space = space_len(p, r->at);
         if (space > 0) {
@@ -280,7 +280,7 @@ static char unescape(char c)
     return found ? to[found - from] : c;
 }
 
-/* Terminates the value, with its escapes resolved; an unknown one stays as it is. */
+/* Terminates the value and resolves its escapes; unknown ones stay as they are. */
 static void finish_value(struct statement *st)
 {
     char *out = st->value.start;
@@ -322,8 +322,8 @@ static bool parse_text(struct reader *r, dotenv_pair_fn *pair, void *ctx, struct
     return true;
 }
 
-/* Copies with universal newlines. The line of an error counts in the original's terms,
- * which are the same: each of \r\n, \r and \n ends one line. */
+/* Copies with universal newlines. That keeps line numbers: each of \r\n, \r and \n ends one
+ * line. */
 static bool copy_text(const char *data, size_t len, char *ret, size_t *ret_len,
                       struct err *err)
 {

@@ -25,7 +25,7 @@
 #define DEFAULT_FILE ".env"
 #define WARNINGS_MAX 16
 
-/* What was found on the way to the settings. */
+/* Everything collected before the settings are parsed. */
 struct sources {
     const char *from_environment[SETTING_COUNT]; /* borrowed; NULL = not set */
     char *from_file[SETTING_COUNT];              /* owned; NULL = not set */
@@ -49,7 +49,7 @@ static bool find_setting(const char *name, size_t len, size_t *ret_id)
     return false;
 }
 
-/* Warns about a name that looks like one of ours and is none. */
+/* Warns about an unknown name that looks like one of ours. */
 static void check_unknown(struct sources *s, const char *name, size_t len, const char *from)
 {
     static const char prefix[] = "PORT_CHECK";
@@ -73,7 +73,7 @@ static void check_unknown(struct sources *s, const char *name, size_t len, const
 
 /* --- texts ------------------------------------------------------------------------ */
 
-/* The value without white space around it; false when nothing is left. */
+/* The value without surrounding white space; false if nothing is left. */
 static bool trim(const char *value, const char **ret_text, size_t *ret_len)
 {
     static const char spaces[] = " \t\r\n";
@@ -132,7 +132,7 @@ static bool take_pair(void *ctx, const char *name, const char *value, struct err
     return s->from_file[id] ? true : err_sys(err, ENOMEM, "%s", name);
 }
 
-/* `.env` may be missing, but a link that leads nowhere was meant to be there. */
+/* `.env` may be missing, but a dangling link there is an error. */
 static bool may_be_missing(const char *env_file)
 {
     struct stat st;
@@ -156,7 +156,7 @@ static bool read_file(struct sources *s, const char *env_file, struct err *err)
     const char *path = env_file ? env_file : DEFAULT_FILE;
     text_shown(path, strlen(path), s->file_shown);
 
-    /* One byte more than allowed, for fd_read_file() to see that the file has ended. */
+    /* One byte more than allowed, so that fd_read_file() sees the end of the file. */
     char *data = malloc(SETTINGS_FILE_MAX + 1);
     if (!data)
         return err_sys(err, ENOMEM, "%s", s->file_shown);
@@ -178,7 +178,7 @@ static bool read_file(struct sources *s, const char *env_file, struct err *err)
 
 /* --- values ----------------------------------------------------------------------- */
 
-/* The text that counts for a setting and where it came from; NULL when there is none. */
+/* The text that applies to a setting and where it came from; NULL if it is not set. */
 static const char *effective(const struct sources *s, size_t id, const char **ret_from)
 {
     if (s->from_environment[id]) {
@@ -210,12 +210,12 @@ static bool read_value(const struct sources *s, size_t id, struct settings *sett
         return true;
 
     char shown[SHOWN_SIZE];
-    return err_set(err, ERR_INVALID, "%s=\"%s\" (from %s) is not valid; accepted: %s%s%s",
+    return err_set(err, ERR_INVALID, "%s=\"%s\" (from %s) is not valid; accepted: %s%s%s%s",
                    row->name, text_shown(text, len, shown), from, row->accepted,
-                   hint.message[0] ? "; " : "", hint.message);
+                   hint.message[0] ? " (" : "", hint.message, hint.message[0] ? ")" : "");
 }
 
-/* What one setting means for another. */
+/* Checks settings that depend on each other. */
 static bool check_tls(const struct sources *s, struct err *err)
 {
     const char *from;
@@ -232,7 +232,8 @@ static bool check_tls(const struct sources *s, struct err *err)
                    settings_table[missing].name, settings_table[given].name, from);
 }
 
-/* Processors that this process may use; a mask wider than cpu_set_t counts them all. */
+/* Processors that this process may use. If the mask is wider than cpu_set_t, all processors
+ * count. */
 static unsigned usable_processors(void)
 {
     cpu_set_t set;

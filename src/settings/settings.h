@@ -51,13 +51,13 @@ struct rate {
 };
 
 struct settings {
-    struct address host; /* with `port` in it */
+    struct address host; /* includes `port` */
     uint16_t port;
     bool debug;
     struct span check_timeout;
     unsigned check_retries;
     struct span check_retry_delay;
-    unsigned workers; /* 0 was resolved to the number of processors we may use */
+    unsigned workers; /* 0 was replaced by the number of processors we may use */
     enum targets targets;
     struct cidr_list trusted_proxies;
     size_t max_ports;
@@ -76,10 +76,11 @@ struct settings {
 typedef void(settings_warn_fn)(void *ctx, const char *message);
 
 /* Reads the environment (`environ` form) and then `env_file`. NULL: `.env` in the working
- * directory, which may be absent; a named file must exist. Of two entries with one name
- * the environment's first and the file's last count. A byte order mark before the file's
- * text is skipped. Unknown names that begin with PORT_CHECK, in any case, go to `warn` with
- * the nearest name, at most 16 of them, then one warning that there are more.
+ * directory, which may be absent; a named file must exist. Of two entries with the same
+ * name, the first counts in the environment and the last in the file. A byte order mark
+ * before the file's text is skipped. Unknown names that begin with PORT_CHECK, in any case,
+ * go to `warn` with the nearest name, at most 16 of them, then one warning that there are
+ * more.
  *
  * Errors that the operator must correct are ERR_INVALID, including a file that cannot be
  * read; ERR_SYSTEM means a lack of memory. `ret` is about 20 KB: keep it off small stacks.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A tool of the build: writes what is made from the table of settings to standard output.
+ * Build tool: generates documentation from the table of settings and writes it to standard
+ * output.
  *
  *     settings_doc example     .env.example
  *     settings_doc markdown    the table of docs/settings.md
@@ -9,7 +10,8 @@
  */
 #include "settings/settings_forms.h"
 
-#include <stdbool.h>
+#include "base/page_fill.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,31 +25,9 @@ static const struct {
     {"manual", settings_form_manual},
 };
 
-static int fill_page(const char *path)
+static void print_manual(void)
 {
-    FILE *page = fopen(path, "re");
-    if (!page) {
-        perror(path);
-        return EXIT_FAILURE;
-    }
-
-    char line[1024];
-    bool is_filled = false;
-    while (fgets(line, sizeof line, page)) {
-        if (strcmp(line, "@SETTINGS@\n") == 0) {
-            settings_form_manual(stdout);
-            is_filled = true;
-        } else {
-            fputs(line, stdout);
-        }
-    }
-    bool is_read = !ferror(page);
-    fclose(page);
-    if (is_read && is_filled)
-        return EXIT_SUCCESS;
-
-    fprintf(stderr, "%s: %s\n", path, is_read ? "no line @SETTINGS@" : "cannot be read");
-    return EXIT_FAILURE;
+    settings_form_manual(stdout);
 }
 
 int main(int argc, char **argv)
@@ -63,5 +43,5 @@ int main(int argc, char **argv)
         forms[i].print(stdout);
         return EXIT_SUCCESS;
     }
-    return fill_page(argv[1]);
+    return page_fill(argv[1], "@SETTINGS@", print_manual);
 }

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define MAN_LINE_MAX 78 /* mandoc wants sources under 80 bytes a line */
+#define MAN_LINE_MAX 78 /* mandoc wants source lines under 80 bytes */
 
 /* --- .env.example ----------------------------------------------------------------- */
 
@@ -32,7 +32,7 @@ void settings_form_example(FILE *out)
 
 /* --- the manual page: mdoc(7) ------------------------------------------------------ */
 
-/* One word: code in bold, hyphens that can be copied, nothing that roff would obey. */
+/* Appends a word: code in bold, hyphens that can be copied, and no roff requests. */
 static void append_roff_word(struct text *line, const char *word, size_t len, bool *is_code)
 {
     if (line->len == 0 && (word[0] == '.' || word[0] == '\''))
@@ -56,7 +56,7 @@ static void flush_line(struct text *line, FILE *out)
     text_reset(line);
 }
 
-/* Every sentence on a line of its own, as mdoc wants it. */
+/* Starts each sentence on a new line, as mdoc wants it. */
 static void print_roff(const char *text, FILE *out)
 {
     AUTO_TEXT line = text_up_to(1024);

@@ -127,7 +127,7 @@ static const struct scheme *find_scheme(const char *item, size_t len)
     return NULL;
 }
 
-/* Bytes of the bracketed IPv6 literal at the start of `text`, 0 when there is none. */
+/* Length of the bracketed IPv6 literal at the start of `text`, 0 if there is none. */
 static size_t parse_literal(const char *text, size_t len, char ret[ADDRESS_TEXT_SIZE])
 {
     const char *close = memchr(text, ']', len);
@@ -140,8 +140,8 @@ static size_t parse_literal(const char *text, size_t len, char ret[ADDRESS_TEXT_
     return (size_t)(close - text) + 1;
 }
 
-/* Bytes of the host at the start of `text`, 0 when there is none; RFC 1123 names with the
- * underscore that browsers let pass. Writes it as an origin shows it. */
+/* Length of the host at the start of `text`, 0 if there is none: an RFC 1123 name, or one
+ * with the underscores that browsers allow. Writes it in the form of an origin. */
 static size_t parse_host(const char *text, size_t len, char *ret, size_t size)
 {
     if (len > 0 && text[0] == '[') {
@@ -166,7 +166,7 @@ static size_t parse_host(const char *text, size_t len, char *ret, size_t size)
     return i;
 }
 
-/* Why an origin is refused; NULL when it was written to `ret`. */
+/* Why an origin is refused; NULL if it was written to `ret`. */
 static const char *parse_origin(const char *item, size_t len, char *ret, size_t size)
 {
     if (len >= size)
@@ -186,7 +186,7 @@ static const char *parse_origin(const char *item, size_t len, char *ret, size_t 
     if (rest_len > 0 && rest[0] == '/')
         return "leave out the path and its slash";
     if (rest_len > 0 && rest[0] != ':')
-        return "a host name cannot have these characters";
+        return "a host name cannot contain these characters";
     if (rest_len > 0 &&
         (!text_parse_u64(rest + 1, rest_len - 1, 65535, &port) || port == 0))
         return "the port is not a number from 1 to 65535";

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define HELP_WIDTH 79 /* leaves the last of 80 columns free, where some terminals wrap */
+#define HELP_WIDTH 79 /* some terminals wrap in the last of 80 columns */
 #define VALUE_MAX  (SETTINGS_ORIGINS_MAX * 264ul)
 
 const char *setting_shown_default(const struct setting *row)
@@ -39,7 +39,8 @@ static size_t visible_len(const char *word, size_t len)
     return visible;
 }
 
-/* Plain text without the backticks, every line behind `prefix` and within HELP_WIDTH. */
+/* Prints plain text without the backticks, each line after `prefix` and within
+ * HELP_WIDTH. */
 static void print_wrapped(const char *prefix, const char *text, FILE *out)
 {
     size_t column = 0;

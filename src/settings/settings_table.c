@@ -25,7 +25,7 @@
 #define TO_LOG_FORMAT(field) \
     TO(field, kind_log_format, "text or json")
 #define TO_ORIGINS(field) \
-    TO(field, kind_origins, "`*` alone, or at most " SHOW(SETTINGS_ORIGINS_MAX) \
+    TO(field, kind_origins, "* alone, or at most " SHOW(SETTINGS_ORIGINS_MAX) \
        " origins such as https://example.org:8443")
 #define TO_PATH(field) \
     TO(field, kind_path, "a path of at most 4095 bytes")

@@ -19,7 +19,7 @@ struct setting_kind {
      * into `hint` what helps beyond the row's `accepted`. */
     bool (*parse)(const struct setting *row, const char *text, size_t len, void *target,
                   struct err *hint);
-    /* Prints a value in a form that parse() reads; nothing when it is `unset`. */
+    /* Prints a value in a form that parse() reads; prints nothing if it is `unset`. */
     void (*print)(const struct setting *row, const void *target, struct text *out);
 };
 

@@ -28,7 +28,7 @@ static bool refuse_address(const char *text, size_t len, struct err *hint)
     return false;
 }
 
-/* Addresses that bind(2) takes or refuses for reasons that it does not tell. */
+/* Refuses addresses that bind(2) would accept or refuse without a helpful reason. */
 static bool is_listenable(const struct address *address, struct err *hint)
 {
     enum address_scope scope = address_scope(address);
@@ -151,7 +151,7 @@ static const char *const log_format_words[] = {
     [LOG_FORMAT_JSON] = "json",
 };
 
-/* Where in the list the word stands; `count` when nowhere. */
+/* The index of the word in the list; `count` if it is not there. */
 static size_t find_word(const char *const *words, size_t count, const char *text,
                         size_t len)
 {
@@ -218,7 +218,7 @@ static bool parse_path(const struct setting *row, const char *text, size_t len,
     return true;
 }
 
-/* Plain paths as they are; others in double quotes, fit for one line of a terminal. */
+/* Prints a plain path as it is, any other in double quotes, escaped for one line. */
 static void print_path(const struct setting *row, const void *target, struct text *out)
 {
     (void)row;
@@ -270,15 +270,15 @@ static bool parse_rate(const struct setting *row, const char *text, size_t len,
             !text_parse_u64(text, digits, (uint64_t)RATE_PER_SECOND_MAX * seconds, &count))
             continue;
         if (count == 0)
-            return err_set(hint, ERR_INVALID, "for no limit, give 0 alone");
+            return err_set(hint, ERR_INVALID, "give 0 without a unit");
         rate->per_second = (double)count / seconds;
         return true;
     }
     return false;
 }
 
-/* In minutes, as most people write it, when that is exact, else in hours: one of both gives
- * back what was parsed, since a second is 60 of the first. */
+/* Per minute, as most people write it, if that is exact, else per hour: one of the two
+ * gives back what was parsed, since a rate per second is 60 per minute. */
 static void print_rate(const struct setting *row, const void *target, struct text *out)
 {
     (void)row;

@@ -138,8 +138,7 @@ static bool endpoint_add(struct arguments *arguments, const char *text, struct e
     bool is_fine = is_without_route(endpoint.url, text, err);
     bool is_listed = endpoint_is_listed(arguments, endpoint.url);
     if (is_fine && !is_listed && arguments->endpoint_count == CHECKERS_MAX)
-        is_fine = err_set(err, ERR_INVALID, "%d checkers at most, and more are given",
-                          CHECKERS_MAX);
+        is_fine = err_set(err, ERR_INVALID, "more than %d checkers given", CHECKERS_MAX);
     if (is_fine && !is_listed)
         arguments->endpoints[arguments->endpoint_count++] = endpoint;
     else
@@ -208,7 +207,7 @@ static bool take_ip(struct arguments *arguments, const char *value, struct err *
     address = address_unmap(&address);
     enum family family = family_of(&address);
     if (arguments->has_ip[family])
-        return err_set(err, ERR_INVALID, "one address for each family");
+        return err_set(err, ERR_INVALID, "the only address of its family");
     arguments->has_ip[family] = true;
     arguments->ip[family] = address;
     return true;
@@ -393,8 +392,7 @@ static bool required_default(struct arguments *arguments, struct err *err)
 static bool ports_check(struct arguments *arguments, struct err *err)
 {
     if (arguments->port_count == 0)
-        return err_set(err, ERR_INVALID,
-                       "no ports to check are given, for example --ports " DEFAULT_PORTS);
+        return err_set(err, ERR_INVALID, "no ports given; example: --ports " DEFAULT_PORTS);
     return inner_fill(arguments, err) && required_default(arguments, err) &&
            listed_check(arguments, "required", arguments->required,
                         arguments->required_count, err) &&
@@ -421,9 +419,10 @@ static bool endpoints_check(const struct arguments *arguments, struct err *err)
 {
     if (arguments->endpoint_count == 0)
         return err_set(err, ERR_INVALID,
-                       "no checker is given, for example port-verifier checker.example");
+                       "no checker given; example: port-verifier checker.example");
     if (arguments->quorum > arguments->endpoint_count)
-        return err_set(err, ERR_INVALID, "--quorum %u needs %u checkers, but %zu %s given",
+        return err_set(err, ERR_INVALID,
+                       "--quorum %u needs at least %u checkers, but %zu %s given",
                        arguments->quorum, arguments->quorum, arguments->endpoint_count,
                        arguments->endpoint_count == 1 ? "is" : "are");
     for (size_t i = 0; i < arguments->endpoint_count; i++)
@@ -481,10 +480,10 @@ static bool fit_check(const struct option_rest *rest, const char *servers,
     bool is_probe = arguments->action == ACTION_PROBE;
     if (!arguments->is_family[FAMILY_4] && !arguments->is_family[FAMILY_6])
         return err_set(err, ERR_INVALID,
-                       "-4 and -6 exclude each other; leave both out to "
-                       "use IPv4 and IPv6");
+                       "-4 and -6 cannot be combined; leave out both to use IPv4 "
+                       "and IPv6");
     if (arguments->is_json && arguments->is_quiet)
-        return err_set(err, ERR_INVALID, "--json and --quiet exclude each other");
+        return err_set(err, ERR_INVALID, "--json and --quiet cannot be combined");
     if (arguments->timeout.ns == 0)
         arguments->timeout = span_seconds(is_probe ? 5 : 30);
     return is_probe ? probe_check(rest, arguments, err)

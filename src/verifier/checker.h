@@ -56,7 +56,7 @@ struct checker_result {
     struct remote_verdict *verdicts; /* one per port; NULL if it did not answer */
 };
 
-/* The checker has got an address, waits for one, or is done: see checker_phase(). */
+/* The checker has received an address, waits for one, or is done: see checker_phase(). */
 typedef void(checker_changed_fn)(void *ctx, struct checker *checker);
 
 struct checker_config {

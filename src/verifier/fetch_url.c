@@ -49,11 +49,14 @@ static bool parts_check(CURLU *parts, const char *url, const char *text,
                        text);
     if (!is_scheme(parts))
         return err_set(err, ERR_INVALID,
-                       "\"%.120s\": a checker's URL begins with http:// or https://", text);
+                       "\"%.120s\": a checker's URL must begin with http:// or https://",
+                       text);
     if (part_is_set(parts, CURLUPART_USER) || part_is_set(parts, CURLUPART_PASSWORD) ||
         part_is_set(parts, CURLUPART_QUERY) || part_is_set(parts, CURLUPART_FRAGMENT))
-        return err_set(err, ERR_INVALID,
-                       "\"%.120s\": a checker's URL has no user, query or fragment", text);
+        return err_set(
+            err, ERR_INVALID,
+            "\"%.120s\": a checker's URL must not have a user name, query or fragment",
+            text);
 
     char *host = NULL;
     curl_url_get(parts, CURLUPART_HOST, &host, 0);
@@ -116,7 +119,8 @@ bool fetch_url_check(const char *text, char **ret_url, char **ret_other_url,
 {
     bool is_bare = !strstr(text, "://");
     if (strlen(text) > URL_MAX)
-        return err_set(err, ERR_INVALID, "a checker's URL has at most %d bytes", URL_MAX);
+        return err_set(err, ERR_INVALID, "a checker's URL must not be longer than %d bytes",
+                       URL_MAX);
     if (is_bare && !bare_check(text, err))
         return false;
 

@@ -2,8 +2,8 @@
  *
  * Binds every port on IPv4 and IPv6, and listens. It writes to each connection the line
  * that proves whose listener this is, and closes it when the other side does, or after 5
- * seconds. It holds at most 1,024 connections; one more closes the oldest, which has got
- * its line.
+ * seconds. It holds at most 1,024 connections; one more closes the oldest, which has
+ * already been sent its line.
  *
  * Everything belongs to the loop's thread.
  */

@@ -23,7 +23,8 @@ const struct option_table options_table = {
     .rows = rows,
     .row_count = sizeof rows / sizeof *rows,
     .operand_variable = "PORT_VERIFIER_SERVERS",
-    .notes = "CHECKER is a URL or a host name. Without it, PORT_VERIFIER_SERVERS is used.\n"
-             "Exit status: 0: all required ports are reachable; 1: some are not;\n"
-             "2: wrong arguments; 3: no checker answered; 4: a system error.\n",
+    .notes =
+        "CHECKER is a URL or a host name. Without it, PORT_VERIFIER_SERVERS is used.\n"
+        "Exit status: 0: all required ports and at least one other are reachable;\n"
+        "1: they are not; 2: wrong arguments; 3: no checker answered; 4: a system error.\n",
 };

@@ -46,8 +46,8 @@ static void colour_put(const struct sheet *sheet, enum colour colour, const char
     colour_put_some(sheet, colour, words, strlen(words));
 }
 
-/* Words of one line; those that would pass the edge of the terminal continue below,
- * indented. */
+/* Words of one line; those that would cross the edge of the terminal continue on the next
+ * line, indented. */
 struct flow {
     const struct sheet *sheet;
     size_t column; /* where the next word begins */

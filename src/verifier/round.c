@@ -38,7 +38,7 @@ struct round {
 static void step_soon(struct round *round)
 {
     if (!loop_timer_set(round->config.loop, &round->step, loop_now(round->config.loop)))
-        abort(); /* out of memory, and nothing goes on without this timer */
+        abort(); /* out of memory, and nothing can continue without this timer */
 }
 
 static void checker_changed(void *ctx, struct checker *checker)

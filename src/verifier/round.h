@@ -22,8 +22,8 @@ struct text;
  * failed for lack of memory. The callee may free the round. */
 typedef void(round_done_fn)(void *ctx, struct report *report);
 
-/* Which URL of each bare host answered in earlier rounds: it is asked first in the next.
- * The first URL may lead nowhere and cost seconds. All zero before the first round. */
+/* Which URL of each bare host answered in earlier rounds: the next round asks it first. The
+ * first URL may lead nowhere and cost seconds. All zero before the first round. */
 struct round_memory {
     bool is_other_first[CHECKERS_MAX][FAMILY_COUNT];
 };

@@ -139,7 +139,8 @@ export function haveAddresses(...addresses) {
 
 // --- a proxy ----------------------------------------------------------------------------
 
-// nginx that serves the checker below a prefix and nothing else.
+// nginx that serves the checker below a prefix and nothing else. It names a caller that is not
+// on loopback: a proxy must not name a loopback address.
 export class Proxy {
     static async start(upstream, prefix) {
         const proxy = new Proxy();
@@ -164,7 +165,7 @@ http {
             proxy_http_version 1.1;
             proxy_buffering off;
             proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-For 203.0.113.7;
         }
     }
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""HTTP/1.1 over a plain socket: what is sent is exactly what the test says."""
+"""HTTP/1.1 over a plain socket: the bytes sent are exactly those in the test."""
 import json
 import select
 import socket
@@ -11,7 +11,7 @@ CRLF = b"\r\n"
 
 
 def authority_of(address):
-    """A socket's address as a URL has it."""
+    """A socket's address as it is written in a URL."""
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -24,7 +24,7 @@ class Reply:
         self.body = body
 
     def header(self, name):
-        """The value of a header that came at most once, or None."""
+        """The value of a header that occurs at most once, or None."""
         values = [value for key, value in self.headers if key == name.lower()]
         assert len(values) <= 1, f"{name} came {len(values)} times"
         return values[0] if values else None
@@ -38,7 +38,7 @@ class Reply:
 
 
 class Connection:
-    """One connection. Replies are read one by one, however they arrive."""
+    """One connection. Replies are read one by one, whatever pieces they arrive in."""
 
     def __init__(self, address, source=None, timeout=15.0, context=None):
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -61,7 +61,7 @@ class Connection:
         self.socket.sendall(data)
 
     def request(self, method, path, headers=(), body=None, version="HTTP/1.1", host=True):
-        """Sends a request; Host and Content-Length are added unless they are given."""
+        """Sends a request; adds Host and Content-Length unless they are given."""
         headers = [(name, str(value)) for name, value in headers]
         names = {name.lower() for name, _ in headers}
         if host and "host" not in names:
@@ -93,7 +93,7 @@ class Connection:
         return found
 
     def reply(self, method="GET"):
-        """Reads the next reply; a 100 (Continue) is one of its own."""
+        """Reads the next reply; a 100 (Continue) counts as a reply."""
         lines = self._until(CRLF + CRLF).decode("latin-1").split("\r\n")
         version, status, _ = lines[0].split(" ", 2)
         headers = []
@@ -112,11 +112,11 @@ class Connection:
         return self.reply(method)
 
     def has_more(self):
-        """Whether anything has come that was not read yet; does not wait."""
+        """Whether unread bytes have arrived; does not wait."""
         return bool(self.received or select.select([self.socket], [], [], 0)[0])
 
     def rest(self):
-        """All bytes until the other side ends; a reset is an end."""
+        """All bytes until the other side ends; a reset counts as an end."""
         try:
             while self._fill():
                 pass
@@ -126,7 +126,7 @@ class Connection:
         return rest
 
     def is_ended(self):
-        """Waits for the end of the connection; no byte may come before it."""
+        """Waits for the end of the connection; no byte may arrive before it."""
         return self.rest() == b""
 
     def half_close(self):
@@ -149,7 +149,7 @@ class Connection:
 
 
 def chunked(*pieces):
-    """A body in HTTP/1.1's chunks."""
+    """A body in the chunked encoding of HTTP/1.1."""
     body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
     return body + b"0\r\n\r\n"
 

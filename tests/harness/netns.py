@@ -25,8 +25,7 @@ def checked(result):
 
 
 class Namespace:
-    """`with namespace:` moves this thread into it; what is started or opened meanwhile
-    belongs to it for good."""
+    """`with namespace:` moves this thread into it; what is started or opened there stays there."""
 
     def __init__(self, name):
         self.name = name
@@ -38,8 +37,8 @@ class Namespace:
             checked(libc.setns(home, CLONE_NEWNET))
             os.close(home)
         self.homes = []
-        # Otherwise no neighbour is asked for from a link-local address for its first second
-        # or two, and the first packets to new addresses are lost.
+        # Otherwise a link-local address sends no neighbour solicitations for its first
+        # second or two, and the first packets to new addresses are lost.
         for name in "all", "default":
             self.sysctl(f"net.ipv6.conf.{name}.accept_dad", 0)
 
@@ -68,7 +67,7 @@ class Namespace:
         return ended.stdout
 
     def ip(self, lines):
-        """Many `ip` commands at once, one a line."""
+        """Runs many `ip` commands at once, one per line."""
         self.run("ip", "-batch", "-", text=lines)
 
     def nft(self, text):
@@ -86,7 +85,7 @@ class Namespace:
             return socket.socket(*arguments)
 
     def tun(self, name):
-        """A TUN device here, as long as the descriptor that is returned lives."""
+        """A TUN device here; it exists as long as the returned descriptor is open."""
         with self:
             device = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
             wish = struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI)
@@ -95,7 +94,7 @@ class Namespace:
 
 
 def why_not():
-    """Why namespaces cannot be had here; None when they can."""
+    """Why namespaces cannot be created here; None if they can."""
     if os.geteuid() != 0:
         return "takes root, or a user namespace in which it is root"
     for tool in ("ip", "nft"):
@@ -108,5 +107,5 @@ def why_not():
                       "table netdev trial { chain out {\n"
                       'type filter hook egress device "lo" priority 0;\n}\n}\n')
     except (OSError, RuntimeError) as error:
-        return f"no network namespace to be had: {error}"
+        return f"cannot create a network namespace: {error}"
     return None

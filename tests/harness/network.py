@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The network around the service: packet filters, addresses, machines behind a cable.
-
-All of it happens in a network namespace of the tests' own, where at first nothing but
-loopback exists, and is taken away again by whoever made it.
-"""
+"""The network around the service: packet filters, addresses, and other machines. Everything happens
+in a network namespace of the tests' own, in which at first only loopback exists, and each helper
+undoes what it did."""
 import collections
 import os
 import pathlib
@@ -14,7 +12,7 @@ from harness.netns import Namespace
 
 
 def is_own():
-    """Whether this is a namespace of our own, so that no rule of ours can hurt."""
+    """Whether this is a namespace of our own, where our rules can do no harm."""
     if os.geteuid() != 0 or not shutil.which("ip"):
         return False
     up = command("ip", "-oneline", "link", "show", "up").splitlines()
@@ -32,8 +30,8 @@ SYN_SENT = "02"
 
 
 def tcp_sockets(pid):
-    """All IPv4 sockets of the network in which that process is; the inode is "0" of those
-    that no process holds."""
+    """All IPv4 sockets in the network of that process; the inode is "0" for sockets that no process
+    holds."""
     found = []
     for line in pathlib.Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
@@ -43,7 +41,7 @@ def tcp_sockets(pid):
 
 
 class Filter:
-    """A table of nft with one chain for what comes in; `inside` a Machine or here."""
+    """An nft table with one input chain; `inside` is a Machine or here."""
 
     def __init__(self, inside=None):
         self.inside = inside
@@ -69,7 +67,7 @@ class Filter:
 
 
 class Address:
-    """A further address on loopback, for as long as this lives."""
+    """An additional loopback address, for as long as this object lives."""
 
     def __init__(self, address):
         self.words = (f"{address}/{128 if ':' in address else 32}", "dev", "lo")
@@ -81,7 +79,7 @@ class Address:
 
 
 class Machine(Namespace):
-    """Another machine, joined to ours by a cable (veth)."""
+    """Another machine, connected to ours by a cable (veth)."""
 
     NEAR, FAR = "near0", "far0"
     NETS = (("192.168.77.1", "192.168.77.2", 24), ("fd77::1", "fd77::2", 64))
@@ -98,13 +96,13 @@ class Machine(Namespace):
             self.sysctl(name, 0)
 
     def add_net(self, near, far, prefix):
-        """Gives both ends of the cable one more address."""
+        """Adds one more address to each end of the cable."""
         extra = ("nodad",) if ":" in near else ()
         command("ip", "address", "add", f"{near}/{prefix}", "dev", self.NEAR, *extra)
         self.run("ip", "address", "add", f"{far}/{prefix}", "dev", self.FAR, *extra)
 
     def call(self, function, *arguments, **options):
-        """Calls `function` as if on that machine: its sockets stay there."""
+        """Calls `function` as if on that machine; its sockets stay there."""
         with self:
             return function(*arguments, **options)
 

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""Real nginx and HAProxy in front of a service, with files of their own in a folder.
-
-Both keep their connections to the service open and use them for everybody, as a request
-smuggler wishes, and neither lets anybody ask for /ip: the service never sees that path
-unless somebody got past the proxy.
-"""
+"""Real nginx and HAProxy in front of a service, with their files in a folder of their own. Both
+keep connections to the service open and share them among all clients, which is what a request
+smuggler needs, and neither forwards requests for /ip: the service sees that path only if a
+request got past the proxy. They connect from an address of their own, 127.0.0.2, so that
+127.0.0.1 remains the operator's."""
 import socket
 import subprocess
 
 from harness.http import Connection
 from harness.waiting import PATIENCE, eventually
 
-NGINX = """
+# The beginning of every nginx.conf here, up to the inside of "http": files stay in {folder}.
+NGINX_HEAD = """
 daemon off;
 master_process off;
 pid {folder}/pid;
 error_log {folder}/error.log;
-events {{ worker_connections 512; }}
+events {{ worker_connections 8192; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/body;
@@ -25,12 +25,16 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     client_max_body_size 0;
+"""
+
+NGINX = NGINX_HEAD + """
     upstream checker {{ server 127.0.0.1:{upstream}; keepalive 1; }}
     server {{
         listen 127.0.0.1:{port};
         location ^~ /ip {{ return 403; }}
         location / {{
             proxy_pass http://checker;
+            proxy_bind 127.0.0.2;
             proxy_http_version 1.1;
             proxy_request_buffering off;
             proxy_set_header Connection "";
@@ -56,7 +60,7 @@ frontend front
     http-request deny if {{ path_beg /ip }}
     default_backend checker
 backend checker
-    server checker 127.0.0.1:{upstream}
+    server checker 127.0.0.1:{upstream} source 127.0.0.2
 """
 
 KINDS = {
@@ -97,8 +101,8 @@ class Proxy:
             return False
         return True
 
-    def connect(self, timeout=15.0):
-        return Connection(self.address, timeout=timeout)
+    def connect(self, source=None, timeout=15.0):
+        return Connection(self.address, source=source, timeout=timeout)
 
     def close(self):
         self.process.terminate()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The service as a process: started with settings, found by its ready line, ended."""
+"""The service as a process: started with settings, found by its ready line, stopped."""
 import contextlib
 import json
 import os
@@ -22,12 +22,12 @@ BINARY = BUILD_DIR / "port-checker"
 SANITIZER_REPORT = re.compile(r"Sanitizer|runtime error:")
 SANITIZER_STATUS = 99
 
-# What the programs may see of our environment: no setting of the person who runs us.
+# What the programs see of our environment: none of the tester's own settings.
 PASSED_ON = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")
 
 FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?: |$)')
 
-# Settings that suit most tests: silence is told soon, and nobody runs out of ports.
+# Settings that suit most tests: silence is judged soon, and the budget is never short.
 USUAL = {
     "PORT_CHECKER_HOST": "127.0.0.1",
     "PORT_CHECKER_PORT": "0",
@@ -43,7 +43,7 @@ def environment(settings):
 
 
 def run(*arguments, directory, binary=BINARY, **settings):
-    """Runs the program to its end, in `directory`, and returns the completed process."""
+    """Runs the program to its end in `directory` and returns the completed process."""
     ended = subprocess.run(
         [binary, *arguments],
         cwd=directory,
@@ -62,7 +62,7 @@ def refuse_reports(status, text):
 
 
 def parse_line(line):
-    """The fields of one log line of either form; None when it is no log line."""
+    """The fields of one log line in either format; None if it is not a log line."""
     if line.startswith("{"):
         return json.loads(line)
     fields = {}
@@ -72,7 +72,7 @@ def parse_line(line):
 
 
 class Service:
-    """A running port-checker. `settings` are added to USUAL; None takes one away."""
+    """A running port-checker. `settings` are added to USUAL; None removes one."""
 
     def __init__(self, settings=None, env_file=None, arguments=(), descriptors=None,
                  directory=None, binary=BINARY):
@@ -102,18 +102,18 @@ class Service:
     # --- what it says -----------------------------------------------------------------
 
     def stderr(self):
-        """All that was written so far; our own position in the file stays 0."""
+        """Everything written so far; the file position that we share with the service stays 0."""
         size = os.fstat(self.log.fileno()).st_size
         return os.pread(self.log.fileno(), size, 0).decode(errors="replace")
 
     def events(self, name=None):
-        """The log lines so far, complete ones only."""
+        """The log lines so far, without an incomplete last one."""
         lines = self.stderr().split("\n")[:-1]
         events = [fields for fields in map(parse_line, lines) if fields]
         return [fields for fields in events if name in (None, fields["event"])]
 
     def wait_event(self, name, count=1, within=10.0):
-        """Waits until so many lines have that event, and returns the last of these."""
+        """Waits until this many lines have that event, and returns the last of them."""
         def last():
             found = self.events(name)
             return found[count - 1] if len(found) >= count else None
@@ -164,7 +164,7 @@ class Service:
         return self.post(body, [("Content-Type", "application/json"), *headers], **more)
 
     def verdicts(self, ports, provider_ip="127.0.0.1", **more):
-        """{port: state} of a check that must be answered with 200."""
+        """{port: state} of a check, which must be answered with 200."""
         reply = self.check(ports, provider_ip, details=True, **more)
         assert reply.status == 200, reply
         results = reply.json()["results"]
@@ -191,8 +191,8 @@ class Service:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def at_rest(self):
-        """(descriptors, bytes of memory) that it holds once all others have left; exactly
-        one connection is among them, by which it is asked."""
+        """(descriptors, bytes of memory) in use once all other clients have left. The connection
+        used to ask is included."""
         with self.connect() as connection:
             def is_at_rest():
                 metrics = self.metrics(connection)
@@ -204,20 +204,20 @@ class Service:
             return self.descriptors(), self.resident()
 
     def probing(self, ports):
-        """The inodes of its sockets that knock at these ports over IPv4, unanswered. Those
-        that stand in two looks were there together, between the two; those of one look,
-        which takes its time, need not have been."""
+        """The inodes of its IPv4 sockets in SYN-SENT to these ports. A single snapshot takes time,
+        so its sockets need not have existed together; those in two snapshots did, between the
+        two."""
         return {sock.inode for sock in network.tcp_sockets(self.pid)
                 if sock.state == network.SYN_SENT and sock.remote_port in ports}
 
     def processor_seconds(self):
-        """Time that it has computed, which does not depend on what else the machine does."""
+        """Processor time used, which does not depend on the load of the machine."""
         with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
             fields = stat.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def resident(self):
-        """Bytes of memory."""
+        """Resident memory in bytes."""
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:
             return int(statm.read().split()[1]) * resource.getpagesize()
 
@@ -230,7 +230,7 @@ class Service:
         return self.process.wait(timeout=within * PATIENCE)
 
     def stop(self):
-        """Ends it as an operator does; it must be done soon and content."""
+        """Stops it as an operator does; it must end soon and with status 0."""
         if self.log.closed:
             return
         try:
@@ -257,7 +257,7 @@ running = []  # for the report of a failed test
 
 @contextlib.contextmanager
 def kept(service):
-    """Ends the service, content, however the test ends."""
+    """Ends the service, which must end cleanly, whether the test passed or failed."""
     running.append(service)
     try:
         yield service

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ports to probe: open, closed, with a full queue; and a crowd of open ones."""
+"""Ports to probe: open, closed, with a full queue; and a set of many open ones."""
 import socket
 
 
@@ -8,7 +8,7 @@ def family_of(address):
 
 
 def listener(address="127.0.0.1", port=0, backlog=16):
-    """A listening socket that blocks nobody: accept() says at once when nothing came."""
+    """A listening socket whose accept() does not block when no connection has arrived."""
     sock = socket.socket(family_of(address), socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((address, port))
@@ -18,7 +18,7 @@ def listener(address="127.0.0.1", port=0, backlog=16):
 
 
 def closed(address="127.0.0.1", port=0):
-    """A socket that holds its port without listening: whoever knocks is refused."""
+    """A socket that is bound but does not listen: connections are refused."""
     sock = socket.socket(family_of(address), socket.SOCK_STREAM)
     sock.bind((address, port))
     return sock

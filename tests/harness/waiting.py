@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Waiting for a condition instead of for a time."""
+"""Waits for conditions instead of sleeping."""
 import contextlib
 import os
 import time
 
 SANITIZER = os.environ.get("SANITIZER", "")
 
-# All limits of patience are multiplied by this. Only a test that fails waits for them, so
-# they are generous: the machine may be busy with other things, and a sanitizer makes
-# everything some times slower. No claim about the programs rests on them: see sooner_than().
+# All timeouts are multiplied by this. Only a failing test waits for them, so they are
+# generous: the machine may be busy, and a sanitizer makes everything several times slower.
+# No claim about the programs depends on them: see sooner_than().
 PATIENCE = 12 if SANITIZER else 3
 
 
 def eventually(condition, what, within=10.0):
-    """Asks `condition` until it answers with something true, and returns that."""
+    """Calls `condition` until it returns something true, and returns that."""
     end = time.monotonic() + within * PATIENCE
     while True:
         answer = condition()
@@ -26,9 +26,8 @@ def eventually(condition, what, within=10.0):
 
 @contextlib.contextmanager
 def sooner_than(seconds):
-    """What happens inside is over before `seconds` have passed. These are the time that it
-    would take at least if it went wrong, however idle the machine is; a limit of another
-    kind would only measure how busy it is."""
+    """What happens inside takes less than `seconds`. Pass the time that a failure would take at
+    least, even on an idle machine; any other limit would only measure how busy the machine is."""
     begun = time.monotonic()
     yield
     took = time.monotonic() - begun

@@ -690,7 +690,7 @@ bad_chunks("a malformed trailer", "bare LF before a request",
 
 
 def head_of(size, start=GET):
-    """A head of so many bytes, in lines of at most 1000."""
+    """A head of this many bytes, in lines of at most 1000."""
     head = start
     while len(head) + 2 < size:
         room = min(1000, size - 2 - len(head))

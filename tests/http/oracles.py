@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What other parsers make of a stream of bytes: h11, Node's, nginx's and HAProxy's.
+"""How other parsers read a stream of bytes: h11, Node's, nginx's and HAProxy's.
 
-Each is asked about many streams at once and answers with a View of each. The proxies stand
-in front of a Backend that notes what they send.
+Each gets many streams at once and returns a View of each. The proxies run in front of a
+Backend that records what they send.
 """
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ class View:
 
 
 def answer(connection, method):
-    """Answers as a server without routes would, and takes up the next request."""
+    """Answers as a server without routes would, and continues with the next request."""
     status = 200 if method != "CONNECT" else 405
     connection.send(h11.Response(status_code=status, headers=[("Content-Length", "0")]))
     connection.send(h11.EndOfMessage())
@@ -148,7 +148,7 @@ def ask_node(streams, script):
 
 
 def node_view(told, text):
-    """What Node answers by itself, without a Host, is no event; what comes behind it is."""
+    """What Node answers by itself, without a Host, is no event; what follows it is."""
     codes, errors = statuses(text), told["errors"]
     bad = [at for at, code in enumerate(codes) if code >= 400]
     seen = [Seen(*words, body.encode("latin-1")) for *words, body in told["requests"]]
@@ -165,20 +165,7 @@ def node_view(told, text):
 # --- proxies ------------------------------------------------------------------------------
 
 # All clients share the connections to the backend, and bodies are passed on as they come.
-NGINX = """
-daemon off;
-master_process off;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{ worker_connections 8192; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    client_max_body_size 0;
+NGINX = proxies.NGINX_HEAD + """
     client_header_timeout %(wait)ds;
     client_body_timeout %(wait)ds;
     keepalive_timeout %(wait)ds;
@@ -270,7 +257,7 @@ async def read_request(reader):
 
 
 class Backend:
-    """Answers whatever comes, and notes it by the address of the proxy's client."""
+    """Answers every request, and records it by the address of the proxy's client."""
 
     def __init__(self):
         self.seen = defaultdict(list)
@@ -288,7 +275,7 @@ class Backend:
 
 
 def ask_proxy(kind, streams, folder):
-    """A request that does not end is one that the proxy gives up waiting for."""
+    """A request that does not end: the proxy stops waiting for the rest."""
     with contextlib.closing(Backend()) as backend, contextlib.closing(
             proxies.Proxy(kind, folder, backend.port, TEMPLATES[kind])) as proxy:
         answers = converse(proxy.address, streams, is_half_closed=False)
@@ -312,7 +299,7 @@ def proxy_view(seen, text):
 
 
 class Relay:
-    """Stands between a proxy and a server, and keeps what each of them says."""
+    """Connects a proxy to a server, and records what each of them sends."""
 
     def __init__(self, port):
         self.upstream = port

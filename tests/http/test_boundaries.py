@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Where a request ends: our view, however the bytes come, beside those of four others.
+"""Where a request ends: our view, however the bytes arrive, compared with those of four others.
 
-The rule: where any of them would see another boundary, we refuse and close. Where one
-refuses what we take, or takes what we refuse, docs/http.md says so and why.
+The rule: if any of them would see another boundary, we refuse the request and close. If one
+refuses what we accept, or accepts what we refuse, docs/http.md says so and why.
 """
 import asyncio
 import os
@@ -26,7 +26,7 @@ def shown(text):
 
 
 def listed(faults):
-    """A failure's words: how many, and the first of them."""
+    """The message of a failure: how many faults, and the first of them."""
     return f"{len(faults)} of {len(CASES)}, SEED={SEED}:\n" + "\n".join(faults[:25])
 
 
@@ -94,7 +94,7 @@ def test_no_other_boundary_is_seen(views, oracle):
 
 
 def word(case, view):
-    """A view of a case, as the table says it."""
+    """A view of a case, in the words of the table."""
     before = len(case.replies) - case.is_refused
     count = len(view.requests)
     if case.is_refused and count > before:
@@ -152,8 +152,8 @@ def test_the_table_of_differences(views):
 @pytest.mark.heavy
 @pytest.mark.parametrize("kind", ["nginx", "haproxy"])
 def test_we_see_what_a_proxy_sent(plain, later, tmp_path, kind):
-    """Of all that comes through a proxy that uses its connections for everyone, we answer
-    each request as one, with its own body."""
+    """Through a proxy that shares its connections among clients, we answer each request
+    separately, with its own body."""
     relay = oracles.Relay(plain.address[1])
     later.callback(relay.close)
     proxy = oracles.proxies.Proxy(kind, tmp_path, relay.port, oracles.TEMPLATES[kind])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Our own server, asked the same: many connections at once, their bytes cut as told."""
+"""Our own server with the same input: many connections at once, with their bytes split as given."""
 import contextlib
 import itertools
 import json
@@ -22,7 +22,7 @@ PROGRAM = pathlib.Path(os.environ.get("BUILD_DIR",
 PATIENT = 20 * PATIENCE
 CLOCKS = ("idle_ms", "head_ms", "body_ms")  # a busy machine may need longer than these are
 
-# Byte by byte, what repeats one byte says nothing more with each; nor does what comes late.
+# Byte by byte, repetitions of one byte add nothing to a test; nor do bytes late in a stream.
 PIECE = re.compile(rb"(.)\1{63,}|.", re.DOTALL)
 SINGLE = 400
 
@@ -36,8 +36,8 @@ class Server:
         return Connection(self.address, timeout=PATIENT, context=self.context)
 
     def is_asleep(self):
-        """Whether it waits for events, and thus has read all that came: over loopback, what
-        was sent has woken it."""
+        """Whether it waits for events, and so has read everything that arrived: over loopback,
+        the bytes that were sent have woken it."""
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
             return stat.read().rpartition(")")[2].split()[0] == "S"
 
@@ -53,7 +53,7 @@ class Server:
 
 @contextlib.contextmanager
 def serving(cert=None, key=None):
-    """echo_server, until the block ends; it must end well then."""
+    """echo_server, until the block ends; it must then end cleanly."""
     options = [f"{clock}=600000" for clock in CLOCKS]
     options += [f"cert={cert}", f"key={key}"] if cert else []
     with subprocess.Popen([PROGRAM, *options], stdout=subprocess.PIPE,
@@ -94,7 +94,7 @@ def at_random(stream, seed):
 
 
 def ask(server, cases, cut, seed):
-    """What comes back to each case, up to the connection's end; all are asked at once."""
+    """The reply to each case, up to the end of the connection; all cases run at once."""
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(server.connect()) for _ in cases]
         send_in_turn(server, connections, [cut(case.stream, seed) for case in cases])
@@ -107,7 +107,7 @@ def ask(server, cases, cut, seed):
 
 
 def send_in_turn(server, connections, pieces):
-    """One piece of each, each read before the next comes."""
+    """One piece of each stream at a time, each read before the next is sent."""
     closed = set()
     for turn in itertools.zip_longest(*pieces):
         for connection, piece in zip(connections, turn):
@@ -120,7 +120,7 @@ def send_in_turn(server, connections, pieces):
 
 
 def rest(connection, end):
-    """What comes until the connection's end, which must not take longer than that."""
+    """What arrives before the connection ends, which must not take longer than the limit."""
     connection.socket.settimeout(max(end - time.monotonic(), 0.01))
     try:
         return connection.rest()
@@ -133,7 +133,7 @@ class Odd(Exception):
 
 
 def replies(answer, wanted):
-    """What came, in the terms of what is wanted, and whether the last says that it ends."""
+    """The replies, in the terms of the expectation, and whether the last one announces the end."""
     found, is_last, rest = [], False, answer
     wanted = iter(wanted)
     while rest:

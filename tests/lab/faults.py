@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The checker's own troubles. Each is entered before the tools start, left after them, and
-may be healed in the middle. The tools are reached over ctl0, which they leave alone."""
+"""The checker's own problems. Each begins before the tools start, ends after them, and may be
+cleared in between. They do not affect ctl0, over which the tools are controlled."""
 import os
 import subprocess
 

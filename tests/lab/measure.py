@@ -55,8 +55,8 @@ def metrics(answers, syns):
 
 
 def add_times(figures, answers):
-    """Time to verdict by true state: where the tool tells it, from the port's first SYN;
-    else the time of the whole answer."""
+    """Time to verdict by true state: from the port's first SYN if the tool reports it, else the
+    time of the complete answer."""
     times = defaultdict(list)
     own = 0
     for answer in answers:

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """plain_rule.py ADDRESS PORTS: what a simple checker does, for comparison: all ports at
-once, each with three tries of 5 s, 1 s apart, and whatever goes wrong is the target's fault.
+once, each with three attempts of 5 s, 1 s apart; every error is blamed on the target.
 Prints one JSON object: port -> [state, milliseconds]."""
 import asyncio
 import errno

@@ -94,7 +94,7 @@ def legend(tools):
 
 
 def labels(places, points, colour):
-    """One label for neighbours in a series whose own would lie over each other."""
+    """One label for neighbours in a series whose own labels would overlap."""
     groups = []  # [place of the last, first label, last label]
     for (x, y), (_, _, _, label) in zip(places, points):
         if not label:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a port does is told by its number alone, on every target address alike.
+"""The number of a port alone determines its behaviour, which is the same on every target address.
 
 A kind is one row: first number, how many there are, its true state. `accepted` are the
 verdicts that are right: a port whose refusal is rate limited may also look filtered.

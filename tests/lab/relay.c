@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * lab_relay: a link between two TUN devices that behaves as badly as it is told to.
+ * lab_relay: a link between two TUN devices with configurable faults.
  *
  *     lab_relay FD FD LOG SEED LINK LINK
  *
@@ -12,7 +12,7 @@
  *     lost, each by itself (millionths)
  *     mean good and mean bad time (milliseconds; 0 = no bursts), lost in bad times
  *     (millionths): Gilbert and Elliott's model in continuous time
- *     at most so many packets under way (0 = as many as there is room for)
+ *     maximum number of packets in transit (0 = as many as fit)
  *
  * LOG gets one line for every packet that was dropped, "<ns> <direction> <reason>
  * <source> <port> <destination> <port> <TCP flags>": that file is the truth. On SIGTERM or
@@ -91,8 +91,8 @@ static bool happens(struct direction *direction, uint64_t millionths)
     return draw(direction) % MILLION < millionths;
 }
 
-/* Tosses once for every millisecond that has passed, so that a bad time lasts as long as it
- * lasts, however many packets it meets. */
+/* Tosses once for every millisecond that has passed, so that the length of a bad time does
+ * not depend on the number of packets in it. */
 static bool is_bad_time(struct direction *direction, struct instant now)
 {
     const struct link *link = &direction->link;
@@ -256,8 +256,8 @@ static void take(struct relay *relay, struct direction *direction, struct instan
     direction->passed_syns += syn;
 }
 
-/* What a device says to its neighbours unasked (router and listener discovery): it would
- * make one run differ from the next. */
+/* What a device sends to its neighbours on its own (router and listener discovery): it
+ * would make runs differ from one another. */
 static bool is_chatter(const unsigned char *bytes, size_t len)
 {
     return len >= 40 && bytes[0] >> 4 == 6 && bytes[24] == 0xff;
@@ -354,7 +354,7 @@ static bool parse(struct relay *relay, char **arguments)
            parse_link(arguments[6], &relay->directions[1].link);
 }
 
-/* What was sent while nobody was here belongs to a link that no longer exists. */
+/* What was sent while this program did not run belongs to a link that no longer exists. */
 static void forget_old_packets(struct relay *relay)
 {
     unsigned char bytes[PACKET_MAX];

@@ -53,7 +53,7 @@ table inet proxy {{
 
 
 class Missing(Exception):
-    """What a scenario needs is not to be had here."""
+    """Something that a scenario needs is not available here."""
 
 
 class Run:
@@ -132,7 +132,7 @@ class Run:
     # --- asking -------------------------------------------------------------------------
 
     async def _round(self, index):
-        """Every tool in its turn, over the same addresses; the first changes."""
+        """Every tool in turn, with the same addresses; each round starts with another tool."""
         names = list(self.plan)
         names = names[index % len(names):] + names[:index % len(names)] if names else []
         share = {name: self._share(name, index) for name in names}
@@ -197,8 +197,8 @@ class Run:
 
     @contextlib.contextmanager
     def _orders(self, tool):
-        """Gives those that come later, in threads of their own: on a busy machine the loop
-        may be held up for seconds by the networks that other scenarios make."""
+        """Gives the later orders from separate threads: on a busy machine, the networks that other
+        scenarios create can delay the loop for seconds."""
         timers = [threading.Timer(seconds, self._order, (tool, order))
                   for seconds, order in self.scenario.orders if seconds > 0]
         for timer in timers:
@@ -224,8 +224,8 @@ class Run:
 
 
 async def run_one(make_topology, scenario, mode, binary, **options):
-    """The record of one scenario, ready for JSON. What fails stands in it: "failed" names the
-    tool, or "network", and does not end the scenarios that follow."""
+    """The record of one scenario, ready for JSON. It contains failures: "failed" names
+    the tool, or "network". A failure does not end the scenarios that follow."""
     record = {"name": scenario.name, "title": scenario.title, "tools": {}, "skipped": "",
               "failed": {}}
     try:
@@ -246,7 +246,7 @@ async def run_one(make_topology, scenario, mode, binary, **options):
 
 
 def judge(scenario, figures):
-    """One entry a goal: holds, does not hold, or None where it was not measured."""
+    """One entry for each goal: holds, does not hold, or None if it was not measured."""
     rows = []
     for goal in scenario.goals:
         value = figures.get(goal.name) if figures else None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The table of scenarios: a network, ports with their true state, who is asked about how
-many addresses, and what this service has to reach."""
+"""The table of scenarios: a network, ports with their true state, the tools and how many
+addresses each of them gets, and the goals of this service."""
 from dataclasses import dataclass
 
 from ports import KINDS, REJECTS_V4, REJECTS_V6
@@ -57,7 +57,7 @@ class Scenario:
     settings: tuple = ()          # (name, value) of this service
     orders: tuple = ()            # (seconds after the start of a batch, order)
     fault: str = ""               # the checker's own trouble: one of faults.FAULTS
-    repeat: int = 1               # so many checks of each address at once
+    repeat: int = 1               # checks of each address at once
     concurrency: int = 12         # addresses at a time
     rounds: int = 2
     alone: bool = True            # else side by side with others: no figure of time matters
@@ -176,7 +176,7 @@ def places():
     for family in (4, 6):
         # When the router gives an address up, it answers all SYNs that wait in one moment, from a
         # socket of the kernel with room for about 159 errors; the others are never sent. At 10
-        # ports, one address at a time, it is 120 SYNs at most.
+        # ports, one address at a time, there are at most 120 SYNs.
         for place, title, ports, at_a_time, goal in (
                 ("dead-link", "no host has this address on the checker's own link", 20, 4,
                  "wrong"),
@@ -208,7 +208,7 @@ def ends():
         full=((SERVICE, 16), (FAST, 8), (PLAIN, 8), (MASSCAN, 2)),
         goals=(Goal("not_right", 0, "odd servers"),))
     # No goal: with other ports answering, silence is judged after 1.2 s (docs/decisions/0006),
-    # before such a queue is drained. Nothing on the wire tells it from a filter until then.
+    # before such a queue is drained. Until then, nothing on the wire distinguishes it from a filter.
     yield Scenario(
         name="full-drained", title="accept queue full for 2 s, then drained; other ports of "
         "the host answer", ports=(("accepting", 20), ("closed", 10), ("drained", 20)),
@@ -253,7 +253,7 @@ def faults():
     yield fault("ephemeral", "10 ephemeral ports, 40 checks of one port at once, RTT 600 ms",
                 path="relay", links=relayed(600), ports=(("accepting", 1),), repeat=40,
                 concurrency=40)
-    # Silent ports hold their entries, so that there is none left for the others.
+    # Silent ports hold their entries, so none are left for the others.
     yield fault("conntrack", "50 connection tracking entries",
                 ports=(("accepting", 61), ("closed", 20), ("dropped", 102)))
     yield fault("output-drop", "the checker's own firewall drops every SYN")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Whether the laboratory can be believed: the relay does what it is told and writes down what
-it drops, what fails does not take the rest with it, and nothing outside of the namespaces is
-touched."""
+"""Whether the laboratory can be trusted: the relay follows its settings and records what it
+drops, a failure does not affect the rest, and nothing outside the namespaces is touched."""
 import asyncio
 import os
 import pathlib

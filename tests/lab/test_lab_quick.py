@@ -10,9 +10,8 @@ from report import print_record
 from runner import Laboratory
 from scenarios import table
 
-# ./dev lab judges the goals of time themselves; here the machine may be busy with other
-# things. Of a host that answers, three times the goal is still less than what silence takes
-# where none of its ports does.
+# ./dev lab judges the time goals exactly; here the machine may be busy with other work. For a
+# host that answers, three times the goal is still less than the time to judge a silent host.
 SLACK = 3
 
 QUICK = [scenario for scenario in table() if scenario.plan("quick")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The tools that are compared. Each is asked about one address and a list of ports, and
+"""The tools that are compared. Each gets one address and a list of ports, and
 answers with an Answer."""
 import asyncio
 import contextlib
@@ -71,7 +71,7 @@ JUDGED = re.compile(r"event=check .*\bopen=\d+")  # the last line of a check wit
 
 
 class Service:
-    """The service of this project, started in the checker's namespace and asked over HTTP
+    """The service of this project, started in the checker's namespace and controlled over HTTP
     from the control namespace. How long each port took is read from its own debug log
     (from the first SYN); the whole answer is timed by the client."""
 
@@ -171,7 +171,7 @@ class Service:
             writer.close()
 
     async def batch(self, work, concurrency):
-        """`work`: (address, ports) pairs; so many at a time."""
+        """`work`: (address, ports) pairs; `concurrency` of them at a time."""
         before = self.cpu()
         answers = await gather(self.ask, work, concurrency)
         if answers:
@@ -181,7 +181,7 @@ class Service:
         return answers
 
     async def _new_lines(self, judged):
-        """What the log has got since it was last asked, all of so many judged checks: their
+        """The part of the log since the last call, once it is complete for `judged` checks: their
         lines may come after their replies."""
         deadline = time.monotonic() + 10
         while True:
@@ -319,11 +319,11 @@ class NmapCareful(Nmap):
 
 
 class Masscan(Program):
-    """Sends every SYN once, past the kernel, with the machine's own address, and tells open and
-    closed by the answers; what did not answer is taken for filtered.
+    """Sends every SYN once, bypassing the kernel, with the machine's own address, and reports open
+    and closed ports by their answers; a port without an answer counts as filtered.
 
     Its receive ring has room for 32 packets, and it sends a tenth of a second's SYNs at once:
-    much above its default rate, or beside another one, the answers of a near target overrun
+    far above its default rate, or beside another instance, the answers of a close target overrun
     the ring. It waits for packets without a time limit, so something has to arrive now and
     then."""
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""checker - router - targets, and a control namespace from which the checker is asked.
+"""checker - router - targets, and a control namespace from which the checker is controlled.
 
     control -ctl0- checker -up0----- veth -----up0- router -down0- targets
                           -far0- TUN relay TUN -near0-
 
-Over the cable (veth) and over the relay the same target namespace is reached, where every
-address of four whole networks answers. All addresses are private ones and none of them
-leads out of the namespaces made here.
+The cable (veth) and the relay lead to the same target namespace, where every address of four
+whole networks answers. All addresses are private, and none of them leads out of the namespaces
+created here.
 """
 import ipaddress
 import itertools
@@ -23,8 +23,8 @@ from ports import KINDS, REJECTS_V4, REJECTS_V6
 HERE = pathlib.Path(__file__).resolve().parent
 
 CHECKER_CONTROL = "10.9.0.1"
-DEAD_LINK = {4: "10.1.0.%d", 6: "fd01::dead:%x"}      # the checker's own link: nobody there
-DEAD_HOST = {4: "10.2.0.%d", 6: "fd02::dead:%x"}      # behind the router: nobody there
+DEAD_LINK = {4: "10.1.0.%d", 6: "fd01::dead:%x"}      # the checker's own link: no such host
+DEAD_HOST = {4: "10.2.0.%d", 6: "fd02::dead:%x"}      # behind the router: no such host
 DEAD_ROUTE = {4: "10.72.0.%d", 6: "fd72::%x"}         # the router knows no way
 DEAD_ROUTE_RELAY = {4: "10.73.0.%d", 6: "fd73::%x"}
 DEAD_GATEWAY = {4: "10.70.0.%d", 6: "fd70::%x"}       # through a gateway that is not there
@@ -171,8 +171,8 @@ class Topology:
             space.sysctl("net.ipv6.icmp.ratelimit", 1000 if on else 0)
 
     def _counters(self):
-        """SYNs that leave the checker, by the kind of the port they go to, counted where
-        those of a tool with a stack of its own pass too."""
+        """SYNs that leave the checker, by the kind of their port, counted at a point that also sees
+        those of a tool with its own TCP stack."""
         kinds = list(KINDS.values())
         declared = "".join(f'counter c{i} {{ }}\n' for i in range(len(kinds)))
         rules = "".join(f"tcp dport {port_range(kind)} counter name c{i} return\n"
@@ -224,7 +224,7 @@ class Topology:
         return json.loads(self.checker.run("ip", "-json", "route", "get", address))[0]
 
     def unsent_icmp(self):
-        """How many ICMP errors the router's kernel meant to send and could not."""
+        """How many ICMP errors the router's kernel could not send."""
         with self.router:
             old, new = (pathlib.Path(f"/proc/thread-self/net/{name}").read_text().splitlines()
                         for name in ("snmp", "snmp6"))
@@ -233,7 +233,7 @@ class Topology:
         return int(values[names.index("OutErrors")]) + int(counts["Icmp6OutErrors"])
 
     def fresh(self, path, family, count):
-        """Target addresses that nobody has been asked about yet."""
+        """Target addresses that no tool has probed yet."""
         key = (path, family)
         network = ipaddress.ip_network(TARGETS[key])
         start = self.used.get(key, 1)
@@ -241,7 +241,7 @@ class Topology:
         return [str(network[start + i]) for i in range(count)]
 
     def start_relay(self, links, seed, log):
-        """`links`: two texts as relay.c wants them."""
+        """`links`: two texts in the form of relay.c."""
         self.stop_relay()
         descriptors = self.devices
         self.relay = subprocess.Popen(
@@ -251,7 +251,7 @@ class Topology:
             raise RuntimeError("the relay did not start")
 
     def stop_relay(self):
-        """Its counts, or None when there was none."""
+        """Its counts, or None if there was no relay."""
         if not self.relay:
             return None
         self.relay.send_signal(signal.SIGTERM)

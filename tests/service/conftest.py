@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures of the service's tests: a service for many of them, targets, networks."""
+"""Fixtures of the service's tests: a shared service, targets, networks."""
 import resource
 
 import pytest
@@ -15,7 +15,7 @@ def pytest_configure():
 
 @pytest.fixture(scope="module")
 def latest():
-    """The service that `shared` gave out last, in a list."""
+    """The service that `shared` returned last, in a list."""
     services = []
     yield services
     for service in services:
@@ -24,8 +24,8 @@ def latest():
 
 @pytest.fixture
 def shared(latest):
-    """One service with the usual settings for all tests of a file that change nothing; a
-    new one when it did not survive a test, which then has failed."""
+    """One service with the usual settings for all tests of a file that do not change it. If a test
+    ends it, that test fails and the next one gets a new service."""
     if not latest:
         latest.append(Service())
     service, = latest
@@ -42,7 +42,7 @@ def shared(latest):
 
 @pytest.fixture
 def open_port(later):
-    """open_port(address): the number of a port where somebody listens."""
+    """open_port(address): the number of a port with a listener."""
     def make(address="127.0.0.1"):
         return targets.port_of(later.enter_context(targets.listener(address)))
     return make
@@ -50,7 +50,7 @@ def open_port(later):
 
 @pytest.fixture
 def closed_port(later):
-    """closed_port(address): the number of a port where nobody listens, and nobody will."""
+    """closed_port(address): the number of a port without a listener, which stays reserved."""
     def make(address="127.0.0.1"):
         return targets.port_of(later.enter_context(targets.closed(address)))
     return make
@@ -64,7 +64,7 @@ def own_network():
 
 @pytest.fixture
 def packet_filter(own_network):
-    """Rules for what comes in on this machine."""
+    """Rules for packets that arrive at this machine."""
     rules = network.Filter()
     yield rules
     rules.close()
@@ -72,7 +72,7 @@ def packet_filter(own_network):
 
 @pytest.fixture
 def silent_ports(packet_filter):
-    """silent_ports(count): numbers of ports that answer nothing."""
+    """silent_ports(count): numbers of ports that do not answer."""
     def make(count):
         ports = list(range(20000, 20000 + count))
         packet_filter.rule(["20000-%d" % (19999 + count)], "drop")
@@ -82,7 +82,7 @@ def silent_ports(packet_filter):
 
 @pytest.fixture
 def add_address(own_network, later):
-    """add_address(text): one more address of this machine, on loopback."""
+    """add_address(text): adds a loopback address to this machine."""
     def add(address):
         later.callback(network.Address(address).close)
         return address
@@ -91,7 +91,7 @@ def add_address(own_network, later):
 
 @pytest.fixture
 def machine(own_network):
-    """Another machine behind a cable."""
+    """Another machine on a cable."""
     machine = network.Machine()
     yield machine
     machine.close()

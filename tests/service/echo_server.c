@@ -9,6 +9,7 @@
 #include "http/server.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
+#include "net/cidr.h"
 #include "policy/admission.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@
 
 #define PARKED_MAX 8192
 #define BIG_LEN    (8U * 1024 * 1024)
+#define PROXY      "127.0.0.99/32" /* a peer without a limit of connections */
 
 struct options {
     uint64_t connections, per_caller, files;
@@ -33,10 +35,11 @@ struct options {
 /* What every handler is given. */
 struct echo {
     struct loop *loop;
-    struct server *server;
+    struct http_server *server;
     struct metrics *metrics;
-    struct exchange *parked[PARKED_MAX]; /* those that wait until /release */
+    struct exchange *parked[PARKED_MAX]; /* wait for /release */
     size_t parked_count;
+    struct exchange *late; /* replied to at the end of its turn, NULL = none */
     uint64_t gone;
     uint64_t handled;
     char *big;
@@ -49,7 +52,7 @@ struct wait {
     struct echo *echo;
 };
 
-/* The so-manieth allocation from now on fails, of those that our own code asks for. */
+/* The n-th allocation from now on fails; only allocations of our own code count. */
 static uint64_t fails_at;
 
 static bool fails(void)
@@ -156,7 +159,7 @@ static void flow_over(struct timer *timer)
     free(wait);
 }
 
-/* More than any socket takes, and the end after a second. */
+/* Writes more than any socket buffer holds, and ends the stream after a second. */
 static void flow(struct timer *timer)
 {
     struct wait *wait = (struct wait *)(void *)timer;
@@ -174,7 +177,7 @@ static timer_fn *reply_of(const struct http_route *route)
     return strcmp(route->path, "/stream") == 0 ? stream_over : wait_over;
 }
 
-/* Replies after the milliseconds in X-Wait, at /stream and /flow in pieces. */
+/* Replies after X-Wait milliseconds; /stream and /flow reply in pieces. */
 static void wait_ms(void *ctx, struct exchange *exchange)
 {
     struct echo *echo = ctx;
@@ -205,7 +208,7 @@ static void park_gone(void *ctx, struct exchange *exchange)
             echo->parked[i] = echo->parked[--echo->parked_count];
             return;
         }
-    abort(); /* gone twice, or never parked */
+    abort(); /* told twice, or never parked */
 }
 
 static void park(void *ctx, struct exchange *exchange)
@@ -231,7 +234,7 @@ static void release(void *ctx, struct exchange *exchange)
     reply_text(exchange, 200, text);
 }
 
-/* Whoever waits gets a reply that cannot be made. */
+/* Waiting clients get a reply that cannot be made. */
 static void spoil(void *ctx, struct exchange *exchange)
 {
     struct echo *echo = ctx;
@@ -249,7 +252,7 @@ static void big(void *ctx, struct exchange *exchange)
         exchange_reply_const(exchange, 200, "text/plain", echo->big, BIG_LEN);
 }
 
-/* Whoever waits gets the big reply. */
+/* Waiting clients get the big reply. */
 static void release_big(void *ctx, struct exchange *exchange)
 {
     struct echo *echo = ctx;
@@ -262,12 +265,13 @@ static void release_big(void *ctx, struct exchange *exchange)
 static void stats(void *ctx, struct exchange *exchange)
 {
     struct echo *echo = ctx;
+    const struct connections *connections = http_server_connections(echo->server);
     char text[256];
     snprintf(text, sizeof text,
              "{\"gone\": %lu, \"parked\": %zu, \"handled\": %lu, \"connections\": %zu, "
              "\"exchanges\": %zu}",
-             echo->gone, echo->parked_count, echo->handled,
-             server_connections(echo->server), server_exchanges(echo->server));
+             echo->gone, echo->parked_count, echo->handled, connections_count(connections),
+             connections_exchanges(connections));
     reply_text(exchange, 200, text);
 }
 
@@ -283,13 +287,49 @@ static void metrics_text(void *ctx, struct exchange *exchange)
     exchange_reply(exchange, 200, "text/plain", body, len);
 }
 
+/* These statuses have no body, so the text must be dropped. */
+static void no_content(void *ctx, struct exchange *exchange)
+{
+    (void)ctx;
+    reply_text(exchange, 204, "text");
+}
+
+static void not_modified(void *ctx, struct exchange *exchange)
+{
+    (void)ctx;
+    reply_text(exchange, 304, "text");
+}
+
+static void late_gone(void *ctx, struct exchange *exchange)
+{
+    (void)exchange;
+    ((struct echo *)ctx)->late = NULL;
+}
+
+static void late(void *ctx, struct exchange *exchange)
+{
+    ((struct echo *)ctx)->late = exchange;
+    exchange_on_gone(exchange, late_gone, ctx);
+}
+
+/* Runs after the connections have sent this turn's output. */
+static bool reply_late(void *ctx)
+{
+    struct echo *echo = ctx;
+    struct exchange *exchange = echo->late;
+    echo->late = NULL;
+    if (exchange)
+        reply_text(exchange, 200, "late");
+    return false;
+}
+
 static void broken(void *ctx, struct exchange *exchange)
 {
     (void)ctx;
     exchange_reply(exchange, 200, "text/plain", NULL, 0);
 }
 
-/* From its reply on, allocation number X-Fail fails. */
+/* After its reply, allocation number X-Fail fails. */
 static void fail(void *ctx, struct exchange *exchange)
 {
     const char *text = exchange_header(exchange, "X-Fail");
@@ -318,23 +358,26 @@ static const struct http_route routes[] = {
     {"GET", "/metrics", metrics_text, 0, METRIC_ROUTE_METRICS},
     {"GET", "/fail", fail, 0, METRIC_ROUTE_IP},
     {"GET", "/broken", broken, 0, METRIC_ROUTE_IP},
+    {"GET", "/no-content", no_content, 0, METRIC_ROUTE_IP},
+    {"GET", "/not-modified", not_modified, 0, METRIC_ROUTE_IP},
+    {"GET", "/late", late, 0, METRIC_ROUTE_IP},
 };
 
-static const char *fault_text(enum http_fault fault)
+static const char *error_text(enum http_error error)
 {
     static const char *const texts[] = {
-#define X(NAME, status) [HTTP_FAULT_##NAME] = "{\"detail\": \"" #NAME "\"}",
-        HTTP_FAULT_MAP(X)
+#define X(NAME, ...) [HTTP_ERROR_##NAME] = "{\"detail\": \"" #NAME "\"}",
+        HTTP_ERROR_MAP(X)
 #undef X
     };
-    return texts[fault];
+    return texts[error];
 }
 
-/* Shows that the request is known where a fault is answered. */
-static void on_fault(void *ctx, struct exchange *exchange, enum http_fault fault)
+/* Shows that the handler of errors knows the request. */
+static void on_error(void *ctx, struct exchange *exchange, enum http_error error)
 {
     (void)ctx;
-    (void)fault;
+    (void)error;
     const char *mark = exchange_header(exchange, "Mark");
     if (mark)
         exchange_set_header(exchange, "Marked", mark);
@@ -348,9 +391,9 @@ static void on_signal(void *ctx, uint32_t events)
     if (read(echo->signals, &info, sizeof info) != (ssize_t)sizeof info)
         return;
     if (info.ssi_signo == SIGHUP)
-        server_drain(echo->server);
+        connections_drain(http_server_connections(echo->server));
     else if (info.ssi_signo == SIGUSR1)
-        server_stop_accepting(echo->server);
+        http_server_stop_accepting(echo->server);
     else
         loop_stop(echo->loop);
 }
@@ -449,10 +492,13 @@ int main(int argc, char **argv)
 
     struct err err;
     struct admission *admission = NULL;
+    struct cidr_list proxies = {.count = 1};
     uint16_t port;
     int listener = listen_any(&port);
     if (!loop_new(&echo.loop, &err) || !metrics_new(&echo.metrics, &err) ||
         !admission_new(options.connections, options.per_caller, &admission, &err))
+        die(&err);
+    if (!cidr_parse(PROXY, strlen(PROXY), &proxies.items[0], &err))
         die(&err);
 
     struct tls_identity *tls = NULL;
@@ -462,10 +508,11 @@ int main(int argc, char **argv)
         .site = {.routes = routes,
                  .route_count = sizeof routes / sizeof *routes,
                  .handler_ctx = &echo,
-                 .fault_body = fault_text,
-                 .on_fault = on_fault,
+                 .error_body = error_text,
+                 .on_error = on_error,
                  .server_name = "echo/1"},
         .tls = tls,
+        .unlimited = &proxies,
         .admission = admission,
         .metrics = echo.metrics,
         .limits = {[STATE_HANDSHAKE] = span_ms((int64_t)options.head_ms),
@@ -477,16 +524,18 @@ int main(int argc, char **argv)
                    [STATE_LINGERING] = span_ms((int64_t)options.linger_ms)},
     };
     struct loop_watch watch;
-    if (!server_new(echo.loop, &config, &listener, 1, &echo.server, &err) ||
+    if (!http_server_new(echo.loop, &config, &listener, 1, &echo.server, &err) ||
         !loop_watch_add(echo.loop, echo.signals, EPOLLIN, on_signal, &echo, &watch, &err))
         die(&err);
+    loop_each_turn(echo.loop, reply_late, &echo);
 
     printf("%u\n", port);
     fflush(stdout);
     if (!loop_run(echo.loop, &err))
         die(&err);
 
-    server_free(echo.server);
+    http_server_free(echo.server);
+    loop_each_turn_end(echo.loop, reply_late, &echo);
     size_t left = admission_connections(admission);
     admission_free(admission);
     tls_identity_free(tls);

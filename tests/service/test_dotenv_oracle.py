@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Our reader of .env files against python-dotenv itself, which is the specification.
-
-What python-dotenv warns about (and skips) or raises must be an error here that names the
-same line; everything else must give the same names and values in the same order. The one
-deliberate difference, a NUL byte, is an error here.
-"""
+"""Compares our reader of .env files with python-dotenv itself, which is the specification. Where
+python-dotenv warns (and skips) or raises, our reader must report an error for the same line; all
+other texts must give the same names and values in the same order. The only deliberate
+difference: a NUL byte is an error here."""
 import json
 import os
 import pathlib
@@ -21,7 +19,7 @@ from harness.waiting import PATIENCE
 BUILD_DIR = pathlib.Path(os.environ.get("BUILD_DIR", "build"))
 DUMP = BUILD_DIR / "tests" / "dotenv_dump"
 
-# One odd file each. The comment says what is odd where the bytes do not.
+# One unusual file each. A comment explains what the bytes do not show.
 CORPUS = [
     b"",
     b"\n",
@@ -66,8 +64,8 @@ CORPUS = [
     b"''=1\n",
     b"'A'B=1\n",
     b"'A' # comment\n",
-    b"'A\\'B'=1\n",  # no escapes in a quoted name
-    b'"A"=1\n',  # double quotes are part of a name
+    b"'A\\'B'=1\n",  # a quoted name has no escapes
+    b'"A"=1\n',  # double quotes are part of the name
     b"A-B.C=1\n",
     b"1=2\n",
     b"=1\n",
@@ -130,7 +128,7 @@ CORPUS = [
     b"A: 1\n",
     b"[section]\n",
     b"[a section]\n",
-    b"A=1\n\n  \n B C\n",  # the fault is on line 4
+    b"A=1\n\n  \n B C\n",  # the error is on line 4
     b"A=1;B=2\n",
     b"\xef\xbb\xbfA=1\n",  # byte order mark
     b"\xef\xbb\xbf",
@@ -143,7 +141,7 @@ CORPUS = [
     "A=1\u2028B=2\n".encode(),  # a separator of lines, not an end of one
     "A\u2028B=2\n".encode(),
     "A=1\u0085\u1680\u2000\u200a\u2029\u202f\u205f\n".encode(),
-    "A=1\u200b\u180e\ufeff\n".encode(),  # no white space for Python
+    "A=1\u200b\u180e\ufeff\n".encode(),  # not white space in Python
     "export\u00a0A=1\n".encode(),
     "A='1'\u2003#c\n".encode(),
     b"A=1\x0b\x0c\x1c\x1d\x1e\x1f\n",
@@ -168,7 +166,7 @@ CORPUS = [
     b"# a comment that is not UTF-8: \xe9\nA=1\n",
     b"A=\x00\n",
     b"A=1\n# \x00\n",
-    b"A B\nC=\xff\n",  # text comes before grammar
+    b"A B\nC=\xff\n",  # encoding errors come before syntax errors
     b"A=" + b"x" * 100_000 + b"\n",
     b"A" * 100_000,
     b"A='" + b"\\'" * 50_000 + b"\n",
@@ -190,7 +188,7 @@ def newlines_before(data, position):
 
 
 def undecodable(data):
-    """Where the bytes stop being text that we take, or None."""
+    """Where the bytes stop being acceptable text, or None."""
     faults = []
     try:
         data.decode("utf-8")
@@ -202,7 +200,7 @@ def undecodable(data):
 
 
 def expected(path):
-    """What the reader has to say about a file: its pairs, or the line of its first fault."""
+    """The result of our reader: the pairs, or the line of the first error."""
     data = path.read_bytes()
     position = undecodable(data)
     if position is not None:
@@ -258,7 +256,7 @@ def test_random_text_reads_as_in_python(tmp_path, seed):
 
 
 def test_random_text_is_not_all_refused(tmp_path):
-    """The comparison above would be idle if nearly all of its texts were errors."""
+    """The comparison would be worthless if nearly all texts were errors."""
     chance = random.Random(0)
     path = tmp_path / "one.env"
     good = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""./dev on a system without dpkg: it goes on with what pkg-config finds, or names what is missing."""
+"""./dev on a system without dpkg continues with what pkg-config finds, or names what is missing."""
 import os
 import pathlib
 import subprocess
@@ -11,7 +11,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def without_dpkg(tmp_path):
-    """The environment of a system that has every command but dpkg-query."""
+    """The environment of a system with every command except dpkg-query."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for place in reversed(os.environ["PATH"].split(":")):
@@ -39,7 +39,7 @@ def test_with_everything_there_it_goes_on_and_says_what_it_cannot_look_for(witho
     ended = subprocess.run([TOP / "tools/find_needs", *packages, "shellcheck"], env=without_dpkg,
                            capture_output=True, text=True, check=False)
     assert ended.returncode == 0
-    assert ended.stderr == "not looked for here; Debian's packages are: shellcheck\n"
+    assert ended.stderr == "not checked; the packages in Debian are: shellcheck\n"
 
 
 def test_what_is_missing_is_named_for_pkg_config_and_three_systems(without_dpkg, tmp_path):
@@ -50,4 +50,4 @@ def test_what_is_missing_is_named_for_pkg_config_and_three_systems(without_dpkg,
     rows = [line.split() for line in ended.stderr.splitlines()]
     assert ["gnutls", "libgnutls28-dev", "gnutls-devel", "gnutls-dev"] in rows
     assert "gcc" not in ended.stderr
-    assert ended.stderr.splitlines()[-1] == "dev: install what is missing, then start this again"
+    assert ended.stderr.splitlines()[-1] == "dev: install what is missing, then run this again"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Clients that mean harm or know no better. Each must get a clear status or a closed
-connection, and afterwards the service answers, with no more descriptors and no more memory
-than before."""
+"""Malicious and broken clients. Each must get a clear status or a closed connection. Afterwards the
+service still answers, and holds no more descriptors and memory than before."""
 import contextlib
 import json
 import resource
@@ -11,7 +10,7 @@ import time
 import pytest
 
 from harness import proxies, targets
-from harness.http import Connection, check_body, chunked
+from harness.http import check_body, chunked
 from harness.waiting import SANITIZER, eventually
 
 JSON = ("Content-Type", "application/json")
@@ -36,7 +35,7 @@ def unharmed(service, memory=4 * MIB):
 
 
 def answer_or_end(connection):
-    """The statuses of all replies until the connection ends or nothing more comes."""
+    """The statuses of all replies until the connection ends or no more arrive."""
     statuses = []
     try:
         while True:
@@ -47,7 +46,7 @@ def answer_or_end(connection):
 
 # --- one request that is read as two ------------------------------------------------------
 
-# The request that a smuggler hides. No caller has it run otherwise.
+# The request that a smuggler hides. It runs only if smuggling works.
 INNER = b"GET /ip HTTP/1.1\r\nHost: localhost\r\nX-Smuggled: 1\r\n\r\n"
 BODY = b'{"provider_ip": "127.0.0.1", "ports": []}'
 
@@ -66,7 +65,7 @@ ENDED = b"0\r\n\r\n" + INNER  # chunks end here, INNER stands behind them
 WRAPPED = chunked(INNER)      # INNER is a chunk
 LONG = len(ENDED)
 
-# Who goes by Content-Length and who goes by chunks disagree where these end.
+# Readers of Content-Length and readers of chunks disagree where these end.
 SMUGGLED = {
     "length, then chunked": post([length(LONG), CHUNKED], ENDED),
     "chunked, then length": post([CHUNKED, length(LONG)], ENDED),
@@ -173,9 +172,13 @@ def test_also_as_a_later_request(shared, form):
     assert requests_for_ip(shared) == before
 
 
+CLIENT = "192.168.55.1"  # of the proxy: a caller that a proxy names is never a loopback address
+
+
 @pytest.mark.parametrize("kind", proxies.KINDS)
-def test_nothing_is_smuggled_past_a_real_proxy(start, tmp_path, later, kind):
-    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1", PORT_CHECKER_WORKERS=1)
+def test_nothing_is_smuggled_past_a_real_proxy(start, tmp_path, later, add_address, kind):
+    add_address(CLIENT)
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.2", PORT_CHECKER_WORKERS=1)
     proxy = proxies.Proxy(kind, tmp_path, service.port)
     later.callback(proxy.close)
     with proxy.connect() as connection:
@@ -185,14 +188,14 @@ def test_nothing_is_smuggled_past_a_real_proxy(start, tmp_path, later, kind):
     accepted = service.metric("http_connections_accepted_total")
 
     for form, request in SMUGGLED.items():
-        with proxy.connect() as attacker, proxy.connect() as victim:
-            attacker.socket.settimeout(0.2)  # some are waited for by the proxy: for the rest
+        with proxy.connect(CLIENT) as attacker, proxy.connect(CLIENT) as victim:
+            attacker.socket.settimeout(0.2)  # the proxy may wait for the rest of some of them
             attacker.send(request)
             answer_or_end(attacker)
             for _ in range(2):
                 reply = victim.exchange("GET", "/health")
                 assert (reply.status, reply.body) == (200, b'{"status": "ok"}'), form
-            reply = victim.exchange("POST", "/check-ports", [JSON], check_body([9]))
+            reply = victim.exchange("POST", "/check-ports", [JSON], check_body([9], CLIENT))
             assert list(reply.json()["results"]) == ["9"], form
         assert requests_for_ip(service) == 0, form
     accepted = service.metric("http_connections_accepted_total") - accepted
@@ -201,19 +204,24 @@ def test_nothing_is_smuggled_past_a_real_proxy(start, tmp_path, later, kind):
 
 
 @pytest.mark.parametrize("kind", proxies.KINDS)
-def test_a_check_behind_a_real_proxy(start, tmp_path, later, kind, open_port):
-    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1", PORT_CHECKER_TARGETS="caller")
+def test_a_check_behind_a_real_proxy(start, tmp_path, later, add_address, kind, open_port):
+    add_address(CLIENT)
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.2", PORT_CHECKER_TARGETS="caller")
     proxy = proxies.Proxy(kind, tmp_path, service.port)
     later.callback(proxy.close)
-    port = open_port("127.0.0.5")
-    with Connection(proxy.address, source="127.0.0.5") as connection:
+    port = open_port(CLIENT)
+    with proxy.connect(CLIENT) as connection:
         for _ in range(5):
             reply = connection.exchange("POST", "/check-ports", [JSON],
-                                        check_body([port], "127.0.0.5"))
+                                        check_body([port], CLIENT))
             assert reply.json()["success"] is True
         reply = connection.exchange("POST", "/check-ports", [JSON],
-                                    check_body([port], "127.0.0.6"))
-        assert reply.status == 403
+                                    check_body([port], "127.0.0.1"))
+        assert reply.json()["code"] == "target_not_allowed"
+    with proxy.connect() as connection:
+        reply = connection.exchange("POST", "/check-ports", [JSON],
+                                    check_body([port], "127.0.0.1"))
+        assert reply.json()["code"] == "caller_unknown"
 
 
 # --- garbage ------------------------------------------------------------------------------
@@ -409,7 +417,7 @@ def test_out_of_descriptors_clients_are_told(start):
 
 
 def test_out_of_descriptors_probes_wait(start, later):
-    """EMFILE is our own trouble: the check takes longer, or is a 503."""
+    """EMFILE is the checker's own fault: the check takes longer, or is a 503."""
     ports = [targets.port_of(later.enter_context(targets.listener())) for _ in range(30)]
     service = start(PORT_CHECKER_WORKERS=1)
     usual = resource.prlimit(service.pid, resource.RLIMIT_NOFILE)
@@ -465,7 +473,7 @@ def test_5000_clients_of_one_address_leave_room_for_others(start):
 
 
 class Slow:
-    """Sends its bytes one by one over time and notes when the service lost patience."""
+    """Sends its bytes slowly, one by one, and records when the service gives up."""
 
     def __init__(self, service, begin, drip):
         self.connection = service.connect()
@@ -493,7 +501,7 @@ class Slow:
 
 
 def never_reads(service):
-    """A client that asks for a lot and takes none of it."""
+    """A client that requests a large reply and reads none of it."""
     connection = service.connect()
     connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
     connection.socket.setblocking(False)
@@ -506,8 +514,8 @@ def never_reads(service):
 
 @heavy
 def test_slow_clients_are_told_and_closed(start):
-    """Limits are absolute: bytes that trickle in do not prolong them. 10 seconds for a
-    head, 10 for a body, 30 for a reply."""
+    """Time limits are absolute: bytes that trickle in do not extend them. 10 seconds for a head, 10
+    for a body, 30 for a reply."""
     service = start()
     head = b"POST /check-ports HTTP/1.1\r\nHost: a\r\nX: "
     body = post([length(9000)], b" ")
@@ -526,7 +534,7 @@ def test_slow_clients_are_told_and_closed(start):
             return all(client.ended is not None for client in clients)
         eventually(all_ended, "they are cut off", within=20)
         for client in clients:
-            # One limit, not one for the head and one more for the body.
+            # One limit for all, not one for the head and another for the body.
             assert 9 <= client.ended < 20, client.ended
             assert client.said.startswith(b"HTTP/1.1 408 "), client.said
             assert b'"code": "request_timeout"' in client.said

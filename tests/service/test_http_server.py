@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The HTTP server by itself: echo_server is the server with routes made for these tests."""
+"""The HTTP server alone: echo_server is the server with routes made for these tests."""
 import contextlib
 import ctypes
 import fcntl
@@ -22,7 +22,7 @@ BUILD_DIR = os.environ.get("BUILD_DIR", "build")
 PROGRAM = os.path.join(BUILD_DIR, "tests", "echo_server")
 with open(PROGRAM, "rb") as program:
     IS_SANITIZED = b"_asan_" in (code := program.read()) or b"_tsan_" in code
-WAIT = 10  # seconds; nothing that works takes so long
+WAIT = 10  # seconds; far longer than anything takes that works
 
 
 class Reply:
@@ -61,7 +61,7 @@ class Client:
         return bool(more)
 
     def hears_within(self, seconds):
-        """Whether the server says anything, or ends. A ticket of TLS says nothing."""
+        """Whether the server sends anything, or ends. TLS tickets do not count."""
         self.sock.settimeout(seconds)
         try:
             self.data += self.sock.recv(65536)
@@ -97,7 +97,7 @@ class Client:
         return self.ask(f"GET {path} HTTP/1.1\r\nHost: x\r\n{extra}\r\n")
 
     def ended(self):
-        """The server ends the connection, and has nothing more to say."""
+        """The server ends the connection without sending anything more."""
         while self.fill():
             pass
         return self.data == b""
@@ -106,7 +106,7 @@ class Client:
         return self.get("/health").status == 200
 
     def say_goodbye(self):
-        """Ends TLS, and not the connection under it; plain TCP has one end only."""
+        """Ends TLS but not the connection under it. On plain TCP it ends our side."""
         with contextlib.suppress(OSError):
             if isinstance(self.sock, ssl.SSLSocket):
                 self.sock.unwrap()
@@ -114,7 +114,7 @@ class Client:
                 self.sock.shutdown(socket.SHUT_WR)
 
     def flush(self):
-        """The server's kernel has taken all that was sent."""
+        """Waits until the server's kernel has received everything that was sent."""
         deadline = time.monotonic() + WAIT
         while struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, b"....")) != (0,):
             assert time.monotonic() < deadline
@@ -196,7 +196,7 @@ class Server:
             return int(file.read().split()[1]) * resource.getpagesize()
 
     def stop(self, log=""):
-        """Everything that was taken was given back, and no sanitizer complained."""
+        """All resources were released, and no sanitizer complained."""
         for client in self.clients:
             client.sock.close()
         self.process.terminate()
@@ -209,7 +209,7 @@ class Server:
 
 @contextlib.contextmanager
 def serving(log="", **options):
-    """`log` is a pattern of all that it may write."""
+    """`log` is a pattern that must match the whole log."""
     server = Server(**options)
     try:
         yield server
@@ -365,7 +365,7 @@ def test_http_1_0_keep_alive(server):
 
 
 @pytest.mark.parametrize("path,status", [("/wait", 200), ("/nope", 404), ("/health", 200)])
-def test_http_1_0_keep_alive_whoever_answers(server, path, status):
+def test_http_1_0_keep_alive_for_every_kind_of_reply(server, path, status):
     client = server.client()
     for _ in range(2):
         reply = client.ask(f"GET {path} HTTP/1.0\r\nX-Wait: 20\r\n"
@@ -377,7 +377,7 @@ def test_http_1_0_keep_alive_whoever_answers(server, path, status):
 
 
 def test_what_is_to_become_another_protocol_ends(server):
-    """What follows is not read: the client may take it for that protocol."""
+    """What follows is not read: the client may mean it for that protocol."""
     client = server.client()
     client.send(("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\n"
                  "Upgrade: h2c\r\n\r\n" + SMUGGLED).encode())
@@ -420,6 +420,31 @@ def test_head_of_a_reply_in_pieces_has_no_body(server):
     client = server.client()
     client.send(b"HEAD /stream HTTP/1.1\r\nHost: x\r\nX-Wait: 1\r\n\r\n")
     assert client.reply(is_head=True).status == 200
+    assert client.is_open()
+
+
+def test_head_of_a_reply_in_pieces_over_http_1_0_closes(server):
+    client = server.client()
+    client.send(b"HEAD /stream HTTP/1.0\r\nX-Wait: 1\r\n\r\n")
+    reply = client.reply(is_head=True)
+    assert (reply.status, reply.one("connection")) == (200, "close")
+    assert not reply.all("transfer-encoding")
+    assert client.ended()
+
+
+@pytest.mark.parametrize("path,status,lengths", [
+    ("/no-content", 204, []), ("/not-modified", 304, ["4"])])
+def test_a_status_that_has_no_body_drops_the_handlers_text(server, path, status, lengths):
+    client = server.client().send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    reply = client.reply(is_head=True)
+    assert (reply.status, reply.all("content-length")) == (status, lengths)
+    assert client.is_open()
+
+
+def test_a_reply_made_at_the_end_of_a_turn_is_sent_at_once(server):
+    """The loop does not wait for another event first."""
+    client = server.client()
+    assert client.get("/late").body == b"late"
     assert client.is_open()
 
 
@@ -538,7 +563,7 @@ def test_a_refusal_comes_instead_of_100_continue(server, path, length, encoding,
 
 @pytest.mark.parametrize("version,body", [("1.1", b"abc"), ("1.1", b"a"), ("1.0", b"")])
 def test_no_100_continue_where_it_is_not_waited_for(server, version, body):
-    """The body, or a part of it, came with the head; HTTP/1.0 does not know it."""
+    """The body, or a part of it, came with the head; HTTP/1.0 has no 100."""
     client = server.client()
     client.send(b"POST /echo HTTP/%b\r\nHost: x\r\nContent-Length: 3\r\nConnection: keep-alive"
                 b"\r\nExpect: 100-continue\r\n\r\n%b" % (version.encode(), body))
@@ -659,7 +684,7 @@ def test_nothing_is_taken_from_a_head_that_was_not_understood(server, what, befo
     assert (reply.status, reply.all("marked")) == (status, [])
 
 
-# --- framing: whatever two parsers could read in two ways ------------------------------------
+# --- framing: what two parsers could read differently ----------------------------------------
 
 SMUGGLED = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
 AMBIGUOUS = {
@@ -765,7 +790,7 @@ def test_headers_up_to_the_limit(server, before):
 
 @pytest.mark.parametrize("line", [40, 50, 100, 8000])
 def test_first_headers_of_many_lines(plain, line):
-    """Beyond what a small lane can hold, and still within the limits."""
+    """More than a small buffer can hold, but within the limits."""
     client = plain.client()
     assert client.send(fat(8192, line)).reply().status == 200
     assert client.send(fat(8192, line)).reply().status == 200
@@ -803,17 +828,19 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 @pytest.mark.parametrize("is_tls,sent,fault,spoken", [
-    (False, HELLO, "TLS_AT_PLAIN", "TLS at a port of plain HTTP"),
+    (False, HELLO, "TLS_AT_PLAIN", "TLS on a plain HTTP port"),
     (True, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", "PLAIN_AT_TLS",
-     "plain HTTP at a port of HTTPS"),
-    (True, b"G", "PLAIN_AT_TLS", "plain HTTP at a port of HTTPS"),
+     "plain HTTP on an HTTPS port"),
+    (True, b"G", "PLAIN_AT_TLS", "plain HTTP on an HTTPS port"),
     (False, PREFACE, "HTTP_2", "HTTP/2"),
     (False, b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n",
-     "PROXY_LINE", "the PROXY protocol"),
-    (False, b"PROXY UNKNOWN\r\n", "PROXY_LINE", "the PROXY protocol"),
+     "PROXY_PROTOCOL", "the PROXY protocol"),
+    (False, b"PROXY UNKNOWN\r\n", "PROXY_PROTOCOL", "the PROXY protocol"),
+    (False, b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\1\x7f\0\0\1\0\1\0\2",
+     "PROXY_PROTOCOL", "the PROXY protocol"),
 ])
 def test_another_protocol_is_named(pem, is_tls, sent, fault, spoken):
-    """To the client, and to the operator: once a second."""
+    """To the client and, once a second, to the operator."""
     line = rf'time=\S+ level=info event=wrong_protocol peer=127.0.0.1 spoken="?{spoken}"?\n'
     with serving(log=f"({line}){{1,3}}", **(pem if is_tls else {})) as server:
         for _ in range(20):
@@ -827,7 +854,7 @@ def test_another_protocol_is_named(pem, is_tls, sent, fault, spoken):
 
 def test_http_2_and_the_proxy_protocol_are_named_over_tls_too(pem):
     with serving(log=r".*event=wrong_protocol.*\n", **pem) as server:
-        for sent, fault in (PREFACE, "HTTP_2"), (b"PROXY UNKNOWN\r\n", "PROXY_LINE"):
+        for sent, fault in (PREFACE, "HTTP_2"), (b"PROXY UNKNOWN\r\n", "PROXY_PROTOCOL"):
             client = server.client()
             assert client.send(sent).reply().body == f'{{"detail": "{fault}"}}'.encode()
             assert client.ended()
@@ -848,7 +875,7 @@ def test_too_many_connections_are_told(options):
         assert reply.one("server") == "echo/1"
         assert int(reply.one("retry-after")) >= 1
         assert refused.ended()
-        # the same for one who speaks first
+        # a client that sends first is told the same
         assert server.client().send(post("/echo", "x" * 60000).encode()).reply().status == 503
         clients.pop().sock.close()
         deadline = time.monotonic() + WAIT
@@ -870,7 +897,7 @@ def test_too_many_connections_of_one_caller(options):
 
 
 def test_refusals_over_tls_are_told_to_fifty_a_second(pem):
-    """Each takes a handshake: the others are closed, and who is let in is served."""
+    """Each needs a handshake. The others are closed, and admitted clients are served."""
     count = 220
     with serving(connections=1, linger_ms=600_000, **pem) as server:
         inside = server.client()
@@ -930,7 +957,7 @@ def cpu_seconds(server):
 
 
 def test_out_of_descriptors_each_is_told_at_once(options):
-    """Not only when a pause is over: the queue is empty after each."""
+    """Not only after a pause: the queue is empty after each."""
     with serving(files=24, **options) as server:
         held = [server.raw() for _ in range(22)]
         times = []
@@ -957,7 +984,7 @@ def hasty(options):
 
 
 def drip(client, data, seconds=WAIT):
-    """Sends a byte now and then until the server has had enough; how long that took."""
+    """Sends a byte now and then until the server ends the connection; returns the seconds."""
     started = time.monotonic()
     for byte in data:
         try:
@@ -1002,7 +1029,7 @@ def test_slow_bodies(hasty, before):
 
 @pytest.mark.parametrize("before", ["nothing", "a request", "a wait"])
 def test_idle_connections_end_quietly(hasty, before):
-    started = time.monotonic()  # before the server's own clock: a reply may be read late
+    started = time.monotonic()  # ahead of the server's own clock: a reply may be read late
     client = hasty.client()
     if before == "a request":
         assert client.is_open()
@@ -1034,7 +1061,7 @@ def test_waiting_has_no_limit_of_ours(hasty):
 
 
 @pytest.mark.parametrize("path", ["/big", "/release-big"])
-def test_a_reply_that_nobody_reads(hasty, path):
+def test_a_reply_that_is_not_read(hasty, path):
     client = hasty.client()
     client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     if path == "/release-big":
@@ -1128,7 +1155,7 @@ UNFINISHED = {
 @pytest.mark.parametrize("sent", UNFINISHED)
 @pytest.mark.parametrize("leaving", LEAVING)
 def test_who_leaves_before_a_request_is_whole_ends_at_once(options, leaving, sent):
-    """Not when its time is up."""
+    """At once, not when the time is up."""
     with serving(head_ms=600_000, body_ms=600_000, idle_ms=600_000, **options) as server:
         client = server.client().send(UNFINISHED[sent])
         is_head_whole = sent != "a part of its head"
@@ -1148,14 +1175,16 @@ def test_what_comes_with_the_end_does_not_hide_it(options, sent):
         server.until(connections=1, exchanges=1)
 
 
-# --- lingering: a refusal is read although its client goes on sending -------------------------------
+# --- lingering: a refusal is read while its client continues to send --------------------------------
 
 LINGER_BYTES = 16 * 1024 * 1024
+LINGER_MAX, LINGER_CALLER = 256, 16  # connections: in all, of one caller
+PROXY = "127.0.0.99"  # has no limit of its own
 ENDLESS = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n"
 
 
 def test_who_sends_on_and_on_after_a_refusal_is_cut_off(options):
-    """By bytes, long before the time is up. What lies in the kernel's buffers adds to them."""
+    """By bytes, long before the time is up. Bytes in the kernel's buffers add to them."""
     with serving(linger_ms=600_000, **options) as server:
         client = server.client().send(ENDLESS)
         assert client.reply().status == 413
@@ -1185,11 +1214,36 @@ def test_who_sends_less_after_a_refusal_is_not_cut_off(options):
             assert time.monotonic() < deadline
 
 
+def refuse(server, source, count):
+    """`count` connections from `source` are refused, and their clients keep them open."""
+    for _ in range(count):
+        client = server.client(source).send(b"no request\r\n\r\n")
+        assert client.reply().status == 400
+        assert client.ended()
+
+
+def test_lingering_connections_are_limited_by_caller_and_in_all(options):
+    with serving(linger_ms=600_000, **options) as server:
+        fds = server.descriptors()
+        refuse(server, "127.0.0.2", LINGER_CALLER + 4)
+        assert server.descriptors() == fds + LINGER_CALLER
+        refuse(server, PROXY, 2 * LINGER_CALLER)
+        assert server.descriptors() == fds + 3 * LINGER_CALLER
+        callers = LINGER_MAX // LINGER_CALLER - 3
+        for i in range(callers + 1):
+            refuse(server, f"127.0.1.{i + 1}", LINGER_CALLER)
+        assert server.descriptors() == fds + LINGER_MAX
+        refuse(server, PROXY, 1)
+        assert server.descriptors() == fds + LINGER_MAX
+        assert server.get("/health").status == 200
+
+
 def test_who_only_reads_a_refusal_gives_way(options):
-    """When descriptors are short, to those that ask, one by one or many at once."""
+    """When descriptors are short, lingering connections end for new ones, one by one or many at
+    once."""
     with serving(files=40, linger_ms=600_000, **options) as server:
-        for _ in range(60):
-            client = server.client().send(ENDLESS)
+        for i in range(60):
+            client = server.client(f"127.0.0.{i % 6 + 2}").send(ENDLESS)
             assert client.reply().status == 413
         assert server.get("/health").status == 200
 
@@ -1263,7 +1317,7 @@ def test_without_memory_the_answer_is_as_ever_or_none(server, name):
             pass
         answers.append(re.sub(rb"\r\nDate: [^\r]+", b"", client.data))
         client.sock.close()
-        with contextlib.suppress(AssertionError, OSError):  # it may be this that fails
+        with contextlib.suppress(AssertionError, OSError):  # this request may be the one that fails
             server.get("/fail", "Connection: close\r\n")
     assert answers[0].startswith(b"HTTP/1.1 ")
     assert set(answers) == {answers[0], b""}, name
@@ -1274,8 +1328,8 @@ def test_without_memory_the_answer_is_as_ever_or_none(server, name):
 
 
 def tls_client(server, **settings):
-    """A client with a context of its own, whose attributes are these. To it the end of a
-    connection is a fault where TLS has not ended before."""
+    """A client with an SSL context of its own that has these attributes. For it, the end of a
+    connection without a TLS close is an error."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -1347,7 +1401,7 @@ def test_the_protocol_is_agreed_on(tls, version, offered, chosen):
 @pytest.mark.parametrize("version", [TLS_1_2, TLS_1_3], ids=["1.2", "1.3"])
 def test_a_session_is_resumed_by_its_ticket(tls, pem, version):
     first = tls_client(tls, **version)
-    assert first.is_open()  # which reads the tickets of TLS 1.3
+    assert first.is_open()  # reads the tickets of TLS 1.3
     assert first.sock.session.has_ticket and not first.sock.session_reused
     context, session = first.sock.context, first.sock.session
     first.sock.close()
@@ -1376,7 +1430,7 @@ ENDING = {
 @pytest.mark.parametrize("version", [TLS_1_2, TLS_1_3], ids=["1.2", "1.3"])
 @pytest.mark.parametrize("how", ENDING)
 def test_tls_ends_before_its_connection(pem, how, version):
-    """Else the end could be anybody's: a cut."""
+    """Without it, the end might be a truncation by a third party."""
     with serving(**pem, **SHORT) as server:
         client = tls_client(server, **version)
         ENDING[how](client)
@@ -1397,7 +1451,7 @@ def test_tls_ends_when_the_server_does(pem):
 
 
 def test_requests_in_any_number_of_records(pem):
-    """However many reach the server at once."""
+    """However many arrive at the server together."""
     requests = [post("/echo", f"body {i}").encode() for i in range(100)]
     with serving(**pem) as server:
         whole = b"".join(requests)
@@ -1413,7 +1467,7 @@ def test_requests_in_any_number_of_records(pem):
 
 
 def heard(program, wanted):
-    """Reads what a program says until this is in it."""
+    """Reads a program's output until it contains this."""
     said, deadline = b"", time.monotonic() + WAIT
     while wanted not in said:
         left = max(0, deadline - time.monotonic())
@@ -1425,7 +1479,7 @@ def heard(program, wanted):
 
 
 def unread(server):
-    """Bytes in the receive buffers of its connections."""
+    """Bytes in the receive buffers of the server's connections."""
     with open("/proc/net/tcp") as table:
         rows = [line.split() for line in table]
     return sum(int(row[4].split(":")[1], 16) for row in rows
@@ -1434,7 +1488,8 @@ def unread(server):
 
 @pytest.mark.parametrize("line", [b"k\n", b"K\n"])
 def test_new_keys_do_not_hide_the_request_behind_them(pem, line):
-    """At a line of its own openssl updates its keys, with K the server's as well."""
+    """On a line of its own, "k" makes openssl update its keys, and "K" the server's keys as well.
+    """
     request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
     with serving(**pem) as server, subprocess.Popen(
             ["openssl", "s_client", "-tls1_3", "-connect", f"127.0.0.1:{server.port}"],
@@ -1457,7 +1512,7 @@ def test_new_keys_do_not_hide_the_request_behind_them(pem, line):
 
 
 def test_a_record_of_which_a_part_has_come(pem):
-    """Is waited for as any other part of a request; a body's time is not prolonged by it."""
+    """The rest is awaited like any other part of a request, and does not prolong a body's time."""
     with serving(**pem) as server:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tunnel = server.context.wrap_bio(incoming, outgoing)
@@ -1486,8 +1541,8 @@ def test_a_record_of_which_a_part_has_come(pem):
         raw.close()
 
 
-def test_records_of_one_byte_hold_up_nobody(pem):
-    """Those that have come are not all read in one turn."""
+def test_records_of_one_byte_delay_no_other_client(pem):
+    """One turn does not read all that have arrived."""
     with serving(**pem) as server:
         client, other = server.client(), server.client()
         assert client.is_open() and other.is_open()
@@ -1518,7 +1573,8 @@ def test_no_handshake_is_computed_for_who_has_left(pem):
 
 
 def test_the_end_of_a_handshake_is_acknowledged_at_once(pem):
-    """A client with Nagle's algorithm would mostly send its first request 40 ms later."""
+    """Otherwise a client with Nagle's algorithm would usually send its first request 40 ms later.
+    """
     times = []
     with serving(**pem) as server:
         for _ in range(15):
@@ -1530,7 +1586,7 @@ def test_the_end_of_a_handshake_is_acknowledged_at_once(pem):
 
 
 class GnuTls:
-    """A client of TLS 1.3 that makes records which Python's ssl cannot."""
+    """A TLS 1.3 client that makes records that Python's ssl cannot make."""
 
     def __init__(self, raw):
         self.raw, self.library = raw, ctypes.CDLL("libgnutls.so.30")
@@ -1563,7 +1619,7 @@ class GnuTls:
 
     @contextlib.contextmanager
     def at_once(self):
-        """What is sent arrives together."""
+        """What is sent inside arrives together."""
         self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         yield
         self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
@@ -1615,7 +1671,7 @@ def test_new_keys_do_not_break_a_stream_that_is_stuck(gnutls, times):
     gnutls.hears("HTTP/1.1 200 ")
     for _ in range(times):
         gnutls.change_all_keys()
-        time.sleep(0.1)  # the client's pace: the stream is stuck meanwhile
+        time.sleep(0.1)  # the client sets the pace: the stream is stuck meanwhile
     gnutls.hears("\r\n0\r\n\r\n")
     gnutls.send(post("/echo", "after"))
     gnutls.hears("after")
@@ -1647,6 +1703,19 @@ def test_draining(server):
         assert client.ended()
 
 
+def test_a_reply_that_is_being_sent_when_draining_begins_is_the_last(server):
+    """The head, sent before, did not announce that."""
+    client = server.client()
+    client.send(2 * b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n").fill()
+    server.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + WAIT
+    while not server.get("/health").all("connection"):
+        assert time.monotonic() < deadline
+    reply = client.reply()
+    assert (len(reply.body), reply.all("connection")) == (8 * 1024 * 1024, [])
+    assert client.ended()
+
+
 def test_a_request_that_has_come_when_draining_begins_is_answered(server):
     client = server.client()
     assert client.is_open()
@@ -1654,12 +1723,12 @@ def test_a_request_that_has_come_when_draining_begins_is_answered(server):
     server.process.send_signal(signal.SIGHUP)
     client.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").flush()
     server.process.send_signal(signal.SIGCONT)
-    assert client.reply().status == 200  # it says "close" unless it is made before the signal is seen
+    assert client.reply().status == 200  # "close" unless the reply is made before the signal is handled
     assert client.ended()
 
 
 def test_time_to_ask_while_draining_counts_from_its_begin(server):
-    """However long ago a client came, or began to ask, before the service began to drain."""
+    """The time counts from the signal, however long ago the client connected or began a request."""
     fresh, begun, slow = (server.client() for _ in range(3))
     for client in begun, slow:
         client.send(b"GET /health HTTP/1.1\r\nHost:")
@@ -1692,7 +1761,7 @@ def test_stop_accepting_leaves_connections_in_the_queue(plain):
     client = plain.client()
     assert client.is_open()
     plain.process.send_signal(signal.SIGUSR1)
-    assert client.is_open()  # it has seen the signal by now
+    assert client.is_open()  # the signal has been handled by now
     late = plain.client().send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
     for _ in range(20):
         assert client.is_open()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The links of all Markdown pages: each leads to a file and a heading that exist."""
+"""The links in all Markdown files lead to files and headings that exist."""
 import pathlib
 import re
 
@@ -16,7 +16,7 @@ def prose(page):
 
 
 def anchors(page):
-    """The anchors that GitHub gives to a page's headings."""
+    """The anchors that GitHub generates for the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""GET /metrics, read by the parser that Prometheus' own client brings along."""
+"""GET /metrics, read by the parser of Prometheus' own Python client."""
 import collections
 import pathlib
 import re
@@ -24,7 +24,7 @@ def families(service):
 
 
 def busy(service, open_port):
-    """One of everything, so that every family has something to show."""
+    """One of every kind, so that every family has a value."""
     service.check([open_port(), 9])
     service.check([9], "0.0.0.0")
     service.post(b"{")
@@ -32,7 +32,7 @@ def busy(service, open_port):
 
 
 class Difference:
-    """By how much series have grown since this was made."""
+    """How much series have grown since this object was created."""
 
     def __init__(self, service):
         self.service, self.before = service, service.metrics()
@@ -81,7 +81,7 @@ def test_the_document_has_the_table():
 
 
 def test_the_document_tells_what_is_shown(shared, open_port):
-    """Names, types and meanings of all families, in order, and all of their labels."""
+    """Names, types and help texts of all families in order, and all their labels."""
     busy(shared, open_port)
     told = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| (.*) \|$",
                       (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
@@ -206,10 +206,12 @@ def test_refusals_are_counted_by_reason(start, own_network):
     service.check([9], "10.0.0.1")
     service.check([9], "11.0.0.1")
     service.check([9], "11.0.0.1", source="127.0.0.3", headers=[("X-Forwarded-For", "x")])
-    service.get("/metrics", [("Via", "1.1 proxy")])
+    service.get("/ip", [("Via", "1.1 proxy")])
+    service.get("/metrics", [("X-Forwarded-For", "11.0.0.1")], source="127.0.0.3")
 
     for reason, count in (("never_allowed", 1), ("not_public", 1), ("no_route", 1),
-                          ("bad_forwarded_for", 1), ("metrics_not_allowed", 1)):
+                          ("bad_forwarded_for", 1), ("caller_unknown", 1),
+                          ("metrics_not_allowed", 1)):
         assert grown.of("refusals_total", reason) == count, reason
 
 

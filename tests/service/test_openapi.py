@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""docs/openapi.json against the service, both ways: what is answered is described, and what
-is described is answered."""
+"""Compares docs/openapi.json with the service in both directions: every answer is described, and
+everything described is answered."""
 import contextlib
 import hmac
 import json
@@ -34,7 +34,7 @@ ORIGIN = ("Origin", "https://a.example")
 TOKEN = "00112233445566778899aabbccddeeff"
 CORS = {"PORT_CHECKER_CORS_ORIGINS": "https://a.example"}
 
-# What replies may have without this API promising it.
+# What replies may contain without being promised by this API.
 PLAIN_HEADERS = {"date", "server", "connection", "cache-control", "content-type",
                  "content-length", "transfer-encoding", "content-encoding",
                  "content-security-policy", "x-content-type-options", "referrer-policy",
@@ -63,7 +63,7 @@ def values_of(reply, name):
 
 
 def request_of(method, path):
-    """Headers and body that make sense there. A form of another origin is refused."""
+    """Plausible headers and a body for the operation. A form from another origin is refused."""
     if (method, path) == ("POST", "/check-ports"):
         return [JSON_BODY, ORIGIN], check_body([1])
     if (method, path) == ("POST", "/"):
@@ -145,7 +145,7 @@ def verdicts(answers, start, open_port, packet_filter):
 
 @contextlib.contextmanager
 def proving():
-    """Ports of listeners that prove themselves, lie, and say nothing."""
+    """Ports of listeners that prove themselves, give a wrong proof, and send nothing."""
     def line_of(port):
         mac = hmac.new(TOKEN.encode(), str(port).encode(), "sha256").hexdigest()
         return f"golem-port-verifier 1 {port} {mac}\n".encode()
@@ -168,13 +168,16 @@ def proving():
 
 
 def refusals(answers, start):
-    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.0/8",
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.2",
                     PORT_CHECKER_METRICS_FROM="10.0.0.0/8", **CORS)
-    for path in ("/ip", "/limits"):
-        assert answers.ask(service, "GET", path, [("X-Forwarded-For", "me")]).status == 403
+    for path in "/ip", "/check-ports":
+        assert answers.ask(service, "GET", path, [("Via", "1.1 proxy")]).status == 403
     assert answers.ask(service, "GET", "/metrics").status == 403
-    for header in ("X-Forwarded-For", "224.0.0.1"), ("Sec-Fetch-Site", "cross-site"):
-        assert answers.ask(service, "GET", "/check-ports", [header]).status == 403
+    unlisted = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.2")
+    for one, forwarded_for in (service, "fe80::1"), (unlisted, "203.0.113.7"):
+        headers = [("X-Forwarded-For", forwarded_for), ("Sec-Fetch-Site", "cross-site")]
+        assert answers.ask(one, "GET", "/check-ports", headers,
+                           source="127.0.0.2").status == 403
     for method, path, body in (("POST", "/check-ports", check_body([1], "224.0.0.1")),
                                ("POST", "/", b"ports=1&provider_ip=224.0.0.1")):
         assert answers.ask(service, method, path, body=body).status == 403
@@ -225,7 +228,7 @@ def draining(answers, start, silent_ports):
 
 
 def slow_requests(answers, start):
-    """All at once: each takes the 10 seconds that a head may take, or a body."""
+    """All at the same time: each takes the 10 seconds allowed for a head or a body."""
     service = start(**CORS)
     waiting = []
     for method, path in OPERATIONS:
@@ -242,7 +245,7 @@ def slow_requests(answers, start):
 
 @pytest.fixture
 def answers(start, open_port, packet_filter, silent_ports):
-    """All of them, once for all tests."""
+    """All of them, created once for all tests."""
     if not ANSWERS.replies:
         found = Answers()
         usual_answers(found, start)
@@ -261,7 +264,7 @@ ANSWERS = Answers()
 
 
 def bodies(answers):
-    """Every JSON body and every list of lines that came, as (value, schema)."""
+    """Every JSON body and every list of lines received, as (value, schema)."""
     for (method, path, status), replies in answers.replies.items():
         for reply in replies:
             media = (reply.header("Content-Type") or "").split(";")[0]
@@ -366,7 +369,7 @@ def test_every_header_that_is_described_came(answers):
 
 
 def walk(value, schema, seen):
-    """Notes which members and which values of an enumeration came."""
+    """Records which members and which enumeration values occurred."""
     name = schema.get("$ref", "").rpartition("/")[2]
     schema = resolve(schema)
     for part in schema.get("oneOf", ()):
@@ -389,7 +392,7 @@ def walk(value, schema, seen):
             walk(item, schema["items"], seen)
 
 
-# Requests, and what only a stream has: its own tests hold those.
+# Members of requests, and what only a stream has; other tests cover those.
 NOT_IN_BODIES = {"CheckRequest", "Form", "PortLine", "LastLine", "Plain"}
 
 
@@ -406,7 +409,7 @@ def test_every_member_and_every_value_came(answers):
         for key, member in schema.get("properties", {}).items():
             promised.add((name, key))
             promised |= {(name, key, value) for value in member.get("enum", ())}
-    # IPv6 callers have a test of their own, and so has the time-out of a whole check.
+    # Other tests cover IPv6 callers and the timeout of a whole check.
     assert promised - seen <= {("Caller", "family", 6)}
 
 
@@ -528,7 +531,7 @@ LINTERS = TOP / "tests/openapi"
 
 
 def linted(tool, *arguments):
-    """What it printed as JSON."""
+    """What it printed, parsed as JSON."""
     environment = {**os.environ, "REDOCLY_TELEMETRY": "off",
                    "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
     ended = subprocess.run(["node", LINTERS / "node_modules/.bin" / tool, "lint", *arguments],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who may have what probed, and how much of it, tried from outside."""
+"""Who may check which addresses, and how many ports, tested from outside."""
 import math
 import time
 
@@ -11,7 +11,8 @@ from harness.waiting import eventually
 
 JSON = ("Content-Type", "application/json")
 
-# What only the operator may have probed: an address of loopback that is not the caller's.
+# Only the operator may have this address probed: a loopback address other than the
+# caller's.
 OTHER = "127.0.0.77"
 
 LAN = "192.168.55.1"
@@ -25,13 +26,20 @@ def asks(service, target=OTHER, **more):
 
 
 def assert_refused(reply, caller, target, *hints):
-    """A refusal names both addresses and the line of configuration that would allow it."""
+    """A refusal names both addresses and the setting that would allow the check."""
     assert reply.status == 403, reply
     assert reply.json()["code"] == "target_not_allowed"
     detail = reply.json()["detail"]
     assert detail.startswith(f"{caller} may not have {target} checked: "), detail
     for hint in hints:
         assert hint in detail, detail
+
+
+def assert_unknown(reply):
+    """The caller is unknown, and the refusal names both cures."""
+    assert (reply.status, reply.json()["code"]) == (403, "caller_unknown"), reply
+    for cure in "PORT_CHECKER_TRUSTED_PROXIES", "http://localhost":
+        assert cure in reply.json()["detail"]
 
 
 # --- the four values ----------------------------------------------------------------------
@@ -180,7 +188,7 @@ def test_a_host_of_the_operator(shared, host):
     "", "example.org", "localhost.example.org", "localhost.", "127.0.0.1.example.org",
     "192.168.1.1", "0.0.0.0", "[::]", "::1", "[127.0.0.1]", "localhost:", "localhost:x",
     "localhost:0", "localhost:65536", "localhost@example.org", "127.1", "2130706433",
-    "[::1]x", "[::1", "localhost, localhost", "user@localhost",
+    "[::1]x", "[::1", "localhost, localhost", "user@localhost", "myhost:7466", "127.0.1.1",
 ])
 def test_a_host_that_is_not_the_operators(shared, host):
     assert asks(shared, headers=[("Host", host)]) in (400, 403)
@@ -192,25 +200,25 @@ def test_two_hosts_are_not_the_operators(shared):
 
 def test_http_1_0_is_not_the_operators(shared):
     body = check_body([1], OTHER)
-    reply = shared.post(body, [JSON, ("Host", "localhost")], version="HTTP/1.0")
-
-    assert reply.status == 403
-    assert_refused(reply, "127.0.0.1", OTHER, "HTTP/1.1")
+    assert_unknown(shared.post(body, [JSON, ("Host", "localhost")], version="HTTP/1.0"))
 
 
 @pytest.mark.parametrize("header", [
     ("X-Forwarded-For", "127.0.0.1"), ("X-Forwarded-For", ""), ("x-forwarded-host", "a"),
     ("X-Forwarded-Proto", "https"), ("X-Forwarded-Whatever", "1"),
     ("Forwarded", "for=127.0.0.1"), ("X-Real-IP", "127.0.0.1"), ("Via", "1.1 proxy"),
-    ("via", ""), ("CF-Connecting-IP", "127.0.0.1"),
+    ("via", ""), ("CF-Connecting-IP", "127.0.0.1"), ("CF-Connecting-IPv6", "::1"),
+    ("True-Client-IP", "127.0.0.1"), ("X-Client-IP", "127.0.0.1"), ("Cdn-Loop", "a"),
+    ("Fly-Client-IP", "127.0.0.1"),
 ])
 def test_a_trace_of_a_proxy_takes_the_operators_rights(shared, header):
-    assert_refused(shared.check([1], OTHER, headers=[header]), "127.0.0.1", OTHER,
-                   "PORT_CHECKER_TRUSTED_PROXIES")
+    for target in "127.0.0.1", OTHER:
+        assert_unknown(shared.check([1], target, headers=[header]))
 
 
 def test_a_header_that_only_looks_like_a_proxys_takes_nothing(shared):
-    for header in (("X-Forwarded", "1"), ("X-Forward-For", "1"), ("Viaduct", "1")):
+    for header in (("X-Forwarded", "1"), ("X-Forward-For", "1"), ("Viaduct", "1"),
+                   ("Client", "1"), ("X-Request-ID", "1"), ("CFO", "1")):
         assert asks(shared, headers=[header]) == 200
 
 
@@ -245,8 +253,7 @@ def test_sec_fetch_site(shared, site, status):
 def test_a_trusted_proxy_on_loopback_is_not_the_operator(start):
     service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1")
 
-    assert asks(service) == 403
-    assert asks(service, "127.0.0.1") == 200
+    assert_unknown(service.check([1], "127.0.0.1"))
     assert asks(service, source="127.0.0.2") == 200, "another loopback peer still is"
 
 
@@ -267,8 +274,10 @@ def behind():
 
 
 @pytest.mark.parametrize("lines, caller", [
-    ([], "127.0.0.1"),
     (["203.0.113.7"], "203.0.113.7"),
+    (["203.0.113.7:51234"], "203.0.113.7"),
+    (["[2001:db8::7]:51234, 10.1.1.1:80"], "2001:db8::7"),
+    (["[2001:db8::7]"], "2001:db8::7"),
     (["203.0.113.7, 10.1.1.1"], "203.0.113.7"),
     (["203.0.113.7,10.1.1.1,\t10.2.2.2 "], "203.0.113.7"),
     (["1.1.1.1, 203.0.113.7"], "203.0.113.7"),
@@ -280,41 +289,57 @@ def behind():
     (["::ffff:203.0.113.7"], "203.0.113.7"),
     (["203.0.113.7, ::ffff:10.1.1.1"], "203.0.113.7"),
     (["2001:db8::7, fd00::1"], "2001:db8::7"),
-    (["203.0.113.7, 127.0.0.2"], "127.0.0.2"),
 ])
 def test_the_caller_is_read_from_the_right_past_trusted_proxies(behind, lines, caller):
     assert caller_of(behind, *lines) == caller
 
 
 @pytest.mark.parametrize("lines", [
-    [""], ["unknown"], ["203.0.113.7:1234"], ["[2001:db8::7]"], ["203.0.113.7,"],
+    [], [""], ["unknown"], ["203.0.113.7:"], ["[2001:db8::7"], ["203.0.113.7,"],
+    ["127.0.0.2"], ["203.0.113.7, ::1"], ["0.0.0.0"], ["224.0.0.1"],
     ["203.0.113.7, , 10.1.1.1"], ["203.0.113.7", ""], ["203.0.113.7, unknown, 10.1.1.1"],
     ["203.0.113.07"], ["for=203.0.113.7"], ["203.0.113.7;10.1.1.1"], ["10.1.1.1 10.1.1.2"],
 ])
 def test_a_malformed_element_on_the_way_is_refused(behind, lines):
-    assert caller_of(behind, *lines) == "bad_forwarded_for"
+    assert caller_of(behind, *lines) == "caller_unknown"
     headers = [("X-Forwarded-For", line) for line in lines]
-    assert asks(behind, "203.0.113.7", headers=headers) == 403
+    assert_unknown(behind.check([1], "203.0.113.7", headers=headers))
+    assert_unknown(behind.check([1], "127.0.0.1", headers=headers))
 
 
-def test_x_forwarded_for_of_a_stranger_is_not_read(behind):
+def test_x_forwarded_for_of_a_stranger_is_not_read(start, machine):
+    service = start(PORT_CHECKER_HOST="0.0.0.0", PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1")
+    (near, far, _), _ = machine.NETS
     for line in ("203.0.113.7", "nonsense"):
-        assert caller_of(behind, line, source="127.0.0.2") == "127.0.0.2"
+        assert machine.call(caller_of, service, line, host=near) == far
+
+
+def test_forwarded_is_read_where_it_is_the_only_one(behind):
+    def ask(*headers):
+        reply = behind.get("/ip", headers)
+        return reply.json()["ip"] if reply.status == 200 else reply.json()["code"]
+
+    assert ask(("Forwarded", 'for="[2001:db8::7]:80";proto=https, for=10.1.1.1')) == "2001:db8::7"
+    assert ask(("Forwarded", "for=203.0.113.7"), ("Forwarded", "for=10.1.1.1")) == "203.0.113.7"
+    assert ask(("Forwarded", "for=_hidden")) == "caller_unknown"
+    both = ("Forwarded", "for=203.0.113.7"), ("X-Forwarded-For", "203.0.113.8")
+    assert ask(*both) == "203.0.113.8"
 
 
 def test_no_other_header_is_read(behind):
-    headers = [("Forwarded", "for=203.0.113.7"), ("X-Real-IP", "203.0.113.7"),
-               ("CF-Connecting-IP", "203.0.113.7"), ("True-Client-IP", "203.0.113.7")]
+    headers = [("X-Real-IP", "203.0.113.7"), ("CF-Connecting-IP", "203.0.113.7"),
+               ("True-Client-IP", "203.0.113.7")]
 
-    assert behind.get("/ip", headers).json()["ip"] == "127.0.0.1"
+    assert_unknown(behind.get("/ip", headers))
 
 
-def test_a_forwarded_caller_may_name_itself_and_nobody_else(behind):
-    forwarded = [("X-Forwarded-For", "127.0.0.50")]
+def test_a_forwarded_caller_may_name_itself_and_nobody_else(behind, add_address):
+    caller = add_address(LAN)
+    forwarded = [("X-Forwarded-For", caller)]
 
-    assert asks(behind, "127.0.0.50", headers=forwarded) == 200
+    assert asks(behind, caller, headers=forwarded) == 200
     for target in ("127.0.0.1", OTHER):
-        assert_refused(behind.check([1], target, headers=forwarded), "127.0.0.50", target)
+        assert_refused(behind.check([1], target, headers=forwarded), caller, target)
 
 
 # --- metrics ------------------------------------------------------------------------------
@@ -332,10 +357,15 @@ def test_metrics_are_for_loopback_unless_said_otherwise(start, add_address):
         f"{LAN} is not one of them")
 
 
-def test_a_refusal_of_metrics_names_a_proxy_that_nobody_declared(shared):
-    said = shared.get("/metrics", [("X-Forwarded-For", "203.0.113.7")]).json()["detail"]
+def test_a_refusal_of_metrics_names_a_proxy_that_nobody_declared(start, machine):
+    (near, far, _), _ = machine.NETS
+    service = start(PORT_CHECKER_HOST="0.0.0.0", PORT_CHECKER_METRICS_FROM=far)
+    reply = machine.call(service.get, "/metrics", [("X-Forwarded-For", "203.0.113.7")],
+                         host=near)
 
-    assert "127.0.0.1 is a proxy" in said and "PORT_CHECKER_TRUSTED_PROXIES" in said
+    assert reply.json()["code"] == "metrics_not_allowed"
+    assert f"{far} is a proxy" in reply.json()["detail"]
+    assert_unknown(service.get("/metrics", [("X-Forwarded-For", "203.0.113.7")]))
 
 
 def test_a_trusted_proxy_is_named_only_to_those_who_may_read_the_metrics(start):
@@ -352,7 +382,7 @@ def test_a_trusted_proxy_is_named_only_to_those_who_may_read_the_metrics(start):
 def test_metrics_are_refused_with_the_reason_when_the_caller_cannot_be_read(behind):
     reply = behind.get("/metrics", [("X-Forwarded-For", "nonsense")])
 
-    assert (reply.status, reply.json()["code"]) == (403, "bad_forwarded_for")
+    assert_unknown(reply)
 
 
 def test_metrics_from_says_who_may_read_them(start, add_address):
@@ -392,32 +422,94 @@ def test_a_get_asks_about_the_caller_under_the_same_policy(start, machine):
                    "PORT_CHECKER_TARGETS=any")
 
 
-def test_a_get_behind_a_trusted_proxy_asks_about_whom_the_proxy_names(start):
+def test_a_get_behind_a_trusted_proxy_asks_about_whom_the_proxy_names(
+        start, add_address):
     service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.0/8")
 
     def ask(name):
         return service.get("/check-ports?ports=1", [("X-Forwarded-For", name)])
 
-    assert ask(OTHER).status == 200
-    assert service.wait_event("check")["target"] == OTHER
-    assert_refused(ask("224.0.0.1"), "224.0.0.1", "224.0.0.1")
-    assert ask("me").json()["code"] == "target_not_allowed"
+    assert ask(add_address(LAN)).status == 200
+    assert service.wait_event("check")["target"] == LAN
+    assert_refused(ask("fe80::1"), "fe80::1", "fe80::1")
+    assert_unknown(ask("me"))
 
 
 @pytest.mark.parametrize("headers", [
     [("Sec-Fetch-Site", "cross-site")], [("Sec-Fetch-Site", "same-site")],
     [("Origin", "https://evil.example")], [("Origin", "null")]])
-def test_a_get_of_another_site_is_refused_before_anything_is_sent(start, headers):
-    service = start(PORT_CHECKER_CORS_ORIGINS="*")
-    reply = service.get("/check-ports?ports=1", headers)
-
-    assert (reply.status, reply.json()["code"]) == (403, "other_site")
+def test_a_check_of_another_site_is_refused_before_anything_is_sent(
+        start, machine, headers):
+    service = start(PORT_CHECKER_HOST="0.0.0.0")
+    (near, far, _), _ = machine.NETS
+    for method, path, body in (("GET", "/check-ports?ports=1", None),
+                               ("POST", "/check-ports", check_body([1], far))):
+        reply = machine.call(service.exchange, method, path, [JSON, *headers], body, host=near)
+        assert (reply.status, reply.json()["code"]) == (403, "other_site")
+        assert_unknown(service.exchange(method, path, [JSON, *headers], body))
     assert service.metric("probe_attempts_total") == 0
     own = f"http://127.0.0.1:{service.port}"
     for mine in [("Sec-Fetch-Site", "same-origin")], [("Sec-Fetch-Site", "none")], []:
         assert service.get("/check-ports?ports=1", mine).status == 200
     assert service.get("/check-ports?ports=1",
                        [("Host", own[7:]), ("Origin", own)]).status == 200
+
+
+def test_star_opens_the_checker_to_pages_but_not_the_operators_machine(start, machine):
+    service = start(PORT_CHECKER_HOST="0.0.0.0", PORT_CHECKER_CORS_ORIGINS="*")
+    (near, far, _), _ = machine.NETS
+    page = [("Origin", "https://a.example"), ("Sec-Fetch-Site", "cross-site")]
+
+    assert machine.call(asks, service, far, headers=page, host=near) == 200
+    assert_unknown(service.check([1], headers=page))
+
+
+@pytest.mark.parametrize("more, status", [
+    ([], 200), ([("X-Forwarded-Host", "a.example")], 200),
+    ([("X-Forwarded-Host", "b.example")], 403), ([("Sec-Fetch-Site", "cross-site")], 403)])
+def test_behind_a_trusted_proxy_the_origin_is_compared_with_the_forwarded_host(
+        behind, add_address, more, status):
+    headers = [("X-Forwarded-For", add_address(LAN)), ("Origin", "https://a.example"), *more]
+
+    assert asks(behind, LAN, headers=headers) == status
+
+
+# --- unknown callers ----------------------------------------------------------------------
+
+
+STRANGERS = {
+    "a bare tunnel": {"headers": [("Host", "checker.example")]},
+    "the machine's own name": {"headers": [("Host", "myhost")]},
+    "a page of another site": {"headers": [("Origin", "http://evil.example")]},
+    "a proxy's header": {"headers": [("X-Forwarded-For", "203.0.113.7")]},
+    "HTTP/1.0": {"version": "HTTP/1.0"},
+}
+
+
+@pytest.mark.parametrize("targets", ["auto", "caller", "public", "any"])
+def test_a_stranger_on_loopback_gets_what_needs_no_caller(start, targets):
+    service = start(PORT_CHECKER_TARGETS=targets)
+    for stranger in STRANGERS.values():
+        assert_unknown(service.check([service.port], **{"headers": [], **stranger}))
+        for path in "/check-ports?ports=1", "/ip", "/metrics":
+            assert_unknown(service.exchange("GET", path, **stranger))
+        assert service.exchange("POST", "/", body=b"ports=1", **stranger).status == 403
+        for path in "/", "/docs", "/openapi.json", "/limits", "/health":
+            assert service.exchange("GET", path, **stranger).status == 200
+    assert service.metric("probe_attempts_total") == 0
+    assert service.metric("refusals_total", "caller_unknown") == 5 * len(STRANGERS)
+
+
+def test_the_log_warns_of_strangers_once_for_all_workers(start):
+    service = start(PORT_CHECKER_WORKERS=4)
+    for _ in range(40):
+        assert_unknown(service.get("/ip", [("Host", "checker.example")]))
+
+    warning = service.wait_event("caller_unknown")
+    assert (warning["level"], warning["peer"], warning["reason"], warning["host"]) == (
+        "warning", "127.0.0.1", "loopback", "checker.example")
+    assert "PORT_CHECKER_TRUSTED_PROXIES" in warning["message"]
+    assert len(service.events("caller_unknown")) == 1
 
 
 # --- budgets ------------------------------------------------------------------------------
@@ -441,7 +533,7 @@ def test_a_burst_is_as_large_as_max_ports_and_the_operator_is_charged_too(start)
 
 
 def test_retry_after_is_exact(start):
-    """In whole seconds, rounded up, of what is still wanting when it is asked."""
+    """In whole seconds, rounded up, for what is missing at the time of the request."""
     service = start(PORT_CHECKER_RATE="20/min", PORT_CHECKER_MAX_PORTS=2)
 
     before_charge = time.monotonic()
@@ -551,7 +643,7 @@ def test_rate_0_is_no_limit(start):
 
 
 def open_until(service, status, count, source=None):
-    """Opens connections; the first `count` are served, the next one is told `status`."""
+    """Opens connections; the first `count` are served, and the next one gets `status`."""
     opened = []
     for _ in range(count):
         connection = service.connect(source=source)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Starting, ending, and everything that an operator does in between."""
+"""Starting, stopping, and everything an operator does in between."""
 import contextlib
 import json
 import os
@@ -24,7 +24,7 @@ WORKERS = pytest.mark.parametrize("workers", [1, 4])
 
 @pytest.fixture
 def long_check(silent_ports):
-    """long_check(service): a connection with a check that waits for PORT_CHECK_TIMEOUT."""
+    """long_check(service): a connection with a check that takes PORT_CHECK_TIMEOUT."""
     connections = []
     ports = silent_ports(3)
 
@@ -79,7 +79,7 @@ def test_version_is_one_line(tmp_path):
     (["--env-file"], "--env-file needs a value, for example --env-file /etc/port-checker.env"),
     (["--env-file="],
      '"": --env-file must be the name of a file, for example /etc/port-checker.env'),
-    (["--env-file", "a", "--env-file", "b"], "--env-file is given twice; once is enough"),
+    (["--env-file", "a", "--env-file", "b"], "--env-file may be given only once"),
     (["--help=yes"], "--help takes no value"),
 ])
 def test_wrong_arguments_exit_2(tmp_path, arguments, message):
@@ -90,7 +90,7 @@ def test_wrong_arguments_exit_2(tmp_path, arguments, message):
 
 
 @pytest.mark.parametrize("option", ["--help", "--version", "--check-config"])
-def test_what_nobody_can_read_is_no_success(tmp_path, option):
+def test_output_that_cannot_be_written_is_no_success(tmp_path, option):
     with open("/dev/full", "w", encoding="ascii") as full:
         ended = subprocess.run([BINARY, option], stdout=full, stderr=subprocess.PIPE, text=True,
                                cwd=tmp_path, timeout=20 * PATIENCE)
@@ -352,7 +352,7 @@ def test_json_lines_parse(start):
     for event in events:
         assert {"time", "level", "event"} <= set(event)
     check = [event for event in events if event["event"] == "check"]
-    # Each worker writes its own lines: their order among workers is not promised.
+    # Each worker writes its own lines, so their order is not defined.
     assert sorted(one["target"] for one in check) == ["127.0.0.1", "::1"]
     assert check[0]["ports"] == 1 and isinstance(check[0]["ms"], float)
 
@@ -397,7 +397,7 @@ def test_without_checks_it_ends_at_once(start):
     service = start(PORT_CHECKER_WORKERS=4)
     with service.connect() as connection:
         assert connection.exchange("GET", "/health").status == 200
-        with sooner_than(9):  # for 10 seconds it may be asked something
+        with sooner_than(9):  # otherwise it would be kept open for 10 seconds
             service.signal(signal.SIGTERM)
             assert service.wait() == 0
         assert connection.is_ended()
@@ -426,7 +426,7 @@ def test_a_signal_of_a_terminal_is_not_needed_twice_when_clients_left(start, lon
 
 
 class Hammer:
-    """Clients that come all the time; every one must be served."""
+    """Clients that send requests all the time; every one must be answered."""
 
     def __init__(self, service, threads=4):
         self.service = service
@@ -447,7 +447,7 @@ class Hammer:
             self.served[index] += 1
 
     def more(self, count):
-        """Waits until every client was served so often again."""
+        """Waits until every client has been served that often again."""
         goals = [served + count for served in self.served]
         eventually(lambda: all(map(int.__ge__, self.served, goals)), "clients are served")
 
@@ -540,7 +540,8 @@ def test_a_bad_new_configuration_changes_nothing(start, text):
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_refused_reload_says_why_in_the_form_of_the_log(start, form):
-    """One line, and nothing beside it; a warning of what was refused is not heard again."""
+    """One line and no other: the output of a refused program may contain warnings, which are
+    dropped."""
     service = start(PORT_CHECKER_LOG_FORMAT=form, env_file="")
     service.env_file.write_text("PORT_CHECKER_TARGET=any\nPORT_CHECKER_MAX_PORTS=none\n")
     service.signal(signal.SIGHUP)
@@ -554,7 +555,7 @@ def test_a_refused_reload_says_why_in_the_form_of_the_log(start, form):
 
 @pytest.fixture
 def moving(start):
-    """A service whose address stands in its .env; move() asks for another and reloads."""
+    """A service whose address is set in its .env; move() changes it and reloads."""
     def on(**settings):
         text = "".join(f"PORT_CHECKER_{name}={value}\n" for name, value in settings.items())
         service = start(PORT_CHECKER_HOST=None, PORT_CHECKER_PORT=None, env_file=text)
@@ -609,7 +610,7 @@ def test_a_neighbour_of_the_same_port_keeps_the_service_where_it_is(moving):
                                          ("::1", "0.0.0.0"), ("127.0.0.1", "::1")])
 def test_another_checker_of_the_same_port_keeps_the_service_where_it_is(
         start, moving, own, wanted):
-    """Of the same user, so that SO_REUSEPORT would let both in."""
+    """Both run as the same user, so SO_REUSEPORT would allow both."""
     other = start(PORT_CHECKER_HOST=wanted)
     service, move = moving(HOST=own, PORT=other.port)
     move(HOST=wanted, PORT=other.port)
@@ -664,7 +665,7 @@ def test_a_new_program_inherits_no_signal_that_is_ignored(copied_service):
 
 
 def writer_of(fifo):
-    """Its descriptor once somebody reads it, else None."""
+    """Its descriptor once it has a reader, else None."""
     with contextlib.suppress(OSError):
         return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
     return None
@@ -672,7 +673,7 @@ def writer_of(fifo):
 
 @pytest.fixture
 def unanswered(later):
-    """unanswered(service): a reload is under way, and the new program waits for its .env."""
+    """unanswered(service): a reload is in progress, and the new program waits for its .env."""
     def begin(service):
         service.env_file.unlink()
         os.mkfifo(service.env_file)
@@ -760,7 +761,7 @@ def test_in_debug_a_long_check_does_not_hold_up_a_reload(start, long_check):
 
 @pytest.fixture
 def copied_service(tmp_path):
-    """A service whose binary is a copy that may be replaced."""
+    """A service whose binary is a copy that the test may replace."""
     binary = tmp_path / "port-checker"
     shutil.copy(BINARY, binary)
     settings = {"PORT_CHECKER_DEBUG": "true"}
@@ -820,7 +821,7 @@ def tls_settings(cert, key):
 
 @pytest.fixture
 def start_tls(start, tmp_path):
-    """start_tls(NAME=value, ...): a service that speaks HTTPS, its clients check it."""
+    """start_tls(NAME=value, ...): a service over HTTPS; its clients verify the certificate."""
     def start_it(**settings):
         cert, key = make_pair(tmp_path, "own")
         service = start(**tls_settings(cert, key), **settings)
@@ -876,7 +877,7 @@ def test_plain_http_at_an_https_port_is_told(start_tls):
         assert connection.is_ended()
 
     line = service.wait_event("wrong_protocol")
-    assert (line["peer"], line["spoken"]) == ("127.0.0.1", "plain HTTP at a port of HTTPS")
+    assert (line["peer"], line["spoken"]) == ("127.0.0.1", "plain HTTP on an HTTPS port")
     assert service.get("/health").status == 200
     assert len(service.events("wrong_protocol")) == 1
 
@@ -890,15 +891,15 @@ def test_a_client_that_leaves_over_https_cancels_its_check(start_tls, long_check
 
 
 def test_half_a_record_and_the_end(start_tls):
-    """What comes together with the end must not hide it."""
+    """Bytes that arrive together with the end must not hide it."""
     service = start_tls()
     clients = [service.connect() for _ in range(16)]
-    with sooner_than(9):  # for 10 seconds the rest of a head might be waited for
+    with sooner_than(9):  # otherwise the service would wait 10 seconds for the rest of the head
         for client in clients:
             socket.socket.sendall(client.socket, b"\x17\x03\x03\x01\x00" + b"x" * 99)
             client.half_close()
         for client in clients:
-            client.rest()  # tickets, which nothing decrypts any more, and the end
+            client.rest()  # TLS tickets, which stay encrypted, and the end
     for client in clients:
         client.close()
 
@@ -952,7 +953,7 @@ def test_a_listener_on_another_address_is_named_before_the_failure(tmp_path, lat
 
 @WORKERS
 def test_a_listener_of_a_service_manager_is_taken(tmp_path, later, workers):
-    """LISTEN_PID and LISTEN_FDS, as systemd passes them; one socket for all workers."""
+    """LISTEN_PID and LISTEN_FDS as systemd passes them; one socket for all workers."""
     sock = later.enter_context(socket.socket())
     sock.bind(("127.0.0.1", 0))
     sock.listen()

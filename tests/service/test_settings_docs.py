@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is written from the table of settings, and what must keep up with it."""
+"""Documents generated from the table of settings, and texts that must agree with it."""
 import os
 import pathlib
 import subprocess

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Badly behaved clients without end, one service: they leave at any point and in any way,
-while it reloads now and then. Polite clients among them are served as ever, and nothing is
-left of the others.
-
-What they do is drawn from a seed, which a failure shows. SOAK_SEED plays that again, as far
-as time allows; SOAK_SECONDS makes it longer."""
+"""Endless badly behaved clients against one service: they leave at any point and in any way, while
+the service reloads now and then. Well-behaved clients among them are still served, and nothing
+remains of the others. A seed, which a failure prints, determines what the clients do. SOAK_SEED
+repeats it, as far as timing allows; SOAK_SECONDS makes the run longer."""
 import concurrent.futures
 import contextlib
 import errno
@@ -64,11 +62,11 @@ EXPECT = b"Expect: 100-continue"
 
 
 class Sentences:
-    """Requests of every kind, sound and unsound."""
+    """Requests of every kind, valid and invalid."""
 
     def __init__(self, chance, ports):
         self.chance = chance
-        self.ports = ports  # lists of ports whose check is quick, or takes its time
+        self.ports = ports  # lists of ports that are quick or slow to check
 
     def body(self):
         body = check_body(self.chance.choice(self.ports))
@@ -121,7 +119,7 @@ class Sentences:
 
 
 def first_flight(context):
-    """What a client says first over TLS."""
+    """The first message of a TLS client."""
     said = ssl.MemoryBIO()
     with contextlib.suppress(ssl.SSLWantReadError):
         context.wrap_bio(ssl.MemoryBIO(), said).do_handshake()
@@ -129,7 +127,7 @@ def first_flight(context):
 
 
 class Rude:
-    """A client that goes when and how it likes."""
+    """A client that leaves when and how it likes."""
 
     def __init__(self, service, chance, sentences):
         self.service, self.chance, self.sentences = service, chance, sentences
@@ -143,7 +141,7 @@ class Rude:
                 self.leave(connection)
 
     def early(self):
-        """Goes before the handshake is over."""
+        """Leaves before the handshake is complete."""
         connection = Connection(self.service.address)
         flight = first_flight(self.service.context)
         data = self.chance.choice((flight, flight, self.sentences.any()))
@@ -167,7 +165,7 @@ class Rude:
         self.hear(connection, self.chance.choice((0, 0, 1, 100, 4096)))
 
     def hear(self, connection, count):
-        """Slowly, and no longer than it likes."""
+        """Sends slowly, without a time limit."""
         connection.socket.settimeout(self.chance.choice((0.01, 0.1, 0.7)))
         with contextlib.suppress(TimeoutError):
             while count > 0:
@@ -181,7 +179,7 @@ class Rude:
         if isinstance(connection.socket, ssl.SSLSocket) and self.chance.random() < 0.3:
             connection.socket.settimeout(0)
             with contextlib.suppress(ssl.SSLError):
-                connection.socket.unwrap()  # which wants an answer that we do not await
+                connection.socket.unwrap()  # requests an answer that is not awaited
             connection.socket.settimeout(20 * PATIENCE)
         kind = self.chance.choice(("close", "reset", "half_close", "wait"))
         if kind == "wait":
@@ -190,14 +188,14 @@ class Rude:
         try:
             getattr(connection, kind)()
         except OSError as error:
-            if error.errno != errno.ENOTCONN:  # the service was first
+            if error.errno != errno.ENOTCONN:  # the service ended the connection first
                 raise
         if kind == "half_close":
-            connection.rest()  # to them too there is an end
+            connection.rest()  # these replies must end, too
 
 
 class Polite:
-    """A client that knows how, and must get what it asks for."""
+    """A well-behaved client, which must get what it asks for."""
 
     def __init__(self, service, chance, open_port, closed_port):
         self.service, self.chance = service, chance
@@ -207,13 +205,13 @@ class Polite:
         with self.service.connect() as connection:
             is_closed = self.ask_something(connection)
             while not is_closed and self.chance.random() < 0.5:
-                # Between two requests a reload may close.
+                # A reload may close the connection between two requests.
                 with contextlib.suppress(EOFError, ConnectionError, ssl.SSLError):
                     is_closed = True
                     is_closed = self.ask_something(connection)
 
     def ask_something(self, connection):
-        """Returns whether that was the last."""
+        """Returns whether that was the last request."""
         kind = self.chance.choice((self.whole, self.whole, self.in_chunks, self.lines))
         return kind(connection)
 
@@ -258,7 +256,7 @@ class Polite:
 
 
 class Crowd:
-    """One thread for each client, which is another client again and again."""
+    """One thread per client; each acts as one client after another."""
 
     def __init__(self, service, seed, ports):
         self.service, self.seed, self.ports = service, seed, ports

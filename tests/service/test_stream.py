@@ -28,7 +28,7 @@ def start_https(start, tmp_path):
 
 
 class Stream:
-    """The reply to a request that has been sent, line by line."""
+    """The reply to a request that was sent, line by line."""
 
     def __init__(self, connection, version="HTTP/1.1"):
         self.connection = connection
@@ -97,7 +97,7 @@ def test_details(shared, open_port):
     assert (line["state"], line["accessible"]) == ("open", True)
 
 
-# A port that refuses is asked again after 4 seconds, and known then.
+# A port that refuses is asked again after 4 seconds and judged then.
 ASKED_AGAIN = {"PORT_CHECK_TIMEOUT": 20, "PORT_CHECK_RETRIES": 2, "PORT_CHECK_RETRY_DELAY": 4}
 
 
@@ -113,10 +113,14 @@ def test_a_line_comes_the_moment_its_port_is_known(start, closed_port, open_port
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-def test_the_end_of_the_connection_is_the_end_of_an_old_reply(shared, closed_port, version):
-    with shared.connect() as connection:
-        closing = [("Connection", "close")]
-        stream = Stream(ask(connection, [closed_port()], version, closing))
+def test_the_end_of_the_connection_is_the_end_of_an_old_reply(
+        start, add_address, closed_port, version):
+    """HTTP/1.0 comes from a trusted proxy; from other peers on loopback it is refused."""
+    service = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.1", PORT_CHECKER_TARGETS="any")
+    caller = add_address("192.168.55.1")
+    with service.connect() as connection:
+        headers = [("Connection", "close"), ("X-Forwarded-For", caller)]
+        stream = Stream(ask(connection, [closed_port()], version, headers))
 
         assert stream.is_chunked == (version == "HTTP/1.1")
         assert stream.headers["connection"].lower() == "close"
@@ -158,7 +162,7 @@ def test_what_is_refused_before_the_first_line_has_its_status(start):
 
 
 def test_our_own_trouble_ends_a_stream_that_has_begun(start, machine, later):
-    """The route goes between a port's refusal and the second attempt at it."""
+    """The route disappears between a refusal and the second attempt."""
     far = machine.NETS[0][1]
     here, there = (targets.port_of(later.enter_context(machine.call(make, far)))
                    for make in (targets.listener, targets.closed))
@@ -248,7 +252,7 @@ def test_draining_lets_a_stream_finish(start, silent_ports, open_port):
     assert service.wait() == 0
 
 
-MANY = 10000  # more lines than these keep for one connection
+MANY = 10000  # more lines than the buffers of one connection hold
 SEND_BUFFERS = pathlib.Path("/proc/sys/net/ipv4/tcp_wmem")
 
 
@@ -260,18 +264,18 @@ def small_send_buffers(own_network):
     SEND_BUFFERS.write_text(before)
 
 
-def test_a_reader_that_stalls_holds_up_nobody(start, small_send_buffers):
+def test_a_reader_that_stalls_delays_no_other_client(start, small_send_buffers):
     service = start(PORT_CHECKER_MAX_PORTS=MANY, PORT_CHECKER_WORKERS=1)
     before = service.resident()
     with service.connect() as connection:
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         ask(connection, [f"1-{MANY}"], details=True)
 
-        # All are judged while hardly a line has been read.
+        # All ports are judged while hardly any line has been read.
         fields = service.wait_event("check", within=25)
         assert int(fields["ports"]) == MANY
         assert service.get("/health").status == 200
-        if not SANITIZER:  # which keeps what was freed
+        if not SANITIZER:  # to discount memory that the heap keeps
             assert service.resident() - before < MANY * 600 + (4 << 20)
 
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
@@ -311,7 +315,7 @@ def test_leaving_a_stream_over_https_cancels(start_https, closed_port, open_port
 
 
 def test_many_leave_their_streams_over_https(start_https, silent_ports, open_port):
-    """TLS takes its time to close: more can be heard of a client that is gone."""
+    """TLS needs time to close, so more bytes may arrive from a client that has left."""
     service = start_https(PORT_CHECK_TIMEOUT=20)
     ports = [open_port(), *silent_ports(2)]
     for _ in range(60):
@@ -323,14 +327,14 @@ def test_many_leave_their_streams_over_https(start_https, silent_ports, open_por
 
 
 def test_a_stream_that_has_ended_does_not_hold_up_a_reload(start_https, silent_ports):
-    """Its head, which was sent before, does not say that the connection is over."""
+    """The head was sent before, and does not announce the end of the connection."""
     service = start_https(PORT_CHECK_TIMEOUT=1)
     with service.connect() as connection:
         stream = Stream(ask(connection, [9, *silent_ports(1)]))
         assert stream.line()["port"] == 9
         service.signal(signal.SIGHUP)
         service.wait_event("reload")
-        with sooner_than(9):  # for 10 seconds the client might be waited for
+        with sooner_than(9):  # otherwise the client would have 10 seconds
             stream.lines()
             service.wait_ready(2)
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Clients that vanish in the middle of long checks, a thousand times: no descriptor, no job
-and no byte stays behind."""
+"""Clients vanish in the middle of long checks, a thousand times: no descriptor, job or byte
+remains."""
 import pytest
 
 from harness.http import check_body
@@ -10,13 +10,13 @@ pytestmark = pytest.mark.heavy
 
 JSON = ("Content-Type", "application/json")
 PORTS = 1024
-UNDER_WAY = 100  # probes in flight when they leave; 128 is what one address may get
+UNDER_WAY = 100  # probes in flight when they leave; 128 is the limit for one address
 AT_ONCE = 20
 LEAVE = ("close", "reset", "half_close")
 
 
 def vanish(service, ports, rounds):
-    """`rounds` clients ask about all ports and leave, `AT_ONCE` of them at a time."""
+    """`rounds` clients ask about all ports and leave, `AT_ONCE` at a time."""
     body = check_body(ports)
     begun = 0
     while begun < rounds:
@@ -41,7 +41,7 @@ def test_clients_that_vanish_leave_nothing_behind(start, silent_ports, workers):
     ports = silent_ports(PORTS)
     rounds = 1000
 
-    vanish(service, ports, 100)  # what is kept for later use is kept after this
+    vanish(service, ports, 100)  # memory kept for later use is allocated by now
     descriptors, resident = service.at_rest()
     vanish(service, ports, rounds)
     eventually(lambda: service.at_rest()[0] == descriptors, "descriptors are back")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Is every verdict right? Against ports whose state the test itself has made."""
+"""Verdicts about ports whose state the tests set up."""
 import pathlib
 import socket
 import time
@@ -17,7 +17,7 @@ ERRORS = {"open": {None}, "closed": {"Connection refused"},
           "filtered": {"Connection timed out"},
           "unreachable": {"No route to host", "Network is unreachable"}}
 
-# What a packet filter answers with, and what that makes of the port.
+# What a packet filter answers, and the state that results.
 REJECTIONS = {
     "127.0.0.1": [
         ("tcp reset", "closed", "Connection refused"),
@@ -39,7 +39,7 @@ REJECTIONS = {
 
 
 def assert_results(reply, expected):
-    """`expected`: {port: state}; also that all members of a result fit each other."""
+    """`expected` is {port: state}. Also checks that the members of each result agree."""
     assert reply.status == 200, reply
     body = reply.json()
     results = body["results"]
@@ -149,7 +149,7 @@ def test_silence_lasts_as_long_as_the_timeout(start, silent_ports):
     port, = silent_ports(1)
     for timeout in (0.5, 1.5):
         service = start(PORT_CHECK_TIMEOUT=timeout)
-        with sooner_than(4):  # what a silent host takes without a timeout
+        with sooner_than(4):  # the time for a silent host without a timeout
             seconds, states = took(service, [port])
 
         assert states == {port: "filtered"}
@@ -190,7 +190,7 @@ def test_a_port_that_still_refuses_at_the_timeout_is_closed(start, closed_port):
 
 
 def test_a_late_answer_wins(start, packet_filter, open_port):
-    """The first SYN is lost; the kernel sends it again after a second."""
+    """The first SYN is lost; the kernel repeats it after a second."""
     port = open_port()
     packet_filter.rule([port], "drop")
     service = start(PORT_CHECK_TIMEOUT=5)
@@ -204,7 +204,7 @@ def test_a_late_answer_wins(start, packet_filter, open_port):
 
 def test_closed_ports_do_not_wait_for_silent_ones_of_another_check(
         start, silent_ports, closed_port):
-    """Of the same address, which gets so many probes at a time only."""
+    """All at one address, whose number of simultaneous probes is limited."""
     service = start(PORT_CHECK_TIMEOUT=20, PORT_CHECKER_WORKERS=1, PORT_CHECKER_MAX_PORTS=8192)
     ports = silent_ports(8192)
     with service.connect() as connection:
@@ -247,7 +247,7 @@ def test_few_descriptors_shared_by_many_checks(start, later):
 
 
 def test_max_probes_is_never_exceeded(start, silent_ports, later):
-    """By all workers together: so many checks are not all at the same worker."""
+    """Several checks, so that they do not all reach the same worker."""
     service = start(PORT_CHECKER_MAX_PROBES=16, PORT_CHECK_TIMEOUT="0.5")
     ports = silent_ports(8)
     connections = [later.enter_context(service.connect()) for _ in range(12)]
@@ -267,7 +267,7 @@ def test_max_probes_is_never_exceeded(start, silent_ports, later):
 
 @pytest.fixture
 def few_source_ports(own_network):
-    """Four source ports for the whole machine, so that a connection may meet itself."""
+    """The machine has only four source ports, so a connection may meet itself."""
     before = PORT_RANGE.read_text()
 
     def narrow():
@@ -333,7 +333,7 @@ def test_a_listener_that_closes_every_connection_is_open(start, later):
 
 
 def test_a_full_accept_queue_looks_filtered(start, later):
-    """Linux drops the SYN without a word; that is what anybody else would see, too."""
+    """Linux drops the SYN silently, as any other client would see, too."""
     sock = later.enter_context(targets.listener(backlog=0))
     port = targets.port_of(sock)
     for _ in range(2):

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Prints what our reader makes of .env files, one JSON line for each file named on the
- * command line: {"pairs": [[name, value or null], ...]}, or {"error": "..."} with what was
- * said about it. Exit status 1 when any of them could not be parsed, 2 when one could not
- * be read. The service tests hold it against python-dotenv.
+ * Prints how our reader parses .env files, one JSON line per file named on the command
+ * line: {"pairs": [[name, value or null], ...]}, or {"error": "..."} with what was said
+ * about it. Exit status 1 when any of them could not be parsed, 2 when one could not be
+ * read. The service tests hold it against python-dotenv.
  */
 #include "base/err.h"
 #include "base/fd.h"

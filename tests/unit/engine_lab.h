@@ -4,14 +4,14 @@
  * own, joined by a veth pair, and a rig of loop, engine and checks.
  *
  *   here    10.77.0.1/24  fd77::1/64   the engine's side
- *   there   10.77.0.2/24  fd77::2/64   targets; its firewall is the scenery
+ *   there   10.77.0.2/24  fd77::2/64   targets; its firewall defines their behaviour
  *   10.88.0.0/16 and fd88::/64 lie behind gateways that do not exist.
  *
- * Where the rights or the programs ip and nft are missing, lab_enter() says no and every
+ * If the rights or the programs ip and nft are missing, lab_enter() returns false and every
  * test that needs them is skipped.
  *
- * Of times, the least is exact. The most is what the engine would take at least if it went
- * wrong, for instance its timeout, so that a busy machine does not matter.
+ * Lower limits of times are exact. An upper limit is the least time that a faulty engine
+ * would take, for instance its timeout, so that a busy machine does not matter.
  */
 #pragma once
 

@@ -107,7 +107,7 @@ static void what_is_no_plain_literal_is_refused(void **state)
         "1.2.3.+4",
         "1.2.3.a",
         "1,2,3,4",
-        /* something around it */
+        /* characters around it */
         " 1.2.3.4",
         "1.2.3.4 ",
         "\t1.2.3.4",
@@ -156,7 +156,7 @@ static void what_is_no_plain_literal_is_refused(void **state)
         /* one byte longer than the longest literal */
         "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.2555",
         "0000000000000000000000000000000000000000000000000000000000000000000000000001",
-        /* digits that are none in ASCII */
+        /* digits that are not ASCII */
         "\xd9\xa1.2.3.4",
         "1.2.3.4\xc2\xa0",
         "\357\273\2771.2.3.4",
@@ -187,7 +187,8 @@ static void a_literal_ends_where_its_length_says(void **state)
     assert_false(address_parse("::1\0", 4, &address, NULL));
     assert_false(address_parse("\0", 1, &address, NULL));
 
-    /* On the heap and without a terminator: a read past the end is a sanitizer's report. */
+    /* On the heap and without a terminator, so that a sanitizer reports a read past the
+     * end. */
     char *exact = malloc(3);
     assert_non_null(exact);
     memcpy(exact, "::1", 3);
@@ -310,7 +311,8 @@ static void mapped_translated_and_6to4_addresses_embed_ipv4(void **state)
         {"2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "255.255.255.255"},
         {"2003::", "2003::"},
         {"2001:ffff:ffff::", "2001:ffff:ffff::"},
-        {"2001:0:c000:201::", "2001:0:c000:201::"}, /* Teredo is not judged by it */
+        {"2001:0:c000:201::",
+         "2001:0:c000:201::"}, /* Teredo: not judged by the IPv4 address */
         {"::192.0.2.1", "::192.0.2.1"},
         {"192.0.2.1", "192.0.2.1"},
     };
@@ -385,7 +387,7 @@ static void a_prefix_is_compared_bit_by_bit(void **state)
     (void)state;
     static const uint8_t bits[4] = {0xff, 0xff, 0xff, 0xff};
     for (unsigned prefix = 0; prefix <= 32; prefix++) {
-        /* all ones but for the last bit of the prefix, and but for the bit after it */
+        /* all bits set except the last one of the prefix, and except the one after it */
         uint32_t inside = prefix == 32 ? UINT32_MAX : UINT32_MAX ^ (0x80000000u >> prefix);
         struct address address = address_of("0.0.0.0");
         address.in.sin_addr.s_addr = htonl(inside);
@@ -418,7 +420,7 @@ static void networks_are_read(void **state)
         {"::1", "::1", 128},
         {"::1/128", "::1", 128},
         {"fe80::/10", "fe80::", 10},
-        /* a mapped network is an IPv4 one, unless it is wider than all of IPv4 */
+        /* a mapped network counts as IPv4, unless it is wider than all of IPv4 */
         {"::ffff:0:0/96", "0.0.0.0", 0},
         {"::ffff:10.0.0.0/104", "10.0.0.0", 8},
         {"::ffff:10.0.0.1", "10.0.0.1", 32},

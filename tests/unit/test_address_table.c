@@ -121,7 +121,7 @@ static void it_holds_as_many_as_it_may_and_no_more(void **state)
     address_table_done(&table);
 }
 
-/* Against an array that knows which are in, over a table that grows on the way. */
+/* Compared with an array that records the members, while the table grows. */
 static void what_was_added_is_found_until_it_is_removed(void **state)
 {
     (void)state;
@@ -169,8 +169,8 @@ static void a_walk_meets_each_entry_once(void **state)
     address_table_done(&table);
 }
 
-/* A table that is half full of neighbours: random slots would give rows of some 40 at
- * most, and neighbouring slots one of 2048. */
+/* A table that is half full of neighbouring addresses: random slots give rows of at most
+ * about 40, neighbouring slots would give one of 2048. */
 static void neighbours_do_not_land_in_a_row(void **state)
 {
     (void)state;
@@ -189,7 +189,7 @@ static void neighbours_do_not_land_in_a_row(void **state)
     address_table_done(&table);
 }
 
-/* Two tables with the same entries in one order would tell everybody where they land. */
+/* If two tables had the same entries in the same order, an attacker could predict slots. */
 static void two_tables_do_not_hash_alike(void **state)
 {
     (void)state;

@@ -20,9 +20,9 @@ static struct admission *admission_of(size_t connections_max, size_t per_caller_
     return admission;
 }
 
-/* One step: who comes or goes, and what the answer must be. */
+/* One step: which caller enters or leaves, and the expected answer. */
 struct step {
-    char move; /* + enters, - leaves, u enters without a limit of its own, d its leaving */
+    char move; /* + enters, - leaves, u enters without a caller limit, d is its leaving */
     const char *peer;
     enum admission_answer answer;
 };
@@ -30,7 +30,7 @@ struct step {
 static void the_limits_hold(void **state)
 {
     (void)state;
-    /* 5 in all, 2 for each caller */
+    /* 5 in all, 2 per caller */
     static const struct step steps[] = {
         {'+', "192.0.2.1", ADMISSION_GRANTED},
         {'+', "192.0.2.1", ADMISSION_GRANTED},
@@ -42,7 +42,7 @@ static void the_limits_hold(void **state)
         {'+', "2001:db8:1:2::1", ADMISSION_GRANTED},
         {'+', "2001:db8:1:2:ffff::9", ADMISSION_GRANTED}, /* same /64 */
         {'+', "2001:db8:1:2::3", ADMISSION_FULL},
-        {'u', "192.0.2.9", ADMISSION_FULL}, /* a proxy counts among all */
+        {'u', "192.0.2.9", ADMISSION_FULL}, /* a proxy counts towards the total */
         {'-', "192.0.2.2", ADMISSION_GRANTED},
         {'+', "2001:db8:1:2::3", ADMISSION_CALLER_FULL},
         {'+', "2001:db8:1:3::3", ADMISSION_GRANTED}, /* next /64 */
@@ -51,7 +51,8 @@ static void the_limits_hold(void **state)
         {'u', "192.0.2.1", ADMISSION_GRANTED},
         {'u', "192.0.2.1", ADMISSION_GRANTED},
         {'d', "192.0.2.1", ADMISSION_GRANTED},
-        {'+', "192.0.2.1", ADMISSION_GRANTED}, /* the unlimited one did not count */
+        {'+', "192.0.2.1",
+         ADMISSION_GRANTED}, /* the unlimited connection did not count for this caller */
     };
     struct admission *admission = admission_of(5, 2);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
@@ -73,8 +74,8 @@ static struct address caller(uint32_t i)
     return address_of(text);
 }
 
-/* A table that is as full as it may be still finds everybody, whoever left before. */
-static void a_full_table_forgets_nobody(void **state)
+/* A table at its limit still finds every caller, whichever left before. */
+static void a_full_table_forgets_no_caller(void **state)
 {
     (void)state;
     enum { CALLERS = 4096 };
@@ -143,7 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_limits_hold),
-        cmocka_unit_test(a_full_table_forgets_nobody),
+        cmocka_unit_test(a_full_table_forgets_no_caller),
         cmocka_unit_test(threads_share_it),
         cmocka_unit_test(limits_of_zero_are_refused),
     };

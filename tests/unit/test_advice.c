@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reports: which ports belong together, what is said of them, and what follows.
+ * Reports: how ports are grouped, what the report says about them, and what to do.
  */
 #include "verifier/advice.h"
 
@@ -66,7 +66,7 @@ static struct report *report_of(const struct setup *setup, const uint16_t *requi
     return report;
 }
 
-/* What is said of the first group, which begins with the first port. */
+/* What the report says about the first group, which begins with the first port. */
 static void check_words(const struct setup *setup, const char *label, const char *why,
                         const char *remedy)
 {
@@ -113,28 +113,27 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
                 "answers in its place");
     check_words(
         &(struct setup){NATTED, 1, {50800}, {BOUND}, {OPEN}}, "good: listener not verified",
-        "port 50800 is reachable, but it could not be verified what answers: the checker "
+        "port 50800 is reachable, but what answers could not be verified: the checker "
         "does not support proofs",
         "to make sure that this machine answers, use a checker that supports proofs");
     check_words(
         &(struct setup){NATTED, 1, {50800}, {IN_USE}, {SILENT}},
         "good: listener not verified (in use by nginx)",
-        "port 50800 is reachable, but it could not be verified what answers: nginx is "
-        "using "
+        "port 50800 is reachable, but what answers could not be verified: nginx is using "
         "it on this machine",
         "if that program is yours, add port 50800 to --in-use; otherwise stop it and run "
         "port-verifier again");
     check_words(
         &(struct setup){NATTED, 1, {7466}, {IN_USE}, {SILENT}},
         "good: listener not verified (in use by nginx)",
-        "port 7466 is reachable, but it could not be verified what answers: nginx is using "
+        "port 7466 is reachable, but what answers could not be verified: nginx is using "
         "it on this machine",
         "nothing, if that is the provider; to verify the listener as well, stop it and run "
         "port-verifier again");
     check_words(
         &(struct setup){NATTED, 1, {443}, {FORBIDDEN}, {SILENT}},
         "good: listener not verified (no permission to bind)",
-        "port 443 is reachable, but it could not be verified what answers: it could not be "
+        "port 443 is reachable, but what answers could not be verified: it could not be "
         "bound on this machine",
         "if your own program answers there, add port 443 to --in-use");
     check_words(&(struct setup){NATTED, 1, {50800}, {ACCEPTED}, {SILENT}},
@@ -186,9 +185,8 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
     check_words(
         &(struct setup){NATTED, 2, {50800, 50801}, {BOUND, BOUND}, {FILTERED, FILTERED}},
         "filtered: no incoming connections",
-        "no connections arrive here: no port forward, a firewall, or carrier-grade NAT "
-        "(the "
-        "checker sees 203.0.113.7 instead of 192.168.1.5)",
+        "no connections arrive here: a missing port forward, a firewall, or carrier-grade "
+        "NAT (the checker sees 203.0.113.7 instead of 192.168.1.5)",
         "in the router, forward TCP ports 50800-50801 to 192.168.1.5 (same port numbers); "
         "if the WAN address of the router is not 203.0.113.7, the internet provider uses "
         "carrier-grade NAT: ask it for a public address");
@@ -563,7 +561,7 @@ static void required_ports_and_one_of_the_others(void **state)
     (void)state;
     static const struct {
         struct remote_verdict remotes[3];
-        size_t required; /* the first so many */
+        size_t required; /* of the ports, counted from the first */
         enum report_status status;
     } rows[] = {
         {{MATCH, MATCH, MATCH}, 1, REPORT_OK},

@@ -19,12 +19,12 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-/* The rate and burst of most tests: 20 ports a second, as 1200/min gives them. */
+/* The rate and burst of most tests: 20 ports per second, as 1200/min means. */
 #define RATE         20.0
 #define BURST        100
 #define PORT_NS      (NS_PER_SECOND / 20)
 
-/* A fake clock; it starts late, as a machine's does that has been up for a month. */
+/* A fake clock. It starts late, like that of a machine that has been up for a month. */
 static struct instant at_ms(int64_t ms)
 {
     return (struct instant){INT64_C(2600000) * NS_PER_SECOND + ms * NS_PER_MS};
@@ -73,7 +73,7 @@ static void assert_denied(struct budget_answer answer, enum budget_scope scope,
     assert_int_equal(answer.retry_after.ns, retry_after_ns);
 }
 
-/* What is left, found out by taking it: the bucket is empty afterwards. */
+/* Measures what is left by taking it: the bucket is empty afterwards. */
 static size_t drain(struct budget *budget, const char *caller, struct instant now)
 {
     size_t count = 0;
@@ -99,7 +99,7 @@ static void a_caller_has_the_burst_and_then_the_rate(void **state)
     budget_free(budget);
 }
 
-static void nobody_saves_more_than_the_burst(void **state)
+static void no_caller_saves_more_than_the_burst(void **state)
 {
     (void)state;
     struct budget *budget = make(RATE, BURST, 16);
@@ -206,7 +206,7 @@ static void giving_back_never_lifts_a_bucket_above_its_burst(void **state)
     give_back(budget, "192.0.2.2", SIZE_MAX, at_ms(4000));
     assert_int_equal(drain(budget, "192.0.2.2", at_ms(4000)), BURST);
 
-    give_back(budget, "192.0.2.3", 50, at_ms(4000)); /* it never took anything */
+    give_back(budget, "192.0.2.3", 50, at_ms(4000)); /* it has taken nothing */
     assert_int_equal(drain(budget, "192.0.2.3", at_ms(4000)), BURST);
     budget_free(budget);
 }
@@ -269,9 +269,9 @@ static void strangers_cannot_use_up_the_owners_budget(void **state)
     assert_denied(take_foreign(budget, "198.51.100.3", "192.0.2.1", 1, at_ms(0)),
                   BUDGET_TARGET, PORT_NS);
 
-    /* the owner still has all of his own */
+    /* the owner still has all of its own budget */
     assert_int_equal(drain(budget, "192.0.2.1", at_ms(0)), BURST);
-    /* nor does what the owner spends help or hurt them */
+    /* and what the owner spends does not affect theirs */
     assert_denied(take_foreign(budget, "198.51.100.3", "192.0.2.1", 1, at_ms(0)),
                   BUDGET_TARGET, PORT_NS);
     assert_granted(take_foreign(budget, "198.51.100.3", "192.0.2.1", 1, at_ms(50)));
@@ -324,7 +324,7 @@ static const char *nth(unsigned n, char ret_text[32])
 static void buckets_that_have_refilled_are_forgotten(void **state)
 {
     (void)state;
-    /* by the order of their coming: the soonest full first, last, and mixed */
+    /* in several orders: soonest full first, soonest full last, and mixed */
     static const unsigned factors[] = {1, 63, 37, 11};
     for (size_t i = 0; i < COUNT(factors); i++) {
         struct budget *budget = make(RATE, BURST, 64);
@@ -356,7 +356,7 @@ static void a_refused_request_leaves_no_bucket_behind(void **state)
                       BUDGET_TARGET, PORT_NS);
     assert_int_equal(budget_entries(budget), 2);
 
-    /* and what was given back whole is as if it never was */
+    /* and a bucket that was refunded in full is as good as new */
     assert_granted(take(budget, nth(7, text), 9, at_ms(0)));
     give_back(budget, nth(7, text), 9, at_ms(0));
     assert_int_equal(budget_entries(budget), 2);
@@ -371,7 +371,7 @@ static void newcomers_share_one_bucket_while_all_places_are_held(void **state)
     for (unsigned n = 0; n < 16; n++)
         assert_granted(take(budget, nth(n, text), 100, at_ms(0)));
 
-    /* a flood of new addresses gets one caller's budget, all together */
+    /* a flood of new addresses shares the budget of one caller */
     size_t granted = 0;
     for (unsigned n = 100; n < 1100; n++)
         granted += take(budget, nth(n, text), 1, at_ms(0)).denied == BUDGET_NONE;
@@ -379,17 +379,17 @@ static void newcomers_share_one_bucket_while_all_places_are_held(void **state)
     assert_int_equal(budget_entries(budget), 16);
     assert_denied(take(budget, "192.0.2.1", 1, at_ms(0)), BUDGET_CALLER, PORT_NS);
 
-    /* targets have another one */
+    /* targets have a bucket of their own */
     assert_denied(take_foreign(budget, "192.0.2.1", "203.0.113.1", 1, at_ms(0)),
                   BUDGET_CALLER, PORT_NS);
     assert_granted(take_foreign(budget, nth(3, text), "203.0.113.1", 20, at_ms(1000)));
     assert_denied(take_foreign(budget, nth(4, text), "203.0.113.2", 20, at_ms(4001)),
                   BUDGET_NONE, 0);
 
-    /* those that hold a place keep what is theirs */
+    /* callers that hold a place keep their budget */
     assert_int_equal(drain(budget, nth(0, text), at_ms(2000)), 40);
 
-    /* what came out of the shared bucket is not given back */
+    /* ports from the shared bucket are not refunded */
     assert_int_equal(drain(budget, "192.0.2.77", at_ms(2000)), 40);
     give_back(budget, "192.0.2.77", 40, at_ms(2000));
     assert_int_equal(drain(budget, "192.0.2.77", at_ms(2000)), 0);
@@ -401,7 +401,7 @@ static void newcomers_get_a_place_as_soon_as_any_bucket_has_refilled(void **stat
     (void)state;
     struct budget *budget = make(RATE, BURST, 16);
     char text[32];
-    /* the one that was touched first is the last to refill: it must not block the others */
+    /* the first one touched is the last to refill, and must not block the others */
     assert_granted(take(budget, nth(0, text), 100, at_ms(0)));
     for (unsigned n = 1; n < 16; n++)
         assert_granted(take(budget, nth(n, text), 10, at_ms(1)));
@@ -414,8 +414,8 @@ static void newcomers_get_a_place_as_soon_as_any_bucket_has_refilled(void **stat
     budget_free(budget);
 }
 
-/* A straightforward bucket of its own for every address, against which the table is held:
- * many addresses, random takes and returns, time that moves. */
+/* A straightforward bucket for every address, as the model for the table: many addresses,
+ * random takes and refunds, and time that moves. */
 struct model {
     int64_t full_at;
 };
@@ -547,7 +547,7 @@ static void extreme_rates_do_not_overflow(void **state)
     }
 }
 
-/* Workers share one budget: what all of them are granted is one burst, no more. */
+/* Workers share one budget: together they are granted one burst, not more. */
 struct worker {
     pthread_t thread;
     struct budget *budget;
@@ -595,7 +595,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_caller_has_the_burst_and_then_the_rate),
-        cmocka_unit_test(nobody_saves_more_than_the_burst),
+        cmocka_unit_test(no_caller_saves_more_than_the_burst),
         cmocka_unit_test(it_is_all_or_nothing),
         cmocka_unit_test(retry_after_is_exact_to_the_nanosecond),
         cmocka_unit_test(more_than_the_burst_never_succeeds),

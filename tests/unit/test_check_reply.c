@@ -217,7 +217,7 @@ static void times_are_rounded_to_microseconds(void **state)
     }
 }
 
-/* The writer does not escape, and gives a port a fixed room: no text may ask for more. */
+/* The writer does not escape and reserves a fixed size per port, so every text must fit. */
 static void every_error_text_fits(void **state)
 {
     (void)state;
@@ -247,7 +247,7 @@ static void every_error_text_fits(void **state)
     }
 }
 
-/* jansson as the oracle: it must read the text, and write the same. */
+/* jansson is the oracle: it must read the text and write the same. */
 static void the_text_is_what_jansson_would_write(void **state)
 {
     (void)state;

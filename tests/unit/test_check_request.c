@@ -17,8 +17,8 @@
 
 #define PORTS_MAX 1024
 
-/* Reads `body` and writes what came of it as text: the 422's body, or the address, the
- * ports and `details` of a request. */
+/* Parses `body` and writes the result as text: the body of the 422, or the address, ports
+ * and `details` of a request. */
 static void read_body(const char *body, size_t len, const char *content_type, size_t max,
                       struct text *out)
 {
@@ -276,7 +276,7 @@ static void more_ports_than_allowed(void **state)
         {WITH("[\"1-65535\"]"), DETAIL(TOO_MANY)},
         {WITH("[\"1-1024\", 1025]"), DETAIL(TOO_MANY)},
         {WITH("[\"1-1000\", \"2000-2024\"]"), DETAIL(TOO_MANY)},
-        /* once, behind what is wrong with single elements, however often */
+        /* once, after the violations of single elements, however often it occurs */
         {WITH("[\"1-65535\", 0, \"1-65535\"]"),
          DETAIL(NO_PORT(PORT(1), "0") ", " TOO_MANY)},
     };
@@ -371,7 +371,8 @@ static void the_last_of_two_members_counts(void **state)
     ASSERT_ROWS(rows);
 }
 
-/* Only that it is a jsondecode violation, and where: the sentence is the parser's. */
+/* Checks only that it is a jsondecode violation, and where: the sentence is the
+ * parser's. */
 static void assert_not_json(const char *body, size_t len, size_t offset)
 {
     struct text out;
@@ -422,8 +423,9 @@ static void what_is_not_json(void **state)
     assert_not_json("{}\0", 3, 3);
     assert_not_json("[\"\xff\"]", 5, 2);
     assert_not_json("[\"\xc3\"]", 5, 2);
-    assert_not_json("[\"\\u00\xc3\xa9\"]", 9, 7); /* the message quotes half of it */
-    assert_not_json("[\"\xed\xa0\x80\"]", 7, 2);  /* a surrogate as UTF-8 */
+    assert_not_json("[\"\\u00\xc3\xa9\"]", 9,
+                    7); /* the message quotes half of the character */
+    assert_not_json("[\"\xed\xa0\x80\"]", 7, 2); /* a surrogate as UTF-8 */
 }
 
 #define ENCODED(name)                                                                      \
@@ -478,8 +480,8 @@ static void what_resembles_no_encoding_is_plain_nonsense(void **state)
     assert_not_json("\xfe\xfe", 2, 0);
 }
 
-/* Clients that write UTF-16 often say so in a Content-Type of their own. */
-static void an_encoding_is_named_whatever_the_content_type_says(void **state)
+/* Clients that write UTF-16 often send a Content-Type that says so. */
+static void an_encoding_is_named_with_every_content_type(void **state)
 {
     (void)state;
     assert_read_as(
@@ -507,7 +509,7 @@ static void a_byte_order_mark_is_skipped_and_counted(void **state)
     assert_read_as("\xef\xbb\xbfnull", 7, NULL, DETAIL(REQUIRED(BODY)));
     assert_not_json("\xef\xbb\xbf{", 4, 4);
     assert_not_json("\xef\xbb\xbf", 3, 3);
-    assert_not_json("\xef\xbb\xbf\xef\xbb\xbf{}", 8, 6); /* only one */
+    assert_not_json("\xef\xbb\xbf\xef\xbb\xbf{}", 8, 6); /* only one mark is skipped */
     assert_not_json("\xef\xbb{}", 4, 0);
 }
 
@@ -576,7 +578,7 @@ static void reading_stops_at_the_20th_violation(void **state)
     for (const char *at = out.data; (at = strstr(at, "\"loc\"")) != NULL; at++)
         starts++;
     assert_int_equal(starts, 20);
-    /* provider_ip's and 19 of the list's; details was not looked at any more */
+    /* provider_ip's and 19 of the list's; details was not checked any more */
     assert_non_null(strstr(out.data, "\"ports\", 18]"));
     assert_null(strstr(out.data, "\"ports\", 19]"));
     assert_null(strstr(out.data, "\"details\"]"));
@@ -610,13 +612,12 @@ static void the_ceiling_is_the_set_s(void **state)
     text_done(&out);
 }
 
-/* ---- the query ------------------------------------------------------------------------
- */
+/* ---- the query -------------------------------------------------------------------- */
 
 #define IN_QUERY "\"query\", \"ports\""
 #define NOT_ENCODED                                                                        \
     VIOLATION(IN_QUERY,                                                                    \
-              "value is not percent-encoded: write two hexadecimal digits behind every %", \
+              "value is not percent-encoded: write two hexadecimal digits after every %",  \
               "value_error")
 
 /* The ports of a query, or the 422's body. */
@@ -728,7 +729,7 @@ int main(void)
         cmocka_unit_test(deep_json_is_refused),
         cmocka_unit_test(other_encodings_are_named),
         cmocka_unit_test(what_resembles_no_encoding_is_plain_nonsense),
-        cmocka_unit_test(an_encoding_is_named_whatever_the_content_type_says),
+        cmocka_unit_test(an_encoding_is_named_with_every_content_type),
         cmocka_unit_test(a_byte_order_mark_is_skipped_and_counted),
         cmocka_unit_test(content_types),
         cmocka_unit_test(reading_stops_at_the_20th_violation),

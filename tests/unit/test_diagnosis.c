@@ -48,7 +48,7 @@ static void one_port_one_or_two_checkers(void **state)
         {"not permitted, open", FORBIDDEN, 1, {SILENT}, 1, CAUSE_UNPROVED, true, false},
         {"refused", BOUND, 1, {CLOSED}, 1, CAUSE_REFUSED, false, false},
         {"refused, in use", IN_USE, 1, {CLOSED}, 1, CAUSE_REFUSED, false, false},
-        {"refused, nobody listens",
+        {"refused, nothing listens",
          IN_USE_BY_CALLER,
          1,
          {CLOSED},

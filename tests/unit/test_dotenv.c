@@ -16,11 +16,11 @@
 
 #include <cmocka.h>
 
-/* Pairs as text: `name=[value]` or `name` and a semicolon. */
+/* Pairs as text: `name=[value]` or `name`, then a semicolon. */
 struct seen {
     char text[256];
     unsigned count;
-    unsigned refuse_at; /* the pair, counted from 1, that is answered with a failure */
+    unsigned refuse_at; /* the pair, counted from 1, for which the callback fails */
 };
 
 static bool see(void *ctx, const char *name, const char *value, struct err *err)
@@ -37,7 +37,7 @@ static bool see(void *ctx, const char *name, const char *value, struct err *err)
     return true;
 }
 
-/* From a heap block of exactly the right size, for the address sanitizer. */
+/* Copies the text into a heap block of exactly its size, for the address sanitizer. */
 static bool parse(const char *text, size_t len, struct seen *seen, struct err *err)
 {
     char *exact = malloc(len > 0 ? len : 1);
@@ -93,7 +93,7 @@ static void a_fault_names_the_line_of_its_statement(void **state)
         const char *text;
         size_t len; /* 0 = strlen(text) */
         const char *message;
-        const char *before; /* the pairs that were read until then */
+        const char *before; /* the pairs read before the error */
     } cases[] = {
         {"A B=1\n", 0, "line 1: NAME=value is expected", ""},
         {"A=1\n\n  B C\n", 0, "line 3: NAME=value is expected", "A=[1];"},

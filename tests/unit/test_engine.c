@@ -167,7 +167,7 @@ static int plain_connect(const char *target, uint16_t port)
     return -1;
 }
 
-static void two_hundred_probes_and_the_listener_accepts_nobody(void **state)
+static void two_hundred_probes_and_the_listener_accepts_none(void **state)
 {
     (void)state;
     need_lab();
@@ -238,12 +238,13 @@ static void a_second_socket_finds_a_port_that_lost_the_first_syn(void **state)
     assert_state(check, 0, PORT_STATE_OPEN);
     assert_int_equal(rig->attempted, 2);
     assert_true(rig_age_ms(rig, check->done_at) >= 300);
-    assert_true(check->verdicts[0].has_rtt); /* not an answer to what the kernel repeats */
+    assert_true(check->verdicts[0]
+                    .has_rtt); /* not of an answer to a SYN that the kernel repeated */
     rig_free(rig);
     close(fd);
 }
 
-/* The late answer is one to the first socket, though a second one has been tried since. */
+/* The late answer is for the first socket, although a second one has been tried since. */
 static void the_kernels_second_syn_finds_a_port_that_lost_the_first(void **state)
 {
     (void)state;
@@ -416,7 +417,7 @@ static void a_gateway_that_does_not_answer_is_our_own_trouble(void **state)
     }
 }
 
-/* As they are by default: three questions, a second apart. The kernel repeats SYNs while
+/* As they are by default: three requests, a second apart. The kernel repeats SYNs while
  * the first still waits for the neighbour, and holds them back. */
 static bool neighbours_take_their_time(bool is_on)
 {
@@ -471,7 +472,7 @@ int main(void)
         TEST(an_answer_tells_the_round_trip_time),
         TEST(silence_lasts_as_long_as_the_setting_says),
         TEST(every_port_of_a_mixed_job_gets_its_own_verdict),
-        TEST(two_hundred_probes_and_the_listener_accepts_nobody),
+        TEST(two_hundred_probes_and_the_listener_accepts_none),
         TEST(a_full_accept_queue_is_silence_and_a_drained_one_is_open),
         TEST(a_second_socket_finds_a_port_that_lost_the_first_syn),
         TEST(the_kernels_second_syn_finds_a_port_that_lost_the_first),

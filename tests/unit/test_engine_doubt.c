@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Silence that is this machine's own fault must never become a verdict; and what other
- * programs, or probes of other addresses, fail to send must not hold up anybody's.
+ * programs, or probes of other addresses, fail to send must not delay any verdict.
  */
 #include "engine_lab.h"
 
@@ -15,7 +15,7 @@ static void need_lab(void)
         skip();
 }
 
-/* The firewall on our own output; "" takes it away. */
+/* The firewall on our own output; "" removes it. */
 static bool own_firewall(const char *rules)
 {
     char command[1000];
@@ -119,7 +119,7 @@ static void heal_when_suspected(struct rig *rig)
 }
 
 /* The first SYN after the doubt is lost as well, the next one is refused; further refusals
- * are still wanted when the deadline comes. */
+ * are still needed when the deadline comes. */
 static void an_answer_ends_what_the_deadline_would_blame(void **state)
 {
     (void)state;
@@ -178,8 +178,8 @@ static void a_fault_that_was_overcome_does_not_hide_the_doubt_before_it(void **s
     assert_true(own_firewall(""));
 }
 
-/* Whoever names an address that our own firewall drops must not keep the silent ports of
- * everybody else from being judged. */
+/* A caller that names an address that our own firewall drops must not keep the silent ports
+ * of other callers from being judged. */
 static void one_address_that_we_may_not_reach_does_not_hold_up_another(void **state)
 {
     (void)state;
@@ -238,7 +238,7 @@ static void a_route_that_vanishes_meanwhile_is_our_own_trouble(void **state)
 
 #define NETWORKS 5
 
-/* Addresses in networks of their own, which all live on the other side. */
+/* Addresses in separate networks, all of them on the other side. */
 static const char *address_in(int network, char text[32])
 {
     snprintf(text, 32, "10.90.%d.1", network);
@@ -320,7 +320,7 @@ static void four_networks_may_fall_silent(void **state)
 
 static size_t answers;
 
-/* Every third of a second somebody answers, as long as anybody else is asked. */
+/* Every third of a second, one target answers, as long as others are being probed. */
 static void ask_again(struct timer *timer)
 {
     struct rig *rig = (void *)((char *)timer - offsetof(struct rig, extra));
@@ -340,7 +340,7 @@ static void silence_five_of_six(struct rig *rig)
     ask_again(&rig->extra);
 }
 
-static void five_networks_may_while_somebody_else_answers(void **state)
+static void five_networks_may_while_another_one_answers(void **state)
 {
     (void)state;
     need_lab();
@@ -389,7 +389,7 @@ int main(void)
         TEST(a_route_that_vanishes_meanwhile_is_our_own_trouble),
         TEST(five_networks_that_fall_silent_together_are_our_own_trouble),
         TEST(four_networks_may_fall_silent),
-        TEST(five_networks_may_while_somebody_else_answers),
+        TEST(five_networks_may_while_another_one_answers),
         TEST(five_networks_with_filtered_ports_are_judged),
     };
     return cmocka_run_group_tests_name("engine_doubt", tests, NULL, NULL);

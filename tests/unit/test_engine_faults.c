@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * This checker's own trouble, which must never become a verdict about a target; and the
- * early ends of a job.
+ * This checker's own problems, which must never become a verdict about a target; and jobs
+ * that end early.
  */
 #include "engine_lab.h"
 
@@ -95,8 +95,8 @@ static void widen(struct timer *timer)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &wide), 0);
 }
 
-/* Its one silent port is tried as soon as there are descriptors again; what is wanting when
- * the deadline comes is only time. */
+/* Its one silent port is tried as soon as descriptors are available again; when the
+ * deadline comes, only time is short. */
 static void a_fault_that_was_overcome_is_not_what_the_deadline_blames(void **state)
 {
     (void)state;
@@ -200,7 +200,7 @@ static void silent_jobs_that_take_all_source_ports_are_still_judged(void **state
     rig_free(rig);
 }
 
-/* With one source port, which is the closed port itself, every attempt meets itself. */
+/* The only source port is the closed port itself, so every attempt connects to itself. */
 static void a_socket_that_connects_to_itself_does_not_make_a_port_open(void **state)
 {
     (void)state;
@@ -418,8 +418,8 @@ static void tell_parent(struct rig *rig)
         abort();
 }
 
-/* In a child: one silent port with half a second to answer. Tells whether it was judged as
- * expected, and that this took at least `wall_ms`. */
+/* In a child: one silent port with half a second to answer. Returns whether it was judged
+ * as expected, after at least `wall_ms`. */
 static void probe_as_child(enum port_state expected, int64_t wall_ms)
 {
     struct rig *rig = rig_new();
@@ -433,7 +433,7 @@ static void probe_as_child(enum port_state expected, int64_t wall_ms)
 }
 
 /* Stops the child for 1.5 seconds once its SYN is out; `meanwhile` is the firewall that it
- * finds when it goes on. */
+ * finds when it continues. */
 static void probe_with_a_pause(enum port_state expected, int64_t wall_ms,
                                const char *meanwhile)
 {
@@ -461,7 +461,7 @@ static void probe_with_a_pause(enum port_state expected, int64_t wall_ms,
     close(ready_pipe[1]);
 }
 
-static void time_in_which_nobody_listened_is_not_silence(void **state)
+static void time_in_which_we_did_not_listen_is_not_silence(void **state)
 {
     (void)state;
     need_lab();
@@ -499,7 +499,7 @@ int main(void)
         TEST(cancelling_tells_how_many_ports_were_never_tried),
         TEST(an_engine_is_freed_with_jobs_in_flight),
         TEST(an_engine_that_has_too_many_ports_takes_no_more),
-        TEST(time_in_which_nobody_listened_is_not_silence),
+        TEST(time_in_which_we_did_not_listen_is_not_silence),
         TEST(an_answer_that_came_during_the_pause_counts),
     };
     return cmocka_run_group_tests_name("engine_faults", tests, NULL, NULL);

@@ -228,7 +228,7 @@ static void a_listener_is_not_kept_waiting(void **state)
     assert_true(fastest < 30);
 }
 
-static void without_a_token_nobody_is_asked(void **state)
+static void without_a_token_no_listener_is_asked(void **state)
 {
     (void)state;
     need_lab();
@@ -292,9 +292,9 @@ static void fill_window(struct timer *timer)
     scene.fill = rig_check(scene.rig, THERE, silent_ports, 300, 20000);
 }
 
-/* Its attempts are due at 0, 100, 800 and 1500 ms. From 790 ms on for 300 ms the window of
- * the address is full: at a second, when it is answered, it is queued for its third; that
- * one's turn comes while the listener still talks. */
+/* Its attempts are due at 0, 100, 800 and 1500 ms. From 790 to 1090 ms the window of the
+ * address is full: after one second, when the port is answered, it is queued for its third
+ * attempt, whose turn comes while the listener is still sending. */
 static void ask_for_proof(struct rig *rig)
 {
     rig->token = &token;
@@ -304,7 +304,8 @@ static void ask_for_proof(struct rig *rig)
         loop_timer_set(rig->loop, &scene.timer, instant_add(clock_now(), span_ms(790))));
 }
 
-/* Tells whether the scene came about: two attempts and one repetition, no third attempt. */
+/* Returns whether the situation arose: two attempts and one repetition, no third attempt.
+ */
 static bool play_scene(void)
 {
     /* Each source port is let in with its second SYN: a second after its first. */
@@ -337,7 +338,7 @@ static void a_proof_is_read_though_another_attempt_was_queued(void **state)
     texts_make();
     count_ports(silent_ports, 300, 20000);
 
-    /* It takes this program to be on time by some milliseconds. */
+    /* This needs the program to be on time within some milliseconds. */
     bool has_played = false;
     for (int i = 0; i < 5 && !has_played; i++)
         has_played = play_scene();
@@ -353,7 +354,7 @@ int main(void)
         TEST(the_proof_is_what_the_listener_says),
         TEST(only_open_ports_have_a_proof),
         TEST(a_listener_is_not_kept_waiting),
-        TEST(without_a_token_nobody_is_asked),
+        TEST(without_a_token_no_listener_is_asked),
         TEST(a_job_cancelled_while_it_reads_leaves_nothing_behind),
         TEST(a_proof_is_read_though_another_attempt_was_queued),
     };

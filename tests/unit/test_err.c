@@ -41,7 +41,7 @@ static void a_prefix_keeps_kind_and_errno(void **state)
     assert_string_equal(err.message, "line 3: open: Permission denied");
 }
 
-static void whoever_needs_no_reason_passes_null(void **state)
+static void a_caller_that_needs_no_reason_passes_null(void **state)
 {
     (void)state;
     assert_false(err_sys(NULL, EIO, "x"));
@@ -74,7 +74,7 @@ int main(void)
         cmocka_unit_test(a_system_error_names_what_failed_and_why),
         cmocka_unit_test(other_errors_carry_a_sentence_and_no_errno),
         cmocka_unit_test(a_prefix_keeps_kind_and_errno),
-        cmocka_unit_test(whoever_needs_no_reason_passes_null),
+        cmocka_unit_test(a_caller_that_needs_no_reason_passes_null),
         cmocka_unit_test(long_texts_are_cut_and_the_reason_stays),
     };
     return cmocka_run_group_tests_name("err", tests, NULL, NULL);

@@ -246,7 +246,7 @@ static void one_that_answered_and_does_not_any_more_fell_silent(void **state)
     start_all(1);
     answer(0, false);
     lab.now_ms += 20000;
-    assert_false(host_fell_silent(lab.host, now())); /* nobody asks it */
+    assert_false(host_fell_silent(lab.host, now())); /* no port of it is being probed */
     start_all(1);
     lab.now_ms += 1499;
     assert_false(host_fell_silent(lab.host, now()));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is logged is read back from a file that stands in for standard error.
- */
+ * Reads the log back from a file that replaces standard error. */
 #include "base/log.h"
 
 #include <jansson.h>
@@ -38,7 +37,7 @@ static int log_end_capture(void **state)
     return 0;
 }
 
-/* All that was written so far. */
+/* Everything written so far. */
 static const char *output(void)
 {
     ssize_t len = pread(file, written, sizeof written - 1, 0);
@@ -47,7 +46,7 @@ static const char *output(void)
     return written;
 }
 
-/* The line without its time, which must look like one. */
+/* The line without its time, which must look like a time. */
 static const char *after_time(const char *line)
 {
     static const char shape[] = "time=dddd-dd-ddTdd:dd:dd.dddZ ";
@@ -150,7 +149,7 @@ static json_t *parse_line(const char *line)
     return object;
 }
 
-static void a_json_line_is_json_whatever_it_holds(void **state)
+static void every_json_line_is_valid_json(void **state)
 {
     (void)state;
     log_setup(LOG_FORMAT_JSON, LOG_LEVEL_INFO);
@@ -178,7 +177,7 @@ static void a_json_line_is_json_whatever_it_holds(void **state)
     json_decref(object);
 }
 
-/* A line that is full loses whole fields, and stays a line. */
+/* A full line loses whole fields and is still a valid line. */
 static void assert_truncated(enum log_format format)
 {
     log_setup(format, LOG_LEVEL_INFO);
@@ -214,7 +213,7 @@ static void a_json_line_that_is_too_long_says_so(void **state)
     json_decref(object);
 }
 
-/* Every length around the limit, so that the trailer is cut nowhere. */
+/* Every length around the limit, so that the trailer is never cut. */
 static void at_every_length_a_json_line_is_json(void **state)
 {
     (void)state;
@@ -233,7 +232,7 @@ static void at_every_length_a_json_line_is_json(void **state)
     }
 }
 
-/* Last: a thread that buffers does so for good. */
+/* Runs last: a thread that buffers does so for good. */
 static void buffered_lines_wait_for_a_flush_or_a_warning(void **state)
 {
     (void)state;
@@ -279,7 +278,7 @@ int main(void)
         TEST(levels_below_the_lowest_are_not_begun),
         TEST(a_message_is_a_field),
         TEST(no_value_can_forge_a_line_or_a_field),
-        TEST(a_json_line_is_json_whatever_it_holds),
+        TEST(every_json_line_is_valid_json),
         TEST(a_line_that_is_too_long_says_so),
         TEST(a_json_line_that_is_too_long_says_so),
         TEST(at_every_length_a_json_line_is_json),

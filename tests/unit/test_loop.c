@@ -19,7 +19,7 @@
 
 static struct {
     struct loop *loop;
-    char log[64];   /* what happened, in order, one letter each */
+    char log[64];   /* what happened, in order, one letter per event */
     unsigned turns; /* that have ended */
     unsigned last_turn;
     struct timer guard, timer;
@@ -72,7 +72,7 @@ static int lab_end(void **state)
     return 0;
 }
 
-/* Runs until so many turns have ended. */
+/* Runs until this many turns have ended. */
 static void run(unsigned turns)
 {
     struct err err;
@@ -179,7 +179,7 @@ static void a_timer_can_be_stopped(void **state)
 
 static struct source first, second, third;
 
-/* The two are ready in the same batch; whichever comes first closes the other. */
+/* Both are ready in the same batch; the first to run closes the other. */
 static void close_the_other(struct source *self)
 {
     source_close(self == &first ? &second : &first);
@@ -196,7 +196,7 @@ static void an_event_of_a_watch_that_was_dropped_meanwhile_is_thrown_away(void *
     source_close(&second);
 }
 
-/* The third takes the closed one's descriptor and its slot, and is not ready. */
+/* The third reuses the closed one's descriptor and slot, and is not ready. */
 static void replace_the_other(struct source *self)
 {
     struct source *other = self == &first ? &second : &first;
@@ -227,7 +227,7 @@ static void not_even_its_successor_on_descriptor_and_slot_sees_the_old_event(voi
 static void drop_self(struct source *self)
 {
     loop_watch_drop(lab.loop, self->fd, &self->watch);
-    loop_watch_drop(lab.loop, self->fd, &self->watch); /* names none: nothing happens */
+    loop_watch_drop(lab.loop, self->fd, &self->watch); /* names no watch: nothing happens */
     assert_int_equal(self->watch.generation, 0);
     assert_int_equal(eventfd_write(self->fd, 1), 0);
     loop_again(lab.loop);
@@ -272,7 +272,8 @@ static void a_descriptor_that_cannot_be_watched_is_an_error(void **state)
     (void)state;
     struct err err;
     struct loop_watch watch = {0};
-    int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC); /* epoll takes no plain file */
+    int fd = open("/proc/self/stat",
+                  O_RDONLY | O_CLOEXEC); /* epoll does not accept regular files */
     assert_false(loop_watch_add(lab.loop, fd, EPOLLIN, source_event, NULL, &watch, &err));
     assert_int_equal(err.kind, ERR_SYSTEM);
     assert_int_equal(watch.generation, 0);
@@ -288,7 +289,7 @@ static void *wake_from_afar(void *ctx)
     return NULL;
 }
 
-/* In the first turn, which has taken its events already: the wake is for the second. */
+/* The events of the first turn have already been fetched: the wake-up is for the second. */
 static bool start_thread(void *ctx)
 {
     if (lab.turns == 0)
@@ -321,7 +322,7 @@ static void neither_more_to_do_nor_again_lets_the_loop_wait(void **state)
     (void)state;
     unsigned left = 2;
     loop_each_turn(lab.loop, again_twice, &left);
-    run(3); /* if it waited, then for the guard */
+    run(3); /* if the loop waited, it would be for the guard */
     assert_int_equal(left, 0);
 }
 
@@ -335,7 +336,7 @@ static void a_loop_that_was_stopped_before_it_ran_does_not_run(void **state)
 
 /* --- stalls ------------------------------------------------------------------------- */
 
-/* Busy for real: this is what is tested. */
+/* A real busy loop, because this is what is tested. */
 static void spin(int64_t ms)
 {
     struct instant end = instant_add(clock_now(), span_ms(ms));
@@ -370,12 +371,12 @@ static void waiting_for_a_timer_is_no_stall(void **state)
     struct instant begun = clock_now();
     run(2);
     assert_string_equal(lab.log, "t");
-    /* On a busy machine the thread may indeed have been kept from running. */
+    /* On a busy machine the thread may really have been kept from running. */
     int64_t late = instant_since(clock_now(), begun).ns - 150 * NS_PER_MS;
     assert_true(loop_stalled(lab.loop).ns <= late);
 }
 
-static void whoever_watches_for_stalls_is_woken_ten_times_a_second(void **state)
+static void watching_for_stalls_wakes_the_loop_ten_times_a_second(void **state)
 {
     (void)state;
     loop_watch_stalls(lab.loop, true);
@@ -405,7 +406,7 @@ int main(void)
         TEST(a_loop_that_was_stopped_before_it_ran_does_not_run),
         TEST(a_long_turn_counts_as_time_that_was_missed),
         TEST(waiting_for_a_timer_is_no_stall),
-        TEST(whoever_watches_for_stalls_is_woken_ten_times_a_second),
+        TEST(watching_for_stalls_wakes_the_loop_ten_times_a_second),
     };
     return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
 }

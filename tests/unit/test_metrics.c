@@ -45,7 +45,7 @@ static struct metrics *new_block(void)
     return metrics;
 }
 
-/* Whole lines only: "x 1" must not be found in "x 10". */
+/* Whole lines only: "x 1" must not match "x 10". */
 static void assert_line(const char *text, const char *line)
 {
     char wanted[256];
@@ -124,14 +124,14 @@ static void verdicts_go_to_their_state_and_bucket(void **state)
         int64_t ns;
     } verdicts[] = {
         {PORT_STATE_OPEN, 0},
-        {PORT_STATE_OPEN, NS_PER_MS},     /* a bucket holds its upper edge */
-        {PORT_STATE_OPEN, NS_PER_MS + 1}, /* and nothing above it */
+        {PORT_STATE_OPEN, NS_PER_MS},     /* a bucket includes its upper bound */
+        {PORT_STATE_OPEN, NS_PER_MS + 1}, /* but nothing above it */
         {PORT_STATE_FILTERED, 1300 * NS_PER_MS},
         {PORT_STATE_FILTERED, 1500 * NS_PER_MS},
         {PORT_STATE_CLOSED, 2 * NS_PER_SECOND},
         {PORT_STATE_FILTERED, 20 * NS_PER_SECOND},
         {PORT_STATE_FILTERED, 24 * NS_PER_SECOND},
-        {PORT_STATE_UNREACHABLE, -5}, /* counted as 0: _sum never falls */
+        {PORT_STATE_UNREACHABLE, -5}, /* counted as 0, so that _sum never falls */
     };
     struct metrics *metrics = new_block();
     for (size_t i = 0; i < sizeof verdicts / sizeof verdicts[0]; i++) {
@@ -205,7 +205,7 @@ static void the_observer_counts_what_the_engine_tells(void **state)
     metrics_free(metrics);
 }
 
-/* The name that a sample line or a HELP line is about, without what a histogram adds. */
+/* The family of a sample or HELP line, without a histogram's suffix. */
 static void family_of(const char *line, char ret_name[128])
 {
     static const char *const suffixes[] = {"_bucket", "_sum", "_count"};
@@ -251,7 +251,7 @@ static void every_family_is_opened_once_and_kept_together(void **state)
     metrics_free(metrics);
 }
 
-/* The value of a family of one. */
+/* The value of a family with a single series. */
 static double value_of(const char *text, const char *name)
 {
     char wanted[128];
@@ -289,7 +289,7 @@ static void figures_of_the_process_are_plausible(void **state)
     metrics_free(metrics);
 }
 
-/* Also for a person, or another parser, to look at: test_metrics --print. */
+/* For people and other parsers: test_metrics --print. */
 static int print_sample(void)
 {
     struct metrics *metrics = new_block();

@@ -46,7 +46,7 @@ static void the_contract_s_codes_and_statuses(void **state)
     }
 }
 
-/* A constant is put together by the preprocessor: it must be what jansson would write. */
+/* The preprocessor assembles the constants: they must be what jansson would write. */
 static void every_constant_is_json_in_our_form(void **state)
 {
     (void)state;
@@ -70,15 +70,15 @@ static void every_http_fault_has_its_problem(void **state)
 {
     (void)state;
     static const struct {
-        enum http_fault fault;
+        enum http_error error;
         enum problem problem;
     } rows[] = {
-#define X(NAME, status) {HTTP_FAULT_##NAME, PROBLEM_##NAME},
-        HTTP_FAULT_MAP(X)
+#define X(NAME, status, protocol) {HTTP_ERROR_##NAME, PROBLEM_##NAME},
+        HTTP_ERROR_MAP(X)
 #undef X
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        assert_ptr_equal(problem_of_http_fault(rows[i].fault),
+        assert_ptr_equal(problem_of_http_error(rows[i].error),
                          problem_text(rows[i].problem));
     }
 }

@@ -85,7 +85,7 @@ static void a_line_may_come_in_pieces(void **state)
     assert_int_equal(proof_judge(NULL, 0, true, &token, 50800, &port), PROOF_SILENT);
 }
 
-static void what_is_not_exactly_our_line_is_somebody_else(void **state)
+static void anything_but_exactly_our_line_is_a_mismatch(void **state)
 {
     (void)state;
     static const char *const rows[] = {
@@ -203,7 +203,7 @@ int main(void)
         cmocka_unit_test(every_port_proves_itself_and_no_other),
         cmocka_unit_test(another_token_proves_nothing),
         cmocka_unit_test(a_line_may_come_in_pieces),
-        cmocka_unit_test(what_is_not_exactly_our_line_is_somebody_else),
+        cmocka_unit_test(anything_but_exactly_our_line_is_a_mismatch),
         cmocka_unit_test(a_target_is_read_no_further_than_the_limit),
         cmocka_unit_test(a_zero_byte_is_a_byte_like_any),
         cmocka_unit_test(a_token_is_32_lower_case_hex_digits),

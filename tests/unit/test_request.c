@@ -19,7 +19,7 @@
 struct reading {
     struct request request;
     enum request_progress progress;
-    size_t given; /* bytes of the text */
+    size_t given; /* bytes of the text passed so far */
     size_t len;
     char *bytes; /* owned; without a spare byte, so that a sanitizer sees a read past its
                     end */
@@ -64,7 +64,7 @@ static const size_t steps[] = {SIZE_MAX, 1, 2, 7};
 static const char *text_of(const struct reading *reading, struct request_text text)
 {
     const char *from = reading->bytes + text.at;
-    assert_int_equal(strlen(from), text.len); /* cut with a NUL */
+    assert_int_equal(strlen(from), text.len); /* terminated by a NUL */
     return from;
 }
 
@@ -80,16 +80,16 @@ static const char *field(const struct reading *reading, const char *name)
     return NULL;
 }
 
-/* What comes out of a text, in whatever pieces it comes. NULL = not looked at. */
+/* The expected result for a text, in whatever pieces it comes. NULL = not checked. */
 struct outcome {
     enum request_progress progress;
-    enum http_fault fault;
+    enum http_error error;
     const char *method, *path, *query, *host, *x, *body;
 };
 
 #define DONE      .progress = REQUEST_DONE
 #define MORE      .progress = REQUEST_MORE
-#define BAD(name) .progress = REQUEST_BAD, .fault = HTTP_FAULT_##name
+#define BAD(name) .progress = REQUEST_BAD, .error = HTTP_ERROR_##name
 
 static bool is_same(const char *wanted, const char *found)
 {
@@ -102,7 +102,7 @@ static bool comes_out(const struct reading *reading, const struct outcome *wante
     if (reading->progress != wanted->progress)
         return false;
     if (reading->progress == REQUEST_BAD)
-        return request->fault == wanted->fault;
+        return request->error == wanted->error;
     if (reading->progress == REQUEST_MORE)
         return true;
 
@@ -124,8 +124,8 @@ static void expect_bytes(const char *text, size_t len, const struct outcome *wan
     for (size_t i = 0; i < COUNT(steps); i++) {
         struct reading reading = read_pieces(text, len, steps[i], BODY_MAX);
         if (!comes_out(&reading, wanted))
-            fail_msg("in pieces of %zu: progress %d, fault %d, %.200s", steps[i],
-                     reading.progress, reading.request.fault, text);
+            fail_msg("in pieces of %zu: progress %d, error %d, %.200s", steps[i],
+                     reading.progress, reading.request.error, text);
         free(reading.bytes);
     }
 }
@@ -140,7 +140,7 @@ struct row {
     struct outcome wanted;
 };
 
-/* Each row's text, between two others. */
+/* Tries each row's text between two others. */
 static void expect_rows(const char *before, const struct row *rows, size_t count,
                         const char *after)
 {
@@ -605,7 +605,7 @@ static void chunks_that_are_refused(void **state)
         {"5;a\rb\r\nhello\r\n", {BAD(BAD_FRAMING)}},
         {"5;a\nhello\r\n", {BAD(BAD_FRAMING)}},
         {"5\nhello\r\n", {BAD(BAD_FRAMING)}},
-        {"5\r\nhelloX", {BAD(BAD_FRAMING)}},
+        {"5\r\nhelloXY", {BAD(BAD_FRAMING)}},
         {"5\r\nhello\rX", {BAD(BAD_FRAMING)}},
         {"5\r\nhello\n", {BAD(BAD_FRAMING)}},
         {"4\r\nhello\r\n", {BAD(BAD_FRAMING)}},
@@ -625,7 +625,7 @@ static void chunks_that_are_refused(void **state)
     expect_rows(CHUNKED_HEAD "1\r\na\r\n", rows, COUNT(rows), "");
 }
 
-/* By the size alone: nothing of it need have come. */
+/* The size alone decides: no byte of the chunk needs to arrive. */
 static void chunks_that_are_too_large(void **state)
 {
     (void)state;
@@ -775,9 +775,9 @@ static void a_head_may_have_256_lines(void **state)
     expect_bytes(more.bytes, more.len, &(struct outcome){BAD(HEADERS_TOO_LARGE)});
 }
 
-#define FREE 16 /* bytes of a line with a chunk's size that cost nothing */
+#define FREE 16 /* bytes of a chunk-size line that do not count */
 
-/* Extensions of two chunks and a trailer, `size` bytes that count. */
+/* Extensions of two chunks and a trailer: `size` bytes that count. */
 static struct growing extra_of(size_t size)
 {
     struct growing text = {.len = 0};
@@ -862,8 +862,8 @@ static void other_protocols_are_named(void **state)
         {"PRI * HTTP/2.0", {MORE}},
         {"PRI * HTTP/2.1\r\n", {BAD(BAD_FRAMING)}},
         {"PRI * HTTP/2.0\n", {BAD(BAD_FRAMING)}},
-        {"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", {BAD(PROXY_LINE)}},
-        {"PROXY UNKNOWN\r\n", {BAD(PROXY_LINE)}},
+        {"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", {BAD(PROXY_PROTOCOL)}},
+        {"PROXY UNKNOWN\r\n", {BAD(PROXY_PROTOCOL)}},
         {"PROXY UNKNOWN\n", {BAD(BAD_FRAMING)}},
         {"PROXY\r\n", {BAD(BAD_FRAMING)}},
         {"PROX", {MORE}},
@@ -873,9 +873,40 @@ static void other_protocols_are_named(void **state)
     expect_rows("\r\n", rows, COUNT(rows), "");
 }
 
+/* The line ends in its preamble are blank lines before a request and decide nothing. */
+static void the_binary_proxy_protocol_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        enum http_error error; /* NONE: more bytes are needed */
+    } rows[] = {
+        {"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", 16, HTTP_ERROR_PROXY_PROTOCOL},
+        {"\r\n\r\n\0", 5, HTTP_ERROR_PROXY_PROTOCOL},
+        {"\r\n\r\n", 4, HTTP_ERROR_NONE},
+        {"\r\n\0", 3, HTTP_ERROR_BAD_FRAMING},
+        {"\r\n\r\n\r\n\0", 7, HTTP_ERROR_BAD_FRAMING},
+        {"\r\n\r\nG\0", 6, HTTP_ERROR_NONE},
+        {"abc \0", 5, HTTP_ERROR_NONE},
+        {"\0\r\nQUIT\n", 8, HTTP_ERROR_BAD_FRAMING},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char bytes[32];
+        size_t len = rows[i].len;
+        struct request request;
+        memcpy(bytes, rows[i].bytes, len);
+        request_init(&request);
+        enum request_progress progress = request_read(&request, bytes, &len, 0);
+        assert_int_equal(request.error, rows[i].error);
+        assert_int_equal(progress, rows[i].error ? REQUEST_BAD : REQUEST_MORE);
+    }
+}
+
 /* --- what follows -------------------------------------------------------------------- */
 
-/* As a buffer is used: what was read is dropped, what follows moves to its begin. */
+/* Uses the buffer as a connection does: drops what was read and moves the rest to the
+ * front. */
 static void expect_sequence(const char *text, const struct outcome *wanted, size_t count,
                             size_t step)
 {
@@ -984,6 +1015,7 @@ int main(void)
         cmocka_unit_test(a_chunk_line_without_an_end_is_refused_at_its_limit),
         cmocka_unit_test(what_cannot_be_a_request_is_refused_at_its_first_byte),
         cmocka_unit_test(other_protocols_are_named),
+        cmocka_unit_test(the_binary_proxy_protocol_is_named),
         cmocka_unit_test(a_request_begins_where_the_last_one_ended),
         cmocka_unit_test(what_follows_a_body_lies_right_behind_it),
         cmocka_unit_test(what_has_come_of_a_body_lies_in_one_piece),

@@ -112,26 +112,26 @@ static void every_fault_has_a_status_with_a_phrase(void **state)
 {
     (void)state;
     static const struct {
-        enum http_fault fault;
+        enum http_error error;
         const char *line;
     } rows[] = {
-        {HTTP_FAULT_BAD_FRAMING, "HTTP/1.1 400 Bad Request\r\n"},
-        {HTTP_FAULT_HTTP_2, "HTTP/1.1 400 Bad Request\r\n"},
-        {HTTP_FAULT_PROXY_LINE, "HTTP/1.1 400 Bad Request\r\n"},
-        {HTTP_FAULT_TLS_AT_PLAIN, "HTTP/1.1 400 Bad Request\r\n"},
-        {HTTP_FAULT_PLAIN_AT_TLS, "HTTP/1.1 400 Bad Request\r\n"},
-        {HTTP_FAULT_NOT_FOUND, "HTTP/1.1 404 Not Found\r\n"},
-        {HTTP_FAULT_METHOD_NOT_ALLOWED, "HTTP/1.1 405 Method Not Allowed\r\n"},
-        {HTTP_FAULT_TIMEOUT, "HTTP/1.1 408 Request Timeout\r\n"},
-        {HTTP_FAULT_BODY_TOO_LARGE, "HTTP/1.1 413 Content Too Large\r\n"},
-        {HTTP_FAULT_UNSUPPORTED_ENCODING, "HTTP/1.1 415 Unsupported Media Type\r\n"},
-        {HTTP_FAULT_CALLER_CONNECTIONS, "HTTP/1.1 429 Too Many Requests\r\n"},
-        {HTTP_FAULT_HEADERS_TOO_LARGE, "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
-        {HTTP_FAULT_CONNECTIONS, "HTTP/1.1 503 Service Unavailable\r\n"},
+        {HTTP_ERROR_BAD_FRAMING, "HTTP/1.1 400 Bad Request\r\n"},
+        {HTTP_ERROR_HTTP_2, "HTTP/1.1 400 Bad Request\r\n"},
+        {HTTP_ERROR_PROXY_PROTOCOL, "HTTP/1.1 400 Bad Request\r\n"},
+        {HTTP_ERROR_TLS_AT_PLAIN, "HTTP/1.1 400 Bad Request\r\n"},
+        {HTTP_ERROR_PLAIN_AT_TLS, "HTTP/1.1 400 Bad Request\r\n"},
+        {HTTP_ERROR_NOT_FOUND, "HTTP/1.1 404 Not Found\r\n"},
+        {HTTP_ERROR_METHOD_NOT_ALLOWED, "HTTP/1.1 405 Method Not Allowed\r\n"},
+        {HTTP_ERROR_TIMEOUT, "HTTP/1.1 408 Request Timeout\r\n"},
+        {HTTP_ERROR_BODY_TOO_LARGE, "HTTP/1.1 413 Content Too Large\r\n"},
+        {HTTP_ERROR_UNSUPPORTED_ENCODING, "HTTP/1.1 415 Unsupported Media Type\r\n"},
+        {HTTP_ERROR_CALLER_CONNECTIONS, "HTTP/1.1 429 Too Many Requests\r\n"},
+        {HTTP_ERROR_HEADERS_TOO_LARGE, "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
+        {HTTP_ERROR_CONNECTIONS, "HTTP/1.1 503 Service Unavailable\r\n"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         bool failed;
-        struct response response = {.status = http_fault_status(rows[i].fault)};
+        struct response response = {.status = http_error_status(rows[i].error)};
         char *head = head_of(response, "", &failed);
         assert_memory_equal(head, rows[i].line, strlen(rows[i].line));
         free(head);
@@ -237,7 +237,7 @@ static void a_date_is_made_once_a_second(void **state)
     (void)state;
     struct http_date date = {0};
     const char *text = http_date_text(&date, 784111777);
-    date.text[0] = 'X'; /* shows whether it was made anew */
+    date.text[0] = 'X'; /* shows whether it is formatted again */
     assert_ptr_equal(http_date_text(&date, 784111777), text);
     assert_int_equal(text[0], 'X');
     assert_string_equal(http_date_text(&date, 784111778), "Sun, 06 Nov 1994 08:49:38 GMT");

@@ -6,6 +6,7 @@
 #include "api/routes.h"
 
 #include "addresses.h"
+#include "api/caller.h"
 #include "api/pages.h"
 #include "api/problem.h"
 #include "base/clock.h"
@@ -222,7 +223,7 @@ const struct port_verdict *job_verdict(const struct job *job, size_t index)
     return &job->verdicts[index];
 }
 
-/* The first port is open, all others refuse. */
+/* The first port is open, and all others refuse. */
 static void finish_job(void)
 {
     const struct job_result result = {.end = JOB_JUDGED};
@@ -263,6 +264,7 @@ static bool is_draining(const void *service)
 static struct metrics *metrics;
 static struct budget *budget;
 static struct pages *pages;
+static struct caller_warnings warnings;
 static struct api *api;
 
 static bool is_ours(const struct address *address)
@@ -278,7 +280,8 @@ static struct cidr cidr_of(const char *text)
     return cidr;
 }
 
-/* 10 ports, refilled at one a second; everybody's own address. */
+/* A budget of 10 ports, refilled at one per second; each caller may check its own
+ * address. */
 static int set_up(void **state)
 {
     (void)state;
@@ -287,6 +290,7 @@ static int set_up(void **state)
     untried_when_cancelled = 0;
     is_job_running = false;
     lab_is_draining = false;
+    warnings.last_ns = 0;
     settings = (struct settings){
         .targets = TARGETS_AUTO,
         .max_ports = 1024,
@@ -301,6 +305,7 @@ static int set_up(void **state)
         .settings = &settings,
         .budget = budget,
         .pages = pages,
+        .warnings = &warnings,
         .metrics = metrics,
         .all = &metrics,
         .all_count = 1,
@@ -316,7 +321,7 @@ static int tear_down(void **state)
 {
     (void)state;
     assert_false(is_job_running);
-    api = api_free(api); /* sees that no check is left */
+    api = api_free(api); /* asserts that no check is left */
     pages = pages_free(pages);
     budget = budget_free(budget);
     metrics = metrics_free(metrics);
@@ -345,7 +350,7 @@ static void check(struct exchange *exchange, const char *body)
 
 #define OWN(ports) "{\"provider_ip\": \"192.0.2.7\", \"ports\": " ports "}"
 
-/* `line` with the line end before and behind it. */
+/* `line` with a newline before and after it. */
 static void assert_metric(const char *line)
 {
     char wanted[128];
@@ -483,7 +488,7 @@ static void a_budget_that_is_spent_says_when_to_come_back(void **state)
     check(&first, OWN("[\"1-9\"]"));
     finish_job();
     fake_now.ns += 100 * NS_PER_MS;
-    check(&second, OWN("[\"1-4\"]")); /* 1.1 are left; 2.9 s are missing */
+    check(&second, OWN("[\"1-4\"]")); /* 1.1 are left, so 2.9 s are missing */
     assert_int_equal(second.status, 429);
     assert_string_equal(second.reply_headers, "Retry-After: 3\n");
     assert_non_null(strstr(second.reply, "\"code\": \"rate_limited\"}"));
@@ -522,7 +527,7 @@ static void strangers_share_a_target_s_budget(void **state)
     assert_int_equal(own.status, 200);
 }
 
-/* Whether a check of `ports` of the 10 is granted now; it is finished at once. */
+/* Whether a check of `ports` out of 10 is granted now; it ends at once. */
 static bool is_granted(const char *body)
 {
     struct exchange exchange = {0};
@@ -574,7 +579,7 @@ static void a_job_that_cannot_start_is_not_charged(void **state)
     (void)state;
     struct err busy, memory;
     struct exchange first = {0}, second = {0};
-    err_set(&busy, ERR_LIMIT, "this checker is busy with 9 ports already");
+    err_set(&busy, ERR_LIMIT, "this checker is already checking 9 ports");
     err_sys(&memory, ENOMEM, "starting a check");
     start_error = &busy;
     check(&first, OWN("[\"1-10\"]"));
@@ -648,11 +653,10 @@ static void ip_names_the_caller(void **state)
         {"::ffff:192.0.2.7", NULL, 200, "{\"ip\": \"192.0.2.7\", \"family\": 4}"},
         {"2001:db8::1", "192.0.2.9", 200, "{\"ip\": \"2001:db8::1\", \"family\": 6}"},
         {"10.0.0.1", "192.0.2.9", 200, "{\"ip\": \"192.0.2.9\", \"family\": 4}"},
-        {"10.0.0.1", NULL, 200, "{\"ip\": \"10.0.0.1\", \"family\": 4}"},
-        {"10.0.0.1", "x", 403,
-         "{\"detail\": \"a trusted proxy sent an X-Forwarded-For that cannot be read: "
-         "repair "
-         "the proxy\", \"code\": \"bad_forwarded_for\"}"},
+        {"10.0.0.1", "192.0.2.9:80", 200, "{\"ip\": \"192.0.2.9\", \"family\": 4}"},
+        {"10.0.0.1", NULL, 403, NULL},
+        {"10.0.0.1", "x", 403, NULL},
+        {"127.0.0.1", NULL, 403, NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct exchange exchange = {.peer = rows[i].peer};
@@ -662,7 +666,10 @@ static void ip_names_the_caller(void **state)
         }
         request(&exchange, "GET", "/ip");
         assert_int_equal(exchange.status, rows[i].status);
-        assert_string_equal(exchange.reply, rows[i].reply);
+        if (rows[i].reply)
+            assert_string_equal(exchange.reply, rows[i].reply);
+        else
+            assert_non_null(strstr(exchange.reply, "\"code\": \"caller_unknown\"}"));
     }
 }
 
@@ -671,34 +678,41 @@ static void metrics_are_for_those_inside(void **state)
     (void)state;
     static const struct {
         const char *peer, *header, *value;
-        unsigned status;
+        const char *code; /* NULL: allowed */
     } rows[] = {
-        {"127.0.0.1", NULL, NULL, 200},
-        {"::ffff:127.0.0.1", NULL, NULL, 200},
-        {"192.0.2.7", NULL, NULL, 403},
-        {"10.0.0.1", NULL, NULL, 200}, /* a proxy, inside */
-        {"10.0.0.1", "X-Forwarded-For", "127.0.0.1", 200},
-        {"10.0.0.1", "X-Forwarded-For", "192.0.2.7", 403}, /* for a stranger */
-        {"192.0.2.7", "X-Forwarded-For", "127.0.0.1", 403},
-        {"127.0.0.1", "X-Forwarded-For", "127.0.0.1", 403}, /* a proxy nobody declared */
-        {"127.0.0.1", "Via", "1.1 x", 403},
-        {"127.0.0.1", "X-Forwarded-Proto", "https", 403},
+        {"127.0.0.1", "Host", "localhost", NULL},
+        {"::ffff:127.0.0.1", "Host", "127.0.0.1:7466", NULL},
+        {"198.51.100.2", NULL, NULL, NULL},
+        {"192.0.2.7", NULL, NULL, "metrics_not_allowed"},
+        {"10.0.0.1", "X-Forwarded-For", "198.51.100.2", NULL},
+        {"10.0.0.1", "X-Forwarded-For", "192.0.2.7", "metrics_not_allowed"},
+        {"192.0.2.7", "X-Forwarded-For", "127.0.0.1", "metrics_not_allowed"},
+        {"198.51.100.2", "Via", "1.1 x", "metrics_not_allowed"}, /* an undeclared proxy */
+        {"10.0.0.1", NULL, NULL, "caller_unknown"},
+        {"10.0.0.1", "X-Forwarded-For", "127.0.0.1", "caller_unknown"},
+        {"127.0.0.1", "Host", "checker.example", "caller_unknown"},
+        {"127.0.0.1", "X-Forwarded-For", "127.0.0.1", "caller_unknown"},
+        {"127.0.0.1", "Via", "1.1 x", "caller_unknown"},
+        {"127.0.0.1", "X-Forwarded-Proto", "https", "caller_unknown"},
     };
+    settings.metrics_from.items[settings.metrics_from.count++] = cidr_of("198.51.100.2");
     settings.metrics_from.items[settings.metrics_from.count++] = cidr_of("10.0.0.0/8");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct exchange exchange = {.peer = rows[i].peer,
+                                    .local = "127.0.0.1",
                                     .headers = {{rows[i].header, rows[i].value}}};
         request(&exchange, "GET", "/metrics");
-        assert_int_equal(exchange.status, rows[i].status);
-        if (rows[i].status == 200) {
+        assert_int_equal(exchange.status, rows[i].code ? 403 : 200);
+        if (!rows[i].code) {
             assert_string_equal(exchange.type, "text/plain; version=0.0.4; charset=utf-8");
             assert_non_null(
                 strstr(exchange.reply, "port_checker_build_info{version=\"1.2.3\"} 1\n"));
         } else {
-            assert_non_null(strstr(exchange.reply, "\"code\": \"metrics_not_allowed\"}"));
+            assert_non_null(strstr(exchange.reply, rows[i].code));
         }
     }
-    assert_metric("port_checker_refusals_total{reason=\"metrics_not_allowed\"} 6");
+    assert_metric("port_checker_refusals_total{reason=\"metrics_not_allowed\"} 4");
+    assert_metric("port_checker_refusals_total{reason=\"caller_unknown\"} 6");
 }
 
 static void metrics_are_not_for_a_caller_that_cannot_be_read(void **state)
@@ -708,7 +722,7 @@ static void metrics_are_not_for_a_caller_that_cannot_be_read(void **state)
     settings.metrics_from.items[settings.metrics_from.count++] = cidr_of("10.0.0.0/8");
     request(&exchange, "GET", "/metrics");
     assert_int_equal(exchange.status, 403);
-    assert_string_equal(exchange.reply, problem_text(PROBLEM_CALLER_UNKNOWN));
+    assert_non_null(strstr(exchange.reply, "\"code\": \"caller_unknown\"}"));
     assert_metric("port_checker_refusals_total{reason=\"bad_forwarded_for\"} 1");
 }
 
@@ -937,7 +951,7 @@ static void form(struct exchange *exchange, const char *body)
 static void a_form_is_a_check_that_is_answered_with_a_page(void **state)
 {
     (void)state;
-    static struct exchange exchange; /* the fake keeps the beginning of the page */
+    static struct exchange exchange; /* the fake keeps only the start of the page */
     exchange = (struct exchange){0};
     form(&exchange, "provider_ip=&ports=80%2C+82");
     assert_int_equal(the_job.request.port_count, 2);
@@ -1032,7 +1046,7 @@ static void a_query_is_answered_in_plain_text_where_that_is_preferred(void **sta
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct exchange exchange = {.headers = {{"Accept", rows[i].accept}}};
-        fake_now.ns += 60 * NS_PER_SECOND; /* the budget is whole again */
+        fake_now.ns += 60 * NS_PER_SECOND; /* the budget is full again */
         ask(&exchange, "ports=80,82");
         finish_job();
         assert_int_equal(exchange.status, 200);
@@ -1052,7 +1066,7 @@ static void a_query_of_another_site_is_refused(void **state)
         {"Origin", "http://evil.example"},
         {"Origin", "null"},
     };
-    list_origin("http://evil.example"); /* learns why, and gets no further */
+    list_origin("http://friend.example");
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
         struct exchange exchange = {.headers = {{"Host", "checker.example:7466"},
                                                 {headers[i][0], headers[i][1]},
@@ -1063,6 +1077,124 @@ static void a_query_of_another_site_is_refused(void **state)
                             "{\"detail\": \"this request came from a page of another site: "
                             "open this checker's own page\", \"code\": \"other_site\"}");
     }
+    struct exchange listed = {.headers = {{"Host", "checker.example:7466"},
+                                          {"Origin", "http://friend.example"},
+                                          {"Sec-Fetch-Site", "cross-site"}}};
+    ask(&listed, "ports=x");
+    assert_int_equal(listed.status, 422);
+}
+
+static void a_post_of_another_site_is_refused_before_its_body_is_read(void **state)
+{
+    (void)state;
+    struct exchange evil = {.headers = {{"Host", "checker.example"},
+                                        {"Origin", "http://evil.example"}}},
+                    listed = {.headers = {{"Host", "checker.example"},
+                                          {"Origin", "http://friend.example"},
+                                          {"Sec-Fetch-Site", "cross-site"}}};
+    list_origin("http://friend.example");
+    check(&evil, "x");
+    assert_int_equal(evil.status, 403);
+    assert_non_null(strstr(evil.reply, "\"code\": \"other_site\"}"));
+    check(&listed, "x");
+    assert_int_equal(listed.status, 422);
+}
+
+/* ---- unknown callers ---------------------------------------------------------------- */
+
+static const struct exchange unknown_callers[] = {
+    {.peer = "127.0.0.1", .local = "127.0.0.1", .headers = {{"Host", "checker.example"}}},
+    {.peer = "127.0.0.1", .local = "127.0.1.1", .headers = {{"Host", "myhost"}}},
+    {.peer = "::1", .local = "::1", .headers = {{"Host", "localhost"}, {"Via", "1.1 x"}}},
+    {.peer = "127.0.0.1",
+     .local = "127.0.0.1",
+     .headers = {{"Host", "localhost"}, {"Origin", "http://evil.example"}}},
+    {.peer = "127.0.0.1",
+     .local = "127.0.0.1",
+     .is_http_1_0 = true,
+     .headers = {{"Host", "localhost"}}},
+    {.peer = "10.0.0.1", .headers = {{"Host", "localhost"}}},
+    {.peer = "10.0.0.1", .headers = {{"Forwarded", "for=_hidden"}}},
+    {.peer = "10.0.0.1", .headers = {{"X-Forwarded-For", "127.0.0.1"}}},
+};
+
+static void an_unknown_caller_gets_no_verdict_under_any_setting(void **state)
+{
+    (void)state;
+    static const char *const routes[][2] = {
+        {"POST", "/check-ports"}, {"GET", "/check-ports?ports"}, {"POST", "/"},
+        {"GET", "/ip"},           {"GET", "/metrics"},
+    };
+    settings.metrics_from.items[0] = cidr_of("0.0.0.0/0");
+    for (int targets = TARGETS_AUTO; targets <= TARGETS_ANY; targets++) {
+        settings.targets = (enum targets)targets;
+        for (size_t i = 0; i < sizeof unknown_callers / sizeof unknown_callers[0]; i++) {
+            for (size_t j = 0; j < sizeof routes / sizeof routes[0]; j++) {
+                struct exchange exchange = unknown_callers[i];
+                exchange.body = "{\"provider_ip\": \"127.0.0.1\", \"ports\": [80]}";
+                exchange.query = "ports=80";
+                request(&exchange, routes[j][0], routes[j][1]);
+                assert_int_equal(exchange.status, 403);
+                assert_non_null(strstr(exchange.reply, "PORT_CHECKER_TRUSTED_PROXIES"));
+                assert_non_null(strstr(exchange.reply, "http://localhost"));
+                assert_null(strstr(exchange.reply, "<form"));
+            }
+        }
+    }
+}
+
+static void what_needs_no_caller_is_for_everyone(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/health", "/limits", "/docs", "/openapi.json",
+                                        "/style.css"};
+    for (size_t i = 0; i < sizeof unknown_callers / sizeof unknown_callers[0]; i++) {
+        for (size_t j = 0; j < sizeof paths / sizeof paths[0]; j++) {
+            struct exchange exchange = unknown_callers[i];
+            request(&exchange, "GET", paths[j]);
+            assert_int_equal(exchange.status, 200);
+        }
+    }
+}
+
+static void a_page_for_an_unknown_caller_has_a_sentence_in_place_of_its_form(void **state)
+{
+    (void)state;
+    struct exchange unknown = unknown_callers[0], linked = {0};
+    request(&unknown, "GET", "/");
+    assert_int_equal(unknown.status, 200);
+    assert_null(strstr(unknown.reply, "<form"));
+    assert_null(strstr(unknown.reply, "<script"));
+    assert_null(strstr(unknown.reply_headers, "ETag"));
+    assert_non_null(strstr(unknown.reply, "PORT_CHECKER_TRUSTED_PROXIES"));
+    assert_non_null(strstr(unknown.reply, "http://localhost"));
+
+    /* a link of another site leads the operator to the page as it is */
+    linked = (struct exchange){
+        .peer = "127.0.0.1",
+        .local = "127.0.0.1",
+        .headers = {{"Host", "localhost:7466"}, {"Sec-Fetch-Site", "cross-site"}}};
+    request(&linked, "GET", "/");
+    assert_int_equal(linked.status, 200);
+    assert_non_null(strstr(linked.reply, "<form"));
+}
+
+/* The log itself is captured by the test of the service. */
+static void unknown_callers_are_warned_about_once_a_minute(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t seconds; /* later than the request before */
+        bool is_warned;
+    } rows[] = {{0, true}, {0, false}, {59, false}, {1, true}, {60, true}, {30, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct exchange exchange = unknown_callers[0];
+        int64_t before = warnings.last_ns;
+        fake_now.ns += rows[i].seconds * NS_PER_SECOND;
+        request(&exchange, "GET", "/ip");
+        assert_int_equal(warnings.last_ns != before, rows[i].is_warned);
+    }
+    assert_metric("port_checker_refusals_total{reason=\"caller_unknown\"} 6");
 }
 
 static void a_query_is_under_the_same_policy_and_budget(void **state)
@@ -1140,6 +1272,11 @@ int main(void)
         TEST(a_query_is_a_check_of_the_caller_s_own_address),
         TEST(a_query_is_answered_in_plain_text_where_that_is_preferred),
         TEST(a_query_of_another_site_is_refused),
+        TEST(a_post_of_another_site_is_refused_before_its_body_is_read),
+        TEST(an_unknown_caller_gets_no_verdict_under_any_setting),
+        TEST(what_needs_no_caller_is_for_everyone),
+        TEST(a_page_for_an_unknown_caller_has_a_sentence_in_place_of_its_form),
+        TEST(unknown_callers_are_warned_about_once_a_minute),
         TEST(a_query_is_under_the_same_policy_and_budget),
         TEST(metrics_are_not_for_a_caller_that_cannot_be_read),
         TEST(without_origins_there_is_nothing_of_cors),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Time lines of one silent port, on a clock that is moved by hand: when its attempts leave,
- * and when its silence is enough. The kernel's part, which repeats SYNs, is played here.
+ * Timelines of one silent port, on a fake clock: when its attempts leave, and when its
+ * silence suffices. The test plays the part of the kernel, which repeats SYNs.
  */
 #include "probe/schedule.h"
 
@@ -17,7 +17,7 @@
 #define START_MS  100000
 #define LOOKS_MAX 2000
 
-/* Milliseconds all through. */
+/* All times are in milliseconds. */
 static struct instant at(int64_t ms)
 {
     return (struct instant){(START_MS + ms) * NS_PER_MS};
@@ -31,8 +31,8 @@ static struct rtt rtt_of(int64_t ms)
     return rtt;
 }
 
-/* As evidence.h has them: an address that answers and lost nothing, one that answers and
- * has not proved itself, one that is silent. */
+/* The rules of evidence.h: for an address that answers and lost nothing, for one that
+ * answers but has not shown its loss yet, and for one that is silent. */
 static struct silence_rule rule_of(unsigned syns, int64_t age, int64_t apart)
 {
     return (struct silence_rule){

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Runs a line of the shell; what it wrote is in `ret_said`. Returns waitpid()'s status. */
+/* Runs a line of shell; its output is in `ret_said`. Returns the status from waitpid(). */
 static int run(const char *input, const char *line, char ret_said[64])
 {
     int in[2], out[2];

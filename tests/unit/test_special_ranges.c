@@ -27,7 +27,7 @@
 #define F7           "ffff:ffff:ffff:ffff:ffff:ffff:ffff"
 
 struct edge {
-    const char *address; /* NULL: there is none */
+    const char *address; /* NULL: no such address */
     bool is_global;
 };
 
@@ -141,7 +141,7 @@ static void assert_global(const char *text, bool is_global)
         fail_msg("%s: globally reachable must be %d", text, is_global);
 }
 
-/* An IPv4 address as it is and in every IPv6 form that embeds it. */
+/* An IPv4 address alone and in every IPv6 form that embeds it. */
 static void assert_global_in_all_forms(const char *text, bool is_global)
 {
     assert_global(text, is_global);
@@ -162,7 +162,7 @@ static void assert_global_in_all_forms(const char *text, bool is_global)
     snprintf(form, sizeof form, "2002:%02x%02x:%02x%02x:1:2:3:4:5", b[0], b[1], b[2], b[3]);
     assert_global(form, is_global);
 
-    /* and in those that are no way to it */
+    /* but not in forms that do not lead to it */
     snprintf(form, sizeof form, "::%s", text);
     assert_global(form, false);
     snprintf(form, sizeof form, "64:ff9b:1::%s", text);
@@ -207,7 +207,7 @@ static void ordinary_addresses_are_global(void **state)
     assert_global("200:1234::1", false); /* an overlay network */
 }
 
-/* What is not global is told apart, also inside IPv6 forms that embed it. */
+/* The scopes other than global are told apart, also inside IPv6 forms that embed them. */
 static void an_address_has_the_scope_of_its_block(void **state)
 {
     (void)state;
@@ -259,7 +259,7 @@ static void an_address_has_the_scope_of_its_block(void **state)
     }
 }
 
-/* The rows above and the rows of the table are the same blocks. */
+/* The rows above and the rows of the table describe the same blocks. */
 static void the_table_has_no_block_that_is_not_tested(void **state)
 {
     (void)state;
@@ -303,7 +303,8 @@ static bool is_next(const struct address *address, const struct address *after)
     return memcmp(bytes, address_bytes(after, &len), len) == 0;
 }
 
-/* A slip in this file: `last` must be inside, the neighbours outside and adjacent. */
+/* Guards against slips in this file: `last` must be inside, the neighbours outside and
+ * adjacent. */
 static void the_edges_are_edges(void **state)
 {
     (void)state;

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-/* A task that notes its name when it runs, and then does what the test wants. */
+/* A task that records its name when it runs, and then does what the test wants. */
 struct named {
     struct task task;
     char name;

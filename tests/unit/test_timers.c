@@ -13,7 +13,7 @@
 
 #define ROOM 64
 
-/* A timer that writes its name down when it fires, and may then do something more. */
+/* A timer that records its name when it fires, and may then do something else. */
 struct named {
     struct timer timer; /* first */
     char name;
@@ -242,8 +242,7 @@ static void the_room_grows_and_keeps_what_is_set(void **state)
     free(many);
 }
 
-/* --- against a model that keeps an unordered table -------------------------------------
- */
+/* --- against a model that keeps an unordered table --------------------------------- */
 
 static struct {
     bool is_set;

@@ -112,14 +112,14 @@ static void an_administrative_prohibition_is_eacces_in_ipv6_only(void **state)
     assert_int_equal(outcome_of_errno(GATEWAY, EACCES, true), OUTCOME_LOCAL_FAULT);
 }
 
-static void no_error_is_pending_whatever_the_source(void **state)
+static void no_error_is_pending_for_every_source(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
         assert_int_equal(outcome_of_errno(sources[i], 0, false), OUTCOME_PENDING);
 }
 
-static void an_errno_that_nobody_classified_is_our_own_trouble(void **state)
+static void an_unclassified_errno_is_our_own_fault(void **state)
 {
     (void)state;
     static const int strange[] = {ELOOP, EXDEV, EDOM, 4095, -1, 133};
@@ -129,8 +129,8 @@ static void an_errno_that_nobody_classified_is_our_own_trouble(void **state)
                              OUTCOME_LOCAL_FAULT);
 }
 
-/* Whatever evidence the network gives, the wire has words for it; they are not the C
- * library's, which may speak of a "Host is unreachable" instead. */
+/* Replies have a text for all evidence that the network can give. The texts are not the C
+ * library's, which may say "Host is unreachable" instead. */
 static void all_evidence_has_a_text(void **state)
 {
     (void)state;
@@ -195,8 +195,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_evidence_from_the_network_blames_the_target),
         cmocka_unit_test(an_administrative_prohibition_is_eacces_in_ipv6_only),
-        cmocka_unit_test(no_error_is_pending_whatever_the_source),
-        cmocka_unit_test(an_errno_that_nobody_classified_is_our_own_trouble),
+        cmocka_unit_test(no_error_is_pending_for_every_source),
+        cmocka_unit_test(an_unclassified_errno_is_our_own_fault),
         cmocka_unit_test(all_evidence_has_a_text),
         cmocka_unit_test(the_error_is_a_text_of_the_contract_or_none),
         cmocka_unit_test(states_have_the_words_of_the_contract),

@@ -140,7 +140,7 @@ def test_nothing_is_forwarded(make_home, checked):
     assert family["causes"] == [{
         "cause": "no_way_in", "ports": "7466,50800-50802",
         "label": "filtered: no incoming connections",
-        "text": "no connections arrive here: no port forward, a firewall, or carrier-grade NAT "
+        "text": "no connections arrive here: a missing port forward, a firewall, or carrier-grade NAT "
                 f"(the checker sees {PUBLIC} instead of {PROVIDER})",
         "remedy": f"in the router, forward TCP ports 7466,50800-50802 to {PROVIDER} (same port "
                   f"numbers); if the WAN address of the router is not {PUBLIC}, the internet "

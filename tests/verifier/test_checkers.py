@@ -100,7 +100,7 @@ def test_checkers_from_the_environment(stub):
 def test_without_a_checker_it_says_so():
     ended = verify()
     assert ended.status == USAGE and ended.out == ""
-    assert "no checker is given, for example port-verifier checker.example\n" in ended.err
+    assert "no checker given; example: port-verifier checker.example\n" in ended.err
 
 
 # --- the plain contract ---------------------------------------------------------------
@@ -426,7 +426,7 @@ def test_https_where_http_is_spoken(stub):
     told = family["checkers"][0]
     assert (told["error"], told["message"]) == (
         "tls", f"this port does not serve HTTPS: use {url.replace('https:', 'http:')}")
-    assert cause_of(family, 7466)["remedy"].startswith("check whether the checker speaks http:// instead of https://")
+    assert cause_of(family, 7466)["remedy"].startswith("check whether the checker serves HTTP instead of HTTPS")
 
 
 def test_http_where_our_checker_serves_https(start, tmp_path):
@@ -566,12 +566,12 @@ IS_CHECKER = f"check that the URL is that of a port checker; if it is, {LATER}"
 REMEDIES = {
     "500": LATER,
     "429": "try again after the time that the checker asks for, or use another checker",
-    "403": "follow the reason that the checker gives, or use another checker",
+    "403": "do what the checker says, or use another checker",
     "redirect": "use the URL that the checker redirects to",
     "redirect to a login": IS_CHECKER,
     "304": IS_CHECKER,
     "404": "check the URL: it must be the one that serves /check-ports, without that path",
-    "422": "follow the reason that the checker gives, or use another checker",
+    "422": "do what the checker says, or use another checker",
     "no JSON": IS_CHECKER,
 }
 
@@ -638,7 +638,7 @@ def test_a_quorum_that_too_few_answer_for(stub):
     cause = cause_of(family, 7466)
     assert cause["text"] == (
         "1 of 1 checkers reached ports 7466,50800-50802, but 2 are required")
-    assert cause["remedy"] == "too few checkers answered: try again later, or add more checkers"
+    assert cause["remedy"] == "try again later, or add more checkers"
 
 
 def test_proof_says_where_a_forward_leads(stub):

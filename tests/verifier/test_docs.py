@@ -174,7 +174,7 @@ EXPECTED = {
 @pytest.mark.parametrize("name", EXPECTED)
 def test_an_example_does_what_it_says(start, tmp_path, name, later):
     checker = start().url
-    if name == "ask.sh":  # somebody else has bound the ports: one of them
+    if name == "ask.sh":  # another program has bound one of the ports
         later.enter_context(socket.create_server(("127.0.0.1", 7466)))
     assert run_example(name, tmp_path, checker) == EXPECTED[name]
 

@@ -83,7 +83,7 @@ def test_a_listener_closes_when_the_other_side_does(held):
     with Running("--ports", FREE, held.url):
         held.wait_asked()
         with sooner_than(5), connect("127.0.0.1", 50800) as sock:
-            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")  # whatever it says
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")  # any data
             sock.shutdown(socket.SHUT_WR)
             assert rest_of(sock) == line_of(held.token, 50800)
 

@@ -46,8 +46,8 @@ def test_equal_neighbours_are_one_line(stub):
         "ipv4 7466 good: listener not verified",
         "ipv4 50800-50847 good: listener not verified",
         "ipv4 50848-50900 filtered: blocked by a firewall",
-        "ipv4 why: ports 7466,50800-50847 are reachable, but it could not be verified what "
-        "answers: the checker does not support proofs",
+        "ipv4 why: ports 7466,50800-50847 are reachable, but what answers could not "
+        "be verified: the checker does not support proofs",
         "ipv4 do: to make sure that this machine answers, use a checker that supports proofs",
         "ipv4 why: no answer from ports 50848-50900, only from 7466,50800-50847: a firewall "
         "blocks them",
@@ -193,7 +193,7 @@ def test_progress_names_whom_it_waits_for(stub, columns):
 
 def test_progress_names_the_family_that_is_missing(stub):
     check, until_told = kept_waiting()
-    slow = stub(check)  # and nobody at ::1
+    slow = stub(check)  # and no listener on ::1
     _, text = on_terminal("--ports", "50800", f"http://localhost:{slow.port}",
                           until=until_told, TERM="xterm")
     told = f" 1 of 2 answers, 0 of 1 ports, waiting for localhost:{slow.port} over IPv4"
@@ -327,7 +327,7 @@ def test_a_file_that_cannot_be_written(stub, tmp_path):
     ended = verify("--output", path, "--ports", "50800", checker.url)
     assert (ended.status, ended.err) == (
         SYSTEM, f"port-verifier: --output {path}: No such file or directory\n")
-    assert ended.out == "" and checker.requests == []  # known before anybody is asked
+    assert ended.out == "" and checker.requests == []  # known before any checker is asked
 
     ended = verify("--output", tmp_path, "--ports", "50800", checker.url)
     assert (ended.status, ended.err) == (

@@ -147,7 +147,7 @@ def test_an_outage_of_the_checker_withdraws_nothing(world, watching, tmp_path):
     assert advertised(json.loads(path.read_text())) == [50800, 50801]
     seen = len(world.checker.requests)
     eventually(lambda: len(world.checker.requests) >= seen + 3, "three more rounds", 20)
-    assert running.err_path.read_text() == told  # once, whatever goes on
+    assert running.err_path.read_text() == told  # only once
     world.is_broken = False
     again = told + "port-verifier: the checkers answer again\n"
     eventually(lambda: running.err_path.read_text() == again, "the end", 20)
