@@ -52,7 +52,7 @@ struct checker_result {
     bool is_plain;                   /* it was asked with the plain contract only */
     bool knows_proof;                /* the reply has proofs */
     struct span duration;            /* of the first look */
-    struct remote_limit limit;       /* the last that it reported */
+    struct remote_limit limit;       /* the first that it reported */
     struct remote_verdict *verdicts; /* one per port; NULL if it did not answer */
 };
 

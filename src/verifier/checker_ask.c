@@ -72,7 +72,7 @@ static void look_begin(struct checker *checker)
 static void look_done(struct checker *checker)
 {
     struct look_past before = checker->past;
-    checker->past = (struct look_past){.limit = checker->result.limit};
+    checker->past = (struct look_past){.limit = checker->limit};
     for (size_t i = 0; i < checker->asked; i++) {
         size_t index = checker->waiting[i];
         look_count(&checker->past, &checker->result.verdicts[index],
@@ -278,7 +278,8 @@ static void verdicts_take(struct checker *checker, const struct fetch_result *re
     if (is_fine && has_memory) {
         for (size_t i = 0; i < checker->asked; i++)
             verdict_take(checker, piece.indices[i], &piece.verdicts[i]);
-        if (limit.is_there)
+        checker->limit = limit;
+        if (!checker->result.limit.is_there)
             checker->result.limit = limit;
         piece_done(&piece);
         piece_judged(checker);

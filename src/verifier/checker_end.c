@@ -30,6 +30,9 @@ void checker_note(struct checker *checker, const struct fetch_result *result)
     checker->result.local_address = result->local;
     checker->result.peer_address = result->peer;
     checker->result.vantage = vantage_of(&result->peer, origin_is_own(&result->peer));
+    if (checker->result.has_told)
+        checker->result.vantage =
+            vantage_told(checker->result.vantage, &checker->result.public_address);
 }
 
 bool checker_request(struct checker *checker, const char *path, const char *body,

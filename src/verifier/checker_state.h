@@ -36,6 +36,7 @@ struct checker {
 
     bool is_looking;                /* again */
     const struct local_port *local; /* borrowed while looking again */
+    struct remote_limit limit;      /* of the last reply */
     struct look_past past;          /* the last look */
     struct look look;               /* the one under way, or the next one */
     struct instant deadline;        /* of all pauses */

@@ -55,6 +55,12 @@ enum vantage vantage_of(const struct address *peer, bool is_own)
     return reach == REACH_PUBLIC ? VANTAGE_INTERNET : VANTAGE_NETWORK;
 }
 
+enum vantage vantage_told(enum vantage vantage, const struct address *told)
+{
+    bool is_inside = vantage == VANTAGE_INTERNET && reach_of(told) != REACH_PUBLIC;
+    return is_inside ? VANTAGE_NETWORK : vantage;
+}
+
 bool origin_is_plausible(const struct address *local, const struct address *peer,
                          const struct address *told)
 {

@@ -29,6 +29,10 @@ const char *vantage_text(enum vantage vantage);
  * machine has it. */
 enum vantage vantage_of(const struct address *peer, bool is_own);
 
+/* The same, once it has told our address: at an address of a local or inner network, only
+ * that network sees us. */
+enum vantage vantage_told(enum vantage vantage, const struct address *told);
+
 /* Whether `told`, the address that a checker reports for this machine, can follow from both
  * ends of the connection to it. A proxy that hides the callers makes the checker report an
  * address of its own, of its network or of loopback. */

@@ -90,7 +90,7 @@ static bool is_limited_by(const struct scene *scene, size_t checker)
     return verdict && verdict->state == PORT_STATE_LIMITED;
 }
 
-/* Of the first checker that met one: what it judged in its last look. */
+/* Of the first checker that met one. */
 static void limit_put(const struct scene *scene, struct text *text)
 {
     size_t i = 0;
@@ -99,8 +99,8 @@ static void limit_put(const struct scene *scene, struct text *text)
     if (i == scene->family->checker_count)
         return;
     const struct remote_limit *limit = &scene->family->checkers[i].result.limit;
-    text_printf(text, "%zu port%s before that", limit->answered,
-                limit->answered == 1 ? "" : "s");
+    text_printf(text, "%zu port%s judged before", limit->answered,
+                limit->answered == 1 ? " was" : "s were");
     if (limit->rate > 0)
         text_printf(text, ", then %.1f a second", limit->rate);
 }

@@ -31,6 +31,9 @@ struct setup {
     struct remote_verdict remotes[4];
     bool is_unanswered; /* the checker failed */
     enum link_kind kind;
+    enum vantage vantage;
+    struct remote_limit limit;
+    uint16_t inner[4]; /* 0: the same port */
 };
 
 static struct report *report_of(const struct setup *setup, const uint16_t *required,
@@ -52,6 +55,14 @@ static struct report *report_of(const struct setup *setup, const uint16_t *requi
     memcpy(family->local, setup->local, setup->count * sizeof *family->local);
     family->checker_count = 1;
     family->checkers[0].url = strdup("http://checker");
+    struct checker_result *result = &family->checkers[0].result;
+    result->has_local = true;
+    result->peer_address = address_of("203.0.113.1");
+    result->vantage = setup->vantage;
+    result->limit = setup->limit;
+    for (size_t i = 0; i < setup->count; i++)
+        if (setup->inner[i] != 0)
+            family->inner[i] = setup->inner[i];
     if (!setup->is_unanswered) {
         struct remote_verdict *verdicts = calloc(setup->count, sizeof *verdicts);
         assert_non_null(verdicts);
@@ -119,6 +130,38 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
         "192.168.1.5; if a rule of this machine leads port 50800 to a machine that you "
         "rent out, add "
         "it to --in-use, or run port-verifier as root, which sees such rules");
+    check_words(
+        &(struct setup){NATTED, .count = 2, .ports = {60800, 60801},
+                        .inner = {50800, 50801}, .local = {BOUND, BOUND},
+                        .remotes = {SILENT, SILENT}},
+        "open: something else answers",
+        "something else answers on ports 60800-60801: another machine, or a proxy "
+        "that accepts every connection",
+        "in the router, forward TCP ports 60800-60801 to ports 50800-50801 of "
+        "192.168.1.5; if it already does, look for a SYN proxy or DDoS protection "
+        "that answers in place of 192.168.1.5; if a rule of this machine leads ports "
+        "60800-60801 to a machine that you rent out, add them to --in-use, or run "
+        "port-verifier as root, which sees such rules");
+    check_words(
+        &(struct setup){NATTED, .count = 2, .ports = {50800, 50801},
+                        .local = {BOUND, BOUND}, .remotes = {LIMITED, LIMITED},
+                        .limit = {true, 20, 1.25}},
+        "limited: no longer answered",
+        "could not judge ports 50800-50801: the address stopped answering the "
+        "checker (20 ports were judged before, then 1.2 a second), as under a rate "
+        "limit, a scan protection or a ban",
+        "allow the checker's address 203.0.113.1 in the flood and scan protection of "
+        "192.168.1.5 and of every router in front of it; until then, list the ports "
+        "that matter most in --required, because they are checked first, and allow "
+        "more time with --patience 3m");
+    check_words(
+        &(struct setup){PUBLIC, .count = 1, .ports = {50800}, .local = {ACCEPTED},
+                        .remotes = {MATCH}, .vantage = VANTAGE_NETWORK},
+        "open: seen from this network only",
+        "port 50800 is reachable from this network, in which the checker runs too; "
+        "that proves nothing about the internet",
+        "ask a checker on the internet; to advertise port 50800 in this network only, "
+        "pass --lan");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {BOUND}, {SILENT}},
                 "open: something else answers",
                 "something else answers on port 50800: another machine, or a proxy that "

@@ -45,6 +45,26 @@ static void only_the_internet_says_something_about_the_internet(void **state)
     }
 }
 
+static void who_sees_an_inner_address_is_inside(void **state)
+{
+    (void)state;
+    static const struct {
+        enum vantage vantage;
+        const char *told;
+        enum vantage result;
+    } rows[] = {
+        {VANTAGE_INTERNET, "203.0.113.7", VANTAGE_INTERNET},
+        {VANTAGE_INTERNET, "192.168.1.5", VANTAGE_NETWORK}, /* the router's hairpin */
+        {VANTAGE_INTERNET, "100.64.3.4", VANTAGE_NETWORK},
+        {VANTAGE_NETWORK, "203.0.113.7", VANTAGE_NETWORK},
+        {VANTAGE_MACHINE, "127.0.0.1", VANTAGE_MACHINE},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct address told = address_of(rows[i].told);
+        assert_int_equal(vantage_told(rows[i].vantage, &told), rows[i].result);
+    }
+}
+
 static void an_address_follows_from_both_ends(void **state)
 {
     (void)state;
@@ -115,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_the_internet_says_something_about_the_internet),
+        cmocka_unit_test(who_sees_an_inner_address_is_inside),
         cmocka_unit_test(an_address_follows_from_both_ends),
         cmocka_unit_test(a_public_end_needs_no_translation),
         cmocka_unit_test(own_addresses_are_known),

@@ -121,8 +121,8 @@ def test_a_limited_port_is_no_missing_forward(stub):
     cause = cause_of(family, 50801)
     assert (cause["cause"], cause["ports"]) == ("limited", "50801-50802")
     assert cause["text"] == (
-        "could not judge ports 50801-50802: the address answered the checker at first and then "
-        "no longer (2 ports before that), as under a rate limit, a scan protection or a ban")
+        "could not judge ports 50801-50802: the address stopped answering the checker (2 ports "
+        "were judged before), as under a rate limit, a scan protection or a ban")
     assert cause["remedy"].startswith(
         "allow the checker's address 127.0.0.1 in the flood and scan protection of 127.0.0.1 ")
     assert "forward" not in cause["remedy"]
@@ -224,8 +224,8 @@ def flat(namespaces, later):
     return homes.Home(later)
 
 
-RESET = """
-table inet limit {
+CONNECTIONS = """
+table inet protection {
   set c {
     type ipv4_addr; flags dynamic; size 65535;
   }
@@ -240,7 +240,7 @@ table inet limit {
 def test_a_limit_on_connections_hides_no_port(flat, start):
     """With a real checker: nothing is called a missing forward."""
     flat.rules(forward("{ 7466, 50800-50900 }", PROVIDER))
-    flat.router.nft(RESET)
+    flat.router.nft(CONNECTIONS)
     service = start(inside=flat.checker, PORT_CHECKER_HOST=homes.CHECKER,
                     PORT_CHECKER_TARGETS="caller")
     family = verify("--json", service.url, inside=flat.provider, within=120).family()
