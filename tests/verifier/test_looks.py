@@ -9,7 +9,7 @@ import pytest
 import home as homes
 import stub as stubs
 from home import PROVIDER, forward
-from program import NOT_OK, OK, UNKNOWN, cause_of, ports_of, verify
+from program import OK, cause_of, ports_of, verify
 
 GOOD = {"accessible": True, "error": None}
 SILENT = {"accessible": False, "error": "Connection timed out"}
@@ -231,7 +231,8 @@ table inet protection {
   }
   chain in {
     type filter hook prerouting priority -150; iifname "wan"
-    tcp dport { 7466, 50800-50900 } tcp flags & (fin|syn|rst|ack) == syn add @c { ip saddr ct count over 20 } drop
+    tcp dport { 7466, 50800-50900 } tcp flags & (fin|syn|rst|ack) == syn add @c { \
+      ip saddr ct count over 20 } drop
   }
 }
 """

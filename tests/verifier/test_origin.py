@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 """From where a checker looks, whether it can know this machine, and outer and inner ports."""
 import contextlib
-import socket
 
 import pytest
 
 import home as homes
 import stub as stubs
 from harness import netns
-from home import CHECKER, CHECKER6, PROVIDER, PUBLIC, forward
+from home import CHECKER, PROVIDER, PUBLIC, forward
 from program import NOT_OK, OK, UNKNOWN, cause_of, ports_of, verify
 
 GOOD = {"accessible": True, "error": None}
@@ -63,7 +62,8 @@ def test_a_checker_in_this_network(make_home, start):
 def test_a_checker_on_the_internet_counts_more_than_one_in_this_network(make_home, start):
     home = make_home()
     home.rules(forward("7466"))
-    inner, outer = service_on(home.other, start, homes.OTHER), service_on(home.checker, start, CHECKER)
+    inner = service_on(home.other, start, homes.OTHER)
+    outer = service_on(home.checker, start, CHECKER)
     ended = verify("--json", "--ports", PORTS, inner.url, outer.url, inside=home.provider)
     family = ended.family()
     assert [checker["vantage"] for checker in family["checkers"]] == ["this network", "internet"]
