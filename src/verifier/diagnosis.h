@@ -26,6 +26,7 @@ struct finding {
     enum cause cause;
     bool is_good;
     bool is_proved;
+    bool was_proved;   /* now, or in an earlier round, and advertised since */
     uint16_t leads_to; /* OTHER_PORT */
     unsigned reached;  /* checkers that reached it, proof considered */
     unsigned asked;    /* checkers that gave a verdict for it */
@@ -40,6 +41,7 @@ struct diagnosis {
                                                     port */
     size_t remote_count;
     unsigned quorum; /* from 1 */
+    bool is_inside;  /* none of them looks from the internet: nothing is good */
 };
 
 /* Open, and ours if that could be proved. */

@@ -71,6 +71,7 @@ static void ignore_number(void *ctx, int number)
 static struct remote_verdict verdict_of(const struct port_verdict *verdict)
 {
     struct remote_verdict remote = {
+        .looks = 1,
         .state = verdict->state,
         .has_rtt = verdict->has_rtt,
         .rtt_ms = span_to_ms(verdict->rtt),

@@ -159,6 +159,7 @@ struct collection {
     struct remote_verdict *verdicts; /* owned */
     bool *is_there;                  /* owned */
     size_t count;
+    struct remote_limit limit;
 };
 
 static bool collection_init(struct collection *collection, const uint16_t *ports,
@@ -206,6 +207,19 @@ static bool collection_take(struct collection *collection, struct remote_verdict
     return true;
 }
 
+/* Of the whole reply, or of the last line of a stream. */
+static void limit_read(const json_t *reply, struct remote_limit *ret)
+{
+    const json_t *limit = json_object_get(reply, "limit");
+    json_int_t answered = json_integer_value(json_object_get(limit, "answered"));
+    double rate = json_number_value(json_object_get(limit, "rate"));
+    *ret = (struct remote_limit){
+        .is_there = json_is_object(limit),
+        .answered = answered > 0 && answered <= PORT_MAX ? (size_t)answered : 0,
+        .rate = rate > 0 ? rate : 0,
+    };
+}
+
 static bool whole_read(struct collection *collection, const char *body, size_t len,
                        struct err *err)
 {
@@ -215,6 +229,7 @@ static bool whole_read(struct collection *collection, const char *body, size_t l
 
     json_t *results = json_object_get(reply, "results");
     bool is_fine = json_is_object(results);
+    limit_read(reply, &collection->limit);
     if (!is_fine)
         err_set(err, ERR_INVALID, "the JSON has no \"results\"");
 
@@ -242,6 +257,7 @@ static bool line_read(struct collection *collection, const json_t *line, bool *r
         return collection_add(collection, (uint16_t)port, line, err);
     if (json_is_boolean(json_object_get(line, "success"))) {
         *ret_is_last = true;
+        limit_read(line, &collection->limit);
         return true;
     }
     const char *detail = json_string_value(json_object_get(line, "detail"));
@@ -273,13 +289,16 @@ static bool stream_read(struct collection *collection, const char *body, size_t 
 }
 
 bool reply_parse(const char *body, size_t len, bool is_stream, const uint16_t *ports,
-                 size_t port_count, struct remote_verdict *ret, struct err *err)
+                 size_t port_count, struct remote_verdict *ret,
+                 struct remote_limit *ret_limit, struct err *err)
 {
     struct collection collection;
     bool is_fine = collection_init(&collection, ports, port_count, err) &&
                    (is_stream ? stream_read(&collection, body, len, err)
                               : whole_read(&collection, body, len, err)) &&
                    collection_take(&collection, ret, err);
+    if (is_fine)
+        *ret_limit = collection.limit;
     collection_done(&collection);
     return is_fine;
 }
@@ -301,6 +320,14 @@ bool reply_parse_ip(const char *body, size_t len, struct address *ret, struct er
         err_set(err, ERR_INVALID, "it contains no address");
     json_decref(reply);
     return is_fine;
+}
+
+size_t reply_parse_max_ports(const char *body, size_t len)
+{
+    json_t *reply = object_load(body, len, NULL);
+    json_int_t most = json_integer_value(json_object_get(reply, "max_ports"));
+    json_decref(reply);
+    return most > 0 && most <= PORT_MAX ? (size_t)most : 0;
 }
 
 const char *reply_read_detail(const char *body, size_t len,

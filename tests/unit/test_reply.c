@@ -27,7 +27,8 @@ static bool entry_parse(const char *entry, struct remote_verdict ret[2], struct 
              "null},"
              " \"80\": %s}, \"message\": \"\"}",
              entry);
-    return reply_parse(body, strlen(body), false, ports, 2, ret, err);
+    struct remote_limit limit;
+    return reply_parse(body, strlen(body), false, ports, 2, ret, &limit, err);
 }
 
 static void an_entry_says_what_it_says(void **state)
@@ -184,9 +185,10 @@ static void a_reply_has_all_ports_or_is_none(void **state)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct remote_verdict verdicts[2];
+        struct remote_limit limit;
         struct err err = {0};
         bool is_fine = reply_parse(rows[i].body, strlen(rows[i].body), false, ports, 2,
-                                   verdicts, &err);
+                                   verdicts, &limit, &err);
         assert_int_equal(is_fine, !rows[i].complaint);
         if (rows[i].complaint)
             assert_ptr_equal(strstr(err.message, rows[i].complaint), err.message);
@@ -219,15 +221,70 @@ static void a_stream_ends_with_its_summary(void **state)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct remote_verdict verdicts[2];
+        struct remote_limit limit;
         struct err err = {0};
-        bool is_fine =
-            reply_parse(rows[i].body, strlen(rows[i].body), true, ports, 2, verdicts, &err);
+        bool is_fine = reply_parse(rows[i].body, strlen(rows[i].body), true, ports, 2,
+                                   verdicts, &limit, &err);
         if (is_fine != !rows[i].complaint)
             print_error("row %zu: %s\n", i, err.message);
         assert_int_equal(is_fine, !rows[i].complaint);
         if (rows[i].complaint)
             assert_ptr_equal(strstr(err.message, rows[i].complaint), err.message);
     }
+}
+
+static void a_limit_is_read(void **state)
+{
+    (void)state;
+#define BOTH "\"results\": {\"80\": " GOOD ", \"443\": " GOOD "}"
+    static const struct {
+        const char *body;
+        bool is_there;
+        size_t answered;
+        double rate;
+    } rows[] = {
+        {"{" BOTH "}", false, 0, 0},
+        {"{" BOTH ", \"limit\": null}", false, 0, 0},
+        {"{" BOTH ", \"limit\": {\"answered\": 20, \"rate\": 9.4}}", true, 20, 9.4},
+        {"{" BOTH ", \"limit\": {\"answered\": 0, \"rate\": 0}}", true, 0, 0},
+        {"{" BOTH ", \"limit\": {\"answered\": -3, \"rate\": \"x\"}}", true, 0, 0},
+    };
+    struct remote_verdict verdicts[2];
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct remote_limit limit;
+        assert_true(reply_parse(rows[i].body, strlen(rows[i].body), false, ports, 2,
+                                verdicts, &limit, NULL));
+        assert_int_equal(limit.is_there, rows[i].is_there);
+        assert_int_equal(limit.answered, rows[i].answered);
+        assert_true(limit.rate == rows[i].rate);
+    }
+    static const char stream[] =
+        "{\"port\": 443, \"accessible\": true}\n{\"port\": 80, \"accessible\": true}\n"
+        "{\"success\": true, \"limit\": {\"answered\": 7, \"rate\": 0.0}}\n";
+    struct remote_limit limit;
+    assert_true(
+        reply_parse(stream, strlen(stream), true, ports, 2, verdicts, &limit, NULL));
+    assert_true(limit.is_there);
+    assert_int_equal(limit.answered, 7);
+}
+
+static void how_many_ports_a_checker_takes_is_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        size_t most;
+    } rows[] = {
+        {"{\"targets\": \"own\", \"max_ports\": 1024}", 1024},
+        {"{\"max_ports\": 0}", 0},
+        {"{\"max_ports\": 70000}", 0},
+        {"{\"max_ports\": \"1024\"}", 0},
+        {"{}", 0},
+        {"<html>", 0},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_int_equal(reply_parse_max_ports(rows[i].body, strlen(rows[i].body)),
+                         rows[i].most);
 }
 
 static void an_address_is_read_and_unmapped(void **state)
@@ -302,6 +359,8 @@ int main(void)
         cmocka_unit_test(an_unknown_word_is_no_verdict_for_that_port_only),
         cmocka_unit_test(a_reply_has_all_ports_or_is_none),
         cmocka_unit_test(a_stream_ends_with_its_summary),
+        cmocka_unit_test(a_limit_is_read),
+        cmocka_unit_test(how_many_ports_a_checker_takes_is_read),
         cmocka_unit_test(an_address_is_read_and_unmapped),
         cmocka_unit_test(the_detail_of_an_error),
         cmocka_unit_test(words_that_are_too_long_show_their_cut),
