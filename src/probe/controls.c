@@ -48,13 +48,6 @@ void controls_answered(struct controls *controls, uint16_t port, bool is_open,
     witness->answered_at = now;
 }
 
-void controls_forget(struct controls *controls, uint16_t port)
-{
-    struct witness *witness = witness_find(controls, port);
-    if (witness)
-        *witness = (struct witness){0};
-}
-
 bool controls_was_open(const struct controls *controls, uint16_t port, struct instant now)
 {
     for (size_t i = 0; i < CONTROLS_WITNESSES; i++) {

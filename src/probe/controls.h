@@ -68,9 +68,6 @@ struct controls {
 void controls_answered(struct controls *controls, uint16_t port, bool is_open,
                        struct instant now);
 
-/* A port that was open is closed now. */
-void controls_forget(struct controls *controls, uint16_t port);
-
 /* Was the port seen open within the last CONTROLS_SECONDS? */
 bool controls_was_open(const struct controls *controls, uint16_t port, struct instant now);
 

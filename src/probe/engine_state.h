@@ -241,6 +241,7 @@ struct judgement {
     struct instant until;  /* JUDGE_WAIT only */
     enum port_state state; /* JUDGE_VERDICT only, as is errnum */
     int errnum;
+    bool is_by_refusal; /* JUDGE_LIMITED only */
 };
 
 struct judgement judge_port(const struct port *port);

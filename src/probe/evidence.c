@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-#define CHANCE           1e-4 /* that all SYNs were lost by accident */
-#define ATTEMPTS         4    /* sockets */
+#define CHANCE           1.0000001e-4 /* that all SYNs were lost by accident; 0.1^4 is it */
+#define ATTEMPTS         4            /* sockets */
 #define SYNS_MIN         4
 #define SYNS_MAX         14
 #define LOSS_SILENT      0.36 /* assumed of a silent address: 20% each way */

@@ -66,6 +66,7 @@ TAILQ_HEAD(port_queue, port);
 struct limit {
     bool is_on;
     bool is_by_refusal; /* then only a handshake is an answer */
+    bool is_short;      /* the next SYN waits for quota */
     bool is_held_back;  /* a control never left this machine */
     struct pace pace;
     struct instant began_at, used_at, heard_at;

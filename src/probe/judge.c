@@ -155,9 +155,10 @@ static struct judgement with_controls(const struct port *port, struct judgement 
     bool is_refused = verdict.state == PORT_STATE_CLOSED;
     bool is_contradicted =
         is_refused ? tally.refused > 0 || port->job->turned > TURNED_MAX : tally.denied > 0;
-    if (is_contradicted)
+    if (is_contradicted) {
         verdict.step = JUDGE_LIMITED;
-    else if (tally.handshakes >= CONTROLS_PER_WAVE && tally.pending == 0)
+        verdict.is_by_refusal = is_refused;
+    } else if (tally.handshakes >= CONTROLS_PER_WAVE && tally.pending == 0)
         return verdict;
     else if (tally.pending > 0 && port->phase == PORT_PROBING)
         verdict = (struct judgement){

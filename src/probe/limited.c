@@ -23,7 +23,8 @@
 #define BETWEEN_MAX   8  /* SYNs between two controls, answered or not */
 #define ALONE_MAX     5  /* SYNs between two controls when all ports have been asked */
 #define LOOK_MS       50 /* when nothing can be sent, look again so soon */
-#define REFUSED_TWICE 2  /* by an address that is silent otherwise */
+#define FIRST_ASKED   2
+#define REFUSED_TWICE 2 /* by an address that is silent otherwise */
 
 /* --- entering and leaving ----------------------------------------------------------- */
 
@@ -87,6 +88,9 @@ static void limited_end(struct engine *engine, struct host *host)
     for (size_t i = 0; i < CONTROLS_LOGGED; i++)
         host->controls.log[i] = (struct control_entry){0};
     timers_stop(&engine->timers, &host->limit.timer);
+    struct job *job;
+    LIST_FOREACH(job, &host->jobs, host_link)
+        job->turned = 0;
     while ((port = TAILQ_FIRST(&host->limit.unsure)))
         port_unlimit(port);
     while ((port = TAILQ_FIRST(&host->limit.turns)))
@@ -94,6 +98,12 @@ static void limited_end(struct engine *engine, struct host *host)
 }
 
 /* --- what became of the SYNs -------------------------------------------------------- */
+
+/* The first ports of a request get a second SYN before the others get their first. */
+static bool is_first_asked(const struct port *port)
+{
+    return port - port->job->ports < JOB_PORTS_FIRST && port->silent < FIRST_ASKED;
+}
 
 /* The port's SYN is over, without a handshake, and an answer to a later SYN vouches for
  * that. True when the port is settled. */
@@ -105,7 +115,7 @@ static bool count_silence(struct engine *engine, struct port *port)
     if (is_refused && !host->limit.is_by_refusal)
         needed = REFUSED_TWICE;
     if (++port->silent < needed) {
-        port_ask_again(port, false);
+        port_ask_again(port, is_first_asked(port));
         return false;
     }
     if (is_refused)
@@ -166,9 +176,13 @@ static bool send_one(struct engine *engine, struct host *host)
             return false;
         limit->control = limit->sent;
         limit->unheard = 0;
+        limit->is_short = false;
         return true;
     }
-    if (!port || !quota_take(engine, false))
+    if (!port)
+        return false;
+    limit->is_short = !quota_take(engine, false);
+    if (limit->is_short)
         return false;
     limit->unheard++;
     port->asked = ++limit->sent;
@@ -252,18 +266,31 @@ static void settle_at_end(struct port *port)
                                                                  : ETIMEDOUT);
 }
 
+/* Was it this checker that could not ask in the end, or lost what it sent? Then nothing is
+ * said of the address. */
+static bool is_own_fault(struct job *job)
+{
+    const struct limit *limit = &job->host->limit;
+    bool is_doubted =
+        limit->is_held_back || instant_before(limit->began_at, job->engine->trusted_since);
+    bool is_own = limit->is_short || is_doubted;
+    for (size_t i = 0; i < job->port_count; i++) {
+        struct port *port = &job->ports[i];
+        if (port->phase != PORT_LIMITED)
+            continue;
+        if (is_doubted)
+            port->local_fault =
+                (struct local_fault){.text = SELF_DOUBT, .is_of_sent = true};
+        is_own = is_own || port->local_fault.text;
+    }
+    return is_own;
+}
+
 bool limited_deadline(struct job *job)
 {
     struct engine *engine = job->engine;
     const struct limit *limit = &job->host->limit;
-    bool is_own = limit->is_on && (limit->is_held_back ||
-                                   instant_before(limit->began_at, engine->trusted_since));
-
-    for (size_t i = 0; is_own && i < job->port_count; i++)
-        if (job->ports[i].phase == PORT_LIMITED)
-            job->ports[i].local_fault =
-                (struct local_fault){.text = SELF_DOUBT, .is_of_sent = true};
-    if (is_own)
+    if (limit->is_on && is_own_fault(job))
         return true;
 
     if (limit->is_on)

@@ -437,10 +437,6 @@ static void port_sent(struct port *port)
     port->local_faults = 0;
     if (!port->local_fault.is_of_sent)
         port->local_fault = (struct local_fault){0};
-    if (port->evidence.refusals == 1 && !port->is_second_look) {
-        port->is_second_look = true;
-        job->second_looks++;
-    }
     if (port->phase == PORT_LIMITED)
         timers_set(&engine->timers, &port->timer,
                    instant_add(engine_now(engine), limited_patience(job->host)));
@@ -568,7 +564,7 @@ static void port_conclude(struct port *port, struct judgement verdict)
     }
     if (verdict.step == JUDGE_LIMITED) {
         host->is_to_limit = true;
-        host->is_to_limit_by_refusal = port->evidence.refusals > 0;
+        host->is_to_limit_by_refusal = verdict.is_by_refusal;
         host_news(port->job->engine, host);
         return;
     }
@@ -586,6 +582,10 @@ static void port_look(struct port *port)
     case JUDGE_NOTHING:
         return;
     case JUDGE_ATTEMPT:
+        if (port->evidence.refusals == 1 && !port->is_second_look) {
+            port->is_second_look = true;
+            port->job->second_looks++;
+        }
         job_want(port->job, port);
         return;
     case JUDGE_WAIT:

@@ -25,12 +25,13 @@
 
 #include <stdbool.h>
 
-#define SCHEDULE_ATTEMPTS_MAX 4  /* sockets that a silent port costs where nothing is lost \
-                                  */
-#define SCHEDULE_OPEN_MAX     15 /* with the extra one that a limit on resets may call for */
+#define SCHEDULE_ATTEMPTS_MAX                                                              \
+    4                         /* sockets that a silent port costs where nothing is lost    \
+                               */
+#define SCHEDULE_OPEN_MAX  15 /* with the extra one that a limit on resets may call for */
 
 /* The time to wait for an answer while the round-trip time is unknown. */
-#define SCHEDULE_ANSWER_MS    300
+#define SCHEDULE_ANSWER_MS 300
 
 struct schedule_rules {
     struct span timeout; /* from the first SYN */

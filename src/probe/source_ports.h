@@ -25,11 +25,12 @@
 /* Paths may be chosen by the low bits of a source port, or by a hash of all of them with
  * the rest of the address. The attempts at one port use one aligned group of this many
  * source ports, one after the other: they differ in the low bits and in nothing else. */
-#define SOURCE_GROUP     4
+#define SOURCE_GROUP    4
 
-#define SOURCE_PART_MIN  1000
-#define SOURCE_TRIES_MAX 8 /* of chosen ports, before the kernel chooses within the part   \
-                            */
+#define SOURCE_PART_MIN 1000
+#define SOURCE_TRIES_MAX                                                                   \
+    8 /* of chosen ports, before the kernel chooses within the part                        \
+       */
 
 struct source_ports {
     uint16_t first, last; /* this engine's part, whole groups; 0 = the kernel chooses */

@@ -26,7 +26,9 @@
     {.len = sizeof(struct sockaddr_in),                                                    \
      .in = {.sin_family = AF_INET, .sin_addr.s_addr = 0x0100007f}}
 #define REJECTED(meaning, is_from_target)                                                  \
-    {.state = PORT_STATE_UNREACHABLE, .words = "No route to host", .icmp = meaning,        \
+    {.state = PORT_STATE_UNREACHABLE,                                                      \
+     .words = "No route to host",                                                          \
+     .icmp = meaning,                                                                      \
      .is_icmp_from_target = (is_from_target)}
 
 /* And what was seen here. */
