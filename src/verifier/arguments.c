@@ -194,7 +194,7 @@ static bool take_ip(struct arguments *arguments, const char *value, struct err *
     address = address_unmap(&address);
     enum family family = address_family_number(&address) == 6 ? FAMILY_6 : FAMILY_4;
     if (arguments->has_ip[family])
-        return err_set(err, ERR_INVALID, "the only address of its family");
+        return err_set(err, ERR_INVALID, "at most one IPv4 and one IPv6 address");
     arguments->has_ip[family] = true;
     arguments->ip[family] = address;
     return true;
@@ -330,7 +330,7 @@ static bool endpoints_check(const struct arguments *arguments, struct err *err)
             if (arguments_want(arguments, &arguments->endpoints[i], family))
                 return true;
     return err_set(err, ERR_INVALID,
-                   "-4, -6 and --ip exclude the address family of every checker given");
+                   "-4, -6 and --ip leave no address family to check with these checkers");
 }
 
 static bool verify_check(const struct option_rest *rest, const char *servers,

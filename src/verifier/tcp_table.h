@@ -26,6 +26,6 @@ struct tcp_row {
 /* Pure: one line without its newline. False for the heading and for anything else. */
 bool tcp_row_parse(const char *line, size_t len, struct tcp_row *ret);
 
-/* Calls `fn` for every row of a file. A file that is not there has no rows. */
+/* Calls `fn` for every row of a file. A missing file has no rows. */
 typedef void(tcp_row_fn)(void *ctx, const struct tcp_row *row);
 void tcp_table_read(const char *path, tcp_row_fn *fn, void *ctx);

@@ -229,7 +229,7 @@ FAILURES = {
     "wrong JSON": (stubs.Answer(200, {"results": {"7466": {"accessible": "yes"}}}), "nonsense",
                    "invalid reply: the verdict for port 7466 cannot be read"),
     "a port left out": (stubs.Answer(200, {"results": {"7466": GOOD}}), "nonsense",
-                        "invalid reply: no verdict for 3 ports, first of them 50800"),
+                        "invalid reply: no verdict for 3 ports, including 50800"),
     "a stream that ends in trouble": (
         stubs.Answer(200, b'{"port": 7466, "accessible": true, "error": null}\n'
                      b'{"detail": "too busy", "code": "overloaded"}\n',
