@@ -220,7 +220,7 @@ class Reference:
             if status in problems:
                 continue
             response = self.resolve(responses[status])
-            self.put(f"<h4>Answer {status}</h4>")
+            self.put(f"<h4>Response {status}</h4>")
             self.paragraphs(response["description"])
             self.content(response.get("content", {}))
         self.put(f'<p class="others"><a href="#problems">Other statuses</a>: '

@@ -80,7 +80,7 @@ export function asJson(check) {
         const { port: _, ...verdict } = check.verdicts.get(port);
         return `    "${port}": ${JSON.stringify(verdict)}`;
     });
-    const { success = false, message = "The check did not end", limit } = check.last ?? {};
+    const { success = false, message = "The check did not finish", limit } = check.last ?? {};
     return `{\n  "success": ${success},\n  "results": {\n${results.join(",\n")}\n  },\n  "message": ${
         JSON.stringify(message)}${limit ? `,\n  "limit": ${JSON.stringify(limit)}` : ""}\n}\n`;
 }

@@ -207,7 +207,7 @@ static bool take_ip(struct arguments *arguments, const char *value, struct err *
     address = address_unmap(&address);
     enum family family = family_of(&address);
     if (arguments->has_ip[family])
-        return err_set(err, ERR_INVALID, "the only address of its family");
+        return err_set(err, ERR_INVALID, "at most one IPv4 and one IPv6 address");
     arguments->has_ip[family] = true;
     arguments->ip[family] = address;
     return true;
@@ -429,9 +429,9 @@ static bool endpoints_check(const struct arguments *arguments, struct err *err)
         for (enum family family = 0; family < FAMILY_COUNT; family++)
             if (arguments_want(arguments, &arguments->endpoints[i], family))
                 return true;
-    return err_set(
-        err, ERR_INVALID,
-        "-4, -6, --ip and --source exclude the address family of every checker given");
+    return err_set(err, ERR_INVALID,
+                   "-4, -6, --ip and --source leave no address family to check with these "
+                   "checkers");
 }
 
 static bool verify_check(const struct option_rest *rest, const char *servers,

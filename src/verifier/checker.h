@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * One checker asked over one family: GET /ip for the own address, then POST /check-ports
+ * One checker asked over one family: GET /ip for our own address, then POST /check-ports
  * on the same connection, with a token and with details. If a checker refuses these (422,
  * 400), it is asked again with the plain contract. Ports are always listed one by one,
  * because ranges are an extension too. If they are more than the checker takes at a time

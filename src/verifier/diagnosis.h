@@ -37,8 +37,8 @@ struct finding {
 struct diagnosis {
     size_t port_count;
     const struct local_port *local;              /* one per port */
-    const struct remote_verdict *const *remotes; /* of each checker that answered, one a
-                                                    port */
+    const struct remote_verdict *const *remotes; /* of each checker that answered, one
+                                                    per port */
     size_t remote_count;
     unsigned quorum; /* from 1 */
     bool is_inside;  /* none of them looks from the internet: nothing is good */

@@ -199,8 +199,11 @@ static bool collection_take(struct collection *collection, struct remote_verdict
         size_t missing = 0;
         while (collection->is_there[missing])
             missing++;
-        return err_set(err, ERR_INVALID, "no verdict for %zu ports, first of them %u",
-                       collection->port_count - collection->count,
+        size_t count = collection->port_count - collection->count;
+        if (count == 1)
+            return err_set(err, ERR_INVALID, "no verdict for port %u",
+                           collection->ports[missing]);
+        return err_set(err, ERR_INVALID, "no verdict for %zu ports, including %u", count,
                        collection->ports[missing]);
     }
     memcpy(ret, collection->verdicts, collection->port_count * sizeof *ret);

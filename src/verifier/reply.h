@@ -49,7 +49,7 @@ struct remote_limit {
 
 /* A 200 to /check-ports. Writes one verdict per port, in the order of `ports`, which are
  * ascending; nothing is written unless the whole reply makes sense. ERR_INVALID; ERR_LIMIT
- * when a stream ends with the checker's own trouble, in its words. */
+ * when a stream ends with a problem of the checker, in its words. */
 bool reply_parse(const char *body, size_t len, bool is_stream, const uint16_t *ports,
                  size_t port_count, struct remote_verdict *ret,
                  struct remote_limit *ret_limit, struct err *err);

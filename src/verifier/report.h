@@ -123,7 +123,7 @@ void family_report_keep_rented(struct family_report *family,
 
 enum report_status report_status(const struct report *report);
 
-/* Whether both mean the same to a program that advertises ports: families, own addresses,
+/* Whether both mean the same to a program that advertises ports: families, our addresses,
  * and which ports are good, proved and advertised. A family that is not known in `later`
  * changes nothing; nor does a missing family if no checker answered at all. */
 bool report_equals(const struct report *earlier, const struct report *later);

@@ -16,7 +16,7 @@ struct err;
 struct loop;
 struct syn_watch;
 
-/* `ports` are ascending; `local` has one entry a port for each family, whose `syn_from`
+/* `ports` are ascending; `local` has one entry per port for each family, whose `syn_from`
  * gets the first few. All are borrowed until syn_watch_free(). */
 bool syn_watch_new(struct loop *loop, const uint16_t *ports, size_t port_count,
                    struct local_port *const local[FAMILY_COUNT], struct syn_watch **ret,

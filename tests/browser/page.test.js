@@ -581,7 +581,7 @@ test("a proxy that hides the caller is named as the cause", async () => {
     const { url } = await serve({ PORT_CHECKER_TRUSTED_PROXIES: "127.0.0.1" });
     const look = await Visit.open(browser, url, { extraHTTPHeaders: { "X-Forwarded-For": "unknown" } });
     cleanups.add(() => look.close());
-    await look.page.locator("#answer-title", { hasText: "cannot tell your address" }).waitFor();
+    await look.page.locator("#answer-title", { hasText: "cannot determine your address" }).waitFor();
     assert.match(await look.page.textContent(".answer"), /PORT_CHECKER_TRUSTED_PROXIES.*http:\/\/localhost/);
     assert.equal(await look.page.locator("form, script").count(), 0);
     await look.shoot("no-caller", false);

@@ -175,8 +175,8 @@ static void a_reply_has_all_ports_or_is_none(void **state)
     } rows[] = {
         {"{\"results\": {\"80\": " GOOD ", \"443\": " GOOD "}}", NULL},
         {"{\"results\": {\"80\": " GOOD ", \"443\": " GOOD ", \"1\": 0, \"x\": 0}}", NULL},
-        {"{\"results\": {\"80\": " GOOD "}}", "no verdict for 1 ports, first of them 443"},
-        {"{\"results\": {}}", "no verdict for 2 ports, first of them 80"},
+        {"{\"results\": {\"80\": " GOOD "}}", "no verdict for port 443"},
+        {"{\"results\": {}}", "no verdict for 2 ports, including 80"},
         {"{\"success\": true}", "the JSON has no \"results\""},
         {"[]", "the JSON is not an object"},
         {"", "not JSON"},
@@ -211,7 +211,7 @@ static void a_stream_ends_with_its_summary(void **state)
         {"{\"port\": 443, \"accessible\": true}\n{\"port\": 80, \"accessible\": true}\n",
          "the stream ended early"},
         {"{\"port\": 443, \"accessible\": true}\n{\"success\": true}\n",
-         "no verdict for 1 ports, first of them 80"},
+         "no verdict for port 80"},
         {"{\"port\": 443, \"accessible\": true}\n{\"detail\": \"too busy\", \"code\": "
          "\"x\"}\n",
          "too busy"},

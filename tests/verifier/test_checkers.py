@@ -229,7 +229,7 @@ FAILURES = {
     "wrong JSON": (stubs.Answer(200, {"results": {"7466": {"accessible": "yes"}}}), "nonsense",
                    "invalid reply: the verdict for port 7466 cannot be read"),
     "a port left out": (stubs.Answer(200, {"results": {"7466": GOOD}}), "nonsense",
-                        "invalid reply: no verdict for 3 ports, first of them 50800"),
+                        "invalid reply: no verdict for 3 ports, including 50800"),
     "a stream that ends in trouble": (
         stubs.Answer(200, b'{"port": 7466, "accessible": true, "error": null}\n'
                      b'{"detail": "too busy", "code": "overloaded"}\n',
@@ -566,12 +566,12 @@ IS_CHECKER = f"check that the URL is that of a port checker; if it is, {LATER}"
 REMEDIES = {
     "500": LATER,
     "429": "try again after the time that the checker asks for, or use another checker",
-    "403": "do what the checker says, or use another checker",
+    "403": "follow the checker's advice, or use another checker",
     "redirect": "use the URL that the checker redirects to",
     "redirect to a login": IS_CHECKER,
     "304": IS_CHECKER,
     "404": "check the URL: it must be the one that serves /check-ports, without that path",
-    "422": "do what the checker says, or use another checker",
+    "422": "follow the checker's advice, or use another checker",
     "no JSON": IS_CHECKER,
 }
 

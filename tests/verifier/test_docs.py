@@ -44,6 +44,7 @@ def test_the_manual_is_clean_and_has_every_option():
     lint = subprocess.run(["mandoc", "-Tlint", "-Wwarning", PAGE], capture_output=True, text=True)
     assert (lint.stdout, lint.returncode) == ("", 0)
     page = PAGE.read_text().replace("\\-", "-")
+    assert '\n.Os "Golem Port Checker"\n' in page
     for letter, name in options():
         assert f".It {f'Fl {letter} , ' if letter else ''}Fl -{name}" in page, name
 

@@ -240,8 +240,8 @@ def test_it_ends_cleanly_in_the_middle_of_a_round(stub, later):
 
 
 def test_rounds_are_spread_by_a_tenth(stub, later):
-    """Pauses are at least nine tenths long. That they are no longer than eleven is shown by
-    tests/unit/test_watch.c; here they may end late."""
+    """A pause lasts at least nine tenths of the interval. tests/unit/test_watch.c shows that it
+    lasts at most eleven tenths; here it may end late."""
     answered, pauses = [], []
 
     def check(request):
