@@ -69,7 +69,7 @@ static const struct trouble troubles[] = {
 
 enum {
     STATES_WITH_REMEDY = 0
-#define REMEDY(STATE, is_ipv6, ...) +!(is_ipv6)
+#define REMEDY(STATE, is_ipv6, ...) +!(is_ipv6) /* NOLINT(bugprone-macro-parentheses) */
 #include "api/page_words.def"
 };
 /* clang-format on */

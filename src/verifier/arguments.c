@@ -333,6 +333,7 @@ static bool listed_check(const struct arguments *arguments, const char *option,
 static bool inner_fill(struct arguments *arguments, struct err *err)
 {
     size_t count = arguments->port_count;
+    assert(count > 0 && arguments->ports);
     arguments->inner = calloc(count, sizeof *arguments->inner);
     arguments->held = calloc(count, sizeof *arguments->held);
     arguments->held_index = calloc(count, sizeof *arguments->held_index);

@@ -257,16 +257,17 @@ static bool is_port(const json_t *left)
 static enum certainty left_ask(const struct reader *reader, const json_t *left,
                                const json_t *right)
 {
-    const json_t *part;
-    if ((part = json_object_get(left, "payload")))
-        return payload_ask(reader, part, right);
-    if ((part = json_object_get(left, "meta")))
-        return meta_ask(reader, text_of(part, "key"), right);
-    if ((part = json_object_get(left, "ct")))
-        return ct_ask(reader, text_of(part, "key"), right);
-    if ((part = json_object_get(left, "fib")))
-        return fib_ask(part, right);
-    return CERTAINTY_MAYBE;
+    const json_t *payload = json_object_get(left, "payload");
+    const json_t *meta = json_object_get(left, "meta");
+    const json_t *ct = json_object_get(left, "ct");
+    const json_t *fib = json_object_get(left, "fib");
+    if (payload)
+        return payload_ask(reader, payload, right);
+    if (meta)
+        return meta_ask(reader, text_of(meta, "key"), right);
+    if (ct)
+        return ct_ask(reader, text_of(ct, "key"), right);
+    return fib ? fib_ask(fib, right) : CERTAINTY_MAYBE;
 }
 
 static void match_read(const struct reader *reader, struct rule *rule, const json_t *match)
