@@ -129,6 +129,16 @@ bool route_has_gateway(const struct address *to, bool *ret_has_gateway, struct e
     return true;
 }
 
+bool route_gateway(const struct address *to, struct address *ret)
+{
+    struct hop hop;
+    if (!hop_find(to, &hop, NULL) || !hop.has_gateway)
+        return false;
+
+    *ret = hop.neighbour;
+    return true;
+}
+
 enum route_hop route_next_hop(const struct address *to)
 {
     struct hop hop;

@@ -11,6 +11,7 @@
 #include "metrics/process.h"
 #include "policy/admission.h"
 #include "policy/budget.h"
+#include "probe/attempt.h"
 #include "probe/conntrack.h"
 #include "service/control.h"
 #include "service/parent.h"
@@ -64,7 +65,7 @@ static bool service_prepare(struct service *service, struct err *err)
     libc_heap_unite();
 
     size_t descriptors;
-    if (!fd_raise_limit(&descriptors, err))
+    if (!attempt_check_kernel(err) || !fd_raise_limit(&descriptors, err))
         return false;
     service->limits = limits_share(descriptors, &service->settings);
     return confine_plan_make(&service->settings, &service->plan, err) &&

@@ -4,128 +4,39 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/spawn.h"
+#include "verifier/helper.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-/* What the helper answers after each command. */
-struct answer {
-    int failure; /* errno: it could not be started */
-    int status;
-};
-
-/* --- descriptors ---------------------------------------------------------------------- */
-
-/* One descriptor with one byte, as unix(7) passes them. */
-union passing {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-};
-
-static bool fd_send(int to, int fd)
-{
-    char byte = 0;
-    union passing control = {.bytes = {0}};
-    struct iovec data = {&byte, 1};
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control};
-    control.header.cmsg_level = SOL_SOCKET;
-    control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-    return sendmsg(to, &message, MSG_NOSIGNAL) == 1;
-}
-
-/* False at the end. */
-static bool fd_receive(int from, int *ret_fd)
-{
-    char byte;
-    union passing control;
-    struct iovec data = {&byte, 1};
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control};
-    ssize_t got;
-    while ((got = recvmsg(from, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
-        continue;
-    if (got != 1 || !CMSG_FIRSTHDR(&message))
-        return false;
-    memcpy(ret_fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof *ret_fd);
-    return true;
-}
-
-/* --- the helper ----------------------------------------------------------------------- */
-
-static struct answer command_run(char *command, int input)
+/* In the helper. */
+static struct helper_answer command_run(const void *command, unsigned char which, int input)
 {
     char shell[] = "sh";
     char option[] = "-c";
-    char *argv[] = {shell, option, command, NULL};
+    char *copy = strdup(command);
+    char *argv[] = {shell, option, copy, NULL};
     const int fds[3] = {input, STDERR_FILENO, STDERR_FILENO};
-    struct answer answer = {0};
-    struct err err;
+    struct helper_answer answer = {0};
+    struct err err = {.errnum = ENOMEM};
     pid_t child;
-    if (!spawn_program("/bin/sh", argv, fds, &child, &err)) {
+    (void)which;
+    if (copy && spawn_program("/bin/sh", argv, fds, &child, &err))
+        answer.status = helper_wait(child, 0);
+    else
         answer.failure = err.errnum;
-        return answer;
-    }
-    while (waitpid(child, &answer.status, 0) < 0 && errno == EINTR)
-        continue;
+    free(copy);
+    close(input);
     return answer;
-}
-
-/* It ends at the end of the socket, not by the signals that a terminal sends. It keeps no
- * standard output, whose reader may wait for its end. */
-static void helper_main(int fd, char *command)
-{
-    sigset_t signals;
-    sigfillset(&signals);
-    sigdelset(&signals, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    dup2(STDERR_FILENO, STDOUT_FILENO);
-
-    int input;
-    while (fd_receive(fd, &input)) {
-        struct answer answer = command_run(command, input);
-        close(input);
-        if (send(fd, &answer, sizeof answer, MSG_NOSIGNAL) != sizeof answer)
-            break;
-    }
-    _exit(0);
 }
 
 bool hook_init(struct hook *hook, const char *command, struct err *err)
 {
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return err_sys(err, errno, "socketpair");
-
-    AUTO_FD ours = ends[0];
-    AUTO_FD theirs = ends[1];
-    pid_t helper = fork();
-    if (helper < 0)
-        return err_sys(err, errno, "fork");
-    if (helper == 0) {
-        close(ours);
-        char *copy = strdup(command);
-        if (copy)
-            helper_main(theirs, copy);
-        _exit(1);
-    }
-    hook->helper_fd = fd_take(&ours);
-    return true;
+    return helper_start(command_run, command, &hook->helper_fd, err);
 }
-
-/* --- this process --------------------------------------------------------------------- */
 
 /* A file, not a pipe: it takes any length, even if nothing reads it. */
 static bool input_make(const char *text, size_t len, int *ret_fd, struct err *err)
@@ -147,8 +58,8 @@ static bool start(struct hook *hook, const char *text, size_t len, struct err *e
         return false;
 
     AUTO_FD owned = input;
-    if (!fd_send(hook->helper_fd, owned))
-        return err_sys(err, errno, "starting the --on-change command");
+    if (!helper_ask(hook->helper_fd, 0, owned, err))
+        return err_sys(err, err->errnum, "starting the --on-change command");
     hook->is_running = true;
     return true;
 }
@@ -170,16 +81,16 @@ bool hook_run(struct hook *hook, const char *text, size_t len, struct err *err)
 
 bool hook_reap(struct hook *hook, int *ret_status, struct err *err)
 {
-    struct answer answer;
+    struct helper_answer answer = {0};
     *err = (struct err){0};
-    ssize_t got = recv(hook->helper_fd, &answer, sizeof answer, MSG_DONTWAIT);
-    if (got < 0)
+    enum helper_state state = helper_read(hook->helper_fd, &answer);
+    if (state == HELPER_BUSY)
         return false;
 
     hook->is_running = false;
-    hook->is_lost = got != sizeof answer;
+    hook->is_lost = state == HELPER_LOST;
     if (hook->is_lost)
-        answer = (struct answer){.failure = ECHILD};
+        answer.failure = ECHILD;
     if (answer.failure)
         err_sys(err, answer.failure, "starting the --on-change command");
     if (hook->waiting) {

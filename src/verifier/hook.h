@@ -2,10 +2,7 @@
  *
  * The command that runs after a change, one at a time, with text on its standard input. Its
  * standard output is our standard error, because a program may read our standard output.
- *
- * This process gives up executing programs before it talks to a checker (lockdown.h). A
- * helper, forked before that, executes this one command. It never sees the network and ends
- * with this process, or after the command that still runs then.
+ * A helper executes it (helper.h).
  */
 #pragma once
 
@@ -22,7 +19,8 @@ struct hook {
     size_t waiting_len;
 };
 
-/* Forks the helper for `command`, which is for /bin/sh. Call it before threads start. */
+/* Starts the helper for `command`, which is for /bin/sh and outlives the hook. Call it
+ * before threads start. */
 bool hook_init(struct hook *hook, const char *command, struct err *err);
 
 /* Runs the command. While one is running, this text is kept for the next run instead, in
