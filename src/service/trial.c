@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,27 +15,16 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* --- what a confined process must not be able to do -------------------------------------
- */
+/* --- what a confined process must not be able to do ---------------------------------- */
 
 /* These return whether it was possible. None of them changes anything if it is. */
 
 static bool can_become_root(void)
 {
     return geteuid() == 0 || setresuid(0, 0, 0) == 0;
-}
-
-static bool has_capabilities(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-    if (syscall(SYS_capget, &header, data) != 0)
-        return true;
-    return data[0].permitted || data[1].permitted || data[0].effective || data[1].effective;
 }
 
 static bool can_open_packet_socket(void)
@@ -120,7 +108,7 @@ static const struct trial {
     bool (*is_possible)(void);
 } trials[] = {
     {LAYER_USER, "become root", can_become_root},
-    {LAYER_CAPABILITIES, "hold a capability", has_capabilities},
+    {LAYER_CAPABILITIES, "hold a capability", capabilities_are_held},
     {LAYER_CAPABILITIES, "open a packet socket", can_open_packet_socket},
     {LAYER_PRIVILEGES, "gain privileges", can_gain_privileges},
     {LAYER_MEMORY, "be dumped", can_be_dumped},
@@ -138,8 +126,7 @@ static const struct trial {
     {LAYER_CALLS, "listen", can_listen},
 };
 
-/* --- in a child -------------------------------------------------------------------------
- */
+/* --- in a child ---------------------------------------------------------------------- */
 
 /* What a child tells through its exit status; execute() ends with 0, too. */
 enum {
@@ -201,8 +188,7 @@ static int attempt(const struct trial *trial, const struct confine_plan *plan,
     return CHILD_FAILED;
 }
 
-/* --- all of them ------------------------------------------------------------------------
- */
+/* --- all of them --------------------------------------------------------------------- */
 
 struct finding {
     bool is_lacking;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * lacking landlock|seccomp PROGRAM [ARGUMENT...]: executes the program on a kernel that
- * seems to lack this layer.
+ * lacking landlock|seccomp|capset PROGRAM [ARGUMENT...]: executes the program on a kernel
+ * that seems to lack this layer; capset() is only forbidden, as by a unit of systemd.
  */
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -26,14 +26,20 @@ static int seccomp_lacks(scmp_filter_ctx filter)
                   : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(seccomp), 0);
 }
 
+static int capset_fails(scmp_filter_ctx filter)
+{
+    return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(capset), 0);
+}
+
 int main(int argc, char *argv[])
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (argc < 3 || !filter)
         return 2;
 
-    int result =
-        strcmp(argv[1], "landlock") == 0 ? landlock_lacks(filter) : seccomp_lacks(filter);
+    int result = strcmp(argv[1], "landlock") == 0  ? landlock_lacks(filter)
+                 : strcmp(argv[1], "seccomp") == 0 ? seccomp_lacks(filter)
+                                                   : capset_fails(filter);
     if (result == 0)
         result = seccomp_load(filter);
     if (result != 0) {

@@ -101,6 +101,16 @@ def test_started_by_another_user_it_stays_that_user(unprivileged, start, tmp_pat
     assert service.get("/metrics").status == 200
 
 
+@pytest.mark.heavy  # not with a sanitizer: see LACKING
+def test_without_capabilities_it_need_not_drop_any(unprivileged, start, tmp_path):
+    """The filter of a systemd unit may forbid capset()."""
+    wrapper = [*unprivileged, BUILD_DIR / "tests/lacking", "capset"]
+    service = start(directory=tmp_path, wrapper=wrapper, PORT_CHECKER_SANDBOX="require")
+
+    assert service.ready["sandbox"] == "full"
+    assert service.check([9]).status == 200
+
+
 def test_it_holds_no_file_of_the_disk(start):
     service = start()
     service.check([9])
