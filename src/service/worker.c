@@ -40,7 +40,8 @@ struct worker {
 
 static enum service_phase phase_now(const struct service *service)
 {
-    return (enum service_phase)atomic_load_explicit(&service->phase, memory_order_relaxed);
+    /* What the main thread did before it entered the phase has happened. */
+    return (enum service_phase)atomic_load_explicit(&service->phase, memory_order_acquire);
 }
 
 static bool is_draining(const void *service)
