@@ -518,13 +518,27 @@ static bool may_ask(struct check *check, const struct access_caller *caller)
     return !is_draining(check);
 }
 
+/* An unknown caller gets no verdict. What is wrong with its request it may know, and one
+ * without ports gets its empty reply: nothing is probed. */
+static void answer_unknown(struct check *check, const struct access_caller *caller)
+{
+    if (!read_body(check))
+        return;
+    if (check->port_count == 0)
+        reply_no_ports(check);
+    else
+        reply_unknown_caller(check, caller);
+}
+
 void check_ports_handle(struct checks *checks, struct exchange *exchange)
 {
     struct access_caller caller = caller_of(exchange, checks->config.settings);
     struct check check = check_init(checks, exchange, &caller);
 
     check.answer.form = answer_form_of_body(exchange);
-    if (may_ask(&check, &caller) && read_body(&check))
+    if (caller.kind == CALLER_UNKNOWN)
+        answer_unknown(&check, &caller);
+    else if (may_ask(&check, &caller) && read_body(&check))
         decide(&check, &caller);
 }
 

@@ -225,6 +225,11 @@ static struct port *job_next_port(struct job *job)
     return port;
 }
 
+static size_t doubted_wave(const struct job *job)
+{
+    return job->doubted < JOB_SECOND_LOOKS ? job->doubted : JOB_SECOND_LOOKS;
+}
+
 /* Sends the port's next SYN and the controls that belong beside it, which is when silence
  * or a refusal needs them: not with a port's first. */
 static void attempt_with_controls(struct port *port)
@@ -238,8 +243,8 @@ static void attempt_with_controls(struct port *port)
 
     if (port->evidence.attempts > 0 && host_is_answering(host))
         control_plan_next(is_doubted ? &host->controls.refused : &host->controls.silent,
-                          is_doubted ? job->doubted : job->unsettled, engine_random(engine),
-                          &before, &after);
+                          is_doubted ? doubted_wave(job) : job->unsettled,
+                          engine_random(engine), &before, &after);
     while (before-- > 0)
         control_probe_send(engine, host, number);
     port_attempt(port);

@@ -37,7 +37,10 @@
     "connection table, or its uplink)"
 
 /* So many ports of a request, its first, are asked first. */
-#define JOB_PORTS_FIRST 4
+#define JOB_PORTS_FIRST  4
+
+/* So many ports that refused are asked again at a time. */
+#define JOB_SECOND_LOOKS 8
 
 struct port;
 

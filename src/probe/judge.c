@@ -13,7 +13,7 @@
 
 #define REPEAT_MIN_NS    (900 * NS_PER_MS) /* the kernel's first repetition: after 1 s */
 #define SECOND_LOOK_MS   10 /* beyond it, a connection that we reset is forgotten */
-#define SAMPLE           8 /* ports that refused twice, when all did that were asked twice */
+#define SAMPLE           JOB_SECOND_LOOKS /* ports that refused twice, if none opened */
 #define TURNED_MAX       1  /* more ports than this that refuse and then open: a limit */
 #define WAVE_MS          20 /* a second look and its controls leave within this time */
 #define DOUBT_VERDICT_MS 20 /* how old a look for doubts may be then */
@@ -55,6 +55,13 @@ unsigned judge_limited_needed(const struct host *host, struct instant now)
     return rule.is_hopeless ? UINT8_MAX : rule.syns;
 }
 
+/* May another engine use the same source ports at the same time? Then a refusal may be for
+ * a connection of its. */
+static bool may_share_sources(const struct engine *engine)
+{
+    return engine->config.parts > 1 && engine->sources.first == 0;
+}
+
 /* How many refusals are needed. An address that lets other ports connect may refuse because
  * of a limit: it takes a second one; of many ports that refuse, a sample is looked at. A
  * port that was open a minute ago may refuse because the far end still holds a connection
@@ -68,7 +75,7 @@ static struct schedule_rules port_rules(const struct port *port)
     unsigned needed = 1;
     if (controls_was_open(&job->host->controls, port->verdict.port, now))
         needed = SCHEDULE_ATTEMPTS_MAX;
-    else if (host_has_opened(job->host) && !has_sample)
+    else if (host_has_opened(job->host) ? !has_sample : may_share_sources(job->engine))
         needed = 2;
     if (rules.refusals_needed >= needed)
         return rules;
@@ -183,7 +190,7 @@ static bool is_premature(const struct port *port, const struct judgement *verdic
 /* Too many second looks under way already: theirs may tell enough of this port. */
 static bool is_sampled(const struct port *port)
 {
-    return port->evidence.refusals == 1 && port->job->second_looks >= 2 * SAMPLE;
+    return port->evidence.refusals == 1 && port->job->second_looks >= JOB_SECOND_LOOKS;
 }
 
 static struct judgement judge_freely(const struct port *port)

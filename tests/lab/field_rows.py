@@ -70,7 +70,7 @@ def limits():
               ports=WANTED[:10], opens=10, seconds=8, quick=2)
     yield Row("limit-10-few", "10 SYN/s, burst 5, 5 ports open, 97 filtered",
               ("limit=600,5,drop",), truth=others(FEW, FILTERED), limited=True, opens=5,
-              share=0.95, wrong=1, syns=250, quick=2, runs=40, at_once=20,
+              share=0.95, wrong=1, quick=2, runs=40, at_once=20,
               today="all 102 filtered")
     yield Row("limit-25-reset", "25 SYN/s, burst 50, the rest reset", ("limit=1500,50,reset",),
               opens=102, quick=2, today="52 closed")

@@ -90,7 +90,7 @@ def losses():
             if loss == 0:
                 goals += (Goal("not_right", 0, row),
                           Goal("syns_open", 1.3, "SYNs per port"),
-                          Goal("syns_closed", 1.3, "SYNs per port"),
+                          Goal("syns_closed", 2.0, "SYNs per port"),
                           Goal("syns_filtered", 6, "SYNs per port"))
         yield Scenario(
             name=f"mixed-{percent[:-1]}", title=f"61 open, 20 closed, 21 dropped; {percent} "

@@ -500,6 +500,16 @@ def test_a_stranger_on_loopback_gets_what_needs_no_caller(start, targets):
     assert service.metric("refusals_total", "caller_unknown") == 5 * len(STRANGERS)
 
 
+@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS)
+def test_a_stranger_learns_what_is_wrong_and_an_empty_list_stays_empty(start, stranger):
+    service = start()
+    reply = service.check([], **{"headers": [], **stranger})
+
+    assert (reply.status, reply.json()["results"]) == (200, {})
+    assert service.check(["x"], **{"headers": [], **stranger}).status == 422
+    assert_unknown(service.check([service.port], **{"headers": [], **stranger}))
+
+
 def test_the_log_warns_of_strangers_once_for_all_workers(start):
     service = start(PORT_CHECKER_WORKERS=4)
     for _ in range(40):

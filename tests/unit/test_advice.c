@@ -611,8 +611,8 @@ static void a_port_with_an_unknown_state_is_not_checked(void **state)
 
     static const char *const expected[] = {
         [ADVICE_LABEL] = "not checked",
-        [ADVICE_WHY] = "could not check port 50800: this version of port-verifier does not "
-                       "know what the checker reports",
+        [ADVICE_WHY] = ("could not check port 50800: this version of port-verifier does "
+                        "not know what the checker reports"),
         [ADVICE_REMEDY] = "use a newer port-verifier, or another checker",
     };
     for (enum advice_part part = ADVICE_LABEL; part <= ADVICE_REMEDY; part++) {

@@ -157,8 +157,7 @@ static void proofs_stand_beside_details_when_asked_for(void **state)
     free(body);
 }
 
-#define ICMP(kind, its_code, ...)                                                          \
-    {.is_there = true, .type = (kind), .code = (its_code), __VA_ARGS__}
+#define ICMP(...) {.is_there = true, __VA_ARGS__}
 
 static void an_icmp_error_says_what_it_means_and_who_sent_it(void **state)
 {
@@ -169,18 +168,22 @@ static void an_icmp_error_says_what_it_means_and_who_sent_it(void **state)
     } rows[] = {
         {{.state = PORT_STATE_UNREACHABLE,
           .errnum = EHOSTUNREACH,
-          .icmp = ICMP(3, 13, .is_from_target = true)},
+          .icmp = ICMP(.type = 3, .code = 13, .is_from_target = true)},
          "{\"type\": 3, \"code\": 13, \"meaning\": "
          "\"communication administratively prohibited\", \"from\": \"target\"}"},
-        {{.state = PORT_STATE_UNREACHABLE, .errnum = ENETUNREACH, .icmp = ICMP(3, 0)},
+        {{.state = PORT_STATE_UNREACHABLE,
+          .errnum = ENETUNREACH,
+          .icmp = ICMP(.type = 3, .code = 0)},
          "{\"type\": 3, \"code\": 0, \"meaning\": \"network unreachable\", "
          "\"from\": \"path\"}"},
         {{.state = PORT_STATE_UNREACHABLE,
           .errnum = EACCES,
-          .icmp = ICMP(1, 5, .is_ipv6 = true)},
+          .icmp = ICMP(.type = 1, .code = 5, .is_ipv6 = true)},
          "{\"type\": 1, \"code\": 5, \"meaning\": "
          "\"source address failed the policy\", \"from\": \"path\"}"},
-        {{.state = PORT_STATE_CLOSED, .errnum = ECONNREFUSED, .icmp = ICMP(3, 3)},
+        {{.state = PORT_STATE_CLOSED,
+          .errnum = ECONNREFUSED,
+          .icmp = ICMP(.type = 3, .code = 3)},
          "{\"type\": 3, \"code\": 3, \"meaning\": \"port unreachable\", "
          "\"from\": \"path\"}"},
     };

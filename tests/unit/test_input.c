@@ -145,7 +145,7 @@ static void a_connection_that_waits_keeps_only_what_has_come(void **state)
     assert_true(before > 16 * 1024);
     assert_true(after < sizeof(struct request) + 256);
 
-    client_sends(rig, GET + 10, sizeof GET - 11, sizeof GET);
+    client_sends(rig, &GET[10], sizeof GET - 11, sizeof GET);
     assert_int_equal(read_on(rig), REQUEST_HEAD);
     assert_path(rig, "/a");
 }
