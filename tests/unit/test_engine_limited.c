@@ -334,8 +334,7 @@ static void so_are_several_and_then_refusals_are_doubted(void **state)
             assert_state(check, i, PORT_STATE_LIMITED);
 
     /* Two looks at each do not suffice, as they would with one such port. */
-    assert_true(count_state(check, PORT_STATE_LIMITED) == 7 ||
-                rig->attempted > 14 + 2 * 7);
+    assert_true(count_state(check, PORT_STATE_LIMITED) == 7 || rig->attempted > 14 + 2 * 7);
     rig_free(rig);
 }
 
