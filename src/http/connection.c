@@ -313,7 +313,7 @@ static void log_wrong_protocol(struct connection *connection, enum http_error er
     struct instant now = loop_now(all->loop);
     struct log_line line;
     if (!spoken || instant_since(now, all->logged).ns < NS_PER_SECOND ||
-        !log_begin(&line, LOG_LEVEL_INFO, "wrong_protocol"))
+        !log_begin_limited(&line, LOG_LEVEL_INFO, "wrong_protocol"))
         return;
 
     char peer[ADDRESS_TEXT_SIZE];

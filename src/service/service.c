@@ -135,7 +135,8 @@ int service_run(struct service *service, const struct invocation *invocation)
     enum control_end end = CONTROL_EXIT;
     /* Before the ready line, because its reader may change a file at once. */
     reload_watch_init(&watch, invocation);
-    bool is_built = service_build(service, &err);
+    bool is_built =
+        fd_open_standard(&err) && log_start(&err) && service_build(service, &err);
     if (is_built) {
         log_limits(service);
         log_ready(service);
@@ -144,12 +145,16 @@ int service_run(struct service *service, const struct invocation *invocation)
     bool is_fine = is_built && control_run(service, invocation, &watch, &end, &err);
     service_take_down(service);
     if (is_fine && end == CONTROL_RELOAD) {
+        log_stop();
         is_fine =
             sockets_hand_over(&service->sockets, &err) && reload_execute(invocation, &err);
     }
     sockets_done(&service->sockets);
-    if (!is_fine)
-        return failed(&err);
-    log_message(LOG_LEVEL_INFO, "stopped", "the service has ended");
-    return 0;
+    int status = 0;
+    if (is_fine)
+        log_message(LOG_LEVEL_INFO, "stopped", "the service has ended");
+    else
+        status = failed(&err);
+    log_stop();
+    return status;
 }

@@ -99,6 +99,7 @@ static void *worker_main(void *ctx)
     if (!loop_run(worker->loop, &err)) {
         log_message(LOG_LEVEL_ERROR, "worker_failed", "%s", err.message);
         log_flush();
+        log_stop();
         abort(); /* otherwise the connections of its socket would wait forever */
     }
     log_flush();
