@@ -17,6 +17,7 @@
 
 #include <stdlib.h>
 
+#define NETWORK_SHARE      4 /* no network has more than a quarter of the connections */
 #define BUDGET_ENTRIES_MAX 131072 /* about 9 MB when all are in use */
 
 /* --- building ------------------------------------------------------------------------- */
@@ -24,11 +25,15 @@
 static bool shared_make(struct service *service, struct err *err)
 {
     const struct settings *settings = &service->settings;
+    const struct admission_limits connections = {
+        .connections = service->limits.connections,
+        .per_caller = settings->max_connections_per_caller,
+        .per_network = (service->limits.connections + NETWORK_SHARE - 1) / NETWORK_SHARE,
+    };
     service->probe_limit.max = service->limits.probes;
     return budget_new(settings->rate.per_second, settings->max_ports, BUDGET_ENTRIES_MAX,
                       &service->budget, err) &&
-           admission_new(service->limits.connections, settings->max_connections_per_caller,
-                         &service->admission, err) &&
+           admission_new(&connections, &service->admission, err) &&
            pages_new(&service->pages, err);
 }
 
