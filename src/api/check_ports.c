@@ -466,7 +466,7 @@ static void decide(struct check *check, const struct access_caller *caller)
 {
     const struct checks_config *config = &check->checks->config;
     struct access_decision decision =
-        access_decide(caller, &check->target, config->settings->targets, config->is_ours);
+        access_decide(caller, &check->target, config->settings->targets, &config->machine);
 
     check->target = decision.target;
     check->is_foreign = !address_equals(&decision.target, &caller->address);

@@ -375,7 +375,7 @@ bool api_new(const struct api_config *config, struct api **ret, struct err *err)
         .metrics = config->metrics,
         .pages = config->pages,
         .warnings = config->warnings,
-        .is_ours = config->is_ours,
+        .machine = config->machine,
         .is_draining = config->is_draining,
         .service = config->service,
     };

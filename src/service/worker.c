@@ -131,7 +131,7 @@ static bool api_make(struct worker *worker, struct metrics *metrics, struct err 
         .budget = service->budget,
         .pages = service->pages,
         .warnings = &service->caller_warnings,
-        .is_ours = route_is_ours,
+        .machine = {.is_ours = route_is_ours, .is_broadcast = route_is_broadcast},
         .is_draining = is_draining,
         .service = service,
         .metrics = metrics,
