@@ -177,7 +177,7 @@ static void end(struct connection *connection)
     if (connection->state == STATE_LINGERING)
         all->lingering_count--;
     free(connection);
-    trim_note(&all->trim);
+    trim_note(&all->trim, 1);
 }
 
 /* Nothing can be done before the next event. */
