@@ -16,6 +16,10 @@
 #define RELIEVE_MAX 512 /* per call */
 #define NETWORK     ADDRESS_KEY_KIND
 
+/* Evicted connections whose worker has not got to their end: it may be busy for some
+ * milliseconds, in which the others accept hundreds. */
+#define ENDING_MAX  1024
+
 /* What `since` of a place holds instead of a time. */
 #define WORKING     INT64_MAX /* or the place is free */
 #define EVICTED     (INT64_MAX - 1)
@@ -53,7 +57,7 @@ struct admission {
     struct address_table groups; /* its entries are owned */
     struct oldest oldest;
 
-    /* More places than connections: the end of an evicted one takes a moment. */
+    /* More places than connections: ENDING_MAX. */
     uint32_t place_count;
     uint32_t places_ever; /* those beyond have never been used */
     uint32_t first_free;  /* of those below; place_count = none */
@@ -65,7 +69,8 @@ struct admission {
 
 static bool arrays_make(struct admission *admission, struct err *err)
 {
-    size_t count = admission->limits.connections + admission->limits.connections / 8 + 8;
+    size_t count =
+        admission->limits.connections + admission->limits.connections / 8 + ENDING_MAX;
     if (count >= UINT32_MAX)
         return err_set(err, ERR_INVALID, "the limits of connections are invalid");
 
