@@ -73,7 +73,7 @@ static bool is_broadcast(const struct access_caller *caller, const struct addres
                          const struct access_machine *machine)
 {
     bool is_peer =
-        caller->ground == ACCESS_DIRECT && address_equals(&caller->address, target);
+        caller->ground != ACCESS_NAMED && address_equals(&caller->address, target);
     struct address ipv4 = address_unembed(target);
     return !is_peer && ipv4.sa.sa_family == AF_INET && machine->is_broadcast(&ipv4);
 }

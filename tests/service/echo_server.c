@@ -494,7 +494,7 @@ int main(int argc, char **argv)
     struct admission *admission = NULL;
     const struct admission_limits limits = {.connections = options.connections,
                                             .per_caller = options.per_caller,
-                                            .per_network = options.connections};
+                                            .per_network = options.connections + 1};
     struct cidr_list proxies = {.count = 1};
     uint16_t port;
     int listener = listen_any(&port);

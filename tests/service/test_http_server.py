@@ -867,7 +867,7 @@ def busy(server):
     """A client with a request that takes longer than the test, so that it does not give way."""
     client = server.client()
     assert client.is_open()
-    return client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\nX-Wait: 600000\r\n\r\n")
+    return client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\nX-Wait: 60000\r\n\r\n")
 
 
 def test_too_many_connections_are_told(options):
