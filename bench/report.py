@@ -82,7 +82,7 @@ def verdict(rows):
     missed = [row.work for row in goals if not row.holds()]
     text = f"{len(goals) - len(missed)} of {len(goals)} goals are met."
     if missed:
-        text += " Not met: " + "; ".join(missed) + "."
+        text += "\n\nNot met:\n\n" + "\n".join(f"- {work}" for work in missed)
     return text
 
 

@@ -32,14 +32,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(is_token);
 
     uint16_t other = 0;
-    enum proof whole = proof_judge(bytes, size, true, &token, PORT, &other);
+    enum proof whole = proof_judge(bytes, size, PROOF_REST_CUT_OFF, &token, PORT, &other);
     assert(whole != PROOF_NONE && (whole == PROOF_OTHER_PORT) == (other != 0));
     if (whole == PROOF_MATCH || whole == PROOF_OTHER_PORT)
         check_is_our_line(bytes, size, &token, whole == PROOF_MATCH ? PORT : other);
 
+    enum proof late = proof_judge(bytes, size, PROOF_REST_TOO_LATE, &token, PORT, &other);
+    assert(late == (whole == PROOF_RESET ? PROOF_SILENT : whole));
+
     for (size_t len = 0; len <= size && len <= PROOF_READ_MAX; len++) {
         uint16_t port = 0;
-        enum proof so_far = proof_judge(bytes, len, false, &token, PORT, &port);
+        enum proof so_far =
+            proof_judge(bytes, len, PROOF_REST_MAY_COME, &token, PORT, &port);
         assert(so_far == PROOF_NONE || (so_far == whole && port == other));
     }
 

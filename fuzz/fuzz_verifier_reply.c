@@ -36,14 +36,16 @@ static void check_reply(const char *body, size_t len, bool is_stream)
 {
     static const uint16_t ports[] = {80, 443, 7466};
     struct remote_verdict verdicts[3];
+    struct remote_limit limit;
     struct err err = {0};
-    if (!reply_parse(body, len, is_stream, ports, 3, verdicts, &err)) {
+    if (!reply_parse(body, len, is_stream, ports, 3, verdicts, &limit, &err)) {
         assert(err.message[0] != '\0');
         check_printable(err.message);
         return;
     }
     for (size_t i = 0; i < 3; i++)
         check_verdict(&verdicts[i]);
+    assert(limit.rate >= 0 && limit.answered <= 65535);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

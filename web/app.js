@@ -116,7 +116,7 @@ function showCounts() {
         const state = item.dataset.state;
         item.querySelector("b").textContent = counts[state].toLocaleString("en");
         item.classList.toggle("none", counts[state] === 0);
-        item.hidden = counts[state] === 0 && (state === "waiting" || state === "unknown");
+        item.hidden = counts[state] === 0 && ["limited", "unknown", "waiting"].includes(state);
     }
     for (const part of $("bar").children) {
         part.style.flexGrow = counts[part.dataset.state];
@@ -259,10 +259,11 @@ function showRefusal(outcome, check) {
 
 function titleOf(outcome, counts) {
     const total = current.ports.length;
-    if (outcome.end === "done" && counts.unknown === 0)
+    const missing = counts.unknown + counts.limited;
+    if (outcome.end === "done" && missing === 0)
         return summary(counts, total, current.address);
     const how = outcome.end === "stopped" ? "Stopped" : "Incomplete";
-    return `${how}: verdicts for ${(total - counts.unknown).toLocaleString("en")} of ${plural(total)}.`;
+    return `${how}: verdicts for ${(total - missing).toLocaleString("en")} of ${plural(total)}.`;
 }
 
 function finish(outcome) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The field of ports: a tile for each, or for each run of one state; reached by pointer, finger or arrow keys.
 import { formatRun } from "./ports.js";
-import { STATES, nameOf, plural, shownState } from "./words.js";
+import { STATES, nameOf, plural, reasonOf, shownState } from "./words.js";
 
 const ROOMY_MAX = 16;     // up to this many ports have large tiles
 const UNFOLDED_MAX = 200; // beyond that, runs of one state share a tile
@@ -69,11 +69,11 @@ export class Grid {
         let last = null;
         for (const port of this.ports) {
             const verdict = this.verdicts.get(port);
-            const { state = "unknown", error = null, rtt_ms: rtt = null } = verdict ?? { state: "waiting" };
+            const { state = "unknown", rtt_ms: rtt = null } = verdict ?? { state: "waiting" };
             if (!isFolded || last?.state !== state || last.ports.at(-1) !== port - 1)
                 groups.push(last = { ports: [], state, isWaiting: !verdict, errors: new Set(), rtt });
             last.ports.push(port);
-            last.errors.add(error);
+            last.errors.add(reasonOf(verdict ?? {}));
         }
         return groups;
     }

@@ -107,6 +107,8 @@ class Reference:
         if "enum" in schema:
             values = map(json.dumps, schema["enum"])
             return " ".join(f"<code>{escape(value)}</code>" for value in values)
+        if "x-extensible-enum" in schema:
+            return self.kind({"enum": schema["x-extensible-enum"]}) + " or more words"
         if "oneOf" in schema:
             kinds = dict.fromkeys(self.kind(one) for one in schema["oneOf"])
             return " or ".join(kinds)
@@ -131,6 +133,8 @@ class Reference:
                 yield from self.members(inner, f"{path}{name}.<port>.")
             elif whole.get("type") == "array":
                 yield from self.members(whole.get("items", {}), f"{path}{name}[].")
+            else:
+                yield from self.members(whole, f"{path}{name}.")
 
     def schema(self, schema):
         rows = list(self.members(schema))
@@ -216,7 +220,7 @@ class Reference:
             if status in problems:
                 continue
             response = self.resolve(responses[status])
-            self.put(f"<h4>Answer {status}</h4>")
+            self.put(f"<h4>Response {status}</h4>")
             self.paragraphs(response["description"])
             self.content(response.get("content", {}))
         self.put(f'<p class="others"><a href="#problems">Other statuses</a>: '

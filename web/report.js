@@ -45,7 +45,7 @@ function runPieces(ports) {
 
 function section(check, state, ports) {
     const told = runsOf(ports).length <= RUNS_IN_A_SENTENCE ? formatRuns(ports) : null;
-    const { lead, steps } = remedy(state, check.address, told, ports.length);
+    const { lead, steps } = remedy(state, check.address, told, ports.length, check.last?.limit?.answered);
     const count = element("span", "count", ports.length.toLocaleString("en"));
     const made = element("section", "",
         element("h3", "", glyph(shownState(state)), `${nameOf(state)} `, count),
@@ -80,9 +80,9 @@ export function asJson(check) {
         const { port: _, ...verdict } = check.verdicts.get(port);
         return `    "${port}": ${JSON.stringify(verdict)}`;
     });
-    const { success = false, message = "The check did not end" } = check.last ?? {};
+    const { success = false, message = "The check did not finish", limit } = check.last ?? {};
     return `{\n  "success": ${success},\n  "results": {\n${results.join(",\n")}\n  },\n  "message": ${
-        JSON.stringify(message)}\n}\n`;
+        JSON.stringify(message)}${limit ? `,\n  "limit": ${JSON.stringify(limit)}` : ""}\n}\n`;
 }
 
 export function asCurl(check) {

@@ -8,6 +8,7 @@ export const STATES = {
     closed: { name: "closed", told: "refused" },
     filtered: { name: "filtered", told: "no answer" },
     unreachable: { name: "unreachable", told: "no path" },
+    limited: { name: "limited", told: "no verdict: the address stopped answering" },
     unknown: { name: "no verdict", told: "not known" },
     waiting: { name: "waiting", told: "not known yet" },
 };
@@ -25,6 +26,11 @@ export function shownState(word) {
 // Its name, with the word itself where that is not known.
 export function nameOf(word) {
     return isKnown(word) ? STATES[word].name : `${STATES.unknown.name} (${word})`;
+}
+
+// Why a port is not open: an ICMP error has its own meaning, and its sender tells whose it is.
+export function reasonOf({ error = null, icmp }) {
+    return icmp ? `${error} (${icmp.meaning}${icmp.from === "target" ? ", from the address itself" : ""})` : error;
 }
 
 export function plural(count, word = "port") {
@@ -79,12 +85,13 @@ export function summary({ open }, total, address) {
 }
 
 // What a state means, and what to do about it at home. `told` are the runs of `count` ports,
-// or null where they are too many.
-export function remedy(state, address, told, count) {
+// or null where they are too many; `answered` ports had a verdict before the address stopped.
+export function remedy(state, address, told, count, answered) {
     const at = unmapped(address);
     const these = count === 1 ? "this port" : "these ports";
     const s = count === 1 ? "" : "s";
-    const values = { address: at, ports: told ? `port${s} ${told}` : these, s, these, word: state };
+    const when = answered ? `after ${plural(answered)}` : "during the check";
+    const values = { address: at, ports: told ? `port${s} ${told}` : these, s, these, word: state, when };
     const family = at.includes(":") ? 6 : 4;
     const wanted = isKnown(state) ? state : "other";
     const { lead, steps } = TEXTS.remedies.find(row => row.state === wanted && (row.family ?? family) === family);

@@ -93,7 +93,7 @@ static void end_with_body(struct answer *answer, const char *body, size_t len)
 static void reply_last_line(struct answer *answer, const struct check_summary *summary)
 {
     char line[CHECK_LINE_SIZE];
-    size_t len = check_line_last(summary, line);
+    size_t len = check_line_last(summary, answer->has_details, line);
 
     if (answer->has_begun) {
         exchange_stream_write(answer->exchange, line, len);

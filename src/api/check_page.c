@@ -69,7 +69,7 @@ static const struct trouble troubles[] = {
 
 enum {
     STATES_WITH_REMEDY = 0
-#define REMEDY(STATE, is_ipv6, ...) +!(is_ipv6)
+#define REMEDY(STATE, is_ipv6, ...) +!(is_ipv6) /* NOLINT(bugprone-macro-parentheses) */
 #include "api/page_words.def"
 };
 /* clang-format on */
@@ -81,7 +81,9 @@ _Static_assert((size_t)STATES_WITH_REMEDY == PORT_STATE_COUNT,
 struct subject {
     const char *address;
     size_t ports;
-    size_t open; /* the number of open ports */
+    size_t open;     /* the number of open ports */
+    size_t judged;   /* the number of ports that are not LIMITED */
+    size_t answered; /* before the address stopped answering; 0: unknown */
 };
 
 static void put_address(const void *ctx, struct text *text)
@@ -111,14 +113,33 @@ static void put_total(const void *ctx, struct text *text)
     text_printf(text, "%zu", ((const struct subject *)ctx)->ports);
 }
 
+static void put_judged(const void *ctx, struct text *text)
+{
+    text_printf(text, "%zu", ((const struct subject *)ctx)->judged);
+}
+
+static void put_when(const void *ctx, struct text *text)
+{
+    size_t answered = ((const struct subject *)ctx)->answered;
+    if (answered > 0)
+        text_printf(text, "after %zu port%s", answered, answered == 1 ? "" : "s");
+    else
+        text_append_str(text, "during the check");
+}
+
 /* The page lists the ports themselves in the table above. */
 static const struct template_word words[] = {
-    {"address", put_address}, {"ports", put_these}, {"s", put_s}, {"these", put_these},
-    {"open", put_open},       {"total", put_total}, {NULL, NULL},
+    {"address", put_address}, {"ports", put_these}, {"s", put_s},
+    {"these", put_these},     {"open", put_open},   {"total", put_total},
+    {"judged", put_judged},   {"when", put_when},   {NULL, NULL},
 };
 
+/* A port without a verdict must not be counted as one that cannot be reached. */
 static const char *headline_of(bool is_public, const struct subject *subject)
 {
+    if (subject->judged < subject->ports)
+        return "Incomplete: verdicts for {judged} of {total} port{s}.";
+
     enum which open = subject->open == 0                ? WHICH_NONE
                       : subject->open == subject->ports ? WHICH_ALL
                                                         : WHICH_SOME;
@@ -195,6 +216,7 @@ void check_page_begin(struct check_page *page, const struct check_summary *summa
     const struct subject subject = {
         .ports = summary->ports,
         .open = summary->states[PORT_STATE_OPEN],
+        .judged = summary->ports - summary->states[PORT_STATE_LIMITED],
     };
 
     *page = (struct check_page){
@@ -221,14 +243,23 @@ static void put_row(struct check_page *page)
                 "</td><td><span class=\"glyph\" data-state=\"%s\"></span>%s</td><td>",
                 state, state);
     html_append(&page->html, error ? error : "answered");
+    if (page->first.icmp.is_there)
+        text_printf(&page->html, " (%s%s)", icmp_meaning(&page->first.icmp),
+                    page->first.icmp.is_from_target ? ", from the address itself" : "");
     text_append_str(&page->html, "</td></tr>\n");
+}
+
+static bool are_alike(const struct port_verdict *a, const struct port_verdict *b)
+{
+    return a->state == b->state && a->errnum == b->errnum &&
+           a->icmp.is_there == b->icmp.is_there && a->icmp.type == b->icmp.type &&
+           a->icmp.code == b->icmp.code && a->icmp.is_from_target == b->icmp.is_from_target;
 }
 
 void check_page_add(struct check_page *page, const struct port_verdict *verdict)
 {
     bool is_alike = page->count > 0 && verdict->port == page->last + 1 &&
-                    verdict->state == page->first.state &&
-                    verdict->errnum == page->first.errnum;
+                    are_alike(verdict, &page->first);
     if (!is_alike) {
         if (page->count > 0)
             put_row(page);
@@ -242,7 +273,11 @@ static void put_remedies(struct check_page *page)
 {
     text_append_str(&page->html, "<div class=\"card report\">\n");
     for (size_t i = 0; i < PORT_STATE_COUNT; i++) {
-        const struct subject subject = {page->address, page->summary->states[i], 0};
+        const struct subject subject = {
+            .address = page->address,
+            .ports = page->summary->states[i],
+            .answered = page->summary->limit.answered,
+        };
         const char *state = port_state_text((enum port_state)i);
         if (page->summary->states[i] == 0)
             continue;

@@ -108,6 +108,10 @@ static void log_verdicts(const struct check *check, const struct check_summary *
         return;
     for (size_t i = 0; i < PORT_STATE_COUNT; i++)
         log_int(&line, port_state_text((enum port_state)i), (int64_t)summary->states[i]);
+    if (check_summary_is_limited(summary)) {
+        log_int(&line, "limit_answered", (int64_t)summary->limit.answered);
+        log_rate(&line, "limit_rate", summary->limit.rate);
+    }
     log_check_end(&line, check);
 }
 
@@ -137,6 +141,10 @@ static void log_port(const struct check *check, const struct port_verdict *verdi
     log_str(&line, "state", port_state_text(verdict->state));
     if (error)
         log_str(&line, "error", error);
+    if (verdict->icmp.is_there) {
+        log_str(&line, "icmp", icmp_meaning(&verdict->icmp));
+        log_str(&line, "icmp_from", verdict->icmp.is_from_target ? "target" : "path");
+    }
     if (verdict->has_rtt)
         log_ms(&line, "rtt_ms", verdict->rtt);
     log_ms(&line, "ms", verdict->duration);
@@ -275,9 +283,10 @@ static void check_end(struct check *check, size_t untried)
     metrics_add(checks->config.metrics, METRIC_CHECKS_RUNNING, -1);
 }
 
-static void reply_verdicts(struct check *check, const struct job *job)
+static void reply_verdicts(struct check *check, const struct job *job,
+                           const struct job_result *result)
 {
-    struct check_summary summary = {0};
+    struct check_summary summary = {.limit = result->limit};
 
     for (size_t i = 0; i < check->port_count; i++)
         check_summary_add(&summary, job_verdict(job, i));
@@ -291,7 +300,7 @@ static void job_is_done(void *ctx, const struct job *job, const struct job_resul
 
     check_end(check, result->untried);
     if (result->end == JOB_JUDGED)
-        reply_verdicts(check, job);
+        reply_verdicts(check, job, result);
     else
         reply_unjudged(check, result);
     free(check);

@@ -6,11 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One port: about 110 bytes of members, and an error of at most 29 (VERDICT_ERROR_MAP). */
-#define ENTRY_MAX      CHECK_LINE_SIZE
-#define FRAME_MAX      256 /* everything around the ports */
-
-#define MESSAGE_FORMAT "\"Successfully verified %zu out of %zu ports\""
+/* One port: about 180 bytes of members, an error of at most 29 (VERDICT_ERROR_MAP), and
+ * the meaning of an ICMP error, at most 43. */
+#define ENTRY_MAX CHECK_LINE_SIZE
+#define FRAME_MAX 256 /* everything around the ports */
 
 struct entry {
     size_t len;
@@ -37,16 +36,16 @@ static void put_number(struct entry *entry, uint64_t number, size_t width)
     put(entry, digits, text_digits(number, width, digits));
 }
 
-/* VERDICT_ERROR_MAP needs no escapes. */
-static void put_error(struct entry *entry, const char *error)
+/* Our own texts need no escapes. */
+static void put_string(struct entry *entry, const char *str)
 {
-    if (!error) {
+    if (!str) {
         put_str(entry, "null");
         return;
     }
-    assert(!strpbrk(error, "\"\\\n"));
+    assert(!strpbrk(str, "\"\\\n"));
     put_str(entry, "\"");
-    put_str(entry, error);
+    put_str(entry, str);
     put_str(entry, "\"");
 }
 
@@ -64,17 +63,26 @@ static void put_rtt(struct entry *entry, const struct port_verdict *verdict)
     put_number(entry, us % 1000, 3);
 }
 
-static void put_proof(struct entry *entry, const struct port_verdict *verdict)
+static void put_icmp(struct entry *entry, const struct icmp_error *icmp)
 {
-    const char *proof = proof_text(verdict->proof);
-    put_str(entry, ", \"proof\": ");
-    if (!proof) {
+    if (!icmp->is_there) {
         put_str(entry, "null");
         return;
     }
-    put_str(entry, "\"");
-    put_str(entry, proof);
-    put_str(entry, "\"");
+    put_str(entry, "{\"type\": ");
+    put_number(entry, icmp->type, 1);
+    put_str(entry, ", \"code\": ");
+    put_number(entry, icmp->code, 1);
+    put_str(entry, ", \"meaning\": ");
+    put_string(entry, icmp_meaning(icmp));
+    put_str(entry,
+            icmp->is_from_target ? ", \"from\": \"target\"}" : ", \"from\": \"path\"}");
+}
+
+static void put_proof(struct entry *entry, const struct port_verdict *verdict)
+{
+    put_str(entry, ", \"proof\": ");
+    put_string(entry, proof_text(verdict->proof));
     if (verdict->proof != PROOF_OTHER_PORT)
         return;
     put_str(entry, ", \"proof_port\": ");
@@ -90,12 +98,14 @@ static void put_verdict(struct entry *entry, const struct port_verdict *verdict,
     assert((error == NULL) == (verdict->state == PORT_STATE_OPEN));
     put_str(entry, error ? "\"accessible\": false, \"error\": "
                          : "\"accessible\": true, \"error\": ");
-    put_error(entry, error);
+    put_string(entry, error);
     if (has_details) {
         put_str(entry, ", \"state\": \"");
         put_str(entry, port_state_text(verdict->state));
         put_str(entry, "\", \"rtt_ms\": ");
         put_rtt(entry, verdict);
+        put_str(entry, ", \"icmp\": ");
+        put_icmp(entry, &verdict->icmp);
     }
     if (has_proof)
         put_proof(entry, verdict);
@@ -106,6 +116,25 @@ void check_summary_add(struct check_summary *summary, const struct port_verdict 
     assert(verdict->state < PORT_STATE_COUNT);
     summary->ports++;
     summary->states[verdict->state]++;
+}
+
+bool check_summary_is_limited(const struct check_summary *summary)
+{
+    return summary->limit.is_there && summary->states[PORT_STATE_LIMITED] > 0;
+}
+
+/* The members after the ports, with their closing brace. */
+static size_t last_members(const struct check_summary *summary, bool has_details,
+                           char ret_members[FRAME_MAX])
+{
+    char limit[96] = "";
+    if (has_details && check_summary_is_limited(summary))
+        snprintf(limit, sizeof limit, ", \"limit\": {\"answered\": %zu, \"rate\": %.1f}",
+                 summary->limit.answered, summary->limit.rate);
+    int len = snprintf(ret_members, FRAME_MAX,
+                       "\"message\": \"Successfully verified %zu out of %zu ports\"%s}",
+                       summary->states[PORT_STATE_OPEN], summary->ports, limit);
+    return (size_t)len;
 }
 
 void check_reply_begin(struct check_reply *reply, const struct check_summary *summary,
@@ -135,11 +164,12 @@ void check_reply_add(struct check_reply *reply, const struct port_verdict *verdi
 
 char *check_reply_end(struct check_reply *reply, size_t *ret_len)
 {
-    const struct check_summary *summary = reply->summary;
+    char members[FRAME_MAX];
 
-    assert(reply->count == summary->ports);
-    text_printf(&reply->text, "}, \"message\": " MESSAGE_FORMAT "}",
-                summary->states[PORT_STATE_OPEN], summary->ports);
+    assert(reply->count == reply->summary->ports);
+    text_append_str(&reply->text, "}, ");
+    text_append(&reply->text, members,
+                last_members(reply->summary, reply->has_details, members));
     return text_take(&reply->text, ret_len);
 }
 
@@ -169,11 +199,13 @@ size_t check_line_plain(const struct port_verdict *verdict, char ret_line[CHECK_
     return (size_t)len;
 }
 
-size_t check_line_last(const struct check_summary *summary, char ret_line[CHECK_LINE_SIZE])
+size_t check_line_last(const struct check_summary *summary, bool has_details,
+                       char ret_line[CHECK_LINE_SIZE])
 {
-    int len = snprintf(ret_line, CHECK_LINE_SIZE,
-                       "{\"success\": %s, \"message\": " MESSAGE_FORMAT "}\n",
-                       summary->states[PORT_STATE_OPEN] > 0 ? "true" : "false",
-                       summary->states[PORT_STATE_OPEN], summary->ports);
+    char members[FRAME_MAX];
+
+    last_members(summary, has_details, members);
+    int len = snprintf(ret_line, CHECK_LINE_SIZE, "{\"success\": %s, %s\n",
+                       summary->states[PORT_STATE_OPEN] > 0 ? "true" : "false", members);
     return (size_t)len;
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/text.h"
+#include "probe/engine.h"
 #include "probe/verdict.h"
 
 #include <stdbool.h>
@@ -19,14 +20,19 @@
 struct check_summary {
     size_t ports;
     size_t states[PORT_STATE_COUNT];
+    struct job_limit limit; /* of the whole check */
 };
 
 void check_summary_add(struct check_summary *summary, const struct port_verdict *verdict);
 
+/* Whether `limit` says anything: at least one of the ports is LIMITED. */
+bool check_summary_is_limited(const struct check_summary *summary);
+
 struct check_reply {
     struct text text;
     const struct check_summary *summary; /* borrowed until check_reply_end() */
-    bool has_details;                    /* `state` and `rtt_ms` beside each port */
+    bool has_details;                    /* `state`, `rtt_ms` and `icmp` beside each port,
+                                            and `limit` beside all */
     bool has_proof;                      /* and `proof`, with OTHER_PORT `proof_port` */
     size_t count;                        /* of ports written */
 };
@@ -39,7 +45,7 @@ void check_reply_add(struct check_reply *reply, const struct port_verdict *verdi
  * case. */
 char *check_reply_end(struct check_reply *reply, size_t *ret_len);
 
-#define CHECK_LINE_SIZE 256
+#define CHECK_LINE_SIZE 384
 
 /* One line of a stream with its newline, not terminated. Returns its length. */
 size_t check_line_port(const struct port_verdict *verdict, bool has_details, bool has_proof,
@@ -49,4 +55,5 @@ size_t check_line_port(const struct port_verdict *verdict, bool has_details, boo
 size_t check_line_plain(const struct port_verdict *verdict, char ret_line[CHECK_LINE_SIZE]);
 
 /* The last line of a stream. */
-size_t check_line_last(const struct check_summary *summary, char ret_line[CHECK_LINE_SIZE]);
+size_t check_line_last(const struct check_summary *summary, bool has_details,
+                       char ret_line[CHECK_LINE_SIZE]);

@@ -71,6 +71,7 @@ bool log_begin_limited(struct log_line *line, enum log_level level, const char *
 void log_str(struct log_line *line, const char *key, const char *value);
 void log_int(struct log_line *line, const char *key, int64_t value);
 void log_ms(struct log_line *line, const char *key, struct span value);
+void log_rate(struct log_line *line, const char *key, double value); /* one decimal */
 void log_bool(struct log_line *line, const char *key, bool value);
 void log_end(struct log_line *line);
 

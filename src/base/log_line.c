@@ -211,6 +211,13 @@ void log_ms(struct log_line *line, const char *key, struct span value)
     put_field(line, key, text, false);
 }
 
+void log_rate(struct log_line *line, const char *key, double value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.1f", value);
+    put_field(line, key, text, false);
+}
+
 void log_bool(struct log_line *line, const char *key, bool value)
 {
     put_field(line, key, value ? "true" : "false", false);

@@ -34,6 +34,14 @@ static size_t row_find(const struct option_table *table, const char *name, size_
     return found;
 }
 
+static bool is_beginning(const struct option_table *table, const char *name, size_t len)
+{
+    for (size_t i = 0; i < table->row_count; i++)
+        if (len > 0 && strncmp(table->rows[i].name, name, len) == 0)
+            return true;
+    return false;
+}
+
 static bool row_take(struct scan *scan, size_t index, const char *value, struct err *err)
 {
     const struct option_row *row = &scan->table->rows[index];
@@ -61,6 +69,10 @@ static bool long_take(struct scan *scan, const char *name, struct err *err)
     const struct option_table *table = scan->table;
     size_t len = strcspn(name, "=");
     size_t index = row_find(table, name, len);
+    if (index == table->row_count && is_beginning(table, name, len))
+        return err_set(err, ERR_INVALID,
+                       "--%.*s is ambiguous: more than one option begins with it", (int)len,
+                       name);
     if (index == table->row_count) {
         const char *near = nearest_name(name, len, &table->rows->name, sizeof *table->rows,
                                         table->row_count, len < 6 ? 1 : 2);

@@ -165,8 +165,8 @@ static void bash_print(void)
                table->operand_variable);
     puts("        ;;\n    esac\n"
          "    mapfile -t COMPREPLY < <(compgen -W \"$candidates\" -- \"$current\")\n\n"
-         "    # The shell splits words at colons: what stands before one is not given "
-         "again.\n"
+         "    # The shell splits words at colons: the part before a colon must not be "
+         "repeated.\n"
          "    if declare -F __ltrim_colon_completions >/dev/null; then\n"
          "        __ltrim_colon_completions \"$current\"\n    fi\n}\n");
     fputs("complete -F ", stdout);

@@ -349,8 +349,9 @@ static void log_wrong_protocol(struct connection *connection, enum http_error er
         return;
 
     char peer[ADDRESS_TEXT_SIZE];
+    struct address address = address_unmap(&connection->transport.peer);
     all->logged = now;
-    log_str(&line, "peer", address_format(&connection->transport.peer, peer));
+    log_str(&line, "peer", address_format(&address, peer));
     log_str(&line, "spoken", spoken);
     log_end(&line);
 }

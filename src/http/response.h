@@ -50,8 +50,9 @@ void response_append_piece(struct text *out, enum body_form form, const char *by
 void response_append_end(struct text *out, enum body_form form);
 
 unsigned http_error_status(enum http_error error);
-const char *http_error_protocol(
-    enum http_error error); /* the other protocol that the client speaks, or NULL */
+
+/* The other protocol that the client speaks, or NULL. */
+const char *http_error_protocol(enum http_error error);
 
 /* "Thu, 26 Nov 2026 05:34:57 GMT" (RFC 9110 section 5.6.7), formatted at most once a
  * second. Initialise it with zeros. */

@@ -126,8 +126,8 @@ void metrics_count_local_fault(struct metrics *metrics, int errnum)
 
 void metrics_observe_verdict(struct metrics *metrics, const struct port_verdict *verdict)
 {
-    static_assert(METRIC_VERDICTS_UNREACHABLE - METRIC_VERDICTS_OPEN ==
-                          PORT_STATE_UNREACHABLE - PORT_STATE_OPEN &&
+    static_assert(METRIC_VERDICTS_LIMITED - METRIC_VERDICTS_OPEN ==
+                          PORT_STATE_LIMITED - PORT_STATE_OPEN &&
                       METRIC_VERDICTS_CLOSED - METRIC_VERDICTS_OPEN == PORT_STATE_CLOSED,
                   "the rows are in the order of the states");
     assert(verdict->state < PORT_STATE_COUNT);

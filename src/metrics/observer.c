@@ -8,6 +8,11 @@ static void attempted(void *ctx)
     metrics_add(ctx, METRIC_PROBE_ATTEMPTS, 1);
 }
 
+static void controlled(void *ctx, bool is_answered)
+{
+    metrics_add(ctx, is_answered ? METRIC_CONTROLS_ANSWERED : METRIC_CONTROLS_MISSED, 1);
+}
+
 static void settled(void *ctx, const struct port_verdict *verdict)
 {
     metrics_observe_verdict(ctx, verdict);
@@ -33,6 +38,7 @@ struct engine_observer metrics_observer(struct metrics *metrics)
     return (struct engine_observer){
         .ctx = metrics,
         .attempted = attempted,
+        .controlled = controlled,
         .settled = settled,
         .deferred = deferred,
         .suspected = suspected,

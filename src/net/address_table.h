@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A hash table of what is kept for addresses: the connections of a caller, its budget, what
- * is known of a target. It holds pointers to entries that its owner embeds in structs of
+ * is known about a target. It holds pointers to entries that its owner embeds in structs of
  * its own, and neither allocates nor frees them:
  *
  *     struct caller {

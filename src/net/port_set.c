@@ -102,8 +102,7 @@ bool port_range_parse(const char *text, size_t len, uint16_t *ret_first, uint16_
                        "a range of ports is written first-last, both 1-65535");
 
     if (first > last)
-        return err_set(err, ERR_INVALID, "the range %u-%u is the wrong way round", first,
-                       last);
+        return err_set(err, ERR_INVALID, "the first port is greater than the last");
 
     *ret_first = first;
     *ret_last = last;

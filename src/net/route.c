@@ -137,6 +137,16 @@ bool route_is_broadcast(const struct address *to)
     return hop_find(to, &hop, NULL) && hop.is_broadcast;
 }
 
+bool route_gateway(const struct address *to, struct address *ret)
+{
+    struct hop hop;
+    if (!hop_find(to, &hop, NULL) || !hop.has_gateway)
+        return false;
+
+    *ret = hop.neighbour;
+    return true;
+}
+
 enum route_hop route_next_hop(const struct address *to)
 {
     struct hop hop;

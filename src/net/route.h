@@ -15,6 +15,10 @@ struct err;
  * to this machine itself). ERR_SYSTEM if the kernel has no route. */
 bool route_has_gateway(const struct address *to, bool *ret_has_gateway, struct err *err);
 
+/* The gateway for packets to `to`. False if there is none, or if the kernel has no route.
+ */
+bool route_gateway(const struct address *to, struct address *ret);
+
 /* Whether the neighbour that receives packets for `to` answers (ARP, neighbour
  * discovery). The kernel reports a failure only occasionally, and drops the packets that
  * were waiting. */

@@ -26,7 +26,7 @@ bool access_is_probeable(const struct address *address)
     return true;
 }
 
-/* ---- may it ------------------------------------------------------------------------- */
+/* ---- the decision ------------------------------------------------------------------- */
 
 static enum access_reason judge_public(const struct address *target,
                                        const struct access_machine *machine)
@@ -147,7 +147,7 @@ static const char *reason_sentence(const struct access_caller *caller,
     return "it is allowed.";
 }
 
-/* Advice for a caller with two families that asked about an address of the other one. */
+/* Advice for a caller that may have sent its request over the wrong address family. */
 static const char *family_hint(const struct access_caller *caller,
                                const struct address *target)
 {

@@ -49,8 +49,9 @@ enum access_kind {
 /* The sentence for an unknown caller; `because` is "" or ": " and the reason. */
 #define ACCESS_UNKNOWN_SENTENCE(because)                                                   \
     "this checker cannot tell who is asking" because                                       \
-    ". Behind a proxy, list it in PORT_CHECKER_TRUSTED_PROXIES and let it send "           \
-    "X-Forwarded-For. On the checker's own machine, use http://localhost."
+    ". If this checker is behind a proxy, list the proxy in PORT_CHECKER_TRUSTED_PROXIES " \
+    "and make it send X-Forwarded-For. On the checker's own machine, use "                 \
+    "http://localhost."
 
 /* Why a caller is of its kind. For an unknown caller also the reason in the log and the
  * sentence of the refusal. */
@@ -68,11 +69,12 @@ enum access_kind {
       ACCESS_UNKNOWN_SENTENCE(": a trusted proxy named a loopback, multicast or reserved " \
                               "address as the caller"))                                    \
     X(UNDECLARED_PROXY, CALLER_UNKNOWN, "undeclared_proxy",                                \
-      ACCESS_UNKNOWN_SENTENCE(": the request came through a proxy on the checker's own "   \
-                              "machine that is not declared"))                             \
+      ACCESS_UNKNOWN_SENTENCE(": the request came through an undeclared proxy on the "     \
+                              "checker's own machine"))                                    \
     X(STRANGER, CALLER_UNKNOWN, "loopback",                                                \
-      ACCESS_UNKNOWN_SENTENCE(": the request came from the checker's own machine, but "    \
-                              "its Host or its page is not localhost"))
+      ACCESS_UNKNOWN_SENTENCE(                                                             \
+          ": the request came from the checker's own machine, but "                        \
+          "its Host is not localhost, or a page of another site sent it"))
 
 enum access_ground {
 #define X(NAME, kind, code, sentence) ACCESS_##NAME,
@@ -147,7 +149,7 @@ struct access_decision access_decide(const struct access_caller *caller,
 const char *access_reason_code(enum access_reason reason);
 
 /* Why a caller is unknown: a code for the log, and a sentence for the caller that names
- * both cures. */
+ * both remedies. */
 const char *access_ground_code(enum access_ground ground);
 const char *access_ground_sentence(enum access_ground ground);
 

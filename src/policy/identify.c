@@ -153,7 +153,8 @@ static bool is_other_site(const struct access_facts *facts, bool is_proxy)
 
 /* ---- the operator ------------------------------------------------------------------- */
 
-/* Whether the Host is a loopback one and the Origin, if any, the same place or listed. */
+/* Whether the Host is a loopback address or localhost, and the Origin, if there is one, is
+ * the same or is listed. */
 static bool is_own_page(const struct access_facts *facts)
 {
     uint16_t default_port = facts->is_tls ? 443 : 80;
@@ -175,7 +176,7 @@ static bool is_own_page(const struct access_facts *facts)
            authority_equals(&origin, &host);
 }
 
-/* Proxies may speak HTTP/1.0 to their backends; clients of today do not speak it. */
+/* Proxies may speak HTTP/1.0 to their backends; today's clients do not use it. */
 static bool has_trace_of_proxy(const struct access_facts *facts)
 {
     return !facts->is_http_1_1 || facts->has_forwarding_header || facts->forwarded_for ||
@@ -197,7 +198,8 @@ static bool is_operator(const struct access_facts *facts)
 
 /* ---- who calls ---------------------------------------------------------------------- */
 
-/* Only the operator has a loopback address, and no host a multicast or reserved one. */
+/* Only the operator can have a loopback address, and no host can have a multicast or
+ * reserved one. */
 static bool is_of_a_caller(const struct address *address)
 {
     enum address_scope scope = address_scope(address);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "probe/attempt.h"
 
+#include "base/err.h"
 #include "base/fd.h"
 #include "net/route.h"
 
@@ -11,6 +12,7 @@
 #include <linux/icmp.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,7 +41,7 @@ static bool info_read(int fd, struct tcp_info *ret, socklen_t *ret_len)
     *ret = (struct tcp_info){0};
     *ret_len = sizeof *ret;
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret, ret_len) == 0 &&
-           INFO_REACHES(*ret_len, tcpi_total_retrans);
+           INFO_REACHES(*ret_len, tcpi_total_retrans) && ret->tcpi_state != 0;
 }
 
 static bool attempt_prepare(int fd, int family, bool is_full)
@@ -68,7 +70,17 @@ static enum outcome connect_outcome(const struct address *to, int errnum)
     return outcome_of_errno(OUTCOME_FROM_CONNECT, errnum, to->sa.sa_family == AF_INET6);
 }
 
-enum outcome attempt_open(const struct address *to, bool is_full, int *ret_fd,
+/* Sends the SYN from a port of the range (0 = any). What connect(2) says, 0 included. */
+static int connect_from(int fd, const struct address *to, source_range range)
+{
+    if (range != 0 &&
+        setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &range, sizeof range) != 0)
+        return errno;
+    return connect(fd, &to->sa, to->len) == 0 ? 0 : errno;
+}
+
+enum outcome attempt_open(const struct address *to, struct source_ports *sources,
+                          struct source_choice *source, bool is_full, int *ret_fd,
                           int *ret_errnum)
 {
     AUTO_FD fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -77,23 +89,28 @@ enum outcome attempt_open(const struct address *to, bool is_full, int *ret_fd,
         return outcome_of_errno(OUTCOME_FROM_SOCKET, errno, to->sa.sa_family == AF_INET6);
     }
 
-    if (connect(fd, &to->sa, to->len) != 0) {
-        int errnum = errno;
-        enum outcome outcome = connect_outcome(to, errnum);
-        if (outcome != OUTCOME_PENDING) {
-            *ret_errnum = errnum;
-            return outcome;
-        }
+    source_range range = source_ports_next(sources, source);
+    int errnum = connect_from(fd, to, range);
+    for (unsigned tries = 1; range != 0 && errnum == EADDRNOTAVAIL; tries++) {
+        bool is_last = tries == SOURCE_TRIES_MAX;
+        range = is_last ? source_ports_all(sources) : source_ports_other(sources, source);
+        errnum = connect_from(fd, to, range);
+        if (is_last)
+            break;
     }
-    *ret_fd = fd_take(&fd);
-    return OUTCOME_PENDING;
+    enum outcome outcome = errnum == 0 ? OUTCOME_PENDING : connect_outcome(to, errnum);
+    if (outcome == OUTCOME_PENDING)
+        *ret_fd = fd_take(&fd);
+    else
+        *ret_errnum = errnum;
+    return outcome;
 }
 
 /* The last ICMP record of the error queue, which is emptied. */
 struct icmp_record {
     bool is_net_prohibited; /* told as EHOSTUNREACH, like the other prohibitions */
-    bool is_there;
     int errnum;
+    struct icmp_error icmp; /* is_from_target is not known yet */
     struct address offender;
 };
 
@@ -118,7 +135,12 @@ static void record_take(struct msghdr *message, struct icmp_record *record)
         struct sock_extended_err *error = (void *)CMSG_DATA(part);
         if (error->ee_origin != SO_EE_ORIGIN_ICMP && error->ee_origin != SO_EE_ORIGIN_ICMP6)
             continue;
-        record->is_there = true;
+        record->icmp = (struct icmp_error){
+            .is_there = true,
+            .is_ipv6 = error->ee_origin == SO_EE_ORIGIN_ICMP6,
+            .type = error->ee_type,
+            .code = error->ee_code,
+        };
         record->is_net_prohibited = is_net_prohibited(error);
         record->errnum = record->is_net_prohibited ? EHOSTUNREACH : (int)error->ee_errno;
         if (!address_from_sockaddr(SO_EE_OFFENDER(error), sizeof(struct sockaddr_in6),
@@ -181,9 +203,15 @@ static void read_error(int fd, const struct address *to, struct attempt_reading 
         errnum = record.errnum;
 
     enum outcome_source source =
-        record.is_there ? record_source(fd, to, &record) : OUTCOME_FROM_SO_ERROR;
+        record.icmp.is_there ? record_source(fd, to, &record) : OUTCOME_FROM_SO_ERROR;
     reading->outcome = outcome_of_errno(source, errnum, to->sa.sa_family == AF_INET6);
     reading->errnum = errnum;
+    if (source != OUTCOME_FROM_SO_ERROR) {
+        reading->icmp = record.icmp;
+        reading->icmp.is_from_target = address_equals(to, &record.offender);
+    }
+    reading->is_final =
+        source == OUTCOME_FROM_OWN_ICMP || icmp_is_prohibition(&reading->icmp);
 }
 
 /* A handshake with a listener brings in one segment, the SYN-ACK. If the far end is one of
@@ -212,8 +240,11 @@ struct attempt_reading attempt_read(int fd, const struct address *to, bool may_h
 
     struct tcp_info info;
     socklen_t len;
-    if (!info_read(fd, &info, &len))
+    if (!info_read(fd, &info, &len)) {
+        reading.outcome = OUTCOME_LOCAL_FAULT;
+        reading.errnum = ENOPROTOOPT;
         return reading;
+    }
     reading.repeats = info.tcpi_total_retrans;
     reading.is_alive =
         info.tcpi_state == STATE_SYN_SENT || info.tcpi_state == STATE_SYN_RECV;
@@ -250,4 +281,59 @@ struct attempt_repeats attempt_repeats_read(int fd)
         .is_held_back = info.tcpi_state == STATE_SYN_SENT && info.tcpi_retransmits > 0 &&
                         info.tcpi_retrans == 0,
     };
+}
+
+/* --- whether the kernel can be used --------------------------------------------------- */
+
+/* What a probe of `to` finds within a second. */
+static enum outcome loopback_probe(const struct address *to, int *ret_errnum)
+{
+    AUTO_FD fd = -1;
+    struct source_ports any = {0};
+    struct source_choice choice = {0};
+    enum outcome outcome = attempt_open(to, &any, &choice, false, &fd, ret_errnum);
+    if (outcome != OUTCOME_PENDING)
+        return outcome;
+
+    struct pollfd wait = {.fd = fd, .events = POLLOUT};
+    if (poll(&wait, 1, 1000) != 1)
+        return OUTCOME_EXPIRED;
+    struct attempt_reading reading = attempt_read(fd, to, true, (struct span){0});
+    *ret_errnum = reading.errnum;
+    return reading.outcome;
+}
+
+bool attempt_check_kernel(struct err *err)
+{
+    struct address listens;
+    int errnum = 0;
+    AUTO_FD fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in any = {
+        .sin_family = AF_INET,
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any) != 0 ||
+        listen(fd, 1) != 0 || !own_name(fd, &listens))
+        return true; /* no IPv4 loopback here to probe: nothing is known against it */
+
+    switch (loopback_probe(&listens, &errnum)) {
+    case OUTCOME_PENDING:
+    case OUTCOME_REFUSED:
+        return err_set(err, ERR_SYSTEM,
+                       "an open port of this machine does not look open: this kernel, or "
+                       "the emulator or sandbox in its place, does not report the state "
+                       "of a TCP connection (TCP_INFO)");
+    case OUTCOME_LOCAL_FAULT:
+        if (errnum == ENOPROTOOPT)
+            return err_set(err, ERR_SYSTEM,
+                           "this kernel, or the emulator or sandbox in its place, does "
+                           "not report the state of a TCP connection (TCP_INFO)");
+        return true;
+    case OUTCOME_OPEN:
+    case OUTCOME_UNREACHABLE:
+    case OUTCOME_EXPIRED: /* lo may be down, or firewalled */
+    case OUTCOME_NO_ROUTE:
+        return true;
+    }
+    return true;
 }

@@ -12,10 +12,13 @@
 
 #include "base/clock.h"
 #include "net/address.h"
+#include "probe/source_ports.h"
 #include "probe/verdict.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+struct err;
 
 /* A later refusal may answer a retransmitted SYN, so it is not a sample of the round trip.
  */
@@ -34,12 +37,18 @@ struct attempt_reading {
 
     bool has_rtt;
     struct span rtt;
+
+    struct icmp_error icmp; /* refused or unreachable by an ICMP error */
+    bool is_final;          /* unreachable: no path will come back soon, see
+                               icmp_is_prohibition(); or our own kernel finds no neighbour */
 };
 
-/* Sends a SYN to `to`. `is_full`: the handshake will be completed, so that the target can
- * send. On OUTCOME_PENDING *ret_fd is a socket that the caller must close; on any other
- * outcome there is no socket, and *ret_errnum says why. */
-enum outcome attempt_open(const struct address *to, bool is_full, int *ret_fd,
+/* Sends a SYN to `to` from the next port of `source` in `sources`. `is_full`: the handshake
+ * will be completed, so that the target can send. On OUTCOME_PENDING *ret_fd is a socket
+ * that the caller must close; on any other outcome there is no socket, and *ret_errnum says
+ * why. */
+enum outcome attempt_open(const struct address *to, struct source_ports *sources,
+                          struct source_choice *source, bool is_full, int *ret_fd,
                           int *ret_errnum);
 
 /* Reads its result so far. `may_have_error`: an event said so, or it is unknown. Reading
@@ -58,3 +67,8 @@ struct attempt_repeats {
 };
 
 struct attempt_repeats attempt_repeats_read(int fd);
+
+/* Does this kernel tell what probes need to know? Probes a listener of our own on loopback,
+ * within a second. False with the reason where an open port would not be told from a silent
+ * one, as under emulators that hide TCP_INFO. */
+bool attempt_check_kernel(struct err *err);

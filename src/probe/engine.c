@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "probe/engine_state.h"
+#include "probe/source_ports.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -37,9 +38,8 @@ static const struct local_fault *job_local_fault(const struct job *job)
     return NULL;
 }
 
-static void job_deadline(struct timer *timer)
+static void job_fail_late(struct job *job)
 {
-    struct job *job = CONTAINER_OF(timer, struct job, deadline);
     const struct local_fault *fault = job_local_fault(job);
     struct err reason;
     if (!fault)
@@ -53,10 +53,30 @@ static void job_deadline(struct timer *timer)
     job_fail(job, fault ? JOB_FAULT : JOB_OVERLOADED, &reason);
 }
 
-/* The timers of every port and of every job's address, if a job of `ports` is added. */
+/* The timers of every port and of every job's address, its own two and those of its
+ * controls, if a job of `ports` is added. */
 static size_t timers_needed(const struct engine *engine, size_t ports)
 {
-    return engine->port_count + ports + engine->job_count + 1;
+    return engine->port_count + ports + (engine->job_count + 1) * (2 + CONTROL_PROBES_MAX);
+}
+
+static void job_deadline(struct timer *timer)
+{
+    struct job *job = CONTAINER_OF(timer, struct job, deadline);
+    if (limited_deadline(job) && job->unsettled > 0)
+        job_fail_late(job);
+}
+
+static void host_release(struct engine *engine, struct host *host)
+{
+    if (host->users == 1) {
+        control_probes_end(host);
+        timers_stop(&engine->timers, &host->limit.timer);
+        if (host->has_news)
+            TAILQ_REMOVE(&engine->news, host, news_link);
+        host->has_news = host->is_to_limit = false;
+    }
+    host_table_put(engine->hosts, host);
 }
 
 static void job_free(struct job *job)
@@ -67,6 +87,9 @@ static void job_free(struct job *job)
     job_leave_place(job);
     loop_timer_stop(engine->loop, &job->deadline);
     LIST_REMOVE(job, engine_link);
+    LIST_REMOVE(job, host_link);
+    if (engine->ending == job)
+        engine->ending = NULL;
     engine->port_count -= job->port_count;
     if (--engine->job_count == 0)
         loop_watch_stalls(engine->loop, false);
@@ -74,7 +97,7 @@ static void job_free(struct job *job)
 
     /* Jobs that wait behind this one at its address must not wait for it. */
     host_wake(engine, host);
-    host_table_put(engine->hosts, host);
+    host_release(engine, host);
     free(job);
     timers_shrink(&engine->timers, timers_needed(engine, 0));
 }
@@ -95,20 +118,15 @@ const struct port_verdict *job_verdict(const struct job *job, size_t index)
 
 /* --- taking a job ------------------------------------------------------------------- */
 
-static uint64_t random_next(struct engine *engine)
-{
-    /* xorshift64: an order that a target cannot guess is not needed, only a mixed one. */
-    engine->random ^= engine->random << 13;
-    engine->random ^= engine->random >> 7;
-    engine->random ^= engine->random << 17;
-    return engine->random;
-}
-
-/* Firewalls take notice of ports that are asked in ascending order. */
+/* Firewalls take notice of ports that are asked in ascending order, and some let through
+ * only the first: these are the ports that the caller named first. */
 static void job_shuffle(struct job *job)
 {
     for (size_t i = 0; i < job->port_count; i++) {
-        size_t j = (size_t)(random_next(job->engine) % (i + 1));
+        size_t j = i;
+        if (i > JOB_PORTS_FIRST)
+            j = JOB_PORTS_FIRST +
+                (size_t)(engine_random(job->engine) % (i + 1 - JOB_PORTS_FIRST));
         job->order[i] = job->order[j];
         job->order[j] = (uint16_t)i;
     }
@@ -162,6 +180,9 @@ static bool job_attach(struct engine *engine, struct job *job, struct instant de
     }
     job->host->engine = engine;
     job->host->timer.fire = host_timer;
+    if (job->host->users == 1)
+        host_session_begin(job->host, engine_now(engine));
+    LIST_INSERT_HEAD(&job->host->jobs, job, host_link);
     return true;
 }
 
@@ -184,7 +205,10 @@ bool engine_start(struct engine *engine, const struct job_request *request,
     engine->port_count += job->port_count;
     if (engine->job_count++ == 0)
         loop_watch_stalls(engine->loop, true);
-    job_run(job);
+    if (job->host->limit.is_on)
+        limited_join(job);
+    else
+        job_run(job);
     loop_again(engine->loop);
     *ret = job;
     return true;
@@ -192,10 +216,36 @@ bool engine_start(struct engine *engine, const struct job_request *request,
 
 /* --- turns -------------------------------------------------------------------------- */
 
+/* Each port gets its first attempt before any gets its last. */
 static struct port *job_next_port(struct job *job)
 {
     struct port *port = TAILQ_FIRST(&job->again);
-    return port ? port : &job->ports[job->order[job->next_fresh]];
+    bool has_fresh = job->next_fresh < job->port_count;
+    if (!port || (has_fresh && port->evidence.attempts + 1 >= SCHEDULE_ATTEMPTS_MAX))
+        return &job->ports[job->order[job->next_fresh]];
+    return port;
+}
+
+/* Sends the port's next SYN and the controls that belong beside it, which is when silence
+ * or a refusal needs them: not with a port's first. */
+static void attempt_with_controls(struct port *port)
+{
+    struct job *job = port->job;
+    struct engine *engine = job->engine;
+    struct host *host = job->host;
+    uint16_t number = port->verdict.port;
+    bool is_doubted = port->first_negative.ns != 0;
+    unsigned before = 0, after = 0;
+
+    if (port->evidence.attempts > 0 && host_is_answering(host))
+        control_plan_next(is_doubted ? &host->controls.refused : &host->controls.silent,
+                          is_doubted ? job->doubted : job->unsettled, engine_random(engine),
+                          &before, &after);
+    while (before-- > 0)
+        control_probe_send(engine, host, number);
+    port_attempt(port);
+    while (after-- > 0 && host->users > 0) /* the job may be gone */
+        control_probe_send(engine, host, number);
 }
 
 /* Starts one attempt of one job. False when nothing can be started now. */
@@ -230,7 +280,7 @@ static bool engine_start_one(struct engine *engine)
     if (job_has_work(job))
         job_run(job);
     if (has_quota)
-        port_attempt(port);
+        attempt_with_controls(port);
     else
         port_do_without(port);
     return true;
@@ -265,10 +315,21 @@ static void engine_set_wake(struct engine *engine)
         loop_timer_set(engine->loop, &engine->wake, at);
 }
 
+static void engine_take_news(struct engine *engine)
+{
+    struct host *host;
+    while ((host = TAILQ_FIRST(&engine->news))) {
+        TAILQ_REMOVE(&engine->news, host, news_link);
+        host->has_news = false;
+        limited_news(engine, host);
+    }
+}
+
 static bool engine_turn(void *ctx)
 {
     struct engine *engine = ctx;
     timers_fire(&engine->timers, engine_now(engine));
+    engine_take_news(engine);
 
     engine->is_short = false;
     if (engine->in_flight > 0)
@@ -323,11 +384,14 @@ bool engine_new(struct loop *loop, const struct engine_config *config, struct en
     LIST_INIT(&engine->jobs);
     TAILQ_INIT(&engine->running);
     TAILQ_INIT(&engine->finished);
+    TAILQ_INIT(&engine->news);
     if (getrandom(&engine->random, sizeof engine->random, 0) != sizeof engine->random) {
         free(engine);
         return err_sys(err, errno, "getrandom");
     }
     engine->random |= 1; /* xorshift never leaves zero */
+    engine->sources = source_ports_of_system(
+        config->part, config->parts > 0 ? config->parts : 1, engine_random(engine));
     if (!host_table_new(HOST_TABLE_MAX, &engine->hosts, err)) {
         free(engine);
         return false;

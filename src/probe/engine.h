@@ -41,7 +41,8 @@ struct probe_limit {
 /* What the engine reports to its owner for the metrics. Called often: be quick. */
 struct engine_observer {
     void *ctx;
-    void (*attempted)(void *ctx); /* a SYN was sent */
+    void (*attempted)(void *ctx);                    /* a SYN was sent to a port of a job */
+    void (*controlled)(void *ctx, bool is_answered); /* the result of a control */
     void (*settled)(void *ctx, const struct port_verdict *verdict);
     void (*deferred)(void *ctx, int change); /* ports waiting after a local fault: +1, -1 */
     void (*suspected)(void *ctx); /* a port starts again: this machine lost what it sent */
@@ -54,6 +55,8 @@ struct engine_observer {
 struct engine_config {
     struct span timeout;       /* silence since a port's first SYN becomes FILTERED, even
                                   without enough evidence */
+    unsigned part, parts;      /* this engine and how many share the system's source ports;
+                                  0 parts = 1 */
     unsigned refusals_needed;  /* 1-4: refusals that make CLOSED */
     struct span refusal_delay; /* between attempts at a port that refuses */
     struct probe_limit *limit; /* borrowed */
@@ -68,8 +71,16 @@ enum job_end {
     JOB_NO_ROUTE,   /* this checker cannot reach that family or network; reason says why */
 };
 
+/* The address stopped answering, and some ports are LIMITED because of it. */
+struct job_limit {
+    bool is_there;
+    size_t answered; /* ports of the job that had their verdict before */
+    double rate;     /* SYNs a second that it answered in the end; 0 = none */
+};
+
 struct job_result {
     enum job_end end;
+    struct job_limit limit;
     size_t untried;    /* ports for which no SYN was sent */
     struct err reason; /* unless judged */
 };

@@ -2,13 +2,15 @@
  *
  * The engine's internals, for its parts only:
  *
- *   engine.c    jobs: start, turns, fairness, end
- *   port.c      one port of a job: its attempts, from the first to the verdict
- *   judge.c     what the facts about a port mean
- *   proving.c   the proof of an open port's listener
- *   queue.c     which jobs and ports wait where
- *   quota.c     how many sockets may be in flight
- *   doubt.c     whether this machine causes the silence
+ *   engine.c         jobs: start, turns, fairness, end
+ *   limited.c        addresses that stopped answering: one SYN at a time
+ *   port.c           one port of a job: its attempts, from the first to the verdict
+ *   judge.c          what the facts about a port mean
+ *   proving.c        the proof of an open port's listener
+ *   control_probe.c  attempts at ports that have answered before, see controls.h
+ *   queue.c          which jobs and ports wait where; which addresses have news
+ *   quota.c          how many sockets may be in flight
+ *   doubt.c          whether this machine causes the silence
  *
  * Each calls only those below it, so the effects of a part can be read downwards.
  *
@@ -26,8 +28,17 @@
 #include "probe/evidence.h"
 #include "probe/host.h"
 #include "probe/schedule.h"
+#include "probe/source_ports.h"
 
 #include <sys/queue.h>
+
+/* Why there is no verdict when this machine is under suspicion. */
+#define SELF_DOUBT                                                                         \
+    "this checker's own machine seems to lose what it sends (a firewall rule, a full "     \
+    "connection table, or its uplink)"
+
+/* So many ports of a request, its first, are asked first. */
+#define JOB_PORTS_FIRST 4
 
 struct port;
 
@@ -40,7 +51,7 @@ struct attempt {
     struct instant sent_at; /* on CLOCK_MONOTONIC itself: a measurement, not a deadline */
     struct window_entry window;
     bool is_answered; /* no longer counted by its host */
-    bool has_error;   /* an ICMP error was counted; the socket still waits */
+    bool has_error;   /* an ICMP error was counted; the socket still waits, or fd is -1 */
 };
 
 /* The checker's own problem that explains why a port has no verdict when its job's time is
@@ -59,6 +70,7 @@ enum port_phase {
     PORT_PROBING,  /* has its attempts, waits for an answer or its timer */
     PORT_DEFERRED, /* this checker could not try; waits for its timer */
     PORT_PROVING,  /* open; its listener is asked for its proof */
+    PORT_LIMITED,  /* its address is limited: it waits in host->limit */
     PORT_SETTLED,
 };
 
@@ -70,20 +82,27 @@ struct port {
 
     enum port_phase phase;
     uint8_t local_faults;        /* local faults in a row: the back-off */
+    struct source_choice source; /* of its next attempt */
     uint8_t self_met;            /* times that it connected to ourselves */
     bool is_tried;               /* a SYN was sent */
     bool is_lean;                /* gets no further attempts while one is open */
+    bool is_looked_at;           /* by its timer, since its latest refusal */
+    bool is_second_look;         /* it refused once, and another attempt is under way */
     bool is_again;               /* queued in job.again, not among the fresh ones */
     struct instant refreshed_at; /* when it was asked for; ns 0 = never */
     struct instant first_syn;    /* of those that count: not one that we failed to send */
     struct instant last_refusal;
-    struct instant stopped_at; /* when its clock stopped: queued or deferred */
+    struct instant first_negative; /* refusal or prohibition; ns 0 = none */
+    struct instant stopped_at;     /* when its clock stopped: queued or deferred */
     struct evidence evidence;
     struct local_fault local_fault;
     struct proving *proving; /* owned; while PORT_PROVING */
+
+    /* While PORT_LIMITED. */
+    unsigned asked; /* the number of its SYN, 0 = it is in host->limit.turns */
+    uint8_t silent; /* SYNs that an answer to a later one vouches for */
     struct port_verdict verdict;
 };
-TAILQ_HEAD(port_queue, port);
 
 /* A job's place: exactly one of the engine's run queue, its host's waiting queue, nowhere
  * (nothing to start), or the finished queue. */
@@ -99,6 +118,7 @@ struct job {
     struct host *host;     /* held in the table */
     TAILQ_ENTRY(job) place_link;
     LIST_ENTRY(job) engine_link;
+    LIST_ENTRY(job) host_link;
     enum job_place place;
 
     struct address target;
@@ -112,7 +132,12 @@ struct job {
     size_t port_count;
     size_t unsettled;
     size_t untried;
-    size_t next_fresh;        /* into order[]: ports that have not had a turn */
+    size_t doubted;       /* ports that refused, or were prohibited, and have no verdict */
+    size_t second_looks;  /* attempts under way at ports that have refused once */
+    size_t refused_twice; /* ports that a second look found refusing again ... */
+    size_t turned;        /* ... and ports that were open after they had refused */
+    size_t unlimited;     /* ports that had answered before its address was limited */
+    size_t next_fresh;    /* into order[]: ports that have not had a turn */
     struct port_queue again;  /* ports that want another attempt */
     struct job_result result; /* once finished */
 
@@ -125,7 +150,9 @@ struct engine {
     struct engine_config config;
     struct schedule_rules rules;
     struct host_table *hosts;
+    struct source_ports sources;
     struct loss loss;           /* over all addresses */
+    TAILQ_HEAD(, host) news;    /* addresses to which something happened */
     struct instant answered_at; /* by any of them */
 
     struct instant doubted_at;    /* the last search for signs; ns 0 = never */
@@ -135,7 +162,9 @@ struct engine {
     struct timer wake;    /* on the loop's: when the engine's earliest timer is due */
 
     LIST_HEAD(, job) jobs;
-    struct job_queue running;  /* jobs with something to start, taking turns */
+    struct job_queue running; /* jobs with something to start, taking turns */
+    struct job
+        *ending; /* its ports are being settled at its deadline; NULL once it is gone */
     struct job_queue finished; /* `done` is called at the end of the turn */
     size_t job_count;
     size_t port_count; /* of all jobs: the bound on memory */
@@ -156,6 +185,15 @@ static inline struct instant engine_now(const struct engine *engine)
     return instant_back(loop_now(engine->loop), loop_stalled(engine->loop));
 }
 
+/* xorshift64: an order that a target cannot guess is not needed, only a mixed one. */
+static inline uint64_t engine_random(struct engine *engine)
+{
+    engine->random ^= engine->random << 13;
+    engine->random ^= engine->random >> 7;
+    engine->random ^= engine->random << 17;
+    return engine->random;
+}
+
 /* --- port.c ------------------------------------------------------------------------- */
 
 void port_init(struct port *port, struct job *job, uint16_t number);
@@ -167,6 +205,22 @@ void port_attempt(struct port *port);
 /* No socket is available for the further attempt that the port queued for: it waits longer
  * with its open ones. The job may be gone when this returns. */
 void port_do_without(struct port *port);
+
+/* The port waits for its turn at its limited address, at the head or the tail; what is
+ * known of it counts no more. */
+void port_limit(struct port *port, bool is_first);
+
+/* Back to the queue of its job, as if new. */
+void port_unlimit(struct port *port);
+
+/* A SYN of a limited port is over, and is not vouched for: it wants another. */
+void port_ask_again(struct port *port, bool is_first);
+
+/* Its final verdict while limited. The job may be gone when this returns. */
+void port_settle_limited(struct port *port, enum port_state state, int errnum);
+
+/* Open, and its proof has not come in time. The job may be gone when this returns. */
+void port_settle_unproved(struct port *port);
 
 /* Closes the attempts of all ports and stops their timers; for jobs that end early. */
 void job_abandon_ports(struct job *job);
@@ -181,6 +235,7 @@ enum judge_step {
     JUDGE_ATTEMPT, /* it wants another attempt now */
     JUDGE_WAIT,    /* look again at `until` */
     JUDGE_VERDICT, /* `state` and `errnum`, unless an answer has come that was not read */
+    JUDGE_LIMITED, /* the address does not answer its controls: nothing can be said */
 };
 
 struct judgement {
@@ -188,9 +243,13 @@ struct judgement {
     struct instant until;  /* JUDGE_WAIT only */
     enum port_state state; /* JUDGE_VERDICT only, as is errnum */
     int errnum;
+    bool is_by_refusal; /* JUDGE_LIMITED only */
 };
 
 struct judgement judge_port(const struct port *port);
+
+/* SYNs without an answer that suffice at the port's address while it is limited. */
+unsigned judge_limited_needed(const struct host *host, struct instant now);
 
 /* The last check of a verdict before it is final, when the attempts have nothing more to
  * report: could an answer of the target have arrived? NULL, or the reason why the SYNs
@@ -210,7 +269,34 @@ bool proving_read(struct port *port);
 void proving_time_up(struct port *port);
 struct proving *proving_free(struct proving *proving);
 
+/* --- limited.c ---------------------------------------------------------------------- */
+
+/* Acts on what happened to the address. */
+void limited_news(struct engine *engine, struct host *host);
+
+/* The job begins at an address that is limited. */
+void limited_join(struct job *job);
+
+/* Its time is up: its open ports are settled, the limited ones too. False when the job is
+ * gone. */
+bool limited_deadline(struct job *job);
+
+/* --- control_probe.c ---------------------------------------------------------------- */
+
+/* How many may be open at one address. */
+#define CONTROL_PROBES_MAX 16
+
+/* Sends a control, if there is a witness and quota; `except`: not at that port if there is
+ * another. False when none was sent. */
+bool control_probe_send(struct engine *engine, struct host *host, uint16_t except);
+
+/* Closes all of an address. */
+void control_probes_end(struct host *host);
+
 /* --- queue.c ------------------------------------------------------------------------ */
+
+/* Something happened to the address that concerns its ports: engine_turn() looks at it. */
+void host_news(struct engine *engine, struct host *host);
 
 /* The job has something to start, has to wait for its address, or neither. */
 void job_run(struct job *job);

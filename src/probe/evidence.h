@@ -4,14 +4,17 @@
  *
  * - A handshake is OPEN and beats everything.
  * - `refusals_needed` refusals are CLOSED; fewer are CLOSED once silence suffices.
- * - ICMP errors of two attempts are UNREACHABLE; one is enough once silence suffices.
+ * - ICMP prohibitions of two attempts are UNREACHABLE; one is enough once silence suffices.
+ * - Other ICMP errors count as silence: a path may come back. Where one came, silence that
+ *   suffices is UNREACHABLE.
  * - Silence is FILTERED when it suffices.
  *
  * Silence suffices when enough SYNs have had time to be answered. The number depends on the
  * share of SYNs that seem to get lost: the chance that all of them were lost by accident
  * must be at most 1 in 10,000; at least 4, at most 14. They must be spread over time,
- * because losses come in bursts. An address that has answered recently needs fewer than an
- * unknown one. docs/decisions/0006 has the figures.
+ * because losses come in bursts. An address that answers needs fewer than a silent one, and
+ * more when its controls, which leave with them, go unanswered. Where even 14 would not do,
+ * silence proves nothing. docs/decisions/0006 has the figures.
  */
 #pragma once
 
@@ -23,13 +26,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EVIDENCE_ERRORS_NEEDED 2 /* attempts with an ICMP error that make UNREACHABLE */
+#define EVIDENCE_PROHIBITIONS_NEEDED 2 /* attempts that make UNREACHABLE */
 
 struct evidence {
     uint8_t attempts; /* our SYNs, without the kernel's retransmissions */
     uint8_t refusals;
-    uint8_t errors;   /* attempts that an ICMP error answered, refusals not counted */
-    int error_errnum; /* of the latest of them */
+    uint8_t prohibitions;   /* attempts that ICMP said are prohibited */
+    uint8_t errors;         /* attempts that another ICMP error answered */
+    int error_errnum;       /* of the latest of them */
+    struct icmp_error icmp; /* the same, or a refusal's */
 };
 
 /* What can be said now; false: nothing yet. Without a handshake, that is: OPEN needs no
@@ -39,6 +44,10 @@ bool evidence_judge(const struct evidence *evidence, unsigned refusals_needed,
 
 /* When silence suffices. */
 struct silence_rule {
+    bool is_hopeless;  /* so many controls are lost that silence proves nothing; the rest
+                          says when that is certain */
+    unsigned attempts; /* so many sockets at most */
+    bool is_fresh;     /* only the first SYN of a socket counts */
     unsigned syns;     /* at least this many SYNs ... */
     struct span age;   /* ... each at least this old ... */
     struct span apart; /* ... the first and the last at least this far apart */
@@ -46,10 +55,13 @@ struct silence_rule {
 
 /* What is known about the address. */
 struct silence_facts {
-    bool is_answering; /* some port of it has answered within the last ten seconds */
-    bool is_clean;     /* loss_is_clean() */
-    double loss;       /* loss_rate() of this address */
-    double loss_overall;
+    bool is_answering;      /* a port of it has answered since somebody asks about it */
+    unsigned trials;        /* SYNs to ports that answered ... */
+    unsigned losses;        /* ... those of them that were lost */
+    unsigned controls;      /* results of controls, see controls.h ... */
+    unsigned controls_lost; /* ... those without an answer */
+    double loss_overall;    /* loss_rate() over all addresses */
+    bool has_error;         /* an ICMP error that is no prohibition came */
     struct rtt rtt;
 };
 

@@ -8,10 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define ANSWERING_SECONDS 10
-#define ALIVE_SECONDS     60
-#define HOP_MS            50
-#define FELL_SILENT_MS    1500
+#define ALIVE_SECONDS  60
+#define HOP_MS         50
+#define FELL_SILENT_MS 1500
 
 struct host_table {
     struct address_table table; /* its entries are owned */
@@ -78,6 +77,10 @@ static struct host *host_add(struct host_table *hosts, const struct address *add
     host->window_max = HOST_WINDOW_FIRST;
     TAILQ_INIT(&host->window);
     TAILQ_INIT(&host->waiting);
+    TAILQ_INIT(&host->limit.turns);
+    TAILQ_INIT(&host->limit.unsure);
+    LIST_INIT(&host->jobs);
+    LIST_INIT(&host->open_controls);
     host->users = 1;
     return host;
 }
@@ -164,14 +167,19 @@ void host_ended(struct host *host, struct window_entry *entry)
     host->unanswered--;
 }
 
-void host_answered(struct host *host, const struct span *sample, unsigned syns,
-                   unsigned lost, struct instant now)
+void host_heard(struct host *host, const struct span *sample, struct instant now)
 {
     if (sample)
         rtt_add(&host->rtt, *sample);
-    loss_add(&host->loss, syns, lost, now);
     host->answered_at = now;
     host->asked_since = (struct instant){0};
+}
+
+void host_answered(struct host *host, const struct span *sample, unsigned syns,
+                   unsigned lost, struct instant now)
+{
+    host_heard(host, sample, now);
+    loss_add(&host->loss, syns, lost, now);
     if (lost == 0) {
         if (host->window_max < HOST_WINDOW_MAX)
             host->window_max++;
@@ -192,10 +200,70 @@ static bool is_within(struct instant at, int64_t seconds, struct instant now)
     return at.ns != 0 && instant_since(now, at).ns < seconds * NS_PER_SECOND;
 }
 
-bool host_is_answering(const struct host *host, struct instant now)
+/* --- sessions and limits ------------------------------------------------------------ */
+
+void host_session_begin(struct host *host, struct instant now)
 {
-    return is_within(host->answered_at, ANSWERING_SECONDS, now);
+    /* Not `now`: what answers an earlier job in this very turn is not of this session. */
+    host->session_since = instant_add(now, (struct span){1});
+    bool is_forgotten = !is_within(host->limit.used_at, HOST_LIMIT_SECONDS, now) ||
+                        !is_within(host->limit.heard_at, HOST_LIMIT_DEAD_S, now);
+    if (!host->limit.is_on || !is_forgotten)
+        return;
+    host->limit.is_on = false;
+    host->controls = (struct controls){0};
 }
+
+bool host_is_answering(const struct host *host)
+{
+    return !instant_before(host->answered_at, host->session_since);
+}
+
+bool host_has_opened(const struct host *host)
+{
+    return !instant_before(host->opened_at, host->session_since);
+}
+
+void host_witnessed(struct host *host, uint16_t port, bool is_open, struct instant now)
+{
+    if (is_open)
+        host->opened_at = now;
+    controls_answered(&host->controls, port, is_open, now);
+}
+
+struct witness *host_next_witness(struct host *host, uint16_t except, struct instant now)
+{
+    if (host->limit.is_on)
+        return controls_next_witness(&host->controls, except, (struct instant){0},
+                                     host->limit.began_at);
+    return controls_next_witness(&host->controls, except, host->session_since, now);
+}
+
+void host_limit_heard(struct host *host, unsigned number, bool is_control,
+                      struct instant now)
+{
+    struct limit *limit = &host->limit;
+    limit->streak = number > limit->heard + 1 ? 1 : limit->streak + 1;
+    if (number > limit->heard)
+        limit->heard = number;
+    limit->heard_at = now;
+    limit->unheard = 0;
+    limit->is_held_back = false;
+    bool is_streak = limit->streak >= HOST_STREAK;
+    if (is_streak)
+        limit->streak = 0;
+    pace_answered(&limit->pace, is_control || is_streak);
+}
+
+void host_limit_missed(struct host *host, unsigned number, struct instant now)
+{
+    struct limit *limit = &host->limit;
+    if (number > limit->missed)
+        limit->missed = number;
+    pace_missed(&limit->pace, instant_since(now, limit->heard_at));
+}
+
+/* --- silence ------------------------------------------------------------------------ */
 
 bool host_fell_silent(const struct host *host, struct instant now)
 {

@@ -27,16 +27,17 @@ void loss_add(struct loss *loss, unsigned trials, unsigned losses, struct instan
     loss->losses[0] += losses;
 }
 
-double loss_rate(const struct loss *loss, struct instant now)
+void loss_counts(const struct loss *loss, struct instant now, unsigned *ret_trials,
+                 unsigned *ret_losses)
 {
     struct loss current = loss_at(loss, now);
-    return (1.0 + current.losses[0] + current.losses[1]) /
-           (10.0 + current.trials[0] + current.trials[1]);
+    *ret_trials = current.trials[0] + current.trials[1];
+    *ret_losses = current.losses[0] + current.losses[1];
 }
 
-bool loss_is_clean(const struct loss *loss, struct instant now)
+double loss_rate(const struct loss *loss, struct instant now)
 {
-    struct loss current = loss_at(loss, now);
-    return current.trials[0] + current.trials[1] >= LOSS_CLEAN_TRIALS &&
-           current.losses[0] + current.losses[1] == 0;
+    unsigned trials, losses;
+    loss_counts(loss, now, &trials, &losses);
+    return (1.0 + losses) / (10.0 + trials);
 }

@@ -7,10 +7,7 @@
 
 #include "base/clock.h"
 
-#include <stdbool.h>
-
-#define LOSS_SECONDS      60
-#define LOSS_CLEAN_TRIALS 20
+#define LOSS_SECONDS 60
 
 /* All zero = unknown. */
 struct loss {
@@ -23,9 +20,10 @@ struct loss {
  * another one; `losses` of them had no answer. */
 void loss_add(struct loss *loss, unsigned trials, unsigned losses, struct instant now);
 
+/* What counts at `now`. */
+void loss_counts(const struct loss *loss, struct instant now, unsigned *ret_trials,
+                 unsigned *ret_losses);
+
 /* The share of SYNs that go unanswered, (1 + losses) / (10 + trials): 0.1 while
  * unknown. */
 double loss_rate(const struct loss *loss, struct instant now);
-
-/* At least LOSS_CLEAN_TRIALS and no loss. */
-bool loss_is_clean(const struct loss *loss, struct instant now);

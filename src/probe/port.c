@@ -18,6 +18,10 @@
 #define BACKOFF_FIRST_MS  50
 #define BACKOFF_DOUBLINGS 3 /* 50, 100, 200, 400 ms */
 
+/* A SYN at a limited address: its socket closes before the kernel repeats it. */
+#define LIMITED_MIN_MS    300
+#define LIMITED_MAX_MS    950
+
 static void port_look(struct port *port);
 
 /* --- attempts ----------------------------------------------------------------------- */
@@ -33,18 +37,23 @@ static void attempt_answered(struct attempt *attempt)
     host_wake(job->engine, job->host);
 }
 
-/* Closes the socket and forgets the attempt: quota and window have their place back before
- * any callback runs. */
-static void attempt_end(struct attempt *attempt)
+/* Closes the socket: quota and window have their place back before any callback runs. */
+static void attempt_close(struct attempt *attempt)
 {
-    struct port *port = attempt->port;
-    struct engine *engine = port->job->engine;
-    LIST_REMOVE(attempt, link);
-
+    struct engine *engine = attempt->port->job->engine;
+    if (attempt->fd < 0)
+        return;
     loop_watch_drop(engine->loop, -1, &attempt->watch);
     fd_close(&attempt->fd);
     quota_return(engine);
     attempt_answered(attempt);
+}
+
+/* Closes and forgets it. */
+static void attempt_end(struct attempt *attempt)
+{
+    LIST_REMOVE(attempt, link);
+    attempt_close(attempt);
     free(attempt);
 }
 
@@ -59,6 +68,36 @@ static void attempts_end(struct port *port, const struct attempt *but)
     }
 }
 
+/* It refused, or was prohibited: true of its port, or of a limit. */
+static void port_doubt(struct port *port)
+{
+    if (port->first_negative.ns != 0)
+        return;
+    port->first_negative = engine_now(port->job->engine);
+    port->job->doubted++;
+}
+
+static void second_look_end(struct port *port)
+{
+    if (port->is_second_look)
+        port->job->second_looks--;
+    port->is_second_look = false;
+}
+
+static void port_doubt_no_more(struct port *port)
+{
+    second_look_end(port);
+    if (port->first_negative.ns != 0)
+        port->job->doubted--;
+    port->first_negative = (struct instant){0};
+}
+
+static void limit_remove(struct port *port)
+{
+    struct limit *limit = &port->job->host->limit;
+    TAILQ_REMOVE(port->asked == 0 ? &limit->turns : &limit->unsure, port, queue_link);
+}
+
 /* Takes the port out of whatever it waits for. */
 static void port_unqueue(struct port *port)
 {
@@ -69,6 +108,8 @@ static void port_unqueue(struct port *port)
     port->is_again = false;
     if (port->phase == PORT_DEFERRED)
         engine->config.observer.deferred(engine->config.observer.ctx, -1);
+    if (port->phase == PORT_LIMITED)
+        limit_remove(port);
 }
 
 static void port_stop(struct port *port)
@@ -76,6 +117,7 @@ static void port_stop(struct port *port)
     attempts_end(port, NULL);
     port->proving = proving_free(port->proving);
     port_unqueue(port);
+    port_doubt_no_more(port);
     port->phase = PORT_SETTLED;
 }
 
@@ -100,7 +142,8 @@ static void port_decide(struct port *port, enum port_state state, int errnum)
     struct engine *engine = port->job->engine;
     port->verdict.state = state;
     port->verdict.errnum = errnum;
-    port->verdict.duration = instant_since(engine_now(engine), port->first_syn);
+    if (port->is_tried)
+        port->verdict.duration = instant_since(engine_now(engine), port->first_syn);
 }
 
 static void settle(struct port *port, enum port_state state, int errnum)
@@ -119,7 +162,7 @@ static void port_pause(struct port *port)
         port->local_faults < BACKOFF_DOUBLINGS ? port->local_faults : BACKOFF_DOUBLINGS;
 
     /* It waits for another turn already, with another attempt still open. */
-    if (port->is_again || port->phase == PORT_DEFERRED)
+    if (port->is_again || port->phase == PORT_DEFERRED || port->phase == PORT_LIMITED)
         return;
     if (port->local_faults < UINT8_MAX)
         port->local_faults++;
@@ -188,21 +231,23 @@ static void port_no_route(struct port *port, int errnum)
 /* Records an answer to an attempt that was sent at `sent_at`: earlier attempts at this port
  * that are still open were lost. */
 static void port_answered(struct port *port, const struct attempt_reading *reading,
-                          struct instant sent_at)
+                          struct instant sent_at, bool is_open)
 {
     struct engine *engine = port->job->engine;
     struct instant now = engine_now(engine);
     unsigned syns = 1 + reading->repeats, lost = reading->repeats;
     const struct attempt *attempt;
     LIST_FOREACH(attempt, &port->attempts, link) {
-        if (!instant_before(attempt->window.since, sent_at))
+        if (attempt->fd < 0 || !instant_before(attempt->window.since, sent_at))
             continue;
         unsigned unanswered = 1 + attempt_repeats_read(attempt->fd).sent;
         syns += unanswered;
         lost += unanswered;
     }
-    host_answered(port->job->host, reading->has_rtt ? &reading->rtt : NULL, syns, lost,
-                  now);
+    struct host *host = port->job->host;
+    host_answered(host, reading->has_rtt ? &reading->rtt : NULL, syns, lost, now);
+    if (port->phase == PORT_LIMITED && (is_open || !host->limit.is_by_refusal))
+        host_limit_heard(host, port->asked, false, now);
     loss_add(&engine->loss, syns, lost, now);
     engine->answered_at = now;
     port->local_fault = (struct local_fault){0};
@@ -219,10 +264,18 @@ static void port_refused(struct port *port, const struct attempt_reading *readin
     struct engine *engine = port->job->engine;
     struct host *host = port->job->host;
     port->last_refusal = engine_now(engine);
+    port->is_looked_at = false;
+    if (port->is_second_look)
+        port->job->refused_twice++;
+    second_look_end(port);
+    port_doubt(port);
     port->evidence.refusals++;
-    port_answered(port, reading, sent_at);
+    port->evidence.icmp = reading->icmp;
+    port_answered(port, reading, sent_at, false);
     if (host_reset(host, engine_now(engine)))
         host_refresh_silent(engine, host);
+    if (port->phase == PORT_LIMITED)
+        host_news(engine, host);
     port_look(port);
 }
 
@@ -258,7 +311,12 @@ static void port_opened(struct port *port, struct attempt *attempt,
         port_met_self(port, attempt, reading->is_self);
         return;
     }
-    port_answered(port, reading, attempt->window.since);
+    if (port->first_negative.ns != 0)
+        port->job->turned++;
+    port_answered(port, reading, attempt->window.since, true);
+    host_witnessed(port->job->host, port->verdict.port, true,
+                   engine_now(port->job->engine));
+    port->verdict.icmp = (struct icmp_error){0};
     if (!port->job->has_token) {
         settle(port, PORT_STATE_OPEN, 0);
         return;
@@ -277,11 +335,17 @@ static void port_unreachable(struct port *port, struct attempt *attempt,
     bool is_counted = attempt->has_error;
     attempt->has_error = true;
     if (!reading->is_alive)
-        attempt_end(attempt);
+        attempt_close(attempt);
     port->local_fault = (struct local_fault){0};
     if (!is_counted) {
-        port->evidence.errors++;
+        if (reading->is_final) {
+            port->evidence.prohibitions++;
+            port_doubt(port);
+        } else {
+            port->evidence.errors++;
+        }
         port->evidence.error_errnum = reading->errnum;
+        port->evidence.icmp = reading->icmp;
     }
     port_look(port);
 }
@@ -291,6 +355,8 @@ static void port_unreachable(struct port *port, struct attempt *attempt,
 static bool attempt_take(struct attempt *attempt, bool may_have_error)
 {
     struct port *port = attempt->port;
+    if (attempt->fd < 0)
+        return false;
     struct instant sent_at = attempt->window.since;
     struct span age = instant_since(clock_now(), attempt->sent_at);
     struct address to = port->job->target;
@@ -344,6 +410,17 @@ static void port_clock_on(struct port *port)
     port->first_syn = instant_add(port->first_syn, instant_since(now, port->stopped_at));
 }
 
+/* How long an attempt at a limited address stays open. */
+static struct span limited_patience(const struct host *host)
+{
+    struct span patience = span_ms(LIMITED_MAX_MS);
+    if (host->rtt.is_known)
+        patience.ns = 2 * rtt_timeout(&host->rtt).ns;
+    if (patience.ns < LIMITED_MIN_MS * NS_PER_MS)
+        return span_ms(LIMITED_MIN_MS);
+    return patience.ns > LIMITED_MAX_MS * NS_PER_MS ? span_ms(LIMITED_MAX_MS) : patience;
+}
+
 static void port_sent(struct port *port)
 {
     struct job *job = port->job;
@@ -354,13 +431,17 @@ static void port_sent(struct port *port)
     }
     if (port->evidence.attempts == 0)
         port->first_syn = engine_now(engine);
-    else
+    else if (port->phase != PORT_LIMITED)
         port_clock_on(port);
     port->evidence.attempts++;
     port->local_faults = 0;
     if (!port->local_fault.is_of_sent)
         port->local_fault = (struct local_fault){0};
-    port->phase = PORT_PROBING;
+    if (port->phase == PORT_LIMITED)
+        timers_set(&engine->timers, &port->timer,
+                   instant_add(engine_now(engine), limited_patience(job->host)));
+    else
+        port->phase = PORT_PROBING;
     engine->config.observer.attempted(engine->config.observer.ctx);
 }
 
@@ -400,7 +481,8 @@ void port_attempt(struct port *port)
 
     AUTO_FD fd = -1;
     struct instant sent_at = clock_now();
-    enum outcome outcome = attempt_open(&to, port->job->has_token, &fd, &reading.errnum);
+    enum outcome outcome = attempt_open(&to, &engine->sources, &port->source,
+                                        port->job->has_token, &fd, &reading.errnum);
     if (outcome == OUTCOME_PENDING && attempt_watch(port, fd, sent_at)) {
         fd_take(&fd);
         port_sent(port);
@@ -418,6 +500,11 @@ void port_attempt(struct port *port)
     } else {
         int errnum = reading.errnum ? reading.errnum : ENOMEM;
         quota_shrink(engine);
+        if (port->phase == PORT_LIMITED) {
+            port_note_local_fault(port, errnum, false);
+            port_ask_again(port, true);
+            return;
+        }
         if (LIST_EMPTY(&port->attempts)) {
             port_defer(port, errnum, false);
             return;
@@ -445,6 +532,15 @@ static bool answer_has_come(struct port *port)
     return false;
 }
 
+/* What is known of it counts no more. */
+static void port_forget(struct port *port)
+{
+    port->evidence = (struct evidence){0};
+    port->is_lean = false;
+    port->refreshed_at = (struct instant){0};
+    port_doubt_no_more(port);
+}
+
 /* What was sent proves nothing, for this reason. */
 static void port_begin_again(struct port *port, const char *reason)
 {
@@ -452,21 +548,30 @@ static void port_begin_again(struct port *port, const char *reason)
     port->local_fault = (struct local_fault){.text = reason, .is_of_sent = true};
     engine->config.observer.suspected(engine->config.observer.ctx);
     attempts_end(port, NULL);
-    port->evidence = (struct evidence){0};
-    port->is_lean = false;
-    port->refreshed_at = (struct instant){0};
+    port_forget(port);
     port_pause(port);
 }
 
 static void port_conclude(struct port *port, struct judgement verdict)
 {
+    struct host *host = port->job->host;
     if (answer_has_come(port))
         return;
     const char *doubt = judge_doubt(port, &verdict);
-    if (doubt)
+    if (doubt) {
         port_begin_again(port, doubt);
-    else
-        settle(port, verdict.state, verdict.errnum);
+        return;
+    }
+    if (verdict.step == JUDGE_LIMITED) {
+        host->is_to_limit = true;
+        host->is_to_limit_by_refusal = verdict.is_by_refusal;
+        host_news(port->job->engine, host);
+        return;
+    }
+    if (verdict.state == PORT_STATE_CLOSED)
+        host_witnessed(host, port->verdict.port, false, engine_now(port->job->engine));
+    port->verdict.icmp = port->evidence.icmp;
+    settle(port, verdict.state, verdict.errnum);
 }
 
 /* Takes the port's next step. Called after everything that happens to it. */
@@ -477,12 +582,17 @@ static void port_look(struct port *port)
     case JUDGE_NOTHING:
         return;
     case JUDGE_ATTEMPT:
+        if (port->evidence.refusals == 1 && !port->is_second_look) {
+            port->is_second_look = true;
+            port->job->second_looks++;
+        }
         job_want(port->job, port);
         return;
     case JUDGE_WAIT:
         timers_set(&port->job->engine->timers, &port->timer, judgement.until);
         return;
     case JUDGE_VERDICT:
+    case JUDGE_LIMITED:
         port_conclude(port, judgement);
         return;
     }
@@ -525,17 +635,78 @@ static void port_timer(struct timer *timer)
         port_lose_patience(port);
         return;
     case PORT_PROBING:
+        port->is_looked_at = true;
         port_look(port);
+        return;
+    case PORT_LIMITED:
+        attempts_end(port, NULL);
+        host_news(port->job->engine, port->job->host);
         return;
     case PORT_SETTLED:
         return;
     }
 }
 
+/* --- while its address is limited --------------------------------------------------- */
+
+void port_limit(struct port *port, bool is_first)
+{
+    struct port_queue *turns = &port->job->host->limit.turns;
+    attempts_end(port, NULL);
+    port_unqueue(port);
+    port_forget(port);
+    port->stopped_at = engine_now(port->job->engine);
+    port->phase = PORT_LIMITED;
+    port->asked = 0;
+    port->silent = 0;
+    if (is_first)
+        TAILQ_INSERT_HEAD(turns, port, queue_link);
+    else
+        TAILQ_INSERT_TAIL(turns, port, queue_link);
+}
+
+void port_unlimit(struct port *port)
+{
+    attempts_end(port, NULL);
+    port_unqueue(port);
+    port_forget(port);
+    port->phase = PORT_PROBING;
+    job_want(port->job, port);
+}
+
+void port_ask_again(struct port *port, bool is_first)
+{
+    struct limit *limit = &port->job->host->limit;
+    limit_remove(port);
+    port->asked = 0;
+    if (is_first)
+        TAILQ_INSERT_HEAD(&limit->turns, port, queue_link);
+    else
+        TAILQ_INSERT_TAIL(&limit->turns, port, queue_link);
+}
+
+void port_settle_limited(struct port *port, enum port_state state, int errnum)
+{
+    port->verdict.icmp = port->evidence.icmp;
+    if (state == PORT_STATE_LIMITED)
+        port->verdict.icmp = (struct icmp_error){0};
+    settle(port, state, errnum);
+}
+
+void port_settle_unproved(struct port *port)
+{
+    proving_time_up(port);
+    port_settle(port);
+}
+
 /* --- life --------------------------------------------------------------------------- */
 
 void port_init(struct port *port, struct job *job, uint16_t number)
 {
-    *port = (struct port){.job = job, .verdict.port = number};
+    *port = (struct port){
+        .job = job,
+        .verdict.port = number,
+        .source = source_choice_make(engine_random(job->engine)),
+    };
     timer_init(&port->timer, port_timer);
 }

@@ -115,7 +115,7 @@ static enum proof line_judge(const char *line, size_t len, const struct proof_to
     return PROOF_OTHER_PORT;
 }
 
-enum proof proof_judge(const char *bytes, size_t len, bool is_ended,
+enum proof proof_judge(const char *bytes, size_t len, enum proof_rest rest,
                        const struct proof_token *token, uint16_t port, uint16_t *ret_port)
 {
     size_t looked_at = len < PROOF_READ_MAX ? len : PROOF_READ_MAX;
@@ -124,5 +124,10 @@ enum proof proof_judge(const char *bytes, size_t len, bool is_ended,
         return line_judge(bytes, (size_t)(end - bytes), token, port, ret_port);
     if (looked_at == PROOF_READ_MAX)
         return PROOF_MISMATCH;
-    return is_ended ? PROOF_SILENT : PROOF_NONE;
+    static const enum proof without_line[] = {
+        [PROOF_REST_MAY_COME] = PROOF_NONE,
+        [PROOF_REST_TOO_LATE] = PROOF_SILENT,
+        [PROOF_REST_CUT_OFF] = PROOF_RESET,
+    };
+    return without_line[rest];
 }

@@ -25,7 +25,8 @@
     X(MATCH, "match")           /* it is this listener */                                  \
     X(OTHER_PORT, "other_port") /* it is ours, but on a port other than the probed one */  \
     X(MISMATCH, "mismatch")     /* another program answers */                              \
-    X(SILENT, "silent")         /* no data, or an end before a whole line */
+    X(SILENT, "silent")         /* no whole line in time, and the connection is there */   \
+    X(RESET, "reset")           /* accepted, then reset or closed before a whole line */
 
 enum proof {
 #define X(NAME, text) PROOF_##NAME,
@@ -48,11 +49,17 @@ bool proof_token_parse(const char *text, size_t len, struct proof_token *ret);
 bool proof_line_make(const struct proof_token *token, uint16_t port,
                      char ret_line[PROOF_LINE_SIZE], size_t *ret_len);
 
+/* What follows the bytes received so far. */
+enum proof_rest {
+    PROOF_REST_MAY_COME,
+    PROOF_REST_TOO_LATE, /* no time left */
+    PROOF_REST_CUT_OFF,  /* the target closed or reset the connection */
+};
+
 /* What the `len` bytes received so far from `port` prove; only the first PROOF_READ_MAX
- * count. `is_ended`: no more will arrive (an end, a reset, no time left).
- * PROOF_NONE: read on; with `is_ended`, it could not be computed. PROOF_MISMATCH takes a
- * whole line or PROOF_READ_MAX bytes without one. *ret_port is written only
- * with PROOF_OTHER_PORT: the port that the listener is bound to. The comparison takes the
- * same time wherever the first difference is. */
-enum proof proof_judge(const char *bytes, size_t len, bool is_ended,
+ * count. PROOF_NONE: read on; unless PROOF_REST_MAY_COME, it could not be computed.
+ * PROOF_MISMATCH takes a whole line or PROOF_READ_MAX bytes without one. *ret_port is
+ * written only with PROOF_OTHER_PORT: the port that the listener is bound to. The
+ * comparison takes the same time wherever the first difference is. */
+enum proof proof_judge(const char *bytes, size_t len, enum proof_rest rest,
                        const struct proof_token *token, uint16_t port, uint16_t *ret_port);

@@ -25,13 +25,13 @@ struct proving *proving_free(struct proving *proving)
 }
 
 /* Judges what is there. False: that decides nothing yet, read on. */
-static bool proving_judge(struct port *port, bool is_ended)
+static bool proving_judge(struct port *port, enum proof_rest rest)
 {
     const struct proving *proving = port->proving;
     uint16_t proof_port = 0;
-    enum proof proof = proof_judge(proving->bytes, proving->len, is_ended,
-                                   &port->job->token, port->verdict.port, &proof_port);
-    if (proof == PROOF_NONE && !is_ended)
+    enum proof proof = proof_judge(proving->bytes, proving->len, rest, &port->job->token,
+                                   port->verdict.port, &proof_port);
+    if (proof == PROOF_NONE && rest == PROOF_REST_MAY_COME)
         return false;
     port->verdict.proof = proof;
     port->verdict.proof_port = proof_port;
@@ -50,14 +50,14 @@ bool proving_read(struct port *port)
             return false;
         if (got > 0)
             proving->len += (size_t)got;
-        if (proving_judge(port, got <= 0))
+        if (proving_judge(port, got > 0 ? PROOF_REST_MAY_COME : PROOF_REST_CUT_OFF))
             return true;
     }
 }
 
 void proving_time_up(struct port *port)
 {
-    proving_judge(port, true);
+    proving_judge(port, PROOF_REST_TOO_LATE);
 }
 
 bool proving_begin(struct port *port, struct attempt *attempt)

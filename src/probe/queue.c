@@ -65,6 +65,15 @@ void host_wake(struct engine *engine, struct host *host)
         timers_stop(&engine->timers, &host->timer);
 }
 
+void host_news(struct engine *engine, struct host *host)
+{
+    if (host->has_news)
+        return;
+    host->has_news = true;
+    TAILQ_INSERT_TAIL(&engine->news, host, news_link);
+    loop_again(engine->loop);
+}
+
 /* --- ports -------------------------------------------------------------------------- */
 
 void job_take_port(struct job *job, struct port *port)
@@ -87,7 +96,7 @@ void port_be_patient(struct port *port)
 void job_want(struct job *job, struct port *port)
 {
     struct engine *engine = job->engine;
-    if (port->is_again)
+    if (port->is_again || port->phase == PORT_LIMITED)
         return;
 
     timers_stop(&engine->timers, &port->timer);
@@ -107,13 +116,12 @@ void job_want(struct job *job, struct port *port)
 void host_refresh_silent(struct engine *engine, struct host *host)
 {
     struct job *job;
-    LIST_FOREACH(job, &engine->jobs, engine_link) {
-        if (job->host != host)
-            continue;
+    LIST_FOREACH(job, &host->jobs, host_link) {
         for (size_t i = 0; i < job->port_count; i++) {
             struct port *port = &job->ports[i];
             bool is_silent = port->phase == PORT_PROBING && !LIST_EMPTY(&port->attempts) &&
-                             port->evidence.refusals == 0 && port->evidence.errors == 0;
+                             port->evidence.refusals == 0 && port->evidence.errors == 0 &&
+                             port->evidence.prohibitions == 0;
             if (!is_silent || port->refreshed_at.ns != 0)
                 continue;
             port->refreshed_at = engine_now(engine);

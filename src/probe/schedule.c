@@ -3,9 +3,10 @@
 
 #define SECOND_MIN_MS 100
 #define SECOND_MAX_MS 500
-#define SOURCES_MIN   2  /* source ports, hence paths where they are chosen by hash */
-#define REPEATS_SEEN  8  /* further ones lie beyond any PORT_CHECK_TIMEOUT */
-#define LATE_MS       20 /* the kernel's timers are late by some milliseconds */
+#define SOURCES_MIN   2   /* source ports, hence paths where they are chosen by hash */
+#define REPEATS_SEEN  8   /* further ones lie beyond any PORT_CHECK_TIMEOUT */
+#define MORE_MS       150 /* between the attempts after the fourth */
+#define LATE_MS       20  /* the kernel's timers are late by some milliseconds */
 #define SYNS_MAX      (SCHEDULE_OPEN_MAX * (1 + REPEATS_SEEN))
 
 struct span schedule_answer_time(const struct rtt *rtt)
@@ -54,7 +55,7 @@ static struct span spread(const struct schedule_facts *facts, unsigned count)
     case 2:
         return (struct span){second.ns + (last.ns - second.ns) / 2};
     }
-    return last;
+    return (struct span){last.ns + (count - 3) * MORE_MS * NS_PER_MS};
 }
 
 static unsigned undecided(const struct schedule_facts *facts)
@@ -71,7 +72,9 @@ static bool attempt_due(const struct schedule_facts *facts,
                         const struct schedule_rules *rules, struct instant *ret_due)
 {
     unsigned count = facts->evidence.attempts;
-    if (count >= SCHEDULE_ATTEMPTS_MAX || (facts->is_lean && facts->open_count > 0))
+    unsigned count_max =
+        facts->evidence.refusals > 0 ? SCHEDULE_ATTEMPTS_MAX : facts->silence.attempts;
+    if (count >= count_max || (facts->is_lean && facts->open_count > 0))
         return false;
 
     if (facts->evidence.refusals == 0) {
@@ -110,11 +113,13 @@ static struct syns syns_collect(const struct schedule_facts *facts,
         const struct schedule_attempt *attempt = &facts->open[i];
         unsigned repeats =
             is_ahead || attempt->repeats > REPEATS_SEEN ? REPEATS_SEEN : attempt->repeats;
+        syns.has_repeat = syns.has_repeat || repeats > 0 || attempt->has_error;
+        if (attempt->is_over || facts->silence.is_fresh)
+            repeats = 0;
         for (unsigned n = 0; n <= repeats; n++) {
             struct span after = schedule_repeat_after(n, rules->linear_timeouts);
             struct instant at = instant_add(attempt->sent_at, after);
             syns_insert(&syns, at);
-            syns.has_repeat = syns.has_repeat || n > 0;
         }
     }
     return syns;

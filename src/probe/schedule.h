@@ -11,6 +11,9 @@
  * counts, and so do the SYNs with which the kernel repeats them. More than one source port
  * is also more than one path where paths are chosen by hash.
  *
+ * Where SYNs are lost, each that counts is the first of a socket, because the loss may be a
+ * dead path that its repetitions take again: then more than four attempts follow.
+ *
  * A port that refused gets its next attempt after `refusal_delay`, while more refusals are
  * needed and no attempt that may bring one is under way.
  */
@@ -22,11 +25,13 @@
 
 #include <stdbool.h>
 
-#define SCHEDULE_ATTEMPTS_MAX 4 /* sockets that a silent port costs */
-#define SCHEDULE_OPEN_MAX     5 /* with the extra one that a limit on resets may call for */
+#define SCHEDULE_ATTEMPTS_MAX                                                              \
+    4                         /* sockets that a silent port costs where nothing is lost    \
+                               */
+#define SCHEDULE_OPEN_MAX  15 /* with the extra one that a limit on resets may call for */
 
 /* The time to wait for an answer while the round-trip time is unknown. */
-#define SCHEDULE_ANSWER_MS    300
+#define SCHEDULE_ANSWER_MS 300
 
 struct schedule_rules {
     struct span timeout; /* from the first SYN */
@@ -40,6 +45,7 @@ struct schedule_attempt {
     struct instant sent_at;
     unsigned repeats; /* SYNs that the kernel has sent again: tcpi_total_retrans */
     bool has_error;   /* an ICMP error has come */
+    bool is_over;     /* and ended it: the kernel repeats its SYN no more */
 };
 
 struct schedule_facts {

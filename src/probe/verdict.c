@@ -38,6 +38,66 @@ const char *port_verdict_error(const struct port_verdict *verdict)
     return errors[i].text;
 }
 
+/* --- ICMP --------------------------------------------------------------------------- */
+
+/* clang-format off */
+static const struct {
+    bool is_ipv6;
+    uint8_t type, code;
+    bool is_prohibition;
+    const char *meaning;
+} icmp_rows[] = {
+    {false, 3,  0,  false, "network unreachable"},
+    {false, 3,  1,  false, "host unreachable"},
+    {false, 3,  2,  false, "protocol unreachable"},
+    {false, 3,  3,  false, "port unreachable"},
+    {false, 3,  5,  false, "source route failed"},
+    {false, 3,  6,  false, "network unknown"},
+    {false, 3,  7,  false, "host unknown"},
+    {false, 3,  8,  false, "source host isolated"},
+    {false, 3,  9,  true,  "network administratively prohibited"},
+    {false, 3,  10, true,  "host administratively prohibited"},
+    {false, 3,  11, false, "network unreachable for this type of service"},
+    {false, 3,  12, false, "host unreachable for this type of service"},
+    {false, 3,  13, true,  "communication administratively prohibited"},
+    {false, 11, 0,  false, "time to live exceeded"},
+    {true,  1,  0,  false, "no route to destination"},
+    {true,  1,  1,  true,  "communication administratively prohibited"},
+    {true,  1,  2,  false, "beyond the scope of the source address"},
+    {true,  1,  3,  false, "address unreachable"},
+    {true,  1,  4,  false, "port unreachable"},
+    {true,  1,  5,  true,  "source address failed the policy"},
+    {true,  1,  6,  true,  "route rejected"},
+    {true,  3,  0,  false, "hop limit exceeded"},
+};
+/* clang-format on */
+
+static size_t icmp_row(const struct icmp_error *error)
+{
+    size_t i = 0;
+    while (i < sizeof icmp_rows / sizeof *icmp_rows &&
+           (icmp_rows[i].is_ipv6 != error->is_ipv6 || icmp_rows[i].type != error->type ||
+            icmp_rows[i].code != error->code))
+        i++;
+    return i;
+}
+
+bool icmp_is_prohibition(const struct icmp_error *error)
+{
+    size_t row = icmp_row(error);
+    return error->is_there && row < sizeof icmp_rows / sizeof *icmp_rows &&
+           icmp_rows[row].is_prohibition;
+}
+
+const char *icmp_meaning(const struct icmp_error *error)
+{
+    size_t row = icmp_row(error);
+    return row < sizeof icmp_rows / sizeof *icmp_rows ? icmp_rows[row].meaning
+                                                      : "ICMP error";
+}
+
+/* --- errno -------------------------------------------------------------------------- */
+
 /* clang-format off */
 static const struct {
     enum outcome_source source;

@@ -18,7 +18,9 @@
     X(OPEN, "open")               /* answered with a SYN-ACK */                            \
     X(CLOSED, "closed")           /* answered with a reset, or ICMP port unreachable */    \
     X(FILTERED, "filtered")       /* silence */                                            \
-    X(UNREACHABLE, "unreachable") /* the network reports no path */
+    X(UNREACHABLE, "unreachable") /* the network reports no path */                        \
+    X(LIMITED, "limited") /* the address stopped answering: a rate limit, a ban, */        \
+                          /* an outage; silence and refusals prove nothing */
 
 enum port_state {
 #define X(NAME, text) PORT_STATE_##NAME,
@@ -27,10 +29,28 @@ enum port_state {
         PORT_STATE_COUNT
 };
 
+/* An ICMP error about a probe, as its sender wrote it. */
+struct icmp_error {
+    bool is_there;
+    bool is_ipv6;
+    uint8_t type;
+    uint8_t code;
+    bool is_from_target; /* else from a machine on the way, or from our own kernel */
+};
+
+/* Is it a prohibition (a firewall says no), rather than a report that there is no path at
+ * the moment? A path may come back within seconds. */
+bool icmp_is_prohibition(const struct icmp_error *error);
+
+/* What it says, in a few words: "host unreachable". "ICMP error" for unknown numbers. */
+const char *icmp_meaning(const struct icmp_error *error);
+
 struct port_verdict {
     uint16_t port;
     enum port_state state;
-    int errnum; /* the evidence; 0 when open, ETIMEDOUT when filtered */
+    int errnum; /* the evidence; 0 when open, ETIMEDOUT when filtered; of a limited port
+                   ECONNREFUSED where the address refuses */
+    struct icmp_error icmp; /* the evidence when unreachable, or closed by ICMP */
     bool has_rtt;
     struct span rtt;      /* of the handshake, or from the SYN to the refusal */
     struct span duration; /* from the port's first SYN to the verdict, less pauses */

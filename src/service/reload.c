@@ -16,10 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* the part of the child's output that is kept */
+/* The part of the child's output that is kept. */
 #define PIPE_BYTES (64 * 1024)
 
-/* --- asking the binary ---------------------------------------------------------------- */
+/* --- checking the binary -------------------------------------------------------------- */
 
 static bool spawn_check(const struct invocation *invocation, int in_fd, int err_fd,
                         pid_t *ret_child, struct err *err)
@@ -142,7 +142,7 @@ void reload_check_drop(struct reload_check *check)
     forget(check);
 }
 
-/* --- becoming it ---------------------------------------------------------------------- */
+/* --- executing it --------------------------------------------------------------------- */
 
 bool reload_execute(const struct invocation *invocation, struct err *err)
 {

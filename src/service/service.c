@@ -10,6 +10,7 @@
 #include "metrics/metrics.h"
 #include "policy/admission.h"
 #include "policy/budget.h"
+#include "probe/attempt.h"
 #include "service/control.h"
 #include "service/reload.h"
 #include "service/tls.h"
@@ -62,7 +63,7 @@ static bool service_build(struct service *service, struct err *err)
     libc_heap_unite();
 
     size_t descriptors;
-    if (!fd_raise_limit(&descriptors, err))
+    if (!attempt_check_kernel(err) || !fd_raise_limit(&descriptors, err))
         return false;
     service->limits = limits_share(descriptors, &service->settings);
     return tls_load(&service->settings, &service->tls, err) &&

@@ -108,11 +108,14 @@ static void *worker_main(void *ctx)
 
 /* --- life ----------------------------------------------------------------------------- */
 
-static bool engine_make(struct worker *worker, struct metrics *metrics, struct err *err)
+static bool engine_make(struct worker *worker, size_t index, struct metrics *metrics,
+                        struct err *err)
 {
     struct service *service = worker->service;
     const struct engine_config config = {
         .timeout = service->settings.check_timeout,
+        .part = (unsigned)index,
+        .parts = (unsigned)service->worker_count,
         .refusals_needed = service->settings.check_retries,
         .refusal_delay = service->settings.check_retry_delay,
         .limit = &service->probe_limit,
@@ -178,7 +181,7 @@ bool worker_new(struct service *service, size_t index, struct worker **ret, stru
 
     struct metrics *metrics = service->metrics[index];
     worker->service = service;
-    if (!loop_new(&worker->loop, err) || !engine_make(worker, metrics, err) ||
+    if (!loop_new(&worker->loop, err) || !engine_make(worker, index, metrics, err) ||
         !api_make(worker, metrics, err) || !server_make(worker, index, metrics, err)) {
         worker_free(worker);
         return false;

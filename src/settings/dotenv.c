@@ -265,7 +265,7 @@ static bool read_statement(struct reader *r, struct statement *ret)
 
     skip_spaces(r);
     if (peek(r) != '=')
-        return read_end(r, "NAME=value is expected");
+        return read_end(r, "expected NAME=value");
 
     r->at++;
     skip_spaces(r);

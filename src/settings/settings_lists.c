@@ -171,6 +171,8 @@ static const char *parse_origin(const char *item, size_t len, char *ret, size_t 
 {
     if (len >= size)
         return "too long";
+    if (len == 1 && item[0] == '*')
+        return "it must stand alone";
     const struct scheme *scheme = find_scheme(item, len);
     if (!scheme)
         return "it must begin with https:// or http://";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Inside of settings/: the rows of settings.def as data, and the kinds of values that a
+ * Internals of settings/: the rows of settings.def as data, and the kinds of values that a
  * row may have. Not for other folders.
  */
 #pragma once

@@ -14,7 +14,7 @@ enum advice_part {
     ADVICE_SUMMARY, /* "are not forwarded" */
 };
 
-/* One row of a cause: what is said of ports if all its conditions are true. */
+/* One row of a cause: what is said about ports if all its conditions are true. */
 struct advice_row {
     unsigned when; /* a set of enum condition */
     const char *label, *why, *remedy, *summary;
@@ -24,6 +24,6 @@ struct advice_row {
 void advice_put(const struct report *report, const struct family_report *family,
                 const struct port_group *group, enum advice_part part, struct text *text);
 
-/* Appends a summary of all ports: "48 of 102 ports reachable; 53 are not forwarded". */
+/* Appends a summary of all ports: "49 of 102 ports reachable; 53 are not forwarded". */
 void advice_put_summary(const struct report *report, const struct family_report *family,
                         struct text *text);

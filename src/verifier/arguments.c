@@ -8,7 +8,9 @@
 #include "verifier/fetch.h"
 #include "verifier/ports.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +34,7 @@ static const struct {
 /* In the largest unit of which the span is a whole number: "90s", "2m". */
 static void span_format(struct span span, char ret[32])
 {
-    size_t unit = 0;
+    size_t unit = span.ns == 0 ? UNIT_COUNT - 1 : 0;
     while (units[unit].ns > NS_PER_MS && span.ns % units[unit].ns != 0)
         unit++;
     snprintf(ret, 32, "%lld%s", (long long)(span.ns / units[unit].ns), units[unit].name);
@@ -62,8 +64,9 @@ bool arguments_parse_span(const char *text, struct span least, struct span most,
     return err_set(err, ERR_INVALID, "between %s and %s", from, to);
 }
 
-/* Adds to the list. */
-static bool list_add(const char *text, uint16_t **list, size_t *count, struct err *err)
+/* Adds to the list. `inner` is that of ports_parse(). */
+static bool list_add(const char *text, uint16_t **list, size_t *count, uint16_t *inner,
+                     struct err *err)
 {
     struct port_set set;
     if (!port_set_init(&set, PORTS_MAX, err))
@@ -72,7 +75,7 @@ static bool list_add(const char *text, uint16_t **list, size_t *count, struct er
     for (size_t i = 0; *list && i < *count; i++)
         port_set_add(&set, (*list)[i], (*list)[i]);
     uint16_t *ports = NULL;
-    bool is_fine = ports_parse(text, &set, err);
+    bool is_fine = ports_parse(text, &set, inner, err);
     if (is_fine) {
         ports = calloc(set.count + 1, sizeof *ports);
         is_fine = ports || err_sys(err, ENOMEM, "arguments");
@@ -163,17 +166,22 @@ static bool endpoints_parse(struct arguments *arguments, const char *text, struc
 
 static bool take_ports(struct arguments *arguments, const char *value, struct err *err)
 {
-    return list_add(value, &arguments->ports, &arguments->port_count, err);
+    if (!arguments->inner_of)
+        arguments->inner_of = calloc(PORT_COUNT, sizeof *arguments->inner_of);
+    if (!arguments->inner_of)
+        return err_sys(err, ENOMEM, "arguments");
+    return list_add(value, &arguments->ports, &arguments->port_count, arguments->inner_of,
+                    err);
 }
 
 static bool take_required(struct arguments *arguments, const char *value, struct err *err)
 {
-    return list_add(value, &arguments->required, &arguments->required_count, err);
+    return list_add(value, &arguments->required, &arguments->required_count, NULL, err);
 }
 
 static bool take_in_use(struct arguments *arguments, const char *value, struct err *err)
 {
-    return list_add(value, &arguments->in_use, &arguments->in_use_count, err);
+    return list_add(value, &arguments->in_use, &arguments->in_use_count, NULL, err);
 }
 
 static bool take_quorum(struct arguments *arguments, const char *value, struct err *err)
@@ -185,6 +193,11 @@ static bool take_quorum(struct arguments *arguments, const char *value, struct e
     return true;
 }
 
+static enum family family_of(const struct address *address)
+{
+    return address_family_number(address) == 6 ? FAMILY_6 : FAMILY_4;
+}
+
 static bool take_ip(struct arguments *arguments, const char *value, struct err *err)
 {
     struct address address;
@@ -192,11 +205,40 @@ static bool take_ip(struct arguments *arguments, const char *value, struct err *
         return err_set(err, ERR_INVALID, "an IPv4 or IPv6 address");
 
     address = address_unmap(&address);
-    enum family family = address_family_number(&address) == 6 ? FAMILY_6 : FAMILY_4;
+    enum family family = family_of(&address);
     if (arguments->has_ip[family])
-        return err_set(err, ERR_INVALID, "the only address of its family");
+        return err_set(err, ERR_INVALID, "at most one IPv4 and one IPv6 address");
     arguments->has_ip[family] = true;
     arguments->ip[family] = address;
+    return true;
+}
+
+/* Names of interfaces are what the kernel allows (dev_valid_name), and no list. */
+static bool is_interface(const char *text)
+{
+    size_t len = strlen(text);
+    return len > 0 && len < IF_NAMESIZE && strcspn(text, "/: \t\n,!") == len;
+}
+
+static bool take_source(struct arguments *arguments, const char *value, struct err *err)
+{
+    struct address address;
+    bool is_address = address_parse(value, strlen(value), &address, NULL);
+    if (!is_address && !is_interface(value))
+        return err_set(err, ERR_INVALID, "an address or an interface of this machine");
+
+    enum family family = is_address ? family_of(&address) : FAMILY_4;
+    bool is_taken =
+        is_address ? arguments->has_source[family]
+                   : arguments->has_source[FAMILY_4] || arguments->has_source[FAMILY_6];
+    if (is_taken || arguments->source_interface)
+        return err_set(err, ERR_INVALID, "one address for each family, or one interface");
+    if (is_address) {
+        arguments->source[family] = address;
+        arguments->has_source[family] = true;
+    } else {
+        arguments->source_interface = value;
+    }
     return true;
 }
 
@@ -234,6 +276,12 @@ static bool take_confirm(struct arguments *arguments, const char *value, struct 
                                 &arguments->confirm, err);
 }
 
+static bool take_patience(struct arguments *arguments, const char *value, struct err *err)
+{
+    return arguments_parse_span(value, span_ms(0), span_seconds(3600), &arguments->patience,
+                                err);
+}
+
 static bool take_on_change(struct arguments *arguments, const char *value, struct err *err)
 {
     arguments->on_change = value;
@@ -251,6 +299,7 @@ static bool take_on_change(struct arguments *arguments, const char *value, struc
     }
 FLAG(take_ipv4, is_family[FAMILY_6] = false)
 FLAG(take_ipv6, is_family[FAMILY_4] = false)
+FLAG(take_lan, is_lan = true)
 FLAG(take_json, is_json = true)
 FLAG(take_quiet, is_quiet = true)
 FLAG(take_help, action = ACTION_HELP)
@@ -280,15 +329,62 @@ static bool listed_check(const struct arguments *arguments, const char *option,
     return true;
 }
 
-static bool required_default(struct arguments *arguments, struct err *err)
+/* Where the ports lead, and which of them this machine has to hold. */
+static bool inner_fill(struct arguments *arguments, struct err *err)
+{
+    size_t count = arguments->port_count;
+    assert(count > 0 && arguments->ports);
+    arguments->inner = calloc(count, sizeof *arguments->inner);
+    arguments->held = calloc(count, sizeof *arguments->held);
+    arguments->held_index = calloc(count, sizeof *arguments->held_index);
+    if (!arguments->inner || !arguments->held || !arguments->held_index)
+        return err_sys(err, ENOMEM, "arguments");
+
+    for (size_t i = 0; i < count; i++) {
+        uint16_t inner = arguments->inner_of[arguments->ports[i]];
+        arguments->inner[i] = inner != 0 ? inner : arguments->ports[i];
+        arguments->held[i] = arguments->inner[i];
+    }
+    ports_sort(arguments->held, count);
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || arguments->held[i] != arguments->held[i - 1])
+            arguments->held[arguments->held_count++] = arguments->held[i];
+    for (size_t i = 0; i < count; i++) {
+        bool is_there = ports_find(arguments->held, arguments->held_count,
+                                   arguments->inner[i], &arguments->held_index[i]);
+        assert(is_there);
+        (void)is_there;
+    }
+    return true;
+}
+
+/* A checker looks at the first ports of a question first, and an address that protects
+ * itself may answer no others. */
+static bool order_fill(struct arguments *arguments, struct err *err)
 {
     size_t ignored;
+    size_t at = 0;
+    arguments->order = calloc(arguments->port_count, sizeof *arguments->order);
+    if (!arguments->order)
+        return err_sys(err, ENOMEM, "arguments");
+    for (int is_required = 1; is_required >= 0; is_required--)
+        for (size_t i = 0; i < arguments->port_count; i++)
+            if (ports_find(arguments->required, arguments->required_count,
+                           arguments->ports[i], &ignored) == (is_required == 1))
+                arguments->order[at++] = i;
+    return true;
+}
+
+static bool required_default(struct arguments *arguments, struct err *err)
+{
     if (arguments->required)
         return true;
-    if (!list_add("", &arguments->required, &arguments->required_count, err))
+    if (!list_add("", &arguments->required, &arguments->required_count, NULL, err))
         return false;
-    if (ports_find(arguments->ports, arguments->port_count, DEFAULT_REQUIRED, &ignored)) {
-        arguments->required[0] = DEFAULT_REQUIRED; /* lists have room for one more */
+    for (size_t i = 0; i < arguments->port_count && arguments->required_count == 0; i++) {
+        if (arguments->inner[i] != DEFAULT_REQUIRED)
+            continue;
+        arguments->required[0] = arguments->ports[i]; /* lists have room for one more */
         arguments->required_count = 1;
     }
     return true;
@@ -298,18 +394,23 @@ static bool ports_check(struct arguments *arguments, struct err *err)
 {
     if (arguments->port_count == 0)
         return err_set(err, ERR_INVALID, "no ports given; example: --ports " DEFAULT_PORTS);
-    return required_default(arguments, err) &&
+    return inner_fill(arguments, err) && required_default(arguments, err) &&
            listed_check(arguments, "required", arguments->required,
                         arguments->required_count, err) &&
            listed_check(arguments, "in-use", arguments->in_use, arguments->in_use_count,
-                        err);
+                        err) &&
+           order_fill(arguments, err);
 }
 
 bool arguments_want(const struct arguments *arguments, const struct endpoint *endpoint,
                     enum family family)
 {
-    bool has_any_ip = arguments->has_ip[FAMILY_4] || arguments->has_ip[FAMILY_6];
-    if (!arguments->is_family[family] || (has_any_ip && !arguments->has_ip[family]))
+    const bool *has_ip = arguments->has_ip;
+    const bool *has_source = arguments->has_source;
+    bool has_any_ip = has_ip[FAMILY_4] || has_ip[FAMILY_6];
+    bool has_any_source = has_source[FAMILY_4] || has_source[FAMILY_6];
+    if (!arguments->is_family[family] || (has_any_ip && !has_ip[family]) ||
+        (has_any_source && !has_source[family]))
         return false;
     return endpoint->literal_family == 0 ||
            endpoint->literal_family == family_number(family);
@@ -330,7 +431,8 @@ static bool endpoints_check(const struct arguments *arguments, struct err *err)
             if (arguments_want(arguments, &arguments->endpoints[i], family))
                 return true;
     return err_set(err, ERR_INVALID,
-                   "-4, -6 and --ip exclude the address family of every checker given");
+                   "-4, -6, --ip and --source leave no address family to check with these "
+                   "checkers");
 }
 
 static bool verify_check(const struct option_rest *rest, const char *servers,
@@ -357,11 +459,13 @@ static bool probe_check(const struct option_rest *rest, struct arguments *argume
     struct address address;
     arguments->target = rest->operands[0];
     if (address_parse(arguments->target, strlen(arguments->target), &address, NULL) &&
-        !arguments->is_family[address_family_number(&address) == 6 ? FAMILY_6 : FAMILY_4])
+        !arguments->is_family[family_of(&address)])
         return err_set(err, ERR_INVALID, "%s excludes the address %s",
                        arguments->is_family[FAMILY_4] ? "-4" : "-6", arguments->target);
     struct err why;
-    if (!take_ports(arguments, rest->operands[1], &why))
+    if (!take_ports(arguments, "", err))
+        return false;
+    if (!list_add(rest->operands[1], &arguments->ports, &arguments->port_count, NULL, &why))
         return err_set(err, why.kind, "\"%.60s\": PORTS must be %s, for example %s",
                        rest->operands[1], why.message, DEFAULT_PORTS);
     if (arguments->timeout.ns < span_ms(500).ns ||
@@ -394,6 +498,7 @@ bool arguments_parse(int argc, char *argv[], const char *servers, struct argumen
         .is_family = {true, true},
         .quorum = 1,
         .confirm = span_seconds(10),
+        .patience = span_seconds(45),
     };
     struct option_rest rest;
     bool is_fine = options_parse(&options_table, argc, argv, take, &arguments, &rest, err);
@@ -418,5 +523,12 @@ void arguments_done(struct arguments *arguments)
     free(arguments->ports);
     free(arguments->required);
     free(arguments->in_use);
+    free(arguments->inner_of);
+    free(arguments->inner);
+    free(arguments->held);
+    free(arguments->held_index);
+    free(arguments->order);
     arguments->ports = arguments->required = arguments->in_use = NULL;
+    arguments->inner_of = arguments->inner = arguments->held = NULL;
+    arguments->held_index = arguments->order = NULL;
 }

@@ -40,10 +40,19 @@ struct arguments {
     bool is_family[FAMILY_COUNT]; /* it may be used: -4 and -6 exclude the other one */
     bool has_ip[FAMILY_COUNT];
     struct address ip[FAMILY_COUNT];
-    const char *target; /* ACTION_PROBE: an address or a name */
+    bool has_source[FAMILY_COUNT];
+    struct address source[FAMILY_COUNT];
+    const char *source_interface; /* or NULL */
+    const char *target;           /* ACTION_PROBE: an address or a name */
 
-    uint16_t *ports; /* owned, as are the other two lists */
+    uint16_t *ports; /* as the internet sees them; owned, as are the other lists */
     size_t port_count;
+    uint16_t *inner; /* port_count long: to which port of this machine each leads */
+    uint16_t *held;  /* the ports of this machine, each once, ascending */
+    size_t held_count;
+    uint16_t *inner_of; /* by port: where it leads, 0 = to the same port; while parsing */
+    size_t *held_index; /* port_count long: which of these `inner` is */
+    size_t *order;      /* port_count long: indices, those of required ports first */
     uint16_t *required;
     size_t required_count;
     uint16_t *in_use;
@@ -51,7 +60,9 @@ struct arguments {
     unsigned quorum;
 
     const char *ca_file;
-    struct span timeout; /* of a request; of a port when probing */
+    struct span timeout;  /* of a request; of a port when probing */
+    struct span patience; /* how long negative verdicts are looked at again; 0 = never */
+    bool is_lan;          /* what is reachable from this network is good */
     bool is_json;
     bool is_quiet; /* only the list of ports to advertise is printed */
     const char *output;

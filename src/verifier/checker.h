@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * One checker asked over one family: GET /ip for the own address, then POST /check-ports
+ * One checker asked over one family: GET /ip for our own address, then POST /check-ports
  * on the same connection, with a token and with details. If a checker refuses these (422,
  * 400), it is asked again with the plain contract. Ports are always listed one by one,
- * because ranges are an extension too.
+ * because ranges are an extension too. If they are more than the checker takes at a time
+ * (GET /limits), they are asked about in pieces; a Retry-After is obeyed.
+ *
+ * If the address that the checker sees changes between the two requests, it is asked for
+ * once more. A checker that cannot know the address of this machine has failed.
  *
  * A checker given as a bare host has two URLs. The second is used if the first does not
  * lead to a port checker: no connection, a TLS error, a web site, another program.
@@ -19,6 +23,7 @@
 #include "verifier/failure.h"
 #include "verifier/fetch.h"
 #include "verifier/local_port.h"
+#include "verifier/origin.h"
 #include "verifier/reply.h"
 
 #include <stdbool.h>
@@ -27,21 +32,27 @@
 
 struct checker;
 struct err;
+struct loop;
 
 struct checker_result {
     enum failure failure;               /* why it did not answer, or NONE */
-    char message[FAILURE_MESSAGE_SIZE]; /* in one sentence; "" if it answered */
+    char message[FAILURE_MESSAGE_SIZE]; /* in one sentence; if it answered, why it left
+                                           ports out, or "" */
     unsigned status;                    /* of HTTP; 0 = none came */
     unsigned retry_after;               /* seconds; 0 = not said */
 
     bool has_public; /* the address that it was asked about is known */
     struct address public_address;
+    bool has_told;  /* it has reported that address itself */
     bool has_local; /* our end of the connection to it */
     struct address local_address;
+    struct address peer_address; /* has_local: the checker's end */
+    enum vantage vantage;        /* has_local */
 
-    bool is_plain;    /* it was asked with the plain contract only */
-    bool knows_proof; /* the reply has proofs */
-    struct span duration;
+    bool is_plain;                   /* it was asked with the plain contract only */
+    bool knows_proof;                /* the reply has proofs */
+    struct span duration;            /* of the first look */
+    struct remote_limit limit;       /* the first that it reported */
     struct remote_verdict *verdicts; /* one per port; NULL if it did not answer */
 };
 
@@ -49,15 +60,20 @@ struct checker_result {
 typedef void(checker_changed_fn)(void *ctx, struct checker *checker);
 
 struct checker_config {
+    struct loop *loop;
     struct fetcher *fetcher;
     const char *url; /* without a slash at its end; borrowed, as is all that follows */
     const char *other_url; /* asked where `url` is not a port checker; or NULL */
     enum family family;
-    const uint16_t *ports; /* ascending */
+    const uint16_t *ports; /* ascending, as the internet sees them */
+    const uint16_t *inner; /* to which port of this machine each of them leads */
+    const size_t *order;   /* indices of all ports: those to be asked about first first */
     size_t port_count;
     const struct proof_token *token;
     const struct address *public_address; /* NULL: ask for it */
-    checker_changed_fn *changed;          /* never called from within checker_new() */
+    struct fetch_source source;
+    struct span patience;        /* how long it may be waited for a checker that is busy */
+    checker_changed_fn *changed; /* never called from within checker_new() */
     void *ctx;
 };
 
@@ -83,6 +99,16 @@ void checker_tell(struct checker *checker, const struct address *address);
 
 /* How many ports it has judged so far; before its end only known if it streams. */
 size_t checker_judged(const struct checker *checker);
+
+/* CHECKER_DONE only: looks again at these ports, in this order, and is done again by
+ * `deadline`. `local` has the place of each port at its index; borrowed until then. What
+ * goes wrong ends the look, and the verdicts stand. */
+void checker_look(struct checker *checker, const size_t *indices, size_t count,
+                  const struct local_port *local, struct instant deadline);
+
+/* While it looks again: how many ports wait for that, and for how long it pauses. */
+size_t checker_waiting(const struct checker *checker, struct instant now,
+                       struct span *ret_pause);
 
 /* CHECKER_DONE only; owned by the checker until checker_take_result(). */
 const struct checker_result *checker_result(const struct checker *checker);

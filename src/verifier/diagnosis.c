@@ -14,10 +14,18 @@ const char *cause_text(enum cause cause)
     return cause_texts[cause];
 }
 
-/* Our listener on the probed port could have proved itself. */
-static bool could_prove(const struct local_port *local, const struct remote_verdict *remote)
+/* Our listener on the probed port should have proved itself: the port does not lead
+ * elsewhere, as far as we know or the user states. */
+static bool should_prove(const struct local_port *local,
+                         const struct remote_verdict *remote)
 {
-    return local->binding == BINDING_BOUND && remote->proof != PROOF_NONE;
+    return local->binding == BINDING_BOUND && remote->proof != PROOF_NONE &&
+           !local->filter.is_led && !local->is_declared;
+}
+
+static bool has_proved(const struct local_port *local, const struct remote_verdict *remote)
+{
+    return local->binding == BINDING_BOUND && remote->proof == PROOF_MATCH;
 }
 
 bool diagnosis_is_reached(const struct local_port *local,
@@ -26,7 +34,7 @@ bool diagnosis_is_reached(const struct local_port *local,
     if (remote->is_unknown || remote->state != PORT_STATE_OPEN ||
         remote->proof == PROOF_OTHER_PORT)
         return false;
-    return !could_prove(local, remote) || remote->proof == PROOF_MATCH;
+    return !should_prove(local, remote) || remote->proof == PROOF_MATCH;
 }
 
 static enum cause cause_of_open(const struct local_port *local,
@@ -34,11 +42,17 @@ static enum cause cause_of_open(const struct local_port *local,
 {
     if (remote->proof == PROOF_OTHER_PORT)
         return CAUSE_OTHER_PORT;
-    if (!could_prove(local, remote))
-        return CAUSE_UNPROVED;
-    if (remote->proof == PROOF_MATCH)
+    if (has_proved(local, remote))
         return CAUSE_GOOD;
+    if (!should_prove(local, remote))
+        return CAUSE_UNPROVED;
     return local->accepted > 0 ? CAUSE_PROOF_LOST : CAUSE_SOMEBODY_ELSE;
+}
+
+/* Rules that let a connection in are not what drops others. */
+static bool is_dropped_here(const struct local_port *local)
+{
+    return local->filter.drop == FILTER_DROP_CERTAIN && local->accepted == 0;
 }
 
 /* What the verdict of one checker shows, with what was seen here. Whether all ports are
@@ -50,13 +64,23 @@ static enum cause cause_of(const struct local_port *local,
     case PORT_STATE_OPEN:
         return cause_of_open(local, remote);
     case PORT_STATE_CLOSED:
-        return local->binding == BINDING_BOUND || local->owner.is_listening
+        if (local->filter.is_led)
+            return CAUSE_LED_AWAY;
+        if (is_dropped_here(local))
+            return CAUSE_HOST_FIREWALL;
+        return local->binding == BINDING_BOUND || local->owner.use == OWNER_USE_LISTENER
                    ? CAUSE_REFUSED
                    : CAUSE_NOT_BOUND;
     case PORT_STATE_FILTERED:
-        return local->has_syn ? CAUSE_WAY_BACK : CAUSE_NO_WAY_IN;
+        if (local->has_syn)
+            return CAUSE_WAY_BACK;
+        return is_dropped_here(local) ? CAUSE_HOST_FIREWALL : CAUSE_NO_WAY_IN;
     case PORT_STATE_UNREACHABLE:
-        return CAUSE_UNREACHABLE;
+        if (local->filter.is_led && remote->is_icmp_from_target)
+            return CAUSE_LED_AWAY;
+        return is_dropped_here(local) ? CAUSE_HOST_FIREWALL : CAUSE_UNREACHABLE;
+    case PORT_STATE_LIMITED:
+        return CAUSE_LIMITED;
     case PORT_STATE_COUNT:
         break;
     }
@@ -104,8 +128,13 @@ static struct finding port_judge(const struct diagnosis *diagnosis, size_t port)
     }
     finding.is_good =
         finding.reached >= diagnosis->quorum && (finding.is_proved || !is_contradicted);
-    if (!finding.is_good && finding.reached > 0 && !is_contradiction(finding.cause))
+    if (finding.is_good && diagnosis->is_inside) {
+        finding.is_good = false;
+        finding.cause = CAUSE_INSIDE_ONLY;
+    } else if (!finding.is_good && finding.reached > 0 &&
+               !is_contradiction(finding.cause)) {
         finding.cause = CAUSE_NO_QUORUM;
+    }
     return finding;
 }
 
@@ -114,7 +143,8 @@ static void silence_judge(struct finding *findings, size_t count)
 {
     size_t silent = 0;
     for (size_t i = 0; i < count; i++)
-        silent += findings[i].cause == CAUSE_NO_WAY_IN;
+        silent += findings[i].cause == CAUSE_NO_WAY_IN ||
+                  findings[i].cause == CAUSE_HOST_FIREWALL;
     if (silent == count)
         return;
 

@@ -26,6 +26,7 @@ struct finding {
     enum cause cause;
     bool is_good;
     bool is_proved;
+    bool was_proved;   /* now, or in an earlier round, and advertised since */
     uint16_t leads_to; /* OTHER_PORT */
     unsigned reached;  /* checkers that reached it, proof considered */
     unsigned asked;    /* checkers that gave a verdict for it */
@@ -36,10 +37,11 @@ struct finding {
 struct diagnosis {
     size_t port_count;
     const struct local_port *local;              /* one per port */
-    const struct remote_verdict *const *remotes; /* of each checker that answered, one a
-                                                    port */
+    const struct remote_verdict *const *remotes; /* of each checker that answered, one
+                                                    per port */
     size_t remote_count;
     unsigned quorum; /* from 1 */
+    bool is_inside;  /* none of them looks from the internet: nothing is good */
 };
 
 /* Open, and ours if that could be proved. */

@@ -23,7 +23,7 @@ const char *failure_text(enum failure failure);
 /* Whether a checker that was given as a bare host may answer at its second URL. */
 bool failure_tries_next(enum failure failure);
 
-/* What a message may speak of. */
+/* What a message may mention. */
 struct failure_facts {
     enum family family;
     unsigned status;      /* of HTTP */

@@ -10,6 +10,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -342,6 +343,20 @@ static void easy_prepare(struct fetch *fetch, int family)
         curl_easy_setopt(easy, CURLOPT_CAINFO, fetch->fetcher->config.ca_file);
 }
 
+/* libcurl copies the string. */
+static void source_set(CURL *easy, const struct fetch_source *source)
+{
+    char text[ADDRESS_TEXT_SIZE + 8];
+    char ip[ADDRESS_TEXT_SIZE];
+    if (!source || (!source->address && !source->interface))
+        return;
+    if (source->address)
+        snprintf(text, sizeof text, "host!%s", address_format(source->address, ip));
+    else
+        snprintf(text, sizeof text, "if!%s", source->interface);
+    curl_easy_setopt(easy, CURLOPT_INTERFACE, text);
+}
+
 /* No "Expect: 100-continue": it would hold a long list of ports up for a second. */
 static struct curl_slist *headers_make(void)
 {
@@ -362,7 +377,8 @@ static struct curl_slist *headers_make(void)
     return headers;
 }
 
-bool fetch_new(struct fetcher *fetcher, int family, struct fetch **ret, struct err *err)
+bool fetch_new(struct fetcher *fetcher, int family, const struct fetch_source *source,
+               struct fetch **ret, struct err *err)
 {
     struct fetch *fetch = calloc(1, sizeof *fetch);
     if (!fetch)
@@ -377,8 +393,16 @@ bool fetch_new(struct fetcher *fetcher, int family, struct fetch **ret, struct e
         return err_sys(err, ENOMEM, "libcurl");
     }
     easy_prepare(fetch, family);
+    source_set(fetch->easy, source);
     *ret = fetch;
     return true;
+}
+
+void fetch_cancel(struct fetch *fetch)
+{
+    if (fetch->is_running)
+        curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy);
+    fetch->is_running = false;
 }
 
 struct fetch *fetch_free(struct fetch *fetch)
@@ -386,8 +410,7 @@ struct fetch *fetch_free(struct fetch *fetch)
     if (!fetch)
         return NULL;
 
-    if (fetch->is_running)
-        curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy);
+    fetch_cancel(fetch);
     if (fetch->easy)
         curl_easy_cleanup(fetch->easy);
     curl_slist_free_all(fetch->headers);

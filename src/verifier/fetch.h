@@ -57,6 +57,13 @@ struct fetch_config {
     struct span timeout; /* of one request */
 };
 
+/* Where the connections of one caller come from: an address of this machine, or else an
+ * interface, or else what the system chooses. Borrowed until fetch_new() returns. */
+struct fetch_source {
+    const struct address *address;
+    const char *interface;
+};
+
 /* libcurl must have been set up: fetch_global_init(). */
 bool fetcher_new(struct loop *loop, const struct fetch_config *config, struct fetcher **ret,
                  struct err *err);
@@ -67,8 +74,10 @@ struct fetcher *fetcher_free(struct fetcher *fetcher);
 bool fetch_global_init(struct err *err);
 void fetch_global_done(void);
 
-/* One caller: one request at a time to one host, over one family (4 or 6). */
-bool fetch_new(struct fetcher *fetcher, int family, struct fetch **ret, struct err *err);
+/* One caller: one request at a time to one host, over one family (4 or 6). `source` may be
+ * NULL. ERR_SYSTEM without memory. */
+bool fetch_new(struct fetcher *fetcher, int family, const struct fetch_source *source,
+               struct fetch **ret, struct err *err);
 /* A request that is under way ends without its callback. */
 struct fetch *fetch_free(struct fetch *fetch);
 
@@ -83,6 +92,9 @@ struct fetch_request {
 
 /* ERR_SYSTEM without memory. */
 bool fetch_start(struct fetch *fetch, const struct fetch_request *request, struct err *err);
+
+/* Ends a request that is under way, without its callback. */
+void fetch_cancel(struct fetch *fetch);
 
 /* Whether CA certificates can be read from a file. It must be a regular file, because it is
  * read for each connection. ERR_INVALID, without the path. */

@@ -65,6 +65,8 @@ enum fetch_end fetch_end_of(void *easy, int code, const char *message)
         return FETCH_NO_NAME;
     case CURLE_COULDNT_CONNECT:
         return end_of_connect(easy);
+    case CURLE_INTERFACE_FAILED:
+        return FETCH_NO_SOURCE;
     case CURLE_OPERATION_TIMEDOUT:
         return end_of_timeout(easy);
     case CURLE_SSL_CONNECT_ERROR:

@@ -9,6 +9,7 @@
     X(NO_NAME)         /* the name is unknown or has no address of this family */          \
     X(NO_FAMILY)       /* this machine has no route to that address: errnum says why */    \
     X(NO_CONNECTION)   /* no connection: errnum says why */                                \
+    X(NO_SOURCE)       /* it cannot leave from `source` */                                 \
     X(CONNECT_TIMEOUT) /* no connection in time */                                         \
     X(CERTIFICATE_EXPIRED)                                                                 \
     X(CERTIFICATE_NOT_YET_VALID)                                                           \

@@ -8,6 +8,7 @@
 #include "base/container.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/text.h"
 #include "loop/loop.h"
 #include "net/address.h"
 
@@ -212,6 +213,19 @@ static enum binding binding_of_errno(int errnum)
     }
 }
 
+/* The default is that of the kernel, for a unit that hides the file. */
+static unsigned privileged_below(void)
+{
+    char text[16];
+    unsigned long len;
+    uint64_t port;
+    if (!fd_read_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", text, sizeof text,
+                      &len, NULL) ||
+        len == 0 || !text_parse_u64(text, len - 1, UINT16_MAX + 1, &port))
+        return IPPORT_RESERVED;
+    return (unsigned)port;
+}
+
 static bool listener_open(struct listener *listener, enum family family, struct err *err)
 {
     int errnum;
@@ -225,6 +239,8 @@ static bool listener_open(struct listener *listener, enum family family, struct 
 
     listener->local->binding = binding_of_errno(errnum);
     listener->local->errnum = errnum;
+    if (errnum == EACCES) /* EPERM comes from elsewhere: SocketBindDeny= of systemd */
+        listener->local->privileged_below = privileged_below();
     return true;
 }
 

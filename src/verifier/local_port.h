@@ -5,6 +5,7 @@
 #pragma once
 
 #include "verifier/owners.h"
+#include "verifier/packet_filter.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,10 +36,22 @@ enum binding {
 
 const char *binding_text(enum binding binding);
 
+#define SYN_ORIGINS_MAX 4
+
 struct local_port {
     enum binding binding;
-    int errnum;         /* BINDING_FAILED */
-    struct owner owner; /* BINDING_IN_USE */
-    unsigned accepted;  /* connections that this program accepted */
-    bool has_syn;       /* a handshake from outside was seen that did not finish */
+    int errnum;                /* BINDING_FAILED, BINDING_NO_PERMISSION */
+    unsigned privileged_below; /* BINDING_NO_PERMISSION: the system keeps lower ports for
+                                  programs with a capability */
+    struct owner owner;        /* BINDING_IN_USE */
+    unsigned accepted;         /* connections that this program accepted */
+
+    /* Handshakes that did not finish: the first of those who began them, and whether one of
+     * them is a checker, which family_report_judge() finds out. */
+    size_t syn_count;
+    struct address syn_from[SYN_ORIGINS_MAX];
+    bool has_syn;
+
+    struct port_filter filter; /* what the packet filter of this machine does with it */
+    bool is_declared;          /* the user states that it is in use: --in-use */
 };

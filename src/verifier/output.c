@@ -39,6 +39,33 @@ static bool temporary_open(const char *path, char name[PATH_MAX], int *ret_fd,
     return *ret_fd >= 0 || err_sys(err, errno, "%s", path);
 }
 
+/* A file that is mounted by itself cannot be renamed over (EBUSY, EXDEV), nor can one whose
+ * folder is closed to this user or sticky; the file itself may be open to it. */
+static bool is_of_the_folder(int errnum)
+{
+    return errnum == EBUSY || errnum == EXDEV || errnum == EPERM || errnum == EACCES ||
+           errnum == EROFS;
+}
+
+/* Over the old text, which is cut to the new length at the end: the file is never empty.
+ * Nothing is followed or opened but the regular file that was found before. */
+static bool write_over(const char *path, const char *data, size_t len, struct err *err)
+{
+    struct stat status;
+    AUTO_FD fd = open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) != 0)
+        return err_sys(err, errno, "%s", path);
+    if (!S_ISREG(status.st_mode))
+        return err_sys(err, EINVAL, "%s", path);
+    /* Room first: a full disk must not leave half a text. Not every file system can say. */
+    if (len > 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)len) != 0 &&
+        (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
+        return err_sys(err, errno, "%s", path);
+    if (!fd_write_all(fd, data, len) || ftruncate(fd, (off_t)len) != 0 || fsync(fd) != 0)
+        return err_sys(err, errno, "%s", path);
+    return true;
+}
+
 static bool replace(const char *path, mode_t mode, const char *data, size_t len,
                     struct err *err)
 {
@@ -85,18 +112,32 @@ bool output_try(const char *path, struct err *err)
         return access(path, W_OK) == 0 || err_sys(err, errno, "%s", path);
 
     AUTO_FD fd = -1;
-    if (!temporary_open(target, temporary, &fd, err))
-        return false;
-    unlink(temporary);
-    return true;
+    struct err reason;
+    if (temporary_open(target, temporary, &fd, &reason)) {
+        unlink(temporary);
+        return true;
+    }
+    if (is_of_the_folder(reason.errnum) && access(target, W_OK) == 0)
+        return true;
+    if (err)
+        *err = reason;
+    return false;
 }
 
 bool output_replace(const char *path, const char *data, size_t len, struct err *err)
 {
     char target[PATH_MAX];
+    struct err reason;
     mode_t mode;
     if (!target_find(path, target, &mode, err))
         return false;
-    return mode == 0 ? write_into(path, data, len, err)
-                     : replace(target, mode & 0777, data, len, err);
+    if (mode == 0)
+        return write_into(path, data, len, err);
+    if (replace(target, mode & 0777, data, len, &reason))
+        return true;
+    if (is_of_the_folder(reason.errnum) && access(target, F_OK) == 0)
+        return write_over(target, data, len, err);
+    if (err)
+        *err = reason;
+    return false;
 }

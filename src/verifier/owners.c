@@ -13,50 +13,106 @@
 #include <unistd.h>
 
 #define DESCRIPTORS_MAX 200000 /* looked at, over all processes */
-
-struct held {
-    uint64_t inode; /* of the socket that holds the port; 0 = none found */
-    bool is_own_family;
-};
+#define OWN_MAX         16384  /* sockets of this process */
 
 struct search {
     struct owner *owners; /* borrowed */
-    struct held *held;    /* one each */
+    uint64_t *inodes;     /* of the socket that holds each port; 0 = none found */
     size_t count;
+    uint64_t *own; /* inodes of the sockets of this process */
+    size_t own_count;
     size_t unnamed;
     size_t looked_at;
 };
 
-/* A socket bound to "::" may hold the IPv4 port as well: it counts if no IPv4 socket does
- * (our own sockets are IPv6 only). A listener counts before a connection. */
-static bool row_fits(const struct owner *owner, const struct held *held,
-                     const struct tcp_row *row)
+/* --- one row -------------------------------------------------------------------------- */
+
+static bool is_any(const struct address *address)
 {
-    bool is_own_family = row->local.sa.sa_family == owner->family;
-    if (owner->port != address_port(&row->local))
+    size_t len;
+    const uint8_t *bytes = address_bytes(address, &len);
+    for (size_t i = 0; i < len; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
+static void listener_note(struct owner *owner, const struct address *local)
+{
+    if (owner->use != OWNER_USE_LISTENER)
+        owner->is_on_all = false;
+    owner->use = OWNER_USE_LISTENER;
+    if (is_any(local) || owner->address_count == OWNER_ADDRESSES_MAX) {
+        owner->is_on_all = true;
+        return;
+    }
+    for (size_t i = 0; i < owner->address_count; i++)
+        if (address_equals(&owner->addresses[i], local))
+            return;
+    owner->addresses[owner->address_count] = *local;
+    address_set_port(&owner->addresses[owner->address_count++], 0);
+}
+
+/* An IPv6 socket holds an IPv4 port if it is bound to a mapped address, or to "::", for
+ * IPv4 as well; and a socket that is bound to a mapped address holds no IPv6 port. A
+ * handshake that is not finished belongs to a listener. */
+bool owner_take_row(struct owner *owner, const struct tcp_row *row)
+{
+    const struct address local = address_unmap(&row->local);
+    bool is_same_family = local.sa.sa_family == owner->family;
+    bool is_dual = owner->family == AF_INET && is_any(&local);
+    if (owner->port != address_port(&local) || row->state == TCP_STATE_SYN_RECV ||
+        (!is_same_family && !is_dual))
         return false;
-    if (!is_own_family && (held->is_own_family || owner->family == AF_INET6))
+    if (row->state == TCP_STATE_LISTEN) {
+        bool is_first = owner->use != OWNER_USE_LISTENER;
+        listener_note(owner, &local);
+        return is_first || is_same_family;
+    }
+    if (owner->use == OWNER_USE_LISTENER)
         return false;
-    return row->state == TCP_STATE_LISTEN || held->inode == 0;
+    bool is_first = owner->use != OWNER_USE_CONNECTION;
+    owner->use = OWNER_USE_CONNECTION;
+    return is_first || is_same_family;
+}
+
+bool owner_listens_elsewhere(const struct owner *owner, const struct address *here)
+{
+    if (owner->use != OWNER_USE_LISTENER || owner->is_on_all)
+        return false;
+    for (size_t i = 0; i < owner->address_count; i++)
+        if (address_equals(&owner->addresses[i], here))
+            return false;
+    return true;
+}
+
+bool owner_is_loopback_only(const struct owner *owner)
+{
+    if (owner->use != OWNER_USE_LISTENER || owner->is_on_all)
+        return false;
+    for (size_t i = 0; i < owner->address_count; i++)
+        if (!address_is_loopback(&owner->addresses[i]))
+            return false;
+    return true;
+}
+
+/* --- all of them ---------------------------------------------------------------------- */
+
+static bool is_own(const struct search *search, uint64_t inode)
+{
+    for (size_t i = 0; i < search->own_count; i++)
+        if (search->own[i] == inode)
+            return true;
+    return false;
 }
 
 static void row_look(void *ctx, const struct tcp_row *row)
 {
     struct search *search = ctx;
-    for (size_t i = 0; i < search->count; i++) {
-        struct owner *owner = &search->owners[i];
-        struct held *held = &search->held[i];
-        if (!row_fits(owner, held, row))
-            continue;
-
-        bool is_listening = row->state == TCP_STATE_LISTEN;
-        bool is_first = !owner->is_listening;
-        owner->is_loopback_only = is_listening && address_is_loopback(&row->local) &&
-                                  (is_first || owner->is_loopback_only);
-        owner->is_listening = is_listening;
-        held->inode = row->inode;
-        held->is_own_family = row->local.sa.sa_family == owner->family;
-    }
+    for (size_t i = 0; i < search->count; i++)
+        if (search->owners[i].port == address_port(&row->local) &&
+            !is_own(search, row->inode) && owner_take_row(&search->owners[i], row))
+            search->inodes[i] = row->inode;
 }
 
 static void name_read(int process, char ret_name[OWNER_NAME_SIZE])
@@ -78,7 +134,7 @@ static void name_read(int process, char ret_name[OWNER_NAME_SIZE])
 static void inode_name(struct search *search, uint64_t inode, int process)
 {
     for (size_t i = 0; i < search->count; i++) {
-        if (search->held[i].inode != inode || search->owners[i].name[0] != '\0')
+        if (search->inodes[i] != inode || search->owners[i].name[0] != '\0')
             continue;
         name_read(process, search->owners[i].name);
         if (search->owners[i].name[0] != '\0')
@@ -136,19 +192,46 @@ static void processes_look(struct search *search)
     closedir(folder);
 }
 
+static void own_look(struct search *search)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    while (folder && search->own_count < OWN_MAX && (entry = readdir(folder)))
+        search->own_count +=
+            link_read(dirfd(folder), entry->d_name, &search->own[search->own_count]);
+    if (folder)
+        closedir(folder);
+}
+
+static void tables_look(struct search *search)
+{
+    /* What holds a port and is not in the tables is bound, and no more. */
+    bool has_four = tcp_table_read(TCP_TABLE_4, row_look, search);
+    bool has_six = tcp_table_read(TCP_TABLE_6, row_look, search);
+    bool is_shown = has_four || has_six; /* without IPv6, there is no second file */
+    for (size_t i = 0; i < search->count; i++) {
+        struct owner *owner = &search->owners[i];
+        if (owner->use == OWNER_USE_UNKNOWN && is_shown)
+            owner->use = OWNER_USE_BOUND;
+        search->unnamed += search->inodes[i] > 0;
+    }
+}
+
 void owners_find(struct owner *owners, size_t count)
 {
-    struct search search = {.owners = owners, .count = count};
-    search.held = calloc(count + 1, sizeof *search.held);
-    if (!search.held)
-        return; /* without memory, the report has no name */
-
+    struct search search = {
+        .owners = owners,
+        .count = count,
+        .inodes = calloc(count + 1, sizeof *search.inodes),
+        .own = calloc(OWN_MAX, sizeof *search.own),
+    };
     for (size_t i = 0; i < count; i++)
         owners[i] = (struct owner){.port = owners[i].port, .family = owners[i].family};
-    tcp_table_read("/proc/net/tcp", row_look, &search);
-    tcp_table_read("/proc/net/tcp6", row_look, &search);
-    for (size_t i = 0; i < count; i++)
-        search.unnamed += search.held[i].inode > 0;
-    processes_look(&search);
-    free(search.held);
+    if (search.inodes && search.own) { /* without memory, the report has no name */
+        own_look(&search);
+        tables_look(&search);
+        processes_look(&search);
+    }
+    free(search.inodes);
+    free(search.own);
 }

@@ -11,31 +11,63 @@
 #define PORT_MAX        65535
 #define SEPARATORS      ", "
 
-static bool word_parse(const char *word, size_t len, uint16_t *ret_first,
-                       uint16_t *ret_last, struct err *err)
+struct range {
+    uint16_t first, last;
+};
+
+static bool range_parse(const char *word, size_t len, struct range *ret, struct err *err)
 {
     if (memchr(word, '-', len))
-        return port_range_parse(word, len, ret_first, ret_last, err);
+        return port_range_parse(word, len, &ret->first, &ret->last, err);
 
     uint64_t port;
     if (len > PORT_DIGITS_MAX || !text_parse_u64(word, len, PORT_MAX, &port) || port == 0)
         return err_set(err, ERR_INVALID, "a port is a number from 1 to 65535");
 
-    *ret_first = *ret_last = (uint16_t)port;
+    ret->first = ret->last = (uint16_t)port;
     return true;
 }
 
-bool ports_parse(const char *text, struct port_set *set, struct err *err)
+/* Notes that the ports of one range lead to those of another. */
+static bool map_range(struct range outer, struct range inner, uint16_t *map,
+                      struct err *err)
+{
+    if (outer.last - outer.first != inner.last - inner.first)
+        return err_set(err, ERR_INVALID, "both sides of a colon have as many ports");
+    for (unsigned i = 0; i <= (unsigned)(outer.last - outer.first); i++) {
+        uint16_t *leads_to = &map[outer.first + i];
+        uint16_t port = (uint16_t)(inner.first + i);
+        if (*leads_to != 0 && *leads_to != port)
+            return err_set(err, ERR_INVALID, "port %u leads to one port only",
+                           outer.first + i);
+        *leads_to = port;
+    }
+    return true;
+}
+
+/* "50800", "50800-50900", "17466:7466". */
+static bool word_parse(const char *word, size_t len, uint16_t *map, struct range *ret,
+                       struct err *err)
+{
+    const char *colon = map ? memchr(word, ':', len) : NULL;
+    size_t outer_len = colon ? (size_t)(colon - word) : len;
+    struct range inner;
+    if (!range_parse(word, outer_len, ret, err))
+        return false;
+    return !colon || (range_parse(colon + 1, len - outer_len - 1, &inner, err) &&
+                      map_range(*ret, inner, map, err));
+}
+
+bool ports_parse(const char *text, struct port_set *set, uint16_t *inner, struct err *err)
 {
     for (text += strspn(text, SEPARATORS); *text; text += strspn(text, SEPARATORS)) {
         size_t len = strcspn(text, SEPARATORS);
-        uint16_t first;
-        uint16_t last;
+        struct range range;
         struct err why;
-        if (!word_parse(text, len, &first, &last, &why))
+        if (!word_parse(text, len, inner, &range, &why))
             return err_set(err, ERR_INVALID, "a list of ports and ranges (\"%.*s\": %s)",
                            (int)(len < 40 ? len : 40), text, why.message);
-        if (!port_set_add(set, first, last))
+        if (!port_set_add(set, range.first, range.last))
             return err_set(err, ERR_INVALID, "a list of at most %zu ports", set->max);
         text += len;
     }

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "loop/loop.h"
+#include "probe/attempt.h"
 #include "probe/engine.h"
 #include "verifier/progress.h"
 #include "verifier/report.h"
@@ -42,6 +43,12 @@ struct probe {
 /* --- the engine's owner wants to know nothing more --------------------------------------
  */
 
+static void ignore_control(void *ctx, bool is_answered)
+{
+    (void)ctx;
+    (void)is_answered;
+}
+
 static void ignore_attempt(void *ctx)
 {
     (void)ctx;
@@ -64,12 +71,17 @@ static void ignore_number(void *ctx, int number)
 static struct remote_verdict verdict_of(const struct port_verdict *verdict)
 {
     struct remote_verdict remote = {
+        .looks = 1,
         .state = verdict->state,
         .has_rtt = verdict->has_rtt,
         .rtt_ms = span_to_ms(verdict->rtt),
     };
     const char *words = port_verdict_error(verdict);
     reply_copy_printable(words ? words : "", remote.words, sizeof remote.words);
+    if (verdict->icmp.is_there) {
+        reply_copy_printable(icmp_meaning(&verdict->icmp), remote.icmp, sizeof remote.icmp);
+        remote.is_icmp_from_target = verdict->icmp.is_from_target;
+    }
     return remote;
 }
 
@@ -250,11 +262,14 @@ static bool begin(struct probe *probe, struct err *err)
         .refusals_needed = 1,
         .limit = &probe->limit,
         .observer = {.attempted = ignore_attempt,
+                     .controlled = ignore_control,
                      .settled = ignore_settled,
                      .deferred = ignore_number,
+                     .suspected = ignore_attempt,
                      .local_fault = ignore_number},
     };
-    if (!probes_allow(probe, err) || !loop_new(&probe->loop, err) ||
+    if (!attempt_check_kernel(err) || !probes_allow(probe, err) ||
+        !loop_new(&probe->loop, err) ||
         !engine_new(probe->loop, &config, &probe->engine, err) ||
         !report_new(arguments->required, arguments->required_count, &probe->report, err))
         return false;

@@ -94,7 +94,7 @@ static bool state_read(const json_t *entry, bool is_accessible,
 static bool proof_read(const json_t *entry, struct remote_verdict *verdict)
 {
     static const enum proof proofs[] = {PROOF_MATCH, PROOF_OTHER_PORT, PROOF_MISMATCH,
-                                        PROOF_SILENT};
+                                        PROOF_SILENT, PROOF_RESET};
     const json_t *said = json_object_get(entry, "proof");
     if (!said || json_is_null(said))
         return true;
@@ -115,6 +115,15 @@ static bool proof_read(const json_t *entry, struct remote_verdict *verdict)
     return port >= 1 && port <= PORT_MAX;
 }
 
+static void icmp_read(const json_t *entry, struct remote_verdict *verdict)
+{
+    const json_t *icmp = json_object_get(entry, "icmp");
+    const char *meaning = json_string_value(json_object_get(icmp, "meaning"));
+    const char *from = json_string_value(json_object_get(icmp, "from"));
+    reply_copy_printable(meaning ? meaning : "", verdict->icmp, sizeof verdict->icmp);
+    verdict->is_icmp_from_target = meaning && from && strcmp(from, "target") == 0;
+}
+
 static bool entry_read(const json_t *entry, struct remote_verdict *ret)
 {
     const json_t *accessible = json_object_get(entry, "accessible");
@@ -133,6 +142,7 @@ static bool entry_read(const json_t *entry, struct remote_verdict *ret)
         verdict.rtt_ms = json_number_value(rtt);
         verdict.has_rtt = verdict.rtt_ms >= 0;
     }
+    icmp_read(entry, &verdict);
     if (!state_read(entry, is_accessible, &verdict) || !proof_read(entry, &verdict))
         return false;
 
@@ -149,6 +159,7 @@ struct collection {
     struct remote_verdict *verdicts; /* owned */
     bool *is_there;                  /* owned */
     size_t count;
+    struct remote_limit limit;
 };
 
 static bool collection_init(struct collection *collection, const uint16_t *ports,
@@ -188,12 +199,28 @@ static bool collection_take(struct collection *collection, struct remote_verdict
         size_t missing = 0;
         while (collection->is_there[missing])
             missing++;
-        return err_set(err, ERR_INVALID, "no verdict for %zu ports, first of them %u",
-                       collection->port_count - collection->count,
+        size_t count = collection->port_count - collection->count;
+        if (count == 1)
+            return err_set(err, ERR_INVALID, "no verdict for port %u",
+                           collection->ports[missing]);
+        return err_set(err, ERR_INVALID, "no verdict for %zu ports, including %u", count,
                        collection->ports[missing]);
     }
     memcpy(ret, collection->verdicts, collection->port_count * sizeof *ret);
     return true;
+}
+
+/* Of the whole reply, or of the last line of a stream. */
+static void limit_read(const json_t *reply, struct remote_limit *ret)
+{
+    const json_t *limit = json_object_get(reply, "limit");
+    json_int_t answered = json_integer_value(json_object_get(limit, "answered"));
+    double rate = json_number_value(json_object_get(limit, "rate"));
+    *ret = (struct remote_limit){
+        .is_there = json_is_object(limit),
+        .answered = answered > 0 && answered <= PORT_MAX ? (size_t)answered : 0,
+        .rate = rate > 0 ? rate : 0,
+    };
 }
 
 static bool whole_read(struct collection *collection, const char *body, size_t len,
@@ -205,6 +232,7 @@ static bool whole_read(struct collection *collection, const char *body, size_t l
 
     json_t *results = json_object_get(reply, "results");
     bool is_fine = json_is_object(results);
+    limit_read(reply, &collection->limit);
     if (!is_fine)
         err_set(err, ERR_INVALID, "the JSON has no \"results\"");
 
@@ -232,6 +260,7 @@ static bool line_read(struct collection *collection, const json_t *line, bool *r
         return collection_add(collection, (uint16_t)port, line, err);
     if (json_is_boolean(json_object_get(line, "success"))) {
         *ret_is_last = true;
+        limit_read(line, &collection->limit);
         return true;
     }
     const char *detail = json_string_value(json_object_get(line, "detail"));
@@ -263,13 +292,16 @@ static bool stream_read(struct collection *collection, const char *body, size_t 
 }
 
 bool reply_parse(const char *body, size_t len, bool is_stream, const uint16_t *ports,
-                 size_t port_count, struct remote_verdict *ret, struct err *err)
+                 size_t port_count, struct remote_verdict *ret,
+                 struct remote_limit *ret_limit, struct err *err)
 {
     struct collection collection;
     bool is_fine = collection_init(&collection, ports, port_count, err) &&
                    (is_stream ? stream_read(&collection, body, len, err)
                               : whole_read(&collection, body, len, err)) &&
                    collection_take(&collection, ret, err);
+    if (is_fine)
+        *ret_limit = collection.limit;
     collection_done(&collection);
     return is_fine;
 }
@@ -291,6 +323,14 @@ bool reply_parse_ip(const char *body, size_t len, struct address *ret, struct er
         err_set(err, ERR_INVALID, "it contains no address");
     json_decref(reply);
     return is_fine;
+}
+
+size_t reply_parse_max_ports(const char *body, size_t len)
+{
+    json_t *reply = object_load(body, len, NULL);
+    json_int_t most = json_integer_value(json_object_get(reply, "max_ports"));
+    json_decref(reply);
+    return most > 0 && most <= PORT_MAX ? (size_t)most : 0;
 }
 
 const char *reply_read_detail(const char *body, size_t len,

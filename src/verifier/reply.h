@@ -28,22 +28,37 @@ struct err;
 /* What one checker reports about one port. */
 struct remote_verdict {
     bool is_unknown;       /* a new state or proof: the other members mean nothing */
+    bool is_unasked;       /* is_unknown, because the checker did not come to this port */
+    unsigned looks;        /* how often the checker judged it; counted by checker.c */
     enum port_state state; /* with the plain contract: read from its error text */
     enum proof proof;      /* PROOF_NONE: the reply has none */
     uint16_t proof_port;   /* PROOF_OTHER_PORT */
     bool has_rtt;
     double rtt_ms;
     char words[REMOTE_WORDS_SIZE]; /* the error; "" when open */
+    char icmp[REMOTE_WORDS_SIZE];  /* what the ICMP error means; "" without one */
+    bool is_icmp_from_target;      /* else from the path, or unknown */
+};
+
+/* The address stopped answering this checker before it had judged all ports. */
+struct remote_limit {
+    bool is_there;
+    size_t answered; /* ports that it had judged before */
+    double rate;     /* SYNs a second that were answered in the end; 0 = none */
 };
 
 /* A 200 to /check-ports. Writes one verdict per port, in the order of `ports`, which are
  * ascending; nothing is written unless the whole reply makes sense. ERR_INVALID; ERR_LIMIT
- * when a stream ends with the checker's own trouble, in its words. */
+ * when a stream ends with a problem of the checker, in its words. */
 bool reply_parse(const char *body, size_t len, bool is_stream, const uint16_t *ports,
-                 size_t port_count, struct remote_verdict *ret, struct err *err);
+                 size_t port_count, struct remote_verdict *ret,
+                 struct remote_limit *ret_limit, struct err *err);
 
 /* A 200 to /ip. The address is unmapped. ERR_INVALID. */
 bool reply_parse_ip(const char *body, size_t len, struct address *ret, struct err *err);
+
+/* `max_ports` of a 200 to /limits; 0 if it does not say. */
+size_t reply_parse_max_ports(const char *body, size_t len);
 
 /* The `detail` of an error body, or the first `msg` if that is a list: printable, "" if it
  * has none. Returns ret_sentence. */

@@ -60,14 +60,16 @@ bool family_report_new(enum family which, const uint16_t *ports, size_t port_cou
     family->which = which;
     family->port_count = port_count;
     family->ports = ports_copy(ports, port_count);
+    family->inner = ports_copy(ports, port_count);
     family->checkers = calloc(checker_max + 1, sizeof *family->checkers);
     family->local = calloc(port_count + 1, sizeof *family->local);
     family->findings = calloc(port_count + 1, sizeof *family->findings);
     family->is_advertised = calloc(port_count + 1, sizeof *family->is_advertised);
     family->groups = calloc(port_count + 1, sizeof *family->groups);
     family->group_of = calloc(port_count + 1, sizeof *family->group_of);
-    if (!family->ports || !family->checkers || !family->local || !family->findings ||
-        !family->is_advertised || !family->groups || !family->group_of) {
+    if (!family->ports || !family->inner || !family->checkers || !family->local ||
+        !family->findings || !family->is_advertised || !family->groups ||
+        !family->group_of) {
         family_report_free(family);
         return err_sys(err, ENOMEM, "report");
     }
@@ -86,6 +88,7 @@ struct family_report *family_report_free(struct family_report *family)
     }
     free(family->checkers);
     free(family->ports);
+    free(family->inner);
     free(family->local);
     free(family->findings);
     free(family->is_advertised);
@@ -160,6 +163,13 @@ void report_inherit(struct report *later, struct report *earlier)
 
 /* --- what was found for ports --------------------------------------------------------- */
 
+bool report_counts(const struct family_report *family, size_t checker)
+{
+    const struct checker_result *result = &family->checkers[checker].result;
+    return result->verdicts &&
+           (family->counts_inside || result->vantage == VANTAGE_INTERNET);
+}
+
 const struct remote_verdict *report_verdict(const struct family_report *family,
                                             size_t checker, size_t index)
 {
@@ -172,8 +182,7 @@ const struct remote_verdict *report_witness(const struct family_report *family,
 {
     size_t answered = 0;
     for (size_t i = 0; i < family->checker_count; i++)
-        if (family->checkers[i].result.verdicts &&
-            answered++ == family->findings[index].witness)
+        if (report_counts(family, i) && answered++ == family->findings[index].witness)
             return report_verdict(family, i, index);
     return NULL;
 }
@@ -181,7 +190,8 @@ const struct remote_verdict *report_witness(const struct family_report *family,
 bool report_reached(const struct family_report *family, size_t checker, size_t index)
 {
     const struct remote_verdict *verdict = report_verdict(family, checker, index);
-    return verdict && diagnosis_is_reached(&family->local[index], verdict);
+    return verdict && report_counts(family, checker) &&
+           diagnosis_is_reached(&family->local[index], verdict);
 }
 
 void report_format_ports(const struct family_report *family, report_pick_fn *pick,

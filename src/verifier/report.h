@@ -17,7 +17,7 @@
 
 struct err;
 
-#define REPORT_VERSION 1
+#define REPORT_VERSION 2
 
 /* One checker, over one family. */
 struct report_checker {
@@ -37,12 +37,17 @@ struct family_report {
     enum family which;
     struct timespec time; /* when it was judged; wall clock */
     bool is_known;        /* at least one checker answered */
+    bool is_inside;       /* known only from this machine or network, and that counts not */
+    bool counts_inside;   /* verdicts from inside count, for want of others or by wish */
     bool is_ok;           /* every required port, and one of the others, is good */
 
     bool has_public;
     struct address public_address;
     bool has_local;
     struct address local_address;
+    struct link link; /* the interface that has it */
+    bool has_gateway; /* of this machine, on the way to the checkers */
+    struct address gateway;
     struct signs signs;
 
     size_t checker_count;
@@ -50,6 +55,7 @@ struct family_report {
 
     size_t port_count;
     uint16_t *ports; /* ascending */
+    uint16_t *inner; /* to which ports of this machine they lead */
     struct local_port *local;
     struct finding *findings;
     bool *is_advertised;
@@ -93,6 +99,7 @@ struct report_policy {
     size_t required_count;
     const uint16_t *in_use; /* ascending */
     size_t in_use_count;
+    bool is_lan; /* what is seen from inside counts */
 };
 
 /* Judges a family whose addresses, checkers and local ports are filled in, and groups its
@@ -105,15 +112,28 @@ struct report_policy {
 bool family_report_judge(struct family_report *family, const struct report_policy *policy,
                          struct err *err);
 
+/* Whether a verdict is other than that our own listener was reached: then the packet filter
+ * of this machine may be the reason. */
+bool family_report_has_doubt(const struct family_report *family);
+
+/* A port that was ours once, and advertised, is still to be advertised when another program
+ * of this machine has it and it is reached: it has been rented out. */
+void family_report_keep_rented(struct family_report *family,
+                               const struct family_report *earlier);
+
 enum report_status report_status(const struct report *report);
 
-/* Whether both mean the same to a program that advertises ports: families, own addresses,
+/* Whether both mean the same to a program that advertises ports: families, our addresses,
  * and which ports are good, proved and advertised. A family that is not known in `later`
  * changes nothing; nor does a missing family if no checker answered at all. */
 bool report_equals(const struct report *earlier, const struct report *later);
 
 /* Moves from `earlier` to `later` the families that `later` does not know. */
 void report_inherit(struct report *later, struct report *earlier);
+
+/* Whether the verdicts of this checker count: it answered, and looks at this machine from
+ * the internet, unless no other does. */
+bool report_counts(const struct family_report *family, size_t checker);
 
 /* The verdict of this checker on a port; NULL if it did not answer, or if this version does
  * not know what it reports. */

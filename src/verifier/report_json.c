@@ -56,11 +56,20 @@ static json_t *text_json(const struct text *text)
 
 /* --- ports ---------------------------------------------------------------------------- */
 
+static json_t *icmp_json(const struct remote_verdict *verdict)
+{
+    if (!verdict->icmp[0])
+        return json_null();
+    return json_pack("{s:s, s:s}", "meaning", verdict->icmp, "from",
+                     verdict->is_icmp_from_target ? "target" : "path");
+}
+
 static json_t *verdict_json(const struct remote_verdict *verdict, size_t checker)
 {
-    return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o}", "checker", (int)checker, "state",
-                     port_state_text(verdict->state), "error",
-                     null_or_string(verdict->words[0] ? verdict->words : NULL), "rtt_ms",
+    return json_pack("{s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "checker", (int)checker,
+                     "looks", (int)verdict->looks, "state", port_state_text(verdict->state),
+                     "error", null_or_string(verdict->words[0] ? verdict->words : NULL),
+                     "icmp", icmp_json(verdict), "rtt_ms",
                      verdict->has_rtt ? milliseconds_json(verdict->rtt_ms) : json_null(),
                      "proof", null_or_string(proof_text(verdict->proof)), "proof_port",
                      verdict->proof == PROOF_OTHER_PORT ? json_integer(verdict->proof_port)
@@ -87,14 +96,16 @@ static json_t *port_json(const struct report *report, const struct family_report
     bool has_owner = local->binding == BINDING_IN_USE && local->owner.name[0];
 
     return json_pack(
-        "{s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:i, s:b, s:o}", "port",
-        (int)family->ports[index], "good", (int)finding->is_good, "advertise",
-        (int)family->is_advertised[index], "proved", (int)finding->is_proved, "state",
+        "{s:i, s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:b, s:o}", "port",
+        (int)family->ports[index], "inner", (int)family->inner[index], "good",
+        (int)finding->is_good, "advertise", (int)family->is_advertised[index], "proved",
+        (int)finding->is_proved, "state",
         null_or_string(witness ? port_state_text(witness->state) : NULL), "cause",
         null_or_string(report->is_probe ? NULL : cause_text(finding->cause)), "leads_to",
         finding->cause == CAUSE_OTHER_PORT ? json_integer(finding->leads_to) : json_null(),
         "listener", binding_text(local->binding), "held_by",
-        null_or_string(has_owner ? local->owner.name : NULL), "accepted",
+        null_or_string(has_owner ? local->owner.name : NULL), "led_away_to",
+        null_or_string(local->filter.is_led ? local->filter.to : NULL), "accepted",
         (int)local->accepted, "syn_seen", (int)local->has_syn, "verdicts",
         verdicts_json(family, index));
 }
@@ -154,19 +165,29 @@ static json_t *signs_json(struct signs signs)
 
 /* --- checkers ------------------------------------------------------------------------- */
 
+static json_t *limit_json(const struct remote_limit *limit)
+{
+    if (!limit->is_there)
+        return json_null();
+    return json_pack("{s:i, s:f}", "answered", (int)limit->answered, "rate", limit->rate);
+}
+
 static json_t *checker_json(const struct report_checker *checker)
 {
     const struct checker_result *result = &checker->result;
     bool has_failed = result->failure != FAILURE_NONE;
     return json_pack(
-        "{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}", "url",
+        "{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}", "url",
         null_or_string(checker->url), "answered", (int)!has_failed, "error",
         null_or_string(failure_text(result->failure)), "message",
-        null_or_string(has_failed ? result->message : NULL), "status",
+        null_or_string(result->message[0] ? result->message : NULL), "status",
         result->status > 0 ? json_integer(result->status) : json_null(), "retry_after",
         result->retry_after > 0 ? json_integer(result->retry_after) : json_null(), "ip",
-        address_json(result->has_public, &result->public_address), "plain",
-        (int)result->is_plain, "proof", (int)result->knows_proof, "duration_ms",
+        address_json(result->has_public, &result->public_address), "address",
+        address_json(result->has_local, &result->peer_address), "vantage",
+        null_or_string(result->has_local ? vantage_text(result->vantage) : NULL), "limit",
+        limit_json(&result->limit), "plain", (int)result->is_plain, "proof",
+        (int)result->knows_proof, "duration_ms",
         milliseconds_json(span_to_ms(result->duration)));
 }
 

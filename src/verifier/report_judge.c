@@ -22,7 +22,9 @@ static bool witnesses_alike(const struct family_report *family, size_t a, size_t
     const struct remote_verdict *other = report_witness(family, b);
     if (!one || !other)
         return one == other;
-    return one->state == other->state && strcmp(one->words, other->words) == 0;
+    return one->state == other->state && strcmp(one->words, other->words) == 0 &&
+           strcmp(one->icmp, other->icmp) == 0 &&
+           one->is_icmp_from_target == other->is_icmp_from_target;
 }
 
 /* The same checkers reached both ports. */
@@ -43,12 +45,23 @@ static bool led_alike(const struct family_report *family, size_t a, size_t b,
                          : one - family->ports[a] == other - family->ports[b];
 }
 
+static bool owners_alike(const struct owner *a, const struct owner *b)
+{
+    if (a->use != b->use || a->is_on_all != b->is_on_all ||
+        a->address_count != b->address_count || strcmp(a->name, b->name) != 0)
+        return false;
+    for (size_t i = 0; i < a->address_count; i++)
+        if (!address_equals(&a->addresses[i], &b->addresses[i]))
+            return false;
+    return true;
+}
+
 static bool held_alike(const struct local_port *a, const struct local_port *b)
 {
     return a->binding == b->binding && a->errnum == b->errnum &&
-           a->owner.is_listening == b->owner.is_listening &&
-           a->owner.is_loopback_only == b->owner.is_loopback_only &&
-           strcmp(a->owner.name, b->owner.name) == 0;
+           a->privileged_below == b->privileged_below &&
+           owners_alike(&a->owner, &b->owner) && a->is_declared == b->is_declared &&
+           port_filter_equals(&a->filter, &b->filter);
 }
 
 static bool belongs(const struct family_report *family, const struct port_group *group,
@@ -62,7 +75,10 @@ static bool belongs(const struct family_report *family, const struct port_group 
     if (a->cause == CAUSE_UNKNOWN)
         return true;
     if (a->is_good != b->is_good || a->is_proved != b->is_proved ||
+        a->was_proved != b->was_proved ||
         family->is_advertised[first] != family->is_advertised[index] ||
+        family->inner[first] - family->ports[first] !=
+            family->inner[index] - family->ports[index] ||
         !held_alike(&family->local[first], &family->local[index]))
         return false;
     if (a->cause == CAUSE_OTHER_PORT)
@@ -114,14 +130,37 @@ static void groups_make(struct family_report *family)
 
 /* --- judging -------------------------------------------------------------------------- */
 
-static bool may_be_advertised(const struct family_report *family, size_t index,
-                              const struct report_policy *policy)
+/* A checker on this machine uses the same port by default. */
+static bool is_checker(const struct family_report *family, size_t index)
 {
-    size_t ignored;
+    if (strcmp(family->local[index].owner.name, "port-checker") == 0)
+        return true;
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct checker_result *result = &family->checkers[i].result;
+        if (result->has_local && result->vantage == VANTAGE_MACHINE &&
+            address_port(&result->peer_address) == family->inner[index])
+            return true;
+    }
+    return false;
+}
+
+static bool is_provider(const struct family_report *family, size_t index)
+{
+    return family->inner[index] == PROVIDER_PORT && !is_checker(family, index);
+}
+
+/* Another program of this machine has the port, or gets what is sent to it. */
+static bool is_elsewhere(const struct local_port *local)
+{
+    return local->binding == BINDING_IN_USE || local->filter.is_led;
+}
+
+static bool may_be_advertised(const struct family_report *family, size_t index)
+{
     enum binding binding = family->local[index].binding;
-    return binding == BINDING_BOUND || binding == BINDING_NONE ||
-           family->ports[index] == PROVIDER_PORT ||
-           ports_find(policy->in_use, policy->in_use_count, family->ports[index], &ignored);
+    bool is_ours = binding == BINDING_BOUND && !family->local[index].filter.is_led;
+    return is_ours || binding == BINDING_NONE || family->findings[index].is_proved ||
+           is_provider(family, index) || family->local[index].is_declared;
 }
 
 /* Every required port is good, and if other ports are listed, at least one of them. */
@@ -143,6 +182,78 @@ static bool family_is_ok(const struct family_report *family,
     return others == 0 || good_others > 0;
 }
 
+static bool has_vantage_outside(const struct family_report *family)
+{
+    for (size_t i = 0; i < family->checker_count; i++)
+        if (family->checkers[i].result.verdicts &&
+            family->checkers[i].result.vantage == VANTAGE_INTERNET)
+            return true;
+    return false;
+}
+
+/* A handshake is a checker's if it came from the address at which we reached that checker,
+ * or from a router of ours that translates what comes in. */
+static bool is_origin(const struct family_report *family, const struct address *from)
+{
+    if (family->has_gateway && address_equals(&family->gateway, from))
+        return true;
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct checker_result *result = &family->checkers[i].result;
+        struct address peer = address_unmap(&result->peer_address);
+        if (result->has_local && address_equals(&peer, from))
+            return true;
+    }
+    return false;
+}
+
+static void local_judge(struct family_report *family, const struct report_policy *policy)
+{
+    for (size_t i = 0; i < family->port_count; i++) {
+        struct local_port *local = &family->local[i];
+        size_t ignored;
+        local->is_declared =
+            ports_find(policy->in_use, policy->in_use_count, family->ports[i], &ignored);
+        for (size_t j = 0; j < local->syn_count; j++)
+            local->has_syn = local->has_syn || is_origin(family, &local->syn_from[j]);
+    }
+}
+
+bool family_report_has_doubt(const struct family_report *family)
+{
+    for (size_t i = 0; i < family->checker_count; i++)
+        for (size_t j = 0; j < family->port_count; j++) {
+            const struct remote_verdict *verdict = report_verdict(family, i, j);
+            bool is_open = verdict && verdict->state == PORT_STATE_OPEN;
+            bool is_bound = family->local[j].binding == BINDING_BOUND;
+            if (verdict && (!is_open || (is_bound && verdict->proof != PROOF_MATCH)))
+                return true;
+        }
+    return false;
+}
+
+static bool has_same_place(const struct family_report *a, const struct family_report *b)
+{
+    return a->is_known && b->is_known && a->port_count == b->port_count &&
+           a->has_public == b->has_public &&
+           (!a->has_public || address_equals(&a->public_address, &b->public_address));
+}
+
+void family_report_keep_rented(struct family_report *family,
+                               const struct family_report *earlier)
+{
+    if (!has_same_place(family, earlier))
+        return;
+    for (size_t i = 0; i < family->port_count; i++) {
+        struct finding *finding = &family->findings[i];
+        if (!earlier->is_advertised[i] || !earlier->findings[i].was_proved)
+            continue;
+        if (finding->is_good && is_elsewhere(&family->local[i]) && !is_checker(family, i))
+            family->is_advertised[i] = true;
+        finding->was_proved = finding->was_proved || family->is_advertised[i];
+    }
+    groups_make(family);
+}
+
 bool family_report_judge(struct family_report *family, const struct report_policy *policy,
                          struct err *err)
 {
@@ -151,22 +262,29 @@ bool family_report_judge(struct family_report *family, const struct report_polic
     if (!remotes)
         return err_sys(err, ENOMEM, "report");
 
+    local_judge(family, policy);
     struct diagnosis diagnosis = {
         .port_count = family->port_count,
         .local = family->local,
         .remotes = remotes,
         .quorum = policy->quorum,
     };
+    bool has_outside = has_vantage_outside(family);
+    family->counts_inside = policy->is_lan || !has_outside;
     for (size_t i = 0; i < family->checker_count; i++)
-        if (family->checkers[i].result.verdicts)
+        if (report_counts(family, i))
             remotes[diagnosis.remote_count++] = family->checkers[i].result.verdicts;
-    diagnose(&diagnosis, family->findings);
     family->is_known = diagnosis.remote_count > 0;
+    family->is_inside = family->is_known && !policy->is_lan && !has_outside;
+    diagnosis.is_inside = family->is_inside;
+    diagnose(&diagnosis, family->findings);
     free(remotes);
 
     for (size_t i = 0; i < family->port_count; i++)
         family->is_advertised[i] =
-            family->findings[i].is_good && may_be_advertised(family, i, policy);
+            family->findings[i].is_good && may_be_advertised(family, i);
+    for (size_t i = 0; i < family->port_count; i++)
+        family->findings[i].was_proved = family->findings[i].is_proved;
     groups_make(family);
     family->is_ok = family->is_known && family_is_ok(family, policy);
     clock_gettime(CLOCK_REALTIME, &family->time);

@@ -148,11 +148,35 @@ static void checker_put(const struct sheet *sheet, const struct family_report *f
         flow_put(&flow, COLOUR_YELLOW, checker->url ? "failed:" : "could not probe:");
         text_append_str(&words, result->message);
     } else {
+        bool is_inside = result->has_local && result->vantage != VANTAGE_INTERNET;
         text_printf(&words, "answered in %.1f s%s", span_to_seconds(result->duration),
                     result->is_plain ? ", does not support proofs" : "");
+        if (is_inside)
+            text_printf(&words, ", from %s, not from the internet",
+                        vantage_text(result->vantage));
     }
     flow_put(&flow, COLOUR_NONE, words.data);
     text_append_str(sheet->text, "\n");
+}
+
+/* Several uplinks, or a checker that sees a proxy. */
+static void disagreement_put(const struct sheet *sheet, const struct family_report *family)
+{
+    AUTO_TEXT words = text_up_to(LINE_MAX);
+    const char *between = "checkers see different addresses of this machine: ";
+    if (!signs_have(family->signs, SIGN_ADDRESSES_DISAGREE))
+        return;
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct report_checker *checker = &family->checkers[i];
+        char ip[ADDRESS_TEXT_SIZE];
+        if (!checker->result.has_public)
+            continue;
+        text_printf(&words, "%s%s (%s)", between,
+                    address_format(&checker->result.public_address, ip), checker->url);
+        between = ", ";
+    }
+    family_prefix(sheet, family);
+    sentence_put(sheet, words.data, INDENT);
 }
 
 /* --- the table ------------------------------------------------------------------------ */
@@ -179,7 +203,8 @@ static size_t run_end(const struct family_report *family, size_t first)
     return last;
 }
 
-/* The label of a probe: "closed: Connection refused, 0.1-0.3 ms". */
+/* The label of a probe: "closed: Connection refused, 0.1-0.3 ms", or "unreachable: No route
+ * to host (host administratively prohibited, sent by the target)". */
 static void probe_label_put(const struct family_report *family, size_t first, size_t last,
                             struct text *text)
 {
@@ -197,6 +222,9 @@ static void probe_label_put(const struct family_report *family, size_t first, si
     text_append_str(text, port_state_text(verdicts[first].state));
     if (verdicts[first].words[0])
         text_printf(text, ": %s", verdicts[first].words);
+    if (verdicts[first].icmp[0])
+        text_printf(text, " (%s, %s by the target)", verdicts[first].icmp,
+                    verdicts[first].is_icmp_from_target ? "sent" : "not sent");
     if (!least)
         return;
     text_printf(text, ", %.1f", least->rtt_ms);
@@ -281,6 +309,7 @@ static void family_put(const struct sheet *sheet, const struct family_report *fa
     heading_put(sheet, family);
     for (size_t i = 0; i < family->checker_count; i++)
         checker_put(sheet, family, &family->checkers[i]);
+    disagreement_put(sheet, family);
     if (family->is_known)
         table_put(sheet, family);
     if (!sheet->report->is_probe)

@@ -9,8 +9,11 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "loop/loop.h"
+#include "net/route.h"
 #include "verifier/checker.h"
 #include "verifier/listeners.h"
+#include "verifier/look.h"
+#include "verifier/packet_filter_look.h"
 #include "verifier/report.h"
 #include "verifier/syn_watch.h"
 
@@ -28,6 +31,8 @@ struct round {
     struct syn_watch *syn_watch;
     struct checker *checkers[CHECKERS_MAX * FAMILY_COUNT];
     size_t checker_count;
+    struct local_port *local[FAMILY_COUNT]; /* owned: of the ports to check, once needed */
+    bool is_looking;                        /* again */
     struct instant start;
     struct timer step;
 };
@@ -46,11 +51,14 @@ static void checker_changed(void *ctx, struct checker *checker)
 
 /* --- addresses that one checker reports and another needs ----------------------------- */
 
-static bool address_known(const struct round *round, enum family family,
+/* An address that was seen from inside says nothing to a checker on the internet. */
+static bool address_known(const struct round *round, const struct checker *asking,
                           struct address *ret)
 {
     for (size_t i = 0; i < round->checker_count; i++)
-        if (checker_family(round->checkers[i]) == family &&
+        if (checker_family(round->checkers[i]) == checker_family(asking) &&
+            checker_result(round->checkers[i])->vantage ==
+                checker_result(asking)->vantage &&
             checker_told(round->checkers[i], ret))
             return true;
     return false;
@@ -67,15 +75,17 @@ static bool address_may_come(const struct round *round, enum family family)
 
 static void addresses_pass_on(struct round *round, enum family family)
 {
-    struct address address;
-    bool is_known = address_known(round, family, &address);
-    if (!is_known && address_may_come(round, family))
-        return;
-
-    for (size_t i = 0; i < round->checker_count; i++)
-        if (checker_family(round->checkers[i]) == family &&
-            checker_phase(round->checkers[i]) == CHECKER_WAITING_FOR_ADDRESS)
-            checker_tell(round->checkers[i], is_known ? &address : NULL);
+    bool may_come = address_may_come(round, family);
+    for (size_t i = 0; i < round->checker_count; i++) {
+        struct checker *checker = round->checkers[i];
+        struct address address;
+        if (checker_family(checker) != family ||
+            checker_phase(checker) != CHECKER_WAITING_FOR_ADDRESS)
+            continue;
+        bool is_known = address_known(round, checker, &address);
+        if (is_known || !may_come)
+            checker_tell(checker, is_known ? &address : NULL);
+    }
 }
 
 /* --- the report ----------------------------------------------------------------------- */
@@ -111,13 +121,53 @@ static void addresses_note(struct family_report *family,
     if (!family->has_public && result->has_public) {
         family->has_public = true;
         family->public_address = result->public_address;
-    } else if (result->has_public &&
-               !address_equals(&family->public_address, &result->public_address)) {
-        signs_add(&family->signs, SIGN_ADDRESSES_DISAGREE);
     }
     if (!family->has_local && result->has_local) {
         family->has_local = true;
         family->local_address = result->local_address;
+    }
+}
+
+/* Where this machine is. */
+static void place_find(struct family_report *family)
+{
+    family->link = link_find(&family->local_address);
+    for (size_t i = 0; i < family->checker_count && !family->has_gateway; i++)
+        if (family->checkers[i].result.has_local)
+            family->has_gateway =
+                route_gateway(&family->checkers[i].result.peer_address, &family->gateway);
+}
+
+/* From the one that tells most about us to the one that tells least. */
+enum rank {
+    RANK_OUTSIDE, /* it answered, from the internet */
+    RANK_INSIDE,  /* it answered */
+    RANK_FAILED,
+    RANK_HIDDEN, /* it cannot know us: what it sees never becomes our address */
+};
+
+static enum rank rank_of(const struct checker_result *result)
+{
+    if (result->failure == FAILURE_CALLER_HIDDEN)
+        return RANK_HIDDEN;
+    if (result->failure != FAILURE_NONE)
+        return RANK_FAILED;
+    return result->vantage == VANTAGE_INTERNET ? RANK_OUTSIDE : RANK_INSIDE;
+}
+
+static void addresses_collect(struct family_report *family)
+{
+    for (enum rank rank = RANK_OUTSIDE; rank < RANK_HIDDEN; rank++)
+        for (size_t i = 0; i < family->checker_count; i++)
+            if (rank_of(&family->checkers[i].result) == rank)
+                addresses_note(family, &family->checkers[i].result);
+
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct checker_result *result = &family->checkers[i].result;
+        if (family->has_public && result->has_public &&
+            result->vantage == VANTAGE_INTERNET &&
+            !address_equals(&family->public_address, &result->public_address))
+            signs_add(&family->signs, SIGN_ADDRESSES_DISAGREE);
     }
 }
 
@@ -133,16 +183,25 @@ static bool checkers_collect(const struct round *round, struct family_report *fa
             return false;
         entry->result = checker_take_result(checker);
         family->checker_count++;
-        if (entry->result.failure == FAILURE_NONE)
-            addresses_note(family, &entry->result);
     }
-    for (size_t i = 0; !family->has_public && i < family->checker_count; i++)
-        addresses_note(family, &family->checkers[i].result);
+    addresses_collect(family);
+    if (family->has_local)
+        place_find(family);
     if (family->has_public && family->has_local) {
-        struct signs signs = signs_read(&family->local_address, &family->public_address);
+        struct signs signs =
+            signs_read(&family->local_address, family->link.kind, &family->public_address);
         family->signs.bits |= signs.bits;
     }
     return true;
+}
+
+/* What was seen here of the ports to check, each at its index. */
+static void local_fill(const struct round *round, enum family which, struct local_port *ret)
+{
+    const struct arguments *arguments = round->config.arguments;
+    const struct local_port *held = listeners_local(round->listeners, which);
+    for (size_t i = 0; i < arguments->port_count; i++)
+        ret[i] = held[arguments->held_index[i]];
 }
 
 static bool family_make(const struct round *round, enum family which,
@@ -154,16 +213,24 @@ static bool family_make(const struct round *round, enum family which,
                            round->checker_count, &family, NULL))
         return false;
 
-    memcpy(family->local, listeners_local(round->listeners, which),
-           arguments->port_count * sizeof *family->local);
+    local_fill(round, which, family->local);
+    memcpy(family->inner, arguments->inner, arguments->port_count * sizeof *family->inner);
     const struct report_policy policy = {
         .quorum = arguments->quorum,
         .required = arguments->required,
         .required_count = arguments->required_count,
         .in_use = arguments->in_use,
         .in_use_count = arguments->in_use_count,
+        .is_lan = arguments->is_lan,
     };
-    if (!checkers_collect(round, family) || !family_report_judge(family, &policy, NULL)) {
+    if (!checkers_collect(round, family)) {
+        family_report_free(family);
+        return false;
+    }
+    if (family_report_has_doubt(family))
+        packet_filter_look(which, family->has_local ? &family->local_address : NULL,
+                           family->inner, family->port_count, family->local);
+    if (!family_report_judge(family, &policy, NULL)) {
         family_report_free(family);
         return false;
     }
@@ -220,12 +287,78 @@ static bool all_done(const struct round *round)
     return true;
 }
 
+/* Checkers on this machine or in this network are not worth it. */
+static bool is_worth_looking(const struct round *round, const struct checker *checker,
+                             enum family which)
+{
+    const struct checker_result *result = checker_result(checker);
+    return checker_family(checker) == which && result->verdicts &&
+           (result->vantage == VANTAGE_INTERNET || round->config.arguments->is_lan);
+}
+
+/* By how many of these checkers. */
+static unsigned reached_count(const struct round *round, enum family which, size_t index)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < round->checker_count; i++) {
+        const struct checker *checker = round->checkers[i];
+        count += is_worth_looking(round, checker, which) &&
+                 diagnosis_is_reached(&round->local[which][index],
+                                      &checker_result(checker)->verdicts[index]);
+    }
+    return count;
+}
+
+static bool checker_again(const struct round *round, struct checker *checker,
+                          struct instant deadline)
+{
+    const struct arguments *arguments = round->config.arguments;
+    enum family which = checker_family(checker);
+    const struct local_port *local = round->local[which];
+    size_t *wanted = calloc(arguments->port_count, sizeof *wanted);
+    size_t count = 0;
+    for (size_t i = 0; wanted && i < arguments->port_count; i++) {
+        size_t index = arguments->order[i];
+        if (look_is_wanted(&local[index], &checker_result(checker)->verdicts[index]) &&
+            reached_count(round, which, index) < arguments->quorum)
+            wanted[count++] = index;
+    }
+    if (count > 0)
+        checker_look(checker, wanted, count, local, deadline);
+    free(wanted);
+    return count > 0;
+}
+
+/* Negative verdicts on ports that are held open here get a second look. False if there is
+ * nothing to look at. */
+static bool look_again(struct round *round)
+{
+    const struct arguments *arguments = round->config.arguments;
+    bool is_any = false;
+    if (round->is_looking || arguments->patience.ns == 0)
+        return false;
+
+    round->is_looking = true;
+    listeners_sweep(round->listeners);
+    struct instant deadline = instant_add(clock_now(), arguments->patience);
+    for (enum family which = 0; which < FAMILY_COUNT; which++) {
+        round->local[which] = calloc(arguments->port_count, sizeof **round->local);
+        if (!round->local[which])
+            return is_any;
+        local_fill(round, which, round->local[which]);
+        for (size_t i = 0; i < round->checker_count; i++)
+            if (is_worth_looking(round, round->checkers[i], which))
+                is_any = checker_again(round, round->checkers[i], deadline) || is_any;
+    }
+    return is_any;
+}
+
 static void step_fire(struct timer *timer)
 {
     struct round *round = CONTAINER_OF(timer, struct round, step);
     for (enum family family = 0; family < FAMILY_COUNT; family++)
         addresses_pass_on(round, family);
-    if (!all_done(round))
+    if (!all_done(round) || (look_again(round) && !all_done(round)))
         return;
 
     answers_remember(round);
@@ -253,6 +386,17 @@ static bool token_make(struct proof_token *ret, struct err *err)
     return true;
 }
 
+struct fetch_source round_source(const struct arguments *arguments, enum family family)
+{
+    struct fetch_source source = {.interface = arguments->source_interface};
+    if (arguments->has_source[family])
+        source.address = &arguments->source[family];
+    else if (!source.interface && arguments->has_ip[family] &&
+             origin_is_own(&arguments->ip[family]))
+        source.address = &arguments->ip[family];
+    return source;
+}
+
 static bool checkers_start(struct round *round, struct err *err)
 {
     const struct arguments *arguments = round->config.arguments;
@@ -263,14 +407,19 @@ static bool checkers_start(struct round *round, struct err *err)
                 continue;
             bool is_swapped = round->config.memory->is_other_first[i][family];
             const struct checker_config config = {
+                .loop = round->config.loop,
                 .fetcher = round->config.fetcher,
                 .url = is_swapped ? endpoint->other_url : endpoint->url,
                 .other_url = is_swapped ? endpoint->url : endpoint->other_url,
                 .family = family,
                 .ports = arguments->ports,
+                .inner = arguments->inner,
+                .order = arguments->order,
                 .port_count = arguments->port_count,
                 .token = &round->token,
                 .public_address = arguments->has_ip[family] ? &arguments->ip[family] : NULL,
+                .source = round_source(arguments, family),
+                .patience = arguments->patience,
                 .changed = checker_changed,
                 .ctx = round,
             };
@@ -286,7 +435,7 @@ static bool begin(struct round *round, struct err *err)
 {
     const struct arguments *arguments = round->config.arguments;
     if (!token_make(&round->token, err) ||
-        !listeners_open(round->config.loop, arguments->ports, arguments->port_count,
+        !listeners_open(round->config.loop, arguments->held, arguments->held_count,
                         &round->token, round->config.connections_max, &round->listeners,
                         err))
         return false;
@@ -294,7 +443,7 @@ static bool begin(struct round *round, struct err *err)
     struct local_port *local[FAMILY_COUNT];
     for (enum family family = 0; family < FAMILY_COUNT; family++)
         local[family] = listeners_local(round->listeners, family);
-    return syn_watch_new(round->config.loop, arguments->ports, arguments->port_count, local,
+    return syn_watch_new(round->config.loop, arguments->held, arguments->held_count, local,
                          &round->syn_watch, err) &&
            checkers_start(round, err);
 }
@@ -326,6 +475,8 @@ struct round *round_free(struct round *round)
         checker_free(round->checkers[i]);
     syn_watch_free(round->syn_watch);
     listeners_free(round->listeners);
+    for (enum family which = 0; which < FAMILY_COUNT; which++)
+        free(round->local[which]);
     free(round);
     return NULL;
 }
@@ -350,9 +501,32 @@ static bool is_waited_for(const struct checker *checker)
     return checker && checker_phase(checker) != CHECKER_DONE;
 }
 
+/* Of all checkers: the most ports that are looked at again, and the shortest pause. */
+static void looking_put(const struct round *round, struct text *text)
+{
+    size_t most = 0;
+    struct span shortest = span_seconds(INT32_MAX);
+    for (size_t i = 0; i < round->checker_count; i++) {
+        struct span pause;
+        size_t waiting = checker_waiting(round->checkers[i], clock_now(), &pause);
+        most = waiting > most ? waiting : most;
+        if (waiting > 0 && pause.ns < shortest.ns)
+            shortest = pause;
+    }
+    if (most == 0)
+        return;
+    text_printf(text, ", checking %zu port%s again", most, most == 1 ? "" : "s");
+    if (shortest.ns > 0)
+        text_printf(text, " in %.0f s", span_to_seconds(shortest));
+}
+
 void round_format_waiting(const struct round *round, struct text *text)
 {
     struct round_progress progress = round_progress(round);
+    if (round->is_looking) {
+        looking_put(round, text);
+        return;
+    }
     const char *between = ", waiting for ";
     for (size_t i = 0; progress.answered > 0 && i < round->checker_count; i++) {
         const struct checker *checker = round->checkers[i];

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "verifier/arguments.h"
+#include "verifier/fetch.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,6 +44,9 @@ bool round_new(const struct round_config *config, struct round **ret, struct err
 /* Before its end, it ends without `done`. */
 struct round *round_free(struct round *round);
 
+/* From where this family's checkers are asked: --source, or --ip if this machine has it. */
+struct fetch_source round_source(const struct arguments *arguments, enum family family);
+
 struct round_progress {
     size_t checkers; /* asked; one that is asked over both families counts twice */
     size_t answered; /* of these, or failed */
@@ -52,6 +56,7 @@ struct round_progress {
 
 struct round_progress round_progress(const struct round *round);
 
-/* Appends ", waiting for one.example, two.example:7466 over IPv6", of the checkers that
+/* While ports are checked again, appends ", checking 53 ports again in 30 s". Before that,
+ * appends ", waiting for one.example, two.example:7466 over IPv6", of the checkers that
  * have not answered; nothing before the first has answered, or after the last. */
 void round_format_waiting(const struct round *round, struct text *text);

@@ -81,6 +81,68 @@ static void missing_put(const struct scene *scene, struct text *text)
     }
 }
 
+/* --- limits --------------------------------------------------------------------------- */
+
+static bool is_limited_by(const struct scene *scene, size_t checker)
+{
+    const struct remote_verdict *verdict =
+        report_verdict(scene->family, checker, scene->group->first);
+    return verdict && verdict->state == PORT_STATE_LIMITED;
+}
+
+/* Of the first checker that met one. */
+static void limit_put(const struct scene *scene, struct text *text)
+{
+    size_t i = 0;
+    while (i < scene->family->checker_count && !is_limited_by(scene, i))
+        i++;
+    if (i == scene->family->checker_count)
+        return;
+    const struct remote_limit *limit = &scene->family->checkers[i].result.limit;
+    text_printf(text, "%zu port%s judged before", limit->answered,
+                limit->answered == 1 ? " was" : "s were");
+    if (limit->rate > 0)
+        text_printf(text, ", then %.1f a second", limit->rate);
+}
+
+/* A checker probes from the address at which it was reached, as far as is known here. */
+static void probers_put(const struct scene *scene, struct text *text)
+{
+    const struct family_report *family = scene->family;
+    const char *between = "the checker's address ";
+    char ip[ADDRESS_TEXT_SIZE];
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct checker_result *result = &family->checkers[i].result;
+        if (!is_limited_by(scene, i) || !result->has_local)
+            continue;
+        text_printf(text, "%s%s", between, address_format(&result->peer_address, ip));
+        between = " and ";
+    }
+    if (between[0] == 't')
+        text_append_str(text, "the checker's address");
+}
+
+/* Why a checker did not come to the port; NULL if all did. */
+static const char *left_out_by(const struct scene *scene)
+{
+    const struct family_report *family = scene->family;
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct checker_result *result = &family->checkers[i].result;
+        if (result->verdicts && result->verdicts[scene->group->first].is_unasked)
+            return result->message;
+    }
+    return NULL;
+}
+
+static bool has_vantage(const struct family_report *family, enum vantage vantage)
+{
+    for (size_t i = 0; i < family->checker_count; i++)
+        if (family->checkers[i].result.verdicts &&
+            family->checkers[i].result.vantage == vantage)
+            return true;
+    return false;
+}
+
 static void words_put(const struct remote_verdict *witness, struct text *text)
 {
     bool has_words = witness && witness->words[0];
@@ -129,11 +191,40 @@ static void ports_put(const struct scene *scene, struct text *text)
     report_format_group(scene->family, scene->group, text);
 }
 
+static void listens_at_put(const struct owner *owner, struct text *text)
+{
+    char ip[ADDRESS_TEXT_SIZE];
+    for (size_t i = 0; i < owner->address_count; i++)
+        text_printf(text, "%s%s", i > 0 ? " and " : "",
+                    address_format(&owner->addresses[i], ip));
+}
+
 static void address_put(bool is_known, const struct address *address, const char *otherwise,
                         struct text *text)
 {
     char ip[ADDRESS_TEXT_SIZE];
     text_append_str(text, is_known ? address_format(address, ip) : otherwise);
+}
+
+static uint16_t inner_pick(const struct family_report *family, size_t index,
+                           const void *ctx)
+{
+    return &family->groups[family->group_of[index]] == ctx ? family->inner[index] : 0;
+}
+
+/* Where the ports of the group should lead. */
+static void there_put(const struct scene *scene, struct text *text)
+{
+    const struct family_report *family = scene->family;
+    bool is_same = family->inner[scene->group->first] == family->ports[scene->group->first];
+    if (!is_same) {
+        text_append_str(text, scene->count == 1 ? "port " : "ports ");
+        report_format_ports(family, inner_pick, scene->group, text);
+        text_append_str(text, " of ");
+    }
+    address_put(family->has_local, &family->local_address, "this machine", text);
+    if (is_same)
+        text_printf(text, " (same port number%s)", scene->count == 1 ? "" : "s");
 }
 
 /* --- the tables of scene.def -----------------------------------------------------------

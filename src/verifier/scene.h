@@ -27,7 +27,7 @@ struct scene {
     const struct report *report;
     const struct family_report *family;
     const struct port_group *group;
-    size_t count;                  /* of the ports that {are}, {it} and {s} speak of */
+    size_t count;                  /* of the ports that {are}, {it} and {s} refer to */
     const struct finding *finding; /* of the group's first port, as are the next two */
     const struct local_port *local;
     const struct remote_verdict *witness; /* or NULL */

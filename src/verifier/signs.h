@@ -5,6 +5,7 @@
 #pragma once
 
 #include "net/address.h"
+#include "verifier/link.h"
 
 #include <stdbool.h>
 
@@ -13,6 +14,9 @@
       "address_differs") /* the checker sees an address that is not ours */                \
     X(PRIVATE_ADDRESS, "private_address") /* our address belongs to a local network */     \
     X(CARRIER_ADDRESS, "carrier_address") /* one of the two is in 100.64.0.0/10 */         \
+    X(CLAT_ADDRESS, "clat_address") /* ours is the inner end of DS-Lite or 464XLAT */      \
+    X(CONTAINER, "container") /* ours is in a network of containers or virtual machines */ \
+    X(TUNNEL, "tunnel")       /* ours belongs to a VPN or another tunnel */                \
     X(ADDRESSES_DISAGREE, "addresses_disagree") /* checkers see different addresses */
 
 enum sign {
@@ -32,6 +36,7 @@ struct signs {
 bool signs_have(struct signs signs, enum sign sign);
 void signs_add(struct signs *signs, enum sign sign);
 
-/* The first three signs, from our end of a connection and the address that the checker saw.
- */
-struct signs signs_read(const struct address *local, const struct address *seen);
+/* All signs but the last, from our end of a connection, the interface that has it, and the
+ * address that the checker saw. */
+struct signs signs_read(const struct address *local, enum link_kind kind,
+                        const struct address *seen);

@@ -22,6 +22,15 @@ struct syn_watch {
     struct timer timer;
 };
 
+static void origin_note(struct local_port *local, const struct address *from)
+{
+    for (size_t i = 0; i < local->syn_count; i++)
+        if (address_equals(&local->syn_from[i], from))
+            return;
+    if (local->syn_count < SYN_ORIGINS_MAX)
+        local->syn_from[local->syn_count++] = *from;
+}
+
 static void row_look(void *ctx, const struct tcp_row *row)
 {
     struct syn_watch *watch = ctx;
@@ -29,16 +38,18 @@ static void row_look(void *ctx, const struct tcp_row *row)
         return;
 
     struct address local = address_unmap(&row->local);
+    enum family family = local.sa.sa_family == AF_INET6 ? FAMILY_6 : FAMILY_4;
+    struct address from = address_unmap(&row->remote);
+    address_set_port(&from, 0);
     size_t index;
     if (ports_find(watch->ports, watch->port_count, address_port(&local), &index))
-        watch->local[local.sa.sa_family == AF_INET6 ? FAMILY_6 : FAMILY_4][index].has_syn =
-            true;
+        origin_note(&watch->local[family][index], &from);
 }
 
 void syn_watch_look(struct syn_watch *watch)
 {
-    tcp_table_read("/proc/net/tcp", row_look, watch);
-    tcp_table_read("/proc/net/tcp6", row_look, watch);
+    tcp_table_read(TCP_TABLE_4, row_look, watch);
+    tcp_table_read(TCP_TABLE_6, row_look, watch);
 }
 
 static void timer_fire(struct timer *timer)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * During a check, looks for handshakes at our ports that do not finish (SYN_RECV): the SYN
- * arrives, but the answer is lost.
+ * arrives, but the answer is lost. Strangers begin such handshakes, too, so each is noted
+ * with the address that it came from.
  */
 #pragma once
 
@@ -15,8 +16,8 @@ struct err;
 struct loop;
 struct syn_watch;
 
-/* `ports` are ascending; `local` has one entry a port for each family, whose `has_syn` is
- * set when one is seen. All are borrowed until syn_watch_free(). */
+/* `ports` are ascending; `local` has one entry per port for each family, whose `syn_from`
+ * gets the first few. All are borrowed until syn_watch_free(). */
 bool syn_watch_new(struct loop *loop, const uint16_t *ports, size_t port_count,
                    struct local_port *const local[FAMILY_COUNT], struct syn_watch **ret,
                    struct err *err);

@@ -9,11 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FIELD_LOCAL 1
-#define FIELD_STATE 3
-#define FIELD_INODE 9
-#define FIELD_COUNT 10
-#define CHUNK       16384
+#define FIELD_LOCAL  1
+#define FIELD_REMOTE 2
+#define FIELD_STATE  3
+#define FIELD_INODE  9
+#define FIELD_COUNT  10
+#define CHUNK        16384
 
 /* --- one row -------------------------------------------------------------------------- */
 
@@ -101,6 +102,7 @@ bool tcp_row_parse(const char *line, size_t len, struct tcp_row *ret)
     uint32_t state;
     if (fields_split(line, len, fields) != FIELD_COUNT ||
         !address_read(fields[FIELD_LOCAL], &row.local) ||
+        !address_read(fields[FIELD_REMOTE], &row.remote) ||
         !hex_read(fields[FIELD_STATE].text, fields[FIELD_STATE].len, &state) ||
         !text_parse_u64(fields[FIELD_INODE].text, fields[FIELD_INODE].len, UINT64_MAX,
                         &row.inode))
@@ -128,11 +130,11 @@ static size_t lines_hand_over(const char *data, size_t len, tcp_row_fn *fn, void
     return at;
 }
 
-void tcp_table_read(const char *path, tcp_row_fn *fn, void *ctx)
+bool tcp_table_read(const char *path, tcp_row_fn *fn, void *ctx)
 {
     AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return;
+        return false;
 
     char data[CHUNK];
     size_t len = 0;
@@ -141,10 +143,11 @@ void tcp_table_read(const char *path, tcp_row_fn *fn, void *ctx)
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            return;
+            return got == 0;
         len += (size_t)got;
         size_t used = lines_hand_over(data, len, fn, ctx);
         memmove(data, data + used, len - used);
         len -= used;
     }
+    return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The kernel's list of TCP sockets, /proc/net/tcp and /proc/net/tcp6: which socket uses a
- * port, and handshakes that are not finished.
+ * The kernel's list of TCP sockets: which socket uses a port, and handshakes that are not
+ * finished. A socket that is bound, and neither listens nor is connected, is not in it.
  */
 #pragma once
 
@@ -18,14 +18,20 @@ enum tcp_state {
 };
 
 struct tcp_row {
-    struct address local; /* with its port; not unmapped */
-    unsigned state;       /* enum tcp_state, or another number of the kernel's */
-    uint64_t inode;       /* 0 for a handshake that is not finished */
+    struct address local; /* with its port; not unmapped, as is the next one */
+    struct address remote;
+    unsigned state; /* enum tcp_state, or another number of the kernel's */
+    uint64_t inode; /* 0 for a handshake that is not finished */
 };
 
 /* Pure: one line without its newline. False for the heading and for anything else. */
 bool tcp_row_parse(const char *line, size_t len, struct tcp_row *ret);
 
-/* Calls `fn` for every row of a file. A file that is not there has no rows. */
+/* The lists of IPv4 and of IPv6 sockets. A unit with ProcSubset=pid has no /proc/net, which
+ * is a link to this. */
+#define TCP_TABLE_4 "/proc/self/net/tcp"
+#define TCP_TABLE_6 "/proc/self/net/tcp6"
+
+/* Calls `fn` for every row of a file. False if it cannot be read. */
 typedef void(tcp_row_fn)(void *ctx, const struct tcp_row *row);
-void tcp_table_read(const char *path, tcp_row_fn *fn, void *ctx);
+bool tcp_table_read(const char *path, tcp_row_fn *fn, void *ctx);

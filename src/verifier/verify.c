@@ -6,6 +6,8 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "loop/loop.h"
+#include "verifier/address_watch.h"
+#include "verifier/alternation.h"
 #include "verifier/fetch.h"
 #include "verifier/hook.h"
 #include "verifier/listeners.h"
@@ -36,6 +38,8 @@ struct verify {
     struct hook hook;
     struct watch watch;
     struct outage outage;
+    struct address_watch *address_watch; /* owned; NULL without --watch */
+    struct alternation alternation[FAMILY_COUNT];
 
     struct round_memory memory;
     size_t connections_max;
@@ -174,8 +178,83 @@ static void firm_deliver(struct verify *verify, bool is_news)
         stop_failed(verify, &err); /* standard output is closed */
 }
 
+/* --- the address ---------------------------------------------------------------------- */
+
+/* An address that is known to alternate is no news. */
+static bool address_changed(void *ctx, enum family family, const struct address *address)
+{
+    struct verify *verify = ctx;
+    char text[ADDRESS_TEXT_SIZE];
+    if (alternation_has(&verify->alternation[family], address) &&
+        alternation_is_there(&verify->alternation[family]))
+        return false;
+    fprintf(stderr, "port-verifier: the public address has changed to %s; checking again\n",
+            address_format(address, text));
+    next_round_in(verify, span_ms(0));
+    return true;
+}
+
+static void alternation_tell(struct alternation *alternation)
+{
+    char one[ADDRESS_TEXT_SIZE];
+    char other[ADDRESS_TEXT_SIZE];
+    size_t i = alternation->count - 1;
+    bool is_there = alternation_is_there(alternation);
+    while (
+        is_there && i > 0 &&
+        address_equals(&alternation->seen[i], &alternation->seen[alternation->count - 1]))
+        i--;
+    if (is_there && !alternation->is_told)
+        fprintf(
+            stderr,
+            "port-verifier: the public address alternates between %s and %s: this "
+            "machine has several uplinks. Make connections to the checker leave through "
+            "one of them (--source, or a rule in the router)\n",
+            address_format(&alternation->seen[i], one),
+            address_format(&alternation->seen[alternation->count - 1], other));
+    alternation->is_told = is_there;
+}
+
+/* Whether the round looked at another uplink than the firm report, whose ports are fine. */
+static bool is_of_other_uplink(const struct verify *verify, const struct report *report)
+{
+    for (enum family which = 0; which < FAMILY_COUNT; which++) {
+        const struct family_report *firm =
+            verify->watch.firm ? verify->watch.firm->families[which] : NULL;
+        const struct family_report *family = report->families[which];
+        if (firm && family && firm->is_ok && family->is_known && family->has_public &&
+            alternation_is_there(&verify->alternation[which]) &&
+            alternation_has(&verify->alternation[which], &firm->public_address) &&
+            !address_equals(&firm->public_address, &family->public_address))
+            return true;
+    }
+    return false;
+}
+
+static void addresses_note(struct verify *verify, const struct report *report)
+{
+    for (enum family which = 0; which < FAMILY_COUNT; which++) {
+        const struct family_report *family = report->families[which];
+        if (!family || !family->is_known || !family->has_public)
+            continue;
+        alternation_note(&verify->alternation[which], &family->public_address);
+        alternation_tell(&verify->alternation[which]);
+    }
+}
+
 static void watched_done(struct verify *verify, struct report *report)
 {
+    address_watch_start(verify->address_watch, report);
+    addresses_note(verify, report);
+    if (is_of_other_uplink(verify, report)) {
+        report_free(report);
+        next_round_later(verify);
+        return;
+    }
+    for (enum family which = 0; which < FAMILY_COUNT && verify->watch.firm; which++)
+        if (report->families[which] && verify->watch.firm->families[which])
+            family_report_keep_rented(report->families[which],
+                                      verify->watch.firm->families[which]);
     outage_tell(&verify->outage, verify->watch.firm, report);
     enum watch_step step = watch_take(&verify->watch, report);
     switch (step) {
@@ -206,6 +285,7 @@ static void timer_fire(struct timer *timer)
 {
     struct verify *verify = CONTAINER_OF(timer, struct verify, timer);
     struct err err;
+    address_watch_stop(verify->address_watch);
     if (round_begin(verify, &err))
         return;
     complain(&err);
@@ -301,13 +381,17 @@ static bool begin(struct verify *verify, struct err *err)
 {
     signal(SIGPIPE, SIG_IGN);
     return descriptors_share(verify, err) && loop_new(&verify->loop, err) &&
-           (!verify->arguments->is_watching || signals_watch(verify, err)) &&
+           (!verify->arguments->is_watching ||
+            (signals_watch(verify, err) &&
+             address_watch_new(verify->loop, verify->arguments, address_changed, verify,
+                               &verify->address_watch, err))) &&
            round_begin(verify, err);
 }
 
 static void end(struct verify *verify)
 {
     round_end(verify);
+    address_watch_free(verify->address_watch);
     watch_done(&verify->watch);
     outage_done(&verify->outage);
     hook_done(&verify->hook);

@@ -98,12 +98,12 @@ def ask_h11(streams):
 
 
 def client_of(number):
-    """The address of the client that sends a stream: a view is found again by it."""
+    """The address of the client that sends a stream. Its view is looked up by this address."""
     return f"127.1.{number // 256}.{number % 256}"
 
 
 def converse(address, streams, is_half_closed):
-    """Sends each stream on a connection of its own, all open at once; the answers."""
+    """Sends each stream on a connection of its own, all open at once. Returns the answers."""
     with contextlib.ExitStack() as stack:
         clients = []
         for number, stream in enumerate(streams):
@@ -134,7 +134,7 @@ def statuses(text):
 
 
 def ask_node(streams, script):
-    """A stream's end is the connection's: Node then says whether it waited for more."""
+    """A stream's end is the connection's: Node then reports whether it waited for more."""
     with subprocess.Popen(["node", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           text=True) as node:
         port = int(node.stdout.readline())
@@ -148,7 +148,7 @@ def ask_node(streams, script):
 
 
 def node_view(told, text):
-    """What Node answers by itself, without a Host, is no event; what follows it is."""
+    """Node answers a request without a Host by itself: that is not an event, but what follows is."""
     codes, errors = statuses(text), told["errors"]
     bad = [at for at, code in enumerate(codes) if code >= 400]
     seen = [Seen(*words, body.encode("latin-1")) for *words, body in told["requests"]]

@@ -45,7 +45,7 @@ round.
   an answer counts as filtered here. It does not handle loss, "unreachable", or its own problems. It
   runs at its default of 100 SYNs per second, with `--wait 2 --show closed`, one address at a time:
   its receive ring holds 32 packets, and it sends the SYNs of a tenth of a second at once. At 1,000
-  per second, the answers of such a close target arrived faster than it read them, and it lost up to
+  per second, the answers of a target this close arrived faster than it read them, and it lost up to
   61 of 81; on a busy machine it lost a few at 200 and 300. It also exits only when another packet
   arrives, so one is sent to it ten times a second.
 """

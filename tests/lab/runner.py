@@ -268,7 +268,7 @@ class Laboratory:
         return Topology(self.relay, self.folder)
 
     async def run(self, scenarios):
-        """Those where time matters alone, one after the other; the rest side by side."""
+        """Runs those in which time matters alone, one after the other, and the rest side by side."""
         wanted = [s for s in scenarios if s.plan(self.mode)]
         records = {}
         lanes = asyncio.Semaphore(LANES)

@@ -188,7 +188,7 @@ def places():
                 quick=((SERVICE, 2),) if family == 4 else (),
                 full=((SERVICE, 4), (FAST, 4), (PLAIN, 4)), goals=(Goal(goal, 0, row),),
                 alone=False)
-        # Two ports only: such errors are limited to 5 and then 1 a second, always.
+        # Two ports only: such errors are always limited to 5 at once, then 1 per second.
         for path in ("veth", "relay"):
             yield Scenario(
                 name=f"dead-route-{path}-v{family}", title="the router has no route, "

@@ -162,8 +162,8 @@ class Topology:
             }}""")
 
     def icmp_limits(self, on):
-        """The kernel's own limits on ICMP: 1 a second to one destination, 1000 to all. Or
-        none."""
+        """The kernel's own limits on ICMP: 1 per second to one destination, 1000 to all; or
+        no limits."""
         for space in (self.router, self.target):
             space.sysctl("net.ipv4.icmp_msgs_per_sec", 1000 if on else 1000000)
             space.sysctl("net.ipv4.icmp_msgs_burst", 50 if on else 100000)

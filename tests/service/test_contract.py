@@ -130,8 +130,8 @@ def test_details_add_state_and_round_trip_to_each_port(shared, open_port, closed
     here, gone = open_port(), closed_port()
     results = shared.check([here, gone], details=True).json()["results"]
 
-    assert list(results[str(here)]) == ["accessible", "error", "state", "rtt_ms"]
-    assert list(results[str(gone)]) == ["accessible", "error", "state", "rtt_ms"]
+    for port in (here, gone):
+        assert list(results[str(port)]) == ["accessible", "error", "state", "rtt_ms", "icmp"]
     assert results[str(here)]["state"] == "open"
     assert results[str(gone)]["state"] == "closed"
     for port in (here, gone):
@@ -143,7 +143,7 @@ def test_a_silent_port_has_no_round_trip(shared, silent_ports):
     results = shared.check([port], details=True).json()["results"]
 
     assert results[str(port)] == {"accessible": False, "error": "Connection timed out",
-                                  "state": "filtered", "rtt_ms": None}
+                                  "state": "filtered", "rtt_ms": None, "icmp": None}
 
 
 def test_details_that_are_false_add_nothing(shared, closed_port):

@@ -36,7 +36,7 @@ def assert_refused(reply, caller, target, *hints):
 
 
 def assert_unknown(reply):
-    """The caller is unknown, and the refusal names both cures."""
+    """The caller is unknown, and the refusal names both remedies."""
     assert (reply.status, reply.json()["code"]) == (403, "caller_unknown"), reply
     for cure in "PORT_CHECKER_TRUSTED_PROXIES", "http://localhost":
         assert cure in reply.json()["detail"]

@@ -308,8 +308,9 @@ def test_one_line_a_check_with_all_that_an_operator_asks(start, open_port, silen
     line, = service.events("check")
 
     assert line["caller"] == line["target"] == "127.0.0.1"
-    assert [line[name] for name in ("ports", "open", "closed", "filtered", "unreachable")] \
-        == ["4", "1", "1", "2", "0"]
+    assert [line[name] for name in ("ports", "open", "closed", "filtered", "unreachable",
+                                    "limited")] == ["4", "1", "1", "2", "0", "0"]
+    assert "limit_rate" not in line
     assert 500 <= float(line["ms"]) < 5000 * PATIENCE
     assert service.events("verdict") == []
 
@@ -867,8 +868,9 @@ def test_the_operators_own_page_over_https(start_tls):
 
 
 def test_plain_http_at_an_https_port_is_told(start_tls):
-    service = start_tls()
-    with Connection(service.address) as connection:
+    """The log has the peer without its IPv6 mapping."""
+    service = start_tls(PORT_CHECKER_HOST="::")
+    with Connection(("127.0.0.1", service.port)) as connection:
         connection.send(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
         reply = connection.reply()
         assert (reply.status, reply.header("Connection")) == (400, "close")

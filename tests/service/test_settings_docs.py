@@ -50,6 +50,7 @@ def test_manual_page_is_clean_and_complete():
             plain.pop()
         else:
             plain.append(char)
+    assert "".join(plain).splitlines()[-1].startswith("Golem Port Checker ")
     for line in settings_doc("example").stdout.splitlines():
         if line.startswith("#PORT_"):
             assert line[1:].split("=")[0] in "".join(plain)

@@ -93,7 +93,7 @@ def test_details(shared, open_port):
     with shared.connect() as connection:
         line = Stream(ask(connection, [open_port()], details=True)).line()
 
-    assert list(line) == ["port", "accessible", "error", "state", "rtt_ms"]
+    assert list(line) == ["port", "accessible", "error", "state", "rtt_ms", "icmp"]
     assert (line["state"], line["accessible"]) == ("open", True)
 
 

@@ -17,25 +17,42 @@ ERRORS = {"open": {None}, "closed": {"Connection refused"},
           "filtered": {"Connection timed out"},
           "unreachable": {"No route to host", "Network is unreachable"}}
 
-# What a packet filter answers, and the state that results.
+# What a packet filter answers, and the state, error and ICMP error that result.
 REJECTIONS = {
     "127.0.0.1": [
-        ("tcp reset", "closed", "Connection refused"),
-        ("icmp type port-unreachable", "closed", "Connection refused"),
-        ("icmp type host-unreachable", "unreachable", "No route to host"),
-        ("icmp type net-unreachable", "unreachable", "Network is unreachable"),
-        ("icmp type host-prohibited", "unreachable", "No route to host"),
-        ("icmp type net-prohibited", "unreachable", "No route to host"),
-        ("icmp type admin-prohibited", "unreachable", "No route to host"),
+        ("tcp reset", "closed", "Connection refused", None),
+        ("icmp type port-unreachable", "closed", "Connection refused",
+         (3, 3, "port unreachable")),
+        ("icmp type host-unreachable", "unreachable", "No route to host",
+         (3, 1, "host unreachable")),
+        ("icmp type net-unreachable", "unreachable", "Network is unreachable",
+         (3, 0, "network unreachable")),
+        ("icmp type host-prohibited", "unreachable", "No route to host",
+         (3, 10, "host administratively prohibited")),
+        ("icmp type net-prohibited", "unreachable", "No route to host",
+         (3, 9, "network administratively prohibited")),
+        ("icmp type admin-prohibited", "unreachable", "No route to host",
+         (3, 13, "communication administratively prohibited")),
     ],
     "::1": [
-        ("tcp reset", "closed", "Connection refused"),
-        ("icmpv6 type port-unreachable", "closed", "Connection refused"),
-        ("icmpv6 type no-route", "unreachable", "Network is unreachable"),
-        ("icmpv6 type addr-unreachable", "unreachable", "No route to host"),
-        ("icmpv6 type admin-prohibited", "unreachable", "No route to host"),
+        ("tcp reset", "closed", "Connection refused", None),
+        ("icmpv6 type port-unreachable", "closed", "Connection refused",
+         (1, 4, "port unreachable")),
+        ("icmpv6 type no-route", "unreachable", "Network is unreachable",
+         (1, 0, "no route to destination")),
+        ("icmpv6 type addr-unreachable", "unreachable", "No route to host",
+         (1, 3, "address unreachable")),
+        ("icmpv6 type admin-prohibited", "unreachable", "No route to host",
+         (1, 1, "communication administratively prohibited")),
     ],
 }
+
+
+def evidence(result):
+    """The error of a port and, as in REJECTIONS, the ICMP error of the target itself."""
+    icmp = result["icmp"]
+    assert icmp is None or icmp["from"] == "target", icmp
+    return result["error"], icmp and (icmp["type"], icmp["code"], icmp["meaning"])
 
 
 def assert_results(reply, expected):
@@ -66,36 +83,40 @@ def test_open_closed_and_filtered_side_by_side(
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_what_a_packet_filter_here_answers(start, packet_filter, address):
     service = start()
-    expected, errors = {}, {}
-    for port, (kind, state, error) in enumerate(REJECTIONS[address], 21000):
+    expected, evident = {}, {}
+    for port, (kind, state, *told) in enumerate(REJECTIONS[address], 21000):
         packet_filter.rule([port], f"reject with {kind}")
-        expected[port], errors[str(port)] = state, error
+        expected[port], evident[str(port)] = state, tuple(told)
     reply = service.check(list(expected), address, details=True)
 
     assert_results(reply, expected)
     results = reply.json()["results"]
-    assert {port: result["error"] for port, result in results.items()} == errors
+    assert {port: evidence(result) for port, result in results.items()} == evident
 
 
 @pytest.mark.parametrize("family", [0, 1], ids=["IPv4", "IPv6"])
 def test_what_another_machine_answers(start, machine, later, family):
     _, far, _ = machine.NETS[family]
     rules = network.Filter(machine)
-    service = start(PORT_CHECKER_TARGETS="any")
+    service = start(PORT_CHECKER_TARGETS="any", PORT_CHECKER_DEBUG="yes")
 
     opened = later.enter_context(machine.call(targets.listener, far))
     expected = {targets.port_of(opened): "open", 9: "closed", 22000: "filtered"}
-    errors = {}
+    evident = {}
     rules.rule([22000], "drop")
     kinds = REJECTIONS[["127.0.0.1", "::1"][family]]
-    for port, (kind, state, error) in enumerate(kinds, 21000):
+    for port, (kind, state, *told) in enumerate(kinds, 21000):
         rules.rule([port], f"reject with {kind}")
-        expected[port], errors[str(port)] = state, error
+        expected[port], evident[str(port)] = state, tuple(told)
     reply = service.check(list(expected), far, details=True)
 
     assert_results(reply, expected)
     results = reply.json()["results"]
-    assert {port: results[port]["error"] for port in errors} == errors
+    assert {port: evidence(results[port]) for port in evident} == evident
+    for line in service.events("verdict"):
+        icmp = evident.get(line["port"], (None, None))[1]
+        assert (line.get("icmp"), line.get("icmp_from")) == \
+            ((icmp[2], "target") if icmp else (None, None))
     assert targets.accepted(opened) == 0
 
 
@@ -107,7 +128,10 @@ def test_hosts_that_do_not_exist_are_not_accessible(start, machine):
         other.request("POST", "/check-ports", [JSON],
                       check_body([80, 443], "fd77::200", details=True))
         for connection in (one, other):
-            assert_results(connection.reply(), {80: "unreachable", 443: "unreachable"})
+            reply = connection.reply()
+            assert_results(reply, {80: "unreachable", 443: "unreachable"})
+            for result in reply.json()["results"].values():
+                assert result["icmp"]["from"] == "path"
 
 
 @pytest.mark.parametrize("target, name", [("203.0.113.1", "IPv4"), ("2001:db8::1", "IPv6")])
@@ -263,6 +287,41 @@ def test_max_probes_is_never_exceeded(start, silent_ports, later):
     assert max(together) == max(told) == 16
     for connection in connections:
         assert connection.reply().json()["message"].endswith("0 out of 8 ports")
+
+
+@pytest.fixture
+def two_halves():
+    """The ends of two halves of the source ports, each of which is enough for a worker."""
+    before = PORT_RANGE.read_text()
+    PORT_RANGE.write_text("40000 42399")
+    yield (40000, 41199), (41200, 42399)
+    PORT_RANGE.write_text(before)
+
+
+def test_each_worker_has_its_own_part_of_the_source_ports(start, silent_ports, two_halves):
+    """A check uses more source ports than a half has. Linux 6.3 is needed."""
+    ports = silent_ports(400)
+    service = start(PORT_CHECKER_WORKERS=2, PORT_CHECK_TIMEOUT=5)
+
+    def source_ports():
+        return {found.local_port for found in network.tcp_sockets(service.pid)
+                if found.remote_port in ports and found.state == network.SYN_SENT}
+
+    seen = set()
+    for _ in range(40):  # the kernel decides which worker gets a connection
+        used = set()
+        with service.connect() as connection:
+            connection.request("POST", "/check-ports", [JSON], check_body(ports))
+            eventually(lambda: service.metric("checks_running") == 1, "the check runs")
+            while service.metric("checks_running") == 1:
+                used |= source_ports()
+            assert connection.reply().status == 200
+        within = [half for half in two_halves if half[0] <= min(used) and max(used) <= half[1]]
+        assert len(within) == 1 and len(used) > 800, (min(used), max(used), len(used))
+        seen.update(within)
+        if len(seen) == 2:
+            break
+    assert len(seen) == 2
 
 
 @pytest.fixture

@@ -276,11 +276,12 @@ struct rig {
     struct probe_limit limit;
     struct engine_config config;
     const struct proof_token *token; /* of the checks from here on; borrowed */
-    struct timer guard, extra;       /* the second one is the test's */
+    struct timer guard, idle, extra; /* the second one is the test's */
     int descriptors;
     struct instant started_at;
 
-    int attempted, settled, deferred, deferred_ever, suspected, faults, last_fault;
+    int attempted, controls, controls_answered, settled, deferred, deferred_ever, suspected,
+        faults, last_fault;
     size_t in_flight_max;
     void (*on_attempt)(struct rig *rig);
     void (*on_idle)(struct rig *rig); /* once, when all checks have ended; may start more */
@@ -299,6 +300,13 @@ static inline void rig_attempted(void *ctx)
         rig->in_flight_max = in_flight;
     if (rig->on_attempt)
         rig->on_attempt(rig);
+}
+
+static inline void rig_controlled(void *ctx, bool is_answered)
+{
+    struct rig *rig = ctx;
+    rig->controls++;
+    rig->controls_answered += is_answered;
 }
 
 static inline void rig_settled(void *ctx, const struct port_verdict *verdict)
@@ -330,6 +338,17 @@ static inline void rig_fault(void *ctx, int errnum)
     rig->last_fault = errnum;
 }
 
+/* Not within `done` of the last check: what it starts is a session of its own. */
+static inline void rig_idle(struct timer *timer)
+{
+    struct rig *rig = (void *)((char *)timer - offsetof(struct rig, idle));
+    void (*on_idle)(struct rig *) = rig->on_idle;
+    rig->on_idle = NULL;
+    on_idle(rig);
+    if (rig->unfinished == 0)
+        loop_stop(rig->loop);
+}
+
 static inline void rig_guard(struct timer *timer)
 {
     (void)timer;
@@ -351,12 +370,14 @@ static inline struct rig *rig_new(void)
         .limit = &rig->limit,
         .observer = {.ctx = rig,
                      .attempted = rig_attempted,
+                     .controlled = rig_controlled,
                      .settled = rig_settled,
                      .deferred = rig_deferred,
                      .suspected = rig_suspected,
                      .local_fault = rig_fault},
     };
     timer_init(&rig->guard, rig_guard);
+    timer_init(&rig->idle, rig_idle);
     rig->started_at = clock_now();
     return rig;
 }
@@ -379,12 +400,11 @@ static inline void check_end(struct check *check)
 {
     struct rig *rig = check->rig;
     check->job = NULL;
-    if (--rig->unfinished == 0 && rig->on_idle) {
-        void (*on_idle)(struct rig *) = rig->on_idle;
-        rig->on_idle = NULL;
-        on_idle(rig);
-    }
-    if (rig->unfinished == 0)
+    if (--rig->unfinished > 0)
+        return;
+    if (rig->on_idle)
+        assert_true(loop_timer_set(rig->loop, &rig->idle, clock_now()));
+    else
         loop_stop(rig->loop);
 }
 

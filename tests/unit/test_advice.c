@@ -30,6 +30,10 @@ struct setup {
     struct local_port local[4];
     struct remote_verdict remotes[4];
     bool is_unanswered; /* the checker failed */
+    enum link_kind kind;
+    enum vantage vantage;
+    struct remote_limit limit;
+    uint16_t inner[4]; /* 0: the same port */
 };
 
 static struct report *report_of(const struct setup *setup, const uint16_t *required,
@@ -42,12 +46,23 @@ static struct report *report_of(const struct setup *setup, const uint16_t *requi
     assert_true(family_report_new(FAMILY_4, setup->ports, setup->count, 1, &family, NULL));
     report->families[FAMILY_4] = family;
     family->has_local = family->has_public = true;
+    if (setup->kind == LINK_TUNNEL)
+        memcpy(family->link.name, "tun0", sizeof "tun0");
     family->local_address = address_of(setup->local_ip);
     family->public_address = address_of(setup->public_ip);
-    family->signs = signs_read(&family->local_address, &family->public_address);
+    family->signs =
+        signs_read(&family->local_address, setup->kind, &family->public_address);
     memcpy(family->local, setup->local, setup->count * sizeof *family->local);
     family->checker_count = 1;
     family->checkers[0].url = strdup("http://checker");
+    struct checker_result *result = &family->checkers[0].result;
+    result->has_local = true;
+    result->peer_address = address_of("203.0.113.1");
+    result->vantage = setup->vantage;
+    result->limit = setup->limit;
+    for (size_t i = 0; i < setup->count; i++)
+        if (setup->inner[i] != 0)
+            family->inner[i] = setup->inner[i];
     if (!setup->is_unanswered) {
         struct remote_verdict *verdicts = calloc(setup->count, sizeof *verdicts);
         assert_non_null(verdicts);
@@ -84,8 +99,16 @@ static void check_words(const struct setup *setup, const char *label, const char
     report_free(report);
 }
 
-#define NATTED .local_ip = "192.168.1.5", .public_ip = "203.0.113.7"
-#define PUBLIC .local_ip = "203.0.113.7", .public_ip = "203.0.113.7"
+#define SAID_SECOND_OF(them)                                                               \
+    "if the WAN address of the router is not 203.0.113.7: a private address (10.*, "       \
+    "172.16.* to 172.31.*, 192.168.*) is that of a second router in front of it, which "   \
+    "has to be put into bridge mode or has to forward " them " to the first; an address "  \
+    "in 100.64.0.0/10 shows carrier-grade NAT: ask the internet provider for a public "    \
+    "address"
+#define SAID_SECOND SAID_SECOND_OF("them")
+
+#define NATTED      .local_ip = "192.168.1.5", .public_ip = "203.0.113.7"
+#define PUBLIC      .local_ip = "203.0.113.7", .public_ip = "203.0.113.7"
 
 static void every_cause_has_its_sentence_and_its_remedy(void **state)
 {
@@ -104,13 +127,49 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
         "every connection",
         "in the router, forward TCP port 50800 to 192.168.1.5 (same port number); if it "
         "already does, look for a SYN proxy or DDoS protection that answers in place of "
-        "192.168.1.5");
+        "192.168.1.5; if a rule of this machine leads port 50800 to a machine that you "
+        "rent out, add "
+        "it to --in-use, or run port-verifier as root, which sees such rules");
+    check_words(
+        &(struct setup){NATTED, .count = 2, .ports = {60800, 60801},
+                        .inner = {50800, 50801}, .local = {BOUND, BOUND},
+                        .remotes = {SILENT, SILENT}},
+        "open: something else answers",
+        "something else answers on ports 60800-60801: another machine, or a proxy "
+        "that accepts every connection",
+        "in the router, forward TCP ports 60800-60801 to ports 50800-50801 of "
+        "192.168.1.5; if it already does, look for a SYN proxy or DDoS protection "
+        "that answers in place of 192.168.1.5; if a rule of this machine leads ports "
+        "60800-60801 to a machine that you rent out, add them to --in-use, or run "
+        "port-verifier as root, which sees such rules");
+    check_words(
+        &(struct setup){NATTED, .count = 2, .ports = {50800, 50801},
+                        .local = {BOUND, BOUND}, .remotes = {LIMITED, LIMITED},
+                        .limit = {true, 20, 1.25}},
+        "limited: no longer answered",
+        "could not judge ports 50800-50801: the address stopped answering the "
+        "checker (20 ports were judged before, then 1.2 a second), as under a rate "
+        "limit, a scan protection or a ban",
+        "allow the checker's address 203.0.113.1 in the flood and scan protection of "
+        "192.168.1.5 and of every router in front of it; until then, list the ports "
+        "that matter most in --required, because they are checked first, and allow "
+        "more time with --patience 3m");
+    check_words(
+        &(struct setup){PUBLIC, .count = 1, .ports = {50800}, .local = {ACCEPTED},
+                        .remotes = {MATCH}, .vantage = VANTAGE_NETWORK},
+        "open: seen from this network only",
+        "port 50800 is reachable from this network, in which the checker runs too; "
+        "that proves nothing about the internet",
+        "ask a checker on the internet; to advertise port 50800 in this network only, "
+        "pass --lan");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {BOUND}, {SILENT}},
                 "open: something else answers",
                 "something else answers on port 50800: another machine, or a proxy that "
                 "accepts every connection",
                 "look for a SYN proxy or DDoS protection in front of 203.0.113.7 that "
-                "answers in its place");
+                "answers in its place; if a rule of this machine leads port 50800 to a "
+                "machine that you rent out, add "
+                "it to --in-use, or run port-verifier as root, which sees such rules");
     check_words(
         &(struct setup){NATTED, 1, {50800}, {BOUND}, {OPEN}}, "good: listener not verified",
         "port 50800 is reachable, but what answers could not be verified: the checker "
@@ -169,7 +228,7 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
         "port 443 is closed, and nothing listens on it: this user may not bind ports "
         "below 1024",
         "run port-verifier with the right to bind ports below 1024 "
-        "(CAP_NET_BIND_SERVICE)");
+        "(CAP_NET_BIND_SERVICE), or lower the sysctl net.ipv4.ip_unprivileged_port_start");
     check_words(&(struct setup){NATTED, 1, {50800}, {IN_USE_BY_CALLER}, {CLOSED}},
                 "closed: nothing listens (in use by another program)",
                 "port 50800 is closed, and nothing listens on it: another program is using "
@@ -185,11 +244,11 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
     check_words(
         &(struct setup){NATTED, 2, {50800, 50801}, {BOUND, BOUND}, {FILTERED, FILTERED}},
         "filtered: no incoming connections",
-        "no connections arrive here: a missing port forward, a firewall, or carrier-grade "
-        "NAT (the checker sees 203.0.113.7 instead of 192.168.1.5)",
-        "in the router, forward TCP ports 50800-50801 to 192.168.1.5 (same port numbers); "
-        "if the WAN address of the router is not 203.0.113.7, the internet provider uses "
-        "carrier-grade NAT: ask it for a public address");
+        "no connections arrive here: a missing port forward, a firewall, a second router, "
+        "or "
+        "carrier-grade NAT (the checker sees 203.0.113.7 instead of 192.168.1.5)",
+        "in the router, forward TCP ports 50800-50801 to 192.168.1.5 (same port numbers), "
+        "and allow them in the firewall of this machine; " SAID_SECOND);
     check_words(
         &(struct setup){.local_ip = "100.64.0.5",
                         .public_ip = "203.0.113.7",
@@ -233,12 +292,15 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
         "filtered: not forwarded",
         "no answer from ports 50800-50801, only from 50802: the router does not forward "
         "them",
-        "in the router, forward TCP ports 50800-50801 to 192.168.1.5 (same port numbers)");
+        "in the router, forward TCP ports 50800-50801 to 192.168.1.5 (same port numbers), "
+        "and allow them in the firewall of this machine");
     check_words(
         &(struct setup){NATTED, 2, {50800, 50801}, {BOUND, BOUND}, {FILTERED, UNREACHABLE}},
         "filtered: not forwarded",
         "no answer from port 50800: the router does not forward it",
-        "in the router, forward TCP port 50800 to 192.168.1.5 (same port number)");
+        "in the router, forward TCP port 50800 to 192.168.1.5 (same port number), and "
+        "allow "
+        "it in the firewall of this machine");
     check_words(
         &(struct setup){PUBLIC, 2, {50800, 50801}, {BOUND, ACCEPTED}, {FILTERED, MATCH}},
         "filtered: blocked by a firewall",
@@ -260,14 +322,187 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
     check_words(&(struct setup){NATTED, 1, {50800}, {BOUND}, {UNREACHABLE}},
                 "unreachable: No route to host",
                 "the network reports that port 50800 is unreachable: No route to host",
-                "look for a router or firewall on the path that rejects connections, and "
-                "check that "
+                "allow TCP port 50800 from any address in the firewall of this machine "
+                "(firewalld rejects like this by default); if it does, look for a router "
+                "or firewall on the path that rejects connections, and check that "
                 "203.0.113.7 is still your address");
+}
+
+static void what_this_machine_does_with_a_port_is_told(void **state)
+{
+    (void)state;
+    check_words(&(struct setup){PUBLIC, 1, {7466}, {LED}, {MISMATCH}},
+                "good: led to 10.88.0.2",
+                "port 7466 is reachable; the packet filter of this machine leads it to "
+                "10.88.0.2",
+                "nothing, if the provider or a machine that you rent out answers there");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {LED}, {MISMATCH}},
+                "good: led to 10.88.0.2",
+                "port 50800 is reachable, but what answers could not be verified: the "
+                "packet filter of this machine leads it to 10.88.0.2",
+                "if a machine that you rent out answers there, add port 50800 to --in-use; "
+                "otherwise remove the rule and run port-verifier again");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {LED}, {CLOSED}},
+                "led to 10.88.0.2: Connection refused",
+                "the packet filter of this machine leads port 50800 to 10.88.0.2, and no "
+                "connection is accepted there (Connection refused)",
+                "start the program in the container or the virtual machine that uses port "
+                "50800, or remove the rule that leads it there");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {DROPPED}, {FILTERED}},
+                "blocked by the firewall of this machine",
+                "the firewall of this machine blocks port 50800 (table inet f, chain in)",
+                "allow TCP port 50800 from any address in the firewall of this machine");
+    check_words(
+        &(struct setup){NATTED, 1, {50800}, {DROPPED}, {FILTERED}},
+        "blocked by the firewall of this machine",
+        "the firewall of this machine blocks port 50800 (table inet f, chain in)",
+        "allow TCP port 50800 from any address in the firewall of this machine, and "
+        "run port-verifier again: only then it can tell whether connections get past "
+        "the router");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {MAY_BE_DROPPED}, {FILTERED}},
+                "filtered: no incoming connections",
+                "no connections arrive here: a firewall on this machine or on the path to "
+                "it blocks them",
+                "allow TCP port 50800 from any address in the firewall of 203.0.113.7 and "
+                "of every router in front of it; allow it in the firewall of this machine "
+                "as well, which may block it (table inet f, chain in)");
+    check_words(
+        &(struct setup){NATTED, 1, {50800}, {LET_IN}, {FILTERED}},
+        "filtered: no incoming connections",
+        "no connections arrive here: a missing port forward, a firewall, a second router, "
+        "or carrier-grade NAT (the checker sees 203.0.113.7 instead of 192.168.1.5)",
+        "in the router, forward TCP port 50800 to 192.168.1.5 (same port "
+        "number); the firewall of this machine already lets it in; " SAID_SECOND_OF("it"));
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {LET_IN}, {SILENT}},
+                "open: something else answers",
+                "something else answers on port 50800: another machine, or a proxy that "
+                "accepts every connection",
+                "look for a SYN proxy or DDoS protection in front of 203.0.113.7 that "
+                "answers in its place");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {LET_IN}, {RESET}},
+                "open: something else answers",
+                "something else answers on port 50800 and closes connections at once: "
+                "another machine, or a proxy in front of a program that does not run",
+                "look for a SYN proxy or DDoS protection in front of 203.0.113.7 that "
+                "answers in its place");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {IN_USE}, {RESET}},
+                "good: listener not verified (in use by nginx)",
+                "port 50800 is reachable, but nginx closes connections at once",
+                "make sure that the program behind nginx runs: a proxy in front of a dead "
+                "container accepts and closes connections like this");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {IN_USE_INSIDE}, {CLOSED}},
+                "closed: connection refused (in use by nginx)",
+                "port 50800 is closed: nginx listens on 172.17.0.1 only, and connections "
+                "from outside go to 203.0.113.7",
+                "make nginx listen on 203.0.113.7 or on all addresses, or stop it");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {BOUND_BY_OTHER}, {CLOSED}},
+                "closed: nothing listens (in use by another program)",
+                "port 50800 is closed: another program has bound it on this machine, but "
+                "does not listen",
+                "start the program that is to listen on port 50800, or stop the one that "
+                "has bound it and run port-verifier again");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {HIDDEN}, {CLOSED}},
+                "closed: nothing listens (in use by another program)",
+                "port 50800 is closed: another program is using it on this machine; how "
+                "cannot be seen, because the system hides its sockets",
+                "stop that program and run port-verifier again, or run it where "
+                "/proc/self/net can be read");
+    check_words(
+        &(struct setup){PUBLIC,
+                        1,
+                        {50800},
+                        {{.binding = BINDING_NO_PERMISSION,
+                          .errnum = EACCES,
+                          .privileged_below = 1024}},
+                        {CLOSED}},
+        "closed: nothing listens (no permission to bind)",
+        "port 50800 is closed, and nothing listens on it: the system does not allow "
+        "port-verifier to bind it (Permission denied)",
+        "look for what forbids it: SELinux or AppArmor (see the log of the kernel), "
+        "SocketBindDeny= of the systemd unit, or a Landlock sandbox");
+}
+
+static void who_sent_an_icmp_error_is_told(void **state)
+{
+    (void)state;
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {BOUND}, {REJECTED("", true)}},
+                "unreachable: rejected by this machine",
+                "the firewall of this machine rejects connections to port 50800 (No route "
+                "to host)",
+                "allow TCP port 50800 from any address in the firewall of this machine; "
+                "firewalld rejects like this by default");
+    check_words(
+        &(struct setup){NATTED, 1, {50800}, {BOUND}, {REJECTED("", true)}},
+        "unreachable: No route to host",
+        "203.0.113.7 itself rejects connections to port 50800 (No route to host): a "
+        "firewall of the router or of this machine behind it, or a port forward to "
+        "a machine that does not answer the router",
+        "allow TCP port 50800 from any address in the firewall of this machine and "
+        "of the router (firewalld rejects like this by default), and check that the "
+        "router forwards it to this machine");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {BOUND}, {REJECTED("host", false)}},
+                "unreachable: No route to host",
+                "the network reports that port 50800 is unreachable: No route to host",
+                "look for a router or firewall on the path that rejects connections, and "
+                "check that 203.0.113.7 is still your address");
+}
+
+#define TUNNEL_REMEDY                                                                      \
+    "this machine reaches the internet through a VPN or another tunnel (tun0), and a "     \
+    "port "                                                                                \
+    "forward in your own router does not lead into it: send the traffic of port-verifier " \
+    "and of the provider past the tunnel (see --source), or ask its operator to forward "  \
+    "TCP port 50800"
+
+/* Whatever is wrong, no router is told to forward to these addresses. */
+static void no_router_can_forward_there(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ip, *begins;
+        enum link_kind kind;
+    } places[] = {
+        {"10.8.0.2", TUNNEL_REMEDY, LINK_TUNNEL},
+        {"100.101.102.103", TUNNEL_REMEDY, LINK_TUNNEL},
+        {"172.17.0.2",
+         "the address of this machine looks like that of a container or a virtual "
+         "machine: ",
+         LINK_PLAIN},
+        {"192.168.122.9",
+         "the address of this machine looks like that of a container or a virtual "
+         "machine: ",
+         LINK_PLAIN},
+        {"192.0.0.2", "a port forward does not help behind the carrier NAT of DS-Lite or ",
+         LINK_PLAIN},
+    };
+    static const struct remote_verdict verdicts[] = {
+        FILTERED, CLOSED, SILENT, MISMATCH, UNREACHABLE, REJECTED("", true), OTHER(50801)};
+    for (size_t i = 0; i < COUNT(places); i++)
+        for (size_t j = 0; j < COUNT(verdicts); j++)
+            for (size_t others = 0; others < 2; others++) {
+                const struct setup setup = {
+                    .local_ip = places[i].ip,
+                    .public_ip = "203.0.113.7",
+                    .kind = places[i].kind,
+                    .count = 1 + others,
+                    .ports = {50800, 50801},
+                    .local = {BOUND, ACCEPTED},
+                    .remotes = {verdicts[j], MATCH},
+                };
+                struct report *report = report_of(&setup, NULL, 0, NULL, 0);
+                const struct family_report *family = report->families[FAMILY_4];
+                AUTO_TEXT text = text_up_to(4096);
+                advice_put(report, family, &family->groups[0], ADVICE_REMEDY, &text);
+                if (strncmp(text.data, places[i].begins, strlen(places[i].begins)) != 0 ||
+                    strstr(text.data, places[i].ip))
+                    fail_msg("%s, verdict %zu: %s", places[i].ip, j, text.data);
+                report_free(report);
+            }
 }
 
 /* --- the tables, row by row ----------------------------------------------------------- */
 
-#define ROWS_MAX 8
+#define ROWS_MAX 16
 
 static void every_row_of_the_table_can_be_said(void **state)
 {
@@ -556,6 +791,116 @@ static void what_may_be_advertised(void **state)
     report_free(report);
 }
 
+static void a_rented_port_is_treated_as_in_use(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what;
+        struct local_port local;
+        struct remote_verdict remote;
+        bool is_named; /* with --in-use */
+        bool is_good, is_advertised;
+    } rows[] = {
+        {"ours", ACCEPTED, MATCH, false, true, true},
+        {"ours, and named", ACCEPTED, MATCH, true, true, true},
+        {"led away", LED, SILENT, false, true, false},
+        {"led away, and named", LED, SILENT, true, true, true},
+        {"led away, plain checker", LED, OPEN, false, true, false},
+        {"led away, plain checker, and named", LED, OPEN, true, true, true},
+        {"rules unknown, a stranger", BOUND, MISMATCH, false, false, false},
+        {"rules unknown, a stranger, and named", BOUND, MISMATCH, true, true, true},
+        {"rules unknown, silent, and named", BOUND, SILENT, true, true, true},
+        {"rules unknown, reset, and named", BOUND, RESET, true, true, true},
+        {"named, and proved to lead elsewhere", BOUND, OTHER(9), true, false, false},
+        {"named, and closed", BOUND, CLOSED, true, false, false},
+        {"led away, and closed", LED, CLOSED, true, false, false},
+    };
+    static const uint16_t in_use[] = {50800};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct setup setup = {PUBLIC, 1, {50800}, {rows[i].local}, {rows[i].remote}};
+        struct report *report = report_of(&setup, NULL, 0, in_use, rows[i].is_named);
+        const struct family_report *family = report->families[FAMILY_4];
+        if (family->findings[0].is_good != rows[i].is_good ||
+            family->is_advertised[0] != rows[i].is_advertised)
+            fail_msg("%s: good %d, advertised %d", rows[i].what,
+                     family->findings[0].is_good, family->is_advertised[0]);
+        report_free(report);
+    }
+}
+
+static void renting_out_a_port_does_not_withdraw_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what;
+        struct local_port before, after;
+        struct remote_verdict was, is;
+        const char *public_ip;
+        bool is_advertised;
+    } rows[] = {
+        {"led away", ACCEPTED, LED, MATCH, MISMATCH, "203.0.113.7", true},
+        {"in use", ACCEPTED, IN_USE, MATCH, SILENT, "203.0.113.7", true},
+        {"in use, and closed", ACCEPTED, IN_USE, MATCH, CLOSED, "203.0.113.7", false},
+        {"never ours", IN_USE, IN_USE, SILENT, SILENT, "203.0.113.7", false},
+        {"not proved", BOUND, IN_USE, OPEN, SILENT, "203.0.113.7", false},
+        {"a stranger", ACCEPTED, BOUND, MATCH, MISMATCH, "203.0.113.7", false},
+        {"at another address", ACCEPTED, IN_USE, MATCH, SILENT, "203.0.113.8", false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct setup before = {PUBLIC, 1, {50800}, {rows[i].before}, {rows[i].was}};
+        const struct setup after = {.local_ip = rows[i].public_ip,
+                                    .public_ip = rows[i].public_ip,
+                                    .count = 1,
+                                    .ports = {50800},
+                                    .local = {rows[i].after},
+                                    .remotes = {rows[i].is}};
+        struct report *reports[3] = {report_of(&before, NULL, 0, NULL, 0),
+                                     report_of(&after, NULL, 0, NULL, 0),
+                                     report_of(&after, NULL, 0, NULL, 0)};
+        for (size_t j = 1; j < 3; j++) { /* and it stays so */
+            struct family_report *family = reports[j]->families[FAMILY_4];
+            family_report_keep_rented(family, reports[j - 1]->families[FAMILY_4]);
+            if (family->is_advertised[0] != rows[i].is_advertised)
+                fail_msg("%s: round %zu", rows[i].what, j);
+        }
+        for (size_t j = 0; j < 3; j++)
+            report_free(reports[j]);
+    }
+}
+
+static void only_handshakes_of_checkers_count(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *gateway;
+        enum cause cause;
+    } rows[] = {
+        {"203.0.113.1", NULL, CAUSE_WAY_BACK},
+        {"203.0.113.2", NULL, CAUSE_NO_WAY_IN},
+        {"192.168.1.1", "192.168.1.1", CAUSE_WAY_BACK},
+        {"192.168.1.3", "192.168.1.1", CAUSE_NO_WAY_IN},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct setup setup = {NATTED, 1, {50800}, {BOUND}, {FILTERED}};
+        const struct report_policy policy = {.quorum = 1};
+        struct report *report = report_of(&setup, NULL, 0, NULL, 0);
+        struct family_report *family = report->families[FAMILY_4];
+        struct checker_result *result = &family->checkers[0].result;
+        result->has_local = true;
+        result->peer_address = address_of("203.0.113.1");
+        address_set_port(&result->peer_address, 7466);
+        family->local[0].syn_count = 1;
+        family->local[0].syn_from[0] = address_of(rows[i].from);
+        family->has_gateway = rows[i].gateway != NULL;
+        if (rows[i].gateway)
+            family->gateway = address_of(rows[i].gateway);
+        assert_true(family_report_judge(family, &policy, NULL));
+        if (family->findings[0].cause != rows[i].cause)
+            fail_msg("%s: %s", rows[i].from, cause_text(family->findings[0].cause));
+        report_free(report);
+    }
+}
+
 static void required_ports_and_one_of_the_others(void **state)
 {
     (void)state;
@@ -586,6 +931,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cause_has_its_sentence_and_its_remedy),
+        cmocka_unit_test(what_this_machine_does_with_a_port_is_told),
+        cmocka_unit_test(who_sent_an_icmp_error_is_told),
+        cmocka_unit_test(no_router_can_forward_there),
         cmocka_unit_test(every_row_of_the_table_can_be_said),
         cmocka_unit_test(every_failure_has_a_message_and_a_remedy),
         cmocka_unit_test(a_message_has_the_words_of_its_facts),
@@ -595,6 +943,9 @@ int main(void)
         cmocka_unit_test(a_range_led_to_one_port_is_told_at_once),
         cmocka_unit_test(one_line_sums_all_ports_up),
         cmocka_unit_test(what_may_be_advertised),
+        cmocka_unit_test(a_rented_port_is_treated_as_in_use),
+        cmocka_unit_test(renting_out_a_port_does_not_withdraw_it),
+        cmocka_unit_test(only_handshakes_of_checkers_count),
         cmocka_unit_test(required_ports_and_one_of_the_others),
     };
     return cmocka_run_group_tests_name("advice", tests, NULL, NULL);

@@ -217,7 +217,8 @@ static void what_makes_no_sense_is_refused(void **state)
          "to 65535), for example 7466,50800-50900"},
         {{"--ports", "", "a"}, "no ports given; example: --ports 7466"},
         {{"--ports", "80,5-3", "a"},
-         "\"80,5-3\": --ports must be a list of ports and ranges (\"5-3\": the range 5-3"},
+         "\"80,5-3\": --ports must be a list of ports and ranges (\"5-3\": the first "
+         "port is greater than the last)"},
         {{"--ports", "80x", "a"}, "\"80x\": --ports must be a list"},
         {{"--ports", "1-5000", "a"},
          "\"1-5000\": --ports must be a list of at most 4096 ports, for example"},
@@ -230,12 +231,12 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"--ip", "home.example", "a"},
          "\"home.example\": --ip must be an IPv4 or IPv6 address, for example 203.0.113.7"},
         {{"--ip", "::1", "127.0.0.1"},
-         "-4, -6 and --ip exclude the address family of every checker given"},
-        {{"-6", "127.0.0.1"}, "-4, -6 and --ip exclude the address family"},
+         "-4, -6, --ip and --source leave no address family to check with these checkers"},
+        {{"-6", "127.0.0.1"}, "-4, -6, --ip and --source leave no address family to check"},
         {{"-4", "-6", "a"}, "-4 and -6 cannot be combined; leave out both"},
         {{"-q", "--json", "a"}, "--json and --quiet cannot be combined"},
         {{"--ip", "192.0.2.1", "--ip", "192.0.2.2", "a"},
-         "\"192.0.2.2\": --ip must be the only address of its family"},
+         "\"192.0.2.2\": --ip must be at most one IPv4 and one IPv6 address"},
         {{"--ca", "/nonexistent", "a"},
          "\"/nonexistent\": --ca must be a file of CA certificates in PEM format (No such "
          "file or directory), for example /"},
@@ -255,11 +256,28 @@ static void what_makes_no_sense_is_refused(void **state)
          "\"\": --on-change must be a shell command, for example"},
         {{"--confirm", "5s", "a"}, "--confirm needs --watch, for example --watch 1h"},
         {{"--output", "", "a"}, "\"\": --output must be the name of a file, for example"},
+        {{"--patience", "2h", "a"}, "\"2h\": --patience must be between 0 and 1h"},
+        {{"--source", "no/interface", "a"},
+         "\"no/interface\": --source must be an address or an interface of this machine"},
+        {{"--source", "eth0", "--source", "192.0.2.1", "a"},
+         "\"192.0.2.1\": --source must be one address for each family, or one interface"},
+        {{"--ports", "80:", "a"}, "\"80:\": --ports must be a list of ports and ranges"},
+        {{"--ports", "80-82:90-91", "a"},
+         "\"80-82:90-91\": --ports must be a list of ports and ranges (\"80-82:90-91\": "
+         "both "
+         "sides of a colon have as many ports)"},
+        {{"--ports", "80:81,80:82", "a"},
+         "\"80:81,80:82\": --ports must be a list of ports and ranges (\"80:82\": port 80 "
+         "leads to one port only)"},
+        {{"--required", "80:81", "a"}, "\"80:81\": --required must be a list of ports"},
+        {{"probe", "192.0.2.1", "80:81"}, "\"80:81\": PORTS must be a list of ports"},
+        {{"probe", "--lan", "192.0.2.1", "80"}, "probe has no option --lan"},
         {{"--colour", "a"}, "unknown option --colour"},
         {{"--reqired", "80", "a"}, "unknown option --reqired; did you mean --required?"},
         {{"-x", "a"}, "unknown option -x"},
         {{"a", "--ports"}, "--ports needs a value, for example --ports 7466,50800-50900"},
         {{"--quorum", "1", "--quorum", "1", "a"}, "--quorum may be given only once"},
+        {{"--i", "80", "a"}, "--i is ambiguous: more than one option begins with it"},
         {{"prboe", "192.0.2.1", "80"}, "unknown command prboe; did you mean probe?"},
         {{"probe"},
          "probe needs a host and a list of ports, for example port-verifier probe"},
@@ -281,6 +299,66 @@ static void what_makes_no_sense_is_refused(void **state)
         assert_ptr_equal(strstr(err.message, rows[i].complaint), err.message);
         assert_int_equal(err.kind, ERR_INVALID);
     }
+}
+
+static void a_port_may_lead_to_another(void **state)
+{
+    (void)state;
+    struct arguments arguments;
+    assert_true(
+        parse((const char *const[ARGUMENTS_MAX]){"-p", "17466:7466,60000-60002:50800-50802",
+                                                 "-p", "50801,443", "--required", "60001",
+                                                 "--patience", "0", "a"},
+              NULL, &arguments, NULL));
+    static const struct {
+        uint16_t outer, inner;
+        size_t held; /* index */
+    } rows[] = {
+        {443, 443, 0},     {17466, 7466, 1},  {50801, 50801, 3},
+        {60000, 50800, 2}, {60001, 50801, 3}, {60002, 50802, 4},
+    };
+    assert_int_equal(arguments.port_count, COUNT(rows));
+    assert_int_equal(arguments.held_count, 5);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_int_equal(arguments.ports[i], rows[i].outer);
+        assert_int_equal(arguments.inner[i], rows[i].inner);
+        assert_int_equal(arguments.held_index[i], rows[i].held);
+        assert_int_equal(arguments.held[arguments.held_index[i]], rows[i].inner);
+    }
+    static const size_t order[] = {4, 0, 1, 2, 3, 5}; /* the required one first */
+    assert_memory_equal(arguments.order, order, sizeof order);
+    assert_int_equal(arguments.patience.ns, 0);
+    arguments_done(&arguments);
+}
+
+static void what_leads_to_7466_is_required(void **state)
+{
+    (void)state;
+    struct arguments arguments;
+    assert_true(parse((const char *const[ARGUMENTS_MAX]){"-p", "80,17466:7466", "a"}, NULL,
+                      &arguments, NULL));
+    assert_int_equal(arguments.required_count, 1);
+    assert_int_equal(arguments.required[0], 17466);
+    assert_int_equal(arguments.patience.ns, span_seconds(45).ns);
+    assert_false(arguments.is_lan);
+    arguments_done(&arguments);
+}
+
+static void a_source_is_an_address_or_an_interface(void **state)
+{
+    (void)state;
+    struct arguments arguments;
+    assert_true(parse((const char *const[ARGUMENTS_MAX]){"--source", "2001:db8::1", "a"},
+                      NULL, &arguments, NULL));
+    assert_true(arguments.has_source[FAMILY_6] && !arguments.has_source[FAMILY_4]);
+    assert_true(arguments_want(&arguments, &arguments.endpoints[0], FAMILY_6));
+    assert_false(arguments_want(&arguments, &arguments.endpoints[0], FAMILY_4));
+    arguments_done(&arguments);
+    assert_true(parse((const char *const[ARGUMENTS_MAX]){"--source", "wan.1", "a"}, NULL,
+                      &arguments, NULL));
+    assert_string_equal(arguments.source_interface, "wan.1");
+    assert_true(arguments_want(&arguments, &arguments.endpoints[0], FAMILY_4));
+    arguments_done(&arguments);
 }
 
 static void times_have_units(void **state)
@@ -318,7 +396,7 @@ static void help_fits_a_screen(void **state)
         assert_true(len <= 80);
         line += len + 1;
     }
-    assert_true(lines <= 24);
+    assert_true(lines <= 27);
     free(help);
 }
 
@@ -348,6 +426,9 @@ int main(void)
         cmocka_unit_test(a_path_in_front_is_part_of_the_url),
         cmocka_unit_test(without_7466_nothing_is_required),
         cmocka_unit_test(what_makes_no_sense_is_refused),
+        cmocka_unit_test(a_port_may_lead_to_another),
+        cmocka_unit_test(what_leads_to_7466_is_required),
+        cmocka_unit_test(a_source_is_an_address_or_an_interface),
         cmocka_unit_test(times_have_units),
         cmocka_unit_test(a_bare_host_is_asked_over_https_then_over_http),
         cmocka_unit_test(options_stand_anywhere_and_lists_add_up),

@@ -13,10 +13,10 @@
 
 #include <cmocka.h>
 
-static char *write_proved(const struct port_verdict *verdicts, size_t count,
-                          bool has_details, bool has_proof)
+static char *write_limited(const struct port_verdict *verdicts, size_t count,
+                           bool has_details, bool has_proof, struct job_limit limit)
 {
-    struct check_summary summary = {0};
+    struct check_summary summary = {.limit = limit};
     struct check_reply reply;
     size_t len = 0;
 
@@ -29,6 +29,12 @@ static char *write_proved(const struct port_verdict *verdicts, size_t count,
     assert_non_null(body);
     assert_int_equal(strlen(body), len);
     return body;
+}
+
+static char *write_proved(const struct port_verdict *verdicts, size_t count,
+                          bool has_details, bool has_proof)
+{
+    return write_limited(verdicts, count, has_details, has_proof, (struct job_limit){0});
 }
 
 static char *write_reply(const struct port_verdict *verdicts, size_t count,
@@ -104,13 +110,13 @@ static void details_stand_beside_each_port(void **state)
     assert_string_equal(
         body, "{\"success\": true, \"results\": "
               "{\"80\": {\"accessible\": true, \"error\": null, \"state\": \"open\", "
-              "\"rtt_ms\": 12.346}, "
+              "\"rtt_ms\": 12.346, \"icmp\": null}, "
               "\"81\": {\"accessible\": false, \"error\": \"Connection refused\", "
-              "\"state\": \"closed\", \"rtt_ms\": 0.041}, "
+              "\"state\": \"closed\", \"rtt_ms\": 0.041, \"icmp\": null}, "
               "\"82\": {\"accessible\": false, \"error\": \"Connection timed out\", "
-              "\"state\": \"filtered\", \"rtt_ms\": null}, "
+              "\"state\": \"filtered\", \"rtt_ms\": null, \"icmp\": null}, "
               "\"83\": {\"accessible\": false, \"error\": \"No route to host\", "
-              "\"state\": \"unreachable\", \"rtt_ms\": null}}, "
+              "\"state\": \"unreachable\", \"rtt_ms\": null, \"icmp\": null}}, "
               "\"message\": \"Successfully verified 1 out of 4 ports\"}");
     free(body);
 }
@@ -126,24 +132,122 @@ static void proofs_stand_beside_details_when_asked_for(void **state)
          .proof_port = 65535},
         {.port = 82, .state = PORT_STATE_OPEN, .proof = PROOF_MISMATCH, .proof_port = 7},
         {.port = 83, .state = PORT_STATE_OPEN, .proof = PROOF_SILENT},
-        NOT_OPEN(84, FILTERED, ETIMEDOUT),
+        {.port = 84, .state = PORT_STATE_OPEN, .proof = PROOF_RESET},
+        NOT_OPEN(85, FILTERED, ETIMEDOUT),
     };
 #define OPEN_TEXT                                                                          \
-    "{\"accessible\": true, \"error\": null, \"state\": \"open\", \"rtt_ms\": null"
-    char *body = write_proved(verdicts, 5, true, true);
+    "{\"accessible\": true, \"error\": null, \"state\": \"open\", \"rtt_ms\": null, "      \
+    "\"icmp\": null"
+    char *body = write_proved(verdicts, 6, true, true);
     assert_string_equal(
-        body, "{\"success\": true, \"results\": "
-              "{\"80\": " OPEN_TEXT ", \"proof\": \"match\"}, "
-              "\"81\": " OPEN_TEXT ", \"proof\": \"other_port\", \"proof_port\": 65535}, "
-              "\"82\": " OPEN_TEXT ", \"proof\": \"mismatch\"}, "
-              "\"83\": " OPEN_TEXT ", \"proof\": \"silent\"}, "
-              "\"84\": {\"accessible\": false, \"error\": \"Connection timed out\", "
-              "\"state\": \"filtered\", \"rtt_ms\": null, \"proof\": null}}, "
-              "\"message\": \"Successfully verified 4 out of 5 ports\"}");
+        body,
+        "{\"success\": true, \"results\": "
+        "{\"80\": " OPEN_TEXT ", \"proof\": \"match\"}, "
+        "\"81\": " OPEN_TEXT ", \"proof\": \"other_port\", \"proof_port\": 65535}, "
+        "\"82\": " OPEN_TEXT ", \"proof\": \"mismatch\"}, "
+        "\"83\": " OPEN_TEXT ", \"proof\": \"silent\"}, "
+        "\"84\": " OPEN_TEXT ", \"proof\": \"reset\"}, "
+        "\"85\": {\"accessible\": false, \"error\": \"Connection timed out\", "
+        "\"state\": \"filtered\", \"rtt_ms\": null, \"icmp\": null, \"proof\": null}}, "
+        "\"message\": \"Successfully verified 5 out of 6 ports\"}");
     free(body);
 
-    body = write_proved(verdicts, 5, true, false);
+    body = write_proved(verdicts, 6, true, false);
     assert_null(strstr(body, "proof"));
+    free(body);
+}
+
+#define ICMP(kind, its_code, ...)                                                          \
+    {.is_there = true, .type = (kind), .code = (its_code), __VA_ARGS__}
+
+static void an_icmp_error_says_what_it_means_and_who_sent_it(void **state)
+{
+    (void)state;
+    static const struct {
+        struct port_verdict verdict;
+        const char *wanted;
+    } rows[] = {
+        {{.state = PORT_STATE_UNREACHABLE,
+          .errnum = EHOSTUNREACH,
+          .icmp = ICMP(3, 13, .is_from_target = true)},
+         "{\"type\": 3, \"code\": 13, \"meaning\": "
+         "\"communication administratively prohibited\", \"from\": \"target\"}"},
+        {{.state = PORT_STATE_UNREACHABLE, .errnum = ENETUNREACH, .icmp = ICMP(3, 0)},
+         "{\"type\": 3, \"code\": 0, \"meaning\": \"network unreachable\", "
+         "\"from\": \"path\"}"},
+        {{.state = PORT_STATE_UNREACHABLE,
+          .errnum = EACCES,
+          .icmp = ICMP(1, 5, .is_ipv6 = true)},
+         "{\"type\": 1, \"code\": 5, \"meaning\": "
+         "\"source address failed the policy\", \"from\": \"path\"}"},
+        {{.state = PORT_STATE_CLOSED, .errnum = ECONNREFUSED, .icmp = ICMP(3, 3)},
+         "{\"type\": 3, \"code\": 3, \"meaning\": \"port unreachable\", "
+         "\"from\": \"path\"}"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char line[CHECK_LINE_SIZE + 1], wanted[CHECK_LINE_SIZE];
+        snprintf(wanted, sizeof wanted, "\"rtt_ms\": null, \"icmp\": %s}\n",
+                 rows[i].wanted);
+        line[check_line_port(&rows[i].verdict, true, false, line)] = '\0';
+        assert_non_null(strstr(line, wanted));
+        line[check_line_port(&rows[i].verdict, false, false, line)] = '\0';
+        assert_null(strstr(line, "icmp"));
+    }
+}
+
+static void a_limit_stands_beside_the_ports_that_have_it(void **state)
+{
+    (void)state;
+    static const struct port_verdict verdicts[] = {
+        OPEN(80),
+        NOT_OPEN(81, LIMITED, ETIMEDOUT),
+        NOT_OPEN(82, LIMITED, ECONNREFUSED),
+    };
+    static const struct {
+        struct job_limit limit;
+        size_t ports;
+        bool has_details;
+        const char *wanted; /* in the JSON, and in the last line of a stream */
+    } rows[] = {
+        {{true, 20, 9.44},
+         3,
+         true,
+         "3 ports\", \"limit\": {\"answered\": 20, \"rate\": 9.4}}"},
+        {{true, 0, 0}, 3, true, "3 ports\", \"limit\": {\"answered\": 0, \"rate\": 0.0}}"},
+        {{true, 65534, 99999},
+         3,
+         true,
+         "3 ports\", \"limit\": {\"answered\": 65534, \"rate\": 99999.0}}"},
+        {{true, 20, 9.44}, 3, false, "3 ports\"}"}, /* as before there were limits */
+        {{true, 20, 9.44}, 1, true, "1 ports\"}"},  /* all ports have their verdict */
+        {{0}, 3, true, "3 ports\"}"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char line[CHECK_LINE_SIZE], wanted[CHECK_LINE_SIZE];
+        struct check_summary summary = {.limit = rows[i].limit};
+        for (size_t j = 0; j < rows[i].ports; j++)
+            check_summary_add(&summary, &verdicts[j]);
+        size_t len = check_line_last(&summary, rows[i].has_details, line);
+        snprintf(wanted, sizeof wanted,
+                 "{\"success\": true, \"message\": \"Successfully verified 1 out of %s\n",
+                 rows[i].wanted);
+        assert_int_equal(len, strlen(wanted));
+        assert_memory_equal(line, wanted, len);
+
+        char *body = write_limited(verdicts, rows[i].ports, rows[i].has_details, false,
+                                   rows[i].limit);
+        len = strlen(body) - strlen(rows[i].wanted);
+        assert_string_equal(body + len, rows[i].wanted);
+        free(body);
+    }
+
+    char *body = write_limited(verdicts, 3, true, false, rows[0].limit);
+    assert_non_null(strstr(body, "\"81\": {\"accessible\": false, "
+                                 "\"error\": \"Connection timed out\", "
+                                 "\"state\": \"limited\", "));
+    assert_non_null(strstr(body, "\"82\": {\"accessible\": false, "
+                                 "\"error\": \"Connection refused\", "
+                                 "\"state\": \"limited\", "));
     free(body);
 }
 
@@ -156,7 +260,8 @@ static void lines_of_a_stream_say_the_same(void **state)
     size_t len = check_line_port(&verdict, true, true, line);
     static const char wanted[] =
         "{\"port\": 81, \"accessible\": true, \"error\": null, \"state\": \"open\", "
-        "\"rtt_ms\": null, \"proof\": \"other_port\", \"proof_port\": 90}\n";
+        "\"rtt_ms\": null, \"icmp\": null, \"proof\": \"other_port\", "
+        "\"proof_port\": 90}\n";
     assert_int_equal(len, sizeof wanted - 1);
     assert_memory_equal(line, wanted, len);
 
@@ -180,6 +285,8 @@ static void plain_lines_name_port_state_and_error(void **state)
          "65535 filtered: Connection timed out\n"},
         {{.port = 80, .state = PORT_STATE_UNREACHABLE, .errnum = EHOSTUNREACH},
          "80 unreachable: No route to host\n"},
+        {{.port = 80, .state = PORT_STATE_LIMITED, .errnum = ETIMEDOUT},
+         "80 limited: Connection timed out\n"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char line[CHECK_LINE_SIZE];
@@ -211,7 +318,7 @@ static void times_are_rounded_to_microseconds(void **state)
         struct port_verdict verdict = {
             .port = 1, .state = PORT_STATE_OPEN, .has_rtt = true, .rtt = {rows[i].ns}};
         char *body = write_reply(&verdict, 1, true);
-        snprintf(wanted, sizeof wanted, "\"rtt_ms\": %s}}", rows[i].wanted);
+        snprintf(wanted, sizeof wanted, "\"rtt_ms\": %s, ", rows[i].wanted);
         assert_non_null(strstr(body, wanted));
         free(body);
     }
@@ -235,6 +342,7 @@ static void every_error_text_fits(void **state)
             .rtt = {INT64_MAX},
             .proof = PROOF_OTHER_PORT,
             .proof_port = 65535,
+            .icmp = {.is_there = true, .type = 255, .code = 255, .is_from_target = true},
         };
         char *body = write_proved(&verdict, 1, true, true);
         json_t *root = json_loads(body, 0, NULL);
@@ -247,6 +355,28 @@ static void every_error_text_fits(void **state)
     }
 }
 
+static void every_meaning_of_an_icmp_error_fits(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2 * 65536; i++) {
+        struct port_verdict verdict = {
+            .port = 65535,
+            .state = PORT_STATE_UNREACHABLE,
+            .errnum = ENONET, /* the longest */
+            .icmp = {.is_there = true,
+                     .is_ipv6 = i >= 65536,
+                     .type = (uint8_t)(i >> 8),
+                     .code = (uint8_t)i},
+            .has_rtt = true,
+            .rtt = {INT64_MAX},
+            .proof = PROOF_OTHER_PORT,
+            .proof_port = 65535,
+        };
+        char line[CHECK_LINE_SIZE];
+        assert_in_range(check_line_port(&verdict, true, true, line), 1, sizeof line);
+    }
+}
+
 /* jansson is the oracle: it must read the text and write the same. */
 static void the_text_is_what_jansson_would_write(void **state)
 {
@@ -255,7 +385,7 @@ static void the_text_is_what_jansson_would_write(void **state)
     struct port_verdict *verdicts = calloc(COUNT, sizeof *verdicts);
     assert_non_null(verdicts);
     for (size_t i = 0; i < COUNT; i++) {
-        static const int errnums[] = {0, ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH};
+        static const int errnums[] = {0, ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ETIMEDOUT};
         verdicts[i] = (struct port_verdict){
             .port = (uint16_t)(COUNT - i),
             .state = (enum port_state)(i % PORT_STATE_COUNT),
@@ -282,10 +412,13 @@ int main(void)
         cmocka_unit_test(every_way_not_to_be_open),
         cmocka_unit_test(details_stand_beside_each_port),
         cmocka_unit_test(proofs_stand_beside_details_when_asked_for),
+        cmocka_unit_test(an_icmp_error_says_what_it_means_and_who_sent_it),
+        cmocka_unit_test(a_limit_stands_beside_the_ports_that_have_it),
         cmocka_unit_test(lines_of_a_stream_say_the_same),
         cmocka_unit_test(plain_lines_name_port_state_and_error),
         cmocka_unit_test(times_are_rounded_to_microseconds),
         cmocka_unit_test(every_error_text_fits),
+        cmocka_unit_test(every_meaning_of_an_icmp_error_fits),
         cmocka_unit_test(the_text_is_what_jansson_would_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

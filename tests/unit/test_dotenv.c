@@ -95,9 +95,9 @@ static void a_fault_names_the_line_of_its_statement(void **state)
         const char *message;
         const char *before; /* the pairs read before the error */
     } cases[] = {
-        {"A B=1\n", 0, "line 1: NAME=value is expected", ""},
-        {"A=1\n\n  B C\n", 0, "line 3: NAME=value is expected", "A=[1];"},
-        {"A=1\r\rB C\n", 0, "line 3: NAME=value is expected", "A=[1];"},
+        {"A B=1\n", 0, "line 1: expected NAME=value", ""},
+        {"A=1\n\n  B C\n", 0, "line 3: expected NAME=value", "A=[1];"},
+        {"A=1\r\rB C\n", 0, "line 3: expected NAME=value", "A=[1];"},
         {"=1\n", 0, "line 1: a name is missing", ""},
         {"A=1\nexport ", 0, "line 2: a name is missing", "A=[1];"},
         {"''=1\n", 0, "line 1: the name is empty", ""},

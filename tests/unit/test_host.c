@@ -224,21 +224,204 @@ static void a_paced_address_says_when_to_come_again(void **state)
     assert_int_equal(until, lab.now_ms + 6); /* a 150th of a second, cut to whole ms */
 }
 
-/* --- alive, silent ------------------------------------------------------------------ */
+static void answer_and_open(void)
+{
+    host_heard(lab.host, NULL, now());
+    host_witnessed(lab.host, 81, true, now());
+}
 
-static void an_address_is_answering_for_ten_seconds(void **state)
+/* --- sessions ----------------------------------------------------------------------- */
+
+static void what_answered_in_an_earlier_session_does_not_count(void **state)
 {
     (void)state;
-    assert_false(host_is_answering(lab.host, now()));
+    host_session_begin(lab.host, now());
+    assert_false(host_is_answering(lab.host));
+    assert_false(host_has_opened(lab.host));
     start_all(1);
-    assert_false(host_is_answering(lab.host, now()));
+    assert_false(host_is_answering(lab.host));
+    lab.now_ms++;
     answer(0, false);
-    assert_true(host_is_answering(lab.host, now()));
-    lab.now_ms += 9999;
-    assert_true(host_is_answering(lab.host, now()));
-    lab.now_ms += 1;
-    assert_false(host_is_answering(lab.host, now()));
+    assert_true(host_is_answering(lab.host));
+    assert_false(host_has_opened(lab.host));
+    host_witnessed(lab.host, 80, false, now());
+    assert_false(host_has_opened(lab.host));
+    host_witnessed(lab.host, 81, true, now());
+    assert_true(host_has_opened(lab.host));
+    lab.now_ms += 3600000;
+    assert_true(host_is_answering(lab.host)); /* a session has no length */
+
+    lab.now_ms++;
+    answer_and_open();
+    host_session_begin(lab.host, now()); /* in the very turn of that answer */
+    assert_false(host_is_answering(lab.host));
+    assert_false(host_has_opened(lab.host));
+    assert_true(controls_was_open(&lab.host->controls, 81, now())); /* still a witness */
 }
+
+static void an_answered_control_is_no_trial(void **state)
+{
+    (void)state;
+    unsigned trials, losses;
+    const struct span sample = span_ms(200);
+    host_session_begin(lab.host, now());
+    lab.now_ms++;
+    start_all(1);
+    host_heard(lab.host, &sample, now());
+    loss_counts(&lab.host->loss, now(), &trials, &losses);
+    assert_int_equal(trials, 0);
+    assert_true(lab.host->rtt.is_known);
+    assert_true(host_is_answering(lab.host));
+    assert_int_equal(lab.host->window_max, HOST_WINDOW_FIRST);
+    lab.now_ms += 5000;
+    assert_false(host_fell_silent(lab.host, now())); /* it was heard after the SYN */
+
+    answer(0, true);
+    loss_counts(&lab.host->loss, now(), &trials, &losses);
+    assert_int_equal(trials, 2);
+    assert_int_equal(losses, 1);
+}
+
+/* --- its limit ---------------------------------------------------------------------- */
+
+static struct limit *limit_on(void)
+{
+    struct limit *limit = &lab.host->limit;
+    host_witnessed(lab.host, 80, true, now());
+    limit->is_on = true;
+    limit->pace = pace_begin();
+    limit->began_at = limit->used_at = limit->heard_at = now();
+    return limit;
+}
+
+static void a_limit_is_remembered_for_a_minute_without_probes(void **state)
+{
+    (void)state;
+    struct limit *limit = limit_on();
+    for (int i = 0; i < 4; i++) { /* each use begins the minute anew */
+        lab.now_ms += 59999;
+        host_session_begin(lab.host, now());
+        assert_true(limit->is_on);
+        limit->used_at = now();
+    }
+    assert_non_null(host_next_witness(lab.host, 0, now()));
+    lab.now_ms += 60000;
+    host_session_begin(lab.host, now());
+    assert_false(limit->is_on);
+    assert_null(host_next_witness(lab.host, 0, now()));
+}
+
+static void one_that_has_not_answered_for_five_minutes_has_no_limit(void **state)
+{
+    (void)state;
+    struct limit *limit = limit_on();
+    lab.now_ms += 299999;
+    limit->used_at = now();
+    host_session_begin(lab.host, now());
+    assert_true(limit->is_on);
+    lab.now_ms += 1;
+    limit->used_at = now();
+    host_session_begin(lab.host, now());
+    assert_false(limit->is_on);
+}
+
+static void only_witnesses_of_the_session_are_asked(void **state)
+{
+    (void)state;
+    host_witnessed(lab.host, 80, true, now());
+    lab.now_ms += 10000;
+    host_session_begin(lab.host, now());
+    assert_null(host_next_witness(lab.host, 0, now()));
+    lab.now_ms += 1;
+    host_witnessed(lab.host, 81, true, now());
+    assert_int_equal(host_next_witness(lab.host, 0, now())->port, 81);
+    host_witnessed(lab.host, 80, true, now()); /* it answers again */
+    assert_int_equal(host_next_witness(lab.host, 81, now())->port, 80);
+}
+
+/* However long the limit lasts, those that answered shortly before it stay witnesses. */
+static void a_limited_address_keeps_its_witnesses(void **state)
+{
+    (void)state;
+    host_witnessed(lab.host, 79, true, now());
+    lab.now_ms += 60000;
+    limit_on();
+    for (int i = 0; i < 10; i++) {
+        lab.now_ms += 50000;
+        lab.host->limit.used_at = lab.host->limit.heard_at = now();
+        host_session_begin(lab.host, now());
+        assert_int_equal(host_next_witness(lab.host, 80, now())->port, 80);
+    }
+}
+
+static void an_answer_tells_what_was_heard(void **state)
+{
+    (void)state;
+    struct limit *limit = limit_on();
+    limit->unheard = 4;
+    limit->is_held_back = true;
+    lab.now_ms += 700;
+    host_limit_heard(lab.host, 7, false, now());
+    assert_int_equal(limit->heard, 7);
+    assert_int_equal(limit->unheard, 0);
+    assert_int_equal(limit->heard_at.ns, now().ns);
+    assert_false(limit->is_held_back);
+    host_limit_heard(lab.host, 5, false, now()); /* a late one takes nothing back */
+    assert_int_equal(limit->heard, 7);
+
+    host_limit_missed(lab.host, 9, now());
+    assert_int_equal(limit->missed, 9);
+    host_limit_missed(lab.host, 8, now());
+    assert_int_equal(limit->missed, 9);
+    assert_int_equal(limit->heard, 7);
+}
+
+static void controls_and_streaks_raise_the_pace(void **state)
+{
+    (void)state;
+    struct limit *limit = limit_on();
+    double rate = limit->pace.rate;
+    unsigned number = 0;
+    host_limit_heard(lab.host, ++number, true, now());
+    assert_true(limit->pace.rate > rate);
+
+    /* The control began the streak. */
+    rate = limit->pace.rate;
+    for (int i = 0; i < HOST_STREAK - 2; i++)
+        host_limit_heard(lab.host, ++number, false, now());
+    assert_true(limit->pace.rate <= rate);
+    host_limit_heard(lab.host, ++number, false, now());
+    assert_true(limit->pace.rate > rate);
+
+    /* It begins anew after that, and after a SYN that was not answered. */
+    rate = limit->pace.rate;
+    for (int i = 0; i < HOST_STREAK - 1; i++)
+        host_limit_heard(lab.host, ++number, false, now());
+    number++;
+    for (int i = 0; i < HOST_STREAK - 1; i++)
+        host_limit_heard(lab.host, ++number, false, now());
+    assert_true(limit->pace.rate <= rate);
+    host_limit_heard(lab.host, ++number, false, now());
+    assert_true(limit->pace.rate > rate);
+}
+
+static void a_missed_control_counts_the_silence_from_the_last_answer(void **state)
+{
+    (void)state;
+    struct limit *limit = limit_on();
+    for (unsigned i = 1; i <= 4; i++) {
+        lab.now_ms += 600;
+        host_limit_missed(lab.host, i, now());
+        assert_false(pace_is_waiting(&limit->pace)); /* 2.4 seconds */
+    }
+    lab.now_ms += 100;
+    host_limit_missed(lab.host, 5, now());
+    assert_true(pace_is_waiting(&limit->pace));
+    host_limit_heard(lab.host, 6, false, now());
+    assert_false(pace_is_waiting(&limit->pace));
+}
+
+/* --- silent ------------------------------------------------------------------------- */
 
 static void one_that_answered_and_does_not_any_more_fell_silent(void **state)
 {
@@ -420,7 +603,15 @@ int main(void)
         TEST(resets_that_come_slowly_do_not),
         TEST(the_pace_ends_ten_seconds_after_the_last_reset),
         TEST(a_paced_address_says_when_to_come_again),
-        TEST(an_address_is_answering_for_ten_seconds),
+        TEST(what_answered_in_an_earlier_session_does_not_count),
+        TEST(an_answered_control_is_no_trial),
+        TEST(a_limit_is_remembered_for_a_minute_without_probes),
+        TEST(one_that_has_not_answered_for_five_minutes_has_no_limit),
+        TEST(only_witnesses_of_the_session_are_asked),
+        TEST(a_limited_address_keeps_its_witnesses),
+        TEST(an_answer_tells_what_was_heard),
+        TEST(controls_and_streaks_raise_the_pace),
+        TEST(a_missed_control_counts_the_silence_from_the_last_answer),
         TEST(one_that_answered_and_does_not_any_more_fell_silent),
         TEST(one_that_never_answered_did_not_fall_silent),
         TEST(ports_that_are_silent_while_others_answer_are_filtered),

@@ -77,13 +77,16 @@ static void a_line_is_time_level_event_and_fields(void **state)
     log_ms(&line, "short", (struct span){1499});
     log_ms(&line, "negative", (struct span){INT64_MIN});
     log_ms(&line, "longest", (struct span){INT64_MAX});
+    log_rate(&line, "rate", 9.449);
+    log_rate(&line, "none", 0);
     log_bool(&line, "yes", true);
     log_bool(&line, "no", false);
     log_end(&line);
     assert_string_equal(after_time(output()),
                         "level=warning event=check caller=192.0.2.1 "
                         "ports=-9223372036854775808 ms=1500.000 short=0.001 negative=0.000 "
-                        "longest=9223372036854.776 yes=true no=false\n");
+                        "longest=9223372036854.776 rate=9.4 none=0.0 yes=true "
+                        "no=false\n");
 }
 
 static void levels_below_the_lowest_are_not_begun(void **state)
@@ -163,6 +166,7 @@ static void every_json_line_is_valid_json(void **state)
     log_str(&line, "value", every_byte);
     log_int(&line, "count", -3);
     log_ms(&line, "ms", (struct span){250000});
+    log_rate(&line, "rate", 0.5);
     log_bool(&line, "is", true);
     log_end(&line);
 
@@ -171,6 +175,7 @@ static void every_json_line_is_valid_json(void **state)
     assert_string_equal(json_string_value(json_object_get(object, "event")), "test");
     assert_int_equal(json_integer_value(json_object_get(object, "count")), -3);
     assert_true(json_real_value(json_object_get(object, "ms")) == 0.25);
+    assert_true(json_real_value(json_object_get(object, "rate")) == 0.5);
     assert_true(json_is_true(json_object_get(object, "is")));
     const char *value = json_string_value(json_object_get(object, "value"));
     assert_memory_equal(value, every_byte, 127);

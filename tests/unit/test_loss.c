@@ -25,7 +25,6 @@ static void a_tenth_is_assumed_while_nothing_is_known(void **state)
     (void)state;
     const struct loss loss = {0};
     assert_true(is_rate(&loss, 0, 0, 0));
-    assert_false(loss_is_clean(&loss, at(0)));
 }
 
 static void the_rate_follows_what_was_lost(void **state)
@@ -41,17 +40,26 @@ static void the_rate_follows_what_was_lost(void **state)
     assert_true(is_rate(&loss, 2, 2, 1004));
 }
 
-static void twenty_without_a_loss_are_clean(void **state)
+static void trials_and_losses_are_counted(void **state)
 {
     (void)state;
     struct loss loss = {0};
-    for (int i = 0; i < LOSS_CLEAN_TRIALS - 1; i++)
-        loss_add(&loss, 1, 0, at(0));
-    assert_false(loss_is_clean(&loss, at(0)));
-    loss_add(&loss, 1, 0, at(0));
-    assert_true(loss_is_clean(&loss, at(0)));
-    loss_add(&loss, 2, 1, at(0));
-    assert_false(loss_is_clean(&loss, at(0)));
+    unsigned trials = 99, losses = 99;
+    loss_counts(&loss, at(0), &trials, &losses);
+    assert_int_equal(trials, 0);
+    assert_int_equal(losses, 0);
+
+    loss_add(&loss, 3, 2, at(0));
+    loss_add(&loss, 5, 1, at(35)); /* in the other half */
+    loss_counts(&loss, at(59), &trials, &losses);
+    assert_int_equal(trials, 8);
+    assert_int_equal(losses, 3);
+    loss_counts(&loss, at(61), &trials, &losses);
+    assert_int_equal(trials, 5);
+    assert_int_equal(losses, 1);
+    loss_counts(&loss, at(95), &trials, &losses);
+    assert_int_equal(trials, 0);
+    assert_int_equal(losses, 0);
 }
 
 /* Two halves of thirty seconds: what was seen counts for thirty to sixty. */
@@ -74,18 +82,6 @@ static void what_was_seen_is_forgotten_after_a_while(void **state)
     assert_true(is_rate(&loss, 120, 0, 0));
 }
 
-static void a_loss_is_forgiven_and_cleanness_forgotten(void **state)
-{
-    (void)state;
-    struct loss loss = {0};
-    loss_add(&loss, 1, 1, at(0));
-    for (int i = 0; i < 100; i++)
-        loss_add(&loss, 1, 0, at(35));
-    assert_false(loss_is_clean(&loss, at(59)));
-    assert_true(loss_is_clean(&loss, at(61)));
-    assert_false(loss_is_clean(&loss, at(91))); /* nothing is known any more */
-}
-
 static void looking_does_not_change_it(void **state)
 {
     (void)state;
@@ -100,9 +96,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tenth_is_assumed_while_nothing_is_known),
         cmocka_unit_test(the_rate_follows_what_was_lost),
-        cmocka_unit_test(twenty_without_a_loss_are_clean),
+        cmocka_unit_test(trials_and_losses_are_counted),
         cmocka_unit_test(what_was_seen_is_forgotten_after_a_while),
-        cmocka_unit_test(a_loss_is_forgiven_and_cleanness_forgotten),
         cmocka_unit_test(looking_does_not_change_it),
     };
     return cmocka_run_group_tests_name("loss", tests, NULL, NULL);

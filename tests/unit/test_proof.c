@@ -49,7 +49,8 @@ static void every_port_proves_itself_and_no_other(void **state)
         assert_true(proof_line_make(&token, ports[i], line, &len));
         for (size_t j = 0; j < COUNT(ports); j++) {
             uint16_t port = 0;
-            enum proof proof = proof_judge(line, len, false, &token, ports[j], &port);
+            enum proof proof =
+                proof_judge(line, len, PROOF_REST_MAY_COME, &token, ports[j], &port);
             assert_int_equal(proof, i == j ? PROOF_MATCH : PROOF_OTHER_PORT);
             assert_int_equal(port, i == j ? 0 : ports[i]);
         }
@@ -65,7 +66,8 @@ static void another_token_proves_nothing(void **state)
     size_t len;
     uint16_t port = 0;
     assert_true(proof_line_make(&theirs, 50800, line, &len));
-    assert_int_equal(proof_judge(line, len, false, &ours, 50800, &port), PROOF_MISMATCH);
+    assert_int_equal(proof_judge(line, len, PROOF_REST_MAY_COME, &ours, 50800, &port),
+                     PROOF_MISMATCH);
     assert_int_equal(port, 0);
 }
 
@@ -77,12 +79,18 @@ static void a_line_may_come_in_pieces(void **state)
     uint16_t port;
     for (size_t len = 0; len < sizeof line; len++) {
         bool is_whole = len >= strlen(LINE_50800);
-        enum proof so_far = proof_judge(line, len, false, &token, 50800, &port);
-        enum proof at_end = proof_judge(line, len, true, &token, 50800, &port);
+        enum proof so_far =
+            proof_judge(line, len, PROOF_REST_MAY_COME, &token, 50800, &port);
+        enum proof late = proof_judge(line, len, PROOF_REST_TOO_LATE, &token, 50800, &port);
+        enum proof cut = proof_judge(line, len, PROOF_REST_CUT_OFF, &token, 50800, &port);
         assert_int_equal(so_far, is_whole ? PROOF_MATCH : PROOF_NONE);
-        assert_int_equal(at_end, is_whole ? PROOF_MATCH : PROOF_SILENT);
+        assert_int_equal(late, is_whole ? PROOF_MATCH : PROOF_SILENT);
+        assert_int_equal(cut, is_whole ? PROOF_MATCH : PROOF_RESET);
     }
-    assert_int_equal(proof_judge(NULL, 0, true, &token, 50800, &port), PROOF_SILENT);
+    assert_int_equal(proof_judge(NULL, 0, PROOF_REST_TOO_LATE, &token, 50800, &port),
+                     PROOF_SILENT);
+    assert_int_equal(proof_judge(NULL, 0, PROOF_REST_CUT_OFF, &token, 50800, &port),
+                     PROOF_RESET);
 }
 
 static void anything_but_exactly_our_line_is_a_mismatch(void **state)
@@ -119,7 +127,7 @@ static void anything_but_exactly_our_line_is_a_mismatch(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         uint16_t port = 0;
         enum proof proof =
-            proof_judge(rows[i], strlen(rows[i]), true, &token, 50800, &port);
+            proof_judge(rows[i], strlen(rows[i]), PROOF_REST_CUT_OFF, &token, 50800, &port);
         if (proof != PROOF_MISMATCH)
             print_error("row %zu: %s", i, rows[i]);
         assert_int_equal(proof, PROOF_MISMATCH);
@@ -134,18 +142,27 @@ static void a_target_is_read_no_further_than_the_limit(void **state)
     char bytes[PROOF_READ_MAX + sizeof LINE_50800];
     uint16_t port;
     memset(bytes, 'x', sizeof bytes);
-    assert_int_equal(proof_judge(bytes, PROOF_READ_MAX - 1, false, &token, 50800, &port),
-                     PROOF_NONE);
-    assert_int_equal(proof_judge(bytes, PROOF_READ_MAX - 1, true, &token, 50800, &port),
-                     PROOF_SILENT);
-    assert_int_equal(proof_judge(bytes, PROOF_READ_MAX, false, &token, 50800, &port),
-                     PROOF_MISMATCH);
+    static const struct {
+        size_t len;
+        enum proof_rest rest;
+        enum proof proof;
+    } rows[] = {
+        {PROOF_READ_MAX - 1, PROOF_REST_MAY_COME, PROOF_NONE},
+        {PROOF_READ_MAX - 1, PROOF_REST_TOO_LATE, PROOF_SILENT},
+        {PROOF_READ_MAX - 1, PROOF_REST_CUT_OFF, PROOF_RESET},
+        {PROOF_READ_MAX, PROOF_REST_MAY_COME, PROOF_MISMATCH},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_int_equal(
+            proof_judge(bytes, rows[i].len, rows[i].rest, &token, 50800, &port),
+            rows[i].proof);
 
     /* a newline beyond it is not seen */
     bytes[PROOF_READ_MAX] = '\n';
     memcpy(bytes + PROOF_READ_MAX + 1, LINE_50800, strlen(LINE_50800));
-    assert_int_equal(proof_judge(bytes, sizeof bytes, true, &token, 50800, &port),
-                     PROOF_MISMATCH);
+    assert_int_equal(
+        proof_judge(bytes, sizeof bytes, PROOF_REST_CUT_OFF, &token, 50800, &port),
+        PROOF_MISMATCH);
 }
 
 static void a_zero_byte_is_a_byte_like_any(void **state)
@@ -154,8 +171,9 @@ static void a_zero_byte_is_a_byte_like_any(void **state)
     static const char bytes[] = "\0" LINE_50800;
     struct proof_token token = token_of(TOKEN);
     uint16_t port;
-    assert_int_equal(proof_judge(bytes, sizeof bytes - 1, true, &token, 50800, &port),
-                     PROOF_MISMATCH);
+    assert_int_equal(
+        proof_judge(bytes, sizeof bytes - 1, PROOF_REST_CUT_OFF, &token, 50800, &port),
+        PROOF_MISMATCH);
 }
 
 static void a_token_is_32_lower_case_hex_digits(void **state)
@@ -194,6 +212,7 @@ static void proofs_have_the_contracts_names(void **state)
     assert_string_equal(proof_text(PROOF_OTHER_PORT), "other_port");
     assert_string_equal(proof_text(PROOF_MISMATCH), "mismatch");
     assert_string_equal(proof_text(PROOF_SILENT), "silent");
+    assert_string_equal(proof_text(PROOF_RESET), "reset");
 }
 
 int main(void)

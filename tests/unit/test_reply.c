@@ -27,7 +27,8 @@ static bool entry_parse(const char *entry, struct remote_verdict ret[2], struct 
              "null},"
              " \"80\": %s}, \"message\": \"\"}",
              entry);
-    return reply_parse(body, strlen(body), false, ports, 2, ret, err);
+    struct remote_limit limit;
+    return reply_parse(body, strlen(body), false, ports, 2, ret, &limit, err);
 }
 
 static void an_entry_says_what_it_says(void **state)
@@ -61,6 +62,24 @@ static void an_entry_says_what_it_says(void **state)
          {.state = PORT_STATE_OPEN, .proof = PROOF_MATCH}},
         {"{\"accessible\": true, \"error\": null, \"proof\": \"silent\"}",
          {.state = PORT_STATE_OPEN, .proof = PROOF_SILENT}},
+        {"{\"accessible\": true, \"error\": null, \"proof\": \"reset\"}",
+         {.state = PORT_STATE_OPEN, .proof = PROOF_RESET}},
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"unreachable\", "
+         "\"icmp\": {\"type\": 3, \"code\": 10, \"meaning\": \"prohibited\\n\", "
+         "\"from\": \"target\"}}",
+         {.state = PORT_STATE_UNREACHABLE,
+          .words = "x",
+          .icmp = "prohibited?",
+          .is_icmp_from_target = true}},
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"unreachable\", "
+         "\"icmp\": {\"meaning\": \"host unreachable\", \"from\": \"path\"}}",
+         {.state = PORT_STATE_UNREACHABLE, .words = "x", .icmp = "host unreachable"}},
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"unreachable\", "
+         "\"icmp\": {\"from\": \"target\"}}",
+         {.state = PORT_STATE_UNREACHABLE, .words = "x"}},
+        {"{\"accessible\": false, \"error\": \"x\", \"state\": \"limited\", "
+         "\"icmp\": null}",
+         {.state = PORT_STATE_LIMITED, .words = "x"}},
         {"{\"accessible\": true, \"error\": null, \"proof\": \"other_port\", "
          "\"proof_port\": 7466}",
          {.state = PORT_STATE_OPEN, .proof = PROOF_OTHER_PORT, .proof_port = 7466}},
@@ -81,6 +100,9 @@ static void an_entry_says_what_it_says(void **state)
         assert_int_equal(verdicts[0].proof_port, rows[i].expected.proof_port);
         assert_int_equal(verdicts[0].has_rtt, rows[i].expected.has_rtt);
         assert_string_equal(verdicts[0].words, rows[i].expected.words);
+        assert_string_equal(verdicts[0].icmp, rows[i].expected.icmp);
+        assert_int_equal(verdicts[0].is_icmp_from_target,
+                         rows[i].expected.is_icmp_from_target);
         assert_int_equal(verdicts[1].state, PORT_STATE_OPEN);
     }
 }
@@ -122,7 +144,7 @@ static void an_unknown_word_is_no_verdict_for_that_port_only(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "{\"accessible\": false, \"error\": \"x\", \"state\": \"limited\"}",
+        "{\"accessible\": false, \"error\": \"x\", \"state\": \"postponed\"}",
         "{\"accessible\": true, \"error\": null, \"state\": \"ajar\", \"rtt_ms\": 1}",
         "{\"accessible\": false, \"error\": \"x\", \"state\": \"\"}",
         "{\"accessible\": true, \"error\": null, \"proof\": \"maybe\"}",
@@ -153,8 +175,8 @@ static void a_reply_has_all_ports_or_is_none(void **state)
     } rows[] = {
         {"{\"results\": {\"80\": " GOOD ", \"443\": " GOOD "}}", NULL},
         {"{\"results\": {\"80\": " GOOD ", \"443\": " GOOD ", \"1\": 0, \"x\": 0}}", NULL},
-        {"{\"results\": {\"80\": " GOOD "}}", "no verdict for 1 ports, first of them 443"},
-        {"{\"results\": {}}", "no verdict for 2 ports, first of them 80"},
+        {"{\"results\": {\"80\": " GOOD "}}", "no verdict for port 443"},
+        {"{\"results\": {}}", "no verdict for 2 ports, including 80"},
         {"{\"success\": true}", "the JSON has no \"results\""},
         {"[]", "the JSON is not an object"},
         {"", "not JSON"},
@@ -163,9 +185,10 @@ static void a_reply_has_all_ports_or_is_none(void **state)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct remote_verdict verdicts[2];
+        struct remote_limit limit;
         struct err err = {0};
         bool is_fine = reply_parse(rows[i].body, strlen(rows[i].body), false, ports, 2,
-                                   verdicts, &err);
+                                   verdicts, &limit, &err);
         assert_int_equal(is_fine, !rows[i].complaint);
         if (rows[i].complaint)
             assert_ptr_equal(strstr(err.message, rows[i].complaint), err.message);
@@ -188,7 +211,7 @@ static void a_stream_ends_with_its_summary(void **state)
         {"{\"port\": 443, \"accessible\": true}\n{\"port\": 80, \"accessible\": true}\n",
          "the stream ended early"},
         {"{\"port\": 443, \"accessible\": true}\n{\"success\": true}\n",
-         "no verdict for 1 ports, first of them 80"},
+         "no verdict for port 80"},
         {"{\"port\": 443, \"accessible\": true}\n{\"detail\": \"too busy\", \"code\": "
          "\"x\"}\n",
          "too busy"},
@@ -198,15 +221,70 @@ static void a_stream_ends_with_its_summary(void **state)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct remote_verdict verdicts[2];
+        struct remote_limit limit;
         struct err err = {0};
-        bool is_fine =
-            reply_parse(rows[i].body, strlen(rows[i].body), true, ports, 2, verdicts, &err);
+        bool is_fine = reply_parse(rows[i].body, strlen(rows[i].body), true, ports, 2,
+                                   verdicts, &limit, &err);
         if (is_fine != !rows[i].complaint)
             print_error("row %zu: %s\n", i, err.message);
         assert_int_equal(is_fine, !rows[i].complaint);
         if (rows[i].complaint)
             assert_ptr_equal(strstr(err.message, rows[i].complaint), err.message);
     }
+}
+
+static void a_limit_is_read(void **state)
+{
+    (void)state;
+#define BOTH "\"results\": {\"80\": " GOOD ", \"443\": " GOOD "}"
+    static const struct {
+        const char *body;
+        bool is_there;
+        size_t answered;
+        double rate;
+    } rows[] = {
+        {"{" BOTH "}", false, 0, 0},
+        {"{" BOTH ", \"limit\": null}", false, 0, 0},
+        {"{" BOTH ", \"limit\": {\"answered\": 20, \"rate\": 9.4}}", true, 20, 9.4},
+        {"{" BOTH ", \"limit\": {\"answered\": 0, \"rate\": 0}}", true, 0, 0},
+        {"{" BOTH ", \"limit\": {\"answered\": -3, \"rate\": \"x\"}}", true, 0, 0},
+    };
+    struct remote_verdict verdicts[2];
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct remote_limit limit;
+        assert_true(reply_parse(rows[i].body, strlen(rows[i].body), false, ports, 2,
+                                verdicts, &limit, NULL));
+        assert_int_equal(limit.is_there, rows[i].is_there);
+        assert_int_equal(limit.answered, rows[i].answered);
+        assert_true(limit.rate == rows[i].rate);
+    }
+    static const char stream[] =
+        "{\"port\": 443, \"accessible\": true}\n{\"port\": 80, \"accessible\": true}\n"
+        "{\"success\": true, \"limit\": {\"answered\": 7, \"rate\": 0.0}}\n";
+    struct remote_limit limit;
+    assert_true(
+        reply_parse(stream, strlen(stream), true, ports, 2, verdicts, &limit, NULL));
+    assert_true(limit.is_there);
+    assert_int_equal(limit.answered, 7);
+}
+
+static void how_many_ports_a_checker_takes_is_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        size_t most;
+    } rows[] = {
+        {"{\"targets\": \"own\", \"max_ports\": 1024}", 1024},
+        {"{\"max_ports\": 0}", 0},
+        {"{\"max_ports\": 70000}", 0},
+        {"{\"max_ports\": \"1024\"}", 0},
+        {"{}", 0},
+        {"<html>", 0},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_int_equal(reply_parse_max_ports(rows[i].body, strlen(rows[i].body)),
+                         rows[i].most);
 }
 
 static void an_address_is_read_and_unmapped(void **state)
@@ -281,6 +359,8 @@ int main(void)
         cmocka_unit_test(an_unknown_word_is_no_verdict_for_that_port_only),
         cmocka_unit_test(a_reply_has_all_ports_or_is_none),
         cmocka_unit_test(a_stream_ends_with_its_summary),
+        cmocka_unit_test(a_limit_is_read),
+        cmocka_unit_test(how_many_ports_a_checker_takes_is_read),
         cmocka_unit_test(an_address_is_read_and_unmapped),
         cmocka_unit_test(the_detail_of_an_error),
         cmocka_unit_test(words_that_are_too_long_show_their_cut),

@@ -241,6 +241,24 @@ static void finish_job(void)
     the_job.request.done(the_job.request.ctx, &the_job, &result);
 }
 
+/* The first port is open, and the address has then stopped answering. */
+static void finish_limited_job(void)
+{
+    const struct job_result result = {
+        .end = JOB_JUDGED,
+        .limit = {.is_there = true, .answered = 1, .rate = 0.94},
+    };
+    assert_true(is_job_running);
+    for (size_t i = 0; i < the_job.request.port_count; i++)
+        the_job.verdicts[i] = (struct port_verdict){
+            .port = the_job.ports[i],
+            .state = i == 0 ? PORT_STATE_OPEN : PORT_STATE_LIMITED,
+            .errnum = i == 0 ? 0 : ETIMEDOUT,
+        };
+    is_job_running = false;
+    the_job.request.done(the_job.request.ctx, &the_job, &result);
+}
+
 static void fail_job(enum job_end end, const char *reason, size_t untried)
 {
     struct job_result result = {.end = end, .untried = untried};
@@ -395,7 +413,36 @@ static void details_are_shown_to_who_asks(void **state)
     check(&exchange,
           "{\"provider_ip\": \"192.0.2.7\", \"ports\": [80], \"details\": true}");
     finish_job();
-    assert_non_null(strstr(exchange.reply, "\"state\": \"open\", \"rtt_ms\": 2.000}"));
+    assert_non_null(strstr(exchange.reply, "\"state\": \"open\", \"rtt_ms\": 2.000, "
+                                           "\"icmp\": null}"));
+}
+
+static void a_limit_is_shown_to_who_asks_for_details(void **state)
+{
+    (void)state;
+    struct exchange exchange = {0};
+    check(&exchange,
+          "{\"provider_ip\": \"192.0.2.7\", \"ports\": [80, 81], \"details\": true}");
+    finish_limited_job();
+    assert_string_equal(
+        exchange.reply,
+        "{\"success\": true, \"results\": "
+        "{\"80\": {\"accessible\": true, \"error\": null, \"state\": \"open\", "
+        "\"rtt_ms\": null, \"icmp\": null}, "
+        "\"81\": {\"accessible\": false, \"error\": \"Connection timed out\", "
+        "\"state\": \"limited\", \"rtt_ms\": null, \"icmp\": null}}, "
+        "\"message\": \"Successfully verified 1 out of 2 ports\", "
+        "\"limit\": {\"answered\": 1, \"rate\": 0.9}}");
+
+    exchange = (struct exchange){0};
+    check(&exchange, OWN("[80, 81]"));
+    finish_limited_job();
+    assert_string_equal(
+        exchange.reply,
+        "{\"success\": true, \"results\": "
+        "{\"80\": {\"accessible\": true, \"error\": null}, "
+        "\"81\": {\"accessible\": false, \"error\": \"Connection timed out\"}}, "
+        "\"message\": \"Successfully verified 1 out of 2 ports\"}");
 }
 
 static void a_mapped_address_is_probed_as_ipv4(void **state)
@@ -837,6 +884,19 @@ static void a_stream_has_a_line_for_each_port_when_it_is_settled(void **state)
                                         "verified 1 out of 2 ports\"}\n");
 }
 
+static void the_last_line_has_the_limit(void **state)
+{
+    (void)state;
+    struct exchange exchange = {STREAM_HEADERS};
+    check(&exchange,
+          "{\"provider_ip\": \"192.0.2.7\", \"ports\": [80, 81], \"details\": true}");
+    finish_limited_job();
+    assert_string_equal(
+        exchange.reply,
+        "{\"success\": true, \"message\": \"Successfully verified 1 out of 2 "
+        "ports\", \"limit\": {\"answered\": 1, \"rate\": 0.9}}\n");
+}
+
 static void a_fault_after_the_first_line_is_the_last_line(void **state)
 {
     (void)state;
@@ -1240,6 +1300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_check_of_one_s_own_address),
         TEST(details_are_shown_to_who_asks),
+        TEST(a_limit_is_shown_to_who_asks_for_details),
         TEST(a_mapped_address_is_probed_as_ipv4),
         TEST(no_ports_are_answered_at_once_and_free_of_charge),
         TEST(a_stranger_s_address_is_refused_even_without_ports),
@@ -1259,6 +1320,7 @@ int main(void)
         TEST(ip_names_the_caller),
         TEST(metrics_are_for_those_inside),
         TEST(a_stream_has_a_line_for_each_port_when_it_is_settled),
+        TEST(the_last_line_has_the_limit),
         TEST(a_fault_after_the_first_line_is_the_last_line),
         TEST(a_fault_before_the_first_line_has_its_status),
         TEST(a_stream_of_no_ports_is_its_last_line),

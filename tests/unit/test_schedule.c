@@ -31,24 +31,35 @@ static struct rtt rtt_of(int64_t ms)
     return rtt;
 }
 
-/* The rules of evidence.h: for an address that answers and lost nothing, for one that
- * answers but has not shown its loss yet, and for one that is silent. */
+/* The rules of evidence.h: for an address that answers and lost nothing, for one that has
+ * lost a few SYNs, for one that is silent, and for one whose route may come back. */
 static struct silence_rule rule_of(unsigned syns, int64_t age, int64_t apart)
 {
     return (struct silence_rule){
-        .syns = syns, .age = span_ms(age), .apart = span_ms(apart)};
+        .attempts = 4, .syns = syns, .age = span_ms(age), .apart = span_ms(apart)};
 }
-#define CLEAN    rule_of(4, 250, 900)
-#define UNPROVED rule_of(6, 250, 1500)
-#define SILENT   rule_of(10, 1000, 3000)
+
+static struct silence_rule fresh_rule_of(unsigned syns)
+{
+    return (struct silence_rule){.attempts = syns,
+                                 .is_fresh = true,
+                                 .syns = syns,
+                                 .age = span_ms(250),
+                                 .apart = span_ms(1500)};
+}
+#define CLEAN   rule_of(4, 250, 900)
+#define FEW     rule_of(6, 250, 1500)
+#define SILENT  rule_of(10, 1000, 3000)
+#define NO_PATH rule_of(4, 500, 4000)
 
 /* --- one port in time ----------------------------------------------------------------- */
 
 struct line {
     struct schedule_facts facts;
     struct schedule_rules rules;
+    bool is_denied;      /* an ICMP error ends each attempt */
     int64_t kernel_late; /* by how much the kernel's repetitions come late */
-    int64_t sent[8];
+    int64_t sent[SCHEDULE_OPEN_MAX];
     unsigned sent_count;
     enum schedule_step end;
     int64_t end_at;
@@ -84,7 +95,8 @@ static void line_send(struct line *line, int64_t now)
     assert_true(line->sent_count < SCHEDULE_OPEN_MAX);
     if (facts->evidence.attempts++ == 0)
         facts->first_syn = at(now);
-    facts->open[facts->open_count++] = (struct schedule_attempt){.sent_at = at(now)};
+    facts->open[facts->open_count++] = (struct schedule_attempt){
+        .sent_at = at(now), .has_error = line->is_denied, .is_over = line->is_denied};
     line->sent[line->sent_count++] = now;
 }
 
@@ -94,7 +106,7 @@ static void line_run(struct line *line, int64_t now)
     for (; line->looks < LOOKS_MAX; line->looks++) {
         for (unsigned i = 0; i < line->facts.open_count; i++)
             line->facts.open[i].repeats =
-                repeats_until(line, line->facts.open[i].sent_at, now);
+                line->is_denied ? 0 : repeats_until(line, line->facts.open[i].sent_at, now);
 
         struct instant until = {-1};
         line->end_at = now;
@@ -151,14 +163,8 @@ static void a_silent_port_has_its_time_line(void **state)
          SCHEDULE_SILENCE,
          1900},
         /* 0 100 800 1000 1100 1500 */
-        {"unproved", UNPROVED, 1, 4, {0, 100, 800, 1500}, SCHEDULE_SILENCE, 1750},
-        {"unproved, old kernel",
-         UNPROVED,
-         1,
-         0,
-         {0, 100, 800, 1500},
-         SCHEDULE_SILENCE,
-         1750},
+        {"unproved", FEW, 1, 4, {0, 100, 800, 1500}, SCHEDULE_SILENCE, 1750},
+        {"unproved, old kernel", FEW, 1, 0, {0, 100, 800, 1500}, SCHEDULE_SILENCE, 1750},
         /* ... 1800 2000 2100 2500 */
         {"a third is lost",
          rule_of(10, 250, 1500),
@@ -188,6 +194,38 @@ static void a_silent_port_has_its_time_line(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_line(line_of(rows[i].silence, rows[i].rtt, rows[i].linear), rows[i].what,
                     rows[i].sent, 4, rows[i].end, rows[i].end_at);
+}
+
+/* Where SYNs are lost, the kernel's repetitions may take the dead path of the first: only
+ * first SYNs count, 150 ms apart after the fourth. */
+static void where_syns_are_lost_each_that_counts_is_of_a_fresh_socket(void **state)
+{
+    (void)state;
+    assert_line(line_of(fresh_rule_of(6), 1, 4), "six",
+                (const int64_t[]){0, 100, 800, 1500, 1650, 1800}, 6, SCHEDULE_SILENCE,
+                2050);
+    assert_line(line_of(fresh_rule_of(14), 1, 0), "fourteen",
+                (const int64_t[]){0, 100, 800, 1500, 1650, 1800, 1950, 2100, 2250, 2400,
+                                  2550, 2700, 2850, 3000},
+                14, SCHEDULE_SILENCE, 3250);
+
+    struct line line = line_of(fresh_rule_of(6), 1, 4); /* no fifth socket: no verdict */
+    line.facts.silence.attempts = 4;
+    assert_line(line, "four sockets", (const int64_t[]){0, 100, 800, 1500}, 4,
+                SCHEDULE_TIME_UP, 5000);
+}
+
+/* The kernel repeats none of these SYNs. */
+static void sockets_that_an_icmp_error_ended_count_with_one_syn_each(void **state)
+{
+    (void)state;
+    static const int64_t sent[] = {0, 300, 2150, 4000};
+    struct line line = line_of(NO_PATH, 0, 4);
+    line.is_denied = true;
+    assert_line(line, "no path", sent, 4, SCHEDULE_SILENCE, 4500);
+
+    line.facts.silence = rule_of(5, 500, 4000);
+    assert_line(line, "a fifth is missing", sent, 4, SCHEDULE_TIME_UP, 5000);
 }
 
 static void a_short_time_leaves_out_what_does_not_fit(void **state)
@@ -237,7 +275,7 @@ static void one_source_port_is_not_enough(void **state)
 static void a_lean_port_with_two_attempts_waits_longer(void **state)
 {
     (void)state;
-    struct line line = line_of(UNPROVED, 1, 4);
+    struct line line = line_of(FEW, 1, 4);
     line_send(&line, 0);
     line_send(&line, 100);
     line.facts.is_lean = true;
@@ -280,12 +318,20 @@ static void what_was_sent_before_a_refresh_is_not_enough(void **state)
 
 /* --- single steps --------------------------------------------------------------------- */
 
+/* What the attempts at a port told: how many, refusals, prohibitions, errors, errno. */
+#define TOLD(of_attempts, of_refusals, of_prohibitions, of_errors, errnum)                 \
+    {.attempts = (of_attempts),                                                            \
+     .refusals = (of_refusals),                                                            \
+     .prohibitions = (of_prohibitions),                                                    \
+     .errors = (of_errors),                                                                \
+     .error_errnum = (errnum)}
+
 static void the_next_step_follows_from_what_happened(void **state)
 {
     (void)state;
     const struct {
         const char *what;
-        struct evidence evidence; /* attempts, refusals, errors, errno */
+        struct evidence evidence;
         int64_t refused;
         unsigned open_count;
         struct {
@@ -296,24 +342,38 @@ static void the_next_step_follows_from_what_happened(void **state)
         enum schedule_step step;
         int64_t until; /* of SCHEDULE_WAIT */
     } rows[] = {
-        {"nothing yet", {0, 0, 0, 0}, 0, 0, {{0, 0}}, 0, SCHEDULE_ATTEMPT, 0},
-        {"silence", {1, 0, 0, 0}, 0, 1, {{0, 0}}, 10, SCHEDULE_WAIT, 300},
-        {"silence, a while", {1, 0, 0, 0}, 0, 1, {{0, 0}}, 300, SCHEDULE_ATTEMPT, 0},
-        {"time is up", {4, 0, 0, 0}, 0, 1, {{0, 0}}, 5000, SCHEDULE_TIME_UP, 0},
-        {"refused", {1, 1, 0, 0}, 20, 0, {{0, 0}}, 20, SCHEDULE_WAIT, 1020},
-        {"refused, a second ago", {1, 1, 0, 0}, 20, 0, {{0, 0}}, 1020, SCHEDULE_ATTEMPT, 0},
+        {"nothing yet", TOLD(0, 0, 0, 0, 0), 0, 0, {{0, 0}}, 0, SCHEDULE_ATTEMPT, 0},
+        {"silence", TOLD(1, 0, 0, 0, 0), 0, 1, {{0, 0}}, 10, SCHEDULE_WAIT, 300},
+        {"silence, a while", TOLD(1, 0, 0, 0, 0), 0, 1, {{0, 0}}, 300, SCHEDULE_ATTEMPT, 0},
+        {"time is up", TOLD(4, 0, 0, 0, 0), 0, 1, {{0, 0}}, 5000, SCHEDULE_TIME_UP, 0},
+        {"refused", TOLD(1, 1, 0, 0, 0), 20, 0, {{0, 0}}, 20, SCHEDULE_WAIT, 1020},
+        {"refused, a second ago",
+         TOLD(1, 1, 0, 0, 0),
+         20,
+         0,
+         {{0, 0}},
+         1020,
+         SCHEDULE_ATTEMPT,
+         0},
         {"refused, asked again",
-         {2, 1, 0, 0},
+         TOLD(2, 1, 0, 0, 0),
          20,
          1,
          {{1020, 0}},
          1021,
          SCHEDULE_WAIT,
          5000},
-        {"refused twice", {2, 2, 0, 0}, 1040, 0, {{0, 0}}, 1040, SCHEDULE_WAIT, 2040},
-        {"refused late", {2, 2, 0, 0}, 4500, 0, {{0, 0}}, 4500, SCHEDULE_WAIT, 5000},
+        {"refused twice",
+         TOLD(2, 2, 0, 0, 0),
+         1040,
+         0,
+         {{0, 0}},
+         1040,
+         SCHEDULE_WAIT,
+         2040},
+        {"refused late", TOLD(2, 2, 0, 0, 0), 4500, 0, {{0, 0}}, 4500, SCHEDULE_WAIT, 5000},
         {"refused, one is under way",
-         {2, 1, 0, 0},
+         TOLD(2, 1, 0, 0, 0),
          320,
          1,
          {{0, 0}},
@@ -321,16 +381,23 @@ static void the_next_step_follows_from_what_happened(void **state)
          SCHEDULE_WAIT,
          5000},
         {"refused, an error is open",
-         {2, 1, 1, EHOSTUNREACH},
+         TOLD(2, 1, 0, 1, EHOSTUNREACH),
          900,
          1,
          {{0, true}},
          900,
          SCHEDULE_WAIT,
          1900},
-        {"an error", {1, 0, 1, EHOSTUNREACH}, 0, 1, {{0, true}}, 50, SCHEDULE_WAIT, 300},
+        {"an error",
+         TOLD(1, 0, 0, 1, EHOSTUNREACH),
+         0,
+         1,
+         {{0, true}},
+         50,
+         SCHEDULE_WAIT,
+         300},
         {"an error, a while ago",
-         {1, 0, 1, EHOSTUNREACH},
+         TOLD(1, 0, 0, 1, EHOSTUNREACH),
          0,
          1,
          {{0, true}},
@@ -338,16 +405,23 @@ static void the_next_step_follows_from_what_happened(void **state)
          SCHEDULE_ATTEMPT,
          0},
         {"an error, socket gone",
-         {1, 0, 1, EHOSTUNREACH},
+         TOLD(1, 0, 0, 1, EHOSTUNREACH),
          0,
          0,
          {{0, 0}},
          51,
          SCHEDULE_WAIT,
          300},
-        {"given up by the kernel", {2, 0, 0, 0}, 0, 0, {{0, 0}}, 3000, SCHEDULE_ATTEMPT, 0},
+        {"given up by the kernel",
+         TOLD(2, 0, 0, 0, 0),
+         0,
+         0,
+         {{0, 0}},
+         3000,
+         SCHEDULE_ATTEMPT,
+         0},
         {"four sockets were enough",
-         {4, 0, 0, 0},
+         TOLD(4, 0, 0, 0, 0),
          0,
          0,
          {{0, 0}},
@@ -355,7 +429,7 @@ static void the_next_step_follows_from_what_happened(void **state)
          SCHEDULE_WAIT,
          5000},
         {"four, two of them refused",
-         {4, 2, 0, 0},
+         TOLD(4, 2, 0, 0, 0),
          100,
          0,
          {{0, 0}},
@@ -412,6 +486,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_silent_port_has_its_time_line),
+        cmocka_unit_test(where_syns_are_lost_each_that_counts_is_of_a_fresh_socket),
+        cmocka_unit_test(sockets_that_an_icmp_error_ended_count_with_one_syn_each),
         cmocka_unit_test(a_short_time_leaves_out_what_does_not_fit),
         cmocka_unit_test(silence_waits_for_a_repetition_by_the_kernel),
         cmocka_unit_test(late_repetitions_are_waited_for),

@@ -160,6 +160,8 @@ static void the_error_is_a_text_of_the_contract_or_none(void **state)
         {PORT_STATE_OPEN, 0, NULL},
         {PORT_STATE_CLOSED, ECONNREFUSED, "Connection refused"},
         {PORT_STATE_FILTERED, ETIMEDOUT, "Connection timed out"},
+        {PORT_STATE_LIMITED, ECONNREFUSED, "Connection refused"},
+        {PORT_STATE_LIMITED, ETIMEDOUT, "Connection timed out"},
         {PORT_STATE_UNREACHABLE, EHOSTUNREACH, "No route to host"},
         {PORT_STATE_UNREACHABLE, ENETUNREACH, "Network is unreachable"},
         {PORT_STATE_UNREACHABLE, EACCES, "No route to host"},
@@ -168,6 +170,8 @@ static void the_error_is_a_text_of_the_contract_or_none(void **state)
         {PORT_STATE_UNREACHABLE, ENOPROTOOPT, "Protocol not available"},
         {PORT_STATE_UNREACHABLE, EOPNOTSUPP, "Operation not supported"},
         {PORT_STATE_UNREACHABLE, EPROTO, "Protocol error"},
+        {PORT_STATE_LIMITED, ETIMEDOUT, "Connection timed out"},
+        {PORT_STATE_LIMITED, ECONNREFUSED, "Connection refused"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct port_verdict verdict = {.state = rows[i].state,
@@ -187,7 +191,64 @@ static void states_have_the_words_of_the_contract(void **state)
     assert_string_equal(port_state_text(PORT_STATE_CLOSED), "closed");
     assert_string_equal(port_state_text(PORT_STATE_FILTERED), "filtered");
     assert_string_equal(port_state_text(PORT_STATE_UNREACHABLE), "unreachable");
-    assert_int_equal(PORT_STATE_COUNT, 4);
+    assert_string_equal(port_state_text(PORT_STATE_LIMITED), "limited");
+    assert_int_equal(PORT_STATE_COUNT, 5);
+}
+
+/* --- ICMP --------------------------------------------------------------------------- */
+
+/* RFC 792, RFC 1122, RFC 1812; RFC 4443. */
+static void a_prohibition_is_told_from_a_path_that_may_come_back(void **state)
+{
+    (void)state;
+    /* clang-format off */
+    static const struct {
+        bool is_ipv6;
+        uint8_t type, code;
+        bool is_prohibition;
+        const char *meaning;
+    } rows[] = {
+        {false, 3,  0,  false, "network unreachable"},
+        {false, 3,  1,  false, "host unreachable"},
+        {false, 3,  2,  false, "protocol unreachable"},
+        {false, 3,  3,  false, "port unreachable"},
+        {false, 3,  5,  false, "source route failed"},
+        {false, 3,  9,  true,  "network administratively prohibited"},
+        {false, 3,  10, true,  "host administratively prohibited"},
+        {false, 3,  11, false, "network unreachable for this type of service"},
+        {false, 3,  12, false, "host unreachable for this type of service"},
+        {false, 3,  13, true,  "communication administratively prohibited"},
+        {false, 11, 0,  false, "time to live exceeded"},
+        {true,  1,  0,  false, "no route to destination"},
+        {true,  1,  1,  true,  "communication administratively prohibited"},
+        {true,  1,  2,  false, "beyond the scope of the source address"},
+        {true,  1,  3,  false, "address unreachable"},
+        {true,  1,  4,  false, "port unreachable"},
+        {true,  1,  5,  true,  "source address failed the policy"},
+        {true,  1,  6,  true,  "route rejected"},
+        {true,  3,  0,  false, "hop limit exceeded"},
+        /* Numbers of the other family, and numbers without a meaning. */
+        {true,  3,  13, false, "ICMP error"},
+        {true,  3,  1,  false, "ICMP error"},
+        {false, 1,  1,  false, "ICMP error"},
+        {false, 3,  14, false, "ICMP error"},
+        {false, 3,  255, false, "ICMP error"},
+        {false, 255, 255, false, "ICMP error"},
+        {true,  255, 255, false, "ICMP error"},
+    };
+    /* clang-format on */
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct icmp_error error = {.is_there = true,
+                                   .is_ipv6 = rows[i].is_ipv6,
+                                   .type = rows[i].type,
+                                   .code = rows[i].code};
+        assert_string_equal(icmp_meaning(&error), rows[i].meaning);
+        assert_int_equal(icmp_is_prohibition(&error), rows[i].is_prohibition);
+        error.is_from_target = true; /* the sender does not matter */
+        assert_int_equal(icmp_is_prohibition(&error), rows[i].is_prohibition);
+        error.is_there = false;
+        assert_false(icmp_is_prohibition(&error));
+    }
 }
 
 int main(void)
@@ -200,6 +261,7 @@ int main(void)
         cmocka_unit_test(all_evidence_has_a_text),
         cmocka_unit_test(the_error_is_a_text_of_the_contract_or_none),
         cmocka_unit_test(states_have_the_words_of_the_contract),
+        cmocka_unit_test(a_prohibition_is_told_from_a_path_that_may_come_back),
     };
     return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
 }

@@ -47,7 +47,8 @@ def test_a_part_of_the_range_is_forwarded(make_home, checked):
     assert cause["text"] == ("no answer from ports 50848-50900, only from 7466,50800-50847: "
                              "the router does not forward them")
     assert cause["remedy"] == (
-        f"in the router, forward TCP ports 50848-50900 to {PROVIDER} (same port numbers)")
+        f"in the router, forward TCP ports 50848-50900 to {PROVIDER} (same port numbers); the "
+        "firewall of this machine already lets them in")
 
 
 def test_a_forward_leads_to_another_port(make_home, checked):
@@ -140,11 +141,14 @@ def test_nothing_is_forwarded(make_home, checked):
     assert family["causes"] == [{
         "cause": "no_way_in", "ports": "7466,50800-50802",
         "label": "filtered: no incoming connections",
-        "text": "no connections arrive here: a missing port forward, a firewall, or carrier-grade NAT "
-                f"(the checker sees {PUBLIC} instead of {PROVIDER})",
+        "text": "no connections arrive here: a missing port forward, a firewall, a second router, or "
+                f"carrier-grade NAT (the checker sees {PUBLIC} instead of {PROVIDER})",
         "remedy": f"in the router, forward TCP ports 7466,50800-50802 to {PROVIDER} (same port "
-                  f"numbers); if the WAN address of the router is not {PUBLIC}, the internet "
-                  "provider uses carrier-grade NAT: ask it for a public address",
+                  "numbers); the firewall of this machine already lets them in; if the WAN "
+                  f"address of the router is not {PUBLIC}: a private address (10.*, 172.16.* "
+                  "to 172.31.*, 192.168.*) is that of a second router in front of it, which has "
+                  "to be put into bridge mode or has to forward them to the first; an address in 100.64.0.0/10 shows carrier-grade NAT: ask the "
+                  "internet provider for a public address",
     }]
 
 
@@ -164,6 +168,11 @@ def test_a_machine_that_hangs_on_a_carrier_itself(make_home, start):
     home.rules()
     service = start(inside=home.checker, PORT_CHECKER_HOST=CHECKER,
                     PORT_CHECKER_TARGETS="caller")
+    family = verify("--json", "--ports", "7466", service.url, inside=home.router).family()
+    assert family["causes"][0]["cause"] == "host_firewall"
+    assert "and the internet provider uses carrier-grade NAT" in family["causes"][0]["text"]
+
+    home.router.nft("delete table inet filter\n")
     family = verify("--json", "--ports", "7466", service.url, inside=home.router).family()
     assert family["signs"] == ["address_differs", "carrier_address"]
     assert family["causes"][0]["text"] == (
@@ -192,7 +201,9 @@ def test_the_network_reports_no_path(make_home, checked):
     family = checked(home, "7466,50800-50801").family()
     assert all_are(family, "unreachable", 50800)
     assert cause_of(family, 50800)["text"] == (
-        "the network reports that port 50800 is unreachable: No route to host")
+        f"{PUBLIC} itself rejects connections to port 50800 (No route to host): a firewall of "
+        "the router or of this machine behind it, or a port forward to a machine that does not "
+        "answer the router")
 
 
 def test_no_checker_answers(make_home):

@@ -162,11 +162,11 @@ def test_a_stream_is_understood(stub):
 
 # --- a checker that is newer than this program ----------------------------------------
 
-LIMITED = {"accessible": False, "error": "Connection timed out", "state": "limited"}
+POSTPONED = {"accessible": False, "error": "Connection timed out", "state": "postponed"}
 OTHERWISE = {**GOOD, "state": "open", "proof": "notarized"}
 
 
-@pytest.mark.parametrize("entry", [LIMITED, OTHERWISE], ids=["state", "proof"])
+@pytest.mark.parametrize("entry", [POSTPONED, OTHERWISE], ids=["state", "proof"])
 def test_an_unknown_word_is_no_verdict_for_that_port_only(stub, entry):
     checker = stub(stubs.fixed(lambda port: entry if port == 50801 else GOOD))
     ended = verify("--json", "--ports", PORTS, checker.url)
@@ -185,7 +185,7 @@ def test_an_unknown_word_is_no_verdict_for_that_port_only(stub, entry):
 
 
 def test_another_checker_may_know_the_port(stub):
-    newer = stub(stubs.fixed(lambda port: LIMITED if port == 50801 else GOOD))
+    newer = stub(stubs.fixed(lambda port: POSTPONED if port == 50801 else GOOD))
     ended = verify("--json", "--ports", PORTS, newer.url, stub(stubs.fixed(GOOD)).url)
     assert ended.family()["advertise"] == [7466, 50800, 50801, 50802]
     verdicts = ports_of(ended.family())[50801]["verdicts"]
@@ -193,7 +193,7 @@ def test_another_checker_may_know_the_port(stub):
 
 
 def test_a_reply_of_unknown_words_only_is_no_answer(stub):
-    ended = verify("--json", "--ports", PORTS, stub(stubs.fixed(LIMITED)).url)
+    ended = verify("--json", "--ports", PORTS, stub(stubs.fixed(POSTPONED)).url)
     assert ended.status == UNKNOWN, ended
     told = ended.family()["checkers"][0]
     assert (told["answered"], told["error"]) == (False, "nonsense")
@@ -229,7 +229,7 @@ FAILURES = {
     "wrong JSON": (stubs.Answer(200, {"results": {"7466": {"accessible": "yes"}}}), "nonsense",
                    "invalid reply: the verdict for port 7466 cannot be read"),
     "a port left out": (stubs.Answer(200, {"results": {"7466": GOOD}}), "nonsense",
-                        "invalid reply: no verdict for 3 ports, first of them 50800"),
+                        "invalid reply: no verdict for 3 ports, including 50800"),
     "a stream that ends in trouble": (
         stubs.Answer(200, b'{"port": 7466, "accessible": true, "error": null}\n'
                      b'{"detail": "too busy", "code": "overloaded"}\n',
@@ -566,12 +566,12 @@ IS_CHECKER = f"check that the URL is that of a port checker; if it is, {LATER}"
 REMEDIES = {
     "500": LATER,
     "429": "try again after the time that the checker asks for, or use another checker",
-    "403": "do what the checker says, or use another checker",
+    "403": "follow the checker's advice, or use another checker",
     "redirect": "use the URL that the checker redirects to",
     "redirect to a login": IS_CHECKER,
     "304": IS_CHECKER,
     "404": "check the URL: it must be the one that serves /check-ports, without that path",
-    "422": "do what the checker says, or use another checker",
+    "422": "follow the checker's advice, or use another checker",
     "no JSON": IS_CHECKER,
 }
 

@@ -42,7 +42,7 @@ def test_equal_neighbours_are_one_line(stub):
     assert ended.status == OK
     assert re.sub(r"in \d+\.\d s", "in N s", ended.out).splitlines() == [
         "ipv4 address 127.0.0.1",
-        f"ipv4 checker {checker.url}: answered in N s",
+        f"ipv4 checker {checker.url}: answered in N s, from this machine, not from the internet",
         "ipv4 7466 good: listener not verified",
         "ipv4 50800-50847 good: listener not verified",
         "ipv4 50848-50900 filtered: blocked by a firewall",
@@ -112,7 +112,8 @@ def on_terminal(*arguments, columns=80, until=None, **settings):
     """The exit status and the output; `until` is called with the output whenever it grows."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = subprocess.Popen([BINARY, *arguments], env=environment(settings), stdin=slave,
+    lan = () if "probe" in arguments else ("--lan",)  # checkers on loopback count
+    process = subprocess.Popen([BINARY, *arguments, *lan], env=environment(settings), stdin=slave,
                                stdout=slave, stderr=slave)
     os.close(slave)
     data = b""
@@ -402,6 +403,34 @@ def test_probe_of_a_name_that_is_not_known():
     ended = verify("probe", "home.invalid", "80")
     assert (ended.status, ended.out) == (SYSTEM, "")
     assert ended.err.startswith('port-verifier: cannot resolve "home.invalid": ')
+
+
+def test_probe_shows_what_an_icmp_error_means_and_who_sent_it(namespace):
+    """Port 81 is rejected by the target, port 82 by the router before it."""
+    here, router, there = (namespace(name) for name in ("here", "router", "there"))
+    for number, (one, other) in enumerate([(here, router), (router, there)], 1):
+        one.ip(f"link add right type veth peer name left netns {other.path}\n"
+               f"address add 10.0.{number}.1/24 dev right\nlink set right up\n")
+        other.ip(f"address add 10.0.{number}.2/24 dev left\nlink set left up\n")
+    here.ip("route add 10.0.2.0/24 via 10.0.1.2\n")
+    there.ip("route add 10.0.1.0/24 via 10.0.2.1\n")
+    router.sysctl("net.ipv4.ip_forward", 1)
+    for net, hook, port in (there, "input", 81), (router, "forward", 82):
+        net.nft(f"table inet f {{ chain c {{ type filter hook {hook} priority 0; tcp dport "
+                f"{port} reject with icmp type host-prohibited; }}\n}}")
+
+    ended = verify("probe", "10.0.2.2", "81-82", inside=here)
+    assert ended.lines[1:] == [
+        "ipv4 81 unreachable: No route to host "
+        "(host administratively prohibited, sent by the target)",
+        "ipv4 82 unreachable: No route to host "
+        "(host administratively prohibited, not sent by the target)",
+        "ipv4 open: none"]
+    report = verify("probe", "--json", "10.0.2.2", "81-83", inside=here).report
+    validate(report)
+    meaning = "host administratively prohibited"
+    assert [port["verdicts"][0]["icmp"] for port in report["families"][0]["ports"]] == [
+        {"meaning": meaning, "from": "target"}, {"meaning": meaning, "from": "path"}, None]
 
 
 def test_probe_of_silence(namespace):

@@ -96,7 +96,7 @@ def test_what_one_round_saw_is_not_reported(world, watching, tmp_path):
 
 def test_the_second_look_comes_sooner_than_the_next_round(world, later):
     running = later.enter_context(Running("--json", "--ports", PORTS, "--watch", "5s",
-                                          "--confirm", "200ms", world.url))
+                                          "--confirm", "200ms", "--patience", "0", world.url))
     running.wait_reports(1)
     world.bad = {50800}
     eventually(lambda: len(world.checker.posts()) > 1, "the round that sees it", 20)
@@ -240,8 +240,8 @@ def test_it_ends_cleanly_in_the_middle_of_a_round(stub, later):
 
 
 def test_rounds_are_spread_by_a_tenth(stub, later):
-    """Pauses are at least nine tenths long. That they are no longer than eleven is shown by
-    tests/unit/test_watch.c; here they may end late."""
+    """A pause lasts at least nine tenths of the interval. tests/unit/test_watch.c shows that it
+    lasts at most eleven tenths; here it may end late."""
     answered, pauses = [], []
 
     def check(request):
@@ -257,3 +257,37 @@ def test_rounds_are_spread_by_a_tenth(stub, later):
     running.end()
     assert min(pauses) >= 0.9, pauses
     assert max(pauses) - min(pauses) > 0.001, pauses
+
+
+# --- addresses that change ------------------------------------------------------------
+
+def test_a_new_address_starts_a_round(world, later):
+    """The address is looked up every minute; the next round would come in an hour."""
+    running = later.enter_context(Running("--json", "--ports", PORTS, "--watch", "1h",
+                                          "--confirm", "100ms", world.url))
+    running.wait_reports(1)
+    world.ip = "192.0.2.9"
+    changed = running.wait_reports(2, within=90)[1]
+    assert changed["families"][0]["ip"] == "192.0.2.9"
+    assert ("port-verifier: the public address has changed to 192.0.2.9; checking again\n"
+            in running.end().err)
+
+
+def test_addresses_that_alternate_are_named_and_change_nothing(stub, later):
+    """A router with two uplinks, of which one has the port forwards."""
+    addresses = ["192.0.2.1", "192.0.2.2"]
+    asked = []
+
+    def answer(request):
+        if request.path == "/ip":
+            asked.append(addresses[len(asked) % 2])
+            return stubs.Answer(200, {"ip": asked[-1], "family": 4})
+        bad = request.json["provider_ip"] == addresses[1]
+        return stubs.results(request, lambda ip, port: REFUSED if bad else GOOD)
+    running = later.enter_context(Running("--json", "--ports", PORTS, "--watch", "1s", "--confirm",
+                                          "100ms", "--patience", "0", stub(answer).url))
+    eventually(lambda: len(asked) >= 8, "eight rounds", 40)
+    reports = running.reports
+    ended = running.end()
+    assert [advertised(report) for report in reports] == [[50800, 50801]]
+    assert ended.err.count("the public address alternates between ") == 1, ended

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * POST /check-ports: the question, in pieces where it has to be, and further looks at ports
+ * whose first verdict was negative.
+ */
+#include "verifier/checker_state.h"
+
+#include "base/container.h"
+#include "base/err.h"
+#include "loop/loop.h"
+#include "verifier/diagnosis.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool piece_send(struct checker *checker, struct err *err);
+
+static void piece_send_or_fail(struct checker *checker)
+{
+    if (!piece_send(checker, NULL))
+        checker_fail(checker, FAILURE_NO_MEMORY, NULL);
+}
+
+/* --- pauses --------------------------------------------------------------------------- */
+
+static void timer_fire(struct timer *timer)
+{
+    struct checker *checker = CONTAINER_OF(timer, struct checker, timer);
+    bool was_pausing = checker->is_pausing;
+    checker->is_pausing = false;
+    if (was_pausing) {
+        piece_send_or_fail(checker);
+        return;
+    }
+    fetch_cancel(checker->fetch); /* the patience is over */
+    checker_finish(checker);
+}
+
+/* False if that would be longer than the patience. */
+static bool pause_begin(struct checker *checker, struct span pause)
+{
+    struct instant end = instant_add(clock_now(), pause);
+    if (!instant_before(end, checker->deadline) ||
+        !loop_timer_set(checker->config.loop, &checker->timer, end))
+        return false;
+    checker->is_pausing = true;
+    checker->pause_end = end;
+    return true;
+}
+
+/* --- further looks -------------------------------------------------------------------- */
+
+static bool is_reached(const struct checker *checker, size_t index)
+{
+    return diagnosis_is_reached(&checker->local[index], &checker->result.verdicts[index]);
+}
+
+static void look_begin(struct checker *checker)
+{
+    if (checker->waiting_count > 0) {
+        checker->look = look_plan(&checker->past, checker->look, checker->waiting_count);
+        if (pause_begin(checker, checker->look.pause))
+            return;
+    }
+    checker_finish(checker);
+}
+
+/* Ports that have been looked at leave `waiting`, unless a further look may differ. */
+static void look_done(struct checker *checker)
+{
+    struct look_past before = checker->past;
+    checker->past = (struct look_past){.limit = checker->limit};
+    for (size_t i = 0; i < checker->asked; i++) {
+        size_t index = checker->waiting[i];
+        look_count(&checker->past, &checker->result.verdicts[index],
+                   is_reached(checker, index));
+    }
+
+    size_t kept = 0;
+    bool is_final = look_confirms(&checker->past);
+    bool is_rest_final = look_confirms_rest(&before, &checker->past);
+    for (size_t i = 0; i < checker->waiting_count; i++) {
+        size_t index = checker->waiting[i];
+        bool is_limited = checker->result.verdicts[index].state == PORT_STATE_LIMITED;
+        bool stays = i >= checker->asked
+                         ? !is_rest_final
+                         : !is_reached(checker, index) && (!is_final || is_limited);
+        if (stays)
+            checker->waiting[kept++] = index;
+    }
+    checker->waiting_count = kept;
+    look_begin(checker);
+}
+
+void checker_look(struct checker *checker, const size_t *indices, size_t count,
+                  const struct local_port *local, struct instant deadline)
+{
+    assert(checker->phase == CHECKER_DONE && checker->result.verdicts);
+    memcpy(checker->waiting, indices, count * sizeof *indices);
+    checker->waiting_count = count;
+    checker->phase = CHECKER_ASKING;
+    checker->is_looking = true;
+    checker->local = local;
+    checker->deadline = deadline;
+    checker->past = (struct look_past){.limit = checker->result.limit};
+    for (size_t i = 0; i < checker->config.port_count; i++)
+        look_count(&checker->past, &checker->result.verdicts[i], is_reached(checker, i));
+    look_begin(checker);
+}
+
+size_t checker_waiting(const struct checker *checker, struct instant now,
+                       struct span *ret_pause)
+{
+    *ret_pause = checker->is_pausing ? instant_since(checker->pause_end, now) : span_ms(0);
+    return checker->is_looking ? checker->waiting_count : 0;
+}
+
+/* --- verdicts ------------------------------------------------------------------------- */
+
+/* A proof names ports of this machine; the checker compares it with the port that it
+ * probed. */
+static void proof_localize(const struct checker *checker, size_t index,
+                           struct remote_verdict *verdict)
+{
+    uint16_t outer = checker->config.ports[index];
+    uint16_t inner = checker->config.inner[index];
+    uint16_t proved = verdict->proof == PROOF_MATCH ? outer : verdict->proof_port;
+    if (inner == outer ||
+        (verdict->proof != PROOF_MATCH && verdict->proof != PROOF_OTHER_PORT))
+        return;
+    verdict->proof = proved == inner ? PROOF_MATCH : PROOF_OTHER_PORT;
+    verdict->proof_port = proved == inner ? 0 : proved;
+}
+
+static void verdict_take(struct checker *checker, size_t index,
+                         const struct remote_verdict *said)
+{
+    struct remote_verdict *verdict = &checker->result.verdicts[index];
+    unsigned looks = verdict->looks + 1;
+    if (checker->is_looking && said->is_unknown)
+        return;
+    *verdict = *said;
+    verdict->looks = looks;
+    proof_localize(checker, index, verdict);
+    if (verdict->proof != PROOF_NONE)
+        checker->result.knows_proof = true;
+}
+
+static bool verdicts_make(struct checker *checker)
+{
+    size_t count = checker->config.port_count;
+    if (checker->result.verdicts)
+        return true;
+    checker->result.verdicts = calloc(count, sizeof *checker->result.verdicts);
+    for (size_t i = 0; checker->result.verdicts && i < count; i++)
+        checker->result.verdicts[i] =
+            (struct remote_verdict){.is_unknown = true, .is_unasked = true};
+    return checker->result.verdicts != NULL;
+}
+
+static int index_compare(const void *a, const void *b)
+{
+    size_t one = *(const size_t *)a;
+    size_t other = *(const size_t *)b;
+    return (one > other) - (one < other);
+}
+
+/* Everything that reading the reply to one question needs. */
+struct piece {
+    size_t *indices; /* owned, ascending, as are the next two */
+    uint16_t *ports;
+    struct remote_verdict *verdicts;
+};
+
+static bool piece_make(const struct checker *checker, struct piece *ret)
+{
+    ret->indices = calloc(checker->asked, sizeof *ret->indices);
+    ret->ports = calloc(checker->asked, sizeof *ret->ports);
+    ret->verdicts = calloc(checker->asked, sizeof *ret->verdicts);
+    if (!ret->indices || !ret->ports || !ret->verdicts)
+        return false;
+    memcpy(ret->indices, checker->waiting, checker->asked * sizeof *ret->indices);
+    qsort(ret->indices, checker->asked, sizeof *ret->indices, index_compare);
+    for (size_t i = 0; i < checker->asked; i++)
+        ret->ports[i] = checker->config.ports[ret->indices[i]];
+    return true;
+}
+
+static void piece_done(struct piece *piece)
+{
+    free(piece->indices);
+    free(piece->ports);
+    free(piece->verdicts);
+}
+
+static bool has_known(const struct checker *checker)
+{
+    for (size_t i = 0; i < checker->config.port_count; i++)
+        if (!checker->result.verdicts[i].is_unknown)
+            return true;
+    return false;
+}
+
+static bool has_match(const struct checker *checker)
+{
+    for (size_t i = 0; i < checker->config.port_count; i++)
+        if (checker->result.verdicts[i].proof == PROOF_MATCH)
+            return true;
+    return false;
+}
+
+/* It asked about that address, and it may be that of a proxy. */
+static bool is_doubtful(const struct checker *checker)
+{
+    return checker->result.has_told && !has_match(checker) &&
+           origin_is_doubtful(&checker->result.local_address,
+                              &checker->result.public_address);
+}
+
+static void verdicts_drop(struct checker *checker)
+{
+    free(checker->result.verdicts);
+    checker->result.verdicts = NULL;
+}
+
+/* The first look is over. */
+static void all_judged(struct checker *checker)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    if (!has_known(checker)) {
+        verdicts_drop(checker);
+        checker_fail(checker, FAILURE_UNKNOWN_WORDS, NULL);
+    } else if (is_doubtful(checker)) {
+        verdicts_drop(checker);
+        checker_fail(checker, FAILURE_CALLER_HIDDEN,
+                     address_format(&checker->result.public_address, text));
+    } else {
+        checker_finish(checker);
+    }
+}
+
+static void piece_judged(struct checker *checker)
+{
+    if (checker->is_looking) {
+        look_done(checker);
+        return;
+    }
+    checker->judged = checker->config.port_count - checker->waiting_count + checker->asked;
+    checker->waiting_count -= checker->asked;
+    memmove(checker->waiting, checker->waiting + checker->asked,
+            checker->waiting_count * sizeof *checker->waiting);
+    if (checker->waiting_count > 0)
+        piece_send_or_fail(checker);
+    else
+        all_judged(checker);
+}
+
+static void verdicts_take(struct checker *checker, const struct fetch_result *result)
+{
+    struct piece piece = {0};
+    struct remote_limit limit = {0};
+    struct err err;
+    if (result->is_page) {
+        checker_fail(checker, FAILURE_WEB_SITE, NULL);
+        return;
+    }
+    bool has_memory = piece_make(checker, &piece);
+    bool is_fine = has_memory &&
+                   reply_parse(result->body, result->body_len, result->is_stream,
+                               piece.ports, checker->asked, piece.verdicts, &limit, &err);
+    if (is_fine && !checker->result.verdicts)
+        checker->deadline = instant_add(clock_now(), checker->config.patience);
+    if (is_fine)
+        has_memory = verdicts_make(checker);
+    if (is_fine && has_memory) {
+        for (size_t i = 0; i < checker->asked; i++)
+            verdict_take(checker, piece.indices[i], &piece.verdicts[i]);
+        checker->limit = limit;
+        if (!checker->result.limit.is_there)
+            checker->result.limit = limit;
+        piece_done(&piece);
+        piece_judged(checker);
+        return;
+    }
+    piece_done(&piece);
+    if (!has_memory)
+        checker_fail(checker, FAILURE_NO_MEMORY, NULL);
+    else
+        checker_fail(checker,
+                     err.kind == ERR_LIMIT ? FAILURE_NOT_ALL_CHECKED
+                                           : FAILURE_INVALID_REPLY,
+                     err.message);
+}
+
+/* --- the question --------------------------------------------------------------------- */
+
+/* Its words are not those of this contract, or there are too many ports: the plain contract
+ * decides. */
+static void ask_plainly(struct checker *checker)
+{
+    checker->result.is_plain = true;
+    piece_send_or_fail(checker);
+}
+
+static void limits_done(void *ctx, const struct fetch_result *result)
+{
+    struct checker *checker = ctx;
+    size_t most = 0;
+    if (result->end == FETCH_ANSWERED && result->status == 200)
+        most = reply_parse_max_ports(result->body, result->body_len);
+    if (most == 0 || most >= checker->asked) {
+        ask_plainly(checker);
+        return;
+    }
+    checker->piece_max = most;
+    piece_send_or_fail(checker);
+}
+
+/* It refuses the question: what of it? */
+static void refused(struct checker *checker, const struct fetch_result *result)
+{
+    bool may_be_extension = !checker->result.is_plain && !checker->is_looking;
+    if (!checker->has_asked_limits && checker->asked > 1) {
+        checker->has_asked_limits = true;
+        if (!checker_request(checker, LIMITS_PATH, NULL, NULL, limits_done, NULL))
+            checker_fail(checker, FAILURE_NO_MEMORY, NULL);
+    } else if (may_be_extension) {
+        ask_plainly(checker);
+    } else {
+        checker_fail_status(checker, result);
+    }
+}
+
+/* The address that the checker sees has changed, or it would not refuse its own words. */
+static void address_changed(struct checker *checker)
+{
+    checker->has_changed = true;
+    checker->told_before = checker->result.public_address;
+    if (!checker->ask_address(checker, NULL))
+        checker_fail(checker, FAILURE_NO_MEMORY, NULL);
+}
+
+static void fail_alternating(struct checker *checker)
+{
+    char one[ADDRESS_TEXT_SIZE];
+    char other[ADDRESS_TEXT_SIZE];
+    char both[2 * ADDRESS_TEXT_SIZE + 8];
+    snprintf(both, sizeof both, "%s and %s", address_format(&checker->told_before, one),
+             address_format(&checker->result.public_address, other));
+    checker_fail(checker, FAILURE_ADDRESS_ALTERNATES, both);
+}
+
+static void ask_done(void *ctx, const struct fetch_result *result)
+{
+    struct checker *checker = ctx;
+    checker_note(checker, result);
+    bool is_https = checker_wants_https(checker, result);
+    bool is_first = !checker->result.verdicts;
+    if (result->end != FETCH_ANSWERED)
+        checker_fail_unanswered(checker, result);
+    else if (result->status == 200)
+        verdicts_take(checker, result);
+    else if (result->status == 403 && checker->result.has_told && is_first &&
+             !checker->has_changed)
+        address_changed(checker);
+    else if (result->status == 403 && checker->has_changed &&
+             !address_equals(&checker->told_before, &checker->result.public_address))
+        fail_alternating(checker);
+    else if (result->status == 429 && !is_first && result->retry_after > 0 &&
+             pause_begin(checker, span_seconds(result->retry_after)))
+        return;
+    else if ((result->status == 422 || result->status == 400) && !is_https)
+        refused(checker, result);
+    else
+        checker_fail_status(checker, result);
+}
+
+static void lines_came(void *ctx, size_t lines)
+{
+    struct checker *checker = ctx;
+    size_t before = checker->config.port_count - checker->waiting_count;
+    if (!checker->is_looking)
+        checker->judged = before + (lines < checker->asked ? lines : checker->asked);
+}
+
+static void body_write(struct checker *checker)
+{
+    char ip[ADDRESS_TEXT_SIZE];
+    text_reset(&checker->body);
+    text_printf(&checker->body, "{\"provider_ip\": \"%s\", \"ports\": [",
+                address_format(&checker->result.public_address, ip));
+    for (size_t i = 0; i < checker->asked; i++)
+        text_printf(&checker->body, "%s%u", i > 0 ? ", " : "",
+                    checker->config.ports[checker->waiting[i]]);
+    text_append_str(&checker->body, "]");
+    if (!checker->result.is_plain)
+        text_printf(&checker->body, ", \"details\": true, \"token\": \"%s\"",
+                    checker->config.token->hex);
+    text_append_str(&checker->body, "}");
+}
+
+/* In a further look, the time that is left also limits the request. */
+static bool piece_send(struct checker *checker, struct err *err)
+{
+    size_t size = checker->is_looking ? checker->look.size : checker->waiting_count;
+    if (checker->piece_max > 0 && size > checker->piece_max)
+        size = checker->piece_max;
+    checker->asked = size < checker->waiting_count ? size : checker->waiting_count;
+    body_write(checker);
+    if (checker->body.failed)
+        return err_sys(err, ENOMEM, "request");
+    return (!checker->is_looking ||
+            loop_timer_set(checker->config.loop, &checker->timer, checker->deadline)) &&
+           checker_request(checker, CHECK_PATH, checker->body.data, lines_came, ask_done,
+                           err);
+}
+
+void checker_timer_init(struct checker *checker)
+{
+    timer_init(&checker->timer, timer_fire);
+}
+
+bool checker_ask(struct checker *checker, struct err *err)
+{
+    size_t count = checker->config.port_count;
+    checker->phase = CHECKER_ASKING;
+    memcpy(checker->waiting, checker->config.order, count * sizeof *checker->waiting);
+    checker->waiting_count = count;
+    return piece_send(checker, err);
+}
