@@ -10,7 +10,7 @@ import time
 import pytest
 
 from harness.http import Connection, check_body
-from harness.waiting import eventually, sooner_than
+from harness.waiting import SANITIZER, eventually, sooner_than
 from test_running import make_pair, tls_settings
 
 JSON = ("Content-Type", "application/json")
@@ -219,3 +219,18 @@ def test_under_pressure_silence_ends_sooner(start):
     service = start(PORT_CHECKER_MAX_CONNECTIONS=4)
     with sooner_than(60), Crowd(service, count=4) as crowd:
         eventually(lambda: crowd.still_open() < 4, "the first has been ended", within=20)
+
+
+# --- afterwards ---------------------------------------------------------------------------
+
+
+def test_the_memory_of_many_checks_is_returned(start, silent_ports):
+    service = start(PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER=200)
+    body = check_body(silent_ports(1024))
+    with contextlib.ExitStack() as stack:
+        for _ in range(150):
+            client = stack.enter_context(service.connect())
+            client.request("POST", "/check-ports", [JSON], body)
+        eventually(lambda: service.resident() > 20 << 20, "the checks need memory")
+    if not SANITIZER:
+        eventually(lambda: service.resident() < 10 << 20, "the memory is back")

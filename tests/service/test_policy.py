@@ -639,6 +639,14 @@ def test_rate_0_is_no_limit(start):
         assert service.check(["1-500"]).status == 200
 
 
+def test_a_broadcast_address_of_an_own_network_is_never_checked(start, machine):
+    service = start(PORT_CHECKER_TARGETS="any")
+    reply = service.check([80], "192.168.77.255")
+
+    assert (reply.status, reply.json()["code"]) == (403, "target_not_allowed")
+    assert service.check([80], "192.168.77.2").status == 200
+
+
 # --- many connections ---------------------------------------------------------------------
 
 
