@@ -18,6 +18,7 @@
 
 #include <stdlib.h>
 
+#define NETWORK_SHARE      4 /* no network has more than a quarter of the connections */
 #define BUDGET_ENTRIES_MAX 131072 /* about 9 MB when all are in use */
 
 /* --- building ------------------------------------------------------------------------- */
@@ -25,11 +26,15 @@
 static bool shared_make(struct service *service, struct err *err)
 {
     const struct settings *settings = &service->settings;
+    const struct admission_limits connections = {
+        .connections = service->limits.connections,
+        .per_caller = settings->max_connections_per_caller,
+        .per_network = (service->limits.connections + NETWORK_SHARE - 1) / NETWORK_SHARE,
+    };
     service->probe_limit.max = service->limits.probes;
     return budget_new(settings->rate.per_second, settings->max_ports, BUDGET_ENTRIES_MAX,
                       &service->budget, err) &&
-           admission_new(service->limits.connections, settings->max_connections_per_caller,
-                         &service->admission, err) &&
+           admission_new(&connections, &service->admission, err) &&
            pages_new(&service->pages, err);
 }
 
@@ -136,7 +141,8 @@ int service_run(struct service *service, const struct invocation *invocation)
     enum control_end end = CONTROL_EXIT;
     /* Before the ready line, because its reader may change a file at once. */
     reload_watch_init(&watch, invocation);
-    bool is_built = service_build(service, &err);
+    bool is_built =
+        fd_open_standard(&err) && log_start(&err) && service_build(service, &err);
     if (is_built) {
         log_limits(service);
         log_ready(service);
@@ -145,12 +151,16 @@ int service_run(struct service *service, const struct invocation *invocation)
     bool is_fine = is_built && control_run(service, invocation, &watch, &end, &err);
     service_take_down(service);
     if (is_fine && end == CONTROL_RELOAD) {
+        log_stop();
         is_fine =
             sockets_hand_over(&service->sockets, &err) && reload_execute(invocation, &err);
     }
     sockets_done(&service->sockets);
-    if (!is_fine)
-        return failed(&err);
-    log_message(LOG_LEVEL_INFO, "stopped", "the service has ended");
-    return 0;
+    int status = 0;
+    if (is_fine)
+        log_message(LOG_LEVEL_INFO, "stopped", "the service has ended");
+    else
+        status = failed(&err);
+    log_stop();
+    return status;
 }
