@@ -28,7 +28,8 @@ enum line {
     LINE_COUNT,
 };
 
-#define OUR_IPV4 "198.41.0.4"
+#define OUR_IPV4  "198.41.0.4"
+#define BROADCAST "192.168.1.255"
 
 static struct address parse(const char *text)
 {
@@ -43,6 +44,14 @@ static bool is_ours(const struct address *address)
     struct address ours = parse(OUR_IPV4);
     return address_equals(address, &ours);
 }
+
+static bool is_broadcast(const struct address *address)
+{
+    struct address broadcast = parse(BROADCAST);
+    return address_equals(address, &broadcast);
+}
+
+static const struct access_machine machine = {is_ours, is_broadcast};
 
 /* Splits the copy into terminated lines. */
 static void split(char *copy, char *lines[LINE_COUNT])
@@ -111,21 +120,23 @@ static void check_caller(const struct access_facts *facts, const struct cidr_lis
 static void check_decision(const struct access_caller *caller, const struct address *target,
                            enum targets targets)
 {
-    struct access_decision decision = access_decide(caller, target, targets, is_ours);
+    struct access_decision decision = access_decide(caller, target, targets, &machine);
     struct address unmapped = address_unmap(target);
     assert(address_equals(&decision.target, &unmapped));
 
     bool is_own = address_equals(&caller->address, &unmapped);
     if (decision.is_allowed) {
         assert(caller->kind != CALLER_UNKNOWN && access_is_probeable(target));
+        assert(is_own || !is_broadcast(&unmapped));
         assert(targets != TARGETS_CALLER || is_own);
         assert(targets != TARGETS_AUTO || is_own || caller->kind == CALLER_OPERATOR);
         assert(targets != TARGETS_PUBLIC || address_scope(target) == SCOPE_GLOBAL);
         struct address embedded = address_unembed(target);
         assert(targets != TARGETS_PUBLIC || !is_ours(&embedded));
     } else {
+        struct address embedded = address_unembed(target);
         assert(targets != TARGETS_ANY || caller->kind == CALLER_UNKNOWN ||
-               !access_is_probeable(target));
+               !access_is_probeable(target) || is_broadcast(&embedded));
         char text[ACCESS_EXPLANATION_SIZE];
         access_explain(caller, &decision, text);
         assert(text[strlen(text) - 1] == '.'); /* the sentence is complete */

@@ -44,6 +44,7 @@ struct check {
     size_t port_count;
     bool is_foreign; /* the target is not the caller's own address */
     bool has_target; /* the request was read far enough to know it */
+    bool has_cost;   /* it used up a part of a budget */
     bool has_token;
     struct proof_token token;
 };
@@ -79,8 +80,10 @@ struct checks *checks_free(struct checks *checks)
 static bool log_check_begin(struct log_line *line, const struct check *check)
 {
     char text[ADDRESS_TEXT_SIZE];
+    bool may_log = check->has_cost ? log_begin(line, LOG_LEVEL_INFO, "check")
+                                   : log_begin_limited(line, LOG_LEVEL_INFO, "check");
 
-    if (!log_begin(line, LOG_LEVEL_INFO, "check"))
+    if (!may_log)
         return false;
     log_str(line, "caller", address_format(&check->caller, text));
     if (check->has_target) {
@@ -267,9 +270,11 @@ static void reply_unjudged(struct check *check, const struct job_result *result)
 
 /* Ends the accounting of a check that had a job. Called before the reply: a client that has
  * read it may ask another worker at once. */
-static void check_end(const struct check *check, size_t untried)
+static void check_end(struct check *check, size_t untried)
 {
     struct checks *checks = check->checks;
+
+    check->has_cost = untried < check->port_count;
 
     if (untried > 0)
         budget_give_back(checks->config.budget, &check->caller, &check->target,
@@ -318,8 +323,8 @@ static void client_is_gone(void *ctx, struct exchange *exchange)
 
     size_t untried = engine_cancel(check->job);
     count(check, METRIC_CHECKS_ABANDONED);
-    log_failure(check, 0, "client_left");
     check_end(check, untried);
+    log_failure(check, 0, "client_left");
     answer_drop(&check->answer);
     free(check);
 }
@@ -470,7 +475,7 @@ static void decide(struct check *check, const struct access_caller *caller)
 {
     const struct checks_config *config = &check->checks->config;
     struct access_decision decision =
-        access_decide(caller, &check->target, config->settings->targets, config->is_ours);
+        access_decide(caller, &check->target, config->settings->targets, &config->machine);
 
     check->target = decision.target;
     check->is_foreign = !address_equals(&decision.target, &caller->address);

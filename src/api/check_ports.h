@@ -48,7 +48,7 @@ struct checks_config {
     struct metrics *metrics; /* this worker's */
     const struct pages *pages;
     struct caller_warnings *warnings; /* shared */
-    access_is_ours_fn *is_ours;
+    struct access_machine machine;
     bool (*is_draining)(const void *service); /* then no new check starts */
     const void *service;
 };

@@ -8,6 +8,7 @@
 #include "api/pages.h"
 #include "api/problem.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "http/query.h"
 #include "loop/loop.h"
@@ -315,12 +316,15 @@ static void handle_metrics(void *ctx, struct exchange *exchange)
         return;
     }
 
+    const struct log_counts lost = log_counts();
     const struct metrics_facts facts = {
         .version = config->version,
         .budget_entries = budget_entries(config->budget),
         .probes_in_flight =
             atomic_load_explicit(&config->limit->in_flight, memory_order_relaxed),
         .probes_max = config->limit->max,
+        .log_suppressed = lost.suppressed,
+        .log_dropped = lost.dropped,
     };
     text_init(&text, METRICS_TEXT_MAX);
     metrics_render(config->all, config->all_count, &facts, &text);
@@ -371,7 +375,7 @@ bool api_new(const struct api_config *config, struct api **ret, struct err *err)
         .metrics = config->metrics,
         .pages = config->pages,
         .warnings = config->warnings,
-        .is_ours = config->is_ours,
+        .machine = config->machine,
         .is_draining = config->is_draining,
         .service = config->service,
     };

@@ -53,7 +53,7 @@ struct api_config {
     struct budget *budget;            /* shared by all workers */
     const struct pages *pages;        /* shared by all workers */
     struct caller_warnings *warnings; /* shared by all workers */
-    access_is_ours_fn *is_ours;       /* any thread */
+    struct access_machine machine;    /* asked by any thread */
     bool (*is_draining)(const void *service);
     const void *service;
 

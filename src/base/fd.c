@@ -26,6 +26,14 @@ int fd_take(int *fd)
     return taken;
 }
 
+bool fd_open_standard(struct err *err)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return err_sys(err, errno, "/dev/null");
+    return true;
+}
+
 bool fd_raise_limit(size_t *ret_limit, struct err *err)
 {
     struct rlimit limit;

@@ -18,6 +18,10 @@ void fd_close(int *fd);
 /* Moves the descriptor out: returns it and leaves -1 behind. */
 int fd_take(int *fd);
 
+/* Opens /dev/null in place of each of the standard streams that is closed: otherwise the
+ * next socket would get its number, and its peer the log. */
+bool fd_open_standard(struct err *err);
+
 /* Raises this process's limit of descriptors (RLIMIT_NOFILE) as far as allowed, and returns
  * the new limit. */
 bool fd_raise_limit(size_t *ret_limit, struct err *err);

@@ -1,43 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
-#include "base/fd.h"
-#include "base/text.h"
+#include "base/log_line.h"
+#include "base/log_writer.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#define TRAILER_ROOM 32 /* kept free for `truncated`, the closing brace and the newline */
-
-static const char *const level_names[] = {"debug", "info", "warning", "error"};
-
-/* The only state of the log. Written by log_setup() before there are threads. */
-static struct {
-    enum log_format format;
-    enum log_level lowest;
-} config = {LOG_FORMAT_TEXT, LOG_LEVEL_INFO};
-
-/* The second that this thread logged last: most lines fall into the same second. */
-static _Thread_local struct {
-    time_t second;
-    char text[32]; /* 2026-01-01T00:00:00, empty before the first */
-} last_time;
-
-/* Lines of this thread that have not been written yet. */
+/* Lines of this thread that the writer has not been given yet. */
 static _Thread_local struct {
     bool is_on;
     unsigned len;
     char data[8192];
 } pending;
-
-void log_setup(enum log_format format, enum log_level lowest)
-{
-    config.format = format;
-    config.lowest = lowest;
-}
 
 void log_buffer(void)
 {
@@ -46,180 +22,21 @@ void log_buffer(void)
 
 void log_flush(void)
 {
-    fd_write_all(STDERR_FILENO, pending.data, pending.len);
+    if (pending.len > 0)
+        log_writer_put(pending.data, pending.len);
     pending.len = 0;
 }
 
-/* Appends the bytes if all of them fit before `limit`. */
-static bool put(struct log_line *line, unsigned limit, const char *bytes, size_t len)
+bool log_begin_limited(struct log_line *line, enum log_level level, const char *event)
 {
-    if (len > limit - line->len)
-        return false;
-
-    memcpy(line->data + line->len, bytes, len);
-    line->len += (unsigned)len;
-    return true;
-}
-
-static bool is_plain(const char *value)
-{
-    if (*value == '\0')
-        return false;
-
-    for (; *value; value++) {
-        unsigned char c = (unsigned char)*value;
-        if (c <= ' ' || c == '"' || c == '\\' || c == '=' || c >= 0x7f)
-            return false;
-    }
-    return true;
-}
-
-/* One character of a quoted value: escaped where a reader of lines or of JSON needs it.
- * Bytes above 0x7f are shown as Latin-1 code points, so that every line is valid UTF-8
- * whatever the value held. */
-static bool put_escaped(struct log_line *line, unsigned limit, unsigned char c)
-{
-    char out[8];
-    int len;
-
-    if (c == '"' || c == '\\')
-        len = snprintf(out, sizeof out, "\\%c", c);
-    else if (c < ' ' || c >= 0x7f)
-        len = snprintf(out, sizeof out, "\\u%04x", c);
-    else
-        len = snprintf(out, sizeof out, "%c", c);
-    return put(line, limit, out, (size_t)len);
-}
-
-static bool put_str(struct log_line *line, unsigned limit, const char *str)
-{
-    return put(line, limit, str, strlen(str));
-}
-
-static bool put_key(struct log_line *line, unsigned limit, const char *key)
-{
-    if (config.format == LOG_FORMAT_JSON)
-        return put_str(line, limit, line->len > 1 ? ", \"" : "\"") &&
-               put_str(line, limit, key) && put_str(line, limit, "\": ");
-
-    return put_str(line, limit, line->len > 0 ? " " : "") && put_str(line, limit, key) &&
-           put_str(line, limit, "=");
-}
-
-static bool put_value(struct log_line *line, unsigned limit, const char *value, bool quoted)
-{
-    if (!quoted)
-        return put_str(line, limit, value);
-
-    if (!put(line, limit, "\"", 1))
-        return false;
-    for (const char *c = value; *c; c++)
-        if (!put_escaped(line, limit, (unsigned char)*c))
-            return false;
-    return put(line, limit, "\"", 1);
-}
-
-/* Adds the whole field or nothing. */
-static void put_field(struct log_line *line, const char *key, const char *value,
-                      bool quoted)
-{
-    if (line->is_truncated)
-        return;
-
-    unsigned start = line->len;
-    unsigned limit = sizeof line->data - TRAILER_ROOM;
-    if (put_key(line, limit, key) && put_value(line, limit, value, quoted))
-        return;
-
-    line->len = start;
-    line->is_truncated = true;
-}
-
-static void put_time(struct log_line *line)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    if (ts.tv_sec != last_time.second || last_time.text[0] == '\0') {
-        struct tm tm;
-        gmtime_r(&ts.tv_sec, &tm);
-        strftime(last_time.text, sizeof last_time.text, "%Y-%m-%dT%H:%M:%S", &tm);
-        last_time.second = ts.tv_sec;
-    }
-
-    char when[sizeof last_time.text + TEXT_DIGITS_MAX + 2];
-    size_t len = strlen(last_time.text);
-    memcpy(when, last_time.text, len);
-    when[len++] = '.';
-    len += text_digits((uint64_t)ts.tv_nsec / 1000000, 3, when + len);
-    memcpy(when + len, "Z", sizeof "Z");
-    log_str(line, "time", when);
-}
-
-bool log_begin(struct log_line *line, enum log_level level, const char *event)
-{
-    if (level < config.lowest)
-        return false;
-
-    line->len = 0;
-    line->level = level;
-    line->is_truncated = false;
-    if (config.format == LOG_FORMAT_JSON)
-        put(line, sizeof line->data, "{", 1);
-
-    put_time(line);
-    log_str(line, "level", level_names[level]);
-    log_str(line, "event", event);
-    return true;
-}
-
-void log_str(struct log_line *line, const char *key, const char *value)
-{
-    put_field(line, key, value, config.format == LOG_FORMAT_JSON || !is_plain(value));
-}
-
-void log_int(struct log_line *line, const char *key, int64_t value)
-{
-    char text[1 + TEXT_DIGITS_MAX + 1] = "-";
-    bool is_negative = value < 0;
-    uint64_t number = is_negative ? 0 - (uint64_t)value : (uint64_t)value;
-    size_t len = is_negative;
-    len += text_digits(number, 1, text + len);
-    text[len] = '\0';
-    put_field(line, key, text, false);
-}
-
-void log_ms(struct log_line *line, const char *key, struct span value)
-{
-    char text[2 * TEXT_DIGITS_MAX];
-    uint64_t us = value.ns > 0 ? ((uint64_t)value.ns + 500) / 1000 : 0;
-    size_t len = text_digits(us / 1000, 1, text);
-    text[len++] = '.';
-    len += text_digits(us % 1000, 3, text + len);
-    text[len] = '\0';
-    put_field(line, key, text, false);
-}
-
-void log_rate(struct log_line *line, const char *key, double value)
-{
-    char text[32];
-    snprintf(text, sizeof text, "%.1f", value);
-    put_field(line, key, text, false);
-}
-
-void log_bool(struct log_line *line, const char *key, bool value)
-{
-    put_field(line, key, value ? "true" : "false", false);
+    return log_begin(line, level, event) && log_writer_admits();
 }
 
 void log_end(struct log_line *line)
 {
-    const char *trailer = config.format == LOG_FORMAT_JSON
-                              ? (line->is_truncated ? ", \"truncated\": true}\n" : "}\n")
-                              : (line->is_truncated ? " truncated=true\n" : "\n");
-    put(line, sizeof line->data, trailer, strlen(trailer));
-
+    log_line_finish(line);
     if (!pending.is_on) {
-        fd_write_all(STDERR_FILENO, line->data, line->len);
+        log_writer_put(line->data, line->len);
         return;
     }
     if (line->len > sizeof pending.data - pending.len)

@@ -13,9 +13,19 @@
  * A value that contains other than plain characters is quoted and escaped, so input cannot
  * forge a line. A span is shown in milliseconds, rounded to three decimals; a negative one
  * is 0. A line longer than its buffer loses its last fields and has `truncated=true`. After
- * log_buffer(), the lines of a thread are kept until log_flush(), one write(2) for many;
- * warnings and errors are written at once, after the kept lines. Nothing here fails: if the
- * log cannot be written, its lines are lost.
+ * log_buffer(), the lines of a thread are kept until log_flush(); warnings and errors are
+ * passed on at once, after the kept lines.
+ *
+ * If standard error is the journal ($JOURNAL_STREAM), each line begins with its priority,
+ * `<6>`, and has no time: the journal adds one.
+ *
+ * Logging never blocks and never fails. After log_start(), a thread writes the lines; if
+ * standard error does not take them, they wait in a buffer of 256 KiB. Lines that find it
+ * full are dropped, and `event=log_dropped dropped=N` stands where they would have been.
+ *
+ *     log          keeps a thread's lines, passes them on
+ *     log_writer   the buffer, the thread that writes it, the limit of lines per second
+ *     log_line     one line in both formats
  */
 #pragma once
 
@@ -23,6 +33,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+struct err;
 
 enum log_level {
     LOG_LEVEL_DEBUG,
@@ -38,6 +50,7 @@ enum log_format {
 
 struct log_line {
     unsigned len;
+    unsigned fields; /* where they begin */
     enum log_level level;
     bool is_truncated;
     char data[2048];
@@ -48,6 +61,13 @@ void log_setup(enum log_format format, enum log_level lowest);
 
 /* False if the level is not logged: then do not add fields or call log_end(). */
 bool log_begin(struct log_line *line, enum log_level level, const char *event);
+
+/* For lines that a client can cause without a cost: at most LOG_LIMITED_MAX of them in any
+ * second, in the whole process. Also false for a line beyond that; those are counted in
+ * `event=log_suppressed suppressed=N`, once a second while there are any. */
+#define LOG_LIMITED_MAX 100
+bool log_begin_limited(struct log_line *line, enum log_level level, const char *event);
+
 void log_str(struct log_line *line, const char *key, const char *value);
 void log_int(struct log_line *line, const char *key, int64_t value);
 void log_ms(struct log_line *line, const char *key, struct span value);
@@ -62,3 +82,17 @@ void log_message(enum log_level level, const char *event, const char *format, ..
 /* From now on this thread's lines wait for log_flush(). Flush before the thread ends. */
 void log_buffer(void);
 void log_flush(void);
+
+/* Starts the thread that writes; without it, each line is written by its own thread, which
+ * waits at most 100 ms until standard error takes it. Signals are blocked in the thread.
+ * Call log_stop() before the process ends or executes another program: it waits until the
+ * lines are written, but at most one second. */
+bool log_start(struct err *err);
+void log_stop(void);
+
+/* Lines since the start of the process. Any thread. */
+struct log_counts {
+    uint64_t suppressed; /* by log_begin_limited() */
+    uint64_t dropped;    /* because standard error did not take them */
+};
+struct log_counts log_counts(void);

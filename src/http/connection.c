@@ -25,6 +25,11 @@
 #define LINGER_PIECES    16                 /* per turn */
 #define HANDSHAKE_MS     2                  /* of each turn for TLS handshakes */
 #define TRIM_CONNECTIONS 512
+#define SINCE_NS         (100 * NS_PER_MS) /* the exactness of `since` */
+
+/* A client that reads its reply slowly gives way after those that have been waiting for as
+ * long as this. */
+#define READER_SECONDS   10
 
 /* EPOLLIN and EPOLLOUT are often reported without a change; with EPOLLET only edges
  * count. */
@@ -37,6 +42,7 @@ struct connection {
     struct task task; /* advances the connection at the end of the turn */
     struct timer timer;
     struct instant deadline; /* of the state */
+    struct instant since;    /* it has been waiting for a request; as the admission knows */
     struct loop_watch watch;
     struct transport transport;
     struct exchange *exchange; /* owned: the request in progress, NULL = none */
@@ -45,6 +51,7 @@ struct connection {
     unsigned served;  /* requests */
     enum connection_state state;
     enum connection_seat seat;
+    uint32_t place;          /* of the admission, if it has a seat */
     enum http_error refusal; /* what a connection without a seat is told */
 };
 
@@ -78,6 +85,18 @@ static void hurry(struct connection *connection)
     struct span grace = span_seconds(connection->state == STATE_RESTING ? 1 : 2);
     connection->deadline = instant_min(connection->deadline,
                                        instant_add(loop_now(connection->all->loop), grace));
+}
+
+/* A reply that was sent at once is not worth telling another one soon after it. */
+static bool waits_from(struct connection *connection, struct instant since)
+{
+    if (connection->seat == SEAT_NONE ||
+        (connection->state < STATE_WAITING &&
+         instant_since(since, connection->since).ns < SINCE_NS))
+        return true;
+
+    connection->since = since;
+    return admission_wait(connection->all->config->admission, connection->place, since);
 }
 
 /* A timer that is set for an earlier time stays as it is and is set again when it fires, so
@@ -136,8 +155,8 @@ static void leave_seat(struct connection *connection)
     if (connection->seat == SEAT_NONE)
         return;
 
-    admission_leave(all->config->admission, &connection->transport.peer,
-                    connection->seat == SEAT_UNLIMITED);
+    if (admission_leave(all->config->admission, connection->place))
+        metrics_add(all->config->metrics, METRIC_CONNECTIONS_EVICTED, 1);
     metrics_add(all->config->metrics, METRIC_CONNECTIONS_OPEN, -1);
     all->seated_count--;
     connection->seat = SEAT_NONE;
@@ -158,7 +177,7 @@ static void end(struct connection *connection)
     if (connection->state == STATE_LINGERING)
         all->lingering_count--;
     free(connection);
-    trim_note(&all->trim);
+    trim_note(&all->trim, 1);
 }
 
 /* Nothing can be done before the next event. */
@@ -250,6 +269,10 @@ static void conclude(struct connection *connection)
     }
 
     connection->served++;
+    if (!waits_from(connection, loop_now(connection->all->loop))) {
+        end(connection);
+        return;
+    }
     enter(connection, STATE_RESTING);
     if (input_has_begun(&connection->input) ||
         connection->transport.incoming != INCOMING_NONE)
@@ -276,6 +299,13 @@ static bool write_output(struct connection *connection, size_t *ret_left)
     return bytes != NULL;
 }
 
+static bool enter_sending(struct connection *connection)
+{
+    enter(connection, STATE_SENDING);
+    return waits_from(connection, instant_add(loop_now(connection->all->loop),
+                                              span_seconds(READER_SECONDS)));
+}
+
 static void send_output(struct connection *connection)
 {
     size_t left;
@@ -288,8 +318,10 @@ static void send_output(struct connection *connection)
         conclude(connection);
         return;
     }
-    if (is_finished && connection->state != STATE_SENDING)
-        enter(connection, STATE_SENDING);
+    if (is_finished && connection->state != STATE_SENDING && !enter_sending(connection)) {
+        end(connection);
+        return;
+    }
     await(connection);
 }
 
@@ -313,7 +345,7 @@ static void log_wrong_protocol(struct connection *connection, enum http_error er
     struct instant now = loop_now(all->loop);
     struct log_line line;
     if (!spoken || instant_since(now, all->logged).ns < NS_PER_SECOND ||
-        !log_begin(&line, LOG_LEVEL_INFO, "wrong_protocol"))
+        !log_begin_limited(&line, LOG_LEVEL_INFO, "wrong_protocol"))
         return;
 
     char peer[ADDRESS_TEXT_SIZE];
@@ -368,6 +400,10 @@ static void serve(struct connection *connection)
     if (exchange_is_unfinished(connection->exchange)) {
         if (connection->transport.incoming == INCOMING_ENDED) {
             end(connection); /* the client has already left */
+            return;
+        }
+        if (!admission_work(connection->all->config->admission, connection->place)) {
+            end(connection);
             return;
         }
         enter(connection, STATE_WAITING);
@@ -544,7 +580,9 @@ static void on_event(void *ctx, uint32_t events)
     else if ((events & EPOLLIN) && connection->transport.incoming == INCOMING_NONE)
         connection->transport.incoming = INCOMING_SOME;
 
-    if ((events & BROKEN_EVENTS) && connection->state >= STATE_WAITING)
+    bool cannot_reply = (events & BROKEN_EVENTS) && (connection->state >= STATE_WAITING ||
+                                                     connection->state == STATE_HANDSHAKE);
+    if (cannot_reply)
         end(connection);
     else
         proceed(connection);
@@ -568,18 +606,20 @@ static bool turn(void *ctx)
 /* --- life ------------------------------------------------------------------------- */
 
 void connection_begin(struct connections *all, int fd, const struct address *peer,
-                      enum connection_seat seat, enum http_error refusal)
+                      enum connection_seat seat, uint32_t place, enum http_error refusal)
 {
     struct connection *connection = calloc(1, sizeof *connection);
     if (!connection) {
-        close(fd);
         if (seat != SEAT_NONE)
-            admission_leave(all->config->admission, peer, seat == SEAT_UNLIMITED);
+            admission_leave(all->config->admission, place);
+        close(fd);
         return;
     }
 
     connection->all = all;
     connection->seat = seat;
+    connection->place = place;
+    connection->since = loop_now(all->loop);
     connection->refusal = refusal;
     timer_init(&connection->timer, on_time);
     task_init(&connection->task, on_turn);

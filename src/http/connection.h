@@ -7,7 +7,8 @@
  *                                                                 \-> LINGERING -> end
  *
  * A state is skipped where there is nothing to wait for. Every state except WAITING has a
- * time limit, which is absolute: bytes that trickle in do not extend it.
+ * time limit, which is absolute: bytes that trickle in do not extend it. Up to BODY it is
+ * waiting, in the words of policy/admission.h, and may have to give way to a newcomer.
  *
  * A connection whose handler waits is watched: when its client closes, resets or
  * half-closes, the exchange is gone and the connection ends. Each turn of the loop serves
@@ -19,6 +20,7 @@
 #include "http/exchange_run.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct admission;
 struct cidr_list;
@@ -76,11 +78,11 @@ enum connection_seat {
     SEAT_UNLIMITED,
 };
 
-/* Takes an accepted descriptor. A connection with a seat returns it to the admission when
- * it ends or lingers. A connection without a seat is sent `refusal`, over TLS after a
- * handshake, and ends. */
+/* Takes an accepted descriptor. A connection with a seat has a place of the admission and
+ * leaves it when it ends or lingers. A connection without a seat is sent `refusal`, over
+ * TLS after a handshake, and ends. */
 void connection_begin(struct connections *all, int fd, const struct address *peer,
-                      enum connection_seat seat, enum http_error refusal);
+                      enum connection_seat seat, uint32_t place, enum http_error refusal);
 
 /* Ends the lingering connections. Returns how many there were. */
 size_t connections_drop_lingering(struct connections *all);

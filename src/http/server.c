@@ -34,6 +34,7 @@ struct http_server {
     struct http_config config;
     struct connections *connections; /* owned */
     struct timer pause;              /* set while accepting pauses */
+    struct timer relief;             /* set while idle connections have less time */
     int spare_fd; /* freed for a refusal when the process has no other descriptor */
     struct instant refusals_since;
     unsigned refusals; /* over TLS, in the second that began then */
@@ -91,32 +92,53 @@ static bool may_tell(struct http_server *server)
 }
 
 static void refuse(struct http_server *server, int fd, const struct address *peer,
-                   enum http_error error)
+                   enum metric reason, enum http_error error)
 {
-    bool is_full = error == HTTP_ERROR_CONNECTIONS;
-    metrics_add(
-        server->config.metrics,
-        is_full ? METRIC_CONNECTIONS_REFUSED_FULL : METRIC_CONNECTIONS_REFUSED_CALLER, 1);
+    metrics_add(server->config.metrics, reason, 1);
     if (may_tell(server))
-        connection_begin(server->connections, fd, peer, SEAT_NONE, error);
+        connection_begin(server->connections, fd, peer, SEAT_NONE, 0, error);
     else
         close(fd);
+}
+
+/* Once a second, for as long as the admission is under pressure. */
+static void relieve_later(struct http_server *server)
+{
+    if (!timer_is_set(&server->relief))
+        loop_timer_set(server->loop, &server->relief,
+                       instant_add(loop_now(server->loop), span_seconds(1)));
+}
+
+static void on_relief(struct timer *timer)
+{
+    struct http_server *server = CONTAINER_OF(timer, struct http_server, relief);
+    if (admission_relieve(server->config.admission, loop_now(server->loop)))
+        relieve_later(server);
 }
 
 static void admit(struct http_server *server, int fd, const struct address *peer)
 {
     const struct cidr_list *list = server->config.unlimited;
     bool is_unlimited = list && cidr_list_contains(list, peer);
-    switch (admission_enter(server->config.admission, peer, is_unlimited)) {
+    uint32_t place;
+    switch (admission_enter(server->config.admission, peer, is_unlimited, fd,
+                            loop_now(server->loop), &place)) {
     case ADMISSION_GRANTED:
         connection_begin(server->connections, fd, peer,
-                         is_unlimited ? SEAT_UNLIMITED : SEAT_COUNTED, HTTP_ERROR_NONE);
+                         is_unlimited ? SEAT_UNLIMITED : SEAT_COUNTED, place,
+                         HTTP_ERROR_NONE);
+        relieve_later(server);
         return;
     case ADMISSION_FULL:
-        refuse(server, fd, peer, HTTP_ERROR_CONNECTIONS);
+        refuse(server, fd, peer, METRIC_CONNECTIONS_REFUSED_FULL, HTTP_ERROR_CONNECTIONS);
         return;
     case ADMISSION_CALLER_FULL:
-        refuse(server, fd, peer, HTTP_ERROR_CALLER_CONNECTIONS);
+        refuse(server, fd, peer, METRIC_CONNECTIONS_REFUSED_CALLER,
+               HTTP_ERROR_CALLER_CONNECTIONS);
+        return;
+    case ADMISSION_NETWORK_FULL:
+        refuse(server, fd, peer, METRIC_CONNECTIONS_REFUSED_NETWORK,
+               HTTP_ERROR_CALLER_CONNECTIONS);
         return;
     }
 }
@@ -156,7 +178,7 @@ static bool make_way(struct acceptor *acceptor)
      * waiting. */
     bool is_done = fd >= 0 || errno == EAGAIN;
     if (fd >= 0)
-        refuse(server, fd, &peer, HTTP_ERROR_CONNECTIONS);
+        refuse(server, fd, &peer, METRIC_CONNECTIONS_REFUSED_FULL, HTTP_ERROR_CONNECTIONS);
     connections_drop_lingering(server->connections);
     spare_open(server, NULL);
     return is_done;
@@ -228,6 +250,7 @@ bool http_server_new(struct loop *loop, const struct http_config *config,
     server->config = *config;
     server->spare_fd = -1;
     timer_init(&server->pause, on_pause_over);
+    timer_init(&server->relief, on_relief);
     if (!spare_open(server, err) ||
         !connections_new(loop, &server->config, &server->connections, err) ||
         !acceptors_add(server, sockets, socket_count, err)) {
@@ -241,6 +264,7 @@ bool http_server_new(struct loop *loop, const struct http_config *config,
 void http_server_stop_accepting(struct http_server *server)
 {
     loop_timer_stop(server->loop, &server->pause);
+    loop_timer_stop(server->loop, &server->relief);
     for (size_t i = 0; i < server->acceptor_count; i++) {
         struct acceptor *acceptor = &server->acceptors[i];
         loop_watch_drop(server->loop, acceptor->fd, &acceptor->watch);

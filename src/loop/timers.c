@@ -4,6 +4,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define FIRST_SIZE 64
+#define SHRINK_BY  8 /* at least, so that growing again is rare */
+
 void timers_init(struct timers *timers)
 {
     *timers = (struct timers){0};
@@ -17,23 +20,36 @@ void timers_done(struct timers *timers)
     timers_init(timers);
 }
 
-bool timers_reserve(struct timers *timers, size_t count)
+static bool resize(struct timers *timers, size_t size)
 {
-    if (count <= timers->size)
-        return true;
-    if (count > UINT32_MAX / 2)
-        return false;
-
-    size_t size = timers->size < 64 ? 64 : timers->size;
-    while (size < count)
-        size *= 2;
-
     struct timer **heap = reallocarray(timers->heap, size, sizeof *heap);
     if (!heap)
         return false;
     timers->heap = heap;
     timers->size = (uint32_t)size;
     return true;
+}
+
+static size_t size_for(size_t count)
+{
+    size_t size = FIRST_SIZE;
+    while (size < count)
+        size *= 2;
+    return size;
+}
+
+bool timers_reserve(struct timers *timers, size_t count)
+{
+    if (count <= timers->size)
+        return true;
+    return count <= UINT32_MAX / 2 && resize(timers, size_for(count));
+}
+
+void timers_shrink(struct timers *timers, size_t count)
+{
+    size_t size = size_for(count > timers->count ? count : timers->count);
+    if (size <= timers->size / SHRINK_BY)
+        resize(timers, size); /* on failure it stays as it is */
 }
 
 void timer_init(struct timer *timer, timer_fn *fire)

@@ -43,6 +43,9 @@ void timers_done(struct timers *timers);
  * many at once. False without memory. */
 bool timers_reserve(struct timers *timers, size_t count);
 
+/* Returns the memory beyond that for `count` timers, or for those that are set. */
+void timers_shrink(struct timers *timers, size_t count);
+
 void timer_init(struct timer *timer, timer_fn *fire);
 static inline bool timer_is_set(const struct timer *timer)
 {

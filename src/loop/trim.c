@@ -13,7 +13,7 @@ static void on_time(struct timer *timer)
     libc_heap_trim();
 }
 
-void trim_init(struct trim *trim, struct loop *loop, unsigned many)
+void trim_init(struct trim *trim, struct loop *loop, size_t many)
 {
     *trim = (struct trim){.loop = loop, .many = many};
     timer_init(&trim->timer, on_time);
@@ -24,9 +24,10 @@ void trim_done(struct trim *trim)
     loop_timer_stop(trim->loop, &trim->timer);
 }
 
-void trim_note(struct trim *trim)
+void trim_note(struct trim *trim, size_t count)
 {
-    if (++trim->freed >= trim->many && !timer_is_set(&trim->timer))
+    trim->freed += count;
+    if (trim->freed >= trim->many && !timer_is_set(&trim->timer))
         loop_timer_set(trim->loop, &trim->timer,
                        instant_add(loop_now(trim->loop), span_seconds(DELAY_SECONDS)));
 }

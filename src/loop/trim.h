@@ -8,18 +8,20 @@
 
 #include "loop/timers.h"
 
+#include <stddef.h>
+
 struct loop;
 
 struct trim {
     struct loop *loop; /* borrowed */
     struct timer timer;
-    unsigned freed; /* since the last trim */
-    unsigned many;
+    size_t freed; /* since the last trim */
+    size_t many;
 };
 
 /* Trims after `many` frees. */
-void trim_init(struct trim *trim, struct loop *loop, unsigned many);
+void trim_init(struct trim *trim, struct loop *loop, size_t many);
 void trim_done(struct trim *trim);
 
-/* One object was freed. The memory is returned some seconds after the `many`th. */
-void trim_note(struct trim *trim);
+/* `count` objects were freed. The memory is returned some seconds after the `many`th. */
+void trim_note(struct trim *trim, size_t count);

@@ -236,6 +236,15 @@ static void append_gauge(struct text *text, const char *name, const char *help,
     text_printf(text, "%s %zu\n", name, value);
 }
 
+static void append_log_lines(struct text *text, const struct metrics_facts *facts)
+{
+    const char *name = PREFIX "log_lines_lost_total";
+    append_header(text, name, "counter", "Lines that the log does not have, by reason.");
+    text_printf(text, "%s{reason=\"suppressed\"} %" PRIu64 "\n", name,
+                facts->log_suppressed);
+    text_printf(text, "%s{reason=\"dropped\"} %" PRIu64 "\n", name, facts->log_dropped);
+}
+
 void metrics_render(struct metrics *const blocks[], size_t count,
                     const struct metrics_facts *facts, struct text *text)
 {
@@ -254,5 +263,6 @@ void metrics_render(struct metrics *const blocks[], size_t count,
                  facts->probes_max);
     append_gauge(text, PREFIX "budget_entries", "Port budgets in use.",
                  facts->budget_entries);
+    append_log_lines(text, facts);
     process_render(text);
 }

@@ -69,6 +69,8 @@ struct metrics_facts {
     size_t budget_entries;
     size_t probes_in_flight; /* sockets of probes in all workers */
     size_t probes_max;       /* their limit */
+    uint64_t log_suppressed; /* lines of the log: base/log.h */
+    uint64_t log_dropped;
 };
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"

@@ -36,6 +36,16 @@ struct address_key address_key_caller(const struct address *address)
     return key_of(&caller, 8);
 }
 
+struct address_key address_key_network(const struct address *address)
+{
+    struct address_key key = address_key_caller(address);
+    if (key.words[ADDRESS_KEY_WORDS - 1] == AF_INET)
+        key.words[0] &= htonl(0xffffff00);
+    else
+        key.words[1] &= htonl(0xffff0000);
+    return key;
+}
+
 static uint32_t hash_of(const struct address_table *table, const struct address_key *key)
 {
     const uint64_t *seed = table->seed;

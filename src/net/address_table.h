@@ -69,6 +69,9 @@ struct address_key address_key_exact(const struct address *address);
  * address that embeds IPv4 (address_unembed) is that IPv4 address. */
 struct address_key address_key_caller(const struct address *address);
 
+/* The network of a caller, which is usually one site: an IPv4 /24 or an IPv6 /48. */
+struct address_key address_key_network(const struct address *address);
+
 /* ERR_SYSTEM without memory or randomness; the table is then all zeros. */
 bool address_table_init(struct address_table *table, size_t max, struct err *err);
 

@@ -68,6 +68,7 @@ static bool query_ask(const struct query *query, union reply *ret, struct err *e
 /* Where packets to an address go next. */
 struct hop {
     bool is_local; /* to this machine itself, or dropped */
+    bool is_broadcast;
     bool has_gateway;
     struct address neighbour; /* the gateway, or the address itself */
     int interface;
@@ -90,6 +91,7 @@ static void hop_read(union reply *reply, struct hop *hop)
     const struct rtmsg *route = NLMSG_DATA(&reply->header);
     unsigned len = (unsigned)RTM_PAYLOAD(&reply->header);
     hop->is_local = route->rtm_type != RTN_UNICAST;
+    hop->is_broadcast = route->rtm_type == RTN_BROADCAST;
     for (struct rtattr *attribute = RTM_RTA(NLMSG_DATA(&reply->header));
          RTA_OK(attribute, len); attribute = RTA_NEXT(attribute, len)) {
         if (attribute->rta_type == RTA_OIF && RTA_PAYLOAD(attribute) == sizeof(int))
@@ -127,6 +129,12 @@ bool route_has_gateway(const struct address *to, bool *ret_has_gateway, struct e
 
     *ret_has_gateway = hop.has_gateway;
     return true;
+}
+
+bool route_is_broadcast(const struct address *to)
+{
+    struct hop hop;
+    return hop_find(to, &hop, NULL) && hop.is_broadcast;
 }
 
 bool route_gateway(const struct address *to, struct address *ret)

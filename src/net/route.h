@@ -29,6 +29,10 @@ enum route_hop {
 };
 enum route_hop route_next_hop(const struct address *to);
 
+/* Whether `to`, an IPv4 address, is the broadcast address of a network of this machine, as
+ * its routes say at this moment. False if this cannot be determined. */
+bool route_is_broadcast(const struct address *to);
+
 /* Whether this machine has a source address for `to`. If IPv6 is disabled it has none, and
  * connect(2) fails with EADDRNOTAVAIL, as it does when all source ports are in use. True if
  * this cannot be determined. */

@@ -29,13 +29,13 @@ bool access_is_probeable(const struct address *address)
 /* ---- the decision ------------------------------------------------------------------- */
 
 static enum access_reason judge_public(const struct address *target,
-                                       access_is_ours_fn *is_ours)
+                                       const struct access_machine *machine)
 {
     if (address_scope(target) != SCOPE_GLOBAL)
         return ACCESS_NOT_PUBLIC;
 
     struct address embedded = address_unembed(target);
-    if (is_ours(target) || is_ours(&embedded))
+    if (machine->is_ours(target) || machine->is_ours(&embedded))
         return ACCESS_THIS_MACHINE;
 
     return ACCESS_PUBLIC_TARGET;
@@ -43,7 +43,7 @@ static enum access_reason judge_public(const struct address *target,
 
 static enum access_reason judge(const struct access_caller *caller,
                                 const struct address *target, enum targets targets,
-                                access_is_ours_fn *is_ours)
+                                const struct access_machine *machine)
 {
     if (caller->kind == CALLER_UNKNOWN)
         return ACCESS_CALLER_UNKNOWN;
@@ -60,13 +60,22 @@ static enum access_reason judge(const struct access_caller *caller,
     case TARGETS_CALLER:
         return is_own ? ACCESS_OWN_ADDRESS : ACCESS_NOT_OWN_ADDRESS;
     case TARGETS_PUBLIC: {
-        enum access_reason reason = judge_public(target, is_ours);
+        enum access_reason reason = judge_public(target, machine);
         return reason == ACCESS_PUBLIC_TARGET && is_own ? ACCESS_OWN_ADDRESS : reason;
     }
     case TARGETS_ANY:
         return is_own ? ACCESS_OWN_ADDRESS : ACCESS_ANY_TARGET;
     }
     return ACCESS_NEVER; /* not reached: a value outside the enum allows nothing */
+}
+
+static bool is_broadcast(const struct access_caller *caller, const struct address *target,
+                         const struct access_machine *machine)
+{
+    bool is_peer =
+        caller->ground != ACCESS_NAMED && address_equals(&caller->address, target);
+    struct address ipv4 = address_unembed(target);
+    return !is_peer && ipv4.sa.sa_family == AF_INET && machine->is_broadcast(&ipv4);
 }
 
 /* The name of a reason, and whether it allows. */
@@ -81,10 +90,13 @@ static const struct {
 
 struct access_decision access_decide(const struct access_caller *caller,
                                      const struct address *target, enum targets targets,
-                                     access_is_ours_fn *is_ours)
+                                     const struct access_machine *machine)
 {
     struct access_decision decision = {.target = address_unmap(target)};
-    decision.reason = judge(caller, &decision.target, targets, is_ours);
+    decision.reason = judge(caller, &decision.target, targets, machine);
+    if (reasons[decision.reason].is_allowed &&
+        is_broadcast(caller, &decision.target, machine))
+        decision.reason = ACCESS_NEVER;
     decision.is_allowed = reasons[decision.reason].is_allowed;
     return decision;
 }

@@ -125,17 +125,26 @@ struct access_decision {
 struct access_caller access_identify(const struct access_facts *facts,
                                      const struct cidr_list *trusted_proxies);
 
-/* Whether this is one of this machine's own addresses. Called only under `public`, and
- * only for targets that are otherwise allowed; for a target that embeds IPv4, called for
- * both. */
-typedef bool(access_is_ours_fn)(const struct address *address);
+/* Questions to this machine about an address. They are asked only for targets that are
+ * otherwise allowed. */
+typedef bool(access_ask_fn)(const struct address *address);
+
+struct access_machine {
+    /* One of its own addresses? Asked only under `public`; for a target that embeds IPv4,
+     * asked for both. */
+    access_ask_fn *is_ours;
+    /* The broadcast address of one of its own networks? Asked about IPv4 addresses, also
+     * embedded ones, but not about the TCP peer, which is a host. */
+    access_ask_fn *is_broadcast;
+};
 
 /* An unknown caller is refused first. An address that is never probed is refused even to
- * the caller that has it. `public` applies to the caller's own address too: a private
- * address, or one of this machine, is refused. */
+ * the caller that has it, and so is the broadcast address of a network of this machine.
+ * `public` applies to the caller's own address too: a private address, or one of this
+ * machine, is refused. */
 struct access_decision access_decide(const struct access_caller *caller,
                                      const struct address *target, enum targets targets,
-                                     access_is_ours_fn *is_ours);
+                                     const struct access_machine *machine);
 
 const char *access_reason_code(enum access_reason reason);
 

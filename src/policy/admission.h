@@ -1,37 +1,71 @@
 /* SPDX-License-Identifier: MIT
  *
- * How many connections are open, in all workers and per caller (address_key_caller), and
- * whether one more is allowed. Thread-safe; bounded, as each caller in its table has at
- * least one connection.
+ * How many connections are open, in all workers, per caller (address_key_caller) and per
+ * network (address_key_network); whether one more is allowed; and which one gives way to
+ * it. Thread-safe; bounded, as each caller and each network in its table has at least one
+ * connection.
+ *
+ * A connection has a place. While it has no complete request it is waiting: it has sent
+ * nothing, half a handshake, half a head or half a body, or it is idle after a reply. At
+ * the limit of all connections, or of its network, a newcomer takes the place of the
+ * connection that has been waiting longest, whichever worker has it. That connection is
+ * shut down, so its worker sees its end like any other.
+ *
+ * Waiting and no longer waiting are said without a lock, by one store into the array that
+ * is searched for the longest wait.
  */
 #pragma once
 
+#include "base/clock.h"
 #include "net/address.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct admission;
 struct err;
 
 enum admission_answer {
     ADMISSION_GRANTED,
-    ADMISSION_FULL,        /* the total limit, or no memory */
-    ADMISSION_CALLER_FULL, /* this caller's limit */
+    ADMISSION_FULL,         /* all connections are busy; or no memory */
+    ADMISSION_CALLER_FULL,  /* this caller's limit */
+    ADMISSION_NETWORK_FULL, /* this network's limit, and its connections are busy */
 };
 
-bool admission_new(size_t connections_max, size_t per_caller_max, struct admission **ret,
+struct admission_limits {
+    size_t connections;
+    size_t per_caller;
+    size_t per_network;
+};
+
+bool admission_new(const struct admission_limits *limits, struct admission **ret,
                    struct err *err);
 struct admission *admission_free(struct admission *admission);
 
-/* Counts one connection in. `is_unlimited` exempts from the caller's limit, not from the
- * total limit. */
+/* Counts one connection in, which is waiting since `now`; `fd` stays the caller's, and open
+ * until admission_leave(). `is_unlimited` exempts from the limits of callers and networks,
+ * not from the total. */
 enum admission_answer admission_enter(struct admission *admission,
-                                      const struct address *peer, bool is_unlimited);
+                                      const struct address *peer, bool is_unlimited, int fd,
+                                      struct instant now, uint32_t *ret_place);
 
-/* Counts one granted connection out; same arguments as for admission_enter(). */
-void admission_leave(struct admission *admission, const struct address *peer,
-                     bool is_unlimited);
+/* The connection does not give way from now on. False if it already has. */
+bool admission_work(struct admission *admission, uint32_t place);
+
+/* The connection gives way again, from `since` on, which may be in the future. False if it
+ * already has. */
+bool admission_wait(struct admission *admission, uint32_t place, struct instant since);
+
+/* Counts a connection out. True if it had to give way. */
+bool admission_leave(struct admission *admission, uint32_t place);
+
+/* Beyond half of the total limit, connections may wait less long, down to
+ * ADMISSION_WAIT_LEAST at the limit: ends those that have been waiting longer. False if
+ * there are fewer connections than that. */
+#define ADMISSION_WAIT_MOST  span_seconds(60)
+#define ADMISSION_WAIT_LEAST span_seconds(5)
+bool admission_relieve(struct admission *admission, struct instant now);
 
 /* Connections that have not left. For tests, to see that each is counted out once. */
 size_t admission_connections(struct admission *admission);

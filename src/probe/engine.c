@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#define TRIM_PORTS          4096
 #define TURN_STARTS         64
 #define LINEAR_TIMEOUTS_MAX 127    /* as the kernel bounds it */
 #define DOUBT_WATCH_MS      250    /* how often to look for signs of our own trouble */
@@ -50,6 +51,13 @@ static void job_fail_late(struct job *job)
     else
         err_set(&reason, ERR_SYSTEM, "%s", fault->text);
     job_fail(job, fault ? JOB_FAULT : JOB_OVERLOADED, &reason);
+}
+
+/* The timers of every port and of every job's address, its own two and those of its
+ * controls, if a job of `ports` is added. */
+static size_t timers_needed(const struct engine *engine, size_t ports)
+{
+    return engine->port_count + ports + (engine->job_count + 1) * (2 + CONTROL_PROBES_MAX);
 }
 
 static void job_deadline(struct timer *timer)
@@ -85,11 +93,13 @@ static void job_free(struct job *job)
     engine->port_count -= job->port_count;
     if (--engine->job_count == 0)
         loop_watch_stalls(engine->loop, false);
+    trim_note(&engine->trim, job->port_count);
 
     /* Jobs that wait behind this one at its address must not wait for it. */
     host_wake(engine, host);
     host_release(engine, host);
     free(job);
+    timers_shrink(&engine->timers, timers_needed(engine, 0));
 }
 
 size_t engine_cancel(struct job *job)
@@ -153,15 +163,6 @@ static struct job *job_new(struct engine *engine, const struct job_request *requ
     return job;
 }
 
-/* Room on the engine's heap for the timers of every port and of every job's address: its
- * own two, and those of its controls. */
-static bool timers_make_room(struct engine *engine, size_t ports)
-{
-    return timers_reserve(&engine->timers,
-                          engine->port_count + ports +
-                              (engine->job_count + 1) * (2 + CONTROL_PROBES_MAX));
-}
-
 static void host_timer(struct timer *timer)
 {
     struct host *host = CONTAINER_OF(timer, struct host, timer);
@@ -192,7 +193,7 @@ bool engine_start(struct engine *engine, const struct job_request *request,
     if (request->port_count > PORTS_MAX - engine->port_count)
         return err_set(err, ERR_LIMIT, "this checker is already checking %zu ports",
                        engine->port_count);
-    if (!timers_make_room(engine, request->port_count))
+    if (!timers_reserve(&engine->timers, timers_needed(engine, request->port_count)))
         return err_sys(err, ENOMEM, "starting a check");
 
     struct job *job = job_new(engine, request);
@@ -384,6 +385,7 @@ bool engine_new(struct loop *loop, const struct engine_config *config, struct en
     engine->ceiling = config->limit->max;
     timers_init(&engine->timers);
     timer_init(&engine->wake, engine_wake);
+    trim_init(&engine->trim, loop, TRIM_PORTS);
     LIST_INIT(&engine->jobs);
     TAILQ_INIT(&engine->running);
     TAILQ_INIT(&engine->finished);
@@ -414,6 +416,7 @@ struct engine *engine_free(struct engine *engine)
         engine_cancel(job);
     loop_each_turn_end(engine->loop, engine_turn, engine);
     loop_timer_stop(engine->loop, &engine->wake);
+    trim_done(&engine->trim);
     timers_done(&engine->timers);
     host_table_free(engine->hosts);
     free(engine);

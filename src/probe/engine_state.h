@@ -23,6 +23,7 @@
 
 #include "loop/loop.h"
 #include "loop/timers.h"
+#include "loop/trim.h"
 #include "probe/engine.h"
 #include "probe/evidence.h"
 #include "probe/host.h"
@@ -178,6 +179,7 @@ struct engine {
     bool is_short; /* a job could not start without quota */
 
     uint64_t random;
+    struct trim trim; /* of the memory of jobs */
 };
 
 /* The engine's clock, this turn. */

@@ -55,7 +55,7 @@ struct silence_rule {
 
 /* What is known about the address. */
 struct silence_facts {
-    bool is_answering;      /* a port of it has answered since somebody asks about it */
+    bool is_answering;      /* a port of it has answered in this session, see host.h */
     unsigned trials;        /* SYNs to ports that answered ... */
     unsigned losses;        /* ... those of them that were lost */
     unsigned controls;      /* results of controls, see controls.h ... */

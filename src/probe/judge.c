@@ -252,7 +252,7 @@ static bool has_own_trouble(const struct port *port)
 }
 
 /* Where the target is a neighbour that is not there, its SYNs wait for it in this machine,
- * and that is no fault. */
+ * which is not a fault. */
 const char *judge_doubt(const struct port *port, struct judgement *verdict)
 {
     if (verdict->state == PORT_STATE_CLOSED && verdict->step != JUDGE_LIMITED)

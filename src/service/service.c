@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define NETWORK_SHARE      4 /* no network has more than a quarter of the connections */
 #define BUDGET_ENTRIES_MAX 131072 /* about 9 MB when all are in use */
 
 /* --- building ------------------------------------------------------------------------- */
@@ -30,11 +31,15 @@
 static bool shared_make(struct service *service, struct err *err)
 {
     const struct settings *settings = &service->settings;
+    const struct admission_limits connections = {
+        .connections = service->limits.connections,
+        .per_caller = settings->max_connections_per_caller,
+        .per_network = (service->limits.connections + NETWORK_SHARE - 1) / NETWORK_SHARE,
+    };
     service->probe_limit.max = service->limits.probes;
     return budget_new(settings->rate.per_second, settings->max_ports, BUDGET_ENTRIES_MAX,
                       &service->budget, err) &&
-           admission_new(service->limits.connections, settings->max_connections_per_caller,
-                         &service->admission, err) &&
+           admission_new(&connections, &service->admission, err) &&
            pages_new(&service->pages, err);
 }
 
@@ -65,7 +70,8 @@ static bool service_prepare(struct service *service, struct err *err)
     libc_heap_unite();
 
     size_t descriptors;
-    if (!attempt_check_kernel(err) || !fd_raise_limit(&descriptors, err))
+    if (!fd_open_standard(err) || !attempt_check_kernel(err) ||
+        !fd_raise_limit(&descriptors, err))
         return false;
     service->limits = limits_share(descriptors, &service->settings);
     return confine_plan_make(&service->settings, &service->plan, err) &&
@@ -91,7 +97,7 @@ static bool service_build(struct service *service, size_t *ret_layers, struct er
     return shared_make(service, err) && workers_make(service, err) &&
            control_new(service, &service->control, err) &&
            confine_apply(&service->plan, &service->settings, ret_layers, err) &&
-           workers_start(service, err);
+           log_start(err) && workers_start(service, err);
 }
 
 /* --- taking down ---------------------------------------------------------------------- */
@@ -136,7 +142,9 @@ static int serve(struct service *service, int ready_fd)
         is_fine = control_run(service->control, &err);
     }
     service_take_down(service);
-    return is_fine ? 0 : failed(&err);
+    int status = is_fine ? 0 : failed(&err);
+    log_stop();
+    return status;
 }
 
 /* The parent, once it has a child. */

@@ -112,6 +112,7 @@ static void *worker_main(void *ctx)
     if (!loop_run(worker->loop, &err)) {
         log_message(LOG_LEVEL_ERROR, "worker_failed", "%s", err.message);
         log_flush();
+        log_stop();
         abort(); /* otherwise the connections of its socket would wait forever */
     }
     log_flush();
@@ -146,7 +147,7 @@ static bool api_make(struct worker *worker, struct metrics *metrics, struct err 
         .budget = service->budget,
         .pages = service->pages,
         .warnings = &service->caller_warnings,
-        .is_ours = route_is_ours,
+        .machine = {.is_ours = route_is_ours, .is_broadcast = route_is_broadcast},
         .is_draining = is_draining,
         .service = service,
         .metrics = metrics,

@@ -3,7 +3,7 @@
  * Which negative verdicts are looked at again, when, and how many at a time. Pure.
  *
  * A port that this program holds open and that a checker did not reach is looked at once
- * more: an accident of some seconds, or a limit on connections, is no fault of a router.
+ * more: an accident of some seconds, or a limit on connections, is not the router's fault.
  * - Usually that is soon: what lasted a moment is over, and a port that is not forwarded
  *   costs two more seconds.
  * - Where the address stopped answering altogether, only complete silence ends a ban: the

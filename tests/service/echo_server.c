@@ -492,11 +492,14 @@ int main(int argc, char **argv)
 
     struct err err;
     struct admission *admission = NULL;
+    const struct admission_limits limits = {.connections = options.connections,
+                                            .per_caller = options.per_caller,
+                                            .per_network = options.connections + 1};
     struct cidr_list proxies = {.count = 1};
     uint16_t port;
     int listener = listen_any(&port);
     if (!loop_new(&echo.loop, &err) || !metrics_new(&echo.metrics, &err) ||
-        !admission_new(options.connections, options.per_caller, &admission, &err))
+        !admission_new(&limits, &admission, &err))
         die(&err);
     if (!cidr_parse(PROXY, strlen(PROXY), &proxies.items[0], &err))
         die(&err);

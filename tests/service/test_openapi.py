@@ -19,6 +19,7 @@ import pytest
 
 from harness.http import check_body
 from harness.waiting import PATIENCE
+from test_crowd import ask, until_first_line
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENT = json.loads((TOP / "docs/openapi.json").read_text())
@@ -187,7 +188,7 @@ def refusals(answers, start):
         answers.ask(start(PORT_CHECKER_TARGETS=targets, **CORS), "GET", "/limits")
 
 
-def limits(answers, start):
+def limits(answers, start, silent_ports):
     service = start(PORT_CHECKER_RATE="1/min", PORT_CHECKER_MAX_PORTS=1, **CORS)
     answers.ask(service, "POST", "/check-ports")
     for method, path in ("POST", "/check-ports"), ("GET", "/check-ports"), ("POST", "/"):
@@ -198,11 +199,12 @@ def limits(answers, start):
     with service.connect() as held:
         assert held.exchange("GET", "/health").status == 200
         answers.ask_all(service, 429)
-    service = start(PORT_CHECKER_MAX_CONNECTIONS=8, **CORS)
+    service = start(PORT_CHECKER_MAX_CONNECTIONS=8, PORT_CHECK_TIMEOUT=20, **CORS)
+    ports = silent_ports(1000)
     with contextlib.ExitStack() as held:
-        for _ in range(8):
-            connection = held.enter_context(service.connect())
-            assert connection.exchange("GET", "/health").status == 200
+        busy = [held.enter_context(ask(service, f"127.0.{n}.1", ports)) for n in range(1, 9)]
+        for connection in busy:
+            until_first_line(connection)
         answers.ask_all(service, 503)
 
 
@@ -253,7 +255,7 @@ def answers(start, open_port, packet_filter, silent_ports):
         usual_answers(found, start)
         verdicts(found, start, open_port, packet_filter)
         refusals(found, start)
-        limits(found, start)
+        limits(found, start, silent_ports)
         own_trouble(found, start)
         packet_filter.clear()
         draining(found, start, silent_ports)

@@ -472,6 +472,23 @@ static bool is_ours_must_not_be_asked(const struct address *address)
     return true;
 }
 
+#define BROADCAST "192.168.1.255"
+
+static bool is_broadcast(const struct address *address)
+{
+    struct address broadcast = address_of(BROADCAST);
+    return address_equals(address, &broadcast);
+}
+
+static bool is_broadcast_must_not_be_asked(const struct address *address)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    fail_msg("asked whether %s is a broadcast address", address_format(address, text));
+    return true;
+}
+
+static const struct access_machine machine = {is_ours, is_broadcast};
+
 enum who {
     CALLER,
     OPERATOR,
@@ -497,8 +514,9 @@ static void assert_decision(const struct decision_row *row)
     struct address target = address_of(row->target);
     bool asks = row->reason == ACCESS_PUBLIC_TARGET || row->reason == ACCESS_THIS_MACHINE ||
                 (row->reason == ACCESS_OWN_ADDRESS && row->targets == TARGETS_PUBLIC);
-    struct access_decision decision = access_decide(
-        &caller, &target, row->targets, asks ? is_ours : is_ours_must_not_be_asked);
+    const struct access_machine asked = {asks ? is_ours : is_ours_must_not_be_asked,
+                                         is_broadcast};
+    struct access_decision decision = access_decide(&caller, &target, row->targets, &asked);
     if (decision.reason != row->reason)
         fail_msg("under %d may %s (%d) name %s: got %s, expected %s", row->targets,
                  row->caller, row->who, row->target, access_reason_code(decision.reason),
@@ -644,6 +662,49 @@ static void reasons_have_codes(void **state)
         assert_string_equal(access_reason_code((enum access_reason)i), codes[i]);
 }
 
+static void a_broadcast_address_of_an_own_network_is_never_probed(void **state)
+{
+    (void)state;
+    static const struct {
+        enum targets targets;
+        enum who who;
+        const char *caller, *target;
+        enum access_reason reason;
+    } rows[] = {
+        {TARGETS_ANY, CALLER, "203.0.113.1", BROADCAST, ACCESS_NEVER},
+        {TARGETS_ANY, CALLER, "203.0.113.1", "::ffff:" BROADCAST, ACCESS_NEVER},
+        {TARGETS_ANY, CALLER, "203.0.113.1", "64:ff9b::" BROADCAST, ACCESS_NEVER},
+        {TARGETS_ANY, CALLER, "203.0.113.1", "192.168.1.254", ACCESS_ANY_TARGET},
+        {TARGETS_AUTO, OPERATOR, "127.0.0.1", BROADCAST, ACCESS_NEVER},
+        {TARGETS_AUTO, CALLER, "203.0.113.1", BROADCAST, ACCESS_NOT_OWN_ADDRESS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct access_caller caller = {.kind = kinds[rows[i].who],
+                                       .ground = ACCESS_DIRECT,
+                                       .address = address_of(rows[i].caller)};
+        struct address target = address_of(rows[i].target);
+        struct access_decision decision =
+            access_decide(&caller, &target, rows[i].targets, &machine);
+        if (decision.reason != rows[i].reason)
+            fail_msg("%s: %s", rows[i].target, access_reason_code(decision.reason));
+    }
+}
+
+/* A trusted proxy could name any address as the caller. A TCP peer is a host. */
+static void only_a_named_caller_can_be_a_broadcast_address(void **state)
+{
+    (void)state;
+    static const struct access_machine peer = {is_ours, is_broadcast_must_not_be_asked};
+    struct address target = address_of(BROADCAST);
+    struct access_caller caller = {
+        .kind = CALLER_KNOWN, .ground = ACCESS_NAMED, .address = target};
+    assert_int_equal(access_decide(&caller, &target, TARGETS_CALLER, &machine).reason,
+                     ACCESS_NEVER);
+    caller.ground = ACCESS_DIRECT;
+    assert_int_equal(access_decide(&caller, &target, TARGETS_CALLER, &peer).reason,
+                     ACCESS_OWN_ADDRESS);
+}
+
 /* ---- refusals in words -------------------------------------------------------------- */
 
 static const char *explain(enum targets targets, enum who who, const char *caller_text,
@@ -655,7 +716,7 @@ static const char *explain(enum targets targets, enum who who, const char *calle
         .address = address_of(caller_text),
     };
     struct address target = address_of(target_text);
-    struct access_decision decision = access_decide(&caller, &target, targets, is_ours);
+    struct access_decision decision = access_decide(&caller, &target, targets, &machine);
     assert_false(decision.is_allowed);
     return access_explain(&caller, &decision, ret_text);
 }
@@ -789,6 +850,8 @@ int main(void)
         cmocka_unit_test(what_is_nobodys_is_refused_to_everybody_under_any_setting),
         cmocka_unit_test(an_unknown_caller_is_refused_before_anything_else),
         cmocka_unit_test(reasons_have_codes),
+        cmocka_unit_test(a_broadcast_address_of_an_own_network_is_never_probed),
+        cmocka_unit_test(only_a_named_caller_can_be_a_broadcast_address),
         cmocka_unit_test(a_refusal_names_both_addresses_and_the_way_out),
         cmocka_unit_test(the_longest_refusals_are_whole),
     };

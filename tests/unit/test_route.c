@@ -70,6 +70,25 @@ static void own_addresses_are_those_of_the_interfaces_and_loopback(void **state)
     }
 }
 
+static void a_broadcast_address_is_that_of_an_own_network(void **state)
+{
+    (void)state;
+    need_lab();
+    static const struct {
+        const char *text;
+        bool is_broadcast;
+    } rows[] = {
+        {"10.77.0.255", true},  {"127.255.255.255", true}, {HERE, false},
+        {THERE, false},         {"10.77.0.254", false},    {"10.88.1.255", false},
+        {"192.0.2.255", false}, {THERE6, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct address address = address_and_port(rows[i].text, 7466);
+        if (route_is_broadcast(&address) != rows[i].is_broadcast)
+            fail_msg("%s", rows[i].text);
+    }
+}
+
 static void there_is_a_source_for_what_has_a_route(void **state)
 {
     (void)state;
@@ -101,6 +120,7 @@ int main(void)
         cmocka_unit_test(a_gateway_is_one_only_where_there_is_one),
         cmocka_unit_test(where_there_is_no_route_that_is_an_error),
         cmocka_unit_test(own_addresses_are_those_of_the_interfaces_and_loopback),
+        cmocka_unit_test(a_broadcast_address_is_that_of_an_own_network),
         cmocka_unit_test(there_is_a_source_for_what_has_a_route),
         cmocka_unit_test(without_ipv6_there_is_none),
     };

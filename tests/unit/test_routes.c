@@ -328,7 +328,7 @@ static int set_up(void **state)
         .all = &metrics,
         .all_count = 1,
         .limit = &limit,
-        .is_ours = is_ours,
+        .machine = {.is_ours = is_ours, .is_broadcast = is_ours},
         .is_draining = is_draining,
         .version = "1.2.3",
     };
