@@ -85,6 +85,11 @@ def parse_line(line):
     return fields if "event" in fields else None
 
 
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
+        return [int(child) for child in children.read().split()]
+
+
 class Service:
     """A running port-checker. `settings` are added to USUAL; None removes one."""
 
@@ -210,9 +215,7 @@ class Service:
 
     def children(self):
         """The processes that the main process has started."""
-        main = self.process.pid
-        with open(f"/proc/{main}/task/{main}/children", encoding="ascii") as children:
-            return [int(pid) for pid in children.read().split()]
+        return children_of(self.process.pid)
 
     def at_rest(self):
         """(descriptors, bytes of memory) in use once all other clients have left. The connection

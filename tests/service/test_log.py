@@ -16,7 +16,14 @@ import tty
 import pytest
 
 from harness.http import Connection, check_body
-from harness.service import BINARY, USUAL, environment, parse_line, refuse_reports
+from harness.service import (
+    BINARY,
+    USUAL,
+    children_of,
+    environment,
+    parse_line,
+    refuse_reports,
+)
 from harness.waiting import PATIENCE, eventually
 
 JSON = ("Content-Type", "application/json")
@@ -272,14 +279,16 @@ def test_a_full_disk(tmp_path):
     limit = 20_000
     with open(path, "ab") as log, Piped(
             log, PORT_CHECKER_WORKERS=1,
+            PORT_CHECKER_SANDBOX="off",  # the limits of another user's process are fixed
             preexec=lambda: resource.setrlimit(
                 resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))) as service:
         service.until_lines_are_lost()
         assert path.stat().st_size == limit
         assert service.get("/health").status == 200
         dropped = service.lost("dropped")
-        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE,
-                         (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        for pid in (service.process.pid, *children_of(service.process.pid)):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE,
+                             (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         eventually(lambda: b"event=log_dropped" in path.read_bytes(), "the notice")
         service.stop()
 
