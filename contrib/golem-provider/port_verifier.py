@@ -5,10 +5,10 @@ This module has the names and result types of the module of the same name in the
 software, and takes its place there; README.md beside it says how. It needs Python 3.9 or later
 and only the standard library, and runs on Linux, macOS and Windows.
 
-It asks checkers over their HTTP API (docs/api.md). A checker that supports proofs is sent a token,
-which the listeners of this module turn into the line that proves that they answered. A checker
-that does not know these extensions is asked again without them. If port-verifier is installed,
-verify_ports() runs it instead.
+It asks checkers over their HTTP API (docs/api.md). A checker that supports proofs gets a
+token, from which the listeners of this module make the line that proves that they answered. A
+checker that does not know these extensions is asked again without them. If port-verifier is
+installed, verify_ports() runs it instead.
 """
 import asyncio
 import contextlib
@@ -157,6 +157,9 @@ class PortVerifier:
         if not ports:
             logger.warning("no ports to verify")
             return {}
+        if self._is_inside():
+            logger.warning("all checkers are on this network: they say nothing about the "
+                           "internet")
         results = await self._run_program(ports)
         if results is None:
             results = await self._bind_and_ask(ports)
@@ -188,6 +191,10 @@ class PortVerifier:
         """The discovery port first: a checker judges the first ports first."""
         return sorted(set(ports), key=lambda port: (port != self.discovery_port, port))
 
+    def _is_inside(self):
+        """Whether all checkers are on this machine or at private addresses."""
+        return all(_is_private(server) for server in self.port_check_servers)
+
     async def _has_ipv6(self):
         """Whether this machine has a route to a checker's IPv6 address. Sends nothing."""
         for server in self.port_check_servers:
@@ -212,7 +219,7 @@ class PortVerifier:
             except NoAnswer as failure:
                 error = str(failure)
             except (OSError, http.client.HTTPException) as failure:
-                error = f"{getattr(failure, 'strerror', None) or failure!r}"
+                error = getattr(failure, "strerror", None) or str(failure) or repr(failure)
             if error:
                 # Without IPv6, nothing is wrong.
                 level = logging.WARNING if family == 4 else logging.DEBUG
@@ -232,11 +239,13 @@ class PortVerifier:
         if held.servers:
             full["token"] = held.token
         reply = await _request(checker, addresses, "/check-ports", full)
-        if reply.status in (400, 422):
+        if reply.status in (400, 422) or not set(ports) <= set(_entries(reply)):
             logger.debug("%s does not support the extensions", server)
             reply = await _request(checker, addresses, "/check-ports", plain)
         verdicts = {port: held.judge(family, port, entry)
                     for port, entry in _entries(reply).items() if port in ports}
+        if ports and not verdicts:
+            raise NoAnswer("the reply has no verdicts")
 
         # A connection that arrived without its proof may have broken off: look once more.
         lost = [port for port, verdict in verdicts.items() if verdict.error == LOST]
@@ -328,9 +337,7 @@ class PortVerifier:
             command.append(f"-{self.families[0]}")
         if self.public_ip:
             command += ["--ip", self.public_ip]
-        if all(_is_inside(server) for server in self.port_check_servers):
-            logger.warning("all checkers are on this network: they say nothing about the "
-                           "internet")
+        if self._is_inside():
             command.append("--lan")
         status, out, said = await _run(
             [*command, "--", *self.port_check_servers],
@@ -385,8 +392,8 @@ class PortVerifier:
 LOST = "The connection arrived here, but the proof did not reach the checker"
 WRONG = "No verdict: the checker claims a proof that this machine did not send"
 STATES = {
-    "limited": "No verdict: the address stopped answering the checker (a rate limit, a protection "
-               "against scans, or an outage)",
+    "limited": "No verdict: the address stopped answering the checker (a rate limit, a "
+               "protection against scans, or an outage)",
 }
 
 
@@ -574,7 +581,7 @@ def _parse(server):
     return Checker(url.scheme, url.hostname, port, url.path.rstrip("/"))
 
 
-def _is_inside(server):
+def _is_private(server):
     """Whether the URL names this machine or a private address."""
     try:
         host = _parse(server).host
@@ -636,11 +643,14 @@ def _exchange(wire, checker, addresses, path, body, is_json):
         connection.request("POST" if data else "GET", checker.prefix + path, data, headers)
         with connection.getresponse() as response:
             text = response.read(REPLY_MAX + 1)
+            is_whole = not response.length
     finally:
         connection.close()
         sock.close()
     if len(text) > REPLY_MAX:
         raise NoAnswer("the reply is too long")
+    if not is_whole:
+        raise NoAnswer("the reply is incomplete")
     value = text
     if is_json:
         try:
