@@ -245,6 +245,28 @@ def test_without_listeners_an_open_port_needs_no_proof(start):
     assert asked.errors()[50800] == "Connection refused"
 
 
+def test_a_port_is_free_again_at_once():
+    """Although a connection that this side closed first is still in TIME-WAIT."""
+    module = dropin.load()
+
+    async def bind(action):
+        async for bound in module.PortVerifier([]).verify_local_binding([50800]):
+            return await asyncio.to_thread(action, bound)
+
+    def connect(_):
+        client = socket.create_connection(("127.0.0.1", 50800), timeout=10)
+        assert client.recv(100).startswith(b"golem-port-verifier 1 50800 ")
+        return client
+
+    async def both():
+        client = await bind(connect)
+        with client:
+            assert client.recv(1) == b""
+        return await bind(lambda bound: bound)
+
+    assert asyncio.run(both()) == {50800}
+
+
 def test_no_ports_need_no_checker():
     assert ask(["http://127.0.0.1:1"], []).results == {}
 
