@@ -17,7 +17,9 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(config, items):
     part, parts = map(int, config.getoption("part").split("/"))
     files = sorted({item.path for item in items})
-    items[:] = [item for item in items if files.index(item.path) % parts == part - 1]
+    others = [item for item in items if files.index(item.path) % parts != part - 1]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
 
 
 @pytest.hookimpl(hookwrapper=True)
