@@ -3,6 +3,7 @@
 the plain contract."""
 import ast
 import asyncio
+import contextlib
 import dataclasses
 import errno
 import inspect
@@ -249,20 +250,21 @@ def test_a_port_is_free_again_at_once():
     """Although a connection that this side closed first is still in TIME-WAIT."""
     module = dropin.load()
 
-    async def bind(action):
-        async for bound in module.PortVerifier([]).verify_local_binding([50800]):
-            return await asyncio.to_thread(action, bound)
-
-    def connect(_):
+    def connect():
         client = socket.create_connection(("127.0.0.1", 50800), timeout=10)
         assert client.recv(100).startswith(b"golem-port-verifier 1 50800 ")
         return client
 
     async def both():
-        client = await bind(connect)
+        binding = module.PortVerifier([]).verify_local_binding([50800])
+        async with contextlib.aclosing(binding):
+            await binding.__anext__()
+            client = await asyncio.to_thread(connect)
         with client:
             assert client.recv(1) == b""
-        return await bind(lambda bound: bound)
+        again = module.PortVerifier([]).verify_local_binding([50800])
+        async with contextlib.aclosing(again):
+            return await again.__anext__()
 
     assert asyncio.run(both()) == {50800}
 
