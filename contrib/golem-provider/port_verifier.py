@@ -3,7 +3,7 @@
 
 This module has the names and result types of the module of the same name in the Golem provider
 software, and takes its place there; README.md beside it says how. It needs Python 3.9 or later
-and only the standard library, and runs on Linux, macOS and Windows.
+and only the standard library, and is written for Linux, macOS and Windows.
 
 It asks checkers over their HTTP API (docs/api.md). A checker that supports proofs gets a
 token, from which the listeners of this module make the line that proves that they answered. A
@@ -40,7 +40,6 @@ FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}
 REPLY_MAX = 1 << 20
 CONNECT_TIMEOUT = 10.0
-READ_TIMEOUT = 60.0  # PortVerifier.timeout ends a request earlier
 GREETING_TIMEOUT = 5.0  # a checker reads for 1.5 s
 GREETINGS_MAX = 128  # connections that one port serves at a time
 SPARE_DESCRIPTORS = 96  # left to the rest of this process by the listeners for IPv6
@@ -77,7 +76,7 @@ class PortVerificationResult:
 PROVED, OPEN, NO_VERDICT, CLOSED, NOT_OURS = range(5)
 Verdict = namedtuple("Verdict", "kind error")
 Reply = namedtuple("Reply", "status body local peer")
-Checker = namedtuple("Checker", "scheme host port prefix")
+Checker = namedtuple("Checker", "scheme host port prefix timeout")
 
 
 class NoAnswer(Exception):
@@ -214,14 +213,14 @@ class PortVerifier:
                 answers[server] = await asyncio.wait_for(
                     self._ask(server, family, ports, told), self.timeout)
                 logger.info("%s answered over IPv%d", server, family)
-            except asyncio.TimeoutError:
+            except (asyncio.TimeoutError, socket.timeout):
                 error = f"no answer within {self.timeout:g} seconds"
             except NoAnswer as failure:
                 error = str(failure)
             except (OSError, http.client.HTTPException) as failure:
                 error = getattr(failure, "strerror", None) or str(failure) or repr(failure)
             if error:
-                # Without IPv6, nothing is wrong.
+                # Many machines and checkers have no IPv6.
                 level = logging.WARNING if family == 4 else logging.DEBUG
                 logger.log(level, "%s gave no verdicts over IPv%d: %s", server, family, error)
             attempts.append(ServerAttempt(server, error is None, error))
@@ -229,7 +228,7 @@ class PortVerifier:
 
     async def _ask(self, server, family, ports, told):
         """{port: verdict} of one checker. `told` keeps the address between checkers."""
-        checker = _parse(server)
+        checker = _parse(server, self.timeout)
         addresses = await _resolve(checker, family)
         held = next((listeners for listeners in self._held
                      if listeners.bound(family) & set(ports)), _Listeners())
@@ -247,7 +246,7 @@ class PortVerifier:
         if ports and not verdicts:
             raise NoAnswer("the reply has no verdicts")
 
-        # A connection that arrived without its proof may have broken off: look once more.
+        # A connection whose proof was lost may have been cut off: ask once more.
         lost = [port for port, verdict in verdicts.items() if verdict.error == LOST]
         if lost:
             with contextlib.suppress(NoAnswer, OSError, http.client.HTTPException):
@@ -283,7 +282,7 @@ class PortVerifier:
 
     async def _get_public_ip(self) -> str:
         """The address that the address service sees, a third party."""
-        service = _parse(self.address_service)
+        service = _parse(self.address_service, self.timeout)
         reply = await _request(service, await _resolve(service, 4),
                                "" if service.prefix else "/", is_json=False)
         try:
@@ -570,7 +569,7 @@ def _expand(text):
 
 # --- HTTP ---------------------------------------------------------------------------------
 
-def _parse(server):
+def _parse(server, timeout=PortVerifier.timeout):
     try:
         url = urllib.parse.urlsplit(server)
         port = url.port or (443 if url.scheme == "https" else 80)
@@ -578,7 +577,7 @@ def _parse(server):
         raise NoAnswer(f"not a URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.hostname:
         raise NoAnswer("not a URL such as http://checker.example:7466")
-    return Checker(url.scheme, url.hostname, port, url.path.rstrip("/"))
+    return Checker(url.scheme, url.hostname, port, url.path.rstrip("/"), timeout)
 
 
 def _is_private(server):
@@ -666,17 +665,19 @@ def _connect(wire, checker, addresses):
         sock = wire.take(socket.socket(FAMILIES[6 if ":" in address[0] else 4],
                                        socket.SOCK_STREAM))
         try:
-            sock.settimeout(CONNECT_TIMEOUT)
+            sock.settimeout(min(CONNECT_TIMEOUT, checker.timeout))
             sock.connect(address)
-            sock.settimeout(READ_TIMEOUT)
+            sock.settimeout(checker.timeout)  # at the latest: the caller calls end() then
             if checker.scheme == "https":
                 sock = wire.take(ssl.create_default_context().wrap_socket(
                     sock, server_hostname=checker.host, do_handshake_on_connect=False))
                 sock.do_handshake()
             return wire.take(sock)
-        except OSError:
+        except OSError as error:
             sock.close()
             if number == len(addresses):
+                if isinstance(error, socket.timeout):
+                    raise NoAnswer("no connection: timed out") from None
                 raise
     raise NoAnswer("no address")
 
