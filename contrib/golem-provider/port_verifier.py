@@ -130,25 +130,20 @@ class PortVerifier:
 
     async def verify_external_access(
             self, ports: Set[int]) -> Dict[int, PortVerificationResult]:
-        """Asks all checkers, one after the other. RuntimeError: none of them answered.
+        """Asks all checkers, one after the other.
 
-        The results are about IPv4 if a checker answered over IPv4, else about IPv6."""
+        The results are about IPv4 if a checker answered over IPv4, else about IPv6. If none
+        answered, no port is accessible, and the error of each says why."""
         ports = self._in_order(ports)
         self.by_family = {}
         checks = await asyncio.gather(*(self._check(family, ports)
                                         for family in self.families))
-        failed = {}
         for family, (attempts, answers) in zip(self.families, checks):
             if answers:
                 self.by_family[family] = self._results(ports, attempts, answers)
-            for attempt in attempts:
-                failed.setdefault(attempt.server, attempt.error)
         if self.by_family:
             return self.by_family[min(self.by_family)]
-        reasons = "; ".join(f"{server}: {error}" for server, error in failed.items())
-        message = f"No port checker answered: {reasons or 'none is configured'}"
-        logger.error(message)
-        raise RuntimeError(message)
+        return _unanswered(ports, [attempt for attempts, _ in checks for attempt in attempts])
 
     async def verify_ports(self, ports: List[int]) -> Dict[int, PortVerificationResult]:
         """Binds the ports, and asks the checkers while they are bound."""
@@ -352,13 +347,13 @@ class PortVerifier:
             return None
 
     def _read_report(self, report, ports):
-        self.by_family, failed = {}, []
+        self.by_family, unanswered = {}, []
         for family in report["families"]:
             attempts = [ServerAttempt(checker["url"], checker["answered"],
                                       None if checker["answered"] else checker["message"])
                         for checker in family["checkers"]]
             if not family["known"]:
-                failed += [f"{attempt.server}: {attempt.error}" for attempt in attempts]
+                unanswered += attempts
                 continue
             for cause in family["causes"]:
                 logger.warning("IPv%d: %s; %s", family["family"], cause["text"],
@@ -370,7 +365,7 @@ class PortVerifier:
             self.by_family[family["family"]] = {port: results[port] for port in ports}
         if self.by_family:
             return self.by_family[min(self.by_family)]
-        raise RuntimeError(f"No port checker answered: {'; '.join(failed)}")
+        return _unanswered(ports, unanswered)
 
     def _read_entry(self, entry, attempts, labels):
         port = entry["port"]
@@ -384,6 +379,18 @@ class PortVerifier:
         else:
             error = labels.get(port, "No verdict")
         return PortVerificationResult(port, False, error, None, attempts)
+
+
+def _unanswered(ports, attempts):
+    """The results if no checker answered; a checker counts once, with its first error."""
+    first = {}
+    for attempt in attempts:
+        first.setdefault(attempt.server, attempt)
+    reasons = "; ".join(f"{attempt.server}: {attempt.error}" for attempt in first.values())
+    message = f"No port checker answered: {reasons or 'none is configured'}"
+    logger.error(message)
+    return {port: PortVerificationResult(port, False, message, None, list(first.values()))
+            for port in ports}
 
 
 # --- listeners ----------------------------------------------------------------------------

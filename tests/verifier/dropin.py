@@ -30,12 +30,19 @@ class Outcome:
     """What one call returned."""
 
     def __init__(self, told, log):
-        self.error = told.get("error")
         self.bound = told.get("bound")
         self.log = log
         self.results = {int(port): result for port, result in told.get("results", {}).items()}
         self.by_family = {int(family): {int(port): result for port, result in results.items()}
                           for family, results in told.get("by_family", {}).items()}
+
+    @property
+    def error(self):
+        """Why no checker answered: the same for all ports."""
+        if self.good or self.by_family:
+            return None
+        [error] = set(self.errors().values())
+        return error
 
     @property
     def good(self):
@@ -48,7 +55,7 @@ class Outcome:
         return {port: result["error"] for port, result in self.results.items()}
 
     def __repr__(self):
-        return f"<{self.error} {self.results} log: {self.log}>"
+        return f"<{self.results} log: {self.log}>"
 
 
 def ask(servers, ports, method="verify_ports", inside=None, path="/nonexistent", within=120,
@@ -85,10 +92,7 @@ def main():
     module = load()
     for name, value in wish["settings"].items():
         setattr(module.PortVerifier, name, value)
-    try:
-        told = asyncio.run(call(module.PortVerifier(wish["servers"]), wish))
-    except RuntimeError as error:
-        told = {"error": str(error)}
+    told = asyncio.run(call(module.PortVerifier(wish["servers"]), wish))
     json.dump(told, sys.stdout)
 
 

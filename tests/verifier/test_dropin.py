@@ -364,7 +364,7 @@ def test_the_address_is_set_or_asked_for(stub, later):
 # --- checkers that fail or err ------------------------------------------------------------
 
 def test_no_checker_answers(stub):
-    """RuntimeError, which the provider software expects; its first line says why."""
+    """No port is accessible; the error of each says why, and the attempts are there."""
     with closed() as port:
         down = f"http://127.0.0.1:{port_of(port)}"
         busy = stub(telling(lambda request: Answer(503, {"detail": "try later"})))
@@ -372,6 +372,10 @@ def test_no_checker_answers(stub):
     assert asked.error == (f"No port checker answered: {down}: Connection refused; "
                            f"{busy.url}: HTTP status 503: try later; "
                            "nonsense: not a URL such as http://checker.example:7466")
+    assert set(asked.results) == set(PORTS) and asked.good == []
+    for result in asked.results.values():
+        assert [attempt["server"] for attempt in result["attempts"]] == [down, busy.url, "nonsense"]
+        assert not any(attempt["success"] for attempt in result["attempts"])
 
 
 def test_one_checker_is_down(start):
