@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The two protocols in which a program asks its router to forward ports, NAT-PMP (RFC 6886)
+ * and its successor PCP (RFC 6887), and what their result codes mean. Both use UDP between
+ * the router's port 5351 and any port of ours. Pure.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define ROUTER_PORT          5351 /* of the router: requests go to it, replies come from it */
+#define ROUTER_ANNOUNCE_PORT 5350 /* of ours: for announcements to all on the link */
+
+enum router_protocol {
+    ROUTER_NATPMP, /* IPv4 only */
+    ROUTER_PCP,    /* IPv4, and pinholes in the packet filter for IPv6 */
+    ROUTER_PROTOCOL_COUNT
+};
+
+/* "NAT-PMP", "PCP". */
+const char *router_protocol_text(enum router_protocol protocol);
+
+/* What a result code means for a program that asks for a mapping. */
+enum router_meaning {
+    ROUTER_GRANTED,
+    ROUTER_REFUSES,       /* its configuration forbids it */
+    ROUTER_FULL,          /* its table, or our share of it; or it has no public address */
+    ROUTER_TAKEN,         /* not with that outer port or address */
+    ROUTER_OFFLINE,       /* it has no connection, or no usable address on its other side */
+    ROUTER_FAR,           /* a NAT lies between it and us */
+    ROUTER_LACKS,         /* it does not support what was asked for */
+    ROUTER_MISUNDERSTOOD, /* it says that our request is wrong, or uses an unknown code */
+};
+
+/* Never NULL and static: the name that the protocol's RFC gives to a code. */
+struct router_result {
+    enum router_meaning meaning;
+    const char *name;
+};
+struct router_result router_result_of(enum router_protocol protocol, uint16_t code);
