@@ -3,7 +3,9 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "net/scope.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -70,26 +72,32 @@ struct hop {
     bool is_local; /* to this machine itself, or dropped */
     bool is_broadcast;
     bool has_gateway;
+    bool is_neighbour_known;  /* not if the gateway is of the other family (RFC 5549) */
     struct address neighbour; /* the gateway, or the address itself */
     int interface;
 };
 
-static void gateway_read(struct rtattr *attribute, int family, struct address *ret)
+static bool gateway_read(struct rtattr *attribute, int family, struct address *ret)
 {
     size_t len = RTA_PAYLOAD(attribute);
     if (family == AF_INET && len == sizeof ret->in.sin_addr) {
         *ret = (struct address){.len = sizeof ret->in, .in.sin_family = AF_INET};
         memcpy(&ret->in.sin_addr, RTA_DATA(attribute), len);
-    } else if (family == AF_INET6 && len == sizeof ret->in6.sin6_addr) {
+        return true;
+    }
+    if (family == AF_INET6 && len == sizeof ret->in6.sin6_addr) {
         *ret = (struct address){.len = sizeof ret->in6, .in6.sin6_family = AF_INET6};
         memcpy(&ret->in6.sin6_addr, RTA_DATA(attribute), len);
+        return true;
     }
+    return false;
 }
 
 static void hop_read(union reply *reply, struct hop *hop)
 {
     const struct rtmsg *route = NLMSG_DATA(&reply->header);
     unsigned len = (unsigned)RTM_PAYLOAD(&reply->header);
+    bool has_read = false;
     hop->is_local = route->rtm_type != RTN_UNICAST;
     hop->is_broadcast = route->rtm_type == RTN_BROADCAST;
     for (struct rtattr *attribute = RTM_RTA(NLMSG_DATA(&reply->header));
@@ -99,8 +107,11 @@ static void hop_read(union reply *reply, struct hop *hop)
         if (attribute->rta_type == RTA_GATEWAY || attribute->rta_type == RTA_VIA)
             hop->has_gateway = true;
         if (attribute->rta_type == RTA_GATEWAY)
-            gateway_read(attribute, route->rtm_family, &hop->neighbour);
+            has_read = gateway_read(attribute, route->rtm_family, &hop->neighbour);
     }
+    hop->is_neighbour_known = !hop->has_gateway || has_read;
+    if (address_scope(&hop->neighbour) == SCOPE_ZONE)
+        hop->neighbour.in6.sin6_scope_id = (uint32_t)hop->interface;
 }
 
 static bool hop_find(const struct address *to, struct hop *ret, struct err *err)
@@ -140,11 +151,22 @@ bool route_is_broadcast(const struct address *to)
 bool route_gateway(const struct address *to, struct address *ret)
 {
     struct hop hop;
-    if (!hop_find(to, &hop, NULL) || !hop.has_gateway)
+    if (!hop_find(to, &hop, NULL) || !hop.has_gateway || !hop.is_neighbour_known)
         return false;
 
     *ret = hop.neighbour;
     return true;
+}
+
+bool route_default_gateway(int family, struct address *ret)
+{
+    /* The first root server: only a default route leads to it, or the halves that VPNs
+     * split one into. No packet is sent. */
+    const char *text = family == 4 ? "198.41.0.4" : "2001:503:ba3e::2:30";
+    struct address root;
+    bool is_parsed = address_parse(text, strlen(text), &root, NULL);
+    assert(is_parsed);
+    return route_gateway(&root, ret);
 }
 
 enum route_hop route_next_hop(const struct address *to)

@@ -15,9 +15,13 @@ struct err;
  * to this machine itself). ERR_SYSTEM if the kernel has no route. */
 bool route_has_gateway(const struct address *to, bool *ret_has_gateway, struct err *err);
 
-/* The gateway for packets to `to`. False if there is none, or if the kernel has no route.
- */
+/* The gateway for packets to `to`, with its zone if its address is link-local. False if
+ * there is none, if its address is of the other family, or if the kernel has no route. */
 bool route_gateway(const struct address *to, struct address *ret);
+
+/* The gateway for packets to the internet over `family`, 4 or 6: usually the home's router.
+ * False as above. */
+bool route_default_gateway(int family, struct address *ret);
 
 /* Whether the neighbour that receives packets for `to` answers (ARP, neighbour
  * discovery). The kernel reports a failure only occasionally, and drops the packets that

@@ -3,6 +3,8 @@
 
 #include "engine_lab.h"
 
+#include <net/if.h>
+
 static bool has_lab;
 
 static void need_lab(void)
@@ -100,6 +102,47 @@ static void there_is_a_source_for_what_has_a_route(void **state)
     }
 }
 
+static void a_default_gateway_is_that_of_the_default_route(void **state)
+{
+    (void)state;
+    need_lab();
+    static const struct {
+        const char *command, *gateway, *gateway6;
+        bool has_zone;
+    } rows[] = {
+        {"true", NULL, NULL, false},
+        {"ip route add default via 10.77.0.2 metric 100", "10.77.0.2", NULL, false},
+        {"ip route add default via 10.77.0.3 metric 50", "10.77.0.3", NULL, false},
+        {"ip -6 route add default via fd77::2", "10.77.0.3", "fd77::2", false},
+        {"ip -6 route replace default via fe80::77 dev here", "10.77.0.3", "fe80::77",
+         true},
+        {"ip route flush exact 0/0; ip -6 route del default; "
+         "ip route add 0/1 via 10.77.0.4; ip route add 128/1 via 10.77.0.4",
+         "10.77.0.4", NULL, false},
+        {"ip route flush exact 0/1; ip route flush exact 128/1; "
+         "ip route add default dev here",
+         NULL, NULL, false},
+        {"ip -4 route replace default via inet6 fe80::77 dev here", NULL, NULL, false},
+        {"ip route del default", NULL, NULL, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[ADDRESS_TEXT_SIZE];
+        struct address gateway;
+        assert_true(shell(rows[i].command));
+        if (route_default_gateway(4, &gateway) != (rows[i].gateway != NULL))
+            fail_msg("IPv4 after: %s", rows[i].command);
+        if (rows[i].gateway)
+            assert_string_equal(address_format(&gateway, text), rows[i].gateway);
+        if (route_default_gateway(6, &gateway) != (rows[i].gateway6 != NULL))
+            fail_msg("IPv6 after: %s", rows[i].command);
+        if (rows[i].gateway6) {
+            assert_string_equal(address_format(&gateway, text), rows[i].gateway6);
+            assert_int_equal(gateway.in6.sin6_scope_id,
+                             rows[i].has_zone ? if_nametoindex("here") : 0);
+        }
+    }
+}
+
 static void without_ipv6_there_is_none(void **state)
 {
     (void)state;
@@ -122,6 +165,7 @@ int main(void)
         cmocka_unit_test(own_addresses_are_those_of_the_interfaces_and_loopback),
         cmocka_unit_test(a_broadcast_address_is_that_of_an_own_network),
         cmocka_unit_test(there_is_a_source_for_what_has_a_route),
+        cmocka_unit_test(a_default_gateway_is_that_of_the_default_route),
         cmocka_unit_test(without_ipv6_there_is_none),
     };
     return cmocka_run_group_tests_name("route", tests, NULL, NULL);
