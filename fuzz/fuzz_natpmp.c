@@ -30,6 +30,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (asked.opcode == NATPMP_ADDRESS)
         assert(address_family_number(&reply.outer_address) == 4);
     else
-        assert(reply.outer != 0 || reply.lifetime == 0);
+        assert(reply.outer != 0 && reply.lifetime != 0);
     return 0;
 }

@@ -34,8 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
 
     assert(size - 1 >= 24 && size - 1 <= PCP_REPLY_MAX);
-    if (asked.opcode == PCP_MAP && reply.result == 0 && reply.lifetime != 0) {
-        assert(reply.outer != 0);
+    if (asked.opcode == PCP_MAP && reply.result == 0) {
+        assert(reply.outer != 0 && reply.lifetime != 0);
         assert(address_family_number(&reply.outer_address) == (is_ipv6 ? 6 : 4));
     }
     return 0;

@@ -49,7 +49,7 @@ static bool map_read(const uint8_t *bytes, const struct natpmp_request *asked,
     reply->outer = bytes_get_16(bytes + AT_OUTER);
     reply->lifetime = bytes_get_32(bytes + AT_LIFETIME);
     return bytes_get_16(bytes + AT_BODY) == asked->inner &&
-           (reply->outer != 0 || reply->lifetime == 0);
+           (asked->lifetime == 0 || (reply->outer != 0 && reply->lifetime != 0));
 }
 
 bool natpmp_read(const uint8_t *bytes, size_t len, const struct natpmp_request *asked,

@@ -39,7 +39,7 @@ struct natpmp_reply {
     struct address outer_address;
     /* of MAP_TCP, if the result is 0 */
     uint16_t outer;
-    uint32_t lifetime; /* seconds, granted; 0: there is no such mapping any more */
+    uint32_t lifetime; /* seconds, granted; 0 if a mapping was removed */
 };
 
 /* Returns the length, 2 or 12. */
@@ -47,7 +47,7 @@ size_t natpmp_write(const struct natpmp_request *request,
                     uint8_t ret_bytes[NATPMP_REQUEST_MAX]);
 
 /* Whether this is a reply to `asked`: version, opcode, exact length, and in a mapping that
- * was granted the inner port and an outer port. A refusal may end after the epoch (RFC
- * 6886, section 3.5), and what it says about ports is not read. */
+ * was granted the inner port, an outer port and some time. A refusal may end after the
+ * epoch (RFC 6886, section 3.5), and what it says about ports is not read. */
 bool natpmp_read(const uint8_t *bytes, size_t len, const struct natpmp_request *asked,
                  struct natpmp_reply *ret);

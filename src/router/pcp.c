@@ -115,9 +115,10 @@ static bool map_read(const uint8_t *bytes, const struct pcp_request *asked,
 {
     reply->outer = bytes_get_16(bytes + AT_OUTER);
     reply->outer_address = address_get(bytes + AT_OUTER_IP);
-    return reply->lifetime == 0 || (reply->outer != 0 && !is_any(&reply->outer_address) &&
-                                    address_family_number(&reply->outer_address) ==
-                                        address_family_number(&asked->client));
+    return asked->lifetime == 0 ||
+           (reply->lifetime != 0 && reply->outer != 0 && !is_any(&reply->outer_address) &&
+            address_family_number(&reply->outer_address) ==
+                address_family_number(&asked->client));
 }
 
 enum pcp_form pcp_read(const uint8_t *bytes, size_t len, const struct pcp_request *asked,

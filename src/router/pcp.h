@@ -65,7 +65,8 @@ size_t pcp_write(const struct pcp_request *request, uint8_t ret_bytes[PCP_REQUES
 
 /* Whether this is a reply to `asked`: version, opcode, length, options, and of a mapping
  * the nonce, the protocol and the inner port. A refusal may be a header alone: a router
- * that does not know the opcode need not repeat the rest. A granted mapping has an outer
- * port and an address of the family of our own. Writes only with PCP_FORM_REPLY. */
+ * that does not know the opcode need not repeat the rest. A granted mapping has some time,
+ * an outer port and an address of the family of our own. Writes only with PCP_FORM_REPLY.
+ */
 enum pcp_form pcp_read(const uint8_t *bytes, size_t len, const struct pcp_request *asked,
                        struct pcp_reply *ret);

@@ -64,9 +64,10 @@ static void a_mapping_is_read(void **state)
 static void a_removed_mapping_may_have_no_outer_port(void **state)
 {
     (void)state;
+    const struct natpmp_request removal = {.opcode = NATPMP_MAP_TCP, .inner = 7466};
     struct natpmp_reply reply;
-    assert_true(natpmp_read(BYTES("\0\x82\0\0\0\0\0\x09\x1d\x2a\0\0\0\0\0\0"), &map_request,
-                            &reply));
+    assert_true(
+        natpmp_read(BYTES("\0\x82\0\0\0\0\0\x09\x1d\x2a\0\0\0\0\0\0"), &removal, &reply));
     assert_int_equal(reply.lifetime, 0);
 }
 
@@ -120,6 +121,7 @@ static void anything_else_is_not_a_reply(void **state)
         {"a length between", BYTES("\0\x82\0\2\0\0\0\1\0\0\0\0"), &map_request},
         {"another inner port", BYTES("\0\x82\0\0\0\0\0\1\x1d\x2b\x1f\x40\0\0\0\1"),
          &map_request},
+        {"no time", BYTES("\0\x82\0\0\0\0\0\1\x1d\x2a\x1f\x40\0\0\0\0"), &map_request},
         {"outer port 0", BYTES("\0\x82\0\0\0\0\0\1\x1d\x2a\0\0\0\0\0\1"), &map_request},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {

@@ -83,6 +83,20 @@ static void a_pinhole_is_read(void **state)
     assert_string_equal(address_format(&reply.outer_address, text), "2001:db8::");
 }
 
+static void a_removed_mapping_may_have_neither_port_nor_address(void **state)
+{
+    (void)state;
+    struct pcp_request asked = request_of(PCP_MAP, "192.168.50.2");
+    struct pcp_reply reply;
+    asked.outer = 0;
+    asked.lifetime = 0;
+    assert_int_equal(pcp_read(BYTES("\2\x81\0\0\0\0\0\0\0\0\0\x09" ZEROS_12 NONCE
+                                    "\6\0\0\0\x1d\x2a\0\0" ZEROS_12 "\0\0\0\0"),
+                              &asked, &reply),
+                     PCP_FORM_REPLY);
+    assert_int_equal(reply.lifetime, 0);
+}
+
 static void options_are_skipped(void **state)
 {
     (void)state;
@@ -186,6 +200,8 @@ static void anything_else_is_not_a_reply(void **state)
          BYTES("\2\x81\0\0" REST NONCE "\6\0\0\0\x1d\x2b\x1f\x40" OUTER4), PCP_MAP},
         {"outer port 0", BYTES("\2\x81\0\0" REST NONCE "\6\0\0\0\x1d\x2a\0\0" OUTER4),
          PCP_MAP},
+        {"no time", BYTES("\2\x81\0\0\0\0\0\0\0\0\0\x09" ZEROS_12 NONCE PORTS OUTER4),
+         PCP_MAP},
         {"outer address 0.0.0.0", BYTES("\2\x81\0\0" REST NONCE PORTS MAPPED "\0\0\0\0"),
          PCP_MAP},
         {"the other family", BYTES("\2\x81\0\0" REST NONCE PORTS HERE6), PCP_MAP},
@@ -217,6 +233,7 @@ int main(void)
         cmocka_unit_test(requests_have_the_form_of_the_rfc),
         cmocka_unit_test(a_mapping_is_read),
         cmocka_unit_test(a_pinhole_is_read),
+        cmocka_unit_test(a_removed_mapping_may_have_neither_port_nor_address),
         cmocka_unit_test(options_are_skipped),
         cmocka_unit_test(an_announcement_is_read),
         cmocka_unit_test(refusals_are_read_whole_and_as_a_header),

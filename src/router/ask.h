@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Asks a router, without changing anything in it, which protocols it speaks and which
+ * address it has on its other side: NAT-PMP's question for the address, and PCP's ANNOUNCE,
+ * both at once. PCP alone does not tell the address without a mapping. Belongs to the
+ * loop's thread.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "net/address.h"
+#include "router/protocol.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+struct loop;
+
+#define ASK_MS 250 /* enough for home routers, which answer within 100 ms */
+
+enum speech_state {
+    SPEECH_SILENT, /* no answer in the time, or the protocol has no such family */
+    SPEECH_CLOSED, /* the port is closed: nothing in the router speaks either protocol */
+    SPEECH_OTHER,  /* it answered that it speaks another version */
+    SPEECH_SPOKEN,
+};
+
+struct router_speech {
+    enum speech_state state;
+    uint16_t
+        result; /* SPOKEN: see router_result_of(); PCP without ANNOUNCE is spoken, too */
+};
+
+struct router_answer {
+    struct router_speech speech[ROUTER_PROTOCOL_COUNT];
+    bool has_outer; /* an IPv4 router told its address on the other side */
+    struct address outer_address;
+};
+
+struct ask;
+
+/* Once, from the loop. The ask may be freed in it. */
+typedef void(ask_done_fn)(void *ctx, const struct router_answer *answer);
+
+/* `router` has its port; a link-local one has its zone. It is copied. A request that cannot
+ * be sent is one without an answer. ERR_SYSTEM without memory. */
+bool ask_new(struct loop *loop, const struct address *router, struct span timeout,
+             ask_done_fn *done, void *ctx, struct ask **ret, struct err *err);
+
+/* Also before `done`, which then is not called. */
+struct ask *ask_free(struct ask *ask);
