@@ -120,6 +120,13 @@ static inline struct gateway_mapping *gateway_find(struct gateway *gateway, uint
     return NULL;
 }
 
+/* 0: not mapped. */
+static inline uint16_t gateway_outer(struct gateway *gateway, uint16_t inner)
+{
+    const struct gateway_mapping *mapping = gateway_find(gateway, inner);
+    return mapping ? mapping->outer : 0;
+}
+
 static inline void gateway_remove(struct gateway *gateway, uint16_t inner)
 {
     struct gateway_mapping *mapping = gateway_find(gateway, inner);

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every decision is made by timer_fire(): what ends a call or brings news only notes it and
+ * sets the timer to now. So no callback runs within a function that the owner calls, or
+ * within the end of another call.
+ */
+#include "router/mapper.h"
+
+#include "base/container.h"
+#include "base/err.h"
+#include "loop/loop.h"
+#include "router/call.h"
+#include "router/epoch.h"
+#include "router/map_request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define RETRY_SECONDS     600
+#define RETRY_MIN_SECONDS 60 /* also after silence */
+#define RETRY_MAX_SECONDS 1800
+#define RENEW_MIN_SECONDS 1
+#define LEASE_MAX_SECONDS 86400 /* RFC 6887, section 15: longer ones are not believed */
+
+struct port {
+    struct mapping mapping;
+    enum mapping_state told; /* by the last `settled` */
+    struct instant due;      /* when to ask for it next */
+    bool is_under_way;
+    bool is_tried; /* while removing: a removal has been sent */
+};
+
+struct slot {
+    struct mapper *mapper; /* borrowed */
+    struct port *port;     /* borrowed, NULL while free */
+    struct call call;
+    struct map_request request; /* a lifetime of 0: a removal */
+    struct map_reply reply;
+};
+
+struct mapper {
+    struct loop *loop; /* borrowed */
+    struct mapper_config config;
+    size_t port_count;
+    struct port *ports; /* owned */
+    struct slot slots[MAPPER_CALLS_MAX];
+    size_t calls; /* slots in use */
+    struct timer timer;
+    struct epoch epoch;
+    bool has_outer;
+    struct address outer_address;
+    bool has_settled;
+    struct mapper_news news;
+    uint8_t jitter; /* of the renewals: one for all, so that they come together */
+    bool is_removing, has_removed;
+    struct instant remove_by;
+};
+
+static const char *const state_texts[] = {
+#define X(NAME, text) text,
+    MAPPING_STATE_MAP(X)
+#undef X
+};
+
+const char *mapping_state_text(enum mapping_state state)
+{
+    return state_texts[state];
+}
+
+static void wake(struct mapper *mapper)
+{
+    /* The timer is set, or has room: it was set before. */
+    loop_timer_set(mapper->loop, &mapper->timer, loop_now(mapper->loop));
+}
+
+/* --- what answers mean ---------------------------------------------------------------- */
+
+static void map_anew(struct mapper *mapper, const struct port *except, bool is_forgotten)
+{
+    struct instant now = loop_now(mapper->loop);
+    for (size_t i = 0; i < mapper->port_count; i++) {
+        struct port *port = &mapper->ports[i];
+        if (port == except)
+            continue;
+        port->due = now;
+        if (is_forgotten)
+            port->mapping.expires = now;
+        if (is_forgotten && !port->is_under_way) {
+            port->mapping.state = MAPPING_WAITING;
+            port->mapping.is_held = false;
+        }
+    }
+}
+
+static void note_epoch(struct mapper *mapper, uint32_t seconds, const struct port *of)
+{
+    if (epoch_note(&mapper->epoch, mapper->config.protocol, seconds,
+                   loop_now(mapper->loop)))
+        return;
+    mapper->news.is_restarted = true;
+    map_anew(mapper, of, true);
+}
+
+static void note_outer(struct mapper *mapper, const struct address *outer,
+                       const struct port *of)
+{
+    bool is_moved = mapper->has_outer && !address_equals(outer, &mapper->outer_address);
+    /* The other end of an IPv6 pinhole is our own address. */
+    if (address_family_number(outer) != 4)
+        return;
+    mapper->has_outer = true;
+    mapper->outer_address = *outer;
+    if (is_moved) {
+        mapper->news.is_moved = true;
+        map_anew(mapper, of, false);
+    }
+}
+
+static struct span retry_after(const struct map_reply *reply)
+{
+    uint32_t seconds = reply->lifetime;
+    if (reply->result == 0 || seconds == 0) /* granted, but not as wished; or not told */
+        seconds = RETRY_SECONDS;
+    if (seconds < RETRY_MIN_SECONDS)
+        seconds = RETRY_MIN_SECONDS;
+    return span_seconds(seconds < RETRY_MAX_SECONDS ? seconds : RETRY_MAX_SECONDS);
+}
+
+static void port_granted(struct mapper *mapper, struct port *port,
+                         const struct map_reply *reply)
+{
+    struct mapping *mapping = &port->mapping;
+    struct instant now = loop_now(mapper->loop);
+    int64_t lease =
+        reply->lifetime < LEASE_MAX_SECONDS ? reply->lifetime : LEASE_MAX_SECONDS;
+    struct span lasts = span_seconds(lease);
+    mapping->state = MAPPING_MAPPED;
+    mapping->expires = instant_add(now, lasts);
+    mapping->held_until = instant_add(now, span_seconds(reply->lifetime));
+    port->due =
+        instant_add(now, (struct span){lasts.ns / 2 + lasts.ns / 8 * mapper->jitter / 255});
+}
+
+/* Whether the mapping that the port had is still good; then it is asked for again after
+ * half of the rest. */
+static bool port_lasts(const struct mapper *mapper, struct port *port)
+{
+    struct instant now = loop_now(mapper->loop);
+    const struct instant expires = port->mapping.expires;
+    if (port->mapping.state != MAPPING_MAPPED || !instant_before(now, expires))
+        return false;
+
+    struct span half = {instant_since(expires, now).ns / 2};
+    if (half.ns < RENEW_MIN_SECONDS * NS_PER_SECOND)
+        half = span_seconds(RENEW_MIN_SECONDS);
+    port->due = instant_min(expires, instant_add(now, half));
+    return true;
+}
+
+/* The ports that have not been mapped yet need not be asked for. */
+static void table_full(struct mapper *mapper, const struct map_reply *reply)
+{
+    struct instant now = loop_now(mapper->loop);
+    for (size_t i = 0; i < mapper->port_count; i++) {
+        struct port *port = &mapper->ports[i];
+        if (port->is_under_way || port->mapping.is_held)
+            continue;
+        port->mapping.state = MAPPING_FULL;
+        port->mapping.result = reply->result;
+        port->due = instant_add(now, retry_after(reply));
+    }
+}
+
+static void port_refused(struct mapper *mapper, struct port *port,
+                         const struct map_reply *reply)
+{
+    /* clang-format off */
+    static const enum mapping_state states[] = {
+        [ROUTER_GRANTED] = MAPPING_OTHER_PORT, /* but not as wished */
+        [ROUTER_REFUSES] = MAPPING_REFUSED,   [ROUTER_FULL] = MAPPING_FULL,
+        [ROUTER_TAKEN] = MAPPING_OTHER_PORT,  [ROUTER_OFFLINE] = MAPPING_REFUSED,
+        [ROUTER_FAR] = MAPPING_REFUSED,       [ROUTER_LACKS] = MAPPING_REFUSED,
+        [ROUTER_MISUNDERSTOOD] = MAPPING_REFUSED,
+    };
+    /* clang-format on */
+    const struct router_result said =
+        router_result_of(mapper->config.protocol, reply->result);
+    if (said.meaning != ROUTER_GRANTED && port_lasts(mapper, port))
+        return;
+
+    port->mapping.state = states[said.meaning];
+    port->mapping.result = reply->result;
+    port->mapping.given = reply->result == 0 ? reply->outer : 0;
+    port->mapping.is_held = said.meaning == ROUTER_GRANTED;
+    port->due = instant_add(loop_now(mapper->loop), retry_after(reply));
+    if (said.meaning == ROUTER_FULL)
+        table_full(mapper, reply);
+}
+
+static void port_unanswered(struct mapper *mapper, struct port *port)
+{
+    if (port_lasts(mapper, port))
+        return;
+    port->mapping.state = MAPPING_SILENT;
+    port->due = instant_add(loop_now(mapper->loop), span_seconds(RETRY_MIN_SECONDS));
+}
+
+/* --- requests ------------------------------------------------------------------------- */
+
+static bool reply_take(void *ctx, const uint8_t *bytes, size_t len)
+{
+    struct slot *slot = ctx;
+    return map_reply_read(bytes, len, &slot->request, &slot->reply);
+}
+
+static void slot_release(struct slot *slot)
+{
+    call_close(&slot->call);
+    slot->port->is_under_way = false;
+    slot->port = NULL;
+    slot->mapper->calls--;
+}
+
+static bool slot_begin(struct slot *slot, struct port *port, bool is_removal)
+{
+    struct mapper *mapper = slot->mapper;
+    const struct mapper_config *config = &mapper->config;
+    struct instant now = loop_now(mapper->loop);
+    struct instant deadline = instant_add(now, span_ms(MAPPER_REQUEST_MS));
+    if (mapper->is_removing)
+        deadline = instant_min(deadline, mapper->remove_by);
+    if (!call_open(&slot->call, &config->router, config->has_local ? &config->local : NULL,
+                   NULL))
+        return false;
+    slot->request = (struct map_request){
+        .protocol = config->protocol,
+        .client = slot->call.local,
+        .nonce = config->nonce,
+        .inner = port->mapping.inner,
+        .outer = is_removal ? 0 : port->mapping.outer,
+        .lifetime = is_removal ? 0 : config->lease,
+    };
+    slot->call.len = map_request_write(&slot->request, slot->call.bytes);
+    if (!call_start(&slot->call, deadline))
+        return false;
+
+    slot->port = port;
+    port->is_under_way = true;
+    mapper->calls++;
+    if (!is_removal) {
+        /* Whatever becomes of it: the request may be granted. */
+        struct instant until = instant_add(deadline, span_seconds(config->lease));
+        if (!port->mapping.is_held || instant_before(port->mapping.held_until, until))
+            port->mapping.held_until = until;
+        port->mapping.is_held = true;
+    }
+    return true;
+}
+
+static void removal_end(struct slot *slot, struct port *port, enum call_end end)
+{
+    if (end != CALL_ANSWERED || slot->reply.result != 0 || slot->reply.lifetime != 0)
+        return;
+    port->mapping.is_held = false;
+    if (slot->mapper->is_removing)
+        port->mapping.state = MAPPING_REMOVED;
+}
+
+static void mapping_end(struct slot *slot, struct port *port, enum call_end end)
+{
+    struct mapper *mapper = slot->mapper;
+    const struct map_reply *reply = &slot->reply;
+    if (end == CALL_CLOSED && port->mapping.state != MAPPING_MAPPED)
+        port->mapping.is_held = false;
+    if (end != CALL_ANSWERED)
+        port_unanswered(mapper, port);
+    else if (reply->result == 0 && reply->outer == port->mapping.outer)
+        port_granted(mapper, port, reply);
+    else
+        port_refused(mapper, port, reply);
+    /* What is not wanted is given back at once: for its owner, not for us. */
+    if (port->mapping.state == MAPPING_OTHER_PORT && port->mapping.is_held)
+        slot_begin(slot, port, true);
+}
+
+static void call_ended(void *ctx, enum call_end end)
+{
+    struct slot *slot = ctx;
+    struct mapper *mapper = slot->mapper;
+    struct port *port = slot->port;
+    const struct map_reply reply = slot->reply;
+    slot_release(slot);
+    if (end == CALL_ANSWERED && reply.has_epoch)
+        note_epoch(mapper, reply.epoch, port);
+    if (end == CALL_ANSWERED && reply.has_outer_address && slot->request.lifetime != 0)
+        note_outer(mapper, &reply.outer_address, port);
+    if (slot->request.lifetime == 0)
+        removal_end(slot, port, end);
+    else
+        mapping_end(slot, port, end);
+    wake(mapper);
+}
+
+/* --- what to do next ------------------------------------------------------------------ */
+
+/* The first in the order of the list. */
+static struct port *port_next(struct mapper *mapper, struct instant now)
+{
+    for (size_t i = 0; i < mapper->port_count; i++) {
+        struct port *port = &mapper->ports[i];
+        bool is_next = mapper->is_removing ? port->mapping.is_held && !port->is_tried
+                                           : !instant_before(now, port->due);
+        if (is_next && !port->is_under_way)
+            return port;
+    }
+    return NULL;
+}
+
+static void requests_begin(struct mapper *mapper, struct instant now)
+{
+    struct port *port;
+    for (size_t i = 0; i < MAPPER_CALLS_MAX; i++) {
+        struct slot *slot = &mapper->slots[i];
+        if (slot->port || !(port = port_next(mapper, now)))
+            continue;
+        if (port->mapping.state == MAPPING_MAPPED &&
+            !instant_before(now, port->mapping.expires))
+            port->mapping.state = MAPPING_SILENT;
+        port->is_tried = mapper->is_removing;
+        if (!slot_begin(slot, port, mapper->is_removing) && !mapper->is_removing)
+            port_unanswered(mapper, port);
+    }
+}
+
+/* When the timer is to fire if no call ends before. */
+static struct instant next_time(const struct mapper *mapper)
+{
+    struct instant next = {INT64_MAX};
+    if (mapper->is_removing)
+        return mapper->remove_by;
+    if (!mapper->has_settled)
+        next = mapper->config.deadline;
+    if (mapper->calls == MAPPER_CALLS_MAX)
+        return next;
+    for (size_t i = 0; i < mapper->port_count; i++)
+        if (!mapper->ports[i].is_under_way)
+            next = instant_min(next, mapper->ports[i].due);
+    return next;
+}
+
+/* Once the first answers are late: they may still come. */
+static void waiting_end(struct mapper *mapper)
+{
+    for (size_t i = 0; i < mapper->port_count; i++)
+        if (mapper->ports[i].mapping.state == MAPPING_WAITING)
+            mapper->ports[i].mapping.state = MAPPING_SILENT;
+}
+
+/* Calls `settled` if there is news. */
+static void news_tell(struct mapper *mapper)
+{
+    struct mapper_news news = mapper->news;
+    news.is_first = news.is_changed = !mapper->has_settled;
+    for (size_t i = 0; i < mapper->port_count; i++) {
+        struct port *port = &mapper->ports[i];
+        news.is_changed = news.is_changed || port->told != port->mapping.state;
+        port->told = port->mapping.state;
+    }
+    mapper->has_settled = true;
+    mapper->news = (struct mapper_news){0};
+    ssize_t got = getrandom(&mapper->jitter, sizeof mapper->jitter, GRND_NONBLOCK);
+    (void)got; /* without any, the last one serves */
+    if (news.is_changed || news.is_restarted || news.is_moved)
+        mapper->config.settled(mapper->config.ctx, &news);
+}
+
+static void timer_fire(struct timer *timer)
+{
+    struct mapper *mapper = CONTAINER_OF(timer, struct mapper, timer);
+    struct instant now = loop_now(mapper->loop);
+    requests_begin(mapper, now);
+    loop_timer_set(mapper->loop, timer, next_time(mapper));
+
+    bool is_idle = mapper->calls == 0 && !port_next(mapper, now);
+    if (mapper->is_removing) {
+        if (mapper->has_removed || (!is_idle && instant_before(now, mapper->remove_by)))
+            return;
+        mapper->has_removed = true;
+        loop_timer_stop(mapper->loop, timer);
+        mapper->config.removed(mapper->config.ctx);
+        return;
+    }
+    bool is_late = !mapper->has_settled && !instant_before(now, mapper->config.deadline);
+    if (is_late)
+        waiting_end(mapper);
+    if (is_idle || is_late)
+        news_tell(mapper);
+}
+
+/* --- life ----------------------------------------------------------------------------- */
+
+bool mapper_new(struct loop *loop, const struct mapper_config *config,
+                const struct mapper_port *ports, size_t port_count, struct mapper **ret,
+                struct err *err)
+{
+    struct mapper *mapper = calloc(1, sizeof *mapper);
+    if (mapper)
+        mapper->ports = calloc(port_count ? port_count : 1, sizeof *mapper->ports);
+    if (!mapper || !mapper->ports) {
+        free(mapper);
+        return err_sys(err, ENOMEM, "mapping ports");
+    }
+    mapper->loop = loop;
+    mapper->config = *config;
+    mapper->port_count = port_count;
+    for (size_t i = 0; i < port_count; i++)
+        mapper->ports[i].mapping = (struct mapping){
+            .inner = ports[i].inner,
+            .outer = ports[i].outer,
+        };
+    for (size_t i = 0; i < MAPPER_CALLS_MAX; i++) {
+        mapper->slots[i].mapper = mapper;
+        call_init(&mapper->slots[i].call, loop, reply_take, call_ended, &mapper->slots[i]);
+    }
+    ssize_t got = getrandom(&mapper->jitter, sizeof mapper->jitter, GRND_NONBLOCK);
+    (void)got; /* without any, there is none */
+    timer_init(&mapper->timer, timer_fire);
+    if (!loop_timer_set(loop, &mapper->timer, clock_now())) {
+        mapper_free(mapper);
+        return err_sys(err, ENOMEM, "mapping ports");
+    }
+    *ret = mapper;
+    return true;
+}
+
+static void calls_close(struct mapper *mapper)
+{
+    for (size_t i = 0; i < MAPPER_CALLS_MAX; i++)
+        if (mapper->slots[i].port)
+            slot_release(&mapper->slots[i]);
+}
+
+struct mapper *mapper_free(struct mapper *mapper)
+{
+    if (!mapper)
+        return NULL;
+
+    calls_close(mapper);
+    loop_timer_stop(mapper->loop, &mapper->timer);
+    free(mapper->ports);
+    free(mapper);
+    return NULL;
+}
+
+const struct mapping *mapper_mapping(const struct mapper *mapper, size_t index)
+{
+    return &mapper->ports[index].mapping;
+}
+
+bool mapper_outer_address(const struct mapper *mapper, struct address *ret)
+{
+    if (mapper->has_outer)
+        *ret = mapper->outer_address;
+    return mapper->has_outer;
+}
+
+void mapper_hear(struct mapper *mapper, uint32_t epoch, const struct address *outer)
+{
+    note_epoch(mapper, epoch, NULL);
+    if (outer)
+        note_outer(mapper, outer, NULL);
+    wake(mapper);
+}
+
+void mapper_map_anew(struct mapper *mapper)
+{
+    map_anew(mapper, NULL, false);
+    wake(mapper);
+}
+
+void mapper_remove(struct mapper *mapper, struct span timeout)
+{
+    mapper->is_removing = true;
+    mapper->remove_by = instant_add(clock_now(), timeout);
+    calls_close(mapper);
+    wake(mapper);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Keeps TCP ports forwarded by one router over one protocol, and removes the mappings at
+ * the end. What a router answers is a promise: only a check from outside proves that a
+ * port is reached.
+ *
+ * Mapping. mapper_new() asks for the ports in the order of their list, which therefore
+ * begins with those that matter most, with at most MAPPER_CALLS_MAX requests under way.
+ * When each has a state other than WAITING, or the deadline has passed, `settled` is called
+ * for the first time. A port that the router forwards at another outer port than wished is
+ * given back: its state is OTHER_PORT. Once the router says that its table is full, ports
+ * that were not asked for yet are FULL as well, without a request.
+ *
+ * Keeping. A mapping is renewed after 1/2 to 5/8 of its lease, whatever lease the router
+ * granted. While renewals are not answered, or refused, it stays MAPPED until its lease
+ * ends, and is asked for again after half of the rest. Ports in other states are asked for
+ * again: after 1 minute of silence; after a refusal in 10 minutes, or when the router said
+ * (PCP), between 1 and 30 minutes.
+ *
+ * Restarts. If the epoch of a reply does not fit (router/epoch.h), the router has forgotten
+ * the mappings: all ports are mapped anew, at once. If it tells another outer address, all
+ * mappings are renewed. `settled` is called when that is done. For announcements that come
+ * to ROUTER_ANNOUNCE_PORT see mapper_hear().
+ *
+ * Removing. mapper_remove() removes all that the router may hold for us, also where a
+ * request was never answered, and calls `removed` when it has answered everything, at the
+ * deadline at the latest. What `is_held` then is left in the router until `held_until`.
+ *
+ * The nonce, which PCP demands for each change of a mapping, is the owner's, so that it can
+ * outlive this process. Everything belongs to the loop's thread.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "net/address.h"
+#include "router/pcp.h"
+#include "router/protocol.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct loop;
+struct mapper;
+
+#define MAPPER_CALLS_MAX     8
+#define MAPPER_REQUEST_MS    4000 /* of one request with its repetitions: 4 datagrams */
+#define MAPPER_LEASE_SECONDS 3600 /* to wish for */
+#define MAPPER_REMOVE_MS     2000 /* to give mapper_remove() */
+
+#define MAPPING_STATE_MAP(X)                                                               \
+    X(WAITING, "waiting")       /* not answered yet */                                     \
+    X(MAPPED, "mapped")         /* the router promises to forward it */                    \
+    X(OTHER_PORT, "other_port") /* only at another outer port: given back */               \
+    X(FULL, "full")             /* its table, or our share of it, is full */               \
+    X(REFUSED, "refused")       /* for another reason */                                   \
+    X(SILENT, "silent")         /* no answer */                                            \
+    X(REMOVED, "removed")       /* by mapper_remove() */
+
+enum mapping_state {
+#define X(NAME, text) MAPPING_##NAME,
+    MAPPING_STATE_MAP(X)
+#undef X
+};
+
+const char *mapping_state_text(enum mapping_state state);
+
+struct mapping {
+    uint16_t inner, outer;
+    enum mapping_state state;
+    uint16_t result;           /* REFUSED, FULL, OTHER_PORT: see router_result_of() */
+    uint16_t given;            /* OTHER_PORT: the one it gave, 0: none */
+    struct instant expires;    /* MAPPED */
+    bool is_held;              /* the router has a mapping, or may have one */
+    struct instant held_until; /* is_held: when that ends by itself */
+};
+
+struct mapper_port {
+    uint16_t inner; /* of this machine */
+    uint16_t outer; /* of the router; usually the same */
+};
+
+/* What has happened since `settled` was last called. */
+struct mapper_news {
+    bool is_first;
+    bool is_restarted; /* the router had forgotten the mappings */
+    bool is_moved;     /* it has another outer address */
+    bool is_changed;   /* the state of a port is another one; true if is_first */
+};
+
+/* Called from a timer of the loop; the mapper may be freed in both. */
+typedef void(mapper_settled_fn)(void *ctx, const struct mapper_news *news);
+typedef void(mapper_removed_fn)(void *ctx);
+
+struct mapper_config {
+    enum router_protocol protocol;
+    struct address router; /* with its port */
+    bool has_local;
+    struct address local; /* has_local: source of the requests. The router forwards to it */
+    struct pcp_nonce nonce;  /* PCP */
+    uint32_t lease;          /* seconds, wished */
+    struct instant deadline; /* for the first `settled` */
+    mapper_settled_fn *settled;
+    mapper_removed_fn *removed;
+    void *ctx;
+};
+
+/* Inner ports are distinct. `ports` and the configuration are copied; nothing is sent
+ * before the loop runs. ERR_SYSTEM without memory. */
+bool mapper_new(struct loop *loop, const struct mapper_config *config,
+                const struct mapper_port *ports, size_t port_count, struct mapper **ret,
+                struct err *err);
+
+/* Sends nothing: mappings stay in the router. */
+struct mapper *mapper_free(struct mapper *mapper);
+
+/* By the index in `ports`; borrowed, changes while the loop runs. */
+const struct mapping *mapper_mapping(const struct mapper *mapper, size_t index);
+
+/* False if the router has not told it. NAT-PMP tells it only by announcements. */
+bool mapper_outer_address(const struct mapper *mapper, struct address *ret);
+
+/* An announcement of this router, whose sender and form the caller has checked. `outer` is
+ * NULL if it tells no address. */
+void mapper_hear(struct mapper *mapper, uint32_t epoch, const struct address *outer);
+
+/* Asks for all ports again, now: there is reason to believe that they are not forwarded. */
+void mapper_map_anew(struct mapper *mapper);
+
+/* Once. From now on `settled` is not called. */
+void mapper_remove(struct mapper *mapper, struct span timeout);

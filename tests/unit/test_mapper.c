@@ -1,0 +1,670 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The mapper against a scripted router (gateway_lab.h), in real time: leases are a second
+ * or two. A limit from above is the time after which a faulty mapper would do it, so that
+ * a busy machine does not matter.
+ */
+#include "router/mapper.h"
+
+#include "gateway_lab.h"
+
+#define PORTS 102
+#define FIRST 50800
+
+static struct {
+    struct loop *loop;
+    struct gateway *gateway;
+    struct mapper *mapper;
+    struct mapper_config config;
+    struct mapper_port ports[PORTS];
+    size_t count;
+    int settled, removed;
+    int stop_at; /* the loop stops at this `settled` */
+    struct mapper_news news;
+    struct instant settled_at;
+    struct timer timer, guard;
+    void (*then)(void);
+} lab;
+
+static void settled(void *ctx, const struct mapper_news *news)
+{
+    (void)ctx;
+    lab.settled++;
+    lab.news = *news;
+    lab.settled_at = clock_now();
+    assert_int_equal(news->is_first, lab.settled == 1);
+    assert_int_equal(lab.removed, 0);
+    if (lab.settled == lab.stop_at)
+        loop_stop(lab.loop);
+}
+
+static void removed(void *ctx)
+{
+    (void)ctx;
+    lab.removed++;
+    loop_stop(lab.loop);
+}
+
+static void guard(struct timer *timer)
+{
+    (void)timer;
+    fail_msg("not within 60 seconds");
+}
+
+static void later(struct timer *timer)
+{
+    (void)timer;
+    lab.then();
+}
+
+static int lab_begin(void **state)
+{
+    (void)state;
+    memset(&lab, 0, sizeof lab);
+    if (!loop_new(&lab.loop, NULL))
+        return -1;
+    lab.gateway = gateway_new(lab.loop, "127.0.0.1");
+    lab.config = (struct mapper_config){
+        .protocol = ROUTER_PCP,
+        .router = lab.gateway->address,
+        .nonce = {"abcdefghijkl"},
+        .lease = MAPPER_LEASE_SECONDS,
+        .deadline = instant_add(clock_now(), span_seconds(60)),
+        .settled = settled,
+        .removed = removed,
+    };
+    lab.count = PORTS;
+    for (size_t i = 0; i < PORTS; i++)
+        lab.ports[i] = (struct mapper_port){(uint16_t)(FIRST + i), (uint16_t)(FIRST + i)};
+    timer_init(&lab.timer, later);
+    timer_init(&lab.guard, guard);
+    return loop_timer_set(lab.loop, &lab.guard, instant_add(clock_now(), span_seconds(60)))
+               ? 0
+               : -1;
+}
+
+static int lab_end(void **state)
+{
+    (void)state;
+    lab.mapper = mapper_free(lab.mapper);
+    gateway_free(lab.gateway);
+    loop_free(lab.loop);
+    return 0;
+}
+
+/* --- steps ---------------------------------------------------------------------------- */
+
+static void start(void)
+{
+    assert_true(mapper_new(lab.loop, &lab.config, lab.ports, lab.count, &lab.mapper, NULL));
+}
+
+/* A loop that was stopped cannot run again: what a test does after the first `settled`, it
+ * does in a function that is called from the loop. */
+static void after(int64_t ms, void (*then)(void))
+{
+    lab.then = then;
+    assert_true(
+        loop_timer_set(lab.loop, &lab.timer, instant_add(clock_now(), span_ms(ms))));
+}
+
+static void run_until(int settled_count)
+{
+    lab.stop_at = settled_count;
+    assert_true(loop_run(lab.loop, NULL));
+}
+
+static void stop(void)
+{
+    loop_stop(lab.loop);
+}
+
+static void remove_all(void)
+{
+    mapper_remove(lab.mapper, span_ms(MAPPER_REMOVE_MS));
+}
+
+static const struct mapping *mapping_of(size_t index)
+{
+    return mapper_mapping(lab.mapper, index);
+}
+
+static size_t count_of(enum mapping_state state)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < lab.count; i++)
+        count += mapping_of(i)->state == state;
+    return count;
+}
+
+static bool is_in_future(struct instant at)
+{
+    return instant_before(clock_now(), at);
+}
+
+/* --- mapping -------------------------------------------------------------------------- */
+
+static void check_all_are_mapped(void)
+{
+    assert_int_equal(count_of(MAPPING_MAPPED), lab.count);
+    assert_int_equal(lab.gateway->table_count, lab.count);
+    for (size_t i = 0; i < lab.count; i++) {
+        assert_int_equal(gateway_outer(lab.gateway, lab.ports[i].inner),
+                         lab.ports[i].outer);
+        assert_true(mapping_of(i)->is_held);
+        assert_true(is_in_future(mapping_of(i)->expires));
+    }
+}
+
+static void all_ports_are_mapped_in_their_order(void **state)
+{
+    (void)state;
+    start();
+    assert_int_equal(lab.gateway->requests, 0);
+    run_until(1);
+    check_all_are_mapped();
+    assert_true(lab.news.is_changed);
+    assert_false(lab.news.is_restarted || lab.news.is_moved);
+    assert_int_equal(lab.gateway->maps, PORTS);
+    for (size_t i = 0; i < PORTS; i++)
+        assert_int_equal(lab.gateway->asked[i], lab.ports[i].inner);
+
+    struct address outer;
+    char text[ADDRESS_TEXT_SIZE];
+    assert_true(mapper_outer_address(lab.mapper, &outer));
+    assert_string_equal(address_format(&outer, text), OUTER_ADDRESS);
+}
+
+static void nat_pmp_does_it_as_well(void **state)
+{
+    (void)state;
+    struct address outer;
+    lab.config.protocol = ROUTER_NATPMP;
+    start();
+    run_until(1);
+    check_all_are_mapped();
+    assert_false(mapper_outer_address(lab.mapper, &outer));
+}
+
+static void an_outer_port_may_be_another_than_the_inner_one(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PORTS; i++)
+        lab.ports[i].outer = (uint16_t)(20000 + i);
+    start();
+    run_until(1);
+    check_all_are_mapped();
+}
+
+static void no_port_is_nothing_to_do(void **state)
+{
+    (void)state;
+    lab.count = 0;
+    start();
+    run_until(1);
+    assert_int_equal(lab.gateway->requests, 0);
+}
+
+static void eight_requests_are_under_way(void **state)
+{
+    (void)state;
+    lab.gateway->delay_ms = 20;
+    start();
+    run_until(1);
+    check_all_are_mapped();
+    assert_int_equal(lab.gateway->pending_max, MAPPER_CALLS_MAX);
+}
+
+static void lost_requests_are_repeated(void **state)
+{
+    (void)state;
+    lab.gateway->lose = 20;
+    start();
+    run_until(1);
+    check_all_are_mapped();
+    assert_int_equal(lab.gateway->maps, PORTS + 20);
+}
+
+static void a_router_may_take_two_seconds(void **state)
+{
+    (void)state;
+    lab.gateway->delay_ms = 2000;
+    lab.count = MAPPER_CALLS_MAX;
+    start();
+    run_until(1);
+    check_all_are_mapped();
+}
+
+static void a_mapping_of_another_port_is_given_back(void **state)
+{
+    (void)state;
+    for (enum router_protocol which = 0; which < ROUTER_PROTOCOL_COUNT; which++) {
+        lab_begin(NULL);
+        lab.config.protocol = which;
+        lab.gateway->taken = FIRST + 50;
+        start();
+        run_until(1);
+        assert_int_equal(count_of(MAPPING_MAPPED), PORTS - 1);
+        assert_int_equal(mapping_of(50)->state, MAPPING_OTHER_PORT);
+        assert_int_equal(mapping_of(50)->given, FIRST + 51);
+        assert_int_equal(mapping_of(50)->result, 0);
+        assert_false(mapping_of(50)->is_held);
+        assert_int_equal(gateway_outer(lab.gateway, FIRST + 50), 0);
+        assert_int_equal(lab.gateway->removals, 1);
+        lab_end(NULL);
+    }
+}
+
+static void a_full_table_has_the_first_ports(void **state)
+{
+    (void)state;
+    for (enum router_protocol which = 0; which < ROUTER_PROTOCOL_COUNT; which++) {
+        lab_begin(NULL);
+        lab.config.protocol = which;
+        lab.gateway->table_max = 32;
+        start();
+        run_until(1);
+        assert_int_equal(lab.gateway->table_count, 32);
+        for (size_t i = 0; i < PORTS; i++) {
+            const struct mapping *mapping = mapping_of(i);
+            assert_int_equal(mapping->state, i < 32 ? MAPPING_MAPPED : MAPPING_FULL);
+            assert_int_equal(mapping->is_held, i < 32);
+            assert_int_equal(mapping->result, i < 32 ? 0 : which == ROUTER_PCP ? 8 : 4);
+        }
+        assert_true(lab.gateway->maps <= 32 + MAPPER_CALLS_MAX);
+        lab_end(NULL);
+    }
+}
+
+static void a_refusal_is_kept_with_its_code(void **state)
+{
+    (void)state;
+    static const struct {
+        enum router_protocol protocol;
+        uint16_t result;
+        enum mapping_state state;
+    } rows[] = {
+        {ROUTER_PCP, 2, MAPPING_REFUSED},      {ROUTER_PCP, 7, MAPPING_REFUSED},
+        {ROUTER_PCP, 10, MAPPING_FULL},        {ROUTER_PCP, 11, MAPPING_OTHER_PORT},
+        {ROUTER_PCP, 12, MAPPING_REFUSED},     {ROUTER_PCP, 200, MAPPING_REFUSED},
+        {ROUTER_NATPMP, 2, MAPPING_REFUSED},   {ROUTER_NATPMP, 3, MAPPING_REFUSED},
+        {ROUTER_NATPMP, 300, MAPPING_REFUSED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        lab_begin(NULL);
+        lab.config.protocol = rows[i].protocol;
+        lab.gateway->result = rows[i].result;
+        start();
+        run_until(1);
+        assert_int_equal(count_of(rows[i].state), PORTS);
+        for (size_t port = 0; port < PORTS; port++) {
+            assert_int_equal(mapping_of(port)->result, rows[i].result);
+            assert_int_equal(mapping_of(port)->given, 0);
+            assert_false(mapping_of(port)->is_held);
+        }
+        assert_int_equal(lab.gateway->removals, 0);
+        lab_end(NULL);
+    }
+}
+
+static void a_router_that_speaks_only_nat_pmp_refuses_pcp(void **state)
+{
+    (void)state;
+    lab.gateway->lacks_pcp = true;
+    start();
+    run_until(1);
+    assert_int_equal(count_of(MAPPING_REFUSED), PORTS);
+    assert_int_equal(mapping_of(0)->result, 1);
+}
+
+static void a_mapping_with_the_nonce_of_another_is_refused(void **state)
+{
+    (void)state;
+    gateway_map(lab.gateway, FIRST, FIRST, (const uint8_t *)"another one!");
+    start();
+    run_until(1);
+    assert_int_equal(count_of(MAPPING_MAPPED), PORTS - 1);
+    assert_int_equal(mapping_of(0)->state, MAPPING_REFUSED);
+    assert_int_equal(mapping_of(0)->result, 2);
+}
+
+static void become_honest(void)
+{
+    lab.gateway->manner = GATEWAY_HONEST;
+}
+
+static void what_is_not_a_reply_of_the_router_is_silence(void **state)
+{
+    (void)state;
+    static const enum gateway_manner manners[] = {
+        GATEWAY_SILENT,        GATEWAY_ONLY_GARBAGE, GATEWAY_OTHER_PORT,
+        GATEWAY_OTHER_ADDRESS, GATEWAY_WRONG_NONCE,
+    };
+    for (size_t i = 0; i < sizeof manners / sizeof *manners; i++) {
+        lab_begin(NULL);
+        lab.gateway->manner = manners[i];
+        lab.config.deadline = instant_add(clock_now(), span_ms(300));
+        start();
+        run_until(1);
+        assert_false(is_in_future(lab.config.deadline));
+        assert_int_equal(count_of(MAPPING_SILENT), PORTS);
+        for (size_t port = 0; port < PORTS; port++)
+            assert_int_equal(mapping_of(port)->is_held, port < MAPPER_CALLS_MAX);
+        lab_end(NULL);
+    }
+}
+
+static void noise_before_a_reply_does_not_matter(void **state)
+{
+    (void)state;
+    lab.gateway->manner = GATEWAY_GARBAGE;
+    start();
+    run_until(1);
+    check_all_are_mapped();
+}
+
+static void answers_after_the_deadline_are_a_change(void **state)
+{
+    (void)state;
+    lab.gateway->manner = GATEWAY_SILENT;
+    lab.config.deadline = instant_add(clock_now(), span_ms(300));
+    start();
+    after(600, become_honest);
+    run_until(2);
+    check_all_are_mapped();
+    assert_true(lab.news.is_changed);
+    assert_false(lab.news.is_restarted);
+}
+
+static void a_closed_port_holds_nothing(void **state)
+{
+    (void)state;
+    int fd = gateway_socket("127.0.0.1", 0);
+    lab.config.router = gateway_name(fd);
+    close(fd);
+    start();
+    run_until(1);
+    assert_int_equal(count_of(MAPPING_SILENT), PORTS);
+    assert_false(mapping_of(0)->is_held);
+}
+
+/* --- keeping -------------------------------------------------------------------------- */
+
+static void check_renewals(void)
+{
+    /* At half a lease at the earliest, so that four rounds take 1.5 leases. */
+    if (lab.gateway->maps < 4 * PORTS) {
+        after(10, check_renewals);
+        return;
+    }
+    assert_true(instant_since(clock_now(), lab.settled_at).ns >= 1400 * NS_PER_MS);
+    stop();
+}
+
+static void short_leases_are_renewed_at_half(void **state)
+{
+    (void)state;
+    lab.gateway->lease_max = 1;
+    start();
+    after(100, check_renewals);
+    assert_true(loop_run(lab.loop, NULL));
+    assert_int_equal(lab.settled, 1); /* no news */
+    assert_int_equal(count_of(MAPPING_MAPPED), PORTS);
+}
+
+static void become_silent(void)
+{
+    lab.gateway->manner = GATEWAY_SILENT;
+}
+
+static void a_mapping_lasts_until_its_lease_ends(void **state)
+{
+    (void)state;
+    lab.gateway->lease_max = 2;
+    lab.count = MAPPER_CALLS_MAX;
+    start();
+    struct instant begun = clock_now();
+    after(300, become_silent);
+    run_until(2);
+    assert_true(instant_since(lab.settled_at, begun).ns >= 2 * NS_PER_SECOND);
+    assert_int_equal(count_of(MAPPING_SILENT), lab.count);
+    assert_true(lab.news.is_changed);
+    assert_false(lab.news.is_restarted);
+}
+
+static void restart(void)
+{
+    gateway_restart(lab.gateway);
+}
+
+static void what_a_restart_took_away_is_mapped_anew(void **state)
+{
+    (void)state;
+    for (enum router_protocol which = 0; which < ROUTER_PROTOCOL_COUNT; which++) {
+        lab_begin(NULL);
+        lab.config.protocol = which;
+        lab.gateway->lease_max = 2;
+        start();
+        after(300, restart);
+        run_until(2);
+        assert_true(lab.news.is_restarted);
+        assert_false(lab.news.is_changed);
+        check_all_are_mapped();
+        lab_end(NULL);
+    }
+}
+
+static void restart_and_announce(void)
+{
+    gateway_restart(lab.gateway);
+    mapper_hear(lab.mapper, 0, NULL);
+}
+
+static void an_announced_restart_is_not_waited_for(void **state)
+{
+    (void)state;
+    start();
+    after(300, restart_and_announce);
+    run_until(2); /* renewals come after half an hour */
+    assert_true(lab.news.is_restarted);
+    assert_false(lab.news.is_changed);
+    check_all_are_mapped();
+}
+
+static void restart_with_a_small_table(void)
+{
+    lab.gateway->table_max = 10;
+    restart_and_announce();
+}
+
+static void after_a_restart_fewer_ports_may_fit(void **state)
+{
+    (void)state;
+    start();
+    after(300, restart_with_a_small_table);
+    run_until(2);
+    assert_true(lab.news.is_restarted);
+    assert_true(lab.news.is_changed);
+    assert_int_equal(count_of(MAPPING_MAPPED), 10);
+    assert_int_equal(count_of(MAPPING_FULL), PORTS - 10);
+}
+
+static void announce_nothing_new(void)
+{
+    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
+    after(100, stop);
+}
+
+static void an_announcement_that_fits_changes_nothing(void **state)
+{
+    (void)state;
+    start();
+    after(300, announce_nothing_new);
+    assert_true(loop_run(lab.loop, NULL));
+    assert_int_equal(lab.settled, 1);
+    assert_int_equal(lab.gateway->maps, PORTS);
+}
+
+static void move(void)
+{
+    lab.gateway->outer = "45.12.7.9";
+    mapper_map_anew(lab.mapper);
+}
+
+static void another_outer_address_is_news(void **state)
+{
+    (void)state;
+    struct address outer;
+    char text[ADDRESS_TEXT_SIZE];
+    start();
+    after(300, move);
+    run_until(2);
+    assert_true(lab.news.is_moved);
+    assert_false(lab.news.is_restarted || lab.news.is_changed);
+    assert_true(mapper_outer_address(lab.mapper, &outer));
+    assert_string_equal(address_format(&outer, text), "45.12.7.9");
+    check_all_are_mapped();
+}
+
+/* --- removing ------------------------------------------------------------------------- */
+
+static void check_all_are_removed(void)
+{
+    assert_int_equal(lab.removed, 1);
+    assert_int_equal(lab.gateway->table_count, 0);
+    for (size_t i = 0; i < lab.count; i++)
+        assert_false(mapping_of(i)->is_held);
+}
+
+static void at_the_end_all_are_removed(void **state)
+{
+    (void)state;
+    for (enum router_protocol which = 0; which < ROUTER_PROTOCOL_COUNT; which++) {
+        lab_begin(NULL);
+        lab.config.protocol = which;
+        start();
+        after(300, remove_all);
+        assert_true(loop_run(lab.loop, NULL));
+        check_all_are_removed();
+        assert_int_equal(count_of(MAPPING_REMOVED), PORTS);
+        assert_int_equal(lab.gateway->removals, PORTS);
+        lab_end(NULL);
+    }
+}
+
+static void also_in_the_middle_of_mapping(void **state)
+{
+    (void)state;
+    lab.gateway->delay_ms = 30;
+    start();
+    after(100, remove_all);
+    assert_true(loop_run(lab.loop, NULL));
+    check_all_are_removed();
+    assert_int_equal(lab.settled, 0);
+    assert_true(lab.gateway->maps < PORTS);
+}
+
+static void lose_and_remove(void)
+{
+    lab.gateway->lose = 10;
+    remove_all();
+}
+
+static void lost_removals_are_repeated(void **state)
+{
+    (void)state;
+    start();
+    after(300, lose_and_remove);
+    assert_true(loop_run(lab.loop, NULL));
+    check_all_are_removed();
+    assert_int_equal(lab.gateway->removals, PORTS + 10);
+}
+
+static void fall_silent_and_remove(void)
+{
+    become_silent();
+    mapper_remove(lab.mapper, span_ms(300));
+}
+
+static void what_cannot_be_removed_is_known_with_its_end(void **state)
+{
+    (void)state;
+    start();
+    after(300, fall_silent_and_remove);
+    assert_true(loop_run(lab.loop, NULL));
+    assert_int_equal(lab.removed, 1);
+    assert_int_equal(count_of(MAPPING_MAPPED), PORTS);
+    for (size_t i = 0; i < PORTS; i++) {
+        assert_true(mapping_of(i)->is_held);
+        assert_true(is_in_future(mapping_of(i)->held_until));
+    }
+}
+
+static void refuse_and_remove(void)
+{
+    lab.gateway->result = 2;
+    remove_all();
+}
+
+static void a_refused_removal_ends_the_wait(void **state)
+{
+    (void)state;
+    start();
+    after(300, refuse_and_remove);
+    assert_true(loop_run(lab.loop, NULL));
+    assert_int_equal(lab.removed, 1);
+    assert_int_equal(lab.gateway->removals, PORTS);
+    assert_int_equal(count_of(MAPPING_REMOVED), 0);
+    assert_true(mapping_of(0)->is_held);
+}
+
+static void another_process_with_the_nonce_can_remove(void **state)
+{
+    (void)state;
+    lab.count = 10;
+    for (size_t i = 0; i < lab.count; i++)
+        gateway_map(lab.gateway, lab.ports[i].inner, lab.ports[i].outer,
+                    lab.config.nonce.bytes);
+    start();
+    after(100, remove_all);
+    assert_true(loop_run(lab.loop, NULL));
+    check_all_are_removed();
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, lab_begin, lab_end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(all_ports_are_mapped_in_their_order),
+        TEST(nat_pmp_does_it_as_well),
+        TEST(an_outer_port_may_be_another_than_the_inner_one),
+        TEST(no_port_is_nothing_to_do),
+        TEST(eight_requests_are_under_way),
+        TEST(lost_requests_are_repeated),
+        TEST(a_router_may_take_two_seconds),
+        cmocka_unit_test(a_mapping_of_another_port_is_given_back),
+        cmocka_unit_test(a_full_table_has_the_first_ports),
+        cmocka_unit_test(a_refusal_is_kept_with_its_code),
+        TEST(a_router_that_speaks_only_nat_pmp_refuses_pcp),
+        TEST(a_mapping_with_the_nonce_of_another_is_refused),
+        cmocka_unit_test(what_is_not_a_reply_of_the_router_is_silence),
+        TEST(noise_before_a_reply_does_not_matter),
+        TEST(answers_after_the_deadline_are_a_change),
+        TEST(a_closed_port_holds_nothing),
+        TEST(short_leases_are_renewed_at_half),
+        TEST(a_mapping_lasts_until_its_lease_ends),
+        cmocka_unit_test(what_a_restart_took_away_is_mapped_anew),
+        TEST(an_announced_restart_is_not_waited_for),
+        TEST(after_a_restart_fewer_ports_may_fit),
+        TEST(an_announcement_that_fits_changes_nothing),
+        TEST(another_outer_address_is_news),
+        cmocka_unit_test(at_the_end_all_are_removed),
+        TEST(also_in_the_middle_of_mapping),
+        TEST(lost_removals_are_repeated),
+        TEST(what_cannot_be_removed_is_known_with_its_end),
+        TEST(a_refused_removal_ends_the_wait),
+        TEST(another_process_with_the_nonce_can_remove),
+    };
+    return cmocka_run_group_tests_name("mapper", tests, NULL, NULL);
+}
