@@ -230,6 +230,8 @@ static bool slot_begin(struct slot *slot, struct port *port, bool is_removal)
     struct instant deadline = instant_add(now, span_ms(MAPPER_REQUEST_MS));
     if (mapper->is_removing)
         deadline = instant_min(deadline, mapper->remove_by);
+    else if (port->mapping.state == MAPPING_MAPPED) /* no longer than that is true */
+        deadline = instant_min(deadline, port->mapping.expires);
     if (!call_open(&slot->call, &config->router, config->has_local ? &config->local : NULL,
                    NULL))
         return false;
