@@ -21,10 +21,20 @@ static struct {
     int settled, removed;
     int stop_at; /* the loop stops at this `settled` */
     struct mapper_news news;
-    struct instant settled_at;
+    struct instant started_at, settled_at;
     struct timer timer, guard;
     void (*then)(void);
+    void (*at_first)(void); /* after the first `settled`, from the loop */
 } lab;
+
+/* A loop that was stopped cannot run again: what a test does later, it does in a function
+ * that is called from the loop. */
+static void after(int64_t ms, void (*then)(void))
+{
+    lab.then = then;
+    assert_true(
+        loop_timer_set(lab.loop, &lab.timer, instant_add(clock_now(), span_ms(ms))));
+}
 
 static void settled(void *ctx, const struct mapper_news *news)
 {
@@ -34,6 +44,8 @@ static void settled(void *ctx, const struct mapper_news *news)
     lab.settled_at = clock_now();
     assert_int_equal(news->is_first, lab.settled == 1);
     assert_int_equal(lab.removed, 0);
+    if (news->is_first && lab.at_first)
+        after(0, lab.at_first);
     if (lab.settled == lab.stop_at)
         loop_stop(lab.loop);
 }
@@ -96,16 +108,8 @@ static int lab_end(void **state)
 
 static void start(void)
 {
+    lab.started_at = clock_now();
     assert_true(mapper_new(lab.loop, &lab.config, lab.ports, lab.count, &lab.mapper, NULL));
-}
-
-/* A loop that was stopped cannot run again: what a test does after the first `settled`, it
- * does in a function that is called from the loop. */
-static void after(int64_t ms, void (*then)(void))
-{
-    lab.then = then;
-    assert_true(
-        loop_timer_set(lab.loop, &lab.timer, instant_add(clock_now(), span_ms(ms))));
 }
 
 static void run_until(int settled_count)
@@ -354,6 +358,26 @@ static void what_is_not_a_reply_of_the_router_is_silence(void **state)
     }
 }
 
+static bool turn_count(void *ctx)
+{
+    int *turns = ctx;
+    (*turns)++;
+    return false;
+}
+
+static void the_loop_sleeps_while_the_router_is_silent(void **state)
+{
+    (void)state;
+    int turns = 0;
+    lab.gateway->manner = GATEWAY_SILENT;
+    lab.config.deadline = instant_add(clock_now(), span_ms(300));
+    loop_each_turn(lab.loop, turn_count, &turns);
+    start();
+    run_until(1);
+    /* A turn for each datagram and each timer, and some for the beginning and the end. */
+    assert_true(turns <= 2 * lab.gateway->requests + 20);
+}
+
 static void noise_before_a_reply_does_not_matter(void **state)
 {
     (void)state;
@@ -369,7 +393,7 @@ static void answers_after_the_deadline_are_a_change(void **state)
     lab.gateway->manner = GATEWAY_SILENT;
     lab.config.deadline = instant_add(clock_now(), span_ms(300));
     start();
-    after(600, become_honest);
+    lab.at_first = become_honest;
     run_until(2);
     check_all_are_mapped();
     assert_true(lab.news.is_changed);
@@ -397,16 +421,16 @@ static void check_renewals(void)
         after(10, check_renewals);
         return;
     }
-    assert_true(instant_since(clock_now(), lab.settled_at).ns >= 1400 * NS_PER_MS);
+    assert_true(instant_since(clock_now(), lab.started_at).ns >= 3 * NS_PER_SECOND);
     stop();
 }
 
 static void short_leases_are_renewed_at_half(void **state)
 {
     (void)state;
-    lab.gateway->lease_max = 1;
+    lab.gateway->lease_max = 2;
     start();
-    after(100, check_renewals);
+    lab.at_first = check_renewals;
     assert_true(loop_run(lab.loop, NULL));
     assert_int_equal(lab.settled, 1); /* no news */
     assert_int_equal(count_of(MAPPING_MAPPED), PORTS);
@@ -424,7 +448,7 @@ static void a_mapping_lasts_until_its_lease_ends(void **state)
     lab.count = MAPPER_CALLS_MAX;
     start();
     struct instant begun = clock_now();
-    after(300, become_silent);
+    lab.at_first = become_silent;
     run_until(2);
     assert_true(instant_since(lab.settled_at, begun).ns >= 2 * NS_PER_SECOND);
     assert_int_equal(count_of(MAPPING_SILENT), lab.count);
@@ -445,7 +469,7 @@ static void what_a_restart_took_away_is_mapped_anew(void **state)
         lab.config.protocol = which;
         lab.gateway->lease_max = 2;
         start();
-        after(300, restart);
+        lab.at_first = restart;
         run_until(2);
         assert_true(lab.news.is_restarted);
         assert_false(lab.news.is_changed);
@@ -464,7 +488,7 @@ static void an_announced_restart_is_not_waited_for(void **state)
 {
     (void)state;
     start();
-    after(300, restart_and_announce);
+    lab.at_first = restart_and_announce;
     run_until(2); /* renewals come after half an hour */
     assert_true(lab.news.is_restarted);
     assert_false(lab.news.is_changed);
@@ -481,7 +505,7 @@ static void after_a_restart_fewer_ports_may_fit(void **state)
 {
     (void)state;
     start();
-    after(300, restart_with_a_small_table);
+    lab.at_first = restart_with_a_small_table;
     run_until(2);
     assert_true(lab.news.is_restarted);
     assert_true(lab.news.is_changed);
@@ -499,7 +523,7 @@ static void an_announcement_that_fits_changes_nothing(void **state)
 {
     (void)state;
     start();
-    after(300, announce_nothing_new);
+    lab.at_first = announce_nothing_new;
     assert_true(loop_run(lab.loop, NULL));
     assert_int_equal(lab.settled, 1);
     assert_int_equal(lab.gateway->maps, PORTS);
@@ -517,7 +541,7 @@ static void another_outer_address_is_news(void **state)
     struct address outer;
     char text[ADDRESS_TEXT_SIZE];
     start();
-    after(300, move);
+    lab.at_first = move;
     run_until(2);
     assert_true(lab.news.is_moved);
     assert_false(lab.news.is_restarted || lab.news.is_changed);
@@ -543,7 +567,7 @@ static void at_the_end_all_are_removed(void **state)
         lab_begin(NULL);
         lab.config.protocol = which;
         start();
-        after(300, remove_all);
+        lab.at_first = remove_all;
         assert_true(loop_run(lab.loop, NULL));
         check_all_are_removed();
         assert_int_equal(count_of(MAPPING_REMOVED), PORTS);
@@ -564,6 +588,25 @@ static void also_in_the_middle_of_mapping(void **state)
     assert_true(lab.gateway->maps < PORTS);
 }
 
+static void become_honest_and_remove(void)
+{
+    assert_int_equal(lab.gateway->table_count, MAPPER_CALLS_MAX);
+    become_honest();
+    remove_all();
+}
+
+static void requests_without_an_answer_are_removed_and_not_repeated(void **state)
+{
+    (void)state;
+    lab.gateway->manner = GATEWAY_SILENT; /* but it maps */
+    start();
+    after(100, become_honest_and_remove);
+    assert_true(loop_run(lab.loop, NULL));
+    check_all_are_removed();
+    assert_int_equal(lab.gateway->maps, MAPPER_CALLS_MAX);
+    assert_int_equal(lab.gateway->removals, MAPPER_CALLS_MAX);
+}
+
 static void lose_and_remove(void)
 {
     lab.gateway->lose = 10;
@@ -574,7 +617,7 @@ static void lost_removals_are_repeated(void **state)
 {
     (void)state;
     start();
-    after(300, lose_and_remove);
+    lab.at_first = lose_and_remove;
     assert_true(loop_run(lab.loop, NULL));
     check_all_are_removed();
     assert_int_equal(lab.gateway->removals, PORTS + 10);
@@ -590,7 +633,7 @@ static void what_cannot_be_removed_is_known_with_its_end(void **state)
 {
     (void)state;
     start();
-    after(300, fall_silent_and_remove);
+    lab.at_first = fall_silent_and_remove;
     assert_true(loop_run(lab.loop, NULL));
     assert_int_equal(lab.removed, 1);
     assert_int_equal(count_of(MAPPING_MAPPED), PORTS);
@@ -610,7 +653,7 @@ static void a_refused_removal_ends_the_wait(void **state)
 {
     (void)state;
     start();
-    after(300, refuse_and_remove);
+    lab.at_first = refuse_and_remove;
     assert_true(loop_run(lab.loop, NULL));
     assert_int_equal(lab.removed, 1);
     assert_int_equal(lab.gateway->removals, PORTS);
@@ -626,7 +669,7 @@ static void another_process_with_the_nonce_can_remove(void **state)
         gateway_map(lab.gateway, lab.ports[i].inner, lab.ports[i].outer,
                     lab.config.nonce.bytes);
     start();
-    after(100, remove_all);
+    lab.at_first = remove_all;
     assert_true(loop_run(lab.loop, NULL));
     check_all_are_removed();
 }
@@ -649,6 +692,7 @@ int main(void)
         TEST(a_router_that_speaks_only_nat_pmp_refuses_pcp),
         TEST(a_mapping_with_the_nonce_of_another_is_refused),
         cmocka_unit_test(what_is_not_a_reply_of_the_router_is_silence),
+        TEST(the_loop_sleeps_while_the_router_is_silent),
         TEST(noise_before_a_reply_does_not_matter),
         TEST(answers_after_the_deadline_are_a_change),
         TEST(a_closed_port_holds_nothing),
@@ -661,6 +705,7 @@ int main(void)
         TEST(another_outer_address_is_news),
         cmocka_unit_test(at_the_end_all_are_removed),
         TEST(also_in_the_middle_of_mapping),
+        TEST(requests_without_an_answer_are_removed_and_not_repeated),
         TEST(lost_removals_are_repeated),
         TEST(what_cannot_be_removed_is_known_with_its_end),
         TEST(a_refused_removal_ends_the_wait),
