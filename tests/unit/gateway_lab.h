@@ -70,7 +70,8 @@ struct gateway {
     int requests, maps, removals; /* that have come, repetitions and lost ones included */
     LIST_HEAD(, gateway_reply) late; /* owned: replies that are delayed */
     int pending, pending_max;
-    uint16_t asked[1024]; /* the inner ports of the first `maps` */
+    uint16_t asked[1024];    /* the inner ports of the first `maps` */
+    struct address asked_by; /* the source of the last request */
 };
 
 struct gateway_reply {
@@ -222,6 +223,8 @@ static inline void gateway_pcp(struct gateway *gateway, const uint8_t *bytes, si
         return;
 
     assert_int_equal(len, 60);
+    if (gateway->address.sa.sa_family == AF_INET)
+        assert_memory_equal(bytes + 20, &gateway->asked_by.in.sin_addr, 4);
     uint16_t inner = gateway_number(bytes + 40), outer = gateway_number(bytes + 42);
     uint32_t wish = (uint32_t)gateway_number(bytes + 4) << 16 | gateway_number(bytes + 6);
     const struct gateway_mapping *mapping = gateway_find(gateway, inner);
@@ -292,6 +295,8 @@ static inline void gateway_come(void *ctx, uint32_t events)
         if (len < 0)
             return;
         assert_true(len >= 2 && (bytes[0] == 0 || bytes[0] == 2));
+        assert_true(
+            address_from_sockaddr((struct sockaddr *)&from, from_len, &gateway->asked_by));
         gateway_note(gateway, bytes, (size_t)len);
         if (gateway->lose > 0) {
             gateway->lose--;

@@ -200,6 +200,18 @@ static void an_outer_port_may_be_another_than_the_inner_one(void **state)
     check_all_are_mapped();
 }
 
+static void requests_come_from_the_address_that_was_named(void **state)
+{
+    (void)state;
+    char text[ADDRESS_TEXT_SIZE];
+    lab.config.has_local = true;
+    lab.config.local = address_of("127.0.0.3");
+    start();
+    run_until(1);
+    check_all_are_mapped();
+    assert_string_equal(address_format(&lab.gateway->asked_by, text), "127.0.0.3");
+}
+
 static void no_port_is_nothing_to_do(void **state)
 {
     (void)state;
@@ -450,7 +462,9 @@ static void a_mapping_lasts_until_its_lease_ends(void **state)
     struct instant begun = clock_now();
     lab.at_first = become_silent;
     run_until(2);
-    assert_true(instant_since(lab.settled_at, begun).ns >= 2 * NS_PER_SECOND);
+    struct span took = instant_since(lab.settled_at, begun);
+    assert_true(took.ns >= 2 * NS_PER_SECOND);
+    assert_true(took.ns < NS_PER_SECOND + MAPPER_REQUEST_MS * NS_PER_MS);
     assert_int_equal(count_of(MAPPING_SILENT), lab.count);
     assert_true(lab.news.is_changed);
     assert_false(lab.news.is_restarted);
@@ -547,6 +561,28 @@ static void another_outer_address_is_news(void **state)
     assert_false(lab.news.is_restarted || lab.news.is_changed);
     assert_true(mapper_outer_address(lab.mapper, &outer));
     assert_string_equal(address_format(&outer, text), "45.12.7.9");
+    check_all_are_mapped();
+}
+
+static void announce_addresses(void)
+{
+    struct address first = address_of("45.12.7.1"), second = address_of("45.12.7.2");
+    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), &first);
+    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), &first);
+    assert_int_equal(lab.gateway->maps, PORTS);
+    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), &second);
+}
+
+static void an_announced_address_renews_all(void **state)
+{
+    (void)state;
+    lab.config.protocol = ROUTER_NATPMP;
+    start();
+    lab.at_first = announce_addresses;
+    run_until(2);
+    assert_true(lab.news.is_moved);
+    assert_false(lab.news.is_restarted || lab.news.is_changed);
+    assert_int_equal(lab.gateway->maps, 2 * PORTS);
     check_all_are_mapped();
 }
 
@@ -682,6 +718,7 @@ int main(void)
         TEST(all_ports_are_mapped_in_their_order),
         TEST(nat_pmp_does_it_as_well),
         TEST(an_outer_port_may_be_another_than_the_inner_one),
+        TEST(requests_come_from_the_address_that_was_named),
         TEST(no_port_is_nothing_to_do),
         TEST(eight_requests_are_under_way),
         TEST(lost_requests_are_repeated),
@@ -703,6 +740,7 @@ int main(void)
         TEST(after_a_restart_fewer_ports_may_fit),
         TEST(an_announcement_that_fits_changes_nothing),
         TEST(another_outer_address_is_news),
+        TEST(an_announced_address_renews_all),
         cmocka_unit_test(at_the_end_all_are_removed),
         TEST(also_in_the_middle_of_mapping),
         TEST(requests_without_an_answer_are_removed_and_not_repeated),
