@@ -321,10 +321,10 @@ static struct port *port_next(struct mapper *mapper, struct instant now)
 
 static void requests_begin(struct mapper *mapper, struct instant now)
 {
-    struct port *port;
     for (size_t i = 0; i < MAPPER_CALLS_MAX; i++) {
         struct slot *slot = &mapper->slots[i];
-        if (slot->port || !(port = port_next(mapper, now)))
+        struct port *port = slot->port ? NULL : port_next(mapper, now);
+        if (!port)
             continue;
         if (port->mapping.state == MAPPING_MAPPED &&
             !instant_before(now, port->mapping.expires))
