@@ -21,6 +21,7 @@
 #define RETRY_MIN_SECONDS 60 /* also after silence */
 #define RETRY_MAX_SECONDS 1800
 #define RENEW_MIN_SECONDS 1
+#define HEAR_MIN_SECONDS  10
 #define LEASE_MAX_SECONDS 86400 /* RFC 6887, section 15: longer ones are not believed */
 
 struct port {
@@ -55,6 +56,7 @@ struct mapper {
     uint8_t jitter; /* of the renewals: one for all, so that they come together */
     bool is_removing, has_removed;
     struct instant remove_by;
+    struct instant heard_at; /* the last announcement that renewed the mappings */
 };
 
 static const char *const state_texts[] = {
@@ -416,6 +418,7 @@ bool mapper_new(struct loop *loop, const struct mapper_config *config,
     mapper->loop = loop;
     mapper->config = *config;
     mapper->port_count = port_count;
+    mapper->heard_at = instant_back(clock_now(), span_seconds(HEAR_MIN_SECONDS));
     for (size_t i = 0; i < port_count; i++)
         mapper->ports[i].mapping = (struct mapping){
             .inner = ports[i].inner,
@@ -469,9 +472,14 @@ bool mapper_outer_address(const struct mapper *mapper, struct address *ret)
 
 void mapper_hear(struct mapper *mapper, uint32_t epoch, const struct address *outer)
 {
+    struct instant now = loop_now(mapper->loop);
     note_epoch(mapper, epoch, NULL);
     if (outer)
         note_outer(mapper, outer, NULL);
+    if (instant_since(now, mapper->heard_at).ns >= HEAR_MIN_SECONDS * NS_PER_SECOND) {
+        mapper->heard_at = now;
+        map_anew(mapper, NULL, false);
+    }
     wake(mapper);
 }
 
