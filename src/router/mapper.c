@@ -29,7 +29,9 @@ struct port {
     enum mapping_state told; /* by the last `settled` */
     struct instant due;      /* when to ask for it next */
     bool is_under_way;
-    bool is_tried; /* while removing: a removal has been sent */
+    bool is_displaced; /* its outer port was given to another port of ours for a moment */
+    bool is_retried;   /* for that reason, since it was last due */
+    bool is_tried;     /* while removing: a removal has been sent */
 };
 
 struct slot {
@@ -174,6 +176,14 @@ static void table_full(struct mapper *mapper, const struct map_reply *reply)
     }
 }
 
+/* While a mapping that is to be given back exists, it is in the way of our own port. */
+static void displaced_mark(struct mapper *mapper, uint16_t outer)
+{
+    for (size_t i = 0; i < mapper->port_count; i++)
+        if (mapper->ports[i].mapping.outer == outer)
+            mapper->ports[i].is_displaced = true;
+}
+
 static void port_refused(struct mapper *mapper, struct port *port,
                          const struct map_reply *reply)
 {
@@ -196,6 +206,8 @@ static void port_refused(struct mapper *mapper, struct port *port,
     port->mapping.given = reply->result == 0 ? reply->outer : 0;
     port->mapping.is_held = said.meaning == ROUTER_GRANTED;
     port->due = instant_add(loop_now(mapper->loop), retry_after(reply));
+    if (said.meaning == ROUTER_GRANTED)
+        displaced_mark(mapper, reply->outer);
     if (said.meaning == ROUTER_FULL)
         table_full(mapper, reply);
 }
@@ -308,6 +320,18 @@ static void call_ended(void *ctx, enum call_end end)
 
 /* --- what to do next ------------------------------------------------------------------ */
 
+/* When all else is done: the first that was displaced, alone, so that no other is. */
+static struct port *displaced_next(struct mapper *mapper)
+{
+    for (size_t i = 0; i < mapper->port_count && mapper->calls == 0; i++) {
+        struct port *port = &mapper->ports[i];
+        if (port->mapping.state == MAPPING_OTHER_PORT && port->is_displaced &&
+            !port->is_retried)
+            return port;
+    }
+    return NULL;
+}
+
 /* The first in the order of the list. */
 static struct port *port_next(struct mapper *mapper, struct instant now)
 {
@@ -318,7 +342,7 @@ static struct port *port_next(struct mapper *mapper, struct instant now)
         if (is_next && !port->is_under_way)
             return port;
     }
-    return NULL;
+    return mapper->is_removing ? NULL : displaced_next(mapper);
 }
 
 static void requests_begin(struct mapper *mapper, struct instant now)
@@ -332,6 +356,8 @@ static void requests_begin(struct mapper *mapper, struct instant now)
             !instant_before(now, port->mapping.expires))
             port->mapping.state = MAPPING_SILENT;
         port->is_tried = mapper->is_removing;
+        port->is_retried = instant_before(now, port->due);
+        port->is_displaced = false;
         if (!slot_begin(slot, port, mapper->is_removing) && !mapper->is_removing)
             port_unanswered(mapper, port);
     }

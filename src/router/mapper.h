@@ -8,8 +8,10 @@
  * begins with those that matter most, with at most MAPPER_CALLS_MAX requests under way.
  * When each has a state other than WAITING, or the deadline has passed, `settled` is called
  * for the first time. A port that the router forwards at another outer port than wished is
- * given back: its state is OTHER_PORT. Once the router says that its table is full, ports
- * that were not asked for yet are FULL as well, without a request.
+ * given back: its state is OTHER_PORT. Until then it may be in the way of another port of
+ * the list, which is therefore asked for once more when all others are done. Once the
+ * router says that its table is full, ports that were not asked for yet are FULL as well,
+ * without a request.
  *
  * Keeping. A mapping is renewed after 1/2 to 5/8 of its lease, whatever lease the router
  * granted. While renewals are not answered, or refused, it stays MAPPED until its lease

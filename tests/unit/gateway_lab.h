@@ -135,6 +135,15 @@ static inline void gateway_remove(struct gateway *gateway, uint16_t inner)
         *mapping = gateway->table[--gateway->table_count];
 }
 
+static inline bool gateway_is_used(const struct gateway *gateway, uint16_t inner,
+                                   uint16_t outer)
+{
+    for (size_t i = 0; i < gateway->table_count; i++)
+        if (gateway->table[i].outer == outer && gateway->table[i].inner != inner)
+            return true;
+    return outer == gateway->taken;
+}
+
 /* Returns the outer port, or 0 if the table is full. */
 static inline uint16_t gateway_map(struct gateway *gateway, uint16_t inner, uint16_t outer,
                                    const uint8_t *nonce)
@@ -148,7 +157,9 @@ static inline uint16_t gateway_map(struct gateway *gateway, uint16_t inner, uint
         if (nonce)
             memcpy(mapping->nonce, nonce, sizeof mapping->nonce);
     }
-    mapping->outer = (uint16_t)(outer == gateway->taken ? outer + 1 : outer);
+    while (gateway_is_used(gateway, inner, outer))
+        outer++;
+    mapping->outer = outer;
     return mapping->outer;
 }
 

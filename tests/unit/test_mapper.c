@@ -266,7 +266,7 @@ static void a_mapping_of_another_port_is_given_back(void **state)
         assert_int_equal(mapping_of(50)->result, 0);
         assert_false(mapping_of(50)->is_held);
         assert_int_equal(gateway_outer(lab.gateway, FIRST + 50), 0);
-        assert_int_equal(lab.gateway->removals, 1);
+        assert_true(lab.gateway->removals >= 2); /* its own, and of those it displaced */
         lab_end(NULL);
     }
 }
