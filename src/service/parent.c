@@ -261,7 +261,6 @@ static void reload_begin(struct parent *parent, const char *why)
     struct err err;
     if (parent->is_ending || parent->is_accepted)
         return;
-    notify_reloading(&parent->service->notify);
     parent->is_reload_wanted = !is_reload_possible(parent);
     if (parent->is_reload_wanted)
         return;
@@ -277,6 +276,13 @@ static void reload_begin(struct parent *parent, const char *why)
     if (!loop_watch_add(parent->loop, check->said_fd, EPOLLIN, check_said, parent,
                         &parent->check_watch, &err))
         log_message(LOG_LEVEL_WARNING, "reload_check", "%s", err.message);
+}
+
+static void reload_request(struct parent *parent, const char *why)
+{
+    if (!parent->is_ending)
+        notify_reloading(&parent->service->notify);
+    reload_begin(parent, why);
 }
 
 static void reload_check_ended(struct parent *parent, int status)
@@ -318,7 +324,7 @@ static void watch_fire(struct timer *timer)
 {
     struct parent *parent = CONTAINER_OF(timer, struct parent, watch_timer);
     if (reload_watch_look(&parent->watch, parent->invocation))
-        reload_begin(parent, "the binary or .env has changed");
+        reload_request(parent, "the binary or .env has changed");
     timer_in(parent, timer, span_ms(WATCH_MS));
 }
 
@@ -360,7 +366,7 @@ static void child_ended(struct parent *parent, int status)
     /* If it served and has exited, it has logged why. */
     if (!parent->is_killed && (has_said || WIFSIGNALED(status)))
         log_failed(parent->reason);
-    if (!parent->is_killed)
+    if (!parent->is_killed && (parent->is_serving || !parent->is_ending))
         parent->status = WIFSIGNALED(status) ? 1 : WEXITSTATUS(status);
     if (parent->is_ending)
         return;
@@ -417,7 +423,7 @@ static void handle(struct parent *parent, unsigned number)
         terminate(parent, "SIGINT");
         break;
     case SIGHUP:
-        reload_begin(parent, "SIGHUP");
+        reload_request(parent, "SIGHUP");
         break;
     case SIGCHLD:
         children_reap(parent);

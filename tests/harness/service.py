@@ -292,3 +292,10 @@ def kept(service):
     finally:
         service.discard()
         running.remove(service)
+
+
+def replace(binary, make):
+    """Exchanges a program for the file that make(path) writes, as a package manager does."""
+    make(binary.with_name("new"))
+    os.chmod(binary.with_name("new"), 0o755)
+    os.replace(binary.with_name("new"), binary)
