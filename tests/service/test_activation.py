@@ -90,7 +90,7 @@ def test_one_socket_is_shared_by_all_workers(later, activated, workers):
         assert_served(port)
 
 
-def test_connections_to_a_shared_socket_spread(later, activated):
+def test_connections_to_a_shared_socket_spread(own_network, later, activated):
     sock = listening(later)
     service = activated([sock], PORT_CHECKER_PORT=targets.port_of(sock),
                         PORT_CHECKER_WORKERS=4, PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER=400)

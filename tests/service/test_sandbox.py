@@ -111,7 +111,7 @@ def test_without_capabilities_it_need_not_drop_any(unprivileged, start, tmp_path
     assert service.check([9]).status == 200
 
 
-def test_it_holds_no_file_of_the_disk(start):
+def test_it_holds_no_file_of_the_disk(as_root, start):
     service = start()
     service.check([9])
     names = {os.readlink(path) for path in pathlib.Path(f"/proc/{service.pid}/fd").iterdir()}
