@@ -274,7 +274,7 @@ def fail_each(libc, scene, name, is_fresh, tally):
     raise AssertionError(f"{name} makes more than {ALLOCATIONS_MAX} allocations")
 
 
-@attack("Faults", "allocations", "0 crashes, 0 verdicts blamed on a target, each next request right")
+@attack("Faults", "allocations", "0 crashes, 0 verdicts blamed on a target; then all right")
 def allocations(names=tuple(EXCHANGES), is_fresh=(False, True)):
     """Each allocation of the serving process fails in turn, in accepting, requests, checks, streams
     and replies"""
@@ -363,5 +363,5 @@ def allocations_at_start(step=1):
                 refused += 1
             if libc.count < number:
                 break
-    return Record(f"{served + refused:,} starts: {served:,} served, {refused:,} exited with a reason",
-                  holds=True)
+    return Record(f"{served + refused:,} starts: {served:,} served, {refused:,} exited with a "
+                  "reason", holds=True)

@@ -58,7 +58,7 @@ def summary(healthy, note=""):
 
 # --- descriptors, memory, source ports ----------------------------------------------------
 
-@attack("Faults", "no-descriptors", "0 crashes, 0 verdicts blamed on a target; all right afterwards")
+@attack("Faults", "no-descriptors", "0 crashes, 0 verdicts blamed on a target; then all right")
 def no_descriptors(seconds=26):
     """No descriptor left for 26 s, in the middle of checks"""
     with faulty(SAME_USER) as (service, target):
@@ -95,7 +95,7 @@ def heavy_client(service, ends_at):
     return refused
 
 
-@attack("Faults", "no-memory", "0 crashes, 0 verdicts blamed on a target; all right afterwards")
+@attack("Faults", "no-memory", "0 crashes, 0 verdicts blamed on a target; then all right")
 def no_memory(seconds=10, clients=40):
     """No more memory (RLIMIT_AS and RLIMIT_DATA as large as what is in use), beside 40 clients with
     checks of 1,000 ports"""
@@ -117,7 +117,7 @@ def no_memory(seconds=10, clients=40):
         return summary(healthy, f"; {refused:,} of the large checks refused")
 
 
-@attack("Faults", "no-source-ports", "0 crashes, 0 verdicts blamed on a target; all right afterwards")
+@attack("Faults", "no-source-ports", "0 crashes, 0 verdicts blamed on a target; then all right")
 def no_source_ports(seconds=26, count=64):
     """All source ports taken for 26 s, in the middle of checks"""
     path = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -269,13 +269,14 @@ def ask_tarpit(service, number, ports, ends_at):
 @attack("Faults", "tarpits", "0 crashes, 0 healthy requests refused, their p99 under 300 ms")
 def tarpits(seconds=15, clients=60, ports=100):
     """60 checks at a time of 100 ports each that never answer, each of another address"""
+    silent = f"20000-{20000 + ports - 1}"
     rules = network.Filter()
-    rules.rule([f"20000-{20000 + ports - 1}"], "drop")
+    rules.rule([silent], "drop")
     try:
         with faulty({"PORT_CHECK_TIMEOUT": 2}) as (service, target), \
                 concurrent.futures.ThreadPoolExecutor(clients) as pool:
             ends_at = time.monotonic() + seconds
-            asked = [pool.submit(ask_tarpit, service, number, [f"20000-{20000 + ports - 1}"], ends_at)
+            asked = [pool.submit(ask_tarpit, service, number, [silent], ends_at)
                      for number in range(clients)]
             with beside(service, target, 2) as healthy:
                 answered = sum(one.result() for one in asked)
