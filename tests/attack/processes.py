@@ -3,12 +3,9 @@
 import contextlib
 import email.utils
 import os
-import pathlib
 import random
 import signal
 import socket
-import ssl
-import subprocess
 import tempfile
 import threading
 import time
@@ -17,6 +14,7 @@ from attack.faults import faulty, verify_after
 from attack.faulty_libc import FaultyLibc
 from attack.healthy import JSON, Sum, Target, beside
 from attack.record import Record, attack
+from attack.tls import make_certificate
 from harness import network
 from harness.http import Connection
 from harness.service import Service
@@ -139,17 +137,6 @@ def clock_steps(steps=(3600, -3600, 86400 * 365, -86400 * 365, 0.5, -0.5), timeo
 
 # --- killed -------------------------------------------------------------------------------
 
-def make_certificate(folder):
-    """Settings for TLS with a certificate of its own, and the context that trusts it."""
-    cert, key = pathlib.Path(folder, "cert.pem"), pathlib.Path(folder, "key.pem")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=test",
-                    "-keyout", key, "-out", cert], check=True, capture_output=True)
-    context = ssl.create_default_context(cafile=str(cert))
-    context.check_hostname = False
-    return {"PORT_CHECKER_TLS_CERT": cert, "PORT_CHECKER_TLS_KEY": key}, context
-
-
 def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -214,10 +201,7 @@ def outages(which, rounds):
 @attack("Faults", "kill-child", "back within 1 s each time")
 def kill_child(rounds=20):
     """kill -9 of the serving process, with a supervisor that restarts at once: the outage"""
-    record = outages(lambda service: service.pid, rounds)
-    record.notes = ("also the cost of a crash; over TLS, a failed allocation inside GMP ends the "
-                    "process, which is how that library is made")
-    return record
+    return outages(lambda service: service.pid, rounds)
 
 
 @attack("Faults", "kill-parent", "back within 1 s each time")

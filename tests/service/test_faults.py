@@ -33,6 +33,11 @@ def test_allocations_fail_under_load():
 
 
 @needs_faulty_libc
+def test_allocations_fail_over_tls():
+    holds(allocations.allocations_over_tls(step=5))
+
+
+@needs_faulty_libc
 def test_some_allocations_of_a_start_fail():
     holds(allocations.allocations_at_start(step=17))
 
