@@ -22,6 +22,7 @@ class Orders(ctypes.Structure):
 
 class FaultyLibc:
     def __init__(self):
+        assert LIBRARY.exists(), f"{LIBRARY} needs glibc, and no sanitizer"
         self.file = tempfile.NamedTemporaryFile(prefix="faulty-")
         self.file.truncate(mmap.PAGESIZE)
         self.map = mmap.mmap(self.file.fileno(), mmap.PAGESIZE)

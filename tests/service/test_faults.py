@@ -4,40 +4,37 @@ ones."""
 import pytest
 
 from attack import allocations, faults, processes
-from attack.faulty_libc import LIBRARY
-from harness.waiting import SANITIZER
 
-needs_faulty_libc = pytest.mark.skipif(
-    bool(SANITIZER) or not LIBRARY.exists(), reason="a sanitizer has its own allocator")
-measures = pytest.mark.skipif(bool(SANITIZER), reason="a sanitizer needs more memory and time")
+# A sanitizer has its own allocator, and needs more memory and time.
+heavy = pytest.mark.heavy
 
 
 def holds(record):
     assert record.holds, record.figure
 
 
-@needs_faulty_libc
+@heavy
 @pytest.mark.parametrize("name", ["health", "check", "stream"])
 def test_each_allocation_fails_in_turn(name):
     holds(allocations.allocations(names=[name], is_fresh=[False]))
 
 
-@needs_faulty_libc
+@heavy
 def test_each_allocation_of_a_new_service_fails_in_turn():
     holds(allocations.allocations(names=["check"], is_fresh=[True]))
 
 
-@needs_faulty_libc
+@heavy
 def test_allocations_fail_under_load():
     holds(allocations.allocations_under_load(seconds=2, clients=3))
 
 
-@needs_faulty_libc
+@heavy
 def test_allocations_fail_over_tls():
     holds(allocations.allocations_over_tls(step=5))
 
 
-@needs_faulty_libc
+@heavy
 def test_some_allocations_of_a_start_fail():
     holds(allocations.allocations_at_start(step=17))
 
@@ -46,7 +43,7 @@ def test_no_descriptor_is_left_in_the_middle_of_checks():
     holds(faults.no_descriptors(seconds=1.5))
 
 
-@measures
+@heavy
 def test_no_memory_is_left():
     holds(faults.no_memory(seconds=2, clients=20))
 
@@ -64,7 +61,7 @@ def test_the_disk_below_the_log_is_full(own_network):
     holds(faults.disk_full(seconds=1, clients=2))
 
 
-@measures
+@heavy
 def test_all_targets_are_tarpits(own_network):
     holds(faults.tarpits(seconds=3, clients=10, ports=50))
 
@@ -81,12 +78,12 @@ def test_the_main_process_is_stopped():
     holds(processes.stop_parent(seconds=1))
 
 
-@needs_faulty_libc
+@heavy
 def test_the_clock_steps(own_network):
     holds(processes.clock_steps(steps=(86400, -86400), timeout=1))
 
 
-@measures
+@heavy
 @pytest.mark.parametrize("attack", [processes.kill_child, processes.kill_parent])
 def test_a_supervisor_restarts_it(attack):
     holds(attack(rounds=2))
