@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/service.h"
 
+#include "api/json_memory.h"
 #include "api/pages.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -92,7 +93,8 @@ static bool service_prepare(struct service *service, struct err *err)
 /* Opens and reads what this process needs later, when it can no longer open files. */
 static void files_hold(void)
 {
-    tzset();             /* glibc reads the time zone before it formats any time */
+    tzset(); /* glibc reads the time zone before it formats any time */
+    json_memory_watch();
     json_object_seed(0); /* jansson reads /dev/urandom before it parses any object */
     process_hold();
     conntrack_hold();
