@@ -9,6 +9,7 @@ import ssl
 import time
 
 from harness.http import Connection, Stream, check_body, chunked
+from harness.tls import first_flight
 from harness.waiting import PATIENCE
 
 JSON = ("Content-Type", "application/json")
@@ -90,14 +91,6 @@ class Sentences:
 
 
 # --- how they behave ----------------------------------------------------------------------
-
-
-def first_flight(context):
-    """The first message of a TLS client."""
-    said = ssl.MemoryBIO()
-    with contextlib.suppress(ssl.SSLWantReadError):
-        context.wrap_bio(ssl.MemoryBIO(), said).do_handshake()
-    return said.read()
 
 
 class Rude:

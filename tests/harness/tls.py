@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Certificates for services over TLS."""
+"""TLS for services and their clients."""
+import contextlib
 import ssl
 import subprocess
 
@@ -23,3 +24,11 @@ def trusting(cert):
     context = ssl.create_default_context(cafile=str(cert))
     context.check_hostname = False
     return context
+
+
+def first_flight(context):
+    """The first message of a TLS client."""
+    said = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), said).do_handshake()
+    return said.read()
