@@ -201,19 +201,19 @@ SLOW_READERS = ["-X", "-w", "1", "-y", "64", "-n", "2", "-z", "8", "-k", "8", "-
 @load("slow-heads")
 def slow_heads(count=5000, seconds=16, **settings):
     """slowhttptest -H: heads that never end."""
-    return slow(SLOW_HEADS, "/", count, seconds)
+    return slow(SLOW_HEADS, "/", count, seconds, **settings)
 
 
 @load("slow-bodies")
 def slow_bodies(count=5000, seconds=16, **settings):
     """slowhttptest -B: bodies that never end."""
-    return slow(SLOW_BODIES, "/check-ports", count, seconds)
+    return slow(SLOW_BODIES, "/check-ports", count, seconds, **settings)
 
 
 @load("slow-readers")
 def slow_readers(count=5000, seconds=16, **settings):
     """slowhttptest -X: readers that take a few bytes a second, of 8 replies each."""
-    return slow(SLOW_READERS, "/", count, seconds)
+    return slow(SLOW_READERS, "/", count, seconds, **settings)
 
 
 # --- many clients -------------------------------------------------------------------------
