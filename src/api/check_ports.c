@@ -355,6 +355,7 @@ static bool start_job(struct check *check, struct err *err)
     bool needs_each = config->settings->debug || check->answer.form == ANSWER_STREAM;
     const struct job_request request = {
         .target = check->target,
+        .caller = &check->caller,
         .token = check->has_token ? &check->token : NULL,
         .ports = check->checks->ports.ports,
         .port_count = check->port_count,

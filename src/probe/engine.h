@@ -13,6 +13,11 @@
  * verdict; doubt, whether this machine itself is suspect. The engine decides how many
  * probes may be in flight, whose turn it is, and what happens at a local fault.
  *
+ * Sockets are shared fairly among callers, not among jobs: while they are short, a caller
+ * that holds few gets the next, and some are always left for one that has just come, at any
+ * worker. What a port lacks for that reason delays its verdict, or its job ends as
+ * OVERLOADED; no socket is taken from a port that has it.
+ *
  * Everything belongs to the loop's thread. Only `struct probe_limit` is shared.
  */
 #pragma once
@@ -96,6 +101,9 @@ typedef void(job_done_fn)(void *ctx, const struct job *job,
 
 struct job_request {
     struct address target;           /* its port is ignored */
+    const struct address *caller;    /* on whose behalf: sockets are shared among callers as
+                                        address_key_caller() tells them apart; NULL = the
+                                        owner of the engine; copied */
     const struct proof_token *token; /* NULL = half-open probes; else each open port is
                                         asked to prove itself, which takes a full handshake
                                         and PROOF_MILLISECONDS at most; copied */

@@ -45,7 +45,7 @@ static void attempt_close(struct attempt *attempt)
         return;
     loop_watch_drop(engine->loop, -1, &attempt->watch);
     fd_close(&attempt->fd);
-    quota_return(engine);
+    quota_return(engine, &attempt->port->job->share->held);
     attempt_answered(attempt);
 }
 
@@ -491,7 +491,7 @@ void port_attempt(struct port *port)
     }
 
     fd_close(&fd);
-    quota_return(engine);
+    quota_return(engine, &port->job->share->held);
     if (outcome == OUTCOME_REFUSED) {
         port_sent(port);
         port_refused(port, &reading, engine_now(engine));
@@ -606,13 +606,13 @@ void port_do_without(struct port *port)
     port_look(port);
 }
 
-/* When sockets are short, a port that has open attempts gets no further one: all other
- * ports may be waiting for its sockets. */
+/* When its caller is short of sockets, a port that has open attempts gets no further one:
+ * all other ports of the caller may be waiting for its sockets. */
 static void port_lose_patience(struct port *port)
 {
     if (LIST_EMPTY(&port->attempts))
         return;
-    if (!port->job->engine->is_short) {
+    if (!port->job->share->is_short) {
         port_be_patient(port);
         return;
     }

@@ -3,11 +3,24 @@
  * How many sockets this engine may have in flight: the limit that all workers share, half
  * of what connection tracking has left, and a ceiling of its own that a local fault halves
  * and every returned socket lifts by one.
+ *
+ * And who may have the next. A caller may hold SHARE_FIRST times as many sockets as are
+ * free, and take one for an attempt that a port could do without only while it holds less
+ * than SHARE_EXTRA times as many. (Choudhury and Hahne, "Dynamic queue length thresholds
+ * for shared-memory packet switches".) So N callers that want all there is come to hold the
+ * same number each, and leave one in 8N + 1 free, which is there for a caller that comes
+ * later, at any worker: its first ports go before the others' next. A caller that is alone
+ * gets eight ninths. The last socket is for one that holds none.
+ *
+ * Only the number of free sockets is common to all workers, not what a caller holds: one
+ * that is connected to several workers has a share at each.
  */
 #include "probe/conntrack.h"
 #include "probe/engine_state.h"
 
 #define TRACK_READ_MS 250
+#define SHARE_FIRST   8
+#define SHARE_EXTRA   3
 
 /* Half of the free entries, so that other programs on this machine keep their share. The
  * probes in flight already have theirs. */
@@ -26,34 +39,48 @@ static size_t track_limit(struct engine *engine)
     return engine->track_free;
 }
 
-static size_t usable(size_t limit, bool is_extra)
+static size_t min(size_t a, size_t b)
 {
-    return is_extra ? limit - limit / 4 : limit;
+    return a < b ? a : b;
 }
 
-bool quota_take(struct engine *engine, bool is_extra)
+static size_t left(size_t limit, size_t used)
+{
+    return used < limit ? limit - used : 0;
+}
+
+static bool is_within_share(size_t held, size_t free_count, bool is_extra)
+{
+    if (free_count == 0)
+        return false;
+    if (held == 0 && !is_extra)
+        return true;
+    return held / (is_extra ? SHARE_EXTRA : SHARE_FIRST) < free_count - 1;
+}
+
+bool quota_take(struct engine *engine, size_t *held, bool is_extra)
 {
     struct probe_limit *limit = engine->config.limit;
-    if (engine->in_flight >= usable(engine->ceiling, is_extra) ||
-        engine->in_flight >= usable(track_limit(engine), is_extra))
-        return false;
+    size_t own = left(min(engine->ceiling, track_limit(engine)), engine->in_flight);
 
     /* Do not count first and undo it later: other workers and the metrics would see it. */
     size_t before = atomic_load_explicit(&limit->in_flight, memory_order_relaxed);
     do {
-        if (before >= usable(limit->max, is_extra))
+        if (!is_within_share(*held, min(own, left(limit->max, before)), is_extra))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&limit->in_flight, &before, before + 1,
                                                     memory_order_relaxed,
                                                     memory_order_relaxed));
     engine->in_flight++;
+    ++*held;
     return true;
 }
 
-void quota_return(struct engine *engine)
+void quota_return(struct engine *engine, size_t *held)
 {
     atomic_fetch_sub_explicit(&engine->config.limit->in_flight, 1, memory_order_relaxed);
     engine->in_flight--;
+    --*held;
     if (engine->ceiling < engine->config.limit->max)
         engine->ceiling++;
 }

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Callers: the jobs of each that have something to start, whose turn it is, and which wait
+ * until quota.c lets them have a socket. A caller is known while it has a job.
+ */
+#include "base/container.h"
+#include "probe/engine_state.h"
+
+#include <stdlib.h>
+
+static struct address_key key_of(const struct address *caller)
+{
+    return caller ? address_key_caller(caller) : (struct address_key){0};
+}
+
+struct share *share_get(struct engine *engine, const struct address *caller)
+{
+    struct address_key key = key_of(caller);
+    struct address_entry *entry = address_table_find(&engine->callers, &key);
+    if (entry) {
+        struct share *known = CONTAINER_OF(entry, struct share, entry);
+        known->jobs++;
+        return known;
+    }
+
+    struct share *share = malloc(sizeof *share);
+    if (!share || !address_table_add(&engine->callers, &key, &share->entry)) {
+        free(share);
+        return NULL;
+    }
+    share->held = 0;
+    share->jobs = 1;
+    share->is_short = false;
+    TAILQ_INIT(&share->running);
+    return share;
+}
+
+void share_put(struct engine *engine, struct share *share)
+{
+    if (--share->jobs > 0)
+        return;
+    address_table_remove(&engine->callers, &share->entry);
+    free(share);
+}
+
+static struct share_queue *queue_of(struct engine *engine, const struct share *share)
+{
+    return share->is_short ? &engine->short_shares : &engine->shares;
+}
+
+void share_begin(struct engine *engine, struct share *share)
+{
+    TAILQ_INSERT_TAIL(&engine->shares, share, link);
+}
+
+void share_end(struct engine *engine, struct share *share)
+{
+    TAILQ_REMOVE(queue_of(engine, share), share, link);
+    share->is_short = false;
+}
+
+void share_rotate(struct engine *engine, struct share *share)
+{
+    TAILQ_REMOVE(&engine->shares, share, link);
+    TAILQ_INSERT_TAIL(&engine->shares, share, link);
+}
+
+void share_fall_short(struct engine *engine, struct share *share)
+{
+    TAILQ_REMOVE(&engine->shares, share, link);
+    TAILQ_INSERT_TAIL(&engine->short_shares, share, link);
+    share->is_short = true;
+}
+
+void shares_retry(struct engine *engine)
+{
+    struct share *share;
+    TAILQ_FOREACH(share, &engine->short_shares, link)
+        share->is_short = false;
+    TAILQ_CONCAT(&engine->shares, &engine->short_shares, link);
+}
