@@ -4,6 +4,7 @@ slowest ones before the attack, in the same run."""
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import math
 import pathlib
@@ -12,17 +13,14 @@ import subprocess
 import tempfile
 import time
 
-from attack import crowds
+from attack import crowds, healthy
 from attack.record import Record, attack
-from harness import targets
-from harness.http import check_body
 from harness.network import Filter, command
 from harness.service import Service, kept
 from harness.tls import make_pair, tls_settings, trusting
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 HEALTHY = "127.99.0.1"
-JSON = ("Content-Type", "application/json")
 BEAT_SECONDS = 0.01
 FACTOR, FULL_MS = 10, 300
 FULL = 0.9  # of the processors' time
@@ -32,26 +30,29 @@ LIMIT = f"p99 under {FACTOR} times its idle one, under {FULL_MS} ms where the pr
 
 # --- the healthy client -------------------------------------------------------------------
 
-class Healthy:
-    """A client that checks an open and a closed port of its own address, each time over a new
-    connection."""
+class Client:
+    """Asks for a check of an open port, a check of a closed port, and /health in turn, each over a
+    new connection."""
 
-    def __init__(self, service, stack):
-        listener = stack.enter_context(targets.listener(HEALTHY, backlog=4096))
-        self.open = targets.port_of(listener)
-        self.closed = targets.port_of(stack.enter_context(targets.closed(HEALTHY)))
+    def __init__(self, service, target):
+        self.requests = itertools.cycle([
+            lambda: self.is_judged({str(target.open): target.right[str(target.open)]}),
+            lambda: self.is_judged({str(target.closed): target.right[str(target.closed)]}),
+            lambda: service.get("/health", source=HEALTHY).json() == {"status": "ok"},
+        ])
         self.service = service
-        self.body = check_body([self.open, self.closed], HEALTHY)
+
+    def is_judged(self, right):
+        reply = self.service.check(list(right), HEALTHY, source=HEALTHY)
+        return reply.status == 200 and reply.json()["results"] == {
+            port: {"accessible": accessible, "error": error}
+            for port, (accessible, error) in right.items()}
 
     def is_answered(self):
         try:
-            reply = self.service.post(self.body, source=HEALTHY)
-            results = reply.json()["results"] if reply.status == 200 else {}
+            return next(self.requests)()
         except (OSError, EOFError):
             return False
-        return results == {
-            str(self.open): {"accessible": True, "error": None},
-            str(self.closed): {"accessible": False, "error": "Connection refused"}}
 
     def beats(self, seconds):
         """The durations of its requests in ms, and how many had a wrong reply or none."""
@@ -67,7 +68,7 @@ class Healthy:
 
 
 def p99(times):
-    return sorted(times)[math.ceil(len(times) * 0.99) - 1]
+    return healthy.percentile(times, 0.99)
 
 
 def processor():
@@ -130,14 +131,15 @@ class Scene:
             self.service.wait_ready()
             if over_tls:
                 self.service.context = trusting(pair[0])
-            self.healthy = Healthy(self.service, stack)
-            self.idle, wrong = self.healthy.beats(max(seconds / 3, 1))
+            target = stack.enter_context(healthy.Target(HEALTHY))
+            self.client = Client(self.service, target)
+            self.idle, wrong = self.client.beats(max(seconds / 3, 1))
             assert wrong == 0, "the healthy client has no answer before the attack"
             self.stack = stack.pop_all()
 
     def measure(self):
         before = processor()
-        times, wrong = self.healthy.beats(self.seconds)
+        times, wrong = self.client.beats(self.seconds)
         after = processor()
         busy = (after[0] - before[0]) / (after[1] - before[1])
         return Beside(self.idle, times, wrong, busy)
