@@ -115,11 +115,12 @@ class Held:
         self.asks_again = asks_again
         self.selector = selectors.DefaultSelector()
         self.speeches = {}  # of each socket
+        self.gone = []  # source and speech of each that has ended
         self.connected = self.ended = self.replies = 0
 
     def open(self, source, speech):
         sock = begin_connection(self.address, source)
-        self.speeches[sock] = speech
+        self.speeches[sock] = source, speech
         self.selector.register(sock, selectors.EVENT_WRITE)
 
     def turn(self, seconds):
@@ -133,7 +134,7 @@ class Held:
                 self.forget(key.fileobj)
 
     def speak_first(self, sock):
-        sock.send(self.speeches[sock])
+        sock.send(self.speeches[sock][1])
         self.connected += 1
         self.selector.modify(sock, selectors.EVENT_READ)
 
@@ -142,13 +143,18 @@ class Held:
             raise ConnectionResetError
         self.replies += 1
         if self.asks_again:
-            sock.send(self.speeches[sock])
+            sock.send(self.speeches[sock][1])
 
     def forget(self, sock):
         self.ended += 1
         self.selector.unregister(sock)
-        del self.speeches[sock]
+        self.gone.append(self.speeches.pop(sock))
         sock.close()
+
+    def reopen(self, most):
+        for source, speech in self.gone[:most]:
+            self.open(source, speech)
+        del self.gone[:most]
 
     def close(self):
         for sock in self.speeches:
@@ -157,7 +163,7 @@ class Held:
 
 
 def hold(crowd, number, address, count, speech, asks_again=False):
-    """Opens `count` connections, at most STEP at a time, and keeps them."""
+    """Opens `count` connections, at most STEP at a time, and again each one that has ended."""
     say = SPEECHES[speech]
     places = sources(number, -(-count // PER_SOURCE))
     with contextlib.closing(Held(address, asks_again)) as held:
@@ -172,7 +178,8 @@ def hold(crowd, number, address, count, speech, asks_again=False):
         crowd.begun.release()
         while not crowd.is_over():
             held.turn(0.05)
-        return {"connected": held.connected, "ended": held.ended, "replies": held.replies}
+            held.reopen(STEP)
+        return {"connected": held.connected, "replies": held.replies}
 
 
 def paced(crowd, rate):
