@@ -417,7 +417,10 @@ static bool read_request(struct check *check, const char *body, size_t len,
 
     if (!check_request_parse(body, len, content_type, &check->checks->ports, &request,
                              &violations)) {
-        reply_violations(check, "invalid_body", &violations);
+        if (violations.count > 0)
+            reply_violations(check, "invalid_body", &violations);
+        else
+            reply_problem(check, PROBLEM_OVERLOADED, "no_memory", NULL, RETRY_SOON);
         return false;
     }
     check->target = request.target;

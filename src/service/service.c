@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/service.h"
 
+#include "api/json_memory.h"
 #include "api/pages.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -85,6 +86,7 @@ static bool service_prepare(struct service *service, struct err *err)
 static void files_hold(void)
 {
     tzset();             /* glibc reads the time zone before it formats any time */
+    json_memory_watch();
     json_object_seed(0); /* jansson reads /dev/urandom before it parses any object */
     process_hold();
     conntrack_hold();

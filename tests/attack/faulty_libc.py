@@ -26,7 +26,7 @@ class FaultyLibc:
         self.file.truncate(mmap.PAGESIZE)
         self.map = mmap.mmap(self.file.fileno(), mmap.PAGESIZE)
         self.orders = Orders.from_buffer(self.map)
-        os.chmod(self.file.name, 0o600)
+        os.chmod(self.file.name, 0o666)
 
     def settings(self):
         """What a service is started with."""
