@@ -4,7 +4,7 @@ by far less than it does where it has to queue behind an attacker: a check of a 
 4 s, a slow client 10 s. The full limits are only for a machine that does nothing else."""
 import pytest
 
-from attack import load
+from attack import load, page, soak
 
 pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("own_network")]
 
@@ -31,3 +31,21 @@ def test_a_healthy_client_beside(name):
     print(beside.size, f"ratio {beside.ratio():.1f}", beside.record().figure)
     assert beside.wrong == 0
     assert beside.ratio() < 30
+
+
+def test_what_a_short_soak_holds_returns():
+    """One round with all its events, the last reload apart."""
+    text, bad = soak.soak(8, round_seconds=8, warm_seconds=2)
+    print(text)
+    assert bad == []
+
+
+def test_the_page_keeps_the_soak(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "PATH", tmp_path / "page.md")
+    page.write_page("# Reliability\n\n## Load\n\nfirst\n")
+    page.write_section("Soak", "an hour\n")
+    page.write_page("# Reliability\n\n## Load\n\nsecond\n")
+    page.write_section("Soak", "two hours\n")
+    page.write_page("# Reliability\n\n## Load\n\nthird\n")
+    assert page.PATH.read_text() == ("# Reliability\n\n## Load\n\nthird\n"
+                                     "\n## Soak\n\ntwo hours\n")
