@@ -105,9 +105,23 @@ static void job_free(struct job *job)
     timers_shrink(&engine->timers, timers_needed(engine, 0));
 }
 
-size_t engine_cancel(struct job *job)
+static bool is_unanswered(const struct port *port)
+{
+    const struct evidence *evidence = &port->evidence;
+    bool is_refused = port->phase == PORT_LIMITED && port->job->host->limit.is_by_refusal;
+    return port->is_tried && port->phase != PORT_SETTLED && port->phase != PORT_PROVING &&
+           evidence->refusals + evidence->errors + evidence->prohibitions == 0 &&
+           !is_refused;
+}
+
+size_t engine_cancel(struct job *job, size_t *ret_silent)
 {
     size_t untried = job->untried;
+    size_t silent = job->result.silent;
+    for (size_t i = 0; i < job->port_count; i++)
+        silent += is_unanswered(&job->ports[i]);
+    if (ret_silent)
+        *ret_silent = silent;
     job_abandon_ports(job);
     job_free(job);
     return untried;
@@ -263,6 +277,18 @@ static void attempt_with_controls(struct port *port)
         control_probe_send(engine, host, number);
 }
 
+/* Where nothing answers at all, only its time-out ends a port, and further attempts do not
+ * bring that nearer: a caller that is short of sockets has better uses for them. */
+static bool port_take_quota(const struct port *port)
+{
+    struct engine *engine = port->job->engine;
+    struct share *share = port->job->share;
+    bool is_further = !LIST_EMPTY(&port->attempts);
+    if (is_further && !host_is_answering(port->job->host) && share_was_short(engine, share))
+        return false;
+    return quota_take(engine, &share->held, is_further);
+}
+
 /* Starts one attempt of one job. False when it may have no socket now. */
 static bool share_start_one(struct engine *engine, struct share *share)
 {
@@ -278,9 +304,8 @@ static bool share_start_one(struct engine *engine, struct share *share)
         return true;
     }
     struct port *port = job_next_port(job);
-    bool is_extra = !LIST_EMPTY(&port->attempts);
-    bool has_quota = quota_take(engine, &share->held, is_extra);
-    if (!has_quota && !is_extra)
+    bool has_quota = port_take_quota(port);
+    if (!has_quota && LIST_EMPTY(&port->attempts))
         return false;
     share_rotate(engine, share);
 
@@ -438,7 +463,7 @@ struct engine *engine_free(struct engine *engine)
 
     struct job *job;
     while ((job = LIST_FIRST(&engine->jobs)))
-        engine_cancel(job);
+        engine_cancel(job, NULL);
     loop_each_turn_end(engine->loop, engine_turn, engine);
     loop_timer_stop(engine->loop, &engine->wake);
     trim_done(&engine->trim);

@@ -87,6 +87,7 @@ struct job_result {
     enum job_end end;
     struct job_limit limit;
     size_t untried;    /* ports for which no SYN was sent */
+    size_t silent;     /* ports that were tried, and whose verdict is silence */
     struct err reason; /* unless judged */
 };
 
@@ -126,8 +127,10 @@ bool engine_start(struct engine *engine, const struct job_request *request,
                   struct job **ret, struct err *err);
 
 /* Ends a job at once, with its sockets; neither `settled` nor `done` follows. Returns how
- * many of its ports were not tried. Do not call it within the job's own `done`. */
-size_t engine_cancel(struct job *job);
+ * many of its ports were not tried, and how many were, but have not answered. *ret_silent
+ * includes those with a verdict; it may be NULL. Do not call it within the job's own
+ * `done`. */
+size_t engine_cancel(struct job *job, size_t *ret_silent);
 
 /* Within `done`: verdicts in the order of the request. */
 const struct port_verdict *job_verdict(const struct job *job, size_t index);

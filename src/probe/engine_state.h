@@ -126,7 +126,8 @@ struct share {
     struct job_queue running; /* its jobs with something to start, taking turns */
     size_t held;              /* sockets of all its ports */
     size_t jobs;
-    bool is_short; /* it is in engine->short_shares */
+    bool is_short;           /* it is in engine->short_shares */
+    struct instant short_at; /* the last time that it was; ns 0 = never */
 };
 TAILQ_HEAD(share_queue, share);
 
@@ -362,6 +363,9 @@ void share_end(struct engine *engine, struct share *share);
 /* It has had its turn: all others come first. */
 void share_rotate(struct engine *engine, struct share *share);
 
+/* Was it short of sockets within the time that a port has? */
+bool share_was_short(const struct engine *engine, const struct share *share);
+
 /* It was refused a socket; and all that were may try again. */
 void share_fall_short(struct engine *engine, struct share *share);
 void shares_retry(struct engine *engine);
@@ -369,9 +373,9 @@ void shares_retry(struct engine *engine);
 /* --- quota.c ------------------------------------------------------------------------ */
 
 /* A socket for one that holds *held already, which is counted up and down: the ports of a
- * caller, or the controls of an address. `is_extra`: for an attempt that a port does not
- * strictly need. quota.c has the rule. */
-bool quota_take(struct engine *engine, size_t *held, bool is_extra);
+ * caller, or the controls of an address. `is_further`: for a port that has an attempt open.
+ * quota.c has the rule. */
+bool quota_take(struct engine *engine, size_t *held, bool is_further);
 void quota_return(struct engine *engine, size_t *held);
 void quota_shrink(struct engine *engine);
 

@@ -134,6 +134,8 @@ static void port_settle(struct port *port)
     struct engine *engine = port->job->engine;
     port_stop(port);
     engine->config.observer.settled(engine->config.observer.ctx, &port->verdict);
+    if (port->is_tried && port_verdict_is_silent(&port->verdict))
+        port->job->result.silent++;
     job_port_settled(port->job, port);
 }
 

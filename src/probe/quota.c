@@ -4,13 +4,14 @@
  * of what connection tracking has left, and a ceiling of its own that a local fault halves
  * and every returned socket lifts by one.
  *
- * And who may have the next. A caller may hold SHARE_FIRST times as many sockets as are
- * free, and take one for an attempt that a port could do without only while it holds less
- * than SHARE_EXTRA times as many. (Choudhury and Hahne, "Dynamic queue length thresholds
- * for shared-memory packet switches".) So N callers that want all there is come to hold the
- * same number each, and leave one in 8N + 1 free, which is there for a caller that comes
- * later, at any worker: its first ports go before the others' next. A caller that is alone
- * gets eight ninths. The last socket is for one that holds none.
+ * And who may have the next. A caller gets one only while it holds fewer than SHARE_FIRST
+ * times as many sockets as are free; for a further attempt at a port that has one open,
+ * fewer than SHARE_FURTHER times as many. (Choudhury and Hahne, "Dynamic queue length
+ * thresholds in a shared-memory ATM switch", 1996.) So N callers that want all there is
+ * come to hold the same number each, and leave one in 8N + 1 free. A caller that comes
+ * later, at any worker, finds these: its first ports go before anything else of the others.
+ * A caller that is alone gets eight ninths, and three quarters for further attempts. The
+ * last socket is for one that holds none.
  *
  * Only the number of free sockets is common to all workers, not what a caller holds: one
  * that is connected to several workers has a share at each.
@@ -20,7 +21,7 @@
 
 #define TRACK_READ_MS 250
 #define SHARE_FIRST   8
-#define SHARE_EXTRA   3
+#define SHARE_FURTHER 3
 
 /* Half of the free entries, so that other programs on this machine keep their share. The
  * probes in flight already have theirs. */
@@ -49,16 +50,16 @@ static size_t left(size_t limit, size_t used)
     return used < limit ? limit - used : 0;
 }
 
-static bool is_within_share(size_t held, size_t free_count, bool is_extra)
+static bool is_within_share(size_t held, size_t free_count, bool is_further)
 {
     if (free_count == 0)
         return false;
-    if (held == 0 && !is_extra)
+    if (held == 0 && !is_further)
         return true;
-    return held / (is_extra ? SHARE_EXTRA : SHARE_FIRST) < free_count - 1;
+    return held / (is_further ? SHARE_FURTHER : SHARE_FIRST) < free_count - 1;
 }
 
-bool quota_take(struct engine *engine, size_t *held, bool is_extra)
+bool quota_take(struct engine *engine, size_t *held, bool is_further)
 {
     struct probe_limit *limit = engine->config.limit;
     size_t own = left(min(engine->ceiling, track_limit(engine)), engine->in_flight);
@@ -66,7 +67,7 @@ bool quota_take(struct engine *engine, size_t *held, bool is_extra)
     /* Do not count first and undo it later: other workers and the metrics would see it. */
     size_t before = atomic_load_explicit(&limit->in_flight, memory_order_relaxed);
     do {
-        if (!is_within_share(*held, min(own, left(limit->max, before)), is_extra))
+        if (!is_within_share(*held, min(own, left(limit->max, before)), is_further))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&limit->in_flight, &before, before + 1,
                                                     memory_order_relaxed,

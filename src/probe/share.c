@@ -23,14 +23,12 @@ struct share *share_get(struct engine *engine, const struct address *caller)
         return known;
     }
 
-    struct share *share = malloc(sizeof *share);
+    struct share *share = calloc(1, sizeof *share);
     if (!share || !address_table_add(&engine->callers, &key, &share->entry)) {
         free(share);
         return NULL;
     }
-    share->held = 0;
     share->jobs = 1;
-    share->is_short = false;
     TAILQ_INIT(&share->running);
     return share;
 }
@@ -70,6 +68,13 @@ void share_fall_short(struct engine *engine, struct share *share)
     TAILQ_REMOVE(&engine->shares, share, link);
     TAILQ_INSERT_TAIL(&engine->short_shares, share, link);
     share->is_short = true;
+    share->short_at = engine_now(engine);
+}
+
+bool share_was_short(const struct engine *engine, const struct share *share)
+{
+    struct span age = instant_since(engine_now(engine), share->short_at);
+    return share->short_at.ns != 0 && age.ns < engine->config.timeout.ns;
 }
 
 void shares_retry(struct engine *engine)
