@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-from attack import crowds, healthy
+from attack import crowds, fair_sockets, healthy
 from attack.record import Record, attack
 from harness.network import Filter, command
 from harness.service import Service, kept
@@ -323,3 +323,14 @@ def hello_and_reset(seconds=15):
 def half_handshakes(seconds=15):
     """The same, with the reset after the server's answer, which costs it a signature."""
     return hellos(True, seconds)
+
+
+# --- checks that take sockets -------------------------------------------------------------
+
+@attack("Load", "fair-sockets", f"p99 under {FULL_MS} ms")
+def fair_sockets_of_callers():
+    """56 callers with 1,024 silent ports each, and newcomers with one open port."""
+    run = fair_sockets.run()
+    return Record(f"p99 {run['p99_ms']} ms, median {run['p50_ms']} ms, idle p99 "
+                  f"{run['idle_p99_ms']} ms; {run['checks']:,} newcomers",
+                  run["p99_ms"] < FULL_MS)
