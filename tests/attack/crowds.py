@@ -2,6 +2,7 @@
 """Clients that attack by their number. Each function runs in processes of its own and is one
 process's share of an attack: it opens what it opens, reports that it has begun, and goes on until
 the attack is over. What it returns are counts, which are added up."""
+import collections
 import contextlib
 import multiprocessing
 import queue
@@ -59,13 +60,15 @@ class Crowd:
             assert self.begun.acquire(timeout=seconds), "the attack did not begin"
 
     def end(self):
-        """Ends the attack and returns the sums of the counts."""
+        """Ends the attack and returns the sums of the counts; "broken" are processes that do not
+        end by themselves."""
         self.over.set()
-        total = {}
+        total = collections.Counter()
         for _ in self.processes:
-            with contextlib.suppress(queue.Empty):
-                for name, count in self.counts.get(timeout=20).items():
-                    total[name] = total.get(name, 0) + count
+            try:
+                total.update(self.counts.get(timeout=30))
+            except queue.Empty:
+                total["broken"] += 1
         return total
 
     def __exit__(self, *_):

@@ -295,7 +295,7 @@ def add_up(world, counts, faults):
     far, here, rude, slow = counts
     bad = []
     for name in "wrong", "failed", "broken":
-        total = sum(count.get(name, 0) for count in counts)
+        total = sum(count[name] for count in counts)
         if total:
             bad.append(f"{total} {name}")
     logged = collections.Counter()
@@ -312,17 +312,17 @@ def add_up(world, counts, faults):
     if logged[world.here] != here["checks"]:
         bad.append(f"{here['checks']} checks, {logged[world.here]} logged")
     # A check whose connection died in a fault may have been logged or not.
-    most = far["checks"] + far.get("in a fault", 0)
+    most = far["checks"] + far["in a fault"]
     if not far["checks"] <= logged[world.far] <= most:
         bad.append(f"{far['checks']} to {most} checks, {logged[world.far]} logged")
     rows = [
         ("requests of healthy clients, from another machine and from here",
          f"{far['requests']:,}; {here['requests']:,}"),
         ("of those from another machine, failed during a network fault or in the "
-         f"{GRACE_SECONDS} s after it", f"{far.get('in a fault', 0):,}"),
+         f"{GRACE_SECONDS} s after it", f"{far['in a fault']:,}"),
         ("failed without a fault; wrong verdicts",
-         f"{far.get('failed', 0) + here.get('failed', 0)}; "
-         f"{far.get('wrong', 0) + here.get('wrong', 0)}"),
+         f"{far['failed'] + here['failed']}; "
+         f"{far['wrong'] + here['wrong']}"),
         ("checks that they sent; that the log has",
          f"{far['checks'] + here['checks']:,}; "
          f"{logged[world.far] + logged[world.here]:,}"),
