@@ -9,12 +9,14 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 
 from attack.faulty_libc import EVERY_PROCESS, FaultyLibc
 from attack.healthy import JSON, NO_ANSWER, Blamed, Sum, Target, beside, is_refusal
 from attack.record import Record, attack
+from attack.tls import make_certificate
 from harness.http import check_body, chunked
 from harness.service import BINARY, USUAL, Service, environment
 from harness.waiting import eventually
@@ -274,7 +276,7 @@ def fail_each(libc, scene, name, is_fresh, tally):
     raise AssertionError(f"{name} makes more than {ALLOCATIONS_MAX} allocations")
 
 
-@attack("Faults", "allocations", "0 crashes, 0 verdicts blamed on a target, each next request right")
+@attack("Faults", "allocations", "0 crashes, 0 verdicts blamed on a target; then all right")
 def allocations(names=tuple(EXCHANGES), is_fresh=(False, True)):
     """Each allocation of the serving process fails in turn, in accepting, requests, checks, streams
     and replies"""
@@ -323,6 +325,48 @@ def attempt_of(service, target):
     return service.get("/health").status == 200
 
 
+# --- over TLS -----------------------------------------------------------------------------
+
+def has_ended(service):
+    """Whether it ends, now that its client has its answer or the end of its connection."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        service.process.wait(0.05)
+    return service.process.poll() is not None
+
+
+@attack("Faults", "allocations-tls", "0 verdicts blamed on a target; no end but by the libraries")
+def allocations_over_tls(step=1):
+    """Each allocation of a check over TLS fails in turn; a service that ended starts again"""
+    outcomes = dict.fromkeys(("answered", "refused", "ended"), 0)
+    crashes = {"GMP aborts": 0, "another library crashes": 0}
+    with contextlib.ExitStack() as stack:
+        scene = Scene(stack)
+        libc = stack.enter_context(FaultyLibc())
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tls-"))
+        settings, context = make_certificate(folder)
+        service = None
+        for number in range(1, ALLOCATIONS_MAX, step):
+            if service is None:
+                service = Service({**libc.settings(), **settings, "PORT_CHECKER_WORKERS": 1})
+                stack.callback(service.discard)
+                service.wait_ready().context = context
+            with libc.failing(service.pid, number):
+                outcome = attempt(service, scene, check)
+                reached = libc.count
+            outcomes[outcome] += 1
+            if has_ended(service):
+                text = service.stderr()
+                assert "ended the serving process" in text and outcome == "ended", text
+                crashes["GMP aborts" if "GNU MP" in text else "another library crashes"] += 1
+                service = None
+            if reached < number:
+                break
+    return Record("; ".join(f"{name}: {count}" for name, count in {**outcomes, **crashes}.items())
+                  + "; 0 verdicts blamed on a target", holds=outcomes["answered"] > 0,
+                  notes="GMP aborts by design when it gets no memory; libtasn1 4.19, through "
+                  "GnuTLS 3.7, crashes. The outage is that of `kill-child`.")
+
+
 # --- at the start -------------------------------------------------------------------------
 
 def start_once(libc, number):
@@ -363,5 +407,5 @@ def allocations_at_start(step=1):
                 refused += 1
             if libc.count < number:
                 break
-    return Record(f"{served + refused:,} starts: {served:,} served, {refused:,} exited with a reason",
-                  holds=True)
+    return Record(f"{served + refused:,} starts: {served:,} served, {refused:,} exited with a "
+                  "reason", holds=True)

@@ -81,39 +81,44 @@ class Healthy:
     def connect(self):
         return Connection(self.address, source=self.source, context=self.context)
 
-    def round(self, connection):
-        """Whether all three were answered with a 200."""
-        reply = connection.exchange("POST", "/check-ports", [JSON], self.target.body())
-        if reply.status == 200:
-            self.target.judge(reply.json()["results"])
-        elif not is_refusal(reply):
-            raise AssertionError(f"unexpected: {reply}")
-        health = connection.exchange("GET", "/health")
-        if health.status == 200:
-            assert health.json() == {"status": "ok"}, health
-        elif not is_refusal(health):
-            raise AssertionError(f"unexpected: {health}")
-        return reply.status == 200 and health.status == 200
-
-    def attempt(self):
-        connection = self.connection or self.connect()
-        self.connection = None
+    def exchange(self, *request):
+        """On a new connection if there is none that is open."""
+        connection, self.connection = self.connection or self.connect(), None
         try:
-            is_fine = self.round(connection)
+            reply = connection.exchange(*request)
         except BaseException:
             connection.close()
             raise
-        if self.does_reconnect:
+        if reply.header("Connection") == "close":
             connection.close()
         else:
             self.connection = connection
-        return is_fine
+        return reply
+
+    def close(self):
+        if self.connection:
+            self.connection.close()
+            self.connection = None
+
+    def round(self):
+        """Whether all three were answered with a 200."""
+        reply = self.exchange("POST", "/check-ports", [JSON], self.target.body())
+        if reply.status == 200:
+            self.target.judge(reply.json()["results"])
+        health = self.exchange("GET", "/health")
+        if health.status == 200:
+            assert health.json() == {"status": "ok"}, health
+        for one in reply, health:
+            assert one.status == 200 or is_refusal(one), f"unexpected: {one}"
+        if self.does_reconnect:
+            self.close()
+        return reply.status == 200 and health.status == 200
 
     def run(self):
         while not self.is_over.is_set():
             begun = time.monotonic()
             try:
-                if self.attempt():
+                if self.round():
                     self.seconds.append(time.monotonic() - begun)
                 else:
                     self.refused += 1
@@ -148,8 +153,7 @@ class Healthy:
     def __exit__(self, *_):
         self.is_over.set()
         self.thread.join()
-        if self.connection:
-            self.connection.close()
+        self.close()
 
 
 @contextlib.contextmanager
