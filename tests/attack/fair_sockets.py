@@ -100,13 +100,15 @@ def newcomers(service, callers, may_go_on):
 
 
 def attack(service, callers, count=CALLERS, ports=PORTS, seconds=SECONDS):
-    """(milliseconds of each newcomer's check, {status: replies to the attackers})."""
+    """(milliseconds of each newcomer's check, {status: replies to the attackers}), until the seconds
+    have passed or all attackers have their reply."""
     with contextlib.ExitStack() as stack:
         attackers = [stack.enter_context(callers.ask(service, ports)) for _ in range(count)]
         until = time.monotonic() + seconds
         times = newcomers(service, callers, lambda: time.monotonic() < until
                           and not all(a.has_more() for a in attackers))
-        return times, collections.Counter(a.reply().status for a in attackers)
+        replies = [a.reply() for a in attackers if a.has_more()]
+        return times, collections.Counter(reply.status for reply in replies)
 
 
 def run():
