@@ -231,7 +231,7 @@ def crowd_of(scene, function, *arguments, count=2):
 MANY = {"PORT_CHECKER_MAX_PROBES": "1500"}  # so that connections have the other descriptors
 
 
-@load("18,000-connections")
+@load("many-connections")
 def connections(count=18000, most=18200, seconds=15):
     """18,000 connections at once from two processes, half of them without a byte, half idle after
     a request, each opened again when it ends; PORT_CHECKER_MAX_CONNECTIONS=18200,
@@ -248,7 +248,7 @@ def connections(count=18000, most=18200, seconds=15):
                      before >= min(count, most) * 0.98)
 
 
-@load("18,000-connections-for-4,096")
+@load("too-many-connections")
 def too_many_connections(count=18000, most=4096, seconds=15):
     """The same with the usual PORT_CHECKER_MAX_CONNECTIONS=4096."""
     return connections(count, most, seconds)
