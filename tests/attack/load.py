@@ -234,7 +234,7 @@ MANY = {"PORT_CHECKER_MAX_PROBES": "1500"}  # so that connections have the other
 @load("many-connections")
 def connections(count=18000, most=18200, seconds=15):
     """18,000 connections at once from two processes, half of them without a byte, half idle after
-    a request, each opened again when it ends; PORT_CHECKER_MAX_CONNECTIONS=18200,
+    a request, each reopened when it ends; PORT_CHECKER_MAX_CONNECTIONS=18200,
     PORT_CHECKER_MAX_PROBES=1500."""
     with Scene(seconds, PORT_CHECKER_MAX_CONNECTIONS=most, **MANY) as scene, \
             crowds.Crowd(crowds.hold, 2, scene.service.address, count // 2,
@@ -250,7 +250,7 @@ def connections(count=18000, most=18200, seconds=15):
 
 @load("too-many-connections")
 def too_many_connections(count=18000, most=4096, seconds=15):
-    """The same with the usual PORT_CHECKER_MAX_CONNECTIONS=4096."""
+    """18,000 connections, as in many-connections, where PORT_CHECKER_MAX_CONNECTIONS is 4096."""
     return connections(count, most, seconds)
 
 
@@ -265,7 +265,7 @@ def churn(a_minute=60000, seconds=15):
 
 @load("waiting-checks")
 def waiting_checks(count=10000, seconds=15):
-    """10,000 checks at once of silent ports, each again when it is answered;
+    """10,000 checks at once of silent ports, each repeated when it is answered;
     PORT_CHECKER_MAX_CONNECTIONS=12000, PORT_CHECKER_MAX_PROBES=1500."""
     with contextlib.closing(Filter()) as packet_filter, \
             Scene(seconds, PORT_CHECKER_MAX_CONNECTIONS=12000, **MANY) as scene:
@@ -285,7 +285,8 @@ def waiting_checks(count=10000, seconds=15):
 
 @load("tls-handshakes")
 def tls_handshakes(programs=2, seconds=15):
-    """Full TLS handshakes without a pause, with a request each: two times bench/tls_load."""
+    """Full TLS handshakes without a pause, with a request each: two
+    processes of bench/tls_load."""
     with Scene(seconds, over_tls=True) as scene, \
             contextlib.closing(Spread(scene.service.port)), \
             tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
@@ -321,7 +322,8 @@ def hello_and_reset(seconds=15):
 
 @load("half-handshakes")
 def half_handshakes(seconds=15):
-    """The same, with the reset after the server's answer, which costs it a signature."""
+    """The first message of a TLS handshake, and a reset after the answer, which costs a signature;
+    without a pause, from 500 addresses."""
     return hellos(True, seconds)
 
 
