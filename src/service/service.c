@@ -85,7 +85,7 @@ static bool service_prepare(struct service *service, struct err *err)
 /* Opens and reads what this process needs later, when it can no longer open files. */
 static void files_hold(void)
 {
-    tzset();             /* glibc reads the time zone before it formats any time */
+    tzset(); /* glibc reads the time zone before it formats any time */
     json_memory_watch();
     json_object_seed(0); /* jansson reads /dev/urandom before it parses any object */
     process_hold();

@@ -86,6 +86,7 @@ def test_the_clock_steps(own_network):
     holds(processes.clock_steps(steps=(86400, -86400), timeout=1))
 
 
+@measures
 @pytest.mark.parametrize("attack", [processes.kill_child, processes.kill_parent])
 def test_a_supervisor_restarts_it(attack):
     holds(attack(rounds=2))

@@ -720,8 +720,8 @@ static void reading_a_query_stops_at_the_20th_violation(void **state)
     port_set_done(&ports);
 }
 
-/* The texts are long, so that the lexer's buffer grows: an address that lost its last digits
- * would be another one. */
+/* The texts are long, so that the lexer's buffer grows: an address that lost its last
+ * digits would be another one. */
 static void without_memory_no_body_is_read_in_part(void **state)
 {
     (void)state;
@@ -738,8 +738,8 @@ static void without_memory_no_body_is_read_in_part(void **state)
     assert_true(port_set_init(&ports, PORTS_MAX, NULL));
     do {
         fails_at = ++number;
-        bool is_read = check_request_parse(body, sizeof body - 1, NULL, &ports, &request,
-                                           &violations);
+        bool is_read =
+            check_request_parse(body, sizeof body - 1, NULL, &ports, &request, &violations);
         has_failed = fails_at == 0;
         fails_at = 0;
         assert_int_equal(is_read, !has_failed);
