@@ -208,21 +208,20 @@ class World:
         self.machine = stack.enter_context(contextlib.closing(network.Machine()))
         pair = make_pair(pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())),
                          "own")
-        context = trusting(pair[0])
         self.checkers = [Checker("plain", stack),
-                         Checker("tls", stack, context, **tls_settings(*pair))]
+                         Checker("tls", stack, trusting(pair[0]), **tls_settings(*pair))]
         self.window = clients.Window()
         silent = f"{SILENT[0]}-{SILENT[-1]}"
         for where in None, self.machine:
-            network.Filter(where).rule([silent], "drop")
-        near, far, _ = network.Machine.NETS[0]
-        ports = [checker.service.port for checker in self.checkers]
-        doors = [clients.Door((near, port), checker.service.context)
-                 for port, checker in zip(ports, self.checkers)]
-        local = [clients.Door(("127.0.0.1", port), checker.service.context)
-                 for port, checker in zip(ports, self.checkers)]
-        self.far, self.here = far, "127.0.7.1"
-        self.doors, self.local = doors, local
+            packet_filter = stack.enter_context(contextlib.closing(network.Filter(where)))
+            packet_filter.rule([silent], "drop")
+        near, self.far, _ = network.Machine.NETS[0]
+        self.here = "127.0.7.1"
+        self.doors, self.local = self.doors_at(near), self.doors_at("127.0.0.1")
+
+    def doors_at(self, address):
+        return [clients.Door((address, checker.service.port), checker.service.context)
+                for checker in self.checkers]
 
     def crowds(self, seed):
         return [
@@ -233,7 +232,7 @@ class World:
         ]
 
     def run(self, seconds, meanwhile, seed):
-        """The clients' counts: of those far away, those here, the rude and the slow ones."""
+        """The counts of the clients: those far away, those here, the rude and the slow ones."""
         with contextlib.ExitStack() as stack:
             crowds = [stack.enter_context(crowd) for crowd in self.crowds(seed)]
             for crowd in crowds:
