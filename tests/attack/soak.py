@@ -126,21 +126,34 @@ class Checker:
         return int(text.split()[1]) * resource.getpagesize()
 
     def holds(self):
+        """What it holds without clients. The connection that asks is included."""
+        descriptors, child_bytes = self.service.at_rest()
         return Holdings(
-            self.resident(self.service.pid), self.resident(self.service.process.pid),
-            self.service.descriptors(), self.service.descriptors_of_parent(),
+            child_bytes, self.resident(self.service.process.pid),
+            descriptors, self.service.descriptors_of_parent(),
             {name: int(self.service.metric(name)) for name in GAUGES})
 
-    def settle(self, before=None):
-        """What it holds after all clients have left, or once it has returned to `before`."""
+    def settle(self, is_settled):
+        """What it holds once that is settled, or after 20 s."""
         eventually(lambda: len(self.service.children()) == 1, "one child is left", 30)
-        self.service.at_rest()
         until = time.monotonic() + 20
         now = self.holds()
-        while before and now.returned_to(before) and time.monotonic() < until:
+        while not is_settled(now) and time.monotonic() < until:
             time.sleep(0.2)
             now = self.holds()
         return now
+
+    def settle_fresh(self):
+        """A new serving process, after its predecessor's end."""
+        self.reload()
+        return self.settle(lambda now: True)
+
+    def settle_warm(self, fresh):
+        """The refused clients of a warm-up leave some time after the others."""
+        return self.settle(lambda now: now.child_descriptors == fresh.child_descriptors)
+
+    def settle_back(self, before):
+        return self.settle(lambda now: not now.returned_to(before))
 
     def miscounted(self):
         """Sends BURST checks and as many other requests; returns what was not counted exactly."""
@@ -353,16 +366,15 @@ def soak(seconds, round_seconds=60, warm_seconds=15, seed=0):
     with contextlib.ExitStack() as stack:
         world = World(stack)
         faults = Faults(world)
-        for checker in world.checkers:
-            checker.reload()
+        fresh = [checker.settle_fresh() for checker in world.checkers]
         world.run(warm_seconds, time.sleep, seed)
-        before = [checker.settle() for checker in world.checkers]
+        before = [checker.settle_warm(held) for checker, held in zip(world.checkers, fresh)]
         for checker in world.checkers:
             checker.log.read()
             checker.log.checks.clear()
         quiet = min(seconds / 4, 300)
         counts = world.run(seconds, eventful(world, faults, round_seconds, quiet), seed)
-        after = [checker.settle(held) for checker, held in zip(world.checkers, before)]
+        after = [checker.settle_back(held) for checker, held in zip(world.checkers, before)]
         happened, bad = add_up(world, counts, faults)
         held = []
         for checker, first, last in zip(world.checkers, before, after):
