@@ -372,8 +372,7 @@ void budget_settle_silent(struct budget *budget, const struct address *target,
     drop_refilled(budget, now);
     struct bucket *bucket = bucket_for(budget, KIND_TARGET, target, now);
     int64_t deepest = now.ns + DEBT_BURSTS * (int64_t)budget->burst * budget->cost;
-    int64_t full_at =
-        full_at_after(budget, bucket, ports * (BUDGET_SILENT_PORT - 1), now);
+    int64_t full_at = full_at_after(budget, bucket, ports * (BUDGET_SILENT_PORT - 1), now);
     bucket->full_at = full_at < deepest ? full_at : deepest;
     bucket_update(budget, bucket, now);
     budget_unlock(budget);

@@ -27,7 +27,8 @@ const char *port_state_text(enum port_state state)
 
 bool port_verdict_is_silent(const struct port_verdict *verdict)
 {
-    return (verdict->state == PORT_STATE_FILTERED || verdict->state == PORT_STATE_LIMITED) &&
+    return (verdict->state == PORT_STATE_FILTERED ||
+            verdict->state == PORT_STATE_LIMITED) &&
            verdict->errnum == ETIMEDOUT;
 }
 

@@ -440,7 +440,8 @@ static inline struct check *rig_check(struct rig *rig, const char *target,
     check->verdicts = calloc(count, sizeof *check->verdicts);
     assert_non_null(check->verdicts);
     rig->unfinished++;
-    const struct address caller = rig->caller ? address_of(rig->caller) : (struct address){0};
+    const struct address caller =
+        rig->caller ? address_of(rig->caller) : (struct address){0};
     const struct job_request request = {
         .target = address_of(target),
         .caller = rig->caller ? &caller : NULL,

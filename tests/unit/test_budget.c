@@ -234,9 +234,9 @@ static void silent_ports_cost_the_target_more(void **state)
         size_t ports, silent;
         int64_t wait; /* until the target's bucket has a port for a stranger, in ports */
     } rows[] = {
-        {true, 100, 0, 1},     {true, 20, 20, 1},    {true, 21, 20, 2},
-        {true, 100, 1, 5},     {true, 100, 25, 101}, {true, 100, 100, 401},
-        {true, 99, 0, 0},      {false, 100, 100, 0}, {true, 1, 100, 302},
+        {true, 100, 0, 1},      {true, 20, 20, 1},    {true, 21, 20, 2},
+        {true, 100, 1, 5},      {true, 100, 25, 101}, {true, 100, 100, 401},
+        {true, 99, 0, 0},       {false, 100, 100, 0}, {true, 1, 100, 302},
         {true, 100, 1000, 401},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
