@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-from attack.healthy import NO_ANSWER, Sum, Target, beside, is_refusal
+from attack.healthy import NO_ANSWER, Sum, Target, Watcher, beside, is_refusal
 from attack.record import Record, attack
 from harness import network
 from harness.http import Connection, check_body
@@ -56,14 +56,25 @@ def summary(healthy, note=""):
     return Record(f"{total}; 0 crashes, 0 verdicts blamed on a target" + note, holds=True)
 
 
+def summary_of_pause(healthy, watcher):
+    """Of a fault that makes checks wait, but not requests that need nothing."""
+    total = Sum(healthy)
+    watcher.verify()
+    return Record(f"{watcher}; checks: {len(total.seconds):,} right, {total.failed:,} a 503; "
+                  "0 crashes, 0 verdicts blamed on a target",
+                  holds=watcher.failed == 0 and watcher.p99_ms() < 300)
+
+
 # --- descriptors, memory, source ports ----------------------------------------------------
 
-@attack("Faults", "no-descriptors", "0 crashes, 0 verdicts blamed on a target; then all right")
+@attack("Faults", "no-descriptors",
+        "/health under 300 ms, 0 verdicts blamed on a target; then all right")
 def no_descriptors(seconds=26):
     """No descriptor left for 26 s, in the middle of checks"""
     with faulty(SAME_USER) as (service, target):
         before = service.descriptors()
-        with beside(service, target, 3, does_reconnect=False) as kept_open, \
+        with Watcher(service) as watcher, \
+                beside(service, target, 3, does_reconnect=False) as kept_open, \
                 beside(service, target, 2) as reconnecting:
             eventually(lambda: all(one.rounds for one in kept_open + reconnecting), "load")
             with limited(service.pid, resource.RLIMIT_NOFILE, 3):
@@ -73,7 +84,7 @@ def no_descriptors(seconds=26):
                        "checks go on", 30)
         verify_after(service, target)
         eventually(lambda: service.descriptors() <= before, "no descriptor is left")
-        return summary(kept_open + reconnecting)
+        return summary_of_pause(kept_open + reconnecting, watcher)
 
 
 def heavy_client(service, ends_at):
@@ -117,7 +128,8 @@ def no_memory(seconds=10, clients=40):
         return summary(healthy, f"; {refused:,} of the large checks refused")
 
 
-@attack("Faults", "no-source-ports", "0 crashes, 0 verdicts blamed on a target; then all right")
+@attack("Faults", "no-source-ports",
+        "/health under 300 ms, 0 verdicts blamed on a target; then all right")
 def no_source_ports(seconds=26, count=64):
     """All source ports taken for 26 s, in the middle of checks"""
     path = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -131,15 +143,16 @@ def no_source_ports(seconds=26, count=64):
         # A port that was bound is not shared with the connections of probes.
         healthy = stack.enter_context(
             beside(service, target, 3, does_reconnect=False, source="127.0.0.1"))
+        watcher = stack.enter_context(Watcher(service, source="127.0.0.1"))
         eventually(lambda: all(one.rounds for one in healthy), "load")
         with contextlib.ExitStack() as taken:
-            take_ports(taken, first, count, in_use=len(healthy) + 1)  # and its own
+            take_ports(taken, first, count, in_use=len(healthy) + 2)  # the watcher's, its own
             time.sleep(seconds)
         done = [one.rounds for one in healthy]
         eventually(lambda: all(one.rounds > number for one, number in zip(healthy, done)),
                    "checks go on", 30)
         verify_after(service, target)
-    return summary(healthy)
+    return summary_of_pause(healthy, watcher)
 
 
 def take_ports(stack, first, count, in_use):
@@ -257,7 +270,7 @@ def ask_tarpit(service, number, ports, ends_at):
     """How many checks were answered; the verdict is that nothing answers."""
     count = 0
     while time.monotonic() < ends_at:
-        reply = service.check(ports, f"127.0.1.{number}")
+        reply = service.check(ports, f"127.0.1.{number}", source=f"127.0.2.{number + 1}")
         if reply.status == 200:
             assert not reply.json()["success"], reply
             count += 1
@@ -268,7 +281,7 @@ def ask_tarpit(service, number, ports, ends_at):
 
 @attack("Faults", "tarpits", "0 crashes, 0 healthy requests refused, their p99 under 300 ms")
 def tarpits(seconds=15, clients=60, ports=100):
-    """60 checks at a time of 100 ports each that never answer, each of another address"""
+    """60 checks at a time of 100 ports each that never answer, each of another caller and address"""
     silent = f"20000-{20000 + ports - 1}"
     rules = network.Filter()
     rules.rule([silent], "drop")

@@ -156,6 +156,22 @@ class Healthy:
         self.close()
 
 
+class Watcher(Healthy):
+    """Asks only for /health, always on the same connection."""
+
+    def __init__(self, service, source=None):
+        super().__init__(service, None, does_reconnect=False, source=source)
+
+    def round(self):
+        health = self.exchange("GET", "/health")
+        assert health.status == 200 and health.json() == {"status": "ok"}, health
+        return True
+
+    def __str__(self):
+        return (f"/health p99 {self.p99_ms():.1f} ms, {self.failed} of "
+                f"{self.rounds + self.failed:,} unanswered")
+
+
 @contextlib.contextmanager
 def beside(service, target, clients=1, **options):
     """Healthy clients, as long as the block lasts."""

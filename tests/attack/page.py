@@ -4,6 +4,7 @@ import os
 import pathlib
 import platform
 import re
+import textwrap
 
 from attack.record import SECTIONS
 
@@ -11,13 +12,13 @@ PATH = pathlib.Path(__file__).resolve().parent.parent.parent / "docs/reliability
 
 HEAD = ["attack", "figure", "limit", "holds", "command", "date"]
 
-INTRODUCTION = """
+INTRODUCTION = textwrap.fill("""
 Each attack starts a service of its own in a network namespace that has no way out, and checks every
 answer. A *healthy client* repeats three requests beside it: a check of an open port, a check of a
 closed port, and `GET /health`. A verdict is *blamed on a target* if it calls the open port anything
 but open, or the closed port anything but closed; a 503 is not a verdict. *p99* is the 99th
 percentile of the times that such a round took. A short form of each attack is part of `./dev test`.
-""".strip().replace("\n", " ")
+""".strip(), 100, break_on_hyphens=False)
 
 
 def cells(found, record, date):
