@@ -8,6 +8,8 @@ import textwrap
 
 from attack.record import SECTIONS
 
+PATH = pathlib.Path(__file__).resolve().parent.parent.parent / "docs/reliability.md"
+
 HEAD = ["attack", "figure", "limit", "holds", "command", "date"]
 
 INTRODUCTION = textwrap.fill("""
@@ -24,16 +26,16 @@ def cells(found, record, date):
     return [found.title, record.figure, found.limit, word, f"`./dev attack {found.name}`", date]
 
 
-def table(lines):
+def table(head, lines):
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
-                     for line in (HEAD, ["---"] * len(HEAD), *lines))
+                     for line in (head, ["---"] * len(head), *lines))
 
 
 def section(name, results, date):
     own = [(found, record) for found, record in results if found.section == name]
     if not own:
         return ""
-    text = f"\n## {name}\n\n" + table([cells(*pair, date) for pair in own]) + "\n"
+    text = f"\n## {name}\n\n" + table(HEAD, [cells(*pair, date) for pair in own]) + "\n"
     notes = [f"- `{found.name}`: {record.notes}" for found, record in own if record.notes]
     return text + ("\n" + "\n".join(notes) + "\n" if notes else "")
 
@@ -58,3 +60,25 @@ def page(results, date, seconds):
 
 {INTRODUCTION}
 """ + "".join(section(name, results, date) for name in SECTIONS)
+
+
+# --- the file -----------------------------------------------------------------------------
+
+def section_of(text, name):
+    """That section of a page, "" if it has none."""
+    found = re.search(rf"^## {name}\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return found.group() if found else ""
+
+
+def write_page(text):
+    """The soak, which is a run of its own, keeps its section."""
+    before = PATH.read_text() if PATH.exists() else ""
+    soak = section_of(before, "Soak")
+    PATH.write_text(text + ("\n" + soak if soak else ""))
+
+
+def write_section(name, body):
+    """Replaces one section, which becomes the last one."""
+    before = PATH.read_text() if PATH.exists() else "# Reliability\n"
+    rest = before.replace(section_of(before, name), "") if section_of(before, name) else before
+    PATH.write_text(f"{rest.rstrip()}\n\n## {name}\n\n{body}")

@@ -17,7 +17,7 @@ import traceback
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[0] = str(TOP / "tests")
 
-from attack.page import page  # noqa: E402
+from attack.page import page, write_page  # noqa: E402
 from attack.record import Record, find_all  # noqa: E402
 from harness import netns  # noqa: E402
 
@@ -115,8 +115,7 @@ def main():
     results = run_all(chosen, folder)
     if not arguments.names:
         date = time.strftime("%Y-%m-%d, %H:%M UTC", time.gmtime())
-        text = page(results, date, time.monotonic() - begun)
-        (TOP / "docs/reliability.md").write_text(text)
+        write_page(page(results, date, time.monotonic() - begun))
     failed = [found.name for found, record in results if not record.holds]
     print(f"\n{len(results) - len(failed)} of {len(results)} attacks end within their limit"
           + (f"; not: {', '.join(failed)}" if failed else ""))

@@ -3,15 +3,14 @@
 connection that has been waiting longest gives way, and no network has more than a quarter."""
 import contextlib
 import itertools
-import ssl
 import threading
 import time
 
 import pytest
 
 from harness.http import Connection, check_body
+from harness.tls import make_pair, tls_settings, trusting
 from harness.waiting import SANITIZER, eventually, sooner_than
-from test_running import make_pair, tls_settings
 
 JSON = ("Content-Type", "application/json")
 MAX = 64
@@ -121,8 +120,7 @@ def test_a_crowd_of_handshakes_keeps_no_one_out(start, tmp_path, kind):
     cert, key = make_pair(tmp_path, "own")
     service = start(PORT_CHECKER_MAX_CONNECTIONS=MAX, **tls_settings(cert, key))
     with Crowd(service, **TLS_CROWDS[kind]):
-        service.context = ssl.create_default_context(cafile=str(cert))
-        service.context.check_hostname = False
+        service.context = trusting(cert)
         all_are_served(service)
 
 

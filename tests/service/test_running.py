@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 
 import pytest
@@ -16,6 +15,7 @@ from harness import targets
 from harness.hammer import Hammer
 from harness.http import Connection, check_body
 from harness.service import BINARY, replace, run
+from harness.tls import make_pair, tls_settings, trusting
 from harness.waiting import PATIENCE, eventually, sooner_than
 
 JSON = ("Content-Type", "application/json")
@@ -756,29 +756,13 @@ def test_a_process_that_inherits_no_sockets_of_its_own_ignores_the_variables(sta
 # --- HTTPS --------------------------------------------------------------------------------
 
 
-def make_pair(directory, name):
-    """A self-signed certificate for 127.0.0.1 and its key."""
-    cert, key = directory / f"{name}.pem", directory / f"{name}.key"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test",
-                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
-                   check=True, capture_output=True)
-    return cert, key
-
-
-def tls_settings(cert, key):
-    return {"PORT_CHECKER_TLS_CERT": str(cert), "PORT_CHECKER_TLS_KEY": str(key)}
-
-
 @pytest.fixture
 def start_tls(start, tmp_path):
     """start_tls(NAME=value, ...): a service over HTTPS; its clients verify the certificate."""
     def start_it(**settings):
         cert, key = make_pair(tmp_path, "own")
         service = start(**tls_settings(cert, key), **settings)
-        context = ssl.create_default_context(cafile=str(cert))
-        context.check_hostname = False
-        service.context = context
+        service.context = trusting(cert)
         return service
     return start_it
 
