@@ -38,12 +38,14 @@ route add local 0.0.0.0/0 dev lo table main
 route add local ::/0 dev lo table main
 """
 
-# A second network, a link between two routers, and a single address.
+# A second network, a link between two routers, a single address, and a network that is routed to
+# the checker itself.
 NEAR_ADDRESSES = """
 address add 10.9.0.1/16 broadcast 10.9.255.255 dev near0
 address add 10.9.0.2/16 broadcast 10.9.200.200 dev near0
 address add 10.8.0.0/31 dev near0
 address add 10.7.0.1 peer 10.7.0.2/32 broadcast 10.7.0.9 dev near0
+route add local 2a01:99::/64 dev near0
 route add default via 192.168.77.2
 route add ::/0 via fd77::2
 """
@@ -211,6 +213,7 @@ TARGETS = {
     # the checker's machine
     "127.0.0.1": REST, "127.0.0.77": REST, "::1": REST,
     NEAR_4: REST, NEAR_6: REST, OUR_GLOBAL_4: OURS, OUR_GLOBAL_6: OURS,
+    "2a01:99::5": OURS,
     "10.8.0.0": REST, "10.8.0.1": REST, "10.7.0.2": REST,
     # no host's
     "0.0.0.0": NEVER, "0.1.2.3": NEVER, "::": NEVER, "255.255.255.255": NEVER,
