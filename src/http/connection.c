@@ -28,10 +28,6 @@
 #define TRIM_CONNECTIONS 512
 #define SINCE_NS         (100 * NS_PER_MS) /* the exactness of `since` */
 
-/* A client that reads its reply slowly gives way after those that have been waiting for as
- * long as this. */
-#define READER_SECONDS   10
-
 /* EPOLLIN and EPOLLOUT are often reported without a change; with EPOLLET only edges
  * count. */
 #define WATCHED_EVENTS   (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
@@ -282,17 +278,20 @@ static void conclude(struct connection *connection)
 }
 
 /* A reader that keeps up SEND_RATE gets the whole of a long reply. The limit of the state
- * is then that of a pause. */
-static void prolong(struct connection *connection, size_t sent)
+ * is then that of a pause, and we wait for the client from now on. False if the connection
+ * had to give way. */
+static bool prolong(struct connection *connection, size_t sent)
 {
     const struct connections *all = connection->all;
+    struct instant now = loop_now(all->loop);
     struct span earned = {(int64_t)sent * NS_PER_SECOND / SEND_RATE};
     if (connection->state != STATE_SENDING || connection->seat == SEAT_NONE)
-        return;
+        return true;
 
     connection->deadline =
         instant_min(instant_add(connection->deadline, earned),
-                    instant_add(loop_now(all->loop), all->config->limits[STATE_SENDING]));
+                    instant_add(now, all->config->limits[STATE_SENDING]));
+    return waits_from(connection, now);
 }
 
 /* False if the connection is broken or its exchange cannot be answered. */
@@ -307,7 +306,8 @@ static bool write_output(struct connection *connection, size_t *ret_left)
         if (n < 0)
             return errno == EAGAIN;
         exchange_sent(connection->exchange, (size_t)n);
-        prolong(connection, (size_t)n);
+        if (!prolong(connection, (size_t)n))
+            return false;
         budget -= (size_t)n < budget ? (size_t)n : budget;
     }
     if (budget == 0)
@@ -318,8 +318,7 @@ static bool write_output(struct connection *connection, size_t *ret_left)
 static bool enter_sending(struct connection *connection)
 {
     enter(connection, STATE_SENDING);
-    return waits_from(connection, instant_add(loop_now(connection->all->loop),
-                                              span_seconds(READER_SECONDS)));
+    return waits_from(connection, loop_now(connection->all->loop));
 }
 
 static void send_output(struct connection *connection)

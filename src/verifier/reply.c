@@ -146,7 +146,9 @@ static bool entry_read(const json_t *entry, struct remote_verdict *ret)
     if (!state_read(entry, is_accessible, &verdict) || !proof_read(entry, &verdict))
         return false;
 
-    *ret = verdict.is_unknown ? (struct remote_verdict){.is_unknown = true} : verdict;
+    if (verdict.is_unknown)
+        verdict = (struct remote_verdict){.is_unknown = true};
+    *ret = verdict;
     return true;
 }
 

@@ -155,6 +155,51 @@ def test_the_longest_wait_gives_way(start):
                 assert client.exchange("GET", "/health").status == 200
 
 
+DOCS = HEALTH.replace(b"/health", b"/docs")
+
+
+def until_stuck(service):
+    """Until the service has filled the buffers of clients that do not read."""
+    seen = [None, 0.0]
+
+    def waiting():
+        with open("/proc/net/tcp", encoding="ascii") as table:
+            rows = [row.split() for row in table]
+        return [row[4] for row in rows if row[1].endswith(f":{service.port:04X}")]
+
+    def is_stuck():
+        now, found = time.monotonic(), waiting()
+        if found != seen[0]:
+            seen[:] = found, now
+        return now - seen[1] > 0.3
+
+    eventually(is_stuck, "the buffers are full")
+
+
+def test_replies_that_are_not_read_keep_no_one_out(start):
+    service = start(PORT_CHECKER_MAX_CONNECTIONS=8)
+    with Crowd(service, first=200 * DOCS, count=8):
+        until_stuck(service)
+        all_are_served(service, count=3)
+
+
+def test_a_client_that_reads_gives_way_later(start):
+    service = start(PORT_CHECKER_MAX_CONNECTIONS=2, PORT_CHECKER_WORKERS=1)
+    reader, other = (service.connect(source=source) for source in sources(2))
+    with reader, other:
+        for client in reader, other:
+            client.send(200 * DOCS)
+            until_stuck(service)
+        size = len(reader.reply().body)
+        for _ in range(100):
+            assert len(reader.reply().body) == size
+        until_stuck(service)
+        all_are_served(service, count=1)
+        for _ in range(99):
+            assert len(reader.reply().body) == size
+        assert other.rest().count(b"HTTP/1.1 200") < 200
+
+
 # --- shares -------------------------------------------------------------------------------
 
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Who may check which addresses, and how many ports, tested from outside."""
 import math
+import pathlib
 import time
 
 import pytest
 
+from harness import network
 from harness.http import check_body
 from harness.service import Service, kept
 from harness.waiting import eventually
@@ -113,6 +115,22 @@ def test_public_takes_global_addresses_of_others_only(start, machine):
                    "2001:db8::1", "100.64.0.1", "198.51.100.7"):
         assert_refused(service.check([1], target), "127.0.0.1", target,
                        "PORT_CHECKER_TARGETS=any")
+
+
+def test_public_excludes_networks_that_are_routed_to_the_machine_itself(start, machine):
+    """IPv6 does not let a socket bind such an address, nor the anycast address of a router."""
+    service = start(PORT_CHECKER_TARGETS="public")
+    machine.add_net("2a01:77::1", "2a01:77::2", 64)
+    network.command("ip", "route", "add", "local", "2a01:99::/64", "dev", machine.NEAR)
+    forwarding = pathlib.Path("/proc/sys/net/ipv6/conf/all/forwarding")
+    before = forwarding.read_text()
+    forwarding.write_text("1")
+    try:
+        for target in "2a01:99::5", "2a01:77::":
+            assert_refused(service.check([1], target), "127.0.0.1", target, "own machine")
+    finally:
+        forwarding.write_text(before)
+    assert asks(service, "2a01:77::2") == 200
 
 
 def test_any_takes_any_unicast_address_from_anybody(start, add_address):
