@@ -17,9 +17,9 @@ import pytest
 
 from harness import targets
 from harness.http import Connection, check_body, chunked
+from harness.stream import Stream
 from harness.waiting import PATIENCE, eventually
 from test_running import make_pair, tls_settings
-from test_stream import Stream
 
 CLIENTS = 12
 SECONDS = float(os.environ.get("SOAK_SECONDS", 4))
