@@ -10,7 +10,7 @@ from harness.service import kept
 
 FILES = {
     "nginx": ["port-checker.conf", "port-checker-tls.conf"],
-    "haproxy": ["port-checker.cfg", "port-checker-tls.cfg"],
+    "haproxy": ["port-checker.cfg", "one-node.cfg", "port-checker-tls.cfg"],
     "caddy": ["port-checker.Caddyfile"],
 }
 

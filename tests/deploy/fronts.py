@@ -59,12 +59,12 @@ def make_certificate(folder, serial=1):
     return folder
 
 
-def settings_of(kind, name="port-checker.env"):
+def settings_of(kind, name):
     return dotenv_values(CONTRIB / kind / name, interpolate=False)
 
 
-def start_service(kind, **settings):
-    return Service({**settings_of(kind), "PORT_CHECK_TIMEOUT": "10", **settings})
+def start_service(kind, file="port-checker.env", **settings):
+    return Service({**settings_of(kind, file), "PORT_CHECK_TIMEOUT": "10", **settings})
 
 
 class ToName:
