@@ -83,9 +83,8 @@ class Front(Program):
     def __init__(self, kind, folder, files):
         self.kind = kind
         self.folder = folder
-        self.live = make_certificate(folder / "live")
-        self.pem = folder / "haproxy.pem"
-        self.has_tls = kind == "caddy" or any("tls" in file for file in files)
+        self.live = make_certificate(folder / NAME)
+        self.pem = folder / f"{NAME}.pem"
         super().__init__(kind, getattr(self, f"_{kind}")(files), folder, ("127.0.0.1", 80))
         if kind == "caddy":
             eventually(self._has_certificate, "Caddy has made its certificate")
