@@ -43,8 +43,8 @@ def front(request, addresses, tmp_path_factory):
 
 @pytest.fixture
 def make_front(later, tmp_path):
-    def make(kind, files=None):
-        front = Front(kind, tmp_path, files or FILES[kind])
+    def make(kind, files=None, **more):
+        front = Front(kind, tmp_path, files or FILES[kind], **more)
         later.callback(front.close)
         return front
     return make

@@ -2,7 +2,6 @@
 """The real nginx, HAProxy and Caddy with the files of contrib/ as they are, on ports 80 and 443
 of a network namespace of the tests' own. Only folders are replaced: those of certificates."""
 import pathlib
-import shutil
 import ssl
 import subprocess
 
@@ -78,10 +77,12 @@ class ToName:
 
 
 class Front(Program):
-    """One of the proxies with files from contrib/, in a folder of its own."""
+    """One of the proxies with files from contrib/, in a folder of its own. `edits` replace
+    one text by another each, to make a proxy that does something wrong."""
 
-    def __init__(self, kind, folder, files):
+    def __init__(self, kind, folder, files, edits=()):
         self.kind = kind
+        self.edits = edits
         self.folder = folder
         self.live = make_certificate(folder / NAME)
         self.pem = folder / f"{NAME}.pem"
@@ -98,12 +99,15 @@ class Front(Program):
 
     def _read(self, file):
         text = (CONTRIB / self.kind / file).read_text()
+        for old, new in self.edits:
+            text = text.replace(old, new)
         return text.replace(LIVE, str(self.live)).replace(HAPROXY_PEM, str(self.pem))
 
     def _nginx(self, files):
         for folder in "conf.d", "snippets":
             (self.folder / folder).mkdir()
-        shutil.copy(CONTRIB / "nginx/port-checker-proxy.conf", self.folder / "snippets")
+        snippet = "port-checker-proxy.conf"
+        (self.folder / "snippets" / snippet).write_text(self._read(snippet))
         for file in files:
             (self.folder / "conf.d" / file).write_text(self._read(file))
         main = self.folder / "nginx.conf"
