@@ -3,8 +3,8 @@
  * port-checker: arguments, settings, exit statuses.
  *
  *   0  ended by SIGTERM or SIGINT; or --help, --version, --check-config succeeded; or
- *      all layers of --check-sandbox hold
- *   1  a system error, or a layer does not hold
+ *      all layers of --check-sandbox hold; or --check-health found a service
+ *   1  a system error, or a layer does not hold, or no service answers
  *   2  wrong arguments or settings
  */
 #include "base/err.h"
@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "base/tls_identity.h"
 #include "service/confine.h"
+#include "service/health.h"
 #include "service/service.h"
 #include "service/sockets.h"
 #include "service/tls.h"
@@ -37,6 +38,7 @@ enum action {
     ACTION_HELP,
     ACTION_VERSION,
     ACTION_CHECK_CONFIG,
+    ACTION_CHECK_HEALTH,
     ACTION_CHECK_SANDBOX,
 };
 
@@ -73,6 +75,7 @@ static bool take_env_file(struct arguments *arguments, const char *value, struct
         return true;                                                                       \
     }
 ACT(take_check_config, ACTION_CHECK_CONFIG)
+ACT(take_check_health, ACTION_CHECK_HEALTH)
 ACT(take_check_sandbox, ACTION_CHECK_SANDBOX)
 ACT(take_help, ACTION_HELP)
 ACT(take_version, ACTION_VERSION)
@@ -168,6 +171,12 @@ static int check_sandbox(const struct service *service)
     return is_good ? status : STATUS_SYSTEM;
 }
 
+static int check_health(const struct service *service)
+{
+    struct err err;
+    return health_ask(&service->settings, &err) ? STATUS_FINE : complain(&err);
+}
+
 static int run(struct service *service, const struct arguments *arguments, char *argv[])
 {
     struct invocation invocation = {.env_file = arguments->env_file, .argv = argv};
@@ -197,10 +206,19 @@ static int load(struct service *service, const struct arguments *arguments, char
     if (!is_good)
         return complain(&err);
 
-    if (is_service)
-        return run(service, arguments, argv);
-    return arguments->action == ACTION_CHECK_CONFIG ? check_config(service)
-                                                    : check_sandbox(service);
+    switch (arguments->action) {
+    case ACTION_CHECK_CONFIG:
+        return check_config(service);
+    case ACTION_CHECK_HEALTH:
+        return check_health(service);
+    case ACTION_CHECK_SANDBOX:
+        return check_sandbox(service);
+    case ACTION_RUN:
+    case ACTION_HELP:
+    case ACTION_VERSION:
+        break;
+    }
+    return run(service, arguments, argv);
 }
 
 static int start(const struct arguments *arguments, char *argv[])
@@ -235,6 +253,7 @@ int main(int argc, char *argv[])
         return printed();
     case ACTION_RUN:
     case ACTION_CHECK_CONFIG:
+    case ACTION_CHECK_HEALTH:
     case ACTION_CHECK_SANDBOX:
         return start(&arguments, argv);
     }
