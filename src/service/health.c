@@ -17,6 +17,7 @@
 #include <sys/time.h>
 
 #define SECONDS 4
+#define TRIES   3
 
 static const char request[] = "GET /health HTTP/1.1\r\nHost: localhost\r\n"
                               "Connection: close\r\n\r\n";
@@ -79,7 +80,12 @@ static bool exchange(gnutls_session_t session, struct err *err)
         return err_set(err, ERR_SYSTEM, "cannot send to the service");
 
     char start[16384]; /* a whole record: the head of the reply is in the first */
-    ssize_t len = gnutls_record_recv(session, start, sizeof start);
+    ssize_t len = GNUTLS_E_AGAIN;
+    /* A session ticket counts as a try that brought nothing. */
+    for (int tries = 0; tries < TRIES && len == GNUTLS_E_AGAIN; tries++)
+        len = gnutls_record_recv(session, start, sizeof start);
+    if (len < 0)
+        return err_set(err, ERR_SYSTEM, "TLS: %s", gnutls_strerror((int)len));
     if (len < (ssize_t)strlen(success))
         return err_set(err, ERR_SYSTEM, "the service does not answer");
     return judge(start, err);
