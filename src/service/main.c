@@ -3,8 +3,8 @@
  * port-checker: arguments, settings, exit statuses.
  *
  *   0  ended by SIGTERM or SIGINT; or --help, --version, --check-config succeeded; or
- *      all layers of --check-sandbox hold
- *   1  a system error, or a layer does not hold
+ *      all layers of --check-sandbox hold; or --check-health found a service
+ *   1  a system error, or a layer does not hold, or no service answers
  *   2  wrong arguments or settings
  */
 #include "base/err.h"
@@ -14,6 +14,7 @@
 #include "base/tls_identity.h"
 #include "service/confine.h"
 #include "service/generation.h"
+#include "service/health.h"
 #include "service/service.h"
 #include "service/sockets.h"
 #include "service/tls.h"
@@ -39,6 +40,7 @@ enum action {
     ACTION_HELP,
     ACTION_VERSION,
     ACTION_CHECK_CONFIG,
+    ACTION_CHECK_HEALTH,
     ACTION_CHECK_SANDBOX,
 };
 
@@ -75,6 +77,7 @@ static bool take_env_file(struct arguments *arguments, const char *value, struct
         return true;                                                                       \
     }
 ACT(take_check_config, ACTION_CHECK_CONFIG)
+ACT(take_check_health, ACTION_CHECK_HEALTH)
 ACT(take_check_sandbox, ACTION_CHECK_SANDBOX)
 ACT(take_help, ACTION_HELP)
 ACT(take_version, ACTION_VERSION)
@@ -170,6 +173,12 @@ static int check_sandbox(const struct service *service)
     return is_good ? status : STATUS_SYSTEM;
 }
 
+static int check_health(const struct service *service)
+{
+    struct err err;
+    return health_ask(&service->settings, &err) ? STATUS_FINE : complain(&err);
+}
+
 static int run(struct service *service, const struct arguments *arguments, char *argv[],
                const struct err *fault)
 {
@@ -202,10 +211,19 @@ static int load(struct service *service, const struct arguments *arguments, char
     if (!is_good && !(is_run && generation_is_left()))
         return complain(&err);
 
-    if (is_run)
-        return run(service, arguments, argv, is_good ? NULL : &err);
-    return arguments->action == ACTION_CHECK_CONFIG ? check_config(service)
-                                                    : check_sandbox(service);
+    switch (arguments->action) {
+    case ACTION_CHECK_CONFIG:
+        return check_config(service);
+    case ACTION_CHECK_HEALTH:
+        return check_health(service);
+    case ACTION_CHECK_SANDBOX:
+        return check_sandbox(service);
+    case ACTION_RUN:
+    case ACTION_HELP:
+    case ACTION_VERSION:
+        break;
+    }
+    return run(service, arguments, argv, is_good ? NULL : &err);
 }
 
 static int start(const struct arguments *arguments, char *argv[])
@@ -240,6 +258,7 @@ int main(int argc, char *argv[])
         return printed();
     case ACTION_RUN:
     case ACTION_CHECK_CONFIG:
+    case ACTION_CHECK_HEALTH:
     case ACTION_CHECK_SANDBOX:
         return start(&arguments, argv);
     }

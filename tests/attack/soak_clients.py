@@ -17,7 +17,8 @@ import traceback
 from attack.crowds import Held, fork, sources
 from attack.healthy import Target
 from harness.clients import Rude, Sentences
-from harness.http import Connection, Stream, check_body
+from harness.http import Connection, check_body
+from harness.stream import Stream
 from harness import targets
 
 JSON = ("Content-Type", "application/json")

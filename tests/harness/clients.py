@@ -8,7 +8,8 @@ import socket
 import ssl
 import time
 
-from harness.http import Connection, Stream, check_body, chunked
+from harness.http import Connection, check_body, chunked
+from harness.stream import Stream
 from harness.tls import first_flight
 from harness.waiting import PATIENCE
 

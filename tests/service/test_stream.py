@@ -7,11 +7,10 @@ import socket
 import pytest
 
 from harness import network, targets
-from harness.http import Stream, check_body
+from harness.http import check_body
+from harness.stream import STREAM, Stream, ask
 from harness.tls import make_pair, tls_settings, trusting
 from harness.waiting import SANITIZER, eventually, sooner_than
-
-STREAM = [("Content-Type", "application/json"), ("Accept", "application/x-ndjson")]
 
 
 @pytest.fixture
@@ -22,12 +21,6 @@ def start_https(start, tmp_path):
         service.context = trusting(cert)
         return service
     return start_it
-
-
-def ask(connection, ports, version="HTTP/1.1", headers=(), provider_ip="127.0.0.1", **more):
-    body = check_body(ports, provider_ip, **more)
-    connection.request("POST", "/check-ports", [*STREAM, *headers], body, version=version)
-    return connection
 
 
 def test_a_line_for_each_port_and_one_at_the_end(shared, open_port, closed_port):
