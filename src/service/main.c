@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "base/tls_identity.h"
 #include "service/confine.h"
+#include "service/generation.h"
 #include "service/service.h"
 #include "service/sockets.h"
 #include "service/tls.h"
@@ -168,7 +169,8 @@ static int check_sandbox(const struct service *service)
     return is_good ? status : STATUS_SYSTEM;
 }
 
-static int run(struct service *service, const struct arguments *arguments, char *argv[])
+static int run(struct service *service, const struct arguments *arguments, char *argv[],
+               const struct err *fault)
 {
     struct invocation invocation = {.env_file = arguments->env_file, .argv = argv};
     ssize_t len =
@@ -178,7 +180,7 @@ static int run(struct service *service, const struct arguments *arguments, char 
         err_sys(&err, errno, "/proc/self/exe");
         return complain(&err);
     }
-    return service_run(service, &invocation);
+    return service_run(service, &invocation, fault);
 }
 
 static int load(struct service *service, const struct arguments *arguments, char *argv[])
@@ -194,11 +196,12 @@ static int load(struct service *service, const struct arguments *arguments, char
                   service->settings.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     log_warnings(&warnings);
     text_done(&warnings);
-    if (!is_good)
+    bool is_reload = arguments->action == ACTION_RUN && generation_is_left();
+    if (!is_good && !is_reload)
         return complain(&err);
 
-    if (is_service)
-        return run(service, arguments, argv);
+    if (arguments->action == ACTION_RUN)
+        return run(service, arguments, argv, is_good ? NULL : &err);
     return arguments->action == ACTION_CHECK_CONFIG ? check_config(service)
                                                     : check_sandbox(service);
 }

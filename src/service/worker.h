@@ -23,6 +23,12 @@ bool worker_start(struct worker *worker, struct err *err);
 /* Tells the worker that the service's phase has changed. Any thread. */
 void worker_nudge(struct worker *worker);
 
+/* Begins a turn, for which `service->turn` has been increased. Any thread. */
+void worker_wake(struct worker *worker);
+
+/* Whether that turn has ended. Any thread. */
+bool worker_has_turned(const struct worker *worker);
+
 /* What must finish before the phase ends: exchanges and, while yielding, connections. At
  * least 1 until the worker has seen the phase. Any thread. */
 size_t worker_unfinished(const struct worker *worker);
