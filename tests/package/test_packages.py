@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The packages in a booted Debian: installed, started, reloaded, upgraded, removed, purged."""
-import pathlib
 import re
-import time
 
 from harness.waiting import eventually
 from machine import NEXT, PACKAGES
@@ -90,7 +88,7 @@ def test_a_reload_takes_settings_and_key(installed):
     cert, key = make_key(installed, "first")
     append(installed, f"PORT_CHECKER_TLS_CERT={cert}\nPORT_CHECKER_TLS_KEY={key}")
     installed.run("systemctl", "reload", "port-checker")
-    assert shown_name(installed) == "subject=CN = first".replace(" = ", " = ")
+    assert shown_name(installed).endswith("first")
     assert installed.show("port-checker", "MainPID") == str(pid)
 
     # The same files with another content.
@@ -153,8 +151,8 @@ def test_a_stopped_child_is_noticed(installed):
     pid = installed.main_pid()
     child, = installed.child_pids()
     installed.run("kill", "-STOP", child)
-    eventually(lambda: installed.main_pid() not in (0, pid), seconds=60)
-    eventually(lambda: len(installed.ready_lines()) == 2, seconds=20)
+    eventually(lambda: installed.main_pid() not in (0, pid), "a new process", within=20)
+    eventually(lambda: len(installed.ready_lines()) == 2, "ready again")
     assert "watchdog" in installed.log().lower()
     assert installed.ask() == '{"status": "ok"}'
 
@@ -169,13 +167,13 @@ def test_port_verifier_watches_when_it_is_enabled(debian):
     debian.install(PACKAGES, "port-checker", "port-verifier")
     # Without a checker, it fails once.
     debian.run("systemctl", "start", "port-verifier", check=False)
-    eventually(lambda: debian.show("port-verifier", "SubState") == "failed", seconds=20)
+    eventually(lambda: debian.show("port-verifier", "SubState") == "failed", "the failure")
 
     debian.shell("sed -i 's,^#\\(PORT_VERIFIER_ARGUMENTS=\\).*,\\1--watch 1h --lan --ports 50800"
                  " --ip 127.0.0.1 http://127.0.0.1:7466,' /etc/port-verifier.env;"
                  " systemctl enable --now port-verifier")
     eventually(lambda: "50800" in debian.run("cat", "/run/port-verifier/report.json",
-                                             check=False).stdout, seconds=60)
+                                             check=False).stdout, "a report", within=20)
     assert debian.show("port-verifier", "SubState") == "running"
     debian.run("systemd-analyze", "security", "--threshold=15", "port-verifier.service")
 
