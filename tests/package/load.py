@@ -84,7 +84,7 @@ def main():
     print(json.dumps({
         "requests": sum(client.asked for client in clients),
         "connections": sum(client.connected for client in clients),
-        "per_second": sum(client.asked for client in clients) / taken,
+        "seconds": round(taken, 1),
         "slowest_ms": round(1000 * max(client.slowest for client in clients)),
         "failures": [failure for client in clients for failure in client.failures],
     }))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""outage.py PORT PID: asks /health on new connections, one after the other, for some seconds,
+"""outage.py PORT, with the number of a process as input: asks /health on new connections, one after the other, for some seconds,
 and kills that process meanwhile. Prints the longest time between two replies in milliseconds,
 and how many connections failed."""
 import http.client
@@ -26,7 +26,7 @@ def is_served(port):
 
 
 def main():
-    port, pid = int(sys.argv[1]), int(sys.argv[2])
+    port, pid = int(sys.argv[1]), int(sys.stdin.read())
     begin = last = time.monotonic()
     longest, failed = 0.0, 0
     threading.Timer(1, os.kill, (pid, signal.SIGKILL)).start()
