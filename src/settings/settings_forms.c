@@ -40,7 +40,8 @@ void settings_form_example(FILE *out)
 
 void settings_form_unit(FILE *out)
 {
-    fputs("# Settings of port-checker.service. After a change: systemctl reload port-checker\n"
+    fputs("# Settings of port-checker.service. After a change: systemctl reload "
+          "port-checker\n"
           "# Lines that are commented out show the defaults; an empty value counts as not\n"
           "# set. PORT_CHECKER_USER has no effect here: the unit sets the user.\n",
           out);

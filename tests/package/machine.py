@@ -61,20 +61,17 @@ class Machine:
     def inside(self, *namespaces):
         return ["nsenter", f"--target={self.leader}", *namespaces]
 
-    def run(self, *command, check=True, text=None, timeout=120):
+    def run(self, *command, check=True, timeout=120):
         done = subprocess.run(
             [*self.inside("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"),
              *map(str, command)],
-            env=ENVIRONMENT, input=text, capture_output=True, text=True, timeout=timeout,
-            stdin=subprocess.DEVNULL if text is None else None)
+            env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=timeout)
         assert not check or done.returncode == 0, (command, done.stdout, done.stderr)
         return done
 
     def shell(self, script, **options):
         return self.run("sh", "-euc", script, **options)
-
-    def write(self, path, text):
-        self.run("sh", "-euc", 'mkdir -p "${1%/*}"; cat >"$1"', "sh", path, text=text)
 
     def install(self, folder, *names):
         return self.run("dpkg", "--install", *(package(folder, name) for name in names))

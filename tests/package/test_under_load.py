@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Programs exchanged under load, and the end of the main process. The figures are printed with
-`./dev package test -s -k load`, for docs/packages.md."""
+`./dev package test -s -k under_load`, for docs/packages.md."""
 import json
 import pathlib
 import subprocess
@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from machine import NEXT, PACKAGES, package
-from test_packages import SETTINGS, make_key
+from test_packages import append, make_key
 
 HERE = pathlib.Path(__file__).parent
 EXCHANGES = 10
@@ -36,15 +36,15 @@ def versions(debian):
 
 
 def prepare(debian, form):
-    """Checks without limits, and both versions' programs in /programs."""
+    """Checks without limits, and both versions' programs."""
     lines = ["PORT_CHECKER_RATE=0"]
     if form == "tls":
         cert, key = make_key(debian, "load")
         lines += [f"PORT_CHECKER_TLS_CERT={cert}", f"PORT_CHECKER_TLS_KEY={key}"]
-    debian.write("/add", "\n".join(lines) + "\n")
-    debian.shell(f"cat /add >>{SETTINGS}; systemctl restart port-checker")
+    append(debian, "\n".join(lines))
+    debian.run("systemctl", "restart", "port-checker")
     for number, folder in enumerate((NEXT, PACKAGES)):
-        debian.run("dpkg", "--extract", package(folder, "port-checker"), f"/programs/{number}")
+        debian.run("dpkg", "--extract", package(folder, "port-checker"), f"/programs-{number}")
 
 
 @pytest.mark.parametrize("form", ["plain", "tls"])
@@ -54,7 +54,7 @@ def test_exchanged_programs_lose_no_request_under_load(installed, form):
     started = len(versions(installed))
     load = Load(installed, form)
     for number in range(EXCHANGES):
-        installed.shell(f"cp /programs/{number % 2}/usr/bin/port-checker /usr/bin/new;"
+        installed.shell(f"cp /programs-{number % 2}/usr/bin/port-checker /usr/bin/new;"
                         " mv /usr/bin/new /usr/bin/port-checker;"
                         " systemctl reload port-checker")
     for number in range(EXCHANGES):
