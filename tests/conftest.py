@@ -9,6 +9,19 @@ from harness import netns
 from harness.service import Service, kept, running
 
 
+def pytest_addoption(parser):
+    parser.addoption("--part", metavar="K/N", default="1/1",
+                     help="run only the tests of every N-th file, from the K-th")
+
+
+def pytest_collection_modifyitems(config, items):
+    part, parts = map(int, config.getoption("part").split("/"))
+    files = sorted({item.path for item in items})
+    others = [item for item in items if files.index(item.path) % parts != part - 1]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport():
     report = (yield).get_result()

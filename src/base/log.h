@@ -90,6 +90,10 @@ void log_flush(void);
 bool log_start(struct err *err);
 void log_stop(void);
 
+/* What a line on standard error that is not one of the log's begins with: `<3>` if it is
+ * the journal, otherwise nothing. Call it before threads start. */
+const char *log_priority(enum log_level level);
+
 /* Lines since the start of the process. Any thread. */
 struct log_counts {
     uint64_t suppressed; /* by log_begin_limited() */

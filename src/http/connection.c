@@ -18,9 +18,10 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#define SEND_BYTES       (256 * 1024)       /* of a reply per turn */
-#define LINGER_MAX       256                /* connections at a time */
-#define LINGER_CALLER    16                 /* of them per caller */
+#define SEND_BYTES       (256 * 1024) /* of a reply per turn */
+#define SEND_RATE        (16 * 1024)  /* bytes a second: slower readers run out of time */
+#define LINGER_MAX       256          /* connections at a time */
+#define LINGER_CALLER    16           /* of them per caller */
 #define LINGER_BYTES     (16 * 1024 * 1024) /* discarded per connection */
 #define LINGER_PIECES    16                 /* per turn */
 #define HANDSHAKE_MS     2                  /* of each turn for TLS handshakes */
@@ -280,6 +281,20 @@ static void conclude(struct connection *connection)
     await(connection);
 }
 
+/* A reader that keeps up SEND_RATE gets the whole of a long reply. The limit of the state
+ * is then that of a pause. */
+static void prolong(struct connection *connection, size_t sent)
+{
+    const struct connections *all = connection->all;
+    struct span earned = {(int64_t)sent * NS_PER_SECOND / SEND_RATE};
+    if (connection->state != STATE_SENDING || connection->seat == SEAT_NONE)
+        return;
+
+    connection->deadline =
+        instant_min(instant_add(connection->deadline, earned),
+                    instant_add(loop_now(all->loop), all->config->limits[STATE_SENDING]));
+}
+
 /* False if the connection is broken or its exchange cannot be answered. */
 static bool write_output(struct connection *connection, size_t *ret_left)
 {
@@ -292,6 +307,7 @@ static bool write_output(struct connection *connection, size_t *ret_left)
         if (n < 0)
             return errno == EAGAIN;
         exchange_sent(connection->exchange, (size_t)n);
+        prolong(connection, (size_t)n);
         budget -= (size_t)n < budget ? (size_t)n : budget;
     }
     if (budget == 0)

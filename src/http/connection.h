@@ -7,8 +7,10 @@
  *                                                                 \-> LINGERING -> end
  *
  * A state is skipped where there is nothing to wait for. Every state except WAITING has a
- * time limit, which is absolute: bytes that trickle in do not extend it. Up to BODY it is
- * waiting, in the words of policy/admission.h, and may have to give way to a newcomer.
+ * time limit, which is absolute: bytes that trickle in do not extend it. But a client that
+ * keeps reading its reply, at 16 KiB a second or faster, may take as long as it needs. Up
+ * to BODY a connection is waiting, in the words of policy/admission.h, and may have to give
+ * way to a newcomer.
  *
  * A connection whose handler waits is watched: when its client closes, resets or
  * half-closes, the exchange is gone and the connection ends. Each turn of the loop serves

@@ -16,12 +16,12 @@ struct settings;
 
 /* In this order. LAYER(id, name, what it does) */
 #define LAYER_MAP(LAYER)                                                                   \
-    LAYER(USER, "user", "an unprivileged user")                                            \
-    LAYER(CAPABILITIES, "capabilities", "no capabilities")                                 \
-    LAYER(PRIVILEGES, "privileges", "no program grants new ones (no_new_privs)")           \
-    LAYER(MEMORY, "memory", "no core dump, no debugger of the same user")                  \
-    LAYER(FILES, "files", "no file can be opened (Landlock)")                              \
-    LAYER(CALLS, "calls", "other system calls end the process (seccomp)")
+    LAYER(USER, "user", "runs as an unprivileged user")                                    \
+    LAYER(CAPABILITIES, "capabilities", "has no capabilities")                             \
+    LAYER(PRIVILEGES, "privileges", "gains none from any program (no_new_privs)")          \
+    LAYER(MEMORY, "memory", "is not dumped, nor traced by its own user")                   \
+    LAYER(FILES, "files", "opens no file (Landlock)")                                      \
+    LAYER(CALLS, "calls", "ends at a system call outside its list (seccomp)")
 
 enum layer {
 #define LAYER(ID, name, what) LAYER_##ID,

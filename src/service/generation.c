@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,11 +28,11 @@
 bool generation_fork(struct generation *ret, struct err *err)
 {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
-        return err_sys(err, errno, "pipe2");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+        return err_sys(err, errno, "socketpair");
 
-    AUTO_FD read_fd = ends[0];
-    AUTO_FD write_fd = ends[1];
+    AUTO_FD ours = ends[0];
+    AUTO_FD its = ends[1];
     pid_t parent = getpid();
     pid_t child = fork();
     if (child < 0)
@@ -41,7 +43,7 @@ bool generation_fork(struct generation *ret, struct err *err)
         if (getppid() != parent) /* it died before the call */
             _exit(1);
     }
-    *ret = (struct generation){child, fd_take(child == 0 ? &write_fd : &read_fd)};
+    *ret = (struct generation){child, fd_take(child == 0 ? &its : &ours)};
     return true;
 }
 
@@ -96,7 +98,7 @@ void generation_take_back(int left_fd)
 
 /* --- reports -------------------------------------------------------------------------- */
 
-void report_serving(int fd, size_t layers)
+void report_able(int fd, size_t layers)
 {
     const char byte = (char)layers;
     fd_write_all(fd, &byte, 1);
@@ -116,6 +118,19 @@ void report_turn(int fd)
     fd_write_all(fd, &byte, 1);
 }
 
+void report_wait(int fd)
+{
+    char byte;
+    struct pollfd answer = {.fd = fd, .events = POLLIN};
+    while (read(fd, &byte, 1) < 0 && (errno == EAGAIN || errno == EINTR))
+        poll(&answer, 1, -1);
+}
+
+void report_answer(int fd)
+{
+    fd_write_all(fd, "", 1);
+}
+
 void report_read(int fd, bool is_first, struct report *ret)
 {
     unsigned char bytes[REPORT_REASON_SIZE + 1];
@@ -129,7 +144,7 @@ void report_read(int fd, bool is_first, struct report *ret)
         snprintf(ret->reason, sizeof ret->reason, "%s", (const char *)bytes + 1);
         return;
     }
-    ret->is_serving = is_first;
+    ret->is_able = is_first;
     ret->layers = is_first ? bytes[0] : 0;
     ret->has_turned = !is_first || len > 1;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A child of the main process, and the pipe on which it reports. A generation outlives the
- * program that started it: a reload executes a new one in the same process, which inherits
- * its children.
+ * A child of the main process, and the pair of sockets on which it reports. A generation
+ * outlives the program that started it: a reload executes a new one in the same process,
+ * which inherits its children.
  */
 #pragma once
 
@@ -16,7 +16,7 @@ struct err;
 
 struct generation {
     pid_t pid;     /* 0 = there is none */
-    int report_fd; /* owned: the main process reads it, the child writes it; -1 = closed */
+    int report_fd; /* owned: one end in each process; -1 = closed */
 };
 
 /* Forks. In the child, which dies with this process, `ret->pid` is 0. */
@@ -39,21 +39,28 @@ void generation_take_back(int left_fd);
 
 /* --- reports --- */
 
-/* In the child: first either that it serves, confined by this many layers, or why it does
- * not; then each time that all workers have completed a turn (control.c). It closes its end
- * when it no longer accepts connections. None of these blocks or fails. */
-void report_serving(int fd, size_t layers);
+/* In the child: first either that it can serve, confined by this many layers, or why it
+ * cannot; then, after the main process has answered, each time that all workers have
+ * completed a turn (control.c). It closes its end when it no longer accepts connections.
+ * None of these blocks or fails. */
+void report_able(int fd, size_t layers);
 void report_failure(int fd, const char *reason);
 void report_turn(int fd);
 
+/* In the child: waits for report_answer(). */
+void report_wait(int fd);
+
 struct report {
-    bool is_end;     /* no further report follows */
-    bool is_serving; /* with is_first only */
+    bool is_end;  /* no further report follows */
+    bool is_able; /* with is_first only */
     bool has_turned;
     size_t layers;
     char reason[REPORT_REASON_SIZE]; /* empty = none */
 };
 
 /* In the main process: what has been reported since the last call. `is_first` until the
- * child has reported that it serves. */
+ * child has reported that it can serve. */
 void report_read(int fd, bool is_first, struct report *ret);
+
+/* In the main process: the child is to serve. */
+void report_answer(int fd);

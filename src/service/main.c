@@ -20,6 +20,7 @@
 #include "service/trial.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,7 +121,7 @@ static void log_warnings(const struct text *warnings)
  * itself. */
 static int complain(const struct err *err)
 {
-    fprintf(stderr, "port-checker: %s\n", err->message);
+    fprintf(stderr, "%sport-checker: %s\n", log_priority(LOG_LEVEL_ERROR), err->message);
     return err->kind == ERR_INVALID ? STATUS_USAGE : STATUS_SYSTEM;
 }
 
@@ -190,17 +191,18 @@ static int load(struct service *service, const struct arguments *arguments, char
     text_init(&warnings, WARNINGS_MAX);
     bool is_good = settings_load(environ, arguments->env_file, warn, &warnings,
                                  &service->settings, &err);
-    bool is_service = is_good && arguments->action == ACTION_RUN;
-    if (is_service)
-        log_setup(service->settings.log_format,
-                  service->settings.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    bool is_run = arguments->action == ACTION_RUN;
+    bool is_service = is_good && is_run;
+    if (is_run)
+        signal(SIGPIPE, SIG_IGN); /* before the first line of the log */
+    log_setup(is_service ? service->settings.log_format : LOG_FORMAT_TEXT,
+              is_service && service->settings.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     log_warnings(&warnings);
     text_done(&warnings);
-    bool is_reload = arguments->action == ACTION_RUN && generation_is_left();
-    if (!is_good && !is_reload)
+    if (!is_good && !(is_run && generation_is_left()))
         return complain(&err);
 
-    if (arguments->action == ACTION_RUN)
+    if (is_run)
         return run(service, arguments, argv, is_good ? NULL : &err);
     return arguments->action == ACTION_CHECK_CONFIG ? check_config(service)
                                                     : check_sandbox(service);
@@ -226,7 +228,7 @@ int main(int argc, char *argv[])
     struct err err;
     if (!arguments_parse(argc, argv, &arguments, &err)) {
         complain(&err);
-        fputs("Try: port-checker --help\n", stderr);
+        fprintf(stderr, "%sTry: port-checker --help\n", log_priority(LOG_LEVEL_ERROR));
         return STATUS_USAGE;
     }
     switch (arguments.action) {

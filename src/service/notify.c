@@ -21,6 +21,7 @@
 #define WATCHDOG_NAME      "WATCHDOG_USEC"
 #define WATCHDOG_PID_NAME  "WATCHDOG_PID"
 
+#define WATCHDOG_USEC_MIN  10000 /* more often would only cost */
 #define WATCHDOG_USEC_MAX  (INT64_MAX / NS_PER_US)
 #define STATUS_MESSAGE_MAX 1536
 #define NS_PER_US          INT64_C(1000)
@@ -59,7 +60,8 @@ static void watchdog_read(struct notify *notify)
         return;
 
     snprintf(notify->watchdog_usec, sizeof notify->watchdog_usec, "%s", usec);
-    notify->watchdog = (struct span){(int64_t)span * NS_PER_US};
+    notify->watchdog = (struct span){
+        (int64_t)(span > WATCHDOG_USEC_MIN ? span : WATCHDOG_USEC_MIN) * NS_PER_US};
 }
 
 void notify_init(struct notify *notify)

@@ -110,6 +110,12 @@ static void expect_end(struct parent *parent)
     timer_in(parent, &parent->overdue, span_seconds(DRAIN_SECONDS + OVERDUE_SECONDS));
 }
 
+static void reason_keep(struct parent *parent, const char *reason)
+{
+    if (reason[0])
+        snprintf(parent->reason, sizeof parent->reason, "%s", reason);
+}
+
 static void ready_tell(struct parent *parent)
 {
     if (parent->is_ready || !parent->is_serving || parent->predecessor.report_fd >= 0)
@@ -120,8 +126,16 @@ static void ready_tell(struct parent *parent)
                        !parent->is_reload_wanted);
 }
 
+/* From here on, a failure of the child ends the service. */
 static void serving_begin(struct parent *parent, size_t layers)
 {
+    struct err err;
+    if (!sockets_listen(&parent->service->sockets, &err)) {
+        reason_keep(parent, err.message);
+        tell(parent->child.pid, SIGKILL);
+        return;
+    }
+    report_answer(parent->child.report_fd);
     parent->is_serving = true;
     parent->layers = layers;
     loop_timer_stop(parent->loop, &parent->start_timer);
@@ -143,9 +157,8 @@ static void on_child(void *ctx, uint32_t events)
     report_read(parent->child.report_fd, !parent->is_serving, &report);
     if (report.is_end)
         loop_watch_drop(parent->loop, parent->child.report_fd, &parent->child_watch);
-    if (report.reason[0])
-        snprintf(parent->reason, sizeof parent->reason, "%s", report.reason);
-    if (report.is_serving)
+    reason_keep(parent, report.reason);
+    if (report.is_able)
         serving_begin(parent, report.layers);
     if (report.has_turned)
         notify_watchdog(&parent->service->notify);
@@ -213,7 +226,7 @@ static void reload_refuse(struct parent *parent, const char *message, const char
 
 /* The new program is here, but its child does not serve, and the predecessor does: it
  * becomes the child again. */
-static void predecessor_restore(struct parent *parent, const char *reason)
+static void predecessor_restore(struct parent *parent)
 {
     struct err err;
     struct service *service = parent->service;
@@ -232,7 +245,8 @@ static void predecessor_restore(struct parent *parent, const char *reason)
     if (!reports_watch(parent, &err))
         log_message(LOG_LEVEL_WARNING, "reload", "%s", err.message);
     reload_refuse(parent, "the new program does not serve; the process before it does",
-                  reason);
+                  parent->reason);
+    parent->reason[0] = '\0';
 }
 
 /* A child blocks if nothing reads its output. */
@@ -261,7 +275,6 @@ static void reload_begin(struct parent *parent, const char *why)
     struct err err;
     if (parent->is_ending || parent->is_accepted)
         return;
-    notify_reloading(&parent->service->notify);
     parent->is_reload_wanted = !is_reload_possible(parent);
     if (parent->is_reload_wanted)
         return;
@@ -277,6 +290,13 @@ static void reload_begin(struct parent *parent, const char *why)
     if (!loop_watch_add(parent->loop, check->said_fd, EPOLLIN, check_said, parent,
                         &parent->check_watch, &err))
         log_message(LOG_LEVEL_WARNING, "reload_check", "%s", err.message);
+}
+
+static void reload_request(struct parent *parent, const char *why)
+{
+    if (!parent->is_ending)
+        notify_reloading(&parent->service->notify);
+    reload_begin(parent, why);
 }
 
 static void reload_check_ended(struct parent *parent, int status)
@@ -318,7 +338,7 @@ static void watch_fire(struct timer *timer)
 {
     struct parent *parent = CONTAINER_OF(timer, struct parent, watch_timer);
     if (reload_watch_look(&parent->watch, parent->invocation))
-        reload_begin(parent, "the binary or .env has changed");
+        reload_request(parent, "the binary or .env has changed");
     timer_in(parent, timer, span_ms(WATCH_MS));
 }
 
@@ -347,20 +367,22 @@ static void log_failed(const char *reason)
 
 static void child_ended(struct parent *parent, int status)
 {
-    on_child(parent, 0); /* its last reports */
+    struct report last;
+    report_read(parent->child.report_fd, !parent->is_serving, &last);
+    reason_keep(parent, last.reason);
     bool has_said = parent->reason[0] != '\0';
     if (!has_said)
         write_end(parent->child.pid, status, parent->reason);
     parent->child.pid = 0;
     if (!parent->is_serving && parent->predecessor.pid > 0 && !parent->is_killed) {
-        predecessor_restore(parent, parent->reason);
+        predecessor_restore(parent);
         return;
     }
 
     /* If it served and has exited, it has logged why. */
     if (!parent->is_killed && (has_said || WIFSIGNALED(status)))
         log_failed(parent->reason);
-    if (!parent->is_killed)
+    if (!parent->is_killed && (parent->is_serving || !parent->is_ending))
         parent->status = WIFSIGNALED(status) ? 1 : WEXITSTATUS(status);
     if (parent->is_ending)
         return;
@@ -417,7 +439,7 @@ static void handle(struct parent *parent, unsigned number)
         terminate(parent, "SIGINT");
         break;
     case SIGHUP:
-        reload_begin(parent, "SIGHUP");
+        reload_request(parent, "SIGHUP");
         break;
     case SIGCHLD:
         children_reap(parent);
@@ -475,7 +497,7 @@ static bool parent_init(struct parent *parent, struct err *err)
 
     loop_each_turn(parent->loop, parent_turn, parent);
     if (parent->child.pid == 0)
-        predecessor_restore(parent, parent->reason);
+        predecessor_restore(parent);
     else if (parent->predecessor.pid > 0)
         timer_in(parent, &parent->start_timer, span_seconds(START_SECONDS));
     if (parent->service->settings.debug)
@@ -506,7 +528,7 @@ bool parent_run(struct service *service, const struct invocation *invocation,
         .watch = *watch,
         .check = {.said_fd = -1},
     };
-    snprintf(parent.reason, sizeof parent.reason, "%s", fault ? fault : "");
+    reason_keep(&parent, fault ? fault : "");
     bool is_fine = parent_init(&parent, err) && loop_run(parent.loop, err);
     *ret_status = parent.status;
     parent_done(&parent);

@@ -47,6 +47,7 @@ static bool shared_make(struct service *service, struct err *err)
 static bool workers_make(struct service *service, struct err *err)
 {
     service->worker_count = service->settings.workers;
+    sem_init(&service->gate, 0, 0);
     atomic_store(&service->accepting, service->worker_count);
     for (size_t i = 0; i < service->worker_count; i++)
         if (!metrics_new(&service->metrics[i], err))
@@ -55,6 +56,12 @@ static bool workers_make(struct service *service, struct err *err)
         if (!worker_new(service, i, &service->workers[i], err))
             return false;
     return true;
+}
+
+static void gate_open(struct service *service)
+{
+    for (size_t i = 0; i < service->worker_count; i++)
+        sem_post(&service->gate);
 }
 
 static bool workers_start(struct service *service, struct err *err)
@@ -106,6 +113,7 @@ static bool service_build(struct service *service, size_t *ret_layers, struct er
 static void service_take_down(struct service *service)
 {
     atomic_store(&service->phase, SERVICE_STOPPING);
+    gate_open(service);
     for (size_t i = 0; i < service->worker_count; i++)
         if (service->workers[i]) {
             worker_nudge(service->workers[i]);
@@ -143,10 +151,13 @@ static int serve(struct service *service, int report_fd)
     service->report_fd = report_fd;
     sockets_done(&service->former);
     bool is_built = service_build(service, &layers, &err);
-    if (is_built)
-        report_serving(report_fd, layers);
-    else
+    if (is_built) {
+        report_able(report_fd, layers);
+        report_wait(report_fd);
+        gate_open(service);
+    } else {
         report_failure(report_fd, err.message);
+    }
     bool is_fine = is_built && control_run(service->control, &err);
     service_take_down(service);
     int status = is_fine ? 0 : is_built ? failed(&err) : status_of(&err);

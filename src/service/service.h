@@ -24,6 +24,7 @@
 
 #include "probe/engine.h"
 
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -59,6 +60,7 @@ struct service {
     struct pages *pages;
     struct caller_warnings caller_warnings;
     struct tls_identity *tls; /* NULL = plain HTTP; the parent forgets it after the fork */
+    sem_t gate;               /* workers wait there until all of them exist */
     atomic_int phase;         /* enum service_phase */
     atomic_uint turn;         /* the number of turns that control.c has asked for */
     atomic_size_t accepting;  /* workers; the last one to stop closes report_fd */

@@ -99,9 +99,6 @@ static bool sockets_add(struct sockets *sockets, struct err *err)
     AUTO_FD fd = -1;
     if (!socket_bind(&sockets->bound, true, &fd, err))
         return false;
-    if (listen(fd, SOMAXCONN) != 0)
-        return fail(err, &sockets->bound);
-
     sockets->fds[sockets->count++] = fd_take(&fd);
     return true;
 }
@@ -301,6 +298,14 @@ bool sockets_open(const struct address *address, size_t wanted,
         return false;
     }
     *ret = sockets;
+    return true;
+}
+
+bool sockets_listen(const struct sockets *sockets, struct err *err)
+{
+    for (size_t i = 0; i < sockets->count && !sockets->is_passed; i++)
+        if (listen(sockets->fds[i], SOMAXCONN) != 0)
+            return fail(err, &sockets->bound);
     return true;
 }
 

@@ -24,7 +24,7 @@ struct err;
 #define SOCKETS_MAX 256
 
 struct sockets {
-    int fds[SOCKETS_MAX]; /* owned; non-blocking, listening */
+    int fds[SOCKETS_MAX]; /* owned; non-blocking */
     size_t count;
     size_t distinct;      /* the first of them; the others are duplicates */
     struct address bound; /* of the first, with the real port */
@@ -39,12 +39,16 @@ struct sockets {
  * There may be none; some may be other than listening sockets. `bound` is not set. */
 void sockets_inherit(bool is_successor, struct sockets *ret);
 
-/* At least `wanted` sockets: duplicates of `inherited` ones, or new ones on `address`.
- * ERR_SYSTEM if the address is in use or not ours: the message names it. ERR_INVALID if a
- * service manager has passed anything else than listening TCP sockets. */
+/* At least `wanted` sockets: duplicates of `inherited` ones, or new ones on `address`,
+ * which do not listen yet: no connection may be lost if the process that is to serve them
+ * fails. ERR_SYSTEM if the address is in use or not ours: the message names it. ERR_INVALID
+ * if a service manager has passed anything else than listening TCP sockets. */
 bool sockets_open(const struct address *address, size_t wanted,
                   const struct sockets *inherited, struct sockets *ret, struct err *err);
 void sockets_done(struct sockets *sockets);
+
+/* Begins to listen on all. */
+bool sockets_listen(const struct sockets *sockets, struct err *err);
 
 /* Closes sockets `first`, `first` + `step`, and so on. Threads may close different parts at
  * the same time. */

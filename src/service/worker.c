@@ -112,6 +112,10 @@ static void *worker_main(void *ctx)
     struct err err;
 
     log_buffer();
+    while (sem_wait(&worker->service->gate) != 0)
+        continue; /* EINTR */
+    if (phase_now(worker->service) == SERVICE_STOPPING)
+        return NULL;
     if (!loop_run(worker->loop, &err)) {
         log_message(LOG_LEVEL_ERROR, "worker_failed", "%s", err.message);
         log_flush();

@@ -17,7 +17,7 @@ struct worker;
 bool worker_new(struct service *service, size_t index, struct worker **ret,
                 struct err *err);
 
-/* Call it after all workers have been created. */
+/* Call it after all workers have been created. The thread waits at the service's gate. */
 bool worker_start(struct worker *worker, struct err *err);
 
 /* Tells the worker that the service's phase has changed. Any thread. */

@@ -56,7 +56,7 @@ def environment(settings):
     return {**passed_on, **{name: str(value) for name, value in settings.items()}}
 
 
-def run(*arguments, directory, wrapper=(), **settings):
+def run(*arguments, directory, wrapper=(), pass_fds=(), **settings):
     """Runs the program to its end in `directory` and returns the completed process."""
     ended = subprocess.run(
         [*wrapper, BINARY, *arguments],
@@ -66,6 +66,7 @@ def run(*arguments, directory, wrapper=(), **settings):
         capture_output=True,
         text=True,
         timeout=20 * PATIENCE,
+        pass_fds=pass_fds,
     )
     refuse_reports(ended.returncode, ended.stderr)
     return ended
@@ -94,7 +95,7 @@ class Service:
     """A running port-checker. `settings` are added to USUAL; None removes one."""
 
     def __init__(self, settings=None, env_file=None, arguments=(), descriptors=None,
-                 directory=None, binary=BINARY, wrapper=()):
+                 directory=None, binary=BINARY, wrapper=(), pass_fds=()):
         settings = {**USUAL, **(settings or {})}
         self.folder = None if directory else tempfile.TemporaryDirectory(prefix="checker-")
         self.directory = pathlib.Path(directory or self.folder.name)
@@ -110,6 +111,7 @@ class Service:
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
+            pass_fds=pass_fds,
             preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
                                                    (descriptors, descriptors)))
             if descriptors else None,
@@ -292,3 +294,10 @@ def kept(service):
     finally:
         service.discard()
         running.remove(service)
+
+
+def replace(binary, make):
+    """Exchanges a program for the file that make(path) writes, as a package manager does."""
+    make(binary.with_name("new"))
+    os.chmod(binary.with_name("new"), 0o755)
+    os.replace(binary.with_name("new"), binary)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """load.py SECONDS PORT plain|tls: a steady load on a checker at 127.0.0.1, and its results
 as JSON. KEPT connections are kept open, and each asks
-RATE times a second; another client connects anew for every request. A request has failed if
-it gets no reply or another verdict than open, even if the connection was closed just before:
-nothing is sent a second time. Ends early at the end of its input."""
+RATE times a second; another client connects anew for every request. As usual for clients, a
+kept connection is used again unless the service has closed it meanwhile. A request has failed
+if it gets no reply or another verdict than open; no request is sent a second time. Ends early
+at the end of its input."""
 import http.client
 import json
 import select
@@ -33,7 +34,12 @@ class Client(threading.Thread):
                                                context=self.context)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
 
+    def is_closed(self):
+        return bool(select.select([self.connection.sock], [], [], 0)[0])
+
     def ask(self):
+        if self.connection and self.is_closed():
+            self.drop()
         self.connection = self.connection or self.connect()
         self.connection.request("POST", "/check-ports", BODY, HEADERS)
         reply = self.connection.getresponse()

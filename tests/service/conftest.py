@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Fixtures of the service's tests: a shared service, targets, networks."""
 import resource
+import shutil
 
 import pytest
 
 from harness import network, targets
-from harness.service import Service, running
+from harness.service import BINARY, Service, kept, running
 
 
 def pytest_configure():
@@ -38,6 +39,16 @@ def shared(latest):
             pytest.fail(f"the service ended: {service.process.returncode}")
     finally:
         running.remove(service)
+
+
+@pytest.fixture
+def copied_service(tmp_path):
+    """A service whose binary is a copy that the test may replace."""
+    binary = tmp_path / "port-checker"
+    shutil.copy(BINARY, binary)
+    settings = {"PORT_CHECKER_DEBUG": "true"}
+    with kept(Service(settings, directory=tmp_path, binary=binary)) as service:
+        yield service.wait_ready(), binary
 
 
 @pytest.fixture

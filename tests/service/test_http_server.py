@@ -1078,6 +1078,25 @@ def test_a_reply_that_is_not_read(hasty, path):
     assert hasty.metric("http_connections_timed_out_total") >= 1
 
 
+def test_a_reply_that_is_read_steadily_may_take_longer(options):
+    """8 MiB in more than two seconds, with a limit of 0.4 s for each pause."""
+    with serving(**options, send_ms=400) as server:
+        client = server.client()
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        client.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+        received = 0
+        started = time.monotonic()
+        while received < 8 * 1024 * 1024:
+            piece = client.sock.recv(16 * 1024)
+            assert piece, f"ended after {received} bytes"
+            received += len(piece)
+            ahead = received / (3.5 * 1024 * 1024) - (time.monotonic() - started)
+            if ahead > 0.01:
+                time.sleep(ahead)  # the pace of the reader
+        assert time.monotonic() - started > 2
+        assert server.metric("http_connections_timed_out_total") == 0
+
+
 @pytest.mark.parametrize("parked", [False, True])
 def test_a_large_reply_arrives_whole(server, parked):
     client = server.client()

@@ -334,6 +334,26 @@ def test_the_journal_gets_priorities_and_no_time():
     assert not any("time=" in line for line in lines)
 
 
+@pytest.mark.parametrize("arguments, settings", [
+    ([], {"PORT_CHECKER_PORT": "x"}), (["--check-config"], {"PORT_CHECKER_PORT": "x"}),
+    (["--nonsense"], {}), ([], {"PORT_CHECKER_HOST": "192.0.2.1"}),
+    ([], {"PORT_CHECKER_TLS_CERT": "/nowhere", "PORT_CHECKER_TLS_KEY": "/nowhere"})])
+def test_errors_at_the_start_have_their_priority(tmp_path, arguments, settings):
+    path = tmp_path / "log"
+    with open(path, "wb") as log:
+        status = os.fstat(log.fileno())
+        ended = subprocess.run(
+            [BINARY, *arguments], cwd=tmp_path, stderr=log, stdin=subprocess.DEVNULL,
+            timeout=20 * PATIENCE, check=False,
+            env={"PORT_CHECKER_PORT": "0", "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}",
+                 "PORT_CHECKER_HOSTT": "x", **settings})
+
+    assert ended.returncode in (1, 2)
+    lines = path.read_text().splitlines()
+    errors = [line for line in lines if not line.startswith("<4>level=warning event=settings")]
+    assert errors and all(line.startswith("<3>") for line in errors), lines
+
+
 def test_the_journal_gets_priorities_before_json():
     lines = journal_lines("json")
 

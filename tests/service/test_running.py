@@ -9,13 +9,13 @@ import signal
 import socket
 import ssl
 import subprocess
-import threading
 
 import pytest
 
 from harness import targets
+from harness.hammer import Hammer
 from harness.http import Connection, check_body
-from harness.service import BINARY, Service, kept, run
+from harness.service import BINARY, replace, run
 from harness.waiting import PATIENCE, eventually, sooner_than
 
 JSON = ("Content-Type", "application/json")
@@ -426,43 +426,6 @@ def test_a_signal_of_a_terminal_is_not_needed_twice_when_clients_left(start, lon
 # --- reloading ----------------------------------------------------------------------------
 
 
-class Hammer:
-    """Clients that send requests all the time; every one must be answered."""
-
-    def __init__(self, service, threads=4):
-        self.service = service
-        self.stop = threading.Event()
-        self.failures = []
-        self.served = [0] * threads
-        self.threads = [threading.Thread(target=self._strike, args=(i,), daemon=True)
-                        for i in range(threads)]
-
-    def _strike(self, index):
-        while not self.stop.is_set():
-            try:
-                reply = self.service.get("/health")
-                if reply.status != 200:
-                    self.failures.append(reply)
-            except (OSError, EOFError) as error:
-                self.failures.append(error)
-            self.served[index] += 1
-
-    def more(self, count):
-        """Waits until every client has been served that often again."""
-        goals = [served + count for served in self.served]
-        eventually(lambda: all(map(int.__ge__, self.served, goals)), "clients are served")
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(20 * PATIENCE)
-
-
 @WORKERS
 def test_sighup_takes_new_settings_and_no_client_notices(start, long_check, workers):
     settings = f"PORT_CHECK_TIMEOUT=1\nPORT_CHECKER_WORKERS={workers}\n"
@@ -763,22 +726,6 @@ def test_in_debug_a_long_check_does_not_hold_up_a_reload(start, long_check):
     assert running.is_ended()
 
 
-@pytest.fixture
-def copied_service(tmp_path):
-    """A service whose binary is a copy that the test may replace."""
-    binary = tmp_path / "port-checker"
-    shutil.copy(BINARY, binary)
-    settings = {"PORT_CHECKER_DEBUG": "true"}
-    with kept(Service(settings, directory=tmp_path, binary=binary)) as service:
-        yield service.wait_ready(), binary
-
-
-def replace(binary, make):
-    make(binary.with_name("new"))
-    os.chmod(binary.with_name("new"), 0o755)
-    os.replace(binary.with_name("new"), binary)
-
-
 def test_in_debug_a_new_binary_is_taken_by_itself(copied_service):
     service, binary = copied_service
     with Hammer(service) as hammer:
@@ -939,48 +886,3 @@ def test_bad_certificates_stop_the_start_with_one_line(tmp_path):
             assert ended.returncode == 2, (pair, ended)
             line, = ended.stderr.splitlines()
             assert "PORT_CHECKER_TLS_" in line, pair
-
-
-def test_a_listener_on_another_address_is_named_before_the_failure(tmp_path, later):
-    sock = later.enter_context(targets.listener())
-    script = f'exec 3<&{sock.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "{BINARY}"'
-    ended = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, pass_fds=[sock.fileno()], capture_output=True,
-        text=True, timeout=20 * PATIENCE, check=False,
-        env={**os.environ, "PORT_CHECKER_HOST": "0.0.0.0",
-             "PORT_CHECKER_PORT": str(targets.port_of(sock))})
-
-    assert ended.returncode == 1
-    told, failed = ended.stderr.splitlines()
-    assert "event=listener" in told and "does not listen on 0.0.0.0" in told
-    assert "Address already in use" in failed
-
-
-@WORKERS
-def test_a_listener_of_a_service_manager_is_taken(tmp_path, later, workers):
-    """LISTEN_PID and LISTEN_FDS as systemd passes them; one socket for all workers."""
-    sock = later.enter_context(socket.socket())
-    sock.bind(("127.0.0.1", 0))
-    sock.listen()
-    port = targets.port_of(sock)
-    script = f'exec 3<&{sock.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "{BINARY}"'
-    log = later.enter_context(open(tmp_path / "log", "w+b"))
-    process = subprocess.Popen(
-        ["bash", "-c", script], cwd=tmp_path, pass_fds=[sock.fileno()], stderr=log,
-        env={**os.environ, "PORT_CHECKER_HOST": "127.0.0.1", "PORT_CHECKER_PORT": str(port),
-             "PORT_CHECKER_WORKERS": str(workers)})
-
-    def is_answered():
-        with Connection(("127.0.0.1", port)) as connection:
-            return connection.exchange("GET", "/health").status == 200
-
-    try:
-        assert all(is_answered() for _ in range(20))
-        process.send_signal(signal.SIGHUP)
-        eventually(lambda: (tmp_path / "log").read_text().count("event=ready") == 2, "reloaded")
-        assert all(is_answered() for _ in range(20))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10 * PATIENCE) == 0
-    finally:
-        process.kill()
-        process.wait()

@@ -111,7 +111,7 @@ def test_without_capabilities_it_need_not_drop_any(unprivileged, start, tmp_path
     assert service.check([9]).status == 200
 
 
-def test_it_holds_no_file_of_the_disk(start):
+def test_it_holds_no_file_of_the_disk(as_root, start):
     service = start()
     service.check([9])
     names = {os.readlink(path) for path in pathlib.Path(f"/proc/{service.pid}/fd").iterdir()}
@@ -181,8 +181,11 @@ def test_a_user_that_does_not_exist_stops_the_start(as_root, tmp_path, arguments
 
 def findings(ended):
     """{layer: (state, the rest of its line)} of --check-sandbox."""
-    lines = [line.split(maxsplit=2) for line in ended.stdout.splitlines()]
+    _, *lines, sum_line = ended.stdout.splitlines()
+    lines = [line.split(maxsplit=2) for line in lines]
     assert [words[0] for words in lines] == LAYERS
+    count = [state for _, state, _ in lines].count("holds")
+    assert sum_line == f"{count} of {len(LAYERS)} layers hold."
     return {layer: (state, rest) for layer, state, rest in lines}
 
 
