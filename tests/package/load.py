@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""load.py SECONDS PORT plain|tls: a steady load on a checker at 127.0.0.1, and its results
-as JSON. KEPT connections are kept open, and each asks
-RATE times a second; another client connects anew for every request. As usual for clients, a
-kept connection is used again unless the service has closed it meanwhile. A request has failed
-if it gets no reply or another verdict than open; no request is sent a second time. Ends early
-at the end of its input."""
+"""load.py SECONDS PORT plain|tls: a steady load on a checker at 127.0.0.1; prints its results
+as JSON. KEPT connections are kept open, and each asks RATE times a second; another client
+connects anew for every request. As usual for clients, a kept connection is used again unless
+the service has closed it meanwhile. A request has failed if it gets no reply or another
+verdict than open; no request is sent a second time. Ends early at the end of its input."""
 import http.client
 import json
 import select

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""outage.py PORT, with the number of a process as input: asks /health on new connections, one after the other, for some seconds,
-and kills that process meanwhile. Prints the longest time between two replies in milliseconds,
-and how many connections failed."""
+"""outage.py PORT, with the number of a process as input: asks /health on new connections, one
+after the other, for some seconds, and kills that process meanwhile. Prints the longest time
+between two replies in milliseconds, and how many connections failed."""
 import http.client
 import json
 import os
