@@ -2,8 +2,9 @@
 """load.py SECONDS PORT plain|tls: a steady load on a checker at 127.0.0.1; prints its results
 as JSON. KEPT connections are kept open, and each asks RATE times a second; another client
 connects anew for every request. As usual for clients, a kept connection is used again unless
-the service has closed it meanwhile. A request has failed if it gets no reply or another
-verdict than open; no request is sent a second time. Ends early at the end of its input."""
+the service has closed it meanwhile; if the service closes it just then, without a byte of a
+reply, the request is sent again on a new one, and counted as resent. A request has failed if
+it gets no reply or another verdict than open. Ends early at the end of its input."""
 import http.client
 import json
 import select
@@ -23,7 +24,8 @@ class Client(threading.Thread):
         super().__init__()
         self.port, self.context, self.is_kept = port, context, is_kept
         self.begin, self.end = begin, end
-        self.asked, self.connected, self.slowest, self.failures = 0, 0, 0.0, []
+        self.asked, self.connected, self.resent, self.slowest = 0, 0, 0, 0.0
+        self.failures = []
         self.connection = None
 
     def connect(self):
@@ -36,12 +38,23 @@ class Client(threading.Thread):
     def is_closed(self):
         return bool(select.select([self.connection.sock], [], [], 0)[0])
 
+    def send(self):
+        self.connection = self.connection or self.connect()
+        self.connection.request("POST", "/check-ports", BODY, HEADERS)
+        return self.connection.getresponse()
+
     def ask(self):
         if self.connection and self.is_closed():
             self.drop()
-        self.connection = self.connection or self.connect()
-        self.connection.request("POST", "/check-ports", BODY, HEADERS)
-        reply = self.connection.getresponse()
+        is_used = self.connection is not None
+        try:
+            reply = self.send()
+        except (ConnectionError, ssl.SSLEOFError):
+            if not is_used:
+                raise
+            self.drop()
+            self.resent += 1
+            reply = self.send()
         body = reply.read()
         if reply.status != 200 or not json.loads(body)["results"]["7466"]["accessible"]:
             raise ValueError(f"{reply.status} {body[:200]}")
@@ -89,6 +102,7 @@ def main():
     print(json.dumps({
         "requests": sum(client.asked for client in clients),
         "connections": sum(client.connected for client in clients),
+        "resent": sum(client.resent for client in clients),
         "seconds": round(taken, 1),
         "slowest_ms": round(1000 * max(client.slowest for client in clients)),
         "failures": [failure for client in clients for failure in client.failures],
