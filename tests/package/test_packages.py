@@ -196,7 +196,7 @@ def test_a_purge_leaves_nothing(debian):
     debian.run("dpkg", "--remove", "port-checker", "port-verifier")
     assert debian.show("port-checker", "SubState") == "dead"
     assert debian.run("test", "-e", SETTINGS, check=False).returncode == 0
-    assert debian.run("ss", "-Hltn", "sport = 7466", check=False).stdout == ""
+    assert debian.run("ss", "-Hltn", "sport = 7466").stdout == ""
 
     debian.run("dpkg", "--purge", "port-checker", "port-verifier")
     # The user remains, as Debian recommends: files elsewhere may be its own.
