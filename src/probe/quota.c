@@ -74,8 +74,8 @@ static bool take(struct engine *engine, size_t *held, bool is_further, size_t re
     /* Do not count first and undo it later: other workers and the metrics would see it. */
     size_t before = atomic_load_explicit(&limit->in_flight, memory_order_relaxed);
     do {
-        size_t free_count = min(own, left(limit->max, before));
-        if (!is_within_share(*held, left(free_count, reserve), is_further))
+        size_t free_count = min(own, left(limit->max - reserve, before));
+        if (!is_within_share(*held, free_count, is_further))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&limit->in_flight, &before, before + 1,
                                                     memory_order_relaxed,
