@@ -279,14 +279,22 @@ static void attempt_with_controls(struct port *port)
 
 /* Where nothing answers at all, only its time-out ends a port, and further attempts do not
  * bring that nearer: a caller that is short of sockets has better uses for them. */
-static bool port_take_quota(const struct port *port)
+static bool port_take_quota(struct port *port)
 {
     struct engine *engine = port->job->engine;
     struct share *share = port->job->share;
     bool is_further = !LIST_EMPTY(&port->attempts);
     if (is_further && !host_is_answering(port->job->host) && share_was_short(engine, share))
         return false;
-    return quota_take(engine, &share->held, is_further);
+    if (quota_take(engine, &share->held, is_further)) {
+        port->is_on_loan = false;
+        return true;
+    }
+    if (is_further || !share_may_borrow(engine, share) ||
+        !quota_borrow(engine, &share->held))
+        return false;
+    port->is_on_loan = true;
+    return true;
 }
 
 /* Starts one attempt of one job. False when it may have no socket now. */

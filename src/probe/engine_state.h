@@ -90,6 +90,7 @@ struct port {
     struct source_choice source; /* of its next attempt */
     uint8_t self_met;            /* times that it connected to ourselves */
     bool is_tried;               /* a SYN was sent */
+    bool is_on_loan;             /* its socket is of the reserve, see quota.c */
     bool is_lean;                /* gets no further attempts while one is open */
     bool is_looked_at;           /* by its timer, since its latest refusal */
     bool is_second_look;         /* it refused once, and another attempt is under way */
@@ -128,6 +129,7 @@ struct share {
     size_t jobs;
     bool is_short;           /* it is in engine->short_shares */
     struct instant short_at; /* the last time that it was; ns 0 = never */
+    struct instant loan_at;  /* a port gave back a socket on loan; ns 0 = never */
 };
 TAILQ_HEAD(share_queue, share);
 
@@ -366,6 +368,10 @@ void share_rotate(struct engine *engine, struct share *share);
 /* Was it short of sockets within the time that a port has? */
 bool share_was_short(const struct engine *engine, const struct share *share);
 
+/* A port of it gives back a socket on loan: it may not borrow for as long as a port has. */
+void share_gave_back(struct engine *engine, struct share *share);
+bool share_may_borrow(const struct engine *engine, const struct share *share);
+
 /* It was refused a socket; and all that were may try again. */
 void share_fall_short(struct engine *engine, struct share *share);
 void shares_retry(struct engine *engine);
@@ -376,6 +382,9 @@ void shares_retry(struct engine *engine);
  * caller, or the controls of an address. `is_further`: for a port that has an attempt open.
  * quota.c has the rule. */
 bool quota_take(struct engine *engine, size_t *held, bool is_further);
+
+/* A socket of the reserve, for a caller that holds none: on loan. */
+bool quota_borrow(struct engine *engine, size_t *held);
 void quota_return(struct engine *engine, size_t *held);
 void quota_shrink(struct engine *engine);
 

@@ -600,8 +600,24 @@ static void port_look(struct port *port)
     }
 }
 
+/* Nothing is known of it that way: it waits for another turn, as if new. */
+static void port_give_back(struct port *port)
+{
+    struct job *job = port->job;
+    share_gave_back(job->engine, job->share);
+    attempts_end(port, NULL);
+    port_forget(port);
+    port->is_on_loan = false;
+    port->phase = PORT_PROBING;
+    job_want(job, port);
+}
+
 void port_do_without(struct port *port)
 {
+    if (port->is_on_loan) {
+        port_give_back(port);
+        return;
+    }
     port->is_lean = true;
     port_clock_on(port);
     port->phase = PORT_PROBING;

@@ -13,6 +13,12 @@
  * A caller that is alone gets eight ninths, and three quarters for further attempts. The
  * last socket is for one that holds none.
  *
+ * Sockets come back late from silent ports: callers that come one after the other could
+ * take all before that. A sixteenth is a reserve. A caller that holds no socket and gets
+ * none otherwise borrows one of it, for one port; the port gives it back when it would need
+ * a further attempt, and begins again later, as if it had not been asked. So an open port
+ * is found at once, and a silent one keeps the socket for as long as an answer takes.
+ *
  * Only the number of free sockets is common to all workers, not what a caller holds: one
  * that is connected to several workers has a share at each.
  */
@@ -22,6 +28,7 @@
 #define TRACK_READ_MS 250
 #define SHARE_FIRST   8
 #define SHARE_FURTHER 3
+#define RESERVE       16 /* one in so many */
 
 /* Half of the free entries, so that other programs on this machine keep their share. The
  * probes in flight already have theirs. */
@@ -59,7 +66,7 @@ static bool is_within_share(size_t held, size_t free_count, bool is_further)
     return held / (is_further ? SHARE_FURTHER : SHARE_FIRST) < free_count - 1;
 }
 
-bool quota_take(struct engine *engine, size_t *held, bool is_further)
+static bool take(struct engine *engine, size_t *held, bool is_further, size_t reserve)
 {
     struct probe_limit *limit = engine->config.limit;
     size_t own = left(min(engine->ceiling, track_limit(engine)), engine->in_flight);
@@ -67,7 +74,8 @@ bool quota_take(struct engine *engine, size_t *held, bool is_further)
     /* Do not count first and undo it later: other workers and the metrics would see it. */
     size_t before = atomic_load_explicit(&limit->in_flight, memory_order_relaxed);
     do {
-        if (!is_within_share(*held, min(own, left(limit->max, before)), is_further))
+        size_t free_count = min(own, left(limit->max - reserve, before));
+        if (!is_within_share(*held, free_count, is_further))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&limit->in_flight, &before, before + 1,
                                                     memory_order_relaxed,
@@ -75,6 +83,16 @@ bool quota_take(struct engine *engine, size_t *held, bool is_further)
     engine->in_flight++;
     ++*held;
     return true;
+}
+
+bool quota_take(struct engine *engine, size_t *held, bool is_further)
+{
+    return take(engine, held, is_further, engine->config.limit->max / RESERVE);
+}
+
+bool quota_borrow(struct engine *engine, size_t *held)
+{
+    return *held == 0 && take(engine, held, false, 0);
 }
 
 void quota_return(struct engine *engine, size_t *held)

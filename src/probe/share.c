@@ -71,10 +71,25 @@ void share_fall_short(struct engine *engine, struct share *share)
     share->short_at = engine_now(engine);
 }
 
+static bool is_recent(const struct engine *engine, struct instant at)
+{
+    return at.ns != 0 &&
+           instant_since(engine_now(engine), at).ns < engine->config.timeout.ns;
+}
+
 bool share_was_short(const struct engine *engine, const struct share *share)
 {
-    struct span age = instant_since(engine_now(engine), share->short_at);
-    return share->short_at.ns != 0 && age.ns < engine->config.timeout.ns;
+    return is_recent(engine, share->short_at);
+}
+
+void share_gave_back(struct engine *engine, struct share *share)
+{
+    share->loan_at = engine_now(engine);
+}
+
+bool share_may_borrow(const struct engine *engine, const struct share *share)
+{
+    return !is_recent(engine, share->loan_at);
 }
 
 void shares_retry(struct engine *engine)
