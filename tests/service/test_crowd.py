@@ -158,17 +158,20 @@ def test_the_longest_wait_gives_way(start):
 DOCS = HEALTH.replace(b"/health", b"/docs")
 
 
+def unsent(service):
+    """How many bytes the kernel keeps for each of its clients."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [row.split() for row in table]
+    return [int(row[4].split(":")[0], 16) for row in rows
+            if row[1].endswith(f":{service.port:04X}")]
+
+
 def until_stuck(service):
     """Until the service has filled the buffers of clients that do not read."""
     seen = [None, 0.0]
 
-    def waiting():
-        with open("/proc/net/tcp", encoding="ascii") as table:
-            rows = [row.split() for row in table]
-        return [row[4] for row in rows if row[1].endswith(f":{service.port:04X}")]
-
     def is_stuck():
-        now, found = time.monotonic(), waiting()
+        now, found = time.monotonic(), unsent(service)
         if found != seen[0]:
             seen[:] = found, now
         return now - seen[1] > 0.3
@@ -181,6 +184,13 @@ def test_replies_that_are_not_read_keep_no_one_out(start):
     with Crowd(service, first=200 * DOCS, count=8):
         until_stuck(service)
         all_are_served(service, count=3)
+
+
+def test_replies_that_are_not_read_do_not_fill_the_kernels_memory(start):
+    service = start()
+    with Crowd(service, first=200 * DOCS, count=8):
+        until_stuck(service)
+        assert 0 < max(unsent(service)) < 1 << 19
 
 
 def test_a_client_that_reads_gives_way_later(start):
