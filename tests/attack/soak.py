@@ -394,6 +394,14 @@ def parse_arguments():
     return parser.parse_args()
 
 
+EXPLANATION = f"""
+Polite clients on two machines ask one service over HTTP and one over TLS for everything that it
+has, and judge each answer. Beside them are rude and slow clients, reloads, and faults of the cable:
+{FAULT_SECONDS} s without a link, with 10% loss each way, and without SYNs. Afterwards {BURST}
+checks and {BURST} other requests must be counted exactly.
+""".strip().replace("\n", " ")
+
+
 def main():
     arguments = parse_arguments()
     if not 0 < arguments.minutes <= 24 * 60:
@@ -412,10 +420,7 @@ def main():
         say(f"FAILS  {one}")
     date = time.strftime("%Y-%m-%d, %H:%M UTC", time.gmtime())
     write_section("Soak", f"""\
-`./dev soak {arguments.minutes:g}`, {date}: {machine()}. Polite clients on two machines ask one
-service over HTTP and one over TLS for everything that it has, and judge each answer; beside them are
-rude and slow clients, reloads, and faults of the cable: {FAULT_SECONDS} s without a link, with 10% loss
-each way, and without SYNs. {BURST} checks and {BURST} other requests after it must be counted exactly.
+`./dev soak {arguments.minutes:g}`, {date}: {machine()}. {EXPLANATION}
 {"Everything returned." if not bad else "**" + "; ".join(bad) + "**"}
 
 {text}
