@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -226,6 +227,7 @@ static bool sockets_take(const struct sockets *passed, const struct address *wan
                          size_t count, struct sockets *sockets, struct err *err)
 {
     bool is_expected = false;
+    assert(passed->count > 0);
     for (size_t i = 0; i < passed->count; i++) {
         struct address name;
         if (!is_listening(passed->fds[i]) || !own_name(passed->fds[i], &name))
