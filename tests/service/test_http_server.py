@@ -849,6 +849,7 @@ def test_another_protocol_is_named(pem, is_tls, sent, fault, spoken):
             reply = client.send(sent).reply()
             assert (reply.status, reply.body) == (400, f'{{"detail": "{fault}"}}'.encode())
             assert reply.one("connection") == "close"
+            assert not reply.all("strict-transport-security")
             assert client.ended()
 
 
@@ -885,6 +886,7 @@ def test_too_many_connections_are_told(options):
         assert reply.one("connection") == "close"
         assert reply.one("content-type") == "application/json"
         assert reply.one("server") == "echo/1"
+        assert bool(reply.all("strict-transport-security")) == (server.context is not None)
         assert int(reply.one("retry-after")) >= 1
         assert refused.ended()
         # a client that sends first is told the same

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 
 import pytest
@@ -792,6 +793,32 @@ def test_https_refuses_like_http(start_tls):
     assert service.check([1], "0.0.0.0").status == 403
 
 
+REQUESTS = {
+    200: ("GET", "/health", [], None), 204: ("OPTIONS", "/check-ports", [("Origin", "https://a.example"),
+                                      ("Access-Control-Request-Method", "POST")], None),
+    308: ("GET", "/docs/", [], None), 403: ("POST", "/check-ports", [JSON], check_body([1], "0.0.0.0")),
+    404: ("GET", "/nowhere", [], None), 405: ("PUT", "/health", [], None),
+    413: ("POST", "/check-ports", [JSON], b" " * 70000),
+    415: ("POST", "/check-ports", [JSON, ("Content-Encoding", "gzip")], b"{}"),
+    422: ("POST", "/check-ports", [JSON], b"{"), 400: ("GET", "no slash", [], None),
+}
+
+
+@pytest.mark.parametrize("is_tls", [True, False], ids=["https", "http"])
+def test_every_reply_over_tls_has_hsts(start, start_tls, closed_port, is_tls):
+    service = (start_tls if is_tls else start)(PORT_CHECKER_CORS_ORIGINS="https://a.example")
+    port = closed_port()
+    stream = ("POST", "/check-ports", [JSON, ("Accept", "application/x-ndjson")],
+              check_body([port]))
+    for status, (method, path, headers, body) in [(200, stream), *REQUESTS.items()]:
+        with service.connect() as client:
+            client.request(method, path, headers, body)
+            head = client.head()
+        lines = [line for line in head if line.startswith("strict-transport-security:")]
+        assert head[0].startswith(f"http/1.1 {status} ")
+        assert lines == (["strict-transport-security: max-age=31536000"] if is_tls else [])
+
+
 def test_the_operators_own_page_over_https(start_tls):
     service = start_tls()
     host = ("Host", f"localhost:{service.port}")
@@ -853,6 +880,64 @@ def test_draining_and_reloading_over_https(start_tls, long_check):
     assert service.get("/health").status == 503
     assert_filtered(running.reply())
     assert service.wait() == 0
+
+
+def versions_and_ciphers(service):
+    """What the service agrees to, of some that a client could want."""
+    wishes = {"1.3": (ssl.TLSVersion.TLSv1_3, "DEFAULT"),
+              "1.2": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-GCM-SHA256"),
+              "1.2 with CBC": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA")}
+    agreed = []
+    for wish, (version, ciphers) in wishes.items():
+        service.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        service.context.maximum_version = version
+        service.context.minimum_version = version
+        service.context.set_ciphers(ciphers)
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            assert service.get("/health").status == 200
+            agreed.append(wish)
+    return agreed
+
+
+@pytest.mark.parametrize("priority, agreed", [
+    ("", ["1.3", "1.2"]),
+    ("NORMAL:-VERS-ALL:+VERS-TLS1.3", ["1.3"]),
+    ("NORMAL:-VERS-ALL:+VERS-TLS1.2", ["1.2", "1.2 with CBC"]),
+])
+def test_the_priority_string_replaces_the_built_in_one(start_tls, priority, agreed):
+    assert versions_and_ciphers(start_tls(PORT_CHECKER_TLS_PRIORITY=priority)) == agreed
+
+
+def test_a_reload_changes_the_priority_string(start_tls):
+    def reload_with(priority):
+        service.env_file.write_text(f"PORT_CHECKER_TLS_PRIORITY={priority}\n")
+        service.signal(signal.SIGHUP)
+
+    service = start_tls(env_file="")
+    assert versions_and_ciphers(service) == ["1.3", "1.2"]
+    reload_with("NORMAL:-VERS-ALL:+VERS-TLS1.3")
+    service.wait_ready(2)
+    assert versions_and_ciphers(service) == ["1.3"]
+    reload_with("NORMAL:+NOTHING")
+    refused = service.wait_event("reload_refused")
+    assert "PORT_CHECKER_TLS_PRIORITY" in refused["reason"]
+    assert versions_and_ciphers(service) == ["1.3"]
+
+
+@pytest.mark.parametrize("priority, at", [
+    ("nonsense", 1), ("NORMAL:+NOTHING", 8), ("NORMAL:%NOTHING:-VERS-ALL", 8), ("NONE", 1)])
+@pytest.mark.parametrize("has_tls", [True, False], ids=["https", "http"])
+def test_an_invalid_priority_string_stops_the_start_with_one_line(
+        tmp_path, priority, at, has_tls):
+    pair = make_pair(tmp_path, "own") if has_tls else ("", "")
+    for arguments in ((), ("--check-config",)):
+        ended = run(*arguments, directory=tmp_path, PORT_CHECKER_PORT="0",
+                    PORT_CHECKER_TLS_PRIORITY=priority, **tls_settings(*pair))
+
+        assert ended.returncode == 2, ended
+        line, = ended.stderr.splitlines()
+        assert f'PORT_CHECKER_TLS_PRIORITY="{priority}"' in line.replace('\\"', '"')
+        assert f"at character {at}; an example: NORMAL:-VERS-ALL:+VERS-TLS1.3" in line
 
 
 def test_bad_certificates_stop_the_start_with_one_line(tmp_path):
