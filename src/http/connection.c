@@ -72,7 +72,7 @@ static loop_event_fn on_event; /* defined below: every event starts there */
 
 /* --- states and their limits ------------------------------------------------------ */
 
-/* While draining, a client that has not sent anything has one second to begin, and one that
+/* While draining, a client that has not begun a request has one second to begin, and one that
  * has begun has two seconds for the rest of its head. */
 static void hurry(struct connection *connection)
 {
@@ -665,16 +665,10 @@ size_t connections_drop_lingering(struct connections *all)
 void connections_drain(struct connections *all)
 {
     all->world.is_draining = true;
-    struct connection *next;
-    for (struct connection *connection = LIST_FIRST(&all->active); connection;
-         connection = next) {
-        next = LIST_NEXT(connection, sibling);
+    struct connection *connection;
+    LIST_FOREACH(connection, &all->active, sibling) {
         hurry(connection);
-        if (connection->state == STATE_RESTING && connection->served > 0 &&
-            !has_more(connection))
-            end(connection);
-        else
-            arm(connection);
+        arm(connection);
     }
 }
 

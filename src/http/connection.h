@@ -89,10 +89,10 @@ void connection_begin(struct connections *all, int fd, const struct address *pee
 /* Ends the lingering connections. Returns how many there were. */
 size_t connections_drop_lingering(struct connections *all);
 
-/* Idle connections that have had a reply end now. Clients that have not sent anything get
- * one second to begin, counted from now or from their arrival, and clients that have begun
- * get two seconds for the rest of their head, unless their time runs out first. All others
- * end after their current reply, which says `Connection: close`. */
+/* Clients that have not begun a request get one second to begin, counted from now or from
+ * their arrival, and clients that have begun get two seconds for the rest of their head,
+ * unless their time runs out first: an idle connection whose client is about to use it must
+ * not end at that moment. All end after their next reply, which says `Connection: close`. */
 void connections_drain(struct connections *all);
 
 /* Exchanges whose reply is not completely sent, and connections with a seat. */

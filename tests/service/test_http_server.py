@@ -1761,6 +1761,8 @@ def test_time_to_ask_while_draining_counts_from_its_begin(server):
     assert used.is_open()
     drained = time.monotonic()
     server.process.send_signal(signal.SIGHUP)
+    while "close" not in used.get("/health").all("connection"):
+        assert time.monotonic() - drained < WAIT
     assert used.ended()
 
     for client, rest in (fresh, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"), (begun, b" x\r\n\r\n"):

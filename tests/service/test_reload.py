@@ -63,6 +63,17 @@ def assert_later_reload_works(service, served_by):
     eventually(lambda: service.children() == [service.pid], "the predecessor has ended")
 
 
+def test_kept_connections_lose_no_request(start):
+    """An idle connection ends only after a reply that says so, or after a second."""
+    service = start()
+    with Hammer(service, threads=8, is_keeping=True) as hammer:
+        for count in range(5):
+            service.signal(signal.SIGHUP)
+            service.wait_ready(count + 2)
+            hammer.more(3)
+    assert hammer.failures == []
+
+
 @scarce_memory
 def test_without_memory_for_the_new_child_the_old_one_serves(start):
     service = start(PORT_CHECKER_WORKERS=None, env_file="PORT_CHECKER_WORKERS=2\n")
