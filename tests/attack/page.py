@@ -9,6 +9,7 @@ import textwrap
 from attack.record import SECTIONS
 
 PATH = pathlib.Path(__file__).resolve().parent.parent.parent / "docs/reliability.md"
+FUZZING = pathlib.Path(__file__).with_name("fuzzing.md")
 
 HEAD = ["attack", "figure", "limit", "holds", "command", "date"]
 
@@ -59,7 +60,7 @@ def page(results, date, seconds):
 - {held} of {len(results)} attacks end within their limit.
 
 {INTRODUCTION}
-""" + "".join(section(name, results, date) for name in SECTIONS)
+""" + "".join(section(name, results, date) for name in SECTIONS) + "\n" + FUZZING.read_text()
 
 
 # --- the file -----------------------------------------------------------------------------

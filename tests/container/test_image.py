@@ -8,40 +8,20 @@ import subprocess
 
 import pytest
 
+from engine import IMAGE, OPTIONS, PODMAN, is_up, podman
 from harness import network
 from harness.http import Connection
 from harness.targets import listener, port_of
 from harness.waiting import eventually
 
-STORE = pathlib.Path(os.environ["IMAGE_STORE"])
-PODMAN = ["podman", "--root", STORE / "storage", "--runroot", STORE / "run",
-          "--storage-driver", "vfs", "--runtime", "runc", "--cgroup-manager", "cgroupfs"]
-# Containers inside of containers are often limited to these.
-OPTIONS = ["--network", "host", "--cgroups", "disabled", "--ulimit", "nofile=1024:1024",
-           "--ulimit", "nproc=1000:1000"]
-IMAGE = "localhost/port-checker"
 CALLER = "192.168.55.1"
 
 
-def podman(*words, status=0):
-    ended = subprocess.run([*PODMAN, *words], capture_output=True, text=True, timeout=120)
-    assert ended.returncode == status, ended.stderr
-    return ended.stdout
-
-
 @pytest.fixture(scope="module")
-def container():
-    if not network.is_own():
-        pytest.skip("needs root and a network namespace of its own")
+def container(own):
     address = network.Address(CALLER)
     name = podman("run", "--detach", *OPTIONS, IMAGE).strip()
     try:
-        def is_up():
-            try:
-                Connection(("127.0.0.1", 7466)).close()
-            except ConnectionRefusedError:
-                return False
-            return True
         eventually(is_up, "the container serves")
         yield name
     finally:
@@ -77,13 +57,13 @@ def test_it_runs_without_rights_and_confined(container):
     podman("run", "--rm", *OPTIONS, IMAGE, "--check-sandbox")
 
 
-def test_nothing_else_is_in_the_image(container):
-    root = pathlib.Path(podman("mount", container).strip())
+def test_nothing_else_is_in_the_image():
+    root = pathlib.Path(podman("image", "mount", IMAGE).strip())
     try:
         programs = [str(path.relative_to(root)) for path in root.rglob("*")
                     if path.is_file() and os.access(path, os.X_OK) and ".so" not in path.name]
     finally:
-        podman("umount", container)
+        podman("image", "umount", IMAGE)
     assert programs == ["usr/bin/port-checker"]
 
 

@@ -156,7 +156,9 @@ def test_a_socket_that_takes_all_addresses_needs_no_warning(later, activated):
 
 def test_a_reload_neither_moves_nor_adds_sockets(later, activated):
     sock = listening(later)
+    # A worker that has no processor for a moment has not noticed which clients have left.
     service = activated([sock], PORT_CHECKER_PORT=None, PORT_CHECKER_WORKERS=None,
+                        PORT_CHECKER_MAX_CONNECTIONS_PER_CALLER=1000,
                         env_file=f"PORT_CHECKER_PORT={targets.port_of(sock)}\n")
     with Hammer(service) as hammer:
         for count, workers in ((2, 8), (3, 1), (4, 2)):

@@ -12,7 +12,7 @@ from harness import targets
 from harness.hammer import Hammer
 from harness.http import check_body
 from harness.service import BINARY, replace
-from harness.waiting import SANITIZER, eventually
+from harness.waiting import eventually
 
 JSON = ("Content-Type", "application/json")
 
@@ -20,7 +20,7 @@ JSON = ("Content-Type", "application/json")
 MANY_WORKERS = "PORT_CHECKER_WORKERS=200\n"
 ADDRESS_SPACE = 250 * 1024 * 1024
 
-scarce_memory = pytest.mark.skipif(bool(SANITIZER), reason="a sanitizer reserves terabytes")
+scarce_memory = pytest.mark.heavy  # a sanitizer reserves terabytes
 
 
 def is_taken(port):
