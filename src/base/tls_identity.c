@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Forward secrecy and AEAD only: RFC 9325 section 4.2. */
-#define DEFAULT_PRIORITY                                                                           \
+#define DEFAULT_PRIORITY                                                                   \
     "NONE:+VERS-TLS1.3:+VERS-TLS1.2:+ECDHE-ECDSA:+ECDHE-RSA:+AES-128-GCM:+AES-256-GCM:"    \
     "+CHACHA20-POLY1305:+AEAD:+COMP-NULL:+SIGN-ALL:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:"       \
     "-SIGN-DSA-SHA1:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%SERVER_PRECEDENCE"

@@ -25,6 +25,7 @@
 #define LINGER_BYTES     (16 * 1024 * 1024) /* discarded per connection */
 #define LINGER_PIECES    16                 /* per turn */
 #define HANDSHAKE_MS     2                  /* of each turn for TLS handshakes */
+#define HELLOS_MAX       8                  /* that wait for our processor */
 #define TRIM_CONNECTIONS 512
 #define SINCE_NS         (100 * NS_PER_MS) /* the exactness of `since` */
 
@@ -59,7 +60,8 @@ struct connections {
     const struct http_config *config; /* borrowed */
     struct exchange_world world;
     struct connection_list active, lingering; /* each is on one of them */
-    struct tasks due, handshakes;
+    struct tasks due;
+    struct tasks hellos, answered; /* handshakes: new ones, and those with our answer */
     size_t seated_count;
     size_t exchange_count; /* of those with a seat */
     size_t lingering_count;
@@ -124,8 +126,10 @@ static void make_due(void *ctx)
 {
     struct connection *connection = ctx;
     struct connections *all = connection->all;
-    bool shakes = connection->state == STATE_HANDSHAKE;
-    tasks_add(shakes ? &all->handshakes : &all->due, &connection->task);
+    struct tasks *tasks = connection->state != STATE_HANDSHAKE       ? &all->due
+                          : connection->transport.tls == TLS_SHAKING ? &all->answered
+                                                                     : &all->hellos;
+    tasks_add(tasks, &connection->task);
     if (loop_now(all->loop).ns == all->turned.ns)
         loop_again(all->loop);
 }
@@ -609,13 +613,14 @@ static bool turn(void *ctx)
     struct connections *all = ctx;
     for (size_t left = all->due.count; left > 0; left--)
         tasks_run_next(&all->due);
-    if (all->handshakes.count > 0) {
+    if (all->answered.count + all->hellos.count > 0) {
         struct instant until = instant_add(clock_now(), span_ms(HANDSHAKE_MS));
-        while (tasks_run_next(&all->handshakes) && instant_before(clock_now(), until))
+        while ((tasks_run_next(&all->answered) || tasks_run_next(&all->hellos)) &&
+               instant_before(clock_now(), until))
             continue;
     }
     all->turned = loop_now(all->loop);
-    return all->due.count > 0 || all->handshakes.count > 0;
+    return all->due.count + all->answered.count + all->hellos.count > 0;
 }
 
 /* --- life ------------------------------------------------------------------------- */
@@ -672,6 +677,11 @@ void connections_drain(struct connections *all)
     }
 }
 
+bool connections_may_begin(const struct connections *all)
+{
+    return all->hellos.count < HELLOS_MAX;
+}
+
 size_t connections_exchanges(const struct connections *all)
 {
     return all->exchange_count;
@@ -695,7 +705,8 @@ bool connections_new(struct loop *loop, const struct http_config *config,
     LIST_INIT(&all->active);
     LIST_INIT(&all->lingering);
     tasks_init(&all->due);
-    tasks_init(&all->handshakes);
+    tasks_init(&all->hellos);
+    tasks_init(&all->answered);
     trim_init(&all->trim, loop, TRIM_CONNECTIONS);
     loop_each_turn(loop, turn, all);
     *ret = all;

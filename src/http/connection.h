@@ -86,6 +86,14 @@ enum connection_seat {
 void connection_begin(struct connections *all, int fd, const struct address *peer,
                       enum connection_seat seat, uint32_t place, enum http_error refusal);
 
+/* False while new handshakes wait for the processor: accept no connection until it is true
+ * again. Newcomers then wait in the kernel's queue, where they push no one out. Otherwise
+ * clients that reconnect at once would arrive faster than handshakes proceed, and the
+ * connection that gives way would be one that waits for us. So that it is one for which we
+ * wait, handshakes that we have answered also come before new ones: they are almost
+ * complete. */
+bool connections_may_begin(const struct connections *all);
+
 /* Ends the lingering connections. Returns how many there were. */
 size_t connections_drop_lingering(struct connections *all);
 

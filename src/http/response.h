@@ -37,7 +37,7 @@ struct response {
     const char *date;
     const char *server;
     const char *content_type;
-    bool is_tls; /* then with Strict-Transport-Security */
+    bool is_tls;               /* then with Strict-Transport-Security */
     const struct text *fields; /* further lines, "Name: value\r\n" each */
 };
 

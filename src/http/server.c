@@ -213,7 +213,8 @@ static void on_event(void *ctx, uint32_t events)
 {
     (void)events;
     struct acceptor *acceptor = ctx;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+    struct connections *connections = acceptor->server->connections;
+    for (int i = 0; i < ACCEPTS_PER_TURN && connections_may_begin(connections); i++) {
         struct address peer;
         int fd = accept_one(acceptor, &peer);
         if (fd >= 0)

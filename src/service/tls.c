@@ -56,10 +56,11 @@ static bool priority_check(const char *priority, struct err *err)
     if (priority[0] == '\0' || tls_priority_check(priority, &reason))
         return true;
 
-    return err_set(err, reason.kind,
-                   "PORT_CHECKER_TLS_PRIORITY=\"%.90s\": GnuTLS does not accept it: %.100s; "
-                   "an example: " SETTINGS_TLS_PRIORITY_EXAMPLE,
-                   priority, reason.message);
+    return err_set(
+        err, reason.kind,
+        "PORT_CHECKER_TLS_PRIORITY=\"%.90s\": GnuTLS does not accept it: %.100s; "
+        "an example: " SETTINGS_TLS_PRIORITY_EXAMPLE,
+        priority, reason.message);
 }
 
 bool tls_load(const struct settings *settings, struct tls_identity **ret, struct err *err)

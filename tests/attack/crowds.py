@@ -4,6 +4,7 @@ process's share of an attack: it opens what it opens, reports that it has begun,
 the attack is over. What it returns are counts, which are added up."""
 import collections
 import contextlib
+import functools
 import multiprocessing
 import queue
 import selectors
@@ -92,10 +93,17 @@ def silent_check(source):
 
 SILENT_PORT = 20000
 
+@functools.cache
+def hello():
+    """The same for all: the attacker computes nothing."""
+    return first_flight(ssl.create_default_context())
+
+
 # The first bytes of a connection, by its number and address.
 SPEECHES = {
     "nothing or a request": lambda number, source: (b"", HEALTH)[number % 2],
     "a check": lambda number, source: silent_check(source),
+    "a hello": lambda number, source: hello(),
 }
 
 

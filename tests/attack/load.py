@@ -327,6 +327,17 @@ def half_handshakes(seconds=15):
     return hellos(True, seconds)
 
 
+@load("hellos-held")
+def hellos_held(count=4400, seconds=15, **settings):
+    """4,400 connections at once with the first message of a TLS handshake and nothing after it,
+    each reopened when it gives way."""
+    with Scene(seconds, over_tls=True, **settings) as scene:
+        beside, counts = crowd_of(scene, crowds.hold, count // 2, "a hello")
+        gave_way = int(scene.service.metric("http_connections_evicted_total"))
+    return beside.of(f"{counts['connected']:,} hellos, {gave_way:,} gave way",
+                     counts["connected"] > count and gave_way > 0)
+
+
 # --- checks that take sockets -------------------------------------------------------------
 
 @attack("Load", "fair-sockets", f"p99 under {FULL_MS} ms")

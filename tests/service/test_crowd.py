@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from attack import crowds
 from harness.http import Connection, check_body
 from harness.tls import make_pair, tls_settings, trusting
 from harness.waiting import SANITIZER, eventually, sooner_than
@@ -122,6 +123,17 @@ def test_a_crowd_of_handshakes_keeps_no_one_out(start, tmp_path, kind):
     with Crowd(service, **TLS_CROWDS[kind]):
         service.context = trusting(cert)
         all_are_served(service)
+
+
+def test_hellos_that_come_again_keep_no_one_out(start, tmp_path):
+    """They come faster than handshakes can be computed: the processor is the limit."""
+    cert, key = make_pair(tmp_path, "own")
+    service = start(PORT_CHECKER_MAX_CONNECTIONS=16 * MAX, **tls_settings(cert, key))
+    service.context = trusting(cert)
+    with crowds.Crowd(crowds.hold, 2, service.address, 800, "a hello") as crowd:
+        crowd.wait_begun()
+        all_are_served(service, count=20)
+        assert crowd.end()["connected"] > 2000
 
 
 def test_a_crowd_of_ipv6_networks_keeps_no_one_out(start, add_address):
