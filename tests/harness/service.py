@@ -133,6 +133,11 @@ class Service:
         events = [fields for fields in map(parse_line, lines) if fields]
         return [fields for fields in events if name in (None, fields["event"])]
 
+    def wait_draining(self):
+        """The main process says that it drains before the serving one does."""
+        self.wait_event("draining")
+        eventually(lambda: self.get("/health").status == 503, "it drains")
+
     def wait_event(self, name, count=1, within=10.0):
         """Waits until this many lines have that event, and returns the last of them."""
         def last():
