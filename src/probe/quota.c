@@ -4,19 +4,19 @@
  * of what connection tracking has left, and a ceiling of its own that a local fault halves
  * and every returned socket lifts by one.
  *
- * And who may have the next. A caller gets one only while it holds fewer than SHARE_FIRST
- * times as many sockets as are free; for a further attempt at a port that has one open,
- * fewer than SHARE_FURTHER times as many. (Choudhury and Hahne, "Dynamic queue length
- * thresholds in a shared-memory ATM switch", 1996.) So N callers that want all there is
- * come to hold the same number each, and leave one in 8N + 1 free. A caller that comes
- * later, at any worker, finds these: its first ports go before anything else of the others.
- * A caller that is alone gets eight ninths, and three quarters for further attempts. The
- * last socket is for one that holds none.
+ * It also decides who may have the next socket. A caller gets one only while it holds fewer
+ * than SHARE_FIRST times as many sockets as are free; for a further attempt at a port that
+ * has one open, fewer than SHARE_FURTHER times as many. (Choudhury and Hahne, "Dynamic
+ * queue length thresholds in a shared-memory ATM switch", 1996.) So N callers that want all
+ * sockets come to hold the same number each, and leave one in 8N + 1 free. A caller that
+ * comes later, at any worker, can use these: its first ports come before any others. A
+ * caller that is alone gets eight ninths of what is not in the reserve, and three quarters
+ * for further attempts. The last socket is for one that holds none.
  *
- * Sockets come back late from silent ports: callers that come one after the other could
- * take all before that. A sixteenth is a reserve. A caller that holds no socket and gets
- * none otherwise borrows one of it, for one port; the port gives it back when it would need
- * a further attempt, and begins again later, as if it had not been asked. So an open port
+ * Silent ports return their sockets late: callers that come one after the other could take
+ * all before that. A sixteenth is a reserve. A caller that holds no socket and gets no
+ * other borrows one from it, for one port; the port gives it back when it would need
+ * a further attempt, and begins again later, as if it had not been probed. So an open port
  * is found at once, and a silent one keeps the socket for as long as an answer takes.
  *
  * Only the number of free sockets is common to all workers, not what a caller holds: one

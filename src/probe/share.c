@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Callers: the jobs of each that have something to start, whose turn it is, and which wait
- * until quota.c lets them have a socket. A caller is known while it has a job.
+ * Callers: which jobs of each have something to start, whose turn it is, and which callers
+ * wait until quota.c allows them a socket. A caller is known while it has a job.
  */
 #include "base/container.h"
 #include "probe/engine_state.h"

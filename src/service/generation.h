@@ -15,7 +15,7 @@ struct err;
 #define REPORT_REASON_SIZE 384
 
 struct generation {
-    pid_t pid;     /* 0 = there is none */
+    pid_t pid;     /* 0 = no child */
     int report_fd; /* owned: one end in each process; -1 = closed */
 };
 
@@ -30,19 +30,19 @@ bool generation_is_left(void);
 /* Takes that child, if there is one. */
 void generation_inherit(struct generation *ret);
 
-/* Leaves a child to the next program, clear of the descriptors below `first_fd`. Returns
- * the descriptor that is open across execve(2), or -1. */
+/* Leaves a child to the next program. Returns the descriptor that stays open across
+ * execve(2), which is `first_fd` or higher, or -1. */
 int generation_leave(const struct generation *generation, int first_fd, struct err *err);
 
-/* The next program could not be executed. */
+/* Call it if the next program could not be executed. */
 void generation_take_back(int left_fd);
 
 /* --- reports --- */
 
-/* In the child: first either that it can serve, confined by this many layers, or why it
- * cannot; then, after the main process has answered, each time that all workers have
- * completed a turn (control.c). It closes its end when it no longer accepts connections.
- * None of these blocks or fails. */
+/* In the child. It first reports either that it can serve, confined by this many layers, or
+ * why it cannot. After the main process has answered, it reports each time that all workers
+ * have completed a turn (control.c). It closes its end when it no longer accepts
+ * connections. None of these functions blocks or fails. */
 void report_able(int fd, size_t layers);
 void report_failure(int fd, const char *reason);
 void report_turn(int fd);
@@ -62,5 +62,5 @@ struct report {
  * child has reported that it can serve. */
 void report_read(int fd, bool is_first, struct report *ret);
 
-/* In the main process: the child is to serve. */
+/* In the main process: tells the child to serve. */
 void report_answer(int fd);

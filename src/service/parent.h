@@ -35,9 +35,9 @@ struct service;
 /* Blocks the signals of parent.h and control.h for this process and its children. */
 bool parent_block_signals(struct err *err);
 
-/* Runs until the service ends, or another program runs in this process. Takes both
- * generations. If the start has failed (`fault`, otherwise NULL), there is a predecessor
- * and no child. `watch` has the state of the files at the start. */
+/* Runs until the service ends, or another program runs in this process. Takes ownership of
+ * both generations. If the start has failed (`fault`, otherwise NULL), there is a
+ * predecessor and no child. `watch` holds the state of the files at the start. */
 bool parent_run(struct service *service, const struct invocation *invocation,
                 const struct reload_watch *watch, struct generation child,
                 struct generation predecessor, const char *fault, int *ret_status,

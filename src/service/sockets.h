@@ -7,10 +7,10 @@
  * address is first bound without it, which fails while another process holds the address.
  *
  * A predecessor passes its sockets on as service managers do: LISTEN_PID and LISTEN_FDS in
- * the environment, descriptors from 3 on. From a predecessor, those are used that listen on
- * the address that the settings want. From a service manager (socket activation), all are
- * used, whatever the settings want; workers share them if there are fewer sockets than
- * workers, and none is opened beside them.
+ * the environment, descriptors from 3 on. Of a predecessor's sockets, the service uses
+ * those that listen on the address in the settings. Of a service manager's (socket
+ * activation), it uses all, whatever the settings say, and opens none beside them; workers
+ * share them if there are fewer sockets than workers.
  */
 #pragma once
 
@@ -31,18 +31,18 @@ struct sockets {
     bool is_passed;       /* by a service manager, now or before a reload */
 
     /* Between sockets_leave() and sockets_take_back(). */
-    int displaced[SOCKETS_MAX]; /* owned; -1 = there was none */
+    int displaced[SOCKETS_MAX]; /* owned; -1 = none was there */
     size_t displaced_count;
 };
 
 /* Takes the sockets that a predecessor (`is_successor`) or a service manager has passed.
- * There may be none; some may be other than listening sockets. `bound` is not set. */
+ * There may be none, and some may not be listening sockets. `bound` is not set. */
 void sockets_inherit(bool is_successor, struct sockets *ret);
 
 /* At least `wanted` sockets: duplicates of `inherited` ones, or new ones on `address`,
  * which do not listen yet: no connection may be lost if the process that is to serve them
  * fails. ERR_SYSTEM if the address is in use or not ours: the message names it. ERR_INVALID
- * if a service manager has passed anything else than listening TCP sockets. */
+ * if a service manager has passed anything other than listening TCP sockets. */
 bool sockets_open(const struct address *address, size_t wanted,
                   const struct sockets *inherited, struct sockets *ret, struct err *err);
 void sockets_done(struct sockets *sockets);
@@ -67,5 +67,5 @@ bool sockets_try(const struct address *address, int own, struct err *err);
  * until sockets_take_back(): call it last, right before execve(2). */
 bool sockets_leave(struct sockets *sockets, struct err *err);
 
-/* After sockets_leave() or execve(2) has failed. */
+/* Call it if sockets_leave() or execve(2) has failed. */
 void sockets_take_back(struct sockets *sockets);

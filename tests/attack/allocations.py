@@ -220,7 +220,7 @@ class Tally:
 
     def __str__(self):
         return (f"{self.allocations:,} allocations failed: {self.answered:,} answers were right "
-                f"nevertheless, {self.refused:,} a clean error, {self.ended:,} the end of the "
+                f"nevertheless, {self.refused:,} were a clean error, {self.ended:,} the end of the "
                 "connection; 0 crashes, 0 verdicts blamed on a target")
 
 
@@ -278,10 +278,10 @@ def fail_each(libc, scene, name, is_fresh, tally):
     raise AssertionError(f"{name} makes more than {ALLOCATIONS_MAX} allocations")
 
 
-@attack("Faults", "allocations", "0 crashes, 0 verdicts blamed on a target; then all right")
+@attack("Faults", "allocations", "0 crashes, 0 verdicts blamed on a target; correct afterwards")
 def allocations(names=tuple(EXCHANGES), is_fresh=(False, True)):
-    """Each allocation of the serving process fails in turn, in accepting, requests, checks, streams
-    and replies"""
+    """Each allocation of the serving process fails in turn: for connections, requests, checks,
+    streams and replies"""
     tally = Tally()
     with contextlib.ExitStack() as stack:
         scene = Scene(stack)
@@ -347,7 +347,7 @@ def culprit(text):
     return f"crashes in {place}"
 
 
-@attack("Faults", "allocations-tls", "0 verdicts blamed on a target; no end but by the libraries")
+@attack("Faults", "allocations-tls", "0 verdicts blamed on a target; only libraries end it")
 def allocations_over_tls(step=1):
     """Each allocation of a check over TLS fails in turn; a service that ended starts again"""
     outcomes = dict.fromkeys(("answered", "refused", "ended"), 0)
@@ -377,8 +377,8 @@ def allocations_over_tls(step=1):
     return Record("; ".join(f"{name}: {count}" for name, count in {**outcomes, **crashes}.items())
                   + "; 0 verdicts blamed on a target", holds=outcomes["answered"] > 0,
                   notes="GMP aborts by design when it gets no memory, and libtasn1, which GnuTLS "
-                  "uses, does not look whether it got any. Such an outage is that of "
-                  "`kill-child`.")
+                  "uses, does not check whether it got any. Such an outage is as long as "
+                  "that of `kill-child`.")
 
 
 # --- at the start -------------------------------------------------------------------------

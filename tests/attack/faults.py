@@ -68,9 +68,9 @@ def summary_of_pause(healthy, watcher):
 # --- descriptors, memory, source ports ----------------------------------------------------
 
 @attack("Faults", "no-descriptors",
-        "/health under 300 ms, 0 verdicts blamed on a target; then all right")
+        "/health under 300 ms, 0 verdicts blamed on a target; correct afterwards")
 def no_descriptors(seconds=26):
-    """No descriptor left for 26 s, in the middle of checks"""
+    """No free descriptor for 26 s, in the middle of checks"""
     with faulty(SAME_USER) as (service, target):
         before = service.descriptors()
         with Watcher(service) as watcher, \
@@ -106,9 +106,9 @@ def heavy_client(service, ends_at):
     return refused
 
 
-@attack("Faults", "no-memory", "0 crashes, 0 verdicts blamed on a target; then all right")
+@attack("Faults", "no-memory", "0 crashes, 0 verdicts blamed on a target; correct afterwards")
 def no_memory(seconds=10, clients=40):
-    """No more memory (RLIMIT_AS and RLIMIT_DATA as large as what is in use), beside 40 clients with
+    """No free memory (RLIMIT_AS and RLIMIT_DATA equal to what is in use), beside 40 clients with
     checks of 1,000 ports"""
     with faulty(SAME_USER) as (service, target):
         verify_after(service, target)
@@ -129,9 +129,9 @@ def no_memory(seconds=10, clients=40):
 
 
 @attack("Faults", "no-source-ports",
-        "/health under 300 ms, 0 verdicts blamed on a target; then all right")
+        "/health under 300 ms, 0 verdicts blamed on a target; correct afterwards")
 def no_source_ports(seconds=26, count=64):
-    """All source ports taken for 26 s, in the middle of checks"""
+    """All source ports in use for 26 s, in the middle of checks"""
     path = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
     usual = path.read_text()
     first = 28000  # below the usual range: no connection in TIME-WAIT has one
@@ -236,13 +236,13 @@ def full_disk(stack):
 
 @attack("Faults", "disk-full", "0 crashes, 0 requests unanswered")
 def disk_full(seconds=5, clients=4):
-    """The disk below the log is full"""
+    """The disk that holds the log is full"""
     return run_with_log(seconds, clients, full_disk)
 
 
 @attack("Faults", "stderr-closed", "0 crashes, 0 requests unanswered")
 def stderr_closed(seconds=5, clients=4):
-    """Started without a standard error"""
+    """The service starts with standard error closed"""
     return run_with_log(seconds, clients, lambda _: None, lambda: os.close(2))
 
 
@@ -281,7 +281,8 @@ def ask_tarpit(service, number, ports, ends_at):
 
 @attack("Faults", "tarpits", "0 crashes, 0 healthy requests refused, their p99 under 300 ms")
 def tarpits(seconds=15, clients=60, ports=100):
-    """60 checks at a time of 100 ports each that never answer, each of another caller and address"""
+    """60 checks at a time of 100 ports each that never answer, each with its own caller and
+    address"""
     silent = f"20000-{20000 + ports - 1}"
     rules = network.Filter()
     rules.rule([silent], "drop")
@@ -301,7 +302,7 @@ def tarpits(seconds=15, clients=60, ports=100):
                   "target", holds=total.failed == 0 and total.p99_ms() < 300)
 
 
-@attack("Faults", "network-gone", "0 crashes, 0 verdicts blamed on a target, other checks go on")
+@attack("Faults", "network-gone", "0 crashes, 0 verdicts blamed on a target, other checks continue")
 def network_gone(rounds=6, seconds=3):
     """The link to half of the targets goes down and up again, in the middle of checks"""
     machine = network.Machine()

@@ -105,7 +105,7 @@ def date_of(reply):
     return email.utils.parsedate_to_datetime(reply.header("Date")).timestamp()
 
 
-@attack("Faults", "clock-steps", "0 requests unanswered; silence takes as long as ever")
+@attack("Faults", "clock-steps", "0 requests unanswered; a silent port takes as long as usual")
 def clock_steps(steps=(3600, -3600, 86400 * 365, -86400 * 365, 0.5, -0.5), timeout=2):
     """CLOCK_REALTIME steps forward and back, by up to a year, in the middle of checks"""
     rules = network.Filter()

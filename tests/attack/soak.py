@@ -395,9 +395,9 @@ def parse_arguments():
 
 
 EXPLANATION = f"""
-Polite clients on two machines ask one service over HTTP and one over TLS for everything that it
-has, and judge each answer. Beside them are rude and slow clients, reloads, and faults of the cable:
-{FAULT_SECONDS} s without a link, with 10% loss each way, and without SYNs. Afterwards {BURST}
+Polite clients on two machines send every kind of request to one service over HTTP and to one over
+TLS, and judge each answer. Beside them are rude and slow clients, reloads, and faults of the link:
+{FAULT_SECONDS} s without a connection, with 10% loss each way, and without SYNs. Afterwards {BURST}
 checks and {BURST} other requests must be counted exactly.
 """.strip().replace("\n", " ")
 
@@ -421,7 +421,7 @@ def main():
     date = time.strftime("%Y-%m-%d, %H:%M UTC", time.gmtime())
     write_section("Soak", f"""\
 `./dev soak {arguments.minutes:g}`, {date}: {machine()}. {EXPLANATION}
-{"Everything returned." if not bad else "**" + "; ".join(bad) + "**"}
+{"All that the services hold returned to what it was." if not bad else "**" + "; ".join(bad) + "**"}
 
 {text}
 """)
