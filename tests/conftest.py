@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from harness import netns, network, targets
-from harness.service import Service, kept, running
+from harness.service import BINARY, Service, kept, running
 
 
 def pytest_addoption(parser):
@@ -44,10 +44,10 @@ def start():
     """start(NAME=value, ...): a service of this test's own, ready; `inside` a namespace."""
     with contextlib.ExitStack() as stack:
         def start_service(inside=None, env_file=None, arguments=(), descriptors=None,
-                          directory=None, wrapper=(), **settings):
+                          directory=None, wrapper=(), binary=BINARY, **settings):
             options = {"env_file": env_file, "arguments": arguments,
                        "descriptors": descriptors, "directory": directory,
-                       "wrapper": wrapper}
+                       "wrapper": wrapper, "binary": binary}
             with inside or contextlib.nullcontext():
                 service = stack.enter_context(kept(Service(settings, **options)))
             return service.wait_ready()

@@ -32,14 +32,17 @@ enum program {
     PROGRAM_COUNT = PROGRAM_IPTABLES_LEGACY + FAMILY_COUNT,
 };
 
-#define ARGUMENTS_MAX 4
+#define IPTABLES(family)        ((int)PROGRAM_IPTABLES + (int)(family))
+#define IPTABLES_LEGACY(family) ((int)PROGRAM_IPTABLES_LEGACY + (int)(family))
+
+#define ARGUMENTS_MAX           4
 
 static const char *const programs[PROGRAM_COUNT][ARGUMENTS_MAX] = {
     [PROGRAM_NFT] = {"nft", "-j", "list", "ruleset"},
-    [PROGRAM_IPTABLES + FAMILY_4] = {"iptables-save"},
-    [PROGRAM_IPTABLES + FAMILY_6] = {"ip6tables-save"},
-    [PROGRAM_IPTABLES_LEGACY + FAMILY_4] = {"iptables-legacy-save"},
-    [PROGRAM_IPTABLES_LEGACY + FAMILY_6] = {"ip6tables-legacy-save"},
+    [IPTABLES(FAMILY_4)] = {"iptables-save"},
+    [IPTABLES(FAMILY_6)] = {"ip6tables-save"},
+    [IPTABLES_LEGACY(FAMILY_4)] = {"iptables-legacy-save"},
+    [IPTABLES_LEGACY(FAMILY_6)] = {"ip6tables-legacy-save"},
 };
 
 /* Executes these programs and no other; -1 = there is none. The main thread's. */

@@ -15,12 +15,12 @@ import tempfile
 import threading
 import time
 
-from attack.faulty_libc import EVERY_PROCESS, FaultyLibc
+from attack.faulty_libc import EVERY_PROCESS, LIBRARY, FaultyLibc
 from attack.healthy import JSON, NO_ANSWER, Blamed, Sum, Target, beside, is_refusal
 from attack.record import Record, attack
 from attack.tls import make_certificate
 from harness.http import check_body, chunked
-from harness.service import BINARY, USUAL, Service, environment
+from harness.service import BINARY, USUAL, Service, environment, for_all_users
 from harness.waiting import eventually
 
 TOKEN = "00112233445566778899aabbccddeeff"
@@ -383,13 +383,13 @@ def allocations_over_tls(step=1):
 
 # --- at the start -------------------------------------------------------------------------
 
-def start_once(libc, number):
+def start_once(binary, library, libc, number):
     """Its exit status and what it said. Without the sandbox: libseccomp 2.5.4 loops without end
     after some failed allocations."""
-    settings = {**USUAL, **libc.settings(), "PORT_CHECKER_WORKERS": 1,
+    settings = {**USUAL, **libc.settings(), "LD_PRELOAD": library, "PORT_CHECKER_WORKERS": 1,
                 "PORT_CHECKER_SANDBOX": "off"}
     with libc.failing(EVERY_PROCESS, number):
-        process = subprocess.Popen([BINARY, "--env-file", "/dev/null"], **AS_NOBODY,
+        process = subprocess.Popen([binary, "--env-file", "/dev/null"], **AS_NOBODY,
                                    stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                    env=environment(settings))
@@ -410,9 +410,9 @@ def start_once(libc, number):
 def allocations_at_start(step=1):
     """Each allocation of a start fails in turn (without the sandbox)"""
     served = refused = 0
-    with FaultyLibc() as libc:
+    with FaultyLibc() as libc, for_all_users(BINARY, LIBRARY) as (binary, library):
         for number in range(1, ALLOCATIONS_MAX, step):
-            status, text = start_once(libc, number)
+            status, text = start_once(binary, library, libc, number)
             if "event=ready" in text:
                 assert status == 0, f"allocation {number}: status {status}: {text}"
                 served += 1

@@ -7,6 +7,7 @@ import pathlib
 import pwd
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -299,6 +300,17 @@ def kept(service):
     finally:
         service.discard()
         running.remove(service)
+
+
+@contextlib.contextmanager
+def for_all_users(*programs):
+    """Copies of programs that every user may execute: the checkout may be in root's home."""
+    with tempfile.TemporaryDirectory(prefix="checker-") as folder:
+        os.chmod(folder, 0o755)
+        copies = [pathlib.Path(shutil.copy(program, folder)) for program in programs]
+        for copy in copies:
+            copy.chmod(0o755)
+        yield copies
 
 
 def replace(binary, make):

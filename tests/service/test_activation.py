@@ -100,8 +100,8 @@ def test_connections_to_a_shared_socket_spread(own_network, later, activated):
 
     spread = connections_of_workers(service, [sock])
     assert len(spread) == 4
-    # A worker that a busy machine does not run at the moment takes none.
-    assert max(spread) <= 150, spread
+    # A worker that a busy machine does not run at the moment takes few or none.
+    assert max(spread) < 200, spread
 
 
 def test_several_sockets_of_one_address(later, activated):

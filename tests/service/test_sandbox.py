@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from harness.http import check_body
-from harness.service import BINARY, BUILD_DIR, OTHER_USER, Service, run
+from harness.service import BINARY, BUILD_DIR, OTHER_USER, Service, for_all_users, run
 from harness.waiting import PATIENCE, SANITIZER, eventually
 
 LAYERS = ["user", "capabilities", "privileges", "memory", "files", "calls"]
@@ -88,8 +88,10 @@ def test_started_as_root_it_serves_as_another_user(as_root, start):
     assert (parent["Seccomp"], parent["NoNewPrivs"], parent["Threads"]) == ("0", "0", "1")
 
 
-def test_started_by_another_user_it_stays_that_user(unprivileged, start, tmp_path):
-    service = start(directory=tmp_path, wrapper=unprivileged, PORT_CHECKER_SANDBOX=STRICTEST)
+def test_started_by_another_user_it_stays_that_user(unprivileged, start, later, tmp_path):
+    binary, = later.enter_context(for_all_users(BINARY))
+    service = start(directory=tmp_path, wrapper=unprivileged, binary=binary,
+                    PORT_CHECKER_SANDBOX=STRICTEST)
     assert_confined(service)
 
     for pid in (service.pid, service.process.pid):
@@ -102,10 +104,11 @@ def test_started_by_another_user_it_stays_that_user(unprivileged, start, tmp_pat
 
 
 @pytest.mark.heavy  # not with a sanitizer: see LACKING
-def test_without_capabilities_it_need_not_drop_any(unprivileged, start, tmp_path):
+def test_without_capabilities_it_need_not_drop_any(unprivileged, start, later, tmp_path):
     """The filter of a systemd unit may forbid capset()."""
-    wrapper = [*unprivileged, BUILD_DIR / "tests/lacking", "capset"]
-    service = start(directory=tmp_path, wrapper=wrapper, PORT_CHECKER_SANDBOX="require")
+    binary, lacking = later.enter_context(for_all_users(BINARY, BUILD_DIR / "tests/lacking"))
+    service = start(directory=tmp_path, wrapper=[*unprivileged, lacking, "capset"],
+                    binary=binary, PORT_CHECKER_SANDBOX="require")
 
     assert service.ready["sandbox"] == "full"
     assert service.check([9]).status == 200
