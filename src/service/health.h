@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * --check-health: asks the service that runs with the same settings whether it serves. For
- * containers, whose health check must be a program inside.
+ * containers, whose health check must be a program inside. Sockets that a service manager
+ * passes are not in the settings: give their address to --check-health as well.
  */
 #pragma once
 
