@@ -74,8 +74,8 @@ static loop_event_fn on_event; /* defined below: every event starts there */
 
 /* --- states and their limits ------------------------------------------------------ */
 
-/* While draining, a client that has not begun a request has one second to begin, and one that
- * has begun has two seconds for the rest of its head. */
+/* While draining, a client that has not begun a request has one second to begin, and one
+ * that has begun has two seconds for the rest of its head. */
 static void hurry(struct connection *connection)
 {
     if (connection->state > STATE_HEAD)
