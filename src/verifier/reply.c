@@ -266,12 +266,11 @@ static bool line_read(struct collection *collection, const json_t *line, bool *r
         return true;
     }
     const char *detail = json_string_value(json_object_get(line, "detail"));
-    if (!detail)
-        return err_set(err, ERR_INVALID, "a line is not a verdict");
-
-    char said[REPLY_SENTENCE_SIZE];
-    reply_copy_printable(detail, said, sizeof said);
-    return err_set(err, ERR_LIMIT, "%s", said);
+    char said[REPLY_SENTENCE_SIZE] = "";
+    if (detail)
+        reply_copy_printable(detail, said, sizeof said);
+    return said[0] ? err_set(err, ERR_LIMIT, "%s", said)
+                   : err_set(err, ERR_INVALID, "a line is not a verdict");
 }
 
 static bool stream_read(struct collection *collection, const char *body, size_t len,
