@@ -154,21 +154,11 @@ static bool is_fitting(int fd, const struct address *wanted, struct address *ret
            (address_port(wanted) == 0 || address_port(wanted) == address_port(ret_name));
 }
 
-static bool is_wildcard(const struct address *address)
-{
-    size_t len;
-    const uint8_t *bytes = address_bytes(address, &len);
-    for (size_t i = 0; i < len; i++)
-        if (bytes[i] != 0)
-            return false;
-    return true;
-}
-
 /* Whether a connection to `part` also reaches `whole`. :: takes IPv4, too. */
 static bool is_within(const struct address *part, const struct address *whole)
 {
     bool takes_both = whole->sa.sa_family == AF_INET6;
-    return is_wildcard(whole) && (takes_both || part->sa.sa_family == AF_INET);
+    return address_is_any(whole) && (takes_both || part->sa.sa_family == AF_INET);
 }
 
 /* Whether the socket bound to `own` prevents binding `wanted`. */

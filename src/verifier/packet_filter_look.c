@@ -45,7 +45,8 @@ static const char *const programs[PROGRAM_COUNT][ARGUMENTS_MAX] = {
     [IPTABLES_LEGACY(FAMILY_6)] = {"ip6tables-legacy-save"},
 };
 
-/* Executes these programs and no other; -1 = there is none. The main thread's. */
+/* The descriptor of the helper that executes these programs and no others; -1 = not
+ * started. Only the main thread uses it. */
 static int helper_fd = -1;
 
 /* --- in the helper -------------------------------------------------------------------- */
