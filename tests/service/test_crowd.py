@@ -27,6 +27,17 @@ def sources(count):
     return [f"127.{n // 250}.{n % 250 + 1}.1" for n in range(count)]
 
 
+def unaccepted(service):
+    """How many connections wait in the accept queues of the service."""
+    count = 0
+    for name in "tcp", "tcp6":
+        with open(f"/proc/net/{name}", encoding="ascii") as table:
+            rows = [row.split() for row in table]
+        count += sum(int(row[4].split(":")[1], 16) for row in rows
+                     if row[3] == "0A" and row[1].endswith(f":{service.port:04X}"))
+    return count
+
+
 class Crowd:
     """`count` connections that send `first` each, and then one byte of `endless` at a time."""
 
@@ -42,6 +53,8 @@ class Crowd:
             with contextlib.suppress(ConnectionError):
                 sock.sendall(first)
             sock.setblocking(False)
+        # Those that the service has not accepted yet would count as newcomers later on.
+        eventually(lambda: unaccepted(service) == 0, "all have been accepted")
 
     def _send(self):
         for byte in itertools.cycle(self.endless):
