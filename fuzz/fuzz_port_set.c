@@ -57,7 +57,8 @@ static void add_to_both(struct port_set *set, struct model *model, uint16_t firs
     size_t next = before;
     for (unsigned port = first; port <= last; port++) {
         if (!model->is_in[port]) {
-            assert(set->ports[next++] == port);
+            assert(set->ports[next] == port);
+            next++;
             model->is_in[port] = true;
         }
     }

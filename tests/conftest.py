@@ -5,8 +5,8 @@ import contextlib
 
 import pytest
 
-from harness import netns
-from harness.service import Service, kept, running
+from harness import netns, network, targets
+from harness.service import BINARY, Service, kept, running
 
 
 def pytest_addoption(parser):
@@ -44,10 +44,10 @@ def start():
     """start(NAME=value, ...): a service of this test's own, ready; `inside` a namespace."""
     with contextlib.ExitStack() as stack:
         def start_service(inside=None, env_file=None, arguments=(), descriptors=None,
-                          directory=None, wrapper=(), **settings):
+                          directory=None, wrapper=(), binary=BINARY, **settings):
             options = {"env_file": env_file, "arguments": arguments,
                        "descriptors": descriptors, "directory": directory,
-                       "wrapper": wrapper}
+                       "wrapper": wrapper, "binary": binary}
             with inside or contextlib.nullcontext():
                 service = stack.enter_context(kept(Service(settings, **options)))
             return service.wait_ready()
@@ -60,3 +60,42 @@ def namespaces():
     reason = netns.why_not()
     if reason:
         pytest.skip(reason)
+
+
+@pytest.fixture
+def open_port(later):
+    """open_port(address): the number of a port with a listener."""
+    def make(address="127.0.0.1"):
+        return targets.port_of(later.enter_context(targets.listener(address)))
+    return make
+
+
+@pytest.fixture
+def closed_port(later):
+    """closed_port(address): the number of a port without a listener, which stays reserved."""
+    def make(address="127.0.0.1"):
+        return targets.port_of(later.enter_context(targets.closed(address)))
+    return make
+
+
+@pytest.fixture
+def own_network():
+    if not network.is_own():
+        pytest.skip("needs root and a network namespace of its own")
+
+
+@pytest.fixture
+def packet_filter(own_network):
+    """Rules for packets that arrive at this machine."""
+    rules = network.Filter()
+    yield rules
+    rules.close()
+
+
+@pytest.fixture
+def add_address(own_network, later):
+    """add_address(text): adds a loopback address to this machine."""
+    def add(address):
+        later.callback(network.Address(address).close)
+        return address
+    return add

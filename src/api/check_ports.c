@@ -270,7 +270,7 @@ static void reply_unjudged(struct check *check, const struct job_result *result)
 
 /* Ends the accounting of a check that had a job. Called before the reply: a client that has
  * read it may ask another worker at once. */
-static void check_end(struct check *check, size_t untried)
+static void check_end(struct check *check, size_t untried, size_t silent)
 {
     struct checks *checks = check->checks;
 
@@ -279,6 +279,8 @@ static void check_end(struct check *check, size_t untried)
     if (untried > 0)
         budget_give_back(checks->config.budget, &check->caller, &check->target,
                          check->is_foreign, untried, loop_now(checks->config.loop));
+    budget_settle_silent(checks->config.budget, &check->target, check->is_foreign, silent,
+                         loop_now(checks->config.loop));
     checks->running--;
     metrics_add(checks->config.metrics, METRIC_CHECKS_RUNNING, -1);
 }
@@ -298,7 +300,7 @@ static void job_is_done(void *ctx, const struct job *job, const struct job_resul
 {
     struct check *check = ctx;
 
-    check_end(check, result->untried);
+    check_end(check, result->untried, result->silent);
     if (result->end == JOB_JUDGED)
         reply_verdicts(check, job, result);
     else
@@ -321,9 +323,9 @@ static void client_is_gone(void *ctx, struct exchange *exchange)
     struct check *check = ctx;
     (void)exchange;
 
-    size_t untried = engine_cancel(check->job);
+    size_t silent, untried = engine_cancel(check->job, &silent);
     count(check, METRIC_CHECKS_ABANDONED);
-    check_end(check, untried);
+    check_end(check, untried, silent);
     log_failure(check, 0, "client_left");
     answer_drop(&check->answer);
     free(check);
@@ -355,6 +357,7 @@ static bool start_job(struct check *check, struct err *err)
     bool needs_each = config->settings->debug || check->answer.form == ANSWER_STREAM;
     const struct job_request request = {
         .target = check->target,
+        .caller = &check->caller,
         .token = check->has_token ? &check->token : NULL,
         .ports = check->checks->ports.ports,
         .port_count = check->port_count,
@@ -416,7 +419,10 @@ static bool read_request(struct check *check, const char *body, size_t len,
 
     if (!check_request_parse(body, len, content_type, &check->checks->ports, &request,
                              &violations)) {
-        reply_violations(check, "invalid_body", &violations);
+        if (violations.count > 0)
+            reply_violations(check, "invalid_body", &violations);
+        else
+            reply_problem(check, PROBLEM_OVERLOADED, "no_memory", NULL, RETRY_SOON);
         return false;
     }
     check->target = request.target;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/check_request.h"
 
+#include "api/json_memory.h"
 #include "api/problem.h"
 #include "base/text.h"
 #include "http/query.h"
@@ -117,8 +118,13 @@ static json_t *load(const char *body, size_t len, const char *content_type,
 
     size_t skipped = len >= 3 && memcmp(body, mark, 3) == 0 ? 3 : 0;
     json_error_t error;
+    json_memory_has_failed(); /* what happened before does not count */
     json_t *root =
         json_loadb(body + skipped, len - skipped, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (json_memory_has_failed()) { /* even a value may be cut off */
+        json_decref(root);
+        return NULL;
+    }
     if (!root) {
         size_t offset = skipped + (error.position > 0 ? (size_t)error.position : 0);
         violation_add_message(reader->violations, VIOLATION_JSON,

@@ -43,7 +43,8 @@ struct check_request {
 
 /* True: *ret is written and `ports` holds the distinct ports in the order in which they
  * were first listed, possibly none. False: *ret_violations holds 1 to VIOLATIONS_MAX
- * violations, *ret is untouched and `ports` is empty.
+ * violations, or none if there was no memory to read the body (see json_memory.h); *ret is
+ * untouched and `ports` is empty.
  *
  * `ports` is the caller's, with the limit on distinct ports in it. `content_type` is NULL
  * when the request had none. */

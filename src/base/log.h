@@ -10,18 +10,18 @@
  *         log_end(&line);
  *     }
  *
- * A value that contains other than plain characters is quoted and escaped, so input cannot
- * forge a line. A span is shown in milliseconds, rounded to three decimals; a negative one
- * is 0. A line longer than its buffer loses its last fields and has `truncated=true`. After
- * log_buffer(), the lines of a thread are kept until log_flush(); warnings and errors are
- * passed on at once, after the kept lines.
+ * A value that contains anything but plain characters is quoted and escaped, so input
+ * cannot forge a line. A span is shown in milliseconds, rounded to three decimals; a
+ * negative one is 0. A line longer than its buffer loses its last fields and has
+ * `truncated=true`. After log_buffer(), the lines of a thread are kept until log_flush();
+ * warnings and errors are passed on at once, after the kept lines.
  *
  * If standard error is the journal ($JOURNAL_STREAM), each line begins with its priority,
  * `<6>`, and has no time: the journal adds one.
  *
  * Logging never blocks and never fails. After log_start(), a thread writes the lines; if
- * standard error does not take them, they wait in a buffer of 256 KiB. Lines that find it
- * full are dropped, and `event=log_dropped dropped=N` stands where they would have been.
+ * standard error does not accept them, they wait in a buffer of 256 KiB. While it is full,
+ * lines are dropped, and `event=log_dropped dropped=N` takes their place.
  *
  *     log          keeps a thread's lines, passes them on
  *     log_writer   the buffer, the thread that writes it, the limit of lines per second
@@ -84,15 +84,20 @@ void log_buffer(void);
 void log_flush(void);
 
 /* Starts the thread that writes; without it, each line is written by its own thread, which
- * waits at most 100 ms until standard error takes it. Signals are blocked in the thread.
+ * waits at most 100 ms until standard error accepts it. Signals are blocked in the thread.
  * Call log_stop() before the process ends or executes another program: it waits until the
  * lines are written, but at most one second. */
 bool log_start(struct err *err);
 void log_stop(void);
 
+/* The beginning of a line on standard error that does not come from the log: the priority,
+ * such as `<3>`, if standard error is the journal, otherwise nothing. Call it before
+ * threads start. */
+const char *log_priority(enum log_level level);
+
 /* Lines since the start of the process. Any thread. */
 struct log_counts {
     uint64_t suppressed; /* by log_begin_limited() */
-    uint64_t dropped;    /* because standard error did not take them */
+    uint64_t dropped;    /* because standard error did not accept them */
 };
 struct log_counts log_counts(void);

@@ -57,6 +57,11 @@ void log_setup(enum log_format format, enum log_level lowest)
     config.is_journal = is_journal();
 }
 
+const char *log_priority(enum log_level level)
+{
+    return is_journal() ? levels[level].priority : "";
+}
+
 /* Appends the bytes if all of them fit before `limit`. */
 static bool put(struct log_line *line, unsigned limit, const char *bytes, size_t len)
 {

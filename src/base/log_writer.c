@@ -15,9 +15,8 @@
 #include <unistd.h>
 
 #define RING_SIZE (256 * 1024) /* a power of two */
-#define WRITE_MAX (64 * 1024)
-#define DIRECT_MS 100       /* the longest wait of a line without the thread */
-#define GATHER_NS NS_PER_MS /* between two writes, so that each takes many lines */
+#define DIRECT_MS 100          /* the longest wait of a line without the thread */
+#define GATHER_NS NS_PER_MS    /* between two writes, so that each takes many lines */
 #define NOTICE_SPAN                                                                        \
     (struct span)                                                                          \
     {                                                                                      \
@@ -226,20 +225,33 @@ static void notice_gap(void)
     writer.untold = 0;
 }
 
-/* What to write next; at most up to a gap. */
-static const char *next_bytes(size_t *ret_len)
+_Static_assert(sizeof((struct log_line){0}.data) <= PIPE_BUF, "a piece has a whole line");
+
+/* Without a line that is not whole. */
+static size_t whole_lines(const char *bytes, size_t len)
+{
+    const char *newline = memrchr(bytes, '\n', len);
+    return newline ? (size_t)(newline - bytes) + 1 : len;
+}
+
+/* What to write next: whole lines, at most up to a gap, and no more than a pipe or a socket
+ * takes at once, because other processes write to it, too. */
+static size_t next_piece(char ret_piece[static PIPE_BUF])
 {
     if (!has_notice() && writer.untold > 0 && writer.tail == writer.gap)
         notice_gap();
     if (has_notice()) {
-        *ret_len = writer.notice.len - writer.notice_written;
-        return writer.notice.data + writer.notice_written;
+        size_t rest = writer.notice.len - writer.notice_written;
+        memcpy(ret_piece, writer.notice.data + writer.notice_written, rest);
+        return rest;
     }
     uint64_t end = writer.untold > 0 ? writer.gap : writer.head;
     size_t at = writer.tail % RING_SIZE;
-    size_t len = end - writer.tail < WRITE_MAX ? end - writer.tail : WRITE_MAX;
-    *ret_len = len < RING_SIZE - at ? len : RING_SIZE - at;
-    return writer.ring + at;
+    size_t len = end - writer.tail < PIPE_BUF ? end - writer.tail : PIPE_BUF;
+    size_t first = len < RING_SIZE - at ? len : RING_SIZE - at;
+    memcpy(ret_piece, writer.ring + at, first);
+    memcpy(ret_piece + first, writer.ring, len - first);
+    return whole_lines(ret_piece, len);
 }
 
 /* Waits for `span`, or until log_stop(). */
@@ -265,8 +277,7 @@ static void wait_for_lines(void)
     writer.is_idle = false;
 }
 
-/* Bytes in the ring stay where they are until `tail` has passed them, so the lock is free
- * meanwhile. False if nothing was written. */
+/* The lock is free meanwhile. False if nothing was written. */
 static bool write_next(const char *bytes, size_t len)
 {
     unlock();
@@ -289,18 +300,21 @@ static bool write_next(const char *bytes, size_t len)
 
 static void *writer_main(void *ctx)
 {
+    char piece[PIPE_BUF];
     (void)ctx;
     lock();
     for (;;) {
         if (is_suppression_due())
             tell_suppressed();
-        size_t len;
-        const char *bytes = next_bytes(&len);
+        size_t len = next_piece(piece);
         if (len > 0) {
-            bool is_written = write_next(bytes, len);
+            bool is_written = write_next(piece, len);
             if (!is_written && writer.is_stopping)
                 break;
-            pause_for((struct span){is_written ? GATHER_NS : NS_PER_SECOND});
+            if (!is_written)
+                pause_for(span_seconds(1));
+            else if (writer.tail == writer.head)
+                pause_for((struct span){GATHER_NS});
         } else if (writer.is_stopping) {
             break;
         } else {

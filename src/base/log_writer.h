@@ -2,8 +2,8 @@
  *
  * Where finished lines go: a ring of bytes, and one thread that writes it to standard
  * error. Only that thread ever waits for standard error. The descriptor may be shared with
- * other processes, so its flags stay as they are, and a thread that may block holds for
- * every kind of file: pipes, terminals, sockets, disks. A write that fails (disk full, no
+ * other processes, so its flags stay as they are; a thread that may block works for every
+ * kind of file: pipes, terminals, sockets, disks. A write that fails (disk full, no
  * reader) is tried again once a second, and meanwhile the lines wait as they do for a slow
  * reader.
  *

@@ -8,13 +8,27 @@
 #include <string.h>
 
 /* Forward secrecy and AEAD only: RFC 9325 section 4.2. */
-#define PRIORITY                                                                           \
+#define DEFAULT_PRIORITY                                                                   \
     "NONE:+VERS-TLS1.3:+VERS-TLS1.2:+ECDHE-ECDSA:+ECDHE-RSA:+AES-128-GCM:+AES-256-GCM:"    \
     "+CHACHA20-POLY1305:+AEAD:+COMP-NULL:+SIGN-ALL:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:"       \
     "-SIGN-DSA-SHA1:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%SERVER_PRECEDENCE"
 
+bool tls_priority_check(const char *priority, struct err *err)
+{
+    gnutls_priority_t read;
+    const char *at = priority;
+    int result = gnutls_priority_init(&read, priority, &at);
+    if (result < 0)
+        return err_set(err, result == GNUTLS_E_MEMORY_ERROR ? ERR_SYSTEM : ERR_INVALID,
+                       "%s, at character %zu", gnutls_strerror(result),
+                       (size_t)(at - priority) + 1);
+
+    gnutls_priority_deinit(read);
+    return true;
+}
+
 static bool identity_fill(struct tls_identity *identity, const char *cert_pem,
-                          const char *key_pem, struct err *err)
+                          const char *key_pem, const char *priority, struct err *err)
 {
     int result = gnutls_certificate_allocate_credentials(&identity->credentials);
     if (result < 0)
@@ -32,7 +46,8 @@ static bool identity_fill(struct tls_identity *identity, const char *cert_pem,
     if (result < 0)
         return err_set(err, ERR_INVALID, "%s", gnutls_strerror(result));
 
-    result = gnutls_priority_init(&identity->priority, PRIORITY, NULL);
+    result = gnutls_priority_init(&identity->priority,
+                                  priority[0] ? priority : DEFAULT_PRIORITY, NULL);
     if (result >= 0)
         result = gnutls_session_ticket_key_generate(&identity->ticket_key);
     if (result < 0)
@@ -40,13 +55,13 @@ static bool identity_fill(struct tls_identity *identity, const char *cert_pem,
     return true;
 }
 
-bool tls_identity_new(const char *cert_pem, const char *key_pem, struct tls_identity **ret,
-                      struct err *err)
+bool tls_identity_new(const char *cert_pem, const char *key_pem, const char *priority,
+                      struct tls_identity **ret, struct err *err)
 {
     struct tls_identity *identity = calloc(1, sizeof *identity);
     if (!identity)
         return err_sys(err, ENOMEM, "TLS");
-    if (!identity_fill(identity, cert_pem, key_pem, err)) {
+    if (!identity_fill(identity, cert_pem, key_pem, priority, err)) {
         tls_identity_free(identity);
         return false;
     }

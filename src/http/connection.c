@@ -25,12 +25,9 @@
 #define LINGER_BYTES     (16 * 1024 * 1024) /* discarded per connection */
 #define LINGER_PIECES    16                 /* per turn */
 #define HANDSHAKE_MS     2                  /* of each turn for TLS handshakes */
+#define HELLOS_MAX       8                  /* that wait for our processor */
 #define TRIM_CONNECTIONS 512
 #define SINCE_NS         (100 * NS_PER_MS) /* the exactness of `since` */
-
-/* A client that reads its reply slowly gives way after those that have been waiting for as
- * long as this. */
-#define READER_SECONDS   10
 
 /* EPOLLIN and EPOLLOUT are often reported without a change; with EPOLLET only edges
  * count. */
@@ -63,7 +60,8 @@ struct connections {
     const struct http_config *config; /* borrowed */
     struct exchange_world world;
     struct connection_list active, lingering; /* each is on one of them */
-    struct tasks due, handshakes;
+    struct tasks due;
+    struct tasks hellos, answered; /* handshakes: new ones, and those with our answer */
     size_t seated_count;
     size_t exchange_count; /* of those with a seat */
     size_t lingering_count;
@@ -76,8 +74,8 @@ static loop_event_fn on_event; /* defined below: every event starts there */
 
 /* --- states and their limits ------------------------------------------------------ */
 
-/* While draining, a client that has not sent anything has one second to begin, and one that
- * has begun has two seconds for the rest of its head. */
+/* While draining, a client that has not begun a request has one second to begin, and one
+ * that has begun has two seconds for the rest of its head. */
 static void hurry(struct connection *connection)
 {
     if (connection->state > STATE_HEAD)
@@ -128,8 +126,10 @@ static void make_due(void *ctx)
 {
     struct connection *connection = ctx;
     struct connections *all = connection->all;
-    bool shakes = connection->state == STATE_HANDSHAKE;
-    tasks_add(shakes ? &all->handshakes : &all->due, &connection->task);
+    struct tasks *tasks = connection->state != STATE_HANDSHAKE       ? &all->due
+                          : connection->transport.tls == TLS_SHAKING ? &all->answered
+                                                                     : &all->hellos;
+    tasks_add(tasks, &connection->task);
     if (loop_now(all->loop).ns == all->turned.ns)
         loop_again(all->loop);
 }
@@ -282,17 +282,20 @@ static void conclude(struct connection *connection)
 }
 
 /* A reader that keeps up SEND_RATE gets the whole of a long reply. The limit of the state
- * is then that of a pause. */
-static void prolong(struct connection *connection, size_t sent)
+ * is then that of a pause, and we wait for the client from now on. False if the connection
+ * had to give way. */
+static bool prolong(struct connection *connection, size_t sent)
 {
     const struct connections *all = connection->all;
+    struct instant now = loop_now(all->loop);
     struct span earned = {(int64_t)sent * NS_PER_SECOND / SEND_RATE};
     if (connection->state != STATE_SENDING || connection->seat == SEAT_NONE)
-        return;
+        return true;
 
     connection->deadline =
         instant_min(instant_add(connection->deadline, earned),
-                    instant_add(loop_now(all->loop), all->config->limits[STATE_SENDING]));
+                    instant_add(now, all->config->limits[STATE_SENDING]));
+    return waits_from(connection, now);
 }
 
 /* False if the connection is broken or its exchange cannot be answered. */
@@ -307,7 +310,8 @@ static bool write_output(struct connection *connection, size_t *ret_left)
         if (n < 0)
             return errno == EAGAIN;
         exchange_sent(connection->exchange, (size_t)n);
-        prolong(connection, (size_t)n);
+        if (!prolong(connection, (size_t)n))
+            return false;
         budget -= (size_t)n < budget ? (size_t)n : budget;
     }
     if (budget == 0)
@@ -318,8 +322,7 @@ static bool write_output(struct connection *connection, size_t *ret_left)
 static bool enter_sending(struct connection *connection)
 {
     enter(connection, STATE_SENDING);
-    return waits_from(connection, instant_add(loop_now(connection->all->loop),
-                                              span_seconds(READER_SECONDS)));
+    return waits_from(connection, loop_now(connection->all->loop));
 }
 
 static void send_output(struct connection *connection)
@@ -610,13 +613,14 @@ static bool turn(void *ctx)
     struct connections *all = ctx;
     for (size_t left = all->due.count; left > 0; left--)
         tasks_run_next(&all->due);
-    if (all->handshakes.count > 0) {
+    if (all->answered.count + all->hellos.count > 0) {
         struct instant until = instant_add(clock_now(), span_ms(HANDSHAKE_MS));
-        while (tasks_run_next(&all->handshakes) && instant_before(clock_now(), until))
+        while ((tasks_run_next(&all->answered) || tasks_run_next(&all->hellos)) &&
+               instant_before(clock_now(), until))
             continue;
     }
     all->turned = loop_now(all->loop);
-    return all->due.count > 0 || all->handshakes.count > 0;
+    return all->due.count + all->answered.count + all->hellos.count > 0;
 }
 
 /* --- life ------------------------------------------------------------------------- */
@@ -666,17 +670,16 @@ size_t connections_drop_lingering(struct connections *all)
 void connections_drain(struct connections *all)
 {
     all->world.is_draining = true;
-    struct connection *next;
-    for (struct connection *connection = LIST_FIRST(&all->active); connection;
-         connection = next) {
-        next = LIST_NEXT(connection, sibling);
+    struct connection *connection;
+    LIST_FOREACH(connection, &all->active, sibling) {
         hurry(connection);
-        if (connection->state == STATE_RESTING && connection->served > 0 &&
-            !has_more(connection))
-            end(connection);
-        else
-            arm(connection);
+        arm(connection);
     }
+}
+
+bool connections_may_begin(const struct connections *all)
+{
+    return all->hellos.count < HELLOS_MAX;
 }
 
 size_t connections_exchanges(const struct connections *all)
@@ -702,7 +705,8 @@ bool connections_new(struct loop *loop, const struct http_config *config,
     LIST_INIT(&all->active);
     LIST_INIT(&all->lingering);
     tasks_init(&all->due);
-    tasks_init(&all->handshakes);
+    tasks_init(&all->hellos);
+    tasks_init(&all->answered);
     trim_init(&all->trim, loop, TRIM_CONNECTIONS);
     loop_each_turn(loop, turn, all);
     *ret = all;

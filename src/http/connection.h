@@ -86,13 +86,20 @@ enum connection_seat {
 void connection_begin(struct connections *all, int fd, const struct address *peer,
                       enum connection_seat seat, uint32_t place, enum http_error refusal);
 
+/* False while new handshakes wait for the processor: accept no connection until it is true
+ * again. Newcomers then wait in the kernel's queue, where they make no connection give way.
+ * Otherwise clients that reconnect at once would arrive faster than handshakes proceed, and
+ * the connection that gives way could be one whose client waits for the service. Handshakes
+ * that the service has answered come before new ones, because they are almost complete. */
+bool connections_may_begin(const struct connections *all);
+
 /* Ends the lingering connections. Returns how many there were. */
 size_t connections_drop_lingering(struct connections *all);
 
-/* Idle connections that have had a reply end now. Clients that have not sent anything get
- * one second to begin, counted from now or from their arrival, and clients that have begun
- * get two seconds for the rest of their head, unless their time runs out first. All others
- * end after their current reply, which says `Connection: close`. */
+/* Clients that have not begun a request get one second to begin, counted from now or from
+ * their arrival, and clients that have begun get two seconds for the rest of their head,
+ * unless their time runs out first: an idle connection whose client is about to use it must
+ * not end at that moment. All end after their next reply, with `Connection: close`. */
 void connections_drain(struct connections *all);
 
 /* Exchanges whose reply is not completely sent, and connections with a seat. */

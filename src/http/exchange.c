@@ -210,6 +210,7 @@ static void append_head(struct exchange *exchange, const char *content_type, siz
         .date = http_date_text(&world->date, time(NULL)),
         .server = world->site.server_name,
         .content_type = content_type,
+        .is_tls = exchange_is_tls(exchange),
         .fields = &exchange->fields,
     };
     response_append_head(&exchange->out, &response);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#define USUAL_HEAD 320 /* bytes of the lines that are in every head */
+#define USUAL_HEAD 368 /* bytes of the lines that are in every head */
 
 static const struct {
     unsigned status;
@@ -120,6 +120,8 @@ void response_append_head(struct text *out, const struct response *response)
     append_field(out, "Server: ", response->server);
     if (!says_caching(response->fields))
         append_field(out, "Cache-Control: ", "no-store");
+    if (response->is_tls)
+        append_field(out, "Strict-Transport-Security: ", "max-age=31536000");
     append_field(out, "Content-Type: ", response->content_type);
     append_framing(out, response);
     text_append(out, response->fields->data, response->fields->len);

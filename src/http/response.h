@@ -37,11 +37,13 @@ struct response {
     const char *date;
     const char *server;
     const char *content_type;
+    bool is_tls;               /* then with Strict-Transport-Security */
     const struct text *fields; /* further lines, "Name: value\r\n" each */
 };
 
 /* Appends the head including its blank line, with "Cache-Control: no-store" unless `fields`
- * contains that header. A 204 gets no Content-Length. */
+ * contains that header. A 204 gets no Content-Length. Over TLS, browsers are told to use
+ * only TLS for this host name for a year: RFC 6797. */
 void response_append_head(struct text *out, const struct response *response);
 
 /* Appends a piece of a body, of at least one byte, and what follows the last one. */

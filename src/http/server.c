@@ -20,6 +20,10 @@
  * before the end of its last connection is noticed. */
 #define ACCEPTS_PER_TURN 8
 
+/* Bytes of replies that the kernel keeps for a client that does not read them, beyond those
+ * on their way; it would keep up to 4 MB. */
+#define UNSENT_MAX       (128 * 1024)
+
 #define PAUSE_MS         100
 #define TLS_REFUSALS     50 /* per second: each costs a handshake */
 
@@ -209,7 +213,8 @@ static void on_event(void *ctx, uint32_t events)
 {
     (void)events;
     struct acceptor *acceptor = ctx;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+    struct connections *connections = acceptor->server->connections;
+    for (int i = 0; i < ACCEPTS_PER_TURN && connections_may_begin(connections); i++) {
         struct address peer;
         int fd = accept_one(acceptor, &peer);
         if (fd >= 0)
@@ -229,6 +234,7 @@ static bool acceptors_add(struct http_server *server, const int *fds, size_t cou
         *acceptor = (struct acceptor){.server = server, .fd = fds[i]};
         /* Accepted sockets inherit it, which saves a system call for each. */
         setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+        setsockopt(fds[i], IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MAX}, sizeof(int));
         if (!loop_watch_add(server->loop, fds[i], EPOLLIN, on_event, acceptor,
                             &acceptor->watch, err))
             return false;

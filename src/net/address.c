@@ -150,6 +150,16 @@ const uint8_t *address_bytes(const struct address *address, size_t *ret_len)
     return address->in6.sin6_addr.s6_addr;
 }
 
+bool address_is_any(const struct address *address)
+{
+    size_t len;
+    const uint8_t *bytes = address_bytes(address, &len);
+    for (size_t i = 0; i < len; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
 bool address_equals(const struct address *a, const struct address *b)
 {
     if (a->sa.sa_family != b->sa.sa_family)

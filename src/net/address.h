@@ -53,6 +53,9 @@ int address_family_number(const struct address *address);
 /* The address in network order: 4 or 16 bytes, borrowed from `address`. */
 const uint8_t *address_bytes(const struct address *address, size_t *ret_len);
 
+/* 0.0.0.0 or ::, whatever the port. */
+bool address_is_any(const struct address *address);
+
 /* Same family and same address; ignores ports and unmaps nothing. */
 bool address_equals(const struct address *a, const struct address *b);
 

@@ -70,6 +70,7 @@ static bool query_ask(const struct query *query, union reply *ret, struct err *e
 /* Where packets to an address go next. */
 struct hop {
     bool is_local; /* to this machine itself, or dropped */
+    bool is_ours;  /* to this machine itself */
     bool is_broadcast;
     bool has_gateway;
     bool is_neighbour_known;  /* not if the gateway is of the other family (RFC 5549) */
@@ -99,6 +100,7 @@ static void hop_read(union reply *reply, struct hop *hop)
     unsigned len = (unsigned)RTM_PAYLOAD(&reply->header);
     bool has_read = false;
     hop->is_local = route->rtm_type != RTN_UNICAST;
+    hop->is_ours = route->rtm_type == RTN_LOCAL || route->rtm_type == RTN_ANYCAST;
     hop->is_broadcast = route->rtm_type == RTN_BROADCAST;
     for (struct rtattr *attribute = RTM_RTA(NLMSG_DATA(&reply->header));
          RTA_OK(attribute, len); attribute = RTA_NEXT(attribute, len)) {
@@ -207,5 +209,9 @@ bool route_is_ours(const struct address *address)
     address_set_port(&own, 0);
 
     AUTO_FD fd = socket(own.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    return fd >= 0 && bind(fd, &own.sa, own.len) == 0;
+    if (fd >= 0 && bind(fd, &own.sa, own.len) == 0)
+        return true;
+
+    struct hop hop;
+    return hop_find(&own, &hop, NULL) && hop.is_ours;
 }

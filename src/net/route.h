@@ -42,7 +42,8 @@ bool route_is_broadcast(const struct address *to);
  * this cannot be determined. */
 bool route_has_source(const struct address *to);
 
-/* Whether this machine has an address: on an interface, or in 127.0.0.0/8. If the machine
+/* Whether this machine has an address: on an interface, in 127.0.0.0/8, by a route of type
+ * local, or as the anycast address of the routers of an IPv6 subnet. If the machine
  * may bind foreign addresses (ip_nonlocal_bind), every address counts as its own, which is
  * the safe answer for the callers. */
 bool route_is_ours(const struct address *address);

@@ -11,8 +11,8 @@
  * connection that has been waiting longest, whichever worker has it. That connection is
  * shut down, so its worker sees its end like any other.
  *
- * Waiting and no longer waiting are said without a lock, by one store into the array that
- * is searched for the longest wait.
+ * A connection begins and stops waiting without a lock, by one store into the array that is
+ * searched for the longest wait.
  */
 #pragma once
 
@@ -43,7 +43,7 @@ bool admission_new(const struct admission_limits *limits, struct admission **ret
                    struct err *err);
 struct admission *admission_free(struct admission *admission);
 
-/* Counts one connection in, which is waiting since `now`; `fd` stays the caller's, and open
+/* Counts one connection in, which waits from `now` on. `fd` stays the caller's, and open
  * until admission_leave(). `is_unlimited` exempts from the limits of callers and networks,
  * not from the total. */
 enum admission_answer admission_enter(struct admission *admission,
@@ -60,9 +60,9 @@ bool admission_wait(struct admission *admission, uint32_t place, struct instant 
 /* Counts a connection out. True if it had to give way. */
 bool admission_leave(struct admission *admission, uint32_t place);
 
-/* Beyond half of the total limit, connections may wait less long, down to
- * ADMISSION_WAIT_LEAST at the limit: ends those that have been waiting longer. False if
- * there are fewer connections than that. */
+/* Above half of the total limit, connections may wait for less time, down to
+ * ADMISSION_WAIT_LEAST at the limit. Ends those that have been waiting longer. False if
+ * no more than half of the connections are in use. */
 #define ADMISSION_WAIT_MOST  span_seconds(60)
 #define ADMISSION_WAIT_LEAST span_seconds(5)
 bool admission_relieve(struct admission *admission, struct instant now);

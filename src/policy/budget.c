@@ -16,6 +16,9 @@
 #define DROPS_PER_CALL  8
 #define NEEDED_PER_TAKE 2
 
+/* How far ahead a bucket may be full at most, in bursts: in debt, that is. */
+#define DEBT_BURSTS     (1 + BUDGET_SILENT_PORT)
+
 /* Indices are 32 bits wide, and 0 means "none". */
 #define ENTRIES_LIMIT   (UINT32_MAX / 4)
 
@@ -57,7 +60,7 @@ struct budget {
 /* The price of a port, chosen so that a whole burst cannot overflow the clock. */
 static int64_t cost_of_port(double per_second, size_t burst)
 {
-    double cost_max = (double)(INT64_MAX / 4) / (double)burst;
+    double cost_max = (double)(INT64_MAX / DEBT_BURSTS / 2) / (double)burst;
     double cost = (double)NS_PER_SECOND / per_second + 0.5;
     if (cost < 1)
         return 1;
@@ -353,6 +356,25 @@ void budget_give_back(struct budget *budget, const struct address *caller,
     give_back(budget, KIND_CALLER, caller, ports, now);
     if (is_foreign)
         give_back(budget, KIND_TARGET, target, ports, now);
+    budget_unlock(budget);
+}
+
+void budget_settle_silent(struct budget *budget, const struct address *target,
+                          bool is_foreign, size_t ports, struct instant now)
+{
+    if (budget->is_unlimited || !is_foreign || ports == 0)
+        return;
+
+    if (ports > budget->burst)
+        ports = budget->burst;
+
+    budget_lock(budget);
+    drop_refilled(budget, now);
+    struct bucket *bucket = bucket_for(budget, KIND_TARGET, target, now);
+    int64_t deepest = now.ns + DEBT_BURSTS * (int64_t)budget->burst * budget->cost;
+    int64_t full_at = full_at_after(budget, bucket, ports * (BUDGET_SILENT_PORT - 1), now);
+    bucket->full_at = full_at < deepest ? full_at : deepest;
+    bucket_update(budget, bucket, now);
     budget_unlock(budget);
 }
 

@@ -41,11 +41,10 @@ static void control_probe_end(struct control_probe *probe)
     struct engine *engine = probe->engine;
     struct host *host = probe->host;
     LIST_REMOVE(probe, link);
-    host->open_control_count--;
     timers_stop(&engine->timers, &probe->timer);
     loop_watch_drop(engine->loop, -1, &probe->watch);
     fd_close(&probe->fd);
-    quota_return(engine);
+    quota_return(engine, &host->open_control_count);
     free(probe);
 }
 
@@ -156,7 +155,7 @@ bool control_probe_send(struct engine *engine, struct host *host, uint16_t excep
     struct instant now = engine_now(engine);
     struct witness *witness = host_next_witness(host, except, now);
     if (!witness || host->open_control_count >= CONTROL_PROBES_MAX ||
-        !quota_take(engine, !host->limit.is_on))
+        !quota_take(engine, &host->open_control_count, !host->limit.is_on))
         return false;
 
     struct control_probe *probe = malloc(sizeof *probe);
@@ -189,12 +188,11 @@ bool control_probe_send(struct engine *engine, struct host *host, uint16_t excep
     timer_init(&probe->timer, control_probe_timer);
     timers_set(&engine->timers, &probe->timer, instant_add(now, miss_after(host)));
     LIST_INSERT_HEAD(&host->open_controls, probe, link);
-    host->open_control_count++;
     return true;
 
 failed:
     fd_close(&fd);
     free(probe);
-    quota_return(engine);
+    quota_return(engine, &host->open_control_count);
     return false;
 }

@@ -2,9 +2,11 @@
  *
  * Jobs: how they start, take turns, and end.
  *
- * A turn of the engine starts at most TURN_STARTS attempts, one per job in rotation: a job
- * of a thousand ports never delays a job of one. A job whose address may not be probed
- * faster waits at that address and costs nothing in the meantime.
+ * A turn of the engine starts at most TURN_STARTS attempts, one per caller in rotation, and
+ * one per job in rotation among the jobs of a caller: neither a job of a thousand ports nor
+ * a caller of a hundred jobs delays a job of one port. A caller that may have no further
+ * socket is passed over until the next turn. A job whose address may not be probed faster
+ * waits at that address and costs nothing in the meantime.
  */
 #include "probe/engine.h"
 
@@ -98,13 +100,28 @@ static void job_free(struct job *job)
     /* Jobs that wait behind this one at its address must not wait for it. */
     host_wake(engine, host);
     host_release(engine, host);
+    share_put(engine, job->share);
     free(job);
     timers_shrink(&engine->timers, timers_needed(engine, 0));
 }
 
-size_t engine_cancel(struct job *job)
+static bool is_unanswered(const struct port *port)
+{
+    const struct evidence *evidence = &port->evidence;
+    bool is_refused = port->phase == PORT_LIMITED && port->job->host->limit.is_by_refusal;
+    return port->is_tried && port->phase != PORT_SETTLED && port->phase != PORT_PROVING &&
+           evidence->refusals + evidence->errors + evidence->prohibitions == 0 &&
+           !is_refused;
+}
+
+size_t engine_cancel(struct job *job, size_t *ret_silent)
 {
     size_t untried = job->untried;
+    size_t silent = job->result.silent;
+    for (size_t i = 0; i < job->port_count; i++)
+        silent += is_unanswered(&job->ports[i]);
+    if (ret_silent)
+        *ret_silent = silent;
     job_abandon_ports(job);
     job_free(job);
     return untried;
@@ -169,13 +186,20 @@ static void host_timer(struct timer *timer)
     host_wake(host->engine, host);
 }
 
-static bool job_attach(struct engine *engine, struct job *job, struct instant deadline)
+static bool job_attach(struct engine *engine, struct job *job,
+                       const struct job_request *request)
 {
-    job->host = host_table_get(engine->hosts, &job->target);
-    if (!job->host)
+    job->share = share_get(engine, request->caller);
+    if (!job->share)
         return false;
-    if (!loop_timer_set(engine->loop, &job->deadline, deadline)) {
+    job->host = host_table_get(engine->hosts, &job->target);
+    if (!job->host) {
+        share_put(engine, job->share);
+        return false;
+    }
+    if (!loop_timer_set(engine->loop, &job->deadline, request->deadline)) {
         host_table_put(engine->hosts, job->host);
+        share_put(engine, job->share);
         return false;
     }
     job->host->engine = engine;
@@ -197,7 +221,7 @@ bool engine_start(struct engine *engine, const struct job_request *request,
         return err_sys(err, ENOMEM, "starting a check");
 
     struct job *job = job_new(engine, request);
-    if (!job || !job_attach(engine, job, request->deadline)) {
+    if (!job || !job_attach(engine, job, request)) {
         free(job);
         return err_sys(err, ENOMEM, "starting a check");
     }
@@ -253,13 +277,31 @@ static void attempt_with_controls(struct port *port)
         control_probe_send(engine, host, number);
 }
 
-/* Starts one attempt of one job. False when nothing can be started now. */
-static bool engine_start_one(struct engine *engine)
+/* Where nothing answers at all, only its time-out ends a port, and further attempts do not
+ * bring that nearer: a caller that is short of sockets has better uses for them. */
+static bool port_take_quota(struct port *port)
 {
-    struct job *job = TAILQ_FIRST(&engine->running);
-    struct instant until;
-    if (!job)
+    struct engine *engine = port->job->engine;
+    struct share *share = port->job->share;
+    bool is_further = !LIST_EMPTY(&port->attempts);
+    if (is_further && !host_is_answering(port->job->host) && share_was_short(engine, share))
         return false;
+    if (quota_take(engine, &share->held, is_further)) {
+        port->is_on_loan = false;
+        return true;
+    }
+    if (is_further || !share_may_borrow(engine, share) ||
+        !quota_borrow(engine, &share->held))
+        return false;
+    port->is_on_loan = true;
+    return true;
+}
+
+/* Starts one attempt of one job. False when it may have no socket now. */
+static bool share_start_one(struct engine *engine, struct share *share)
+{
+    struct job *job = TAILQ_FIRST(&share->running);
+    struct instant until;
     if (!job_has_work(job)) {
         job_leave_place(job);
         host_wake_next(engine, job->host);
@@ -270,12 +312,10 @@ static bool engine_start_one(struct engine *engine)
         return true;
     }
     struct port *port = job_next_port(job);
-    bool is_extra = !LIST_EMPTY(&port->attempts);
-    bool has_quota = quota_take(engine, is_extra);
-    if (!has_quota && !is_extra) {
-        engine->is_short = true;
+    bool has_quota = port_take_quota(port);
+    if (!has_quota && LIST_EMPTY(&port->attempts))
         return false;
-    }
+    share_rotate(engine, share);
 
     /* Jobs that wait for this address come before this job's next port: if its window opens
      * one place at a time, the same job would take every place. */
@@ -289,6 +329,21 @@ static bool engine_start_one(struct engine *engine)
     else
         port_do_without(port);
     return true;
+}
+
+/* How many steps were taken. */
+static unsigned engine_start_some(struct engine *engine)
+{
+    unsigned steps = 0;
+    struct share *share;
+    shares_retry(engine);
+    while (steps < TURN_STARTS && (share = TAILQ_FIRST(&engine->shares))) {
+        if (share_start_one(engine, share))
+            steps++;
+        else
+            share_fall_short(engine, share);
+    }
+    return steps;
 }
 
 static void engine_report_finished(struct engine *engine)
@@ -305,7 +360,7 @@ static void engine_set_wake(struct engine *engine)
 {
     struct instant next;
     bool is_needed = timers_next(&engine->timers, &next);
-    if (engine->is_short) {
+    if (!TAILQ_EMPTY(&engine->short_shares)) {
         struct instant again = instant_add(engine_now(engine), span_ms(SHORT_MS));
         next = is_needed ? instant_min(next, again) : again;
         is_needed = true;
@@ -336,12 +391,9 @@ static bool engine_turn(void *ctx)
     timers_fire(&engine->timers, engine_now(engine));
     engine_take_news(engine);
 
-    engine->is_short = false;
     if (engine->in_flight > 0)
         doubt_look(engine, span_ms(DOUBT_WATCH_MS));
-    unsigned steps = 0;
-    while (steps < TURN_STARTS && engine_start_one(engine))
-        steps++;
+    unsigned steps = engine_start_some(engine);
     engine_report_finished(engine);
     engine_set_wake(engine);
     return steps == TURN_STARTS;
@@ -387,7 +439,8 @@ bool engine_new(struct loop *loop, const struct engine_config *config, struct en
     timer_init(&engine->wake, engine_wake);
     trim_init(&engine->trim, loop, TRIM_PORTS);
     LIST_INIT(&engine->jobs);
-    TAILQ_INIT(&engine->running);
+    TAILQ_INIT(&engine->shares);
+    TAILQ_INIT(&engine->short_shares);
     TAILQ_INIT(&engine->finished);
     TAILQ_INIT(&engine->news);
     if (getrandom(&engine->random, sizeof engine->random, 0) != sizeof engine->random) {
@@ -398,6 +451,11 @@ bool engine_new(struct loop *loop, const struct engine_config *config, struct en
     engine->sources = source_ports_of_system(
         config->part, config->parts > 0 ? config->parts : 1, engine_random(engine));
     if (!host_table_new(HOST_TABLE_MAX, &engine->hosts, err)) {
+        free(engine);
+        return false;
+    }
+    if (!address_table_init(&engine->callers, SIZE_MAX, err)) { /* jobs limit them */
+        host_table_free(engine->hosts);
         free(engine);
         return false;
     }
@@ -413,12 +471,13 @@ struct engine *engine_free(struct engine *engine)
 
     struct job *job;
     while ((job = LIST_FIRST(&engine->jobs)))
-        engine_cancel(job);
+        engine_cancel(job, NULL);
     loop_each_turn_end(engine->loop, engine_turn, engine);
     loop_timer_stop(engine->loop, &engine->wake);
     trim_done(&engine->trim);
     timers_done(&engine->timers);
     host_table_free(engine->hosts);
+    address_table_done(&engine->callers);
     free(engine);
     return NULL;
 }

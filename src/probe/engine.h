@@ -13,6 +13,11 @@
  * verdict; doubt, whether this machine itself is suspect. The engine decides how many
  * probes may be in flight, whose turn it is, and what happens at a local fault.
  *
+ * Sockets are shared fairly among callers, not among jobs: while they are short, a caller
+ * that holds few gets the next, and some are always left for one that has just come, at any
+ * worker. What a port lacks for that reason delays its verdict, or its job ends as
+ * OVERLOADED; no socket is taken from a port that has it.
+ *
  * Everything belongs to the loop's thread. Only `struct probe_limit` is shared.
  */
 #pragma once
@@ -82,6 +87,7 @@ struct job_result {
     enum job_end end;
     struct job_limit limit;
     size_t untried;    /* ports for which no SYN was sent */
+    size_t silent;     /* ports that were tried, and whose verdict is silence */
     struct err reason; /* unless judged */
 };
 
@@ -96,6 +102,9 @@ typedef void(job_done_fn)(void *ctx, const struct job *job,
 
 struct job_request {
     struct address target;           /* its port is ignored */
+    const struct address *caller;    /* on whose behalf: sockets are shared among callers as
+                                        address_key_caller() tells them apart; NULL = the
+                                        owner of the engine; copied */
     const struct proof_token *token; /* NULL = half-open probes; else each open port is
                                         asked to prove itself, which takes a full handshake
                                         and PROOF_MILLISECONDS at most; copied */
@@ -118,8 +127,10 @@ bool engine_start(struct engine *engine, const struct job_request *request,
                   struct job **ret, struct err *err);
 
 /* Ends a job at once, with its sockets; neither `settled` nor `done` follows. Returns how
- * many of its ports were not tried. Do not call it within the job's own `done`. */
-size_t engine_cancel(struct job *job);
+ * many of its ports were not tried, and how many were, but have not answered. *ret_silent
+ * includes those with a verdict; it may be NULL. Do not call it within the job's own
+ * `done`. */
+size_t engine_cancel(struct job *job, size_t *ret_silent);
 
 /* Within `done`: verdicts in the order of the request. */
 const struct port_verdict *job_verdict(const struct job *job, size_t index);

@@ -9,7 +9,8 @@
  *   proving.c        the proof of an open port's listener
  *   control_probe.c  attempts at ports that have answered before, see controls.h
  *   queue.c          which jobs and ports wait where; which addresses have news
- *   quota.c          how many sockets may be in flight
+ *   share.c          callers: which have jobs, and which of them wait for a socket
+ *   quota.c          how many sockets may be in flight, and who may have the next
  *   doubt.c          whether this machine causes the silence
  *
  * Each calls only those below it, so the effects of a part can be read downwards.
@@ -24,6 +25,7 @@
 #include "loop/loop.h"
 #include "loop/timers.h"
 #include "loop/trim.h"
+#include "net/address_table.h"
 #include "probe/engine.h"
 #include "probe/evidence.h"
 #include "probe/host.h"
@@ -88,6 +90,7 @@ struct port {
     struct source_choice source; /* of its next attempt */
     uint8_t self_met;            /* times that it connected to ourselves */
     bool is_tried;               /* a SYN was sent */
+    bool is_on_loan;             /* its socket is of the reserve, see quota.c */
     bool is_lean;                /* gets no further attempts while one is open */
     bool is_looked_at;           /* by its timer, since its latest refusal */
     bool is_second_look;         /* it refused once, and another attempt is under way */
@@ -107,7 +110,7 @@ struct port {
     struct port_verdict verdict;
 };
 
-/* A job's place: exactly one of the engine's run queue, its host's waiting queue, nowhere
+/* A job's place: exactly one of its caller's run queue, its host's waiting queue, nowhere
  * (nothing to start), or the finished queue. */
 enum job_place {
     JOB_IDLE,
@@ -116,9 +119,24 @@ enum job_place {
     JOB_FINISHED,
 };
 
+/* A caller with jobs at this engine. It has a place in engine->shares or, if it was refused
+ * a socket in this turn, in engine->short_shares; none while no job of it is running. */
+struct share {
+    struct address_entry entry;
+    TAILQ_ENTRY(share) link;
+    struct job_queue running; /* its jobs with something to start, taking turns */
+    size_t held;              /* sockets of all its ports */
+    size_t jobs;
+    bool is_short;           /* it is in engine->short_shares */
+    struct instant short_at; /* the last time that it was; ns 0 = never */
+    struct instant loan_at;  /* a port gave back a socket on loan; ns 0 = never */
+};
+TAILQ_HEAD(share_queue, share);
+
 struct job {
     struct engine *engine; /* borrowed */
     struct host *host;     /* held in the table */
+    struct share *share;   /* held, as is host */
     TAILQ_ENTRY(job) place_link;
     LIST_ENTRY(job) engine_link;
     LIST_ENTRY(job) host_link;
@@ -165,7 +183,9 @@ struct engine {
     struct timer wake;    /* on the loop's: when the engine's earliest timer is due */
 
     LIST_HEAD(, job) jobs;
-    struct job_queue running; /* jobs with something to start, taking turns */
+    struct address_table callers;    /* of struct share, owned */
+    struct share_queue shares;       /* callers whose jobs have something to start */
+    struct share_queue short_shares; /* those of them that wait for a socket */
     struct job
         *ending; /* its ports are being settled at its deadline; NULL once it is gone */
     struct job_queue finished; /* `done` is called at the end of the turn */
@@ -176,7 +196,6 @@ struct engine {
     size_t ceiling;    /* shrinks at local faults, grows with answers */
     size_t track_free; /* what connection tracking allows, SIZE_MAX = no limit */
     struct instant track_read_at;
-    bool is_short; /* a job could not start without quota */
 
     uint64_t random;
     struct trim trim; /* of the memory of jobs */
@@ -332,12 +351,41 @@ void job_finish(struct job *job, enum job_end end);
 /* A port has its verdict. The job may be gone when this returns. */
 void job_port_settled(struct job *job, struct port *port);
 
+/* --- share.c ------------------------------------------------------------------------ */
+
+/* The share of a caller with a job more; NULL without memory. `caller` NULL: the owner of
+ * the engine. */
+struct share *share_get(struct engine *engine, const struct address *caller);
+void share_put(struct engine *engine, struct share *share);
+
+/* Its first job begins to run, or its last one no longer does. */
+void share_begin(struct engine *engine, struct share *share);
+void share_end(struct engine *engine, struct share *share);
+
+/* It has had its turn: all others come first. */
+void share_rotate(struct engine *engine, struct share *share);
+
+/* Was it short of sockets within the time that a port has? */
+bool share_was_short(const struct engine *engine, const struct share *share);
+
+/* A port of it gives back a socket on loan: it may not borrow for as long as a port has. */
+void share_gave_back(struct engine *engine, struct share *share);
+bool share_may_borrow(const struct engine *engine, const struct share *share);
+
+/* It was refused a socket; and all that were may try again. */
+void share_fall_short(struct engine *engine, struct share *share);
+void shares_retry(struct engine *engine);
+
 /* --- quota.c ------------------------------------------------------------------------ */
 
-/* `is_extra`: for an attempt that a port does not strictly need; these leave a quarter of
- * the sockets to others. */
-bool quota_take(struct engine *engine, bool is_extra);
-void quota_return(struct engine *engine);
+/* A socket for one that holds *held already, which is counted up and down: the ports of a
+ * caller, or the controls of an address. `is_further`: for a port that has an attempt open.
+ * quota.c has the rule. */
+bool quota_take(struct engine *engine, size_t *held, bool is_further);
+
+/* A socket of the reserve, for a caller that holds none: on loan. */
+bool quota_borrow(struct engine *engine, size_t *held);
+void quota_return(struct engine *engine, size_t *held);
 void quota_shrink(struct engine *engine);
 
 /* --- doubt.c ------------------------------------------------------------------------ */

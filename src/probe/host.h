@@ -121,7 +121,7 @@ struct host {
      * concerns other ports, and whether it is to be limited. */
     LIST_HEAD(, job) jobs;
     LIST_HEAD(, control_probe) open_controls;
-    unsigned open_control_count;
+    size_t open_control_count; /* of sockets: see quota_take() */
     bool has_news, is_to_limit, is_to_limit_by_refusal;
     TAILQ_ENTRY(host) news_link;
 

@@ -181,7 +181,7 @@ static bool send_one(struct engine *engine, struct host *host)
     }
     if (!port)
         return false;
-    limit->is_short = !quota_take(engine, false);
+    limit->is_short = !quota_take(engine, &port->job->share->held, false);
     if (limit->is_short)
         return false;
     limit->unheard++;

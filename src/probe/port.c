@@ -45,7 +45,7 @@ static void attempt_close(struct attempt *attempt)
         return;
     loop_watch_drop(engine->loop, -1, &attempt->watch);
     fd_close(&attempt->fd);
-    quota_return(engine);
+    quota_return(engine, &attempt->port->job->share->held);
     attempt_answered(attempt);
 }
 
@@ -134,6 +134,8 @@ static void port_settle(struct port *port)
     struct engine *engine = port->job->engine;
     port_stop(port);
     engine->config.observer.settled(engine->config.observer.ctx, &port->verdict);
+    if (port->is_tried && port_verdict_is_silent(&port->verdict))
+        port->job->result.silent++;
     job_port_settled(port->job, port);
 }
 
@@ -491,7 +493,7 @@ void port_attempt(struct port *port)
     }
 
     fd_close(&fd);
-    quota_return(engine);
+    quota_return(engine, &port->job->share->held);
     if (outcome == OUTCOME_REFUSED) {
         port_sent(port);
         port_refused(port, &reading, engine_now(engine));
@@ -598,21 +600,37 @@ static void port_look(struct port *port)
     }
 }
 
+/* Nothing is known of it that way: it waits for another turn, as if new. */
+static void port_give_back(struct port *port)
+{
+    struct job *job = port->job;
+    share_gave_back(job->engine, job->share);
+    attempts_end(port, NULL);
+    port_forget(port);
+    port->is_on_loan = false;
+    port->phase = PORT_PROBING;
+    job_want(job, port);
+}
+
 void port_do_without(struct port *port)
 {
+    if (port->is_on_loan) {
+        port_give_back(port);
+        return;
+    }
     port->is_lean = true;
     port_clock_on(port);
     port->phase = PORT_PROBING;
     port_look(port);
 }
 
-/* When sockets are short, a port that has open attempts gets no further one: all other
- * ports may be waiting for its sockets. */
+/* When its caller is short of sockets, a port that has open attempts gets no further one:
+ * all other ports of the caller may be waiting for its sockets. */
 static void port_lose_patience(struct port *port)
 {
     if (LIST_EMPTY(&port->attempts))
         return;
-    if (!port->job->engine->is_short) {
+    if (!port->job->share->is_short) {
         port_be_patient(port);
         return;
     }

@@ -17,7 +17,9 @@ void job_leave_place(struct job *job)
     case JOB_IDLE:
         break;
     case JOB_RUNNING:
-        TAILQ_REMOVE(&engine->running, job, place_link);
+        TAILQ_REMOVE(&job->share->running, job, place_link);
+        if (TAILQ_EMPTY(&job->share->running))
+            share_end(engine, job->share);
         break;
     case JOB_WAITING:
         TAILQ_REMOVE(&job->host->waiting, job, place_link);
@@ -32,7 +34,9 @@ void job_leave_place(struct job *job)
 void job_run(struct job *job)
 {
     job_leave_place(job);
-    TAILQ_INSERT_TAIL(&job->engine->running, job, place_link);
+    if (TAILQ_EMPTY(&job->share->running))
+        share_begin(job->engine, job->share);
+    TAILQ_INSERT_TAIL(&job->share->running, job, place_link);
     job->place = JOB_RUNNING;
 }
 

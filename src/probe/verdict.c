@@ -25,6 +25,13 @@ const char *port_state_text(enum port_state state)
     return state_texts[state];
 }
 
+bool port_verdict_is_silent(const struct port_verdict *verdict)
+{
+    return (verdict->state == PORT_STATE_FILTERED ||
+            verdict->state == PORT_STATE_LIMITED) &&
+           verdict->errnum == ETIMEDOUT;
+}
+
 const char *port_verdict_error(const struct port_verdict *verdict)
 {
     if (verdict->state == PORT_STATE_OPEN)

@@ -76,6 +76,9 @@ const char *port_state_text(enum port_state state);
     X(EOPNOTSUPP, "Operation not supported")                                               \
     X(EPROTO, "Protocol error")
 
+/* Nothing came from the target or from the network about it. */
+bool port_verdict_is_silent(const struct port_verdict *verdict);
+
 /* A text of VERDICT_ERROR_MAP, NULL when open. */
 const char *port_verdict_error(const struct port_verdict *verdict);
 

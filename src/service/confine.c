@@ -30,11 +30,17 @@
 
 /* --- the user ------------------------------------------------------------------------- */
 
-static bool user_find(const char *name, struct confine_plan *ret)
+/* `*ret_is_known`: whether there is such a user. False if that cannot be found out; C
+ * libraries report an unknown user in different ways (getpwnam(3)). */
+static bool user_find(const char *name, struct confine_plan *ret, bool *ret_is_known,
+                      struct err *err)
 {
+    errno = 0;
     const struct passwd *entry = getpwnam(name);
+    *ret_is_known = entry != NULL;
     if (!entry)
-        return false;
+        return (errno != ENOMEM && errno != EMFILE && errno != ENFILE && errno != EIO) ||
+               err_sys(err, errno, "looking for the user %s", name);
 
     ret->uid = entry->pw_uid;
     ret->gid = entry->pw_gid;
@@ -45,23 +51,25 @@ static bool user_find(const char *name, struct confine_plan *ret)
 bool confine_plan_make(const struct settings *settings, struct confine_plan *ret,
                        struct err *err)
 {
+    bool is_known;
     *ret = (struct confine_plan){.is_switching = geteuid() == 0};
     if (!ret->is_switching || settings->sandbox == SANDBOX_OFF)
         return true;
+    const char *wish = settings->user[0] ? settings->user : USER_DEFAULT;
+    if (!user_find(wish, ret, &is_known, err))
+        return false;
+    if (is_known)
+        return true;
     if (settings->user[0])
-        return user_find(settings->user, ret) ||
-               err_set(err, ERR_INVALID,
+        return err_set(err, ERR_INVALID,
                        "PORT_CHECKER_USER=\"%s\": there is no such user; accepted: a user "
                        "of this system, for example " USER_LAST,
                        settings->user);
-    if (user_find(USER_DEFAULT, ret))
-        return true;
-    if (!user_find(USER_LAST, ret))
-        return err_set(err, ERR_INVALID,
-                       "started as root, but there is neither a user " USER_DEFAULT
-                       " nor " USER_LAST "; set PORT_CHECKER_USER");
     ret->is_fallback = true;
-    return true;
+    return user_find(USER_LAST, ret, &is_known, err) &&
+           (is_known || err_set(err, ERR_INVALID,
+                                "started as root, but there is neither a user " USER_DEFAULT
+                                " nor " USER_LAST "; set PORT_CHECKER_USER"));
 }
 
 /* In a user namespace without a mapping for the user, or where groups are fixed. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the process that serves gives up before it reads its first byte from the network.
- * Each layer holds without the others. A layer that the kernel or the build lacks is passed
- * over, unless PORT_CHECKER_SANDBOX=require; any other failure stops the start.
+ * Each layer holds without the others. A layer that the kernel or the build lacks is
+ * skipped, unless PORT_CHECKER_SANDBOX=require; any other failure stops the start.
  */
 #pragma once
 
@@ -14,14 +14,14 @@
 
 struct settings;
 
-/* In this order. LAYER(id, name, what it does) */
+/* In the order of application. LAYER(id, name, what it does) */
 #define LAYER_MAP(LAYER)                                                                   \
-    LAYER(USER, "user", "an unprivileged user")                                            \
-    LAYER(CAPABILITIES, "capabilities", "no capabilities")                                 \
-    LAYER(PRIVILEGES, "privileges", "no program grants new ones (no_new_privs)")           \
-    LAYER(MEMORY, "memory", "no core dump, no debugger of the same user")                  \
-    LAYER(FILES, "files", "no file can be opened (Landlock)")                              \
-    LAYER(CALLS, "calls", "other system calls end the process (seccomp)")
+    LAYER(USER, "user", "runs as an unprivileged user")                                    \
+    LAYER(CAPABILITIES, "capabilities", "has no capabilities")                             \
+    LAYER(PRIVILEGES, "privileges", "gains none from any program (no_new_privs)")          \
+    LAYER(MEMORY, "memory", "is not dumped, nor traced by its own user")                   \
+    LAYER(FILES, "files", "opens no file (Landlock)")                                      \
+    LAYER(CALLS, "calls", "ends at a system call outside its list (seccomp)")
 
 enum layer {
 #define LAYER(ID, name, what) LAYER_##ID,
@@ -36,17 +36,17 @@ enum layer_state {
     LAYER_FAILED,
 };
 
-/* Found out by the parent, which may still read files. */
+/* Made by the parent, which can still read files. */
 struct confine_plan {
     bool is_switching; /* started as root */
-    bool is_fallback;  /* nothing was set, and there is no user port-checker */
+    bool is_fallback;  /* no PORT_CHECKER_USER, and no user port-checker */
     uid_t uid;
     gid_t gid;
-    char user[64]; /* its name */
+    char user[64]; /* the user's name */
 };
 
-/* ERR_INVALID if PORT_CHECKER_USER, or without it `nobody`, does not exist. If the process
- * was not started as root, it stays with its user. */
+/* ERR_INVALID if the user in PORT_CHECKER_USER, or without that setting `nobody`, does not
+ * exist. A process that was not started as root keeps its user. */
 bool confine_plan_make(const struct settings *settings, struct confine_plan *ret,
                        struct err *err);
 

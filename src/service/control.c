@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "loop/loop.h"
+#include "service/generation.h"
 #include "service/service.h"
 #include "service/worker.h"
 
@@ -24,7 +25,51 @@ struct control {
 
     struct timer poll;       /* set while a phase finishes */
     struct instant deadline; /* of that phase */
+
+    struct timer watchdog; /* set while systemd expects signs of life */
+    bool is_asked;         /* the workers, for a turn */
 };
+
+static void timer_in(struct control *control, struct timer *timer, struct span span)
+{
+    loop_timer_set(control->loop, timer, instant_add(loop_now(control->loop), span));
+}
+
+/* --- the watchdog --------------------------------------------------------------------- */
+
+static void turn_ask(struct control *control)
+{
+    struct service *service = control->service;
+    control->is_asked = true;
+    atomic_fetch_add(&service->turn, 1);
+    for (size_t i = 0; i < service->worker_count; i++)
+        worker_wake(service->workers[i]);
+}
+
+static bool has_turned(const struct service *service)
+{
+    for (size_t i = 0; i < service->worker_count; i++)
+        if (!worker_has_turned(service->workers[i]))
+            return false;
+    return true;
+}
+
+/* Reports a turn at half of the interval. A worker that is busy for a moment is looked at
+ * again soon; for as long as one is blocked, no report is sent. */
+static void watchdog_fire(struct timer *timer)
+{
+    struct control *control = CONTAINER_OF(timer, struct control, watchdog);
+    const struct span interval = control->service->notify.watchdog;
+    const struct span look = {interval.ns / 16};
+    if (!control->is_asked) {
+        turn_ask(control);
+    } else if (has_turned(control->service)) {
+        report_turn(control->service->report_fd);
+        control->is_asked = false;
+    }
+    timer_in(control, timer,
+             control->is_asked ? look : (struct span){interval.ns / 2 - look.ns});
+}
 
 /* --- phases --------------------------------------------------------------------------- */
 
@@ -78,6 +123,8 @@ static void obey(struct control *control, int command)
         return;
 
     bool is_debug = control->service->settings.debug;
+    if (command == CONTROL_YIELD) /* the workers close report_fd */
+        loop_timer_stop(control->loop, &control->watchdog);
     if (command == CONTROL_YIELD)
         phase_begin(control, SERVICE_YIELDING,
                     is_debug ? DEBUG_YIELD_SECONDS : DRAIN_SECONDS);
@@ -120,6 +167,7 @@ bool control_new(struct service *service, struct control **ret, struct err *err)
     control->service = service;
     control->signal_fd = -1;
     timer_init(&control->poll, poll_fire);
+    timer_init(&control->watchdog, watchdog_fire);
     if (!loop_new(&control->loop, err) || !signals_watch(control, err)) {
         control_free(control);
         return false;
@@ -130,6 +178,8 @@ bool control_new(struct service *service, struct control **ret, struct err *err)
 
 bool control_run(struct control *control, struct err *err)
 {
+    if (control->service->notify.watchdog.ns > 0)
+        watchdog_fire(&control->watchdog);
     return loop_run(control->loop, err);
 }
 

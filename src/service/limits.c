@@ -3,6 +3,8 @@
 
 #include "settings/settings.h"
 
+#include <stdint.h>
+
 #define DESCRIPTORS_MAX (1 << 20)
 #define OWN_DESCRIPTORS 24 /* standard streams, signals, timers, files opened briefly */
 #define WORKER_DESCRIPTORS                                                                 \
@@ -24,10 +26,10 @@ struct limits limits_share(size_t descriptors, const struct settings *settings)
     descriptors = min(descriptors, DESCRIPTORS_MAX);
     size_t own = OWN_DESCRIPTORS + WORKER_DESCRIPTORS * settings->workers;
     size_t rest = descriptors > own ? descriptors - own : 0;
-    size_t connections = min(settings->max_connections, max(rest / 2, LEAST));
-    size_t probes = max(rest > connections ? rest - connections : 0, LEAST);
-    if (settings->max_probes > 0)
-        probes = min(probes, settings->max_probes);
+    size_t wanted = settings->max_probes > 0 ? settings->max_probes : SIZE_MAX;
+    size_t kept = min(wanted, rest / 2); /* for probes, whatever the connections */
+    size_t connections = min(settings->max_connections, max(rest - kept, LEAST));
+    size_t probes = min(wanted, max(rest > connections ? rest - connections : 0, LEAST));
 
     return (struct limits){
         .descriptors = descriptors,

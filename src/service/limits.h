@@ -14,7 +14,8 @@ struct limits {
     size_t probes;
 };
 
-/* Pure. First the service itself, then connections (as many as the settings ask for, at
- * most half of the rest), then probes (as many as the settings ask for, at most the
- * rest). */
+/* Pure. First the service itself, then connections and probes, as many of each as the
+ * settings ask for. If that is more than there are, half of the rest is kept for probes, or
+ * less if the settings ask for less; connections have what they ask for of the others, and
+ * probes what is left. */
 struct limits limits_share(size_t descriptors, const struct settings *settings);

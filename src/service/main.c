@@ -3,8 +3,8 @@
  * port-checker: arguments, settings, exit statuses.
  *
  *   0  ended by SIGTERM or SIGINT; or --help, --version, --check-config succeeded; or
- *      all layers of --check-sandbox hold
- *   1  a system error, or a layer does not hold
+ *      all layers of --check-sandbox hold; or --check-health found a service
+ *   1  a system error, or a layer does not hold, or no service answers
  *   2  wrong arguments or settings
  */
 #include "base/err.h"
@@ -13,12 +13,15 @@
 #include "base/text.h"
 #include "base/tls_identity.h"
 #include "service/confine.h"
+#include "service/generation.h"
+#include "service/health.h"
 #include "service/service.h"
 #include "service/sockets.h"
 #include "service/tls.h"
 #include "service/trial.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +40,7 @@ enum action {
     ACTION_HELP,
     ACTION_VERSION,
     ACTION_CHECK_CONFIG,
+    ACTION_CHECK_HEALTH,
     ACTION_CHECK_SANDBOX,
 };
 
@@ -73,6 +77,7 @@ static bool take_env_file(struct arguments *arguments, const char *value, struct
         return true;                                                                       \
     }
 ACT(take_check_config, ACTION_CHECK_CONFIG)
+ACT(take_check_health, ACTION_CHECK_HEALTH)
 ACT(take_check_sandbox, ACTION_CHECK_SANDBOX)
 ACT(take_help, ACTION_HELP)
 ACT(take_version, ACTION_VERSION)
@@ -119,7 +124,7 @@ static void log_warnings(const struct text *warnings)
  * itself. */
 static int complain(const struct err *err)
 {
-    fprintf(stderr, "port-checker: %s\n", err->message);
+    fprintf(stderr, "%sport-checker: %s\n", log_priority(LOG_LEVEL_ERROR), err->message);
     return err->kind == ERR_INVALID ? STATUS_USAGE : STATUS_SYSTEM;
 }
 
@@ -168,7 +173,14 @@ static int check_sandbox(const struct service *service)
     return is_good ? status : STATUS_SYSTEM;
 }
 
-static int run(struct service *service, const struct arguments *arguments, char *argv[])
+static int check_health(const struct service *service)
+{
+    struct err err;
+    return health_ask(&service->settings, &err) ? STATUS_FINE : complain(&err);
+}
+
+static int run(struct service *service, const struct arguments *arguments, char *argv[],
+               const struct err *fault)
 {
     struct invocation invocation = {.env_file = arguments->env_file, .argv = argv};
     ssize_t len =
@@ -178,7 +190,7 @@ static int run(struct service *service, const struct arguments *arguments, char 
         err_sys(&err, errno, "/proc/self/exe");
         return complain(&err);
     }
-    return service_run(service, &invocation);
+    return service_run(service, &invocation, fault);
 }
 
 static int load(struct service *service, const struct arguments *arguments, char *argv[])
@@ -188,19 +200,30 @@ static int load(struct service *service, const struct arguments *arguments, char
     text_init(&warnings, WARNINGS_MAX);
     bool is_good = settings_load(environ, arguments->env_file, warn, &warnings,
                                  &service->settings, &err);
-    bool is_service = is_good && arguments->action == ACTION_RUN;
-    if (is_service)
-        log_setup(service->settings.log_format,
-                  service->settings.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    bool is_run = arguments->action == ACTION_RUN;
+    bool is_service = is_good && is_run;
+    if (is_run)
+        signal(SIGPIPE, SIG_IGN); /* before the first line of the log */
+    log_setup(is_service ? service->settings.log_format : LOG_FORMAT_TEXT,
+              is_service && service->settings.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     log_warnings(&warnings);
     text_done(&warnings);
-    if (!is_good)
+    if (!is_good && !(is_run && generation_is_left()))
         return complain(&err);
 
-    if (is_service)
-        return run(service, arguments, argv);
-    return arguments->action == ACTION_CHECK_CONFIG ? check_config(service)
-                                                    : check_sandbox(service);
+    switch (arguments->action) {
+    case ACTION_CHECK_CONFIG:
+        return check_config(service);
+    case ACTION_CHECK_HEALTH:
+        return check_health(service);
+    case ACTION_CHECK_SANDBOX:
+        return check_sandbox(service);
+    case ACTION_RUN:
+    case ACTION_HELP:
+    case ACTION_VERSION:
+        break;
+    }
+    return run(service, arguments, argv, is_good ? NULL : &err);
 }
 
 static int start(const struct arguments *arguments, char *argv[])
@@ -223,7 +246,7 @@ int main(int argc, char *argv[])
     struct err err;
     if (!arguments_parse(argc, argv, &arguments, &err)) {
         complain(&err);
-        fputs("Try: port-checker --help\n", stderr);
+        fprintf(stderr, "%sTry: port-checker --help\n", log_priority(LOG_LEVEL_ERROR));
         return STATUS_USAGE;
     }
     switch (arguments.action) {
@@ -235,6 +258,7 @@ int main(int argc, char *argv[])
         return printed();
     case ACTION_RUN:
     case ACTION_CHECK_CONFIG:
+    case ACTION_CHECK_HEALTH:
     case ACTION_CHECK_SANDBOX:
         return start(&arguments, argv);
     }

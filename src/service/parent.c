@@ -5,29 +5,24 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "loop/loop.h"
 #include "service/control.h"
+#include "service/generation.h"
 #include "service/ready.h"
 #include "service/reload.h"
 #include "service/service.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WATCH_MS         300 /* for changed files, with PORT_CHECKER_DEBUG */
-#define OVERDUE_SECONDS  3   /* beyond DRAIN_SECONDS */
-
-/* Across execve(2). Not a setting: it names a child of this very process. */
-#define PREDECESSOR_NAME "CHECKER_PREDECESSOR"
+#define WATCH_MS        300 /* for changed files, with PORT_CHECKER_DEBUG */
+#define START_SECONDS   30  /* for the child of a new program */
+#define OVERDUE_SECONDS 3   /* beyond DRAIN_SECONDS */
 
 struct parent {
     struct service *service;             /* borrowed */
@@ -38,12 +33,14 @@ struct parent {
 
     struct generation child;       /* serves, or is about to */
     struct generation predecessor; /* serves until the child does, then finishes */
-    struct loop_watch ready_watch; /* until the child serves */
-    struct loop_watch quiet_watch; /* until the predecessor accepts no more */
-    bool is_serving;               /* the child */
-    bool is_ready;                 /* and it alone accepts connections */
-    size_t layers;                 /* that confine it */
-    struct timer overdue;          /* of children that have been told to end */
+    struct loop_watch child_watch; /* of their reports */
+    struct loop_watch predecessor_watch;
+    bool is_serving;                 /* the child */
+    bool is_ready;                   /* and it alone accepts connections */
+    size_t layers;                   /* that confine it */
+    char reason[REPORT_REASON_SIZE]; /* why it does not serve; empty = it has not said */
+    struct timer start_timer;        /* of a child beside a predecessor */
+    struct timer overdue;            /* of children that have been told to end */
 
     struct timer watch_timer;
     struct reload_watch watch;
@@ -74,71 +71,11 @@ bool parent_block_signals(struct err *err)
     sigset_t signals = parent_signals();
     sigaddset(&signals, CONTROL_YIELD);
     sigaddset(&signals, CONTROL_DRAIN);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0)
-        return err_sys(err, errno, "sigprocmask");
-    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
-        return err_sys(err, errno, "signal");
-    return true;
+    return sigprocmask(SIG_BLOCK, &signals, NULL) == 0 ||
+           err_sys(err, errno, "sigprocmask");
 }
 
 /* --- two processes -------------------------------------------------------------------- */
-
-bool parent_fork(struct generation *ret, struct err *err)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
-        return err_sys(err, errno, "pipe2");
-
-    AUTO_FD read_fd = ends[0];
-    AUTO_FD write_fd = ends[1];
-    pid_t parent = getpid();
-    pid_t child = fork();
-    if (child < 0)
-        return err_sys(err, errno, "fork");
-
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent) /* it died before the call */
-            _exit(1);
-    }
-    *ret = (struct generation){child, fd_take(child == 0 ? &write_fd : &read_fd)};
-    return true;
-}
-
-/* "PID FD"; the descriptor stays open, clear of those of the sockets. */
-static bool hand_over(struct parent *parent, struct err *err)
-{
-    char text[48];
-    int fd = fcntl(parent->child.ready_fd, F_DUPFD,
-                   STDERR_FILENO + 1 + (int)parent->service->sockets.count);
-    if (fd < 0)
-        return err_sys(err, errno, "passing on a child");
-    snprintf(text, sizeof text, "%d %d", (int)parent->child.pid, fd);
-    return setenv(PREDECESSOR_NAME, text, true) == 0 || err_sys(err, errno, "setenv");
-}
-
-static bool read_predecessor(const char *text, uint64_t *ret_pid, uint64_t *ret_fd)
-{
-    const char *space = text ? strchr(text, ' ') : NULL;
-    return space && text_parse_u64(text, (size_t)(space - text), INT32_MAX, ret_pid) &&
-           text_parse_u64(space + 1, strlen(space + 1), INT32_MAX, ret_fd);
-}
-
-/* A value that does not name a child of ours was not set by us. */
-void parent_inherit(struct generation *ret)
-{
-    uint64_t pid, fd;
-    int status;
-    *ret = (struct generation){.ready_fd = -1};
-    bool is_named = read_predecessor(getenv(PREDECESSOR_NAME), &pid, &fd);
-    unsetenv(PREDECESSOR_NAME);
-    pid_t ended = is_named && pid > 0 ? waitpid((pid_t)pid, &status, WNOHANG) : -1;
-    if (ended < 0)
-        return;
-
-    fcntl((int)fd, F_SETFD, FD_CLOEXEC);
-    *ret = (struct generation){ended == 0 ? (pid_t)pid : 0, (int)fd};
-}
 
 static void tell(pid_t child, int command)
 {
@@ -153,6 +90,11 @@ static void kill_children(struct parent *parent)
     tell(parent->predecessor.pid, SIGKILL);
 }
 
+static void timer_in(struct parent *parent, struct timer *timer, struct span span)
+{
+    loop_timer_set(parent->loop, timer, instant_add(loop_now(parent->loop), span));
+}
+
 static void overdue_fire(struct timer *timer)
 {
     struct parent *parent = CONTAINER_OF(timer, struct parent, overdue);
@@ -165,32 +107,40 @@ static void overdue_fire(struct timer *timer)
 /* The children know how long they have; this is for one that no longer obeys. */
 static void expect_end(struct parent *parent)
 {
-    loop_timer_set(
-        parent->loop, &parent->overdue,
-        instant_add(loop_now(parent->loop), span_seconds(DRAIN_SECONDS + OVERDUE_SECONDS)));
+    timer_in(parent, &parent->overdue, span_seconds(DRAIN_SECONDS + OVERDUE_SECONDS));
+}
+
+static void reason_keep(struct parent *parent, const char *reason)
+{
+    if (reason[0])
+        snprintf(parent->reason, sizeof parent->reason, "%s", reason);
 }
 
 static void ready_tell(struct parent *parent)
 {
-    if (parent->is_ready || !parent->is_serving || parent->predecessor.ready_fd >= 0)
+    if (parent->is_ready || !parent->is_serving || parent->predecessor.report_fd >= 0)
         return;
     parent->is_ready = true;
     if (!parent->is_ending)
-        ready_log(parent->service, parent->child.pid, parent->layers);
+        ready_announce(parent->service, parent->child.pid, parent->layers,
+                       !parent->is_reload_wanted);
 }
 
-/* The end of the pipe without a byte means that the child has failed; SIGCHLD follows. */
-static void on_serving(void *ctx, uint32_t events)
+/* From here on, a failure of the child ends the service. */
+static void serving_begin(struct parent *parent, size_t layers)
 {
-    struct parent *parent = ctx;
-    unsigned char byte;
-    (void)events;
-    parent->is_serving = read(parent->child.ready_fd, &byte, 1) == 1;
-    loop_watch_drop(parent->loop, parent->child.ready_fd, &parent->ready_watch);
-    if (!parent->is_serving)
+    struct err err;
+    if (!sockets_listen(&parent->service->sockets, &err)) {
+        reason_keep(parent, err.message);
+        tell(parent->child.pid, SIGKILL);
         return;
-
-    parent->layers = byte;
+    }
+    report_answer(parent->child.report_fd);
+    parent->is_serving = true;
+    parent->layers = layers;
+    loop_timer_stop(parent->loop, &parent->start_timer);
+    /* The predecessor's sockets must not stay open when it closes them. */
+    sockets_done(&parent->service->former);
     if (parent->predecessor.pid > 0 && !parent->is_ending) {
         tell(parent->predecessor.pid, CONTROL_YIELD);
         expect_end(parent);
@@ -198,14 +148,48 @@ static void on_serving(void *ctx, uint32_t events)
     ready_tell(parent);
 }
 
-/* The predecessor has closed its end, or has ended. */
-static void on_quiet(void *ctx, uint32_t events)
+/* SIGCHLD follows the end of its reports. */
+static void on_child(void *ctx, uint32_t events)
 {
     struct parent *parent = ctx;
+    struct report report;
     (void)events;
-    loop_watch_drop(parent->loop, parent->predecessor.ready_fd, &parent->quiet_watch);
-    fd_close(&parent->predecessor.ready_fd);
+    report_read(parent->child.report_fd, !parent->is_serving, &report);
+    if (report.is_end)
+        loop_watch_drop(parent->loop, parent->child.report_fd, &parent->child_watch);
+    reason_keep(parent, report.reason);
+    if (report.is_able)
+        serving_begin(parent, report.layers);
+    if (report.has_turned)
+        notify_watchdog(&parent->service->notify);
+}
+
+/* It ends its reports when it accepts no more connections. */
+static void on_predecessor(void *ctx, uint32_t events)
+{
+    struct parent *parent = ctx;
+    struct report report;
+    (void)events;
+    report_read(parent->predecessor.report_fd, false, &report);
+    if (report.has_turned && !parent->is_serving)
+        notify_watchdog(&parent->service->notify);
+    if (!report.is_end)
+        return;
+
+    loop_watch_drop(parent->loop, parent->predecessor.report_fd,
+                    &parent->predecessor_watch);
+    fd_close(&parent->predecessor.report_fd);
     ready_tell(parent);
+}
+
+static bool reports_watch(struct parent *parent, struct err *err)
+{
+    return (parent->child.report_fd < 0 ||
+            loop_watch_add(parent->loop, parent->child.report_fd, EPOLLIN, on_child, parent,
+                           &parent->child_watch, err)) &&
+           (parent->predecessor.report_fd < 0 ||
+            loop_watch_add(parent->loop, parent->predecessor.report_fd, EPOLLIN,
+                           on_predecessor, parent, &parent->predecessor_watch, err));
 }
 
 static void terminate(struct parent *parent, const char *signal_name)
@@ -218,6 +202,7 @@ static void terminate(struct parent *parent, const char *signal_name)
     log_message(LOG_LEVEL_INFO, "draining",
                 "%s: no new checks; running checks have %d seconds to finish", signal_name,
                 DRAIN_SECONDS);
+    notify_stopping(&parent->service->notify, "draining");
     parent->is_ending = true;
     tell(parent->child.pid, CONTROL_DRAIN);
     tell(parent->predecessor.pid, CONTROL_DRAIN);
@@ -226,15 +211,42 @@ static void terminate(struct parent *parent, const char *signal_name)
 
 /* --- reload --------------------------------------------------------------------------- */
 
-static void log_refused(const char *message, const char *reason)
+/* What served before goes on serving. */
+static void reload_refuse(struct parent *parent, const char *message, const char *reason)
 {
     struct log_line line;
-    if (!log_begin(&line, LOG_LEVEL_ERROR, "reload_refused"))
-        return;
+    if (log_begin(&line, LOG_LEVEL_ERROR, "reload_refused")) {
+        log_str(&line, "message", message);
+        log_str(&line, "reason", reason);
+        log_end(&line);
+    }
+    if (!parent->is_ending && !parent->is_reload_wanted)
+        refused_announce(parent->service, reason);
+}
 
-    log_str(&line, "message", message);
-    log_str(&line, "reason", reason);
-    log_end(&line);
+/* The new program is here, but its child does not serve, and the predecessor does: it
+ * becomes the child again. */
+static void predecessor_restore(struct parent *parent)
+{
+    struct err err;
+    struct service *service = parent->service;
+    loop_timer_stop(parent->loop, &parent->start_timer);
+    loop_watch_drop(parent->loop, parent->child.report_fd, &parent->child_watch);
+    loop_watch_drop(parent->loop, parent->predecessor.report_fd,
+                    &parent->predecessor_watch);
+    fd_close(&parent->child.report_fd);
+    sockets_done(&service->sockets);
+    service->sockets = service->former;
+    service->former.count = 0;
+
+    parent->child = parent->predecessor;
+    parent->predecessor = (struct generation){.report_fd = -1};
+    parent->is_serving = parent->is_ready = true;
+    if (!reports_watch(parent, &err))
+        log_message(LOG_LEVEL_WARNING, "reload", "%s", err.message);
+    reload_refuse(parent, "the new program does not serve; the process before it does",
+                  parent->reason);
+    parent->reason[0] = '\0';
 }
 
 /* A child blocks if nothing reads its output. */
@@ -270,15 +282,21 @@ static void reload_begin(struct parent *parent, const char *why)
     log_message(LOG_LEVEL_INFO, "reload_check", "%s: checking the configuration", why);
     if (!reload_check_start(check, parent->invocation, parent->service->sockets.fds[0],
                             &err)) {
-        log_refused("the new program could not be started; nothing has changed",
-                    err.message);
+        reload_refuse(parent, "the new program could not be started; nothing has changed",
+                      err.message);
         return;
     }
-    loop_timer_set(parent->loop, &parent->check_timer,
-                   instant_add(loop_now(parent->loop), span_seconds(RELOAD_CHECK_SECONDS)));
+    timer_in(parent, &parent->check_timer, span_seconds(RELOAD_CHECK_SECONDS));
     if (!loop_watch_add(parent->loop, check->said_fd, EPOLLIN, check_said, parent,
                         &parent->check_watch, &err))
         log_message(LOG_LEVEL_WARNING, "reload_check", "%s", err.message);
+}
+
+static void reload_request(struct parent *parent, const char *why)
+{
+    if (!parent->is_ending)
+        notify_reloading(&parent->service->notify);
+    reload_begin(parent, why);
 }
 
 static void reload_check_ended(struct parent *parent, int status)
@@ -288,7 +306,8 @@ static void reload_check_ended(struct parent *parent, int status)
     loop_watch_drop(parent->loop, parent->check.said_fd, &parent->check_watch);
     bool is_accepted = reload_check_end(&parent->check, status, reason);
     if (!is_accepted)
-        log_refused("the configuration was not accepted; nothing has changed", reason);
+        reload_refuse(parent, "the configuration was not accepted; nothing has changed",
+                      reason);
     if (!is_accepted || parent->is_reload_wanted || parent->is_ending)
         return;
 
@@ -297,52 +316,101 @@ static void reload_check_ended(struct parent *parent, int status)
     parent->is_accepted = true;
 }
 
+/* Returns only on failure: then nothing has changed. */
+static void replace_program(struct parent *parent)
+{
+    struct service *service = parent->service;
+    struct err err;
+    int left_fd = generation_leave(&parent->child,
+                                   STDERR_FILENO + 1 + (int)service->sockets.count, &err);
+    notify_pass_on(&service->notify);
+    if (left_fd >= 0 && sockets_leave(&service->sockets, &err))
+        reload_execute(parent->invocation, &err);
+    sockets_take_back(&service->sockets);
+    notify_take_back();
+    generation_take_back(left_fd);
+    parent->is_accepted = false;
+    reload_refuse(parent, "the new program could not be executed; nothing has changed",
+                  err.message);
+}
+
 static void watch_fire(struct timer *timer)
 {
     struct parent *parent = CONTAINER_OF(timer, struct parent, watch_timer);
     if (reload_watch_look(&parent->watch, parent->invocation))
-        reload_begin(parent, "the binary or .env has changed");
-    loop_timer_set(parent->loop, timer,
-                   instant_add(loop_now(parent->loop), span_ms(WATCH_MS)));
+        reload_request(parent, "the binary or .env has changed");
+    timer_in(parent, timer, span_ms(WATCH_MS));
 }
 
 /* --- the ends of children ------------------------------------------------------------- */
 
-static void log_signal(pid_t child, int number)
+/* Why a child has ended, for the log. */
+static void write_end(pid_t child, int status, char ret[static REPORT_REASON_SIZE])
 {
+    if (!WIFSIGNALED(status)) {
+        snprintf(ret, REPORT_REASON_SIZE, "exit status %d ended the serving process %d",
+                 WEXITSTATUS(status), (int)child);
+        return;
+    }
+    int number = WTERMSIG(status);
     const char *advice = number == SIGSYS ? "; the sandbox forbids a system call that it "
                                             "used: the kernel's log has its number"
                                           : "";
-    log_message(LOG_LEVEL_ERROR, "failed", "signal %d (%s) ended the serving process %d%s",
-                number, strsignal(number), (int)child, advice);
+    snprintf(ret, REPORT_REASON_SIZE, "signal %d (%s) ended the serving process %d%s",
+             number, strsignal(number), (int)child, advice);
 }
 
-/* What this process makes of a child that it has not killed: the status to exit with. */
-static int judge_end(const struct parent *parent, pid_t child, int status)
+static void log_failed(const char *reason)
 {
-    if (parent->is_killed)
-        return 0;
-    if (WIFSIGNALED(status)) {
-        log_signal(child, WTERMSIG(status));
-        return 1;
-    }
-    return WEXITSTATUS(status);
+    log_message(LOG_LEVEL_ERROR, "failed", "%s", reason);
 }
 
 static void child_ended(struct parent *parent, int status)
 {
-    int judged = judge_end(parent, parent->child.pid, status);
+    struct report last;
+    report_read(parent->child.report_fd, !parent->is_serving, &last);
+    reason_keep(parent, last.reason);
+    bool has_said = parent->reason[0] != '\0';
+    if (!has_said)
+        write_end(parent->child.pid, status, parent->reason);
     parent->child.pid = 0;
-    parent->status = judged;
+    if (!parent->is_serving && parent->predecessor.pid > 0 && !parent->is_killed) {
+        predecessor_restore(parent);
+        return;
+    }
+
+    /* If it served and has exited, it has logged why. */
+    if (!parent->is_killed && (has_said || WIFSIGNALED(status)))
+        log_failed(parent->reason);
+    if (!parent->is_killed && (parent->is_serving || !parent->is_ending))
+        parent->status = WIFSIGNALED(status) ? 1 : WEXITSTATUS(status);
     if (parent->is_ending)
         return;
 
-    if (judged == 0) {
-        log_message(LOG_LEVEL_ERROR, "failed", "the serving process ended by itself");
+    if (parent->status == 0) {
+        log_failed("the serving process ended by itself");
         parent->status = 1;
     }
+    notify_stopping(&parent->service->notify, "the serving process has ended");
     parent->is_ending = true;
     kill_children(parent);
+}
+
+static void predecessor_ended(struct parent *parent, int status)
+{
+    char reason[REPORT_REASON_SIZE];
+    write_end(parent->predecessor.pid, status, reason);
+    parent->predecessor.pid = 0;
+    if (!parent->is_killed && WIFSIGNALED(status))
+        log_failed(reason);
+}
+
+static void start_late(struct timer *timer)
+{
+    struct parent *parent = CONTAINER_OF(timer, struct parent, start_timer);
+    snprintf(parent->reason, sizeof parent->reason, "it does not serve after %d seconds",
+             START_SECONDS);
+    tell(parent->child.pid, SIGKILL);
 }
 
 static void children_reap(struct parent *parent)
@@ -350,14 +418,12 @@ static void children_reap(struct parent *parent)
     int status;
     pid_t child;
     while ((child = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (child == parent->check.child) {
+        if (child == parent->check.child)
             reload_check_ended(parent, status);
-        } else if (child == parent->child.pid) {
+        else if (child == parent->child.pid)
             child_ended(parent, status);
-        } else if (child == parent->predecessor.pid) {
-            judge_end(parent, child, status);
-            parent->predecessor.pid = 0;
-        }
+        else if (child == parent->predecessor.pid)
+            predecessor_ended(parent, status);
     }
 }
 
@@ -373,7 +439,7 @@ static void handle(struct parent *parent, unsigned number)
         terminate(parent, "SIGINT");
         break;
     case SIGHUP:
-        reload_begin(parent, "SIGHUP");
+        reload_request(parent, "SIGHUP");
         break;
     case SIGCHLD:
         children_reap(parent);
@@ -397,8 +463,10 @@ static bool parent_turn(void *ctx)
     struct parent *parent = ctx;
     bool is_over =
         parent->is_ending && parent->child.pid == 0 && parent->predecessor.pid == 0;
-    if (is_over || (parent->is_accepted && !parent->is_ending))
+    if (is_over)
         loop_stop(parent->loop);
+    else if (parent->is_accepted && !parent->is_ending)
+        replace_program(parent);
     else if (parent->is_reload_wanted && is_reload_possible(parent))
         reload_begin(parent, "again");
     return false;
@@ -415,11 +483,7 @@ static bool watches_add(struct parent *parent, struct err *err)
 
     return loop_watch_add(parent->loop, parent->signal_fd, EPOLLIN, signal_event, parent,
                           &parent->signal_watch, err) &&
-           loop_watch_add(parent->loop, parent->child.ready_fd, EPOLLIN, on_serving, parent,
-                          &parent->ready_watch, err) &&
-           (parent->predecessor.ready_fd < 0 ||
-            loop_watch_add(parent->loop, parent->predecessor.ready_fd, EPOLLIN, on_quiet,
-                           parent, &parent->quiet_watch, err));
+           reports_watch(parent, err);
 }
 
 static bool parent_init(struct parent *parent, struct err *err)
@@ -427,13 +491,17 @@ static bool parent_init(struct parent *parent, struct err *err)
     timer_init(&parent->overdue, overdue_fire);
     timer_init(&parent->watch_timer, watch_fire);
     timer_init(&parent->check_timer, check_late);
+    timer_init(&parent->start_timer, start_late);
     if (!loop_new(&parent->loop, err) || !watches_add(parent, err))
         return false;
 
     loop_each_turn(parent->loop, parent_turn, parent);
+    if (parent->child.pid == 0)
+        predecessor_restore(parent);
+    else if (parent->predecessor.pid > 0)
+        timer_in(parent, &parent->start_timer, span_seconds(START_SECONDS));
     if (parent->service->settings.debug)
-        loop_timer_set(parent->loop, &parent->watch_timer,
-                       instant_add(loop_now(parent->loop), span_ms(WATCH_MS)));
+        timer_in(parent, &parent->watch_timer, span_ms(WATCH_MS));
     return true;
 }
 
@@ -441,14 +509,14 @@ static void parent_done(struct parent *parent)
 {
     reload_check_drop(&parent->check);
     fd_close(&parent->signal_fd);
-    fd_close(&parent->child.ready_fd);
-    fd_close(&parent->predecessor.ready_fd);
+    fd_close(&parent->child.report_fd);
+    fd_close(&parent->predecessor.report_fd);
     loop_free(parent->loop);
 }
 
 bool parent_run(struct service *service, const struct invocation *invocation,
                 const struct reload_watch *watch, struct generation child,
-                struct generation predecessor, enum parent_end *ret_end, int *ret_status,
+                struct generation predecessor, const char *fault, int *ret_status,
                 struct err *err)
 {
     struct parent parent = {
@@ -460,9 +528,8 @@ bool parent_run(struct service *service, const struct invocation *invocation,
         .watch = *watch,
         .check = {.said_fd = -1},
     };
-    bool is_fine = parent_init(&parent, err) && loop_run(parent.loop, err) &&
-                   (parent.is_ending || hand_over(&parent, err));
-    *ret_end = parent.is_ending ? PARENT_EXIT : PARENT_RELOAD;
+    reason_keep(&parent, fault ? fault : "");
+    bool is_fine = parent_init(&parent, err) && loop_run(parent.loop, err);
     *ret_status = parent.status;
     parent_done(&parent);
     return is_fine;

@@ -5,6 +5,10 @@
 #include "service/confine.h"
 #include "service/service.h"
 
+#include <stdio.h>
+
+#define REFUSED_STATUS_SIZE 1200
+
 static void log_limits(const struct service *service)
 {
     const struct settings *settings = &service->settings;
@@ -45,11 +49,33 @@ static void log_ready(const struct service *service, pid_t child, size_t layers)
     log_int(&line, "probes", (int64_t)service->limits.probes);
     log_bool(&line, "tls", service->settings.tls_cert[0] != '\0');
     log_str(&line, "sandbox", sandbox_extent(layers));
+    if (service->sockets.is_passed)
+        log_str(&line, "sockets", "passed");
     log_end(&line);
 }
 
-void ready_log(const struct service *service, pid_t child, size_t layers)
+static void tell_ready(struct service *service, size_t layers)
+{
+    char ip[ADDRESS_TEXT_SIZE], status[ADDRESS_TEXT_SIZE + 96];
+    snprintf(status, sizeof status, "serving on %s port %u, %s; %u workers; sandbox: %s",
+             address_format(&service->sockets.bound, ip),
+             address_port(&service->sockets.bound),
+             service->settings.tls_cert[0] ? "HTTPS" : "HTTP", service->settings.workers,
+             sandbox_extent(layers));
+    notify_ready(&service->notify, status);
+}
+
+void ready_announce(struct service *service, pid_t child, size_t layers, bool is_told)
 {
     log_limits(service);
     log_ready(service, child, layers);
+    if (is_told)
+        tell_ready(service, layers);
+}
+
+void refused_announce(struct service *service, const char *reason)
+{
+    char status[REFUSED_STATUS_SIZE];
+    snprintf(status, sizeof status, "serving; the last reload was refused: %s", reason);
+    notify_ready(&service->notify, status);
 }

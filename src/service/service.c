@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/service.h"
 
+#include "api/json_memory.h"
 #include "api/pages.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -14,6 +15,7 @@
 #include "probe/attempt.h"
 #include "probe/conntrack.h"
 #include "service/control.h"
+#include "service/generation.h"
 #include "service/parent.h"
 #include "service/reload.h"
 #include "service/tls.h"
@@ -46,6 +48,7 @@ static bool shared_make(struct service *service, struct err *err)
 static bool workers_make(struct service *service, struct err *err)
 {
     service->worker_count = service->settings.workers;
+    sem_init(&service->gate, 0, 0);
     atomic_store(&service->accepting, service->worker_count);
     for (size_t i = 0; i < service->worker_count; i++)
         if (!metrics_new(&service->metrics[i], err))
@@ -56,6 +59,12 @@ static bool workers_make(struct service *service, struct err *err)
     return true;
 }
 
+static void gate_open(struct service *service)
+{
+    for (size_t i = 0; i < service->worker_count; i++)
+        sem_post(&service->gate);
+}
+
 static bool workers_start(struct service *service, struct err *err)
 {
     for (size_t i = 0; i < service->worker_count; i++)
@@ -64,27 +73,28 @@ static bool workers_start(struct service *service, struct err *err)
     return true;
 }
 
-/* In the parent: what needs files, privileges or the address. */
+/* In the parent: what needs files, privileges or the address. Signals are blocked first:
+ * from then on, none ends a predecessor by ending this process. */
 static bool service_prepare(struct service *service, struct err *err)
 {
     libc_heap_unite();
 
     size_t descriptors;
-    if (!fd_open_standard(err) || !attempt_check_kernel(err) ||
-        !fd_raise_limit(&descriptors, err))
+    if (!parent_block_signals(err) || !fd_open_standard(err) ||
+        !attempt_check_kernel(err) || !fd_raise_limit(&descriptors, err))
         return false;
     service->limits = limits_share(descriptors, &service->settings);
     return confine_plan_make(&service->settings, &service->plan, err) &&
            tls_load(&service->settings, &service->tls, err) &&
            sockets_open(&service->settings.host, service->settings.workers,
-                        &service->sockets, err) &&
-           parent_block_signals(err);
+                        &service->former, &service->sockets, err);
 }
 
 /* Opens and reads what this process needs later, when it can no longer open files. */
 static void files_hold(void)
 {
-    tzset();             /* glibc reads the time zone before it formats any time */
+    tzset(); /* glibc reads the time zone before it formats any time */
+    json_memory_watch();
     json_object_seed(0); /* jansson reads /dev/urandom before it parses any object */
     process_hold();
     conntrack_hold();
@@ -105,6 +115,7 @@ static bool service_build(struct service *service, size_t *ret_layers, struct er
 static void service_take_down(struct service *service)
 {
     atomic_store(&service->phase, SERVICE_STOPPING);
+    gate_open(service);
     for (size_t i = 0; i < service->worker_count; i++)
         if (service->workers[i]) {
             worker_nudge(service->workers[i]);
@@ -120,48 +131,54 @@ static void service_take_down(struct service *service)
     service->budget = budget_free(service->budget);
     service->tls = tls_identity_free(service->tls);
     sockets_done(&service->sockets);
-    fd_close(&service->ready_fd);
+    fd_close(&service->report_fd);
+}
+
+static int status_of(const struct err *err)
+{
+    return err->kind == ERR_INVALID ? 2 : 1;
 }
 
 static int failed(const struct err *err)
 {
     log_message(LOG_LEVEL_ERROR, "failed", "%s", err->message);
-    return err->kind == ERR_INVALID ? 2 : 1;
+    return status_of(err);
 }
 
 /* The child, from its first to its last moment. */
-static int serve(struct service *service, int ready_fd)
+static int serve(struct service *service, int report_fd)
 {
     struct err err;
     size_t layers;
-    service->ready_fd = ready_fd;
-    bool is_fine = service_build(service, &layers, &err);
-    if (is_fine) {
-        const char byte = (char)layers;
-        fd_write_all(ready_fd, &byte, 1);
-        is_fine = control_run(service->control, &err);
+    service->report_fd = report_fd;
+    sockets_done(&service->former);
+    bool is_built = service_build(service, &layers, &err);
+    if (is_built) {
+        report_able(report_fd, layers);
+        report_wait(report_fd);
+        gate_open(service);
+    } else {
+        report_failure(report_fd, err.message);
     }
+    bool is_fine = is_built && control_run(service->control, &err);
     service_take_down(service);
-    int status = is_fine ? 0 : failed(&err);
+    int status = is_fine ? 0 : is_built ? failed(&err) : status_of(&err);
     log_stop();
     return status;
 }
 
-/* The parent, once it has a child. */
+/* The parent, once a child serves or is about to. */
 static int keep(struct service *service, const struct invocation *invocation,
                 const struct reload_watch *watch, struct generation child,
-                struct generation predecessor)
+                struct generation predecessor, const char *fault)
 {
     struct err err;
     int status;
-    enum parent_end end;
     service->tls = tls_identity_free(service->tls);
     bool is_fine =
-        parent_run(service, invocation, watch, child, predecessor, &end, &status, &err);
-    if (is_fine && end == PARENT_RELOAD)
-        is_fine =
-            sockets_hand_over(&service->sockets, &err) && reload_execute(invocation, &err);
+        parent_run(service, invocation, watch, child, predecessor, fault, &status, &err);
     sockets_done(&service->sockets);
+    sockets_done(&service->former);
     if (!is_fine)
         return failed(&err);
     if (status == 0)
@@ -169,22 +186,31 @@ static int keep(struct service *service, const struct invocation *invocation,
     return status;
 }
 
-int service_run(struct service *service, const struct invocation *invocation)
+int service_run(struct service *service, const struct invocation *invocation,
+                const struct err *fault)
 {
     struct err err;
     struct reload_watch watch;
-    struct generation child, predecessor;
+    struct generation child = {.report_fd = -1}, predecessor;
     /* Before the ready line, because its reader may change a file at once. */
     reload_watch_init(&watch, invocation);
-    parent_inherit(&predecessor);
-    if (!service_prepare(service, &err) || !parent_fork(&child, &err)) {
-        service->tls = tls_identity_free(service->tls);
-        sockets_done(&service->sockets);
-        return failed(&err);
+    notify_init(&service->notify);
+    sockets_inherit(generation_is_left(), &service->former);
+    generation_inherit(&predecessor);
+    if (fault)
+        err = *fault;
+    bool is_started =
+        !fault && service_prepare(service, &err) && generation_fork(&child, &err);
+    if (is_started && child.pid == 0) {
+        fd_close(&predecessor.report_fd);
+        return serve(service, child.report_fd);
     }
-    if (child.pid > 0)
-        return keep(service, invocation, &watch, child, predecessor);
+    if (is_started || predecessor.pid > 0)
+        return keep(service, invocation, &watch, child, predecessor,
+                    is_started ? NULL : err.message);
 
-    fd_close(&predecessor.ready_fd);
-    return serve(service, child.ready_fd);
+    service->tls = tls_identity_free(service->tls);
+    sockets_done(&service->sockets);
+    sockets_done(&service->former);
+    return failed(&err);
 }

@@ -5,6 +5,7 @@
  *   main.c      arguments, exit statuses
  *   service.c   prepares, forks; the child creates everything in order, runs, and frees it
  *   parent.c    the main process: signals, reloads, the ends of children
+ *   generation.c   a child and its reports; notify.c   messages to systemd
  *   control.c   the child's main thread: phases
  *   worker.c    one thread with its loop, engine, HTTP server and checks
  *   ready.c     the line with event=ready
@@ -17,11 +18,13 @@
 #include "api/caller.h"
 #include "service/confine.h"
 #include "service/limits.h"
+#include "service/notify.h"
 #include "service/sockets.h"
 #include "settings/settings.h"
 
 #include "probe/engine.h"
 
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -45,7 +48,9 @@ enum service_phase {
 struct service {
     struct settings settings;
     struct limits limits;
+    struct notify notify; /* the parent's; the child reads the watchdog's interval */
     struct sockets sockets;
+    struct sockets former; /* inherited; kept until the child serves */
     struct confine_plan plan;
 
     /* Shared by the workers; each is thread-safe. */
@@ -55,9 +60,11 @@ struct service {
     struct pages *pages;
     struct caller_warnings caller_warnings;
     struct tls_identity *tls; /* NULL = plain HTTP; the parent forgets it after the fork */
+    sem_t gate;               /* workers wait there until all of them exist */
     atomic_int phase;         /* enum service_phase */
-    atomic_size_t accepting;  /* workers; the last one to stop closes ready_fd */
-    int ready_fd;             /* owned by the child: parent.h */
+    atomic_uint turn;         /* the number of turns that control.c has asked for */
+    atomic_size_t accepting;  /* workers; the last one to stop closes report_fd */
+    int report_fd;            /* owned by the child: generation.h */
 
     struct control *control;
     struct worker *workers[SOCKETS_MAX];
@@ -72,7 +79,9 @@ struct invocation {
     char *const *argv;    /* borrowed from main() */
 };
 
-/* Runs until a signal ends it. `settings` have been loaded. Returns the exit status, in the
- * parent and in the child: 0 after draining, 1 with a line in the log after a system error.
- * Does not return if it re-executes itself. */
-int service_run(struct service *service, const struct invocation *invocation);
+/* Runs until a signal ends it. `settings` have been loaded, or `fault` says why not: then a
+ * predecessor must serve (generation_is_left()), and goes on. Returns the exit status, in
+ * the parent and in the child: 0 after draining, 1 with a line in the log after a system
+ * error. Does not return if it re-executes itself. */
+int service_run(struct service *service, const struct invocation *invocation,
+                const struct err *fault);

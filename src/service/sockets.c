@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,6 +17,10 @@
 #include <unistd.h>
 
 #define FIRST_INHERITED_FD 3 /* fixed by the LISTEN_FDS protocol */
+
+/* Not a setting: set from the moment that a service manager has passed the sockets. */
+#define PASSED_NAME        "CHECKER_SOCKETS"
+#define PASSED_VALUE       "passed"
 
 /* What the operator can do about the error. */
 static const char *remedy(int errnum)
@@ -95,21 +100,17 @@ static bool sockets_add(struct sockets *sockets, struct err *err)
     AUTO_FD fd = -1;
     if (!socket_bind(&sockets->bound, true, &fd, err))
         return false;
-    if (listen(fd, SOMAXCONN) != 0)
-        return fail(err, &sockets->bound);
-
     sockets->fds[sockets->count++] = fd_take(&fd);
     return true;
 }
 
-/* Duplicates the descriptor of a socket, so that two workers accept from it. */
-static bool sockets_share(struct sockets *sockets, struct err *err)
+static bool sockets_add_copy(struct sockets *sockets, int fd, struct err *err)
 {
-    int fd = fcntl(sockets->fds[0], F_DUPFD_CLOEXEC, FIRST_INHERITED_FD);
-    if (fd < 0)
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_INHERITED_FD);
+    if (copy < 0)
         return fail(err, &sockets->bound);
 
-    sockets->fds[sockets->count++] = fd;
+    sockets->fds[sockets->count++] = copy;
     return true;
 }
 
@@ -127,11 +128,24 @@ static size_t inherited_count(void)
     return count;
 }
 
+/* Whether the inherited sockets come from a service manager: across a re-execution, and in
+ * the check before it. */
+static bool are_passed(void)
+{
+    const char *value = getenv(PASSED_NAME);
+    return value && strcmp(value, PASSED_VALUE) == 0;
+}
+
+static bool has_option(int fd, int option, int value)
+{
+    int got = -1;
+    socklen_t len = sizeof got;
+    return getsockopt(fd, SOL_SOCKET, option, &got, &len) == 0 && got == value;
+}
+
 static bool is_listening(int fd)
 {
-    int is_on = 0;
-    socklen_t len = sizeof is_on;
-    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_on, &len) == 0 && is_on;
+    return has_option(fd, SO_ACCEPTCONN, 1) && has_option(fd, SO_PROTOCOL, IPPROTO_TCP);
 }
 
 static bool is_fitting(int fd, const struct address *wanted, struct address *ret_name)
@@ -140,21 +154,11 @@ static bool is_fitting(int fd, const struct address *wanted, struct address *ret
            (address_port(wanted) == 0 || address_port(wanted) == address_port(ret_name));
 }
 
-static bool is_wildcard(const struct address *address)
-{
-    size_t len;
-    const uint8_t *bytes = address_bytes(address, &len);
-    for (size_t i = 0; i < len; i++)
-        if (bytes[i] != 0)
-            return false;
-    return true;
-}
-
 /* Whether a connection to `part` also reaches `whole`. :: takes IPv4, too. */
 static bool is_within(const struct address *part, const struct address *whole)
 {
     bool takes_both = whole->sa.sa_family == AF_INET6;
-    return is_wildcard(whole) && (takes_both || part->sa.sa_family == AF_INET);
+    return address_is_any(whole) && (takes_both || part->sa.sa_family == AF_INET);
 }
 
 /* Whether the socket bound to `own` prevents binding `wanted`. */
@@ -166,70 +170,141 @@ static bool is_in_the_way(const struct address *own, const struct address *wante
            (address_equals(&a, &b) || is_within(&a, &b) || is_within(&b, &a));
 }
 
-/* After a change of the settings this is expected. If the socket comes from a service
- * manager, the address is in use by now, and this line says by which socket. */
-static void tell_misfit(const struct address *wanted)
+/* Whether a socket bound to `own` takes all connections to `wanted`. */
+static bool is_covered(const struct address *wanted, const struct address *own)
 {
-    char ip[ADDRESS_TEXT_SIZE];
-    log_message(LOG_LEVEL_INFO, "listener",
-                "an inherited socket does not listen on %s port %u "
-                "(PORT_CHECKER_HOST, PORT_CHECKER_PORT) and is not used",
-                address_format(wanted, ip), address_port(wanted));
+    struct address a = address_unmap(wanted);
+    struct address b = address_unmap(own);
+    return (address_port(&a) == 0 || address_port(&a) == address_port(&b)) &&
+           (address_equals(&a, &b) || is_within(&a, &b));
 }
 
-/* Returns whether a socket that does not fit, and that the predecessor still holds,
- * prevents binding `wanted`. */
-static bool sockets_inherit(struct sockets *sockets, const struct address *wanted)
+static void tell_unexpected(const struct address *wanted, const struct address *passed)
+{
+    char wanted_ip[ADDRESS_TEXT_SIZE], passed_ip[ADDRESS_TEXT_SIZE];
+    log_message(LOG_LEVEL_WARNING, "listener",
+                "the service manager passed a socket that listens on %s port %u; %s port "
+                "%u (PORT_CHECKER_HOST, PORT_CHECKER_PORT) is not used",
+                address_format(passed, passed_ip), address_port(passed),
+                address_format(wanted, wanted_ip), address_port(wanted));
+}
+
+void sockets_inherit(bool is_successor, struct sockets *ret)
 {
     size_t count = inherited_count();
-    bool is_told = false, is_beside = false;
+    *ret = (struct sockets){.is_passed = count > 0 && (!is_successor || are_passed())};
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+    if (ret->is_passed)
+        setenv(PASSED_NAME, PASSED_VALUE, true);
+    else
+        unsetenv(PASSED_NAME);
 
     for (size_t i = 0; i < count; i++) {
         int fd = FIRST_INHERITED_FD + (int)i;
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+        if (is_listening(fd))
+            fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        ret->fds[ret->count++] = fd;
+    }
+    ret->distinct = count;
+}
+
+/* From a service manager: all of them, and each as often as it takes for every worker to
+ * have one. */
+static bool sockets_take(const struct sockets *passed, const struct address *wanted,
+                         size_t count, struct sockets *sockets, struct err *err)
+{
+    bool is_expected = false;
+    assert(passed->count > 0);
+    for (size_t i = 0; i < passed->count; i++) {
+        struct address name;
+        if (!is_listening(passed->fds[i]) || !own_name(passed->fds[i], &name))
+            return err_set(err, ERR_INVALID,
+                           "LISTEN_FDS: descriptor %d, which the service manager has "
+                           "passed, is not a listening TCP socket; a .socket unit needs "
+                           "ListenStream= with a port, and Accept=no",
+                           passed->fds[i]);
+        is_expected |= is_covered(wanted, &name);
+        if (i == 0)
+            sockets->bound = name;
+    }
+    if (!is_expected)
+        tell_unexpected(wanted, &sockets->bound);
+
+    sockets->is_passed = true;
+    sockets->distinct = passed->count;
+    while (sockets->count < passed->count || sockets->count < count)
+        if (!sockets_add_copy(sockets, passed->fds[sockets->count % passed->count], err))
+            return false;
+    return true;
+}
+
+/* From the predecessor: those that listen on `wanted`. Returns false without descriptors.
+ * `*ret_is_beside` if one of the others, which the predecessor still holds, prevents
+ * binding `wanted`. */
+static bool sockets_select(const struct sockets *inherited, const struct address *wanted,
+                           struct sockets *sockets, bool *ret_is_beside, struct err *err)
+{
+    bool is_beside = false;
+    for (size_t i = 0; i < inherited->count; i++) {
+        int fd = inherited->fds[i];
         struct address name;
         if (!is_fitting(fd, sockets->count > 0 ? &sockets->bound : wanted, &name)) {
             is_beside |= own_name(fd, &name) && is_in_the_way(&name, wanted);
-            close(fd);
-            if (!is_told)
-                tell_misfit(wanted);
-            is_told = true;
             continue;
         }
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
-        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        if (!sockets_add_copy(sockets, fd, err))
+            return false;
         sockets->bound = name;
-        sockets->fds[sockets->count++] = fd;
     }
-    return is_beside;
+    *ret_is_beside = is_beside;
+    return true;
 }
 
-bool sockets_open(const struct address *address, size_t wanted, struct sockets *ret,
-                  struct err *err)
+static bool sockets_make(const struct address *address, size_t wanted,
+                         const struct sockets *inherited, struct sockets *sockets,
+                         struct err *err)
+{
+    bool is_beside;
+    if (inherited->is_passed)
+        return sockets_take(inherited, address, wanted, sockets, err);
+    if (!sockets_select(inherited, address, sockets, &is_beside, err) ||
+        (sockets->count == 0 && !address_claim(&sockets->bound, is_beside, err)))
+        return false;
+    while (sockets->count < wanted)
+        if (!sockets_add(sockets, err))
+            return false;
+    sockets->distinct = sockets->count;
+    return true;
+}
+
+bool sockets_open(const struct address *address, size_t wanted,
+                  const struct sockets *inherited, struct sockets *ret, struct err *err)
 {
     struct sockets sockets = {.bound = *address};
-    if (wanted > SOCKETS_MAX)
-        wanted = SOCKETS_MAX;
-
-    bool is_beside = sockets_inherit(&sockets, address);
-    bool is_inherited = sockets.count > 0;
-    if (!is_inherited && !address_claim(&sockets.bound, is_beside, err))
+    if (!sockets_make(address, wanted < SOCKETS_MAX ? wanted : SOCKETS_MAX, inherited,
+                      &sockets, err)) {
+        sockets_done(&sockets);
         return false;
-    while (sockets.count < wanted)
-        if (!sockets_add(&sockets, err) &&
-            !(is_inherited && sockets_share(&sockets, err))) {
-            sockets_done(&sockets);
-            return false;
-        }
+    }
     *ret = sockets;
+    return true;
+}
+
+bool sockets_listen(const struct sockets *sockets, struct err *err)
+{
+    for (size_t i = 0; i < sockets->count && !sockets->is_passed; i++)
+        if (listen(sockets->fds[i], SOMAXCONN) != 0)
+            return fail(err, &sockets->bound);
     return true;
 }
 
 bool sockets_try(const struct address *address, int own, struct err *err)
 {
     struct address name;
-    if (!is_listening(own) || is_fitting(own, address, &name))
+    if (!is_listening(own) || are_passed() || is_fitting(own, address, &name))
         return true;
 
     bool is_beside = own_name(own, &name) && is_in_the_way(&name, address);
@@ -247,27 +322,53 @@ void sockets_done(struct sockets *sockets)
 {
     for (size_t i = 0; i < sockets->count; i++)
         fd_close(&sockets->fds[i]);
-    sockets->count = 0;
+    sockets->count = sockets->distinct = 0;
 }
 
-bool sockets_hand_over(struct sockets *sockets, struct err *err)
+/* Opens `fd` as `target`, and keeps what is there. */
+static bool displace(struct sockets *sockets, int fd, int target)
 {
+    int kept = fcntl(target, F_DUPFD_CLOEXEC, FIRST_INHERITED_FD + (int)sockets->distinct);
+    if (kept < 0 && errno != EBADF)
+        return false;
+    sockets->displaced[sockets->displaced_count++] = kept;
+    return dup2(fd, target) >= 0;
+}
+
+bool sockets_leave(struct sockets *sockets, struct err *err)
+{
+    const size_t count = sockets->distinct;
     for (size_t i = 0; i < sockets->count; i++) {
-        int parked = fcntl(sockets->fds[i], F_DUPFD_CLOEXEC,
-                           FIRST_INHERITED_FD + (int)sockets->count);
+        int parked =
+            fcntl(sockets->fds[i], F_DUPFD_CLOEXEC, FIRST_INHERITED_FD + (int)count);
         if (parked < 0)
             return err_sys(err, errno, "passing on a listening socket");
         fd_close(&sockets->fds[i]);
         sockets->fds[i] = parked;
     }
-    for (size_t i = 0; i < sockets->count; i++)
-        if (dup2(sockets->fds[i], FIRST_INHERITED_FD + (int)i) < 0)
+    for (size_t i = 0; i < count; i++)
+        if (!displace(sockets, sockets->fds[i], FIRST_INHERITED_FD + (int)i))
             return err_sys(err, errno, "passing on a listening socket");
 
-    char pid[24], count[24];
+    char pid[24], count_text[24];
     snprintf(pid, sizeof pid, "%d", (int)getpid());
-    snprintf(count, sizeof count, "%zu", sockets->count);
+    snprintf(count_text, sizeof count_text, "%zu", count);
     setenv("LISTEN_PID", pid, true);
-    setenv("LISTEN_FDS", count, true);
+    setenv("LISTEN_FDS", count_text, true);
     return true;
+}
+
+void sockets_take_back(struct sockets *sockets)
+{
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    for (size_t i = 0; i < sockets->displaced_count; i++) {
+        int target = FIRST_INHERITED_FD + (int)i;
+        if (sockets->displaced[i] < 0)
+            close(target);
+        else
+            dup3(sockets->displaced[i], target, O_CLOEXEC);
+        fd_close(&sockets->displaced[i]);
+    }
+    sockets->displaced_count = 0;
 }

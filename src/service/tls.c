@@ -41,7 +41,7 @@ static bool pair_load(const struct settings *settings, const char *cert, const c
                       struct tls_identity **ret, struct err *err)
 {
     struct err reason;
-    if (tls_identity_new(cert, key, ret, &reason))
+    if (tls_identity_new(cert, key, settings->tls_priority, ret, &reason))
         return true;
     return err_set(err, reason.kind,
                    "PORT_CHECKER_TLS_CERT=\"%.90s\" and PORT_CHECKER_TLS_KEY=\"%.90s\": "
@@ -50,8 +50,24 @@ static bool pair_load(const struct settings *settings, const char *cert, const c
                    settings->tls_cert, settings->tls_key, reason.message);
 }
 
+static bool priority_check(const char *priority, struct err *err)
+{
+    struct err reason;
+    if (priority[0] == '\0' || tls_priority_check(priority, &reason))
+        return true;
+
+    return err_set(
+        err, reason.kind,
+        "PORT_CHECKER_TLS_PRIORITY=\"%.90s\": GnuTLS does not accept it: %.100s; "
+        "an example: " SETTINGS_TLS_PRIORITY_EXAMPLE,
+        priority, reason.message);
+}
+
 bool tls_load(const struct settings *settings, struct tls_identity **ret, struct err *err)
 {
+    if (!priority_check(settings->tls_priority, err))
+        return false;
+
     if (settings->tls_cert[0] == '\0') {
         *ret = NULL;
         return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Certificate and key of HTTPS, read at the start.
+ * Certificate, key and priority string of HTTPS, read at the start.
  */
 #pragma once
 
@@ -10,6 +10,7 @@ struct err;
 struct settings;
 struct tls_identity;
 
-/* Reads both files and checks that they are PEM and belong together. Free the identity with
- * tls_identity_free(); NULL = plain HTTP. ERR_INVALID names the setting and the file. */
+/* Reads both files and checks that they are PEM and belong together, and checks the
+ * priority string. Free the identity with tls_identity_free(); NULL = plain HTTP.
+ * ERR_INVALID names the setting and the file or the string. */
 bool tls_load(const struct settings *settings, struct tls_identity **ret, struct err *err);

@@ -249,14 +249,16 @@ bool trial_print(const struct confine_plan *plan, FILE *out)
     if (!err)
         return false;
 
-    bool is_good = true;
+    int holding = 0;
+    fprintf(out, "The process that serves, on this system:\n");
     fflush(out); /* children must not print it again */
     for (enum layer layer = 0; layer < LAYER_COUNT; layer++) {
-        is_good &= layer_print(layer, plan, err, out);
+        holding += layer_print(layer, plan, err, out);
         fflush(out);
     }
     munmap(err, sizeof *err);
-    return is_good;
+    fprintf(out, "%d of %d layers hold.\n", holding, LAYER_COUNT);
+    return holding == LAYER_COUNT;
 }
 
 bool trial_confine(const struct confine_plan *plan, const struct settings *settings,

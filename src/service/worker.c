@@ -34,6 +34,7 @@ struct worker {
 
     enum service_phase phase; /* the last phase that this worker has carried out */
     atomic_size_t unfinished;
+    atomic_uint seen; /* the last of the service's requests for a turn */
 };
 
 /* --- in its thread -------------------------------------------------------------------- */
@@ -57,7 +58,7 @@ static void stop_accepting(struct worker *worker)
     /* If the service has moved, the parent no longer has them: refuse connections. */
     sockets_close_part(&service->sockets, worker->index, service->worker_count);
     if (atomic_fetch_sub(&service->accepting, 1) == 1)
-        fd_close(&service->ready_fd);
+        fd_close(&service->report_fd);
 }
 
 static void phase_carry_out(struct worker *worker, enum service_phase phase)
@@ -94,11 +95,13 @@ static bool worker_turn(void *ctx)
 {
     struct worker *worker = ctx;
     enum service_phase phase = phase_now(worker->service);
+    unsigned requested = atomic_load_explicit(&worker->service->turn, memory_order_relaxed);
     if (phase != worker->phase)
         phase_carry_out(worker, phase);
     if (phase != SERVICE_RUNNING)
         atomic_store_explicit(&worker->unfinished, count_unfinished(worker),
                               memory_order_release);
+    atomic_store_explicit(&worker->seen, requested, memory_order_relaxed);
     log_flush();
     return false;
 }
@@ -109,6 +112,10 @@ static void *worker_main(void *ctx)
     struct err err;
 
     log_buffer();
+    while (sem_wait(&worker->service->gate) != 0)
+        continue; /* EINTR */
+    if (phase_now(worker->service) == SERVICE_STOPPING)
+        return NULL;
     if (!loop_run(worker->loop, &err)) {
         log_message(LOG_LEVEL_ERROR, "worker_failed", "%s", err.message);
         log_flush();
@@ -223,6 +230,17 @@ void worker_nudge(struct worker *worker)
     /* Count one as unfinished until the worker has seen the new phase. */
     atomic_store_explicit(&worker->unfinished, 1, memory_order_relaxed);
     loop_wake(worker->loop);
+}
+
+void worker_wake(struct worker *worker)
+{
+    loop_wake(worker->loop);
+}
+
+bool worker_has_turned(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->seen, memory_order_relaxed) ==
+           atomic_load_explicit(&worker->service->turn, memory_order_relaxed);
 }
 
 size_t worker_unfinished(const struct worker *worker)

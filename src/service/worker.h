@@ -17,11 +17,17 @@ struct worker;
 bool worker_new(struct service *service, size_t index, struct worker **ret,
                 struct err *err);
 
-/* Call it after all workers have been created. */
+/* Call it after all workers have been created. The thread waits at the service's gate. */
 bool worker_start(struct worker *worker, struct err *err);
 
 /* Tells the worker that the service's phase has changed. Any thread. */
 void worker_nudge(struct worker *worker);
+
+/* Begins a turn, for which `service->turn` has been increased. Any thread. */
+void worker_wake(struct worker *worker);
+
+/* Whether that turn has ended. Any thread. */
+bool worker_has_turned(const struct worker *worker);
 
 /* What must finish before the phase ends: exchanges and, while yielding, connections. At
  * least 1 until the worker has seen the phase. Any thread. */

@@ -23,10 +23,13 @@
 
 struct err;
 
-#define SETTINGS_ORIGINS_MAX 32
-#define SETTINGS_WORKERS_MAX 256
-#define SETTINGS_USER_SIZE   33          /* useradd(8) allows 32 characters */
-#define SETTINGS_FILE_MAX    (1ul << 20) /* bytes of a .env file */
+#define SETTINGS_ORIGINS_MAX          32
+#define SETTINGS_WORKERS_MAX          256
+#define SETTINGS_USER_SIZE            33          /* useradd(8) allows 32 characters */
+#define SETTINGS_FILE_MAX             (1ul << 20) /* bytes of a .env file */
+
+#define SETTINGS_TLS_PRIORITY_SIZE    512
+#define SETTINGS_TLS_PRIORITY_EXAMPLE "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 
 /* The addresses that a caller may name: docs/policy.md. */
 #define TARGETS_MAP(X)                                                                     \
@@ -82,7 +85,8 @@ struct settings {
     struct origin_list cors_origins;
     char tls_cert[4096]; /* path; "" = plain HTTP */
     char tls_key[4096];
-    char user[SETTINGS_USER_SIZE]; /* "" = port-checker or nobody */
+    char tls_priority[SETTINGS_TLS_PRIORITY_SIZE]; /* "" = the built-in one */
+    char user[SETTINGS_USER_SIZE];                 /* "" = port-checker or nobody */
     enum sandbox sandbox;
     enum log_format log_format;
 };

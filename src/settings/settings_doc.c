@@ -4,6 +4,7 @@
  * output.
  *
  *     settings_doc example     .env.example
+ *     settings_doc unit        /etc/port-checker.env
  *     settings_doc markdown    the table of docs/settings.md
  *     settings_doc manual      the settings as mdoc
  *     settings_doc FILE        FILE with its line @SETTINGS@ replaced by them
@@ -21,6 +22,7 @@ static const struct {
     void (*print)(FILE *out);
 } forms[] = {
     {"example", settings_form_example},
+    {"unit", settings_form_unit},
     {"markdown", settings_form_markdown},
     {"manual", settings_form_manual},
 };
@@ -33,7 +35,7 @@ static void print_manual(void)
 int main(int argc, char **argv)
 {
     if (argc != 2) {
-        fputs("usage: settings_doc example|markdown|manual|FILE\n", stderr);
+        fputs("usage: settings_doc example|unit|markdown|manual|FILE\n", stderr);
         return 2;
     }
 

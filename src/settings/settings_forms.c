@@ -9,15 +9,11 @@
 
 #define MAN_LINE_MAX 78 /* mandoc wants source lines under 80 bytes */
 
-/* --- .env.example ----------------------------------------------------------------- */
+/* --- .env.example and /etc/port-checker.env ------------------------------------------ */
 
-void settings_form_example(FILE *out)
+/* All settings, commented out but for `set`, which has `value`. */
+static void print_settings(const char *set, const char *value, FILE *out)
 {
-    fputs(
-        "# Settings of port-checker. Copy this file to .env in the working directory, or\n"
-        "# name it with --env-file. Lines that are commented out show the defaults. The\n"
-        "# environment overrides this file; an empty value counts as not set.\n",
-        out);
     for (size_t id = 0; id < SETTING_COUNT; id++) {
         const struct setting *row = &settings_table[id];
         if (settings_sections[id])
@@ -26,8 +22,30 @@ void settings_form_example(FILE *out)
         setting_print_help("# ", row, out);
         if (*row->unset)
             fprintf(out, "# Not set: %s.\n", row->unset);
-        fprintf(out, "#%s=%s\n", row->name, row->default_text);
+        bool is_set = strcmp(row->name, set) == 0;
+        fprintf(out, "%s%s=%s\n", is_set ? "" : "#", row->name,
+                is_set ? value : row->default_text);
     }
+}
+
+void settings_form_example(FILE *out)
+{
+    fputs(
+        "# Settings of port-checker. Copy this file to .env in the working directory, or\n"
+        "# name it with --env-file. Lines that are commented out show the defaults. The\n"
+        "# environment overrides this file; an empty value counts as not set.\n",
+        out);
+    print_settings("", "", out);
+}
+
+void settings_form_unit(FILE *out)
+{
+    fputs("# Settings of port-checker.service. After a change: systemctl reload "
+          "port-checker\n"
+          "# Lines that are commented out show the defaults; an empty value counts as not\n"
+          "# set. PORT_CHECKER_USER has no effect here: the unit sets the user.\n",
+          out);
+    print_settings("PORT_CHECKER_TARGETS", "caller", out);
 }
 
 /* --- the manual page: mdoc(7) ------------------------------------------------------ */

@@ -7,7 +7,9 @@
 
 #include <stdio.h>
 
-/* As a commented `.env`, as mdoc for the manual page, and as a Markdown table. */
+/* As a commented `.env`; as /etc/port-checker.env, which allows callers only their own
+ * address; as mdoc for the manual page; as a Markdown table. */
 void settings_form_example(FILE *out);
+void settings_form_unit(FILE *out);
 void settings_form_manual(FILE *out);
 void settings_form_markdown(FILE *out);

@@ -39,6 +39,9 @@
     .min = (int64_t)((low) * 1000), .max = (int64_t)((high) * 1000)
 #define TO_TARGETS(field) \
     TO(field, kind_targets, "auto, caller, public or any")
+#define TO_TLS_PRIORITY(field) \
+    TO(field, kind_path, "a GnuTLS priority string of at most 511 bytes, such as " \
+       SETTINGS_TLS_PRIORITY_EXAMPLE)
 #define TO_USER(field) \
     TO(field, kind_path, "the name of a user, at most 32 characters")
 

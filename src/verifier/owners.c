@@ -27,22 +27,12 @@ struct search {
 
 /* --- one row -------------------------------------------------------------------------- */
 
-static bool is_any(const struct address *address)
-{
-    size_t len;
-    const uint8_t *bytes = address_bytes(address, &len);
-    for (size_t i = 0; i < len; i++)
-        if (bytes[i] != 0)
-            return false;
-    return true;
-}
-
 static void listener_note(struct owner *owner, const struct address *local)
 {
     if (owner->use != OWNER_USE_LISTENER)
         owner->is_on_all = false;
     owner->use = OWNER_USE_LISTENER;
-    if (is_any(local) || owner->address_count == OWNER_ADDRESSES_MAX) {
+    if (address_is_any(local) || owner->address_count == OWNER_ADDRESSES_MAX) {
         owner->is_on_all = true;
         return;
     }
@@ -60,7 +50,7 @@ bool owner_take_row(struct owner *owner, const struct tcp_row *row)
 {
     const struct address local = address_unmap(&row->local);
     bool is_same_family = local.sa.sa_family == owner->family;
-    bool is_dual = owner->family == AF_INET && is_any(&local);
+    bool is_dual = owner->family == AF_INET && address_is_any(&local);
     if (owner->port != address_port(&local) || row->state == TCP_STATE_SYN_RECV ||
         (!is_same_family && !is_dual))
         return false;

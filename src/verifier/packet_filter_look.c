@@ -32,17 +32,21 @@ enum program {
     PROGRAM_COUNT = PROGRAM_IPTABLES_LEGACY + FAMILY_COUNT,
 };
 
-#define ARGUMENTS_MAX 4
+#define IPTABLES(family)        ((int)PROGRAM_IPTABLES + (int)(family))
+#define IPTABLES_LEGACY(family) ((int)PROGRAM_IPTABLES_LEGACY + (int)(family))
+
+#define ARGUMENTS_MAX           4
 
 static const char *const programs[PROGRAM_COUNT][ARGUMENTS_MAX] = {
     [PROGRAM_NFT] = {"nft", "-j", "list", "ruleset"},
-    [PROGRAM_IPTABLES + FAMILY_4] = {"iptables-save"},
-    [PROGRAM_IPTABLES + FAMILY_6] = {"ip6tables-save"},
-    [PROGRAM_IPTABLES_LEGACY + FAMILY_4] = {"iptables-legacy-save"},
-    [PROGRAM_IPTABLES_LEGACY + FAMILY_6] = {"ip6tables-legacy-save"},
+    [IPTABLES(FAMILY_4)] = {"iptables-save"},
+    [IPTABLES(FAMILY_6)] = {"ip6tables-save"},
+    [IPTABLES_LEGACY(FAMILY_4)] = {"iptables-legacy-save"},
+    [IPTABLES_LEGACY(FAMILY_6)] = {"ip6tables-legacy-save"},
 };
 
-/* Executes these programs and no other; -1 = there is none. The main thread's. */
+/* The descriptor of the helper that executes these programs and no others; -1 = not
+ * started. Only the main thread uses it. */
 static int helper_fd = -1;
 
 /* --- in the helper -------------------------------------------------------------------- */

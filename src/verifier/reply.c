@@ -146,7 +146,9 @@ static bool entry_read(const json_t *entry, struct remote_verdict *ret)
     if (!state_read(entry, is_accessible, &verdict) || !proof_read(entry, &verdict))
         return false;
 
-    *ret = verdict.is_unknown ? (struct remote_verdict){.is_unknown = true} : verdict;
+    if (verdict.is_unknown)
+        verdict = (struct remote_verdict){.is_unknown = true};
+    *ret = verdict;
     return true;
 }
 
@@ -264,12 +266,11 @@ static bool line_read(struct collection *collection, const json_t *line, bool *r
         return true;
     }
     const char *detail = json_string_value(json_object_get(line, "detail"));
-    if (!detail)
-        return err_set(err, ERR_INVALID, "a line is not a verdict");
-
-    char said[REPLY_SENTENCE_SIZE];
-    reply_copy_printable(detail, said, sizeof said);
-    return err_set(err, ERR_LIMIT, "%s", said);
+    char said[REPLY_SENTENCE_SIZE] = "";
+    if (detail)
+        reply_copy_printable(detail, said, sizeof said);
+    return said[0] ? err_set(err, ERR_LIMIT, "%s", said)
+                   : err_set(err, ERR_INVALID, "a line is not a verdict");
 }
 
 static bool stream_read(struct collection *collection, const char *body, size_t len,

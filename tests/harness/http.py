@@ -107,6 +107,10 @@ class Connection:
             reply.body = self._exactly(int(length))
         return reply
 
+    def head(self):
+        """The lines of the next head, in lower case."""
+        return self._until(CRLF + CRLF).decode("latin-1").lower().split("\r\n")
+
     def exchange(self, method, path, *arguments, **options):
         self.request(method, path, *arguments, **options)
         return self.reply(method)

@@ -4,6 +4,7 @@ keep connections to the service open and share them among all clients, which is 
 smuggler needs, and neither forwards requests for /ip: the service sees that path only if a
 request got past the proxy. They connect from an address of their own, 127.0.0.2, so that
 127.0.0.1 remains the operator's."""
+import os
 import socket
 import subprocess
 
@@ -76,33 +77,37 @@ def free_port():
         return sock.getsockname()[1]
 
 
-class Proxy:
-    def __init__(self, kind, folder, upstream, template=None):
-        text, words = KINDS[kind]
-        text = template or text
-        self.address = ("127.0.0.1", free_port())
-        file = folder / f"{kind}.conf"
-        file.write_text(text.format(folder=folder, port=self.address[1], upstream=upstream))
-        self.log = open(folder / f"{kind}.out", "w+b")
-        self.process = subprocess.Popen(
-            [word.format(folder=folder, file=file) for word in words],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+class Program:
+    """A server that is not ours, from its start until it is closed; `address` is where it
+    listens, and `folder` gets what it prints."""
+
+    def __init__(self, name, words, folder, address):
+        self.address = address
+        self.name = name
+        self.log = open(folder / f"{name}.out", "w+b")
+        self.process = subprocess.Popen(words, cwd=folder, stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=self.log,
+                                        env={**os.environ, "HOME": str(folder)})
         try:
-            eventually(self._is_up, f"{kind} listens")
+            eventually(self._is_up, f"{name} listens")
         except AssertionError:
             self.close()
             raise
 
     def _is_up(self):
-        assert self.process.poll() is None, f"it ended, see {self.log.name}"
+        assert self.process.poll() is None, f"it ended: {self.printed()}"
         try:
             self.connect().close()
         except ConnectionRefusedError:
             return False
         return True
 
-    def connect(self, source=None, timeout=15.0):
-        return Connection(self.address, source=source, timeout=timeout)
+    def printed(self):
+        size = os.fstat(self.log.fileno()).st_size
+        return os.pread(self.log.fileno(), size, 0).decode(errors="replace")
+
+    def connect(self, source=None, timeout=15.0, **more):
+        return Connection(self.address, source=source, timeout=timeout, **more)
 
     def close(self):
         self.process.terminate()
@@ -112,3 +117,14 @@ class Proxy:
             self.process.kill()
             self.process.wait()
         self.log.close()
+
+
+class Proxy(Program):
+    def __init__(self, kind, folder, upstream, template=None):
+        text, words = KINDS[kind]
+        text = template or text
+        address = ("127.0.0.1", free_port())
+        file = folder / f"{kind}.conf"
+        file.write_text(text.format(folder=folder, port=address[1], upstream=upstream))
+        super().__init__(kind, [word.format(folder=folder, file=file) for word in words],
+                         folder, address)

@@ -7,6 +7,7 @@ import pathlib
 import pwd
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -56,7 +57,7 @@ def environment(settings):
     return {**passed_on, **{name: str(value) for name, value in settings.items()}}
 
 
-def run(*arguments, directory, wrapper=(), **settings):
+def run(*arguments, directory, wrapper=(), pass_fds=(), **settings):
     """Runs the program to its end in `directory` and returns the completed process."""
     ended = subprocess.run(
         [*wrapper, BINARY, *arguments],
@@ -66,6 +67,7 @@ def run(*arguments, directory, wrapper=(), **settings):
         capture_output=True,
         text=True,
         timeout=20 * PATIENCE,
+        pass_fds=pass_fds,
     )
     refuse_reports(ended.returncode, ended.stderr)
     return ended
@@ -94,7 +96,7 @@ class Service:
     """A running port-checker. `settings` are added to USUAL; None removes one."""
 
     def __init__(self, settings=None, env_file=None, arguments=(), descriptors=None,
-                 directory=None, binary=BINARY, wrapper=()):
+                 directory=None, binary=BINARY, wrapper=(), pass_fds=()):
         settings = {**USUAL, **(settings or {})}
         self.folder = None if directory else tempfile.TemporaryDirectory(prefix="checker-")
         self.directory = pathlib.Path(directory or self.folder.name)
@@ -110,6 +112,7 @@ class Service:
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
+            pass_fds=pass_fds,
             preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
                                                    (descriptors, descriptors)))
             if descriptors else None,
@@ -130,6 +133,11 @@ class Service:
         lines = self.stderr().split("\n")[:-1]
         events = [fields for fields in map(parse_line, lines) if fields]
         return [fields for fields in events if name in (None, fields["event"])]
+
+    def wait_draining(self):
+        """The main process says that it drains before the serving one does."""
+        self.wait_event("draining")
+        eventually(lambda: self.get("/health").status == 503, "it drains")
 
     def wait_event(self, name, count=1, within=10.0):
         """Waits until this many lines have that event, and returns the last of them."""
@@ -292,3 +300,21 @@ def kept(service):
     finally:
         service.discard()
         running.remove(service)
+
+
+@contextlib.contextmanager
+def for_all_users(*programs):
+    """Copies of programs that every user may execute: the checkout may be in root's home."""
+    with tempfile.TemporaryDirectory(prefix="checker-") as folder:
+        os.chmod(folder, 0o755)
+        copies = [pathlib.Path(shutil.copy(program, folder)) for program in programs]
+        for copy in copies:
+            copy.chmod(0o755)
+        yield copies
+
+
+def replace(binary, make):
+    """Exchanges a program for the file that make(path) writes, as a package manager does."""
+    make(binary.with_name("new"))
+    os.chmod(binary.with_name("new"), 0o755)
+    os.replace(binary.with_name("new"), binary)

@@ -237,10 +237,10 @@ static void take(struct relay *relay, struct direction *direction, struct instan
     const char *reason = loss_of(direction, now);
     struct packet *packet = NULL;
 
-    if (!reason && (relay->count == QUEUE_MAX || !(packet = malloc(sizeof *packet + len))))
-        reason = "room";
-    if (reason) {
-        log_drop(relay, direction, now, reason, bytes, len);
+    if (!reason && relay->count < QUEUE_MAX)
+        packet = malloc(sizeof *packet + len);
+    if (!packet) {
+        log_drop(relay, direction, now, reason ? reason : "room", bytes, len);
         direction->dropped++;
         direction->dropped_syns += syn;
         return;

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Fixtures of the service's tests: a shared service, targets, networks."""
 import resource
+import shutil
 
 import pytest
 
-from harness import network, targets
-from harness.service import Service, running
+from harness import network
+from harness.service import BINARY, Service, kept, running
 
 
 def pytest_configure():
@@ -41,33 +42,13 @@ def shared(latest):
 
 
 @pytest.fixture
-def open_port(later):
-    """open_port(address): the number of a port with a listener."""
-    def make(address="127.0.0.1"):
-        return targets.port_of(later.enter_context(targets.listener(address)))
-    return make
-
-
-@pytest.fixture
-def closed_port(later):
-    """closed_port(address): the number of a port without a listener, which stays reserved."""
-    def make(address="127.0.0.1"):
-        return targets.port_of(later.enter_context(targets.closed(address)))
-    return make
-
-
-@pytest.fixture
-def own_network():
-    if not network.is_own():
-        pytest.skip("needs root and a network namespace of its own")
-
-
-@pytest.fixture
-def packet_filter(own_network):
-    """Rules for packets that arrive at this machine."""
-    rules = network.Filter()
-    yield rules
-    rules.close()
+def copied_service(tmp_path):
+    """A service whose binary is a copy that the test may replace."""
+    binary = tmp_path / "port-checker"
+    shutil.copy(BINARY, binary)
+    settings = {"PORT_CHECKER_DEBUG": "true"}
+    with kept(Service(settings, directory=tmp_path, binary=binary)) as service:
+        yield service.wait_ready(), binary
 
 
 @pytest.fixture
@@ -78,15 +59,6 @@ def silent_ports(packet_filter):
         packet_filter.rule(["20000-%d" % (19999 + count)], "drop")
         return ports
     return make
-
-
-@pytest.fixture
-def add_address(own_network, later):
-    """add_address(text): adds a loopback address to this machine."""
-    def add(address):
-        later.callback(network.Address(address).close)
-        return address
-    return add
 
 
 @pytest.fixture

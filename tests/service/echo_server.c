@@ -505,7 +505,7 @@ int main(int argc, char **argv)
         die(&err);
 
     struct tls_identity *tls = NULL;
-    if (options.cert[0] && !tls_identity_new(options.cert, options.key, &tls, &err))
+    if (options.cert[0] && !tls_identity_new(options.cert, options.key, "", &tls, &err))
         die(&err);
     struct http_config config = {
         .site = {.routes = routes,

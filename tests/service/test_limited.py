@@ -2,9 +2,9 @@
 """An address that stops answering: what every form of the answer says about it."""
 from harness import targets
 from harness.http import check_body
+from harness.stream import STREAM, Stream
 from harness.waiting import PATIENCE
 from test_openapi import FORM_BODY, JSON_BODY, OPERATIONS, conforms
-from test_stream import STREAM, Stream
 
 FIRST, COUNT = 30000, 60
 PORTS = f"{FIRST}-{FIRST + COUNT - 1}"

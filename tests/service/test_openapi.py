@@ -223,7 +223,7 @@ def draining(answers, start, silent_ports):
         while service.metric("checks_running") == 0:
             pass
         service.signal(signal.SIGTERM)
-        service.wait_event("draining")
+        service.wait_draining()
         for method, path in (("GET", "/health"), ("POST", "/check-ports"),
                              ("GET", "/check-ports"), ("POST", "/")):
             assert answers.ask(service, method, path).status == 503

@@ -9,13 +9,14 @@ import signal
 import socket
 import ssl
 import subprocess
-import threading
 
 import pytest
 
 from harness import targets
+from harness.hammer import Hammer
 from harness.http import Connection, check_body
-from harness.service import BINARY, Service, kept, run
+from harness.service import BINARY, replace, run
+from harness.tls import make_pair, tls_settings, trusting
 from harness.waiting import PATIENCE, eventually, sooner_than
 
 JSON = ("Content-Type", "application/json")
@@ -378,9 +379,8 @@ def test_a_signal_lets_running_checks_finish_and_takes_no_new_ones(
     service = start(PORT_CHECK_TIMEOUT=4, PORT_CHECKER_WORKERS=workers)
     running = [long_check(service) for _ in range(4)]
     service.signal(number)
-    service.wait_event("draining")
+    service.wait_draining()
 
-    eventually(lambda: service.get("/health").header("Connection") == "close", "it drains")
     health = service.get("/health")
     assert (health.status, health.body) == (503, b'{"status": "draining"}')
     refused = service.check([1])
@@ -424,43 +424,6 @@ def test_a_signal_of_a_terminal_is_not_needed_twice_when_clients_left(start, lon
 
 
 # --- reloading ----------------------------------------------------------------------------
-
-
-class Hammer:
-    """Clients that send requests all the time; every one must be answered."""
-
-    def __init__(self, service, threads=4):
-        self.service = service
-        self.stop = threading.Event()
-        self.failures = []
-        self.served = [0] * threads
-        self.threads = [threading.Thread(target=self._strike, args=(i,), daemon=True)
-                        for i in range(threads)]
-
-    def _strike(self, index):
-        while not self.stop.is_set():
-            try:
-                reply = self.service.get("/health")
-                if reply.status != 200:
-                    self.failures.append(reply)
-            except (OSError, EOFError) as error:
-                self.failures.append(error)
-            self.served[index] += 1
-
-    def more(self, count):
-        """Waits until every client has been served that often again."""
-        goals = [served + count for served in self.served]
-        eventually(lambda: all(map(int.__ge__, self.served, goals)), "clients are served")
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(20 * PATIENCE)
 
 
 @WORKERS
@@ -596,7 +559,8 @@ def test_an_address_that_is_not_to_be_had_does_not_end_the_service(moving, new, 
 
 
 def test_a_neighbour_of_the_same_port_keeps_the_service_where_it_is(moving):
-    service, move = moving(HOST="127.0.0.1", PORT=0)
+    # Not a port that the end of a client's connection may block at another address.
+    service, move = moving(HOST="127.0.0.1", PORT=17466)
     with socket.socket() as taken:
         taken.bind(("127.0.0.2", service.port))
         taken.listen()
@@ -763,22 +727,6 @@ def test_in_debug_a_long_check_does_not_hold_up_a_reload(start, long_check):
     assert running.is_ended()
 
 
-@pytest.fixture
-def copied_service(tmp_path):
-    """A service whose binary is a copy that the test may replace."""
-    binary = tmp_path / "port-checker"
-    shutil.copy(BINARY, binary)
-    settings = {"PORT_CHECKER_DEBUG": "true"}
-    with kept(Service(settings, directory=tmp_path, binary=binary)) as service:
-        yield service.wait_ready(), binary
-
-
-def replace(binary, make):
-    make(binary.with_name("new"))
-    os.chmod(binary.with_name("new"), 0o755)
-    os.replace(binary.with_name("new"), binary)
-
-
 def test_in_debug_a_new_binary_is_taken_by_itself(copied_service):
     service, binary = copied_service
     with Hammer(service) as hammer:
@@ -809,29 +757,13 @@ def test_a_process_that_inherits_no_sockets_of_its_own_ignores_the_variables(sta
 # --- HTTPS --------------------------------------------------------------------------------
 
 
-def make_pair(directory, name):
-    """A self-signed certificate for 127.0.0.1 and its key."""
-    cert, key = directory / f"{name}.pem", directory / f"{name}.key"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test",
-                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
-                   check=True, capture_output=True)
-    return cert, key
-
-
-def tls_settings(cert, key):
-    return {"PORT_CHECKER_TLS_CERT": str(cert), "PORT_CHECKER_TLS_KEY": str(key)}
-
-
 @pytest.fixture
 def start_tls(start, tmp_path):
     """start_tls(NAME=value, ...): a service over HTTPS; its clients verify the certificate."""
     def start_it(**settings):
         cert, key = make_pair(tmp_path, "own")
         service = start(**tls_settings(cert, key), **settings)
-        context = ssl.create_default_context(cafile=str(cert))
-        context.check_hostname = False
-        service.context = context
+        service.context = trusting(cert)
         return service
     return start_it
 
@@ -859,6 +791,32 @@ def test_https_refuses_like_http(start_tls):
     assert service.post(b"{").status == 422
     assert service.post(b" " * 70000).status == 413
     assert service.check([1], "0.0.0.0").status == 403
+
+
+REQUESTS = {
+    200: ("GET", "/health", [], None), 204: ("OPTIONS", "/check-ports", [("Origin", "https://a.example"),
+                                      ("Access-Control-Request-Method", "POST")], None),
+    308: ("GET", "/docs/", [], None), 403: ("POST", "/check-ports", [JSON], check_body([1], "0.0.0.0")),
+    404: ("GET", "/nowhere", [], None), 405: ("PUT", "/health", [], None),
+    413: ("POST", "/check-ports", [JSON], b" " * 70000),
+    415: ("POST", "/check-ports", [JSON, ("Content-Encoding", "gzip")], b"{}"),
+    422: ("POST", "/check-ports", [JSON], b"{"), 400: ("GET", "no slash", [], None),
+}
+
+
+@pytest.mark.parametrize("is_tls", [True, False], ids=["https", "http"])
+def test_every_reply_over_tls_has_hsts(start, start_tls, closed_port, is_tls):
+    service = (start_tls if is_tls else start)(PORT_CHECKER_CORS_ORIGINS="https://a.example")
+    port = closed_port()
+    stream = ("POST", "/check-ports", [JSON, ("Accept", "application/x-ndjson")],
+              check_body([port]))
+    for status, (method, path, headers, body) in [(200, stream), *REQUESTS.items()]:
+        with service.connect() as client:
+            client.request(method, path, headers, body)
+            head = client.head()
+        lines = [line for line in head if line.startswith("strict-transport-security:")]
+        assert head[0].startswith(f"http/1.1 {status} ")
+        assert lines == (["strict-transport-security: max-age=31536000"] if is_tls else [])
 
 
 def test_the_operators_own_page_over_https(start_tls):
@@ -918,10 +876,67 @@ def test_draining_and_reloading_over_https(start_tls, long_check):
 
     running = long_check(service)
     service.signal(signal.SIGTERM)
-    service.wait_event("draining")
-    assert service.get("/health").status == 503
+    service.wait_draining()
     assert_filtered(running.reply())
     assert service.wait() == 0
+
+
+def versions_and_ciphers(service):
+    """What the service agrees to, of some that a client could want."""
+    wishes = {"1.3": (ssl.TLSVersion.TLSv1_3, "DEFAULT"),
+              "1.2": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-GCM-SHA256"),
+              "1.2 with CBC": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA")}
+    agreed = []
+    for wish, (version, ciphers) in wishes.items():
+        service.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        service.context.maximum_version = version
+        service.context.minimum_version = version
+        service.context.set_ciphers(ciphers)
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            assert service.get("/health").status == 200
+            agreed.append(wish)
+    return agreed
+
+
+@pytest.mark.parametrize("priority, agreed", [
+    ("", ["1.3", "1.2"]),
+    ("NORMAL:-VERS-ALL:+VERS-TLS1.3", ["1.3"]),
+    ("NORMAL:-VERS-ALL:+VERS-TLS1.2", ["1.2", "1.2 with CBC"]),
+])
+def test_the_priority_string_replaces_the_built_in_one(start_tls, priority, agreed):
+    assert versions_and_ciphers(start_tls(PORT_CHECKER_TLS_PRIORITY=priority)) == agreed
+
+
+def test_a_reload_changes_the_priority_string(start_tls):
+    def reload_with(priority):
+        service.env_file.write_text(f"PORT_CHECKER_TLS_PRIORITY={priority}\n")
+        service.signal(signal.SIGHUP)
+
+    service = start_tls(env_file="")
+    assert versions_and_ciphers(service) == ["1.3", "1.2"]
+    reload_with("NORMAL:-VERS-ALL:+VERS-TLS1.3")
+    service.wait_ready(2)
+    assert versions_and_ciphers(service) == ["1.3"]
+    reload_with("NORMAL:+NOTHING")
+    refused = service.wait_event("reload_refused")
+    assert "PORT_CHECKER_TLS_PRIORITY" in refused["reason"]
+    assert versions_and_ciphers(service) == ["1.3"]
+
+
+@pytest.mark.parametrize("priority, at", [
+    ("nonsense", 1), ("NORMAL:+NOTHING", 8), ("NORMAL:%NOTHING:-VERS-ALL", 8), ("NONE", 1)])
+@pytest.mark.parametrize("has_tls", [True, False], ids=["https", "http"])
+def test_an_invalid_priority_string_stops_the_start_with_one_line(
+        tmp_path, priority, at, has_tls):
+    pair = make_pair(tmp_path, "own") if has_tls else ("", "")
+    for arguments in ((), ("--check-config",)):
+        ended = run(*arguments, directory=tmp_path, PORT_CHECKER_PORT="0",
+                    PORT_CHECKER_TLS_PRIORITY=priority, **tls_settings(*pair))
+
+        assert ended.returncode == 2, ended
+        line, = ended.stderr.splitlines()
+        assert f'PORT_CHECKER_TLS_PRIORITY="{priority}"' in line.replace('\\"', '"')
+        assert f"at character {at}; an example: NORMAL:-VERS-ALL:+VERS-TLS1.3" in line
 
 
 def test_bad_certificates_stop_the_start_with_one_line(tmp_path):
@@ -939,48 +954,3 @@ def test_bad_certificates_stop_the_start_with_one_line(tmp_path):
             assert ended.returncode == 2, (pair, ended)
             line, = ended.stderr.splitlines()
             assert "PORT_CHECKER_TLS_" in line, pair
-
-
-def test_a_listener_on_another_address_is_named_before_the_failure(tmp_path, later):
-    sock = later.enter_context(targets.listener())
-    script = f'exec 3<&{sock.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "{BINARY}"'
-    ended = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, pass_fds=[sock.fileno()], capture_output=True,
-        text=True, timeout=20 * PATIENCE, check=False,
-        env={**os.environ, "PORT_CHECKER_HOST": "0.0.0.0",
-             "PORT_CHECKER_PORT": str(targets.port_of(sock))})
-
-    assert ended.returncode == 1
-    told, failed = ended.stderr.splitlines()
-    assert "event=listener" in told and "does not listen on 0.0.0.0" in told
-    assert "Address already in use" in failed
-
-
-@WORKERS
-def test_a_listener_of_a_service_manager_is_taken(tmp_path, later, workers):
-    """LISTEN_PID and LISTEN_FDS as systemd passes them; one socket for all workers."""
-    sock = later.enter_context(socket.socket())
-    sock.bind(("127.0.0.1", 0))
-    sock.listen()
-    port = targets.port_of(sock)
-    script = f'exec 3<&{sock.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "{BINARY}"'
-    log = later.enter_context(open(tmp_path / "log", "w+b"))
-    process = subprocess.Popen(
-        ["bash", "-c", script], cwd=tmp_path, pass_fds=[sock.fileno()], stderr=log,
-        env={**os.environ, "PORT_CHECKER_HOST": "127.0.0.1", "PORT_CHECKER_PORT": str(port),
-             "PORT_CHECKER_WORKERS": str(workers)})
-
-    def is_answered():
-        with Connection(("127.0.0.1", port)) as connection:
-            return connection.exchange("GET", "/health").status == 200
-
-    try:
-        assert all(is_answered() for _ in range(20))
-        process.send_signal(signal.SIGHUP)
-        eventually(lambda: (tmp_path / "log").read_text().count("event=ready") == 2, "reloaded")
-        assert all(is_answered() for _ in range(20))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10 * PATIENCE) == 0
-    finally:
-        process.kill()
-        process.wait()

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from harness.http import check_body
-from harness.service import BINARY, BUILD_DIR, OTHER_USER, Service, run
+from harness.service import BINARY, BUILD_DIR, OTHER_USER, Service, for_all_users, run
 from harness.waiting import PATIENCE, SANITIZER, eventually
 
 LAYERS = ["user", "capabilities", "privileges", "memory", "files", "calls"]
@@ -88,8 +88,10 @@ def test_started_as_root_it_serves_as_another_user(as_root, start):
     assert (parent["Seccomp"], parent["NoNewPrivs"], parent["Threads"]) == ("0", "0", "1")
 
 
-def test_started_by_another_user_it_stays_that_user(unprivileged, start, tmp_path):
-    service = start(directory=tmp_path, wrapper=unprivileged, PORT_CHECKER_SANDBOX=STRICTEST)
+def test_started_by_another_user_it_stays_that_user(unprivileged, start, later, tmp_path):
+    binary, = later.enter_context(for_all_users(BINARY))
+    service = start(directory=tmp_path, wrapper=unprivileged, binary=binary,
+                    PORT_CHECKER_SANDBOX=STRICTEST)
     assert_confined(service)
 
     for pid in (service.pid, service.process.pid):
@@ -102,16 +104,17 @@ def test_started_by_another_user_it_stays_that_user(unprivileged, start, tmp_pat
 
 
 @pytest.mark.heavy  # not with a sanitizer: see LACKING
-def test_without_capabilities_it_need_not_drop_any(unprivileged, start, tmp_path):
+def test_without_capabilities_it_need_not_drop_any(unprivileged, start, later, tmp_path):
     """The filter of a systemd unit may forbid capset()."""
-    wrapper = [*unprivileged, BUILD_DIR / "tests/lacking", "capset"]
-    service = start(directory=tmp_path, wrapper=wrapper, PORT_CHECKER_SANDBOX="require")
+    binary, lacking = later.enter_context(for_all_users(BINARY, BUILD_DIR / "tests/lacking"))
+    service = start(directory=tmp_path, wrapper=[*unprivileged, lacking, "capset"],
+                    binary=binary, PORT_CHECKER_SANDBOX="require")
 
     assert service.ready["sandbox"] == "full"
     assert service.check([9]).status == 200
 
 
-def test_it_holds_no_file_of_the_disk(start):
+def test_it_holds_no_file_of_the_disk(as_root, start):
     service = start()
     service.check([9])
     names = {os.readlink(path) for path in pathlib.Path(f"/proc/{service.pid}/fd").iterdir()}
@@ -181,8 +184,11 @@ def test_a_user_that_does_not_exist_stops_the_start(as_root, tmp_path, arguments
 
 def findings(ended):
     """{layer: (state, the rest of its line)} of --check-sandbox."""
-    lines = [line.split(maxsplit=2) for line in ended.stdout.splitlines()]
+    _, *lines, sum_line = ended.stdout.splitlines()
+    lines = [line.split(maxsplit=2) for line in lines]
     assert [words[0] for words in lines] == LAYERS
+    count = [state for _, state, _ in lines].count("holds")
+    assert sum_line == f"{count} of {len(LAYERS)} layers hold."
     return {layer: (state, rest) for layer, state, rest in lines}
 
 

@@ -34,6 +34,12 @@ def test_the_page_of_settings_shows_the_table():
     assert settings_doc("markdown").stdout in (ROOT / "docs/settings.md").read_text()
 
 
+def test_the_settings_of_the_unit_allow_callers_only_their_own_address():
+    lines = settings_doc("unit").stdout.splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == \
+        ["PORT_CHECKER_TARGETS=caller"]
+
+
 def test_manual_page_is_clean_and_complete():
     page = BUILD_DIR / "port-checker.8"
     lint = subprocess.run(["mandoc", "-Tlint", "-Wwarning", page], capture_output=True, text=True,

@@ -276,6 +276,7 @@ struct rig {
     struct probe_limit limit;
     struct engine_config config;
     const struct proof_token *token; /* of the checks from here on; borrowed */
+    const char *caller;              /* the same; NULL = the owner of the engine */
     struct timer guard, idle, extra; /* the second one is the test's */
     int descriptors;
     struct instant started_at;
@@ -439,8 +440,11 @@ static inline struct check *rig_check(struct rig *rig, const char *target,
     check->verdicts = calloc(count, sizeof *check->verdicts);
     assert_non_null(check->verdicts);
     rig->unfinished++;
+    const struct address caller =
+        rig->caller ? address_of(rig->caller) : (struct address){0};
     const struct job_request request = {
         .target = address_of(target),
+        .caller = rig->caller ? &caller : NULL,
         .token = rig->token,
         .ports = ports,
         .port_count = count,
@@ -462,7 +466,7 @@ static inline struct check *rig_check_one(struct rig *rig, const char *target,
 
 static inline void check_cancel(struct check *check)
 {
-    engine_cancel(check->job);
+    engine_cancel(check->job, NULL);
     check_end(check);
 }
 

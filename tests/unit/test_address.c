@@ -350,6 +350,21 @@ static void equality_is_of_family_and_address_alone(void **state)
     assert_false(address_equals(&last_bit, &short_form));
 }
 
+static void the_address_that_stands_for_all_is_zero_in_both_families(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_any;
+    } rows[] = {{"0.0.0.0", true}, {"::", true},         {"0.0.0.1", false},
+                {"::1", false},    {"128.0.0.0", false}, {"::ffff:0.0.0.0", false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct address address = address_of(rows[i].text);
+        address_set_port(&address, 80);
+        assert_int_equal(address_is_any(&address), rows[i].is_any);
+    }
+}
+
 static void loopback_is_127_slash_8_and_one_ipv6_address(void **state)
 {
     (void)state;
@@ -542,6 +557,7 @@ int main(void)
         cmocka_unit_test(only_mapped_addresses_are_unmapped),
         cmocka_unit_test(mapped_translated_and_6to4_addresses_embed_ipv4),
         cmocka_unit_test(equality_is_of_family_and_address_alone),
+        cmocka_unit_test(the_address_that_stands_for_all_is_zero_in_both_families),
         cmocka_unit_test(loopback_is_127_slash_8_and_one_ipv6_address),
         cmocka_unit_test(a_prefix_is_compared_bit_by_bit),
         cmocka_unit_test(networks_are_read),

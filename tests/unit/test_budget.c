@@ -224,6 +224,68 @@ static void both_buckets_get_their_ports_back(void **state)
     budget_free(budget);
 }
 
+/* ---- silent ports ------------------------------------------------------------------- */
+
+static void silent_ports_cost_the_target_more(void **state)
+{
+    (void)state;
+    static const struct {
+        bool is_foreign;
+        size_t ports, silent;
+        int64_t wait; /* until the target's bucket has a port for a stranger, in ports */
+    } rows[] = {
+        {true, 100, 0, 1},      {true, 20, 20, 1},    {true, 21, 20, 2},
+        {true, 100, 1, 5},      {true, 100, 25, 101}, {true, 100, 100, 401},
+        {true, 99, 0, 0},       {false, 100, 100, 0}, {true, 1, 100, 302},
+        {true, 100, 1000, 401},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct budget *budget = make(RATE, BURST, 16);
+        struct address caller = address_of("192.0.2.1");
+        struct address target = address_of("203.0.113.9");
+        bool is_foreign = rows[i].is_foreign;
+        assert_granted(
+            budget_take(budget, &caller, &target, is_foreign, rows[i].ports, at_ms(0)));
+        budget_settle_silent(budget, &target, is_foreign, rows[i].silent, at_ms(0));
+
+        struct budget_answer answer =
+            take_foreign(budget, "192.0.2.2", "203.0.113.9", 1, at_ms(0));
+        assert_int_equal(answer.denied, rows[i].wait > 0 ? BUDGET_TARGET : BUDGET_NONE);
+        assert_int_equal(answer.retry_after.ns, rows[i].wait * PORT_NS);
+        assert_granted(take(budget, "203.0.113.9", BURST, at_ms(0)));
+        assert_int_equal(drain(budget, "192.0.2.1", at_ms(0)), BURST - rows[i].ports);
+        if (rows[i].wait > 0)
+            assert_granted(take_foreign(budget, "192.0.2.2", "203.0.113.9", 1,
+                                        instant_add(at_ms(0), answer.retry_after)));
+        budget_free(budget);
+    }
+}
+
+static void a_debt_has_a_limit(void **state)
+{
+    (void)state;
+    struct budget *budget = make(RATE, BURST, 16);
+    struct address target = address_of("203.0.113.9");
+    for (int i = 0; i < 10; i++)
+        budget_settle_silent(budget, &target, true, BURST, at_ms(0));
+    assert_denied(take_foreign(budget, "192.0.2.2", "203.0.113.9", BURST, at_ms(0)),
+                  BUDGET_TARGET, (BUDGET_SILENT_PORT + 1) * BURST * PORT_NS);
+    assert_int_equal(budget_entries(budget), 1);
+    budget_free(budget);
+}
+
+static void a_debt_that_is_paid_leaves_no_bucket_behind(void **state)
+{
+    (void)state;
+    struct budget *budget = make(RATE, BURST, 16);
+    struct address target = address_of("203.0.113.9");
+    budget_settle_silent(budget, &target, true, 10, at_ms(0));
+    assert_int_equal(budget_entries(budget), 1);
+    assert_granted(take(budget, "192.0.2.1", 1, at_ms(2000)));
+    assert_int_equal(budget_entries(budget), 1); /* the caller's */
+    budget_free(budget);
+}
+
 /* ---- whose bucket ------------------------------------------------------------------- */
 
 static void addresses_share_a_bucket_when_they_have_one_owner(void **state)
@@ -543,6 +605,13 @@ static void extreme_rates_do_not_overflow(void **state)
         assert_true(answer.retry_after.ns > 0);
         assert_granted(
             take(budget, "192.0.2.1", 65535, instant_add(at_ms(0), answer.retry_after)));
+
+        struct address target = address_of("203.0.113.9");
+        for (int times = 0; times < 3; times++)
+            budget_settle_silent(budget, &target, true, 65535, at_ms(0));
+        answer = take_foreign(budget, "192.0.2.2", "203.0.113.9", 1, at_ms(0));
+        assert_int_equal(answer.denied, BUDGET_TARGET);
+        assert_true(answer.retry_after.ns > 0);
         budget_free(budget);
     }
 }
@@ -604,6 +673,9 @@ int main(void)
         cmocka_unit_test(ports_that_were_not_tried_are_given_back),
         cmocka_unit_test(giving_back_never_lifts_a_bucket_above_its_burst),
         cmocka_unit_test(both_buckets_get_their_ports_back),
+        cmocka_unit_test(silent_ports_cost_the_target_more),
+        cmocka_unit_test(a_debt_has_a_limit),
+        cmocka_unit_test(a_debt_that_is_paid_leaves_no_bucket_behind),
         cmocka_unit_test(addresses_share_a_bucket_when_they_have_one_owner),
         cmocka_unit_test(strangers_cannot_use_up_the_owners_budget),
         cmocka_unit_test(a_refusal_takes_from_neither_bucket),

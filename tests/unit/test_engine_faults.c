@@ -352,7 +352,7 @@ static void cancelling_tells_how_many_ports_were_never_tried(void **state)
     struct rig *rig = rig_new();
     struct check *check = rig_check(rig, THERE, ports, 50, 20000);
     assert_int_equal(engine_jobs(rig->engine), 1);
-    assert_int_equal(engine_cancel(check->job), 50);
+    assert_int_equal(engine_cancel(check->job, NULL), 50);
     rig_free(rig);
 }
 
@@ -401,7 +401,7 @@ static void an_engine_that_has_too_many_ports_takes_no_more(void **state)
         assert_true(engine_start(rig->engine, &request, &jobs[i], NULL));
     assert_false(engine_start(rig->engine, &request, &jobs[4], &err));
     assert_int_equal(err.kind, ERR_LIMIT);
-    engine_cancel(jobs[0]);
+    engine_cancel(jobs[0], NULL);
     assert_true(engine_start(rig->engine, &request, &jobs[4], NULL));
     rig->engine = engine_free(rig->engine);
     rig_free(rig);

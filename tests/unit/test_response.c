@@ -81,6 +81,11 @@ static void heads_look_so(void **state)
          "Vary: Cache-Control\r\n",
          "HTTP/1.1 200 OK\r\nDate: " DATE "\r\nServer: s/1\r\nCache-Control: no-store\r\n"
          "Content-Type: text/plain\r\nContent-Length: 5\r\nVary: Cache-Control\r\n\r\n"},
+        {{200, PERSISTENCE_STAYS, BODY_LENGTH, .body_len = 5, .is_tls = true},
+         "",
+         "HTTP/1.1 200 OK\r\nDate: " DATE "\r\nServer: s/1\r\nCache-Control: no-store\r\n"
+         "Strict-Transport-Security: max-age=31536000\r\n"
+         "Content-Type: text/plain\r\nContent-Length: 5\r\n\r\n"},
         {{299, PERSISTENCE_STAYS, BODY_LENGTH, .body_len = 5},
          "",
          "HTTP/1.1 299 \r\nDate: " DATE "\r\nServer: s/1\r\nCache-Control: no-store\r\n"

@@ -190,7 +190,7 @@ struct job {
 static struct job the_job;
 static bool is_job_running;
 static const struct err *start_error; /* engine_start() fails with it unless NULL */
-static size_t untried_when_cancelled;
+static size_t untried_when_cancelled, silent_when_cancelled;
 
 bool engine_start(struct engine *engine, const struct job_request *request,
                   struct job **ret, struct err *err)
@@ -209,11 +209,12 @@ bool engine_start(struct engine *engine, const struct job_request *request,
     return true;
 }
 
-size_t engine_cancel(struct job *job)
+size_t engine_cancel(struct job *job, size_t *ret_silent)
 {
     assert_ptr_equal(job, &the_job);
     assert_true(is_job_running);
     is_job_running = false;
+    *ret_silent = silent_when_cancelled;
     return untried_when_cancelled;
 }
 
@@ -246,6 +247,7 @@ static void finish_limited_job(void)
 {
     const struct job_result result = {
         .end = JOB_JUDGED,
+        .silent = the_job.request.port_count - 1,
         .limit = {.is_there = true, .answered = 1, .rate = 0.94},
     };
     assert_true(is_job_running);
@@ -305,7 +307,7 @@ static int set_up(void **state)
     (void)state;
     fake_now = (struct instant){1000 * NS_PER_SECOND};
     start_error = NULL;
-    untried_when_cancelled = 0;
+    untried_when_cancelled = silent_when_cancelled = 0;
     is_job_running = false;
     lab_is_draining = false;
     warnings.last_ns = 0;
@@ -572,6 +574,44 @@ static void strangers_share_a_target_s_budget(void **state)
     check(&own, OWN("[\"1-10\"]"));
     finish_job();
     assert_int_equal(own.status, 200);
+}
+
+/* What did not answer costs the target five ports in all, and debts as well; not the
+ * caller, and not an address that is the caller's own. */
+static void silent_ports_cost_a_target_more(void **state)
+{
+    (void)state;
+    struct exchange first = {.peer = "192.0.2.8"}, second = {.peer = "192.0.2.9"},
+                    third = {.peer = "192.0.2.8"}, own = {0}, again = {0};
+    settings.targets = TARGETS_ANY;
+    check(&first, OWN("[\"1-5\"]"));
+    finish_limited_job(); /* four of them are silent: 1 + 4 * 5 */
+    check(&second, OWN("[1]"));
+    assert_int_equal(second.status, 429);
+    assert_string_equal(second.reply_headers, "Retry-After: 12\n");
+    check(&third, "{\"provider_ip\": \"192.0.2.77\", \"ports\": [\"1-5\"]}");
+    finish_job();
+    assert_int_equal(third.status, 200);
+
+    check(&own, OWN("[\"1-5\"]"));
+    finish_limited_job();
+    check(&again, OWN("[\"1-5\"]"));
+    finish_job();
+    assert_int_equal(again.status, 200);
+}
+
+static void silence_costs_a_target_more_when_the_client_leaves(void **state)
+{
+    (void)state;
+    struct exchange first = {.peer = "192.0.2.8"}, second = {.peer = "192.0.2.9"};
+    settings.targets = TARGETS_ANY;
+    untried_when_cancelled = 2;
+    silent_when_cancelled = 2;
+    check(&first, OWN("[\"1-5\"]"));
+    first.gone(first.gone_ctx, &first); /* 5 - 2 + 2 * 4 */
+    check(&second, OWN("[1]"));
+    assert_int_equal(second.status, 429);
+    assert_string_equal(second.reply_headers, "Retry-After: 2\n");
 }
 
 /* Whether a check of `ports` out of 10 is granted now; it ends at once. */
@@ -1311,6 +1351,8 @@ int main(void)
         TEST(a_budget_that_is_spent_says_when_to_come_back),
         TEST(more_ports_than_the_budget_ever_has),
         TEST(strangers_share_a_target_s_budget),
+        TEST(silent_ports_cost_a_target_more),
+        TEST(silence_costs_a_target_more_when_the_client_leaves),
         TEST(an_overloaded_checker_says_so_and_gives_back),
         TEST(a_fault_and_a_missing_route_are_the_checker_s),
         TEST(a_job_that_cannot_start_is_not_charged),

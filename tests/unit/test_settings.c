@@ -152,6 +152,7 @@ static void defaults_are_those_of_the_design(void **state)
     assert_int_equal(s.cors_origins.count, 0);
     assert_string_equal(s.tls_cert, "");
     assert_string_equal(s.tls_key, "");
+    assert_string_equal(s.tls_priority, "");
     assert_int_equal(s.log_format, LOG_FORMAT_TEXT);
     assert_string_equal(s.user, "");
     assert_int_equal(s.sandbox, SANDBOX_AUTO);
@@ -216,6 +217,8 @@ static void a_good_value_is_taken(void **state)
          "http://a,http://b:443,https://c:80"},
         {"PORT_CHECKER_CORS_ORIGINS", "http://[2001:DB8:0::1]:8080",
          "http://[2001:db8::1]:8080"},
+        {"PORT_CHECKER_TLS_PRIORITY", "NORMAL:-VERS-ALL:+VERS-TLS1.3:%NO_TICKETS",
+         "NORMAL:-VERS-ALL:+VERS-TLS1.3:%NO_TICKETS"},
         {"PORT_CHECKER_USER", "port-checker", "port-checker"},
         {"PORT_CHECKER_SANDBOX", "off", "off"},
         {"PORT_CHECKER_SANDBOX", "Require", "require"},
@@ -671,7 +674,7 @@ static void every_form_names_every_setting(void **state)
             assert_non_null(strstr(form, quoted));
             count++;
         }
-        assert_int_equal(count, 21);
+        assert_int_equal(count, 22);
         free(form);
         free(values);
     }

@@ -19,6 +19,28 @@
 
 static const enum outcome_source sources[] = {SOCKET, CONNECT, ERROR, ICMP, OWN, GATEWAY};
 
+static void only_silence_is_silent(void **state)
+{
+    (void)state;
+    static const struct {
+        enum port_state state;
+        int errnum;
+        bool is_silent;
+    } rows[] = {
+        {PORT_STATE_OPEN, 0, false},
+        {PORT_STATE_CLOSED, ECONNREFUSED, false},
+        {PORT_STATE_FILTERED, ETIMEDOUT, true},
+        {PORT_STATE_UNREACHABLE, EHOSTUNREACH, false},
+        {PORT_STATE_LIMITED, ETIMEDOUT, true},
+        {PORT_STATE_LIMITED, ECONNREFUSED, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct port_verdict verdict = {.state = rows[i].state,
+                                             .errnum = rows[i].errnum};
+        assert_int_equal(port_verdict_is_silent(&verdict), rows[i].is_silent);
+    }
+}
+
 static void only_evidence_from_the_network_blames_the_target(void **state)
 {
     (void)state;
@@ -254,6 +276,7 @@ static void a_prohibition_is_told_from_a_path_that_may_come_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_silence_is_silent),
         cmocka_unit_test(only_evidence_from_the_network_blames_the_target),
         cmocka_unit_test(an_administrative_prohibition_is_eacces_in_ipv6_only),
         cmocka_unit_test(no_error_is_pending_for_every_source),

@@ -236,6 +236,10 @@ def test_handshakes_of_strangers_are_not_the_checkers(make_home, service, later)
 
 # --- other programs -------------------------------------------------------------------------
 
+# Connections to a port that tests verify block it for a minute after their end (TIME_WAIT).
+FRESH = 50890
+
+
 @pytest.fixture
 def refused(stub):
     """Verifies ports that a checker finds closed: refused(place, ...) is their family."""
@@ -246,11 +250,11 @@ def refused(stub):
 
 def test_a_port_that_is_bound_and_not_listened_on(refused, later):
     with socket.socket() as sock:
-        sock.bind(("0.0.0.0", 50800))
-        family = refused("--ports", "50800-50801")
-    assert ports_of(family)[50800]["held_by"] is None  # certainly not this program
-    assert cause_of(family, 50800)["text"] == (
-        "port 50800 is closed: another program has bound it on this machine, but does not listen")
+        sock.bind(("0.0.0.0", FRESH))
+        family = refused("--ports", f"{FRESH}-{FRESH + 1}")
+    assert ports_of(family)[FRESH]["held_by"] is None  # certainly not this program
+    assert cause_of(family, FRESH)["text"] == (
+        f"port {FRESH} is closed: another program has bound it on this machine, but does not listen")
 
 
 def test_a_listener_on_an_inner_address(make_home, service, later):
@@ -266,22 +270,22 @@ def test_a_listener_on_an_inner_address(make_home, service, later):
 
 def test_a_mapped_address_is_an_ipv4_address(refused, later, namespace):
     sock = later.enter_context(socket.socket(socket.AF_INET6))
-    sock.bind(("::ffff:127.0.0.1", 50800))
+    sock.bind(("::ffff:127.0.0.1", FRESH))
     sock.listen(8)
-    family = refused("--ports", "50800-50801")
-    assert ports_of(family)[50800]["held_by"].startswith("python")
-    assert cause_of(family, 50800)["text"].endswith("listens on the loopback interface only")
+    family = refused("--ports", f"{FRESH}-{FRESH + 1}")
+    assert ports_of(family)[FRESH]["held_by"].startswith("python")
+    assert cause_of(family, FRESH)["text"].endswith("listens on the loopback interface only")
 
 
 def test_a_hidden_proc_net(refused, later):
     """As in a unit with ProcSubset=pid."""
     sock = later.enter_context(socket.socket())
-    sock.bind(("127.0.0.1", 50800))
+    sock.bind(("127.0.0.1", FRESH))
     sock.listen(8)
     hidden = ("unshare", "--mount", "sh", "-c",
               'mount -t proc -o subset=pid proc /proc && exec "$@"', "sh")
-    family = refused("--ports", "50800-50801", before=hidden)
-    assert cause_of(family, 50800)["text"].endswith("listens on the loopback interface only")
+    family = refused("--ports", f"{FRESH}-{FRESH + 1}", before=hidden)
+    assert cause_of(family, FRESH)["text"].endswith("listens on the loopback interface only")
 
 
 def test_a_system_that_keeps_more_ports_than_usual(stub, namespace, start, nobody):

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""The packages in a booted Debian: installed, started, reloaded, upgraded, removed, purged."""
+import re
+
+from harness.waiting import eventually
+from machine import NEXT, PACKAGES
+
+SETTINGS = "/etc/port-checker.env"
+OPEN = '{"provider_ip": "127.0.0.1", "ports": [7466]}'
+
+
+def files(debian):
+    """What is outside of dpkg's records, logs and other changing things."""
+    return set(debian.shell(
+        "find / -xdev '(' -path /proc -o -path /sys -o -path /dev -o -path /tmp"
+        " -o -path /var/log -o -path /var/lib/dpkg -o -path /var/lib/systemd"
+        " -o -path /var/tmp ')' -prune -o -print; find /run -name '*port-*'"
+    ).stdout.splitlines())
+
+
+def append(debian, line):
+    debian.shell(f"printf '%s\\n' '{line}' >>{SETTINGS}")
+
+
+def make_key(debian, name):
+    """A certificate and a key that only root can read; the names of both files."""
+    debian.shell(
+        "umask 077; mkdir -p /etc/ssl/checker; cd /etc/ssl/checker;"
+        f" openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+        f" -keyout {name}.key -out {name}.pem -subj /CN={name} 2>/dev/null")
+    return f"/etc/ssl/checker/{name}.pem", f"/etc/ssl/checker/{name}.key"
+
+
+def shown_name(debian):
+    """The name in the certificate that the service shows."""
+    shown = debian.shell("openssl s_client -connect 127.0.0.1:7466 </dev/null 2>/dev/null"
+                         " | openssl x509 -noout -subject")
+    return shown.stdout.strip()
+
+
+def test_an_installation_starts_a_confined_service(installed):
+    assert installed.show("port-checker", "SubState") == "running"
+    line, = installed.ready_lines()
+    assert line["sandbox"] == "full" and line["port"] == "7466"
+    assert installed.ask() == '{"status": "ok"}'
+    assert installed.shell("systemctl is-enabled port-checker port-checker.socket",
+                           check=False).stdout.split() == ["enabled", "disabled"]
+    assert "warning" not in installed.log()
+    # The unit is what this system knows.
+    assert installed.run("systemd-analyze", "verify", "--man=no", "port-checker.service",
+                         "port-checker.socket").stderr == ""
+
+
+def test_callers_can_check_only_their_own_address(installed):
+    assert re.search("^PORT_CHECKER_TARGETS=caller$",
+                     installed.run("cat", SETTINGS).stdout, re.MULTILINE)
+    # Also without the file.
+    installed.shell(f"rm {SETTINGS}; systemctl restart port-checker")
+    assert "PORT_CHECKER_TARGETS=caller" in \
+        installed.run("cat", "/run/port-checker/settings").stdout
+
+
+def test_its_exposure(installed):
+    for threshold, drop_in in [(11, None), (16, "privileged-port.conf")]:
+        if drop_in:
+            installed.shell(
+                "mkdir -p /etc/systemd/system/port-checker.service.d;"
+                f" cp /usr/share/doc/port-checker/examples/{drop_in}"
+                " /etc/systemd/system/port-checker.service.d; systemctl daemon-reload")
+        said = installed.run("systemd-analyze", "security", f"--threshold={threshold}",
+                             "port-checker.service", check=False)
+        assert said.returncode == 0, said.stdout[-2000:]
+
+
+def test_a_port_below_1024(installed):
+    installed.shell(
+        "mkdir -p /etc/systemd/system/port-checker.service.d;"
+        " cp /usr/share/doc/port-checker/examples/privileged-port.conf"
+        " /etc/systemd/system/port-checker.service.d; systemctl daemon-reload")
+    append(installed, "PORT_CHECKER_PORT=443")
+    installed.run("systemctl", "restart", "port-checker")
+    assert installed.ask("http://127.0.0.1:443/health") == '{"status": "ok"}'
+    assert installed.ready_lines()[-1]["sandbox"] == "full"
+
+
+def test_a_reload_takes_settings_and_key(installed):
+    pid = installed.main_pid()
+    cert, key = make_key(installed, "first")
+    append(installed, f"PORT_CHECKER_TLS_CERT={cert}\nPORT_CHECKER_TLS_KEY={key}")
+    installed.run("systemctl", "reload", "port-checker")
+    assert shown_name(installed).endswith("first")
+    assert installed.show("port-checker", "MainPID") == str(pid)
+
+    # The same files with another content.
+    other_cert, other_key = make_key(installed, "second")
+    installed.shell(f"mv {other_cert} {cert}; mv {other_key} {key}")
+    installed.run("systemctl", "reload", "port-checker")
+    assert shown_name(installed).endswith("second")
+
+    # Only the service's user can read the copies, and the key is not left behind.
+    owner = installed.run("stat", "-c", "%U %a", "/run/port-checker/key.pem").stdout
+    assert owner == "port-checker 400\n"
+    installed.shell(f"sed -i /TLS/d {SETTINGS}; systemctl reload port-checker")
+    assert installed.ask() == '{"status": "ok"}'
+    assert installed.run("ls", "/run/port-checker").stdout == "settings\n"
+
+
+def test_an_invalid_setting_fails_the_reload_and_changes_nothing(installed):
+    append(installed, "PORT_CHECKER_PORT=none")
+    assert installed.run("systemctl", "reload", "port-checker", check=False).returncode != 0
+    assert f'PORT_CHECKER_PORT="none" (from {SETTINGS})' in installed.log()
+    assert installed.show("port-checker", "SubState") == "running"
+    assert installed.ask() == '{"status": "ok"}'
+    assert len(installed.ready_lines()) == 1
+
+
+def test_an_upgrade_reloads_a_running_service(installed):
+    pid = installed.main_pid()
+    installed.install(NEXT, "port-checker")
+    assert installed.main_pid() == pid
+    before, after = installed.ready_lines()
+    assert before["version"] != after["version"] and before["pid"] != after["pid"]
+    assert installed.show("port-checker", "NRestarts") == "0"
+
+
+def test_an_upgrade_leaves_a_stopped_service_alone(installed):
+    installed.run("systemctl", "disable", "--now", "port-checker")
+    installed.install(NEXT, "port-checker")
+    assert installed.show("port-checker", "SubState") == "dead"
+
+
+def test_an_upgrade_with_an_invalid_setting_keeps_the_old_program(installed):
+    append(installed, "PORT_CHECKER_PORT=none")
+    assert "still runs" in installed.install(NEXT, "port-checker").stderr
+    assert installed.ask() == '{"status": "ok"}'
+
+
+def test_the_socket_unit_starts_the_service_at_the_first_connection(installed):
+    installed.shell("systemctl disable --now port-checker.service;"
+                    " systemctl enable --now port-checker.socket")
+    assert installed.show("port-checker", "SubState") == "dead"
+    assert installed.ask() == '{"status": "ok"}'
+    assert installed.show("port-checker", "SubState") == "running"
+    # systemd keeps the socket through an upgrade.
+    installed.install(NEXT, "port-checker")
+    assert installed.show("port-checker.socket", "SubState") == "running"
+    assert installed.ask() == '{"status": "ok"}'
+
+
+def test_a_stopped_child_is_noticed(installed):
+    pid = installed.main_pid()
+    child, = installed.child_pids()
+    installed.run("kill", "-STOP", child)
+    eventually(lambda: installed.main_pid() not in (0, pid), "a new process", within=20)
+    eventually(lambda: len(installed.ready_lines()) == 2, "ready again")
+    assert "watchdog" in installed.log().lower()
+    assert installed.ask() == '{"status": "ok"}'
+
+
+def test_port_verifier_starts_nothing(debian):
+    debian.install(PACKAGES, "port-verifier")
+    assert debian.show("port-verifier", "SubState") == "dead"
+    assert debian.shell("systemctl is-enabled port-verifier", check=False).stdout == "disabled\n"
+
+
+def test_port_verifier_watches_when_it_is_enabled(debian):
+    debian.install(PACKAGES, "port-checker", "port-verifier")
+    # Without a checker, it fails once.
+    debian.run("systemctl", "start", "port-verifier", check=False)
+    eventually(lambda: debian.show("port-verifier", "SubState") == "failed", "the failure")
+
+    debian.shell("sed -i 's,^#\\(PORT_VERIFIER_ARGUMENTS=\\).*,\\1--watch 1h --lan --ports 50800"
+                 " --ip 127.0.0.1 http://127.0.0.1:7466,' /etc/port-verifier.env;"
+                 " systemctl enable --now port-verifier")
+    eventually(lambda: "50800" in debian.run("cat", "/run/port-verifier/report.json",
+                                             check=False).stdout, "a report", within=20)
+    assert debian.show("port-verifier", "SubState") == "running"
+    debian.run("systemd-analyze", "security", "--threshold=15", "port-verifier.service")
+
+
+def test_manual_pages_and_completions_are_installed(debian):
+    debian.install(PACKAGES, "port-checker", "port-verifier")
+    for name, section in [("port-checker", 8), ("port-verifier", 1)]:
+        for file in (f"/usr/share/bash-completion/completions/{name}.bash",
+                     f"/usr/share/zsh/vendor-completions/_{name}",
+                     f"/usr/share/fish/vendor_completions.d/{name}.fish",
+                     f"/usr/share/man/man{section}/{name}.{section}.gz"):
+            debian.run("test", "-s", file)
+
+
+def test_a_purge_leaves_nothing(debian):
+    before = files(debian)
+    debian.install(PACKAGES, "port-checker", "port-verifier")
+    debian.install(NEXT, "port-checker", "port-verifier")
+    debian.shell("systemctl enable port-checker.socket port-verifier")
+    debian.run("dpkg", "--remove", "port-checker", "port-verifier")
+    assert debian.show("port-checker", "SubState") == "dead"
+    assert debian.run("test", "-e", SETTINGS, check=False).returncode == 0
+    assert debian.run("ss", "-Hltn", "sport = 7466").stdout == ""
+
+    debian.run("dpkg", "--purge", "port-checker", "port-verifier")
+    # The user remains, as Debian recommends: files elsewhere may be its own.
+    records = {f"/etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow")}
+    assert files(debian) - before <= records | {"/etc/.pwd.lock"}
+    assert debian.shell("systemctl --failed --plain --no-legend").stdout == ""
