@@ -15,7 +15,7 @@ struct ask {
     struct loop *loop; /* borrowed */
     ask_done_fn *done;
     void *ctx;
-    struct call calls[ROUTER_PROTOCOL_COUNT];
+    struct call calls[ROUTER_DATAGRAM_COUNT];
     struct pcp_request pcp;
     struct router_answer answer;
     struct timer timer; /* to the end, so that `done` never runs within ask_new() */
@@ -68,7 +68,7 @@ static void call_ended(struct ask *ask, enum router_protocol which, enum call_en
 {
     if (end == CALL_CLOSED)
         ask->answer.speech[which].state = SPEECH_CLOSED;
-    for (enum router_protocol other = 0; other < ROUTER_PROTOCOL_COUNT; other++)
+    for (enum router_protocol other = 0; other < ROUTER_DATAGRAM_COUNT; other++)
         if (call_is_open(&ask->calls[other]))
             return;
     /* Without memory, the timer stays at the time-out. */
@@ -88,7 +88,7 @@ static void pcp_end(void *ctx, enum call_end end)
 static void timer_fire(struct timer *timer)
 {
     struct ask *ask = CONTAINER_OF(timer, struct ask, timer);
-    for (enum router_protocol which = 0; which < ROUTER_PROTOCOL_COUNT; which++)
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++)
         call_close(&ask->calls[which]);
     const struct router_answer answer = ask->answer; /* `done` may free it */
     ask->done(ask->ctx, &answer);
@@ -140,7 +140,7 @@ struct ask *ask_free(struct ask *ask)
     if (!ask)
         return NULL;
 
-    for (enum router_protocol which = 0; which < ROUTER_PROTOCOL_COUNT; which++)
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++)
         call_close(&ask->calls[which]);
     loop_timer_stop(ask->loop, &ask->timer);
     free(ask);

@@ -33,7 +33,7 @@ struct router_speech {
 };
 
 struct router_answer {
-    struct router_speech speech[ROUTER_PROTOCOL_COUNT];
+    struct router_speech speech[ROUTER_DATAGRAM_COUNT];
     bool has_outer; /* an IPv4 router told its address on the other side */
     struct address outer_address;
 };

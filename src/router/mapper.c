@@ -54,23 +54,12 @@ struct mapper {
     bool has_outer;
     struct address outer_address;
     bool has_settled;
-    struct mapper_news news;
+    struct mapping_news news;
     uint8_t jitter; /* of the renewals: one for all, so that they come together */
     bool is_removing, has_removed;
     struct instant remove_by;
     struct instant heard_at; /* the last announcement that renewed the mappings */
 };
-
-static const char *const state_texts[] = {
-#define X(NAME, text) text,
-    MAPPING_STATE_MAP(X)
-#undef X
-};
-
-const char *mapping_state_text(enum mapping_state state)
-{
-    return state_texts[state];
-}
 
 static void wake(struct mapper *mapper)
 {
@@ -390,7 +379,7 @@ static void waiting_end(struct mapper *mapper)
 /* Calls `settled` if there is news. */
 static void news_tell(struct mapper *mapper)
 {
-    struct mapper_news news = mapper->news;
+    struct mapping_news news = mapper->news;
     news.is_first = news.is_changed = !mapper->has_settled;
     for (size_t i = 0; i < mapper->port_count; i++) {
         struct port *port = &mapper->ports[i];
@@ -398,7 +387,7 @@ static void news_tell(struct mapper *mapper)
         port->told = port->mapping.state;
     }
     mapper->has_settled = true;
-    mapper->news = (struct mapper_news){0};
+    mapper->news = (struct mapping_news){0};
     ssize_t got = getrandom(&mapper->jitter, sizeof mapper->jitter, GRND_NONBLOCK);
     (void)got; /* without any, the last one serves */
     if (news.is_changed || news.is_restarted || news.is_moved)
@@ -431,7 +420,7 @@ static void timer_fire(struct timer *timer)
 /* --- life ----------------------------------------------------------------------------- */
 
 bool mapper_new(struct loop *loop, const struct mapper_config *config,
-                const struct mapper_port *ports, size_t port_count, struct mapper **ret,
+                const struct mapping_port *ports, size_t port_count, struct mapper **ret,
                 struct err *err)
 {
     struct mapper *mapper = calloc(1, sizeof *mapper);

@@ -35,6 +35,7 @@
 
 #include "base/clock.h"
 #include "net/address.h"
+#include "router/mapping.h"
 #include "router/pcp.h"
 #include "router/protocol.h"
 
@@ -51,50 +52,6 @@ struct mapper;
 #define MAPPER_LEASE_SECONDS 3600 /* to wish for */
 #define MAPPER_REMOVE_MS     2000 /* to give mapper_remove() */
 
-#define MAPPING_STATE_MAP(X)                                                               \
-    X(WAITING, "waiting")       /* not answered yet */                                     \
-    X(MAPPED, "mapped")         /* the router promises to forward it */                    \
-    X(OTHER_PORT, "other_port") /* only at another outer port: given back */               \
-    X(FULL, "full")             /* its table, or our share of it, is full */               \
-    X(REFUSED, "refused")       /* for another reason */                                   \
-    X(SILENT, "silent")         /* no answer */                                            \
-    X(REMOVED, "removed")       /* by mapper_remove() */
-
-enum mapping_state {
-#define X(NAME, text) MAPPING_##NAME,
-    MAPPING_STATE_MAP(X)
-#undef X
-};
-
-const char *mapping_state_text(enum mapping_state state);
-
-struct mapping {
-    uint16_t inner, outer;
-    enum mapping_state state;
-    uint16_t result;           /* REFUSED, FULL, OTHER_PORT: see router_result_of() */
-    uint16_t given;            /* OTHER_PORT: the one it gave, 0: none */
-    struct instant expires;    /* MAPPED */
-    bool is_held;              /* the router has a mapping, or may have one */
-    struct instant held_until; /* is_held: when that ends by itself */
-};
-
-struct mapper_port {
-    uint16_t inner; /* of this machine */
-    uint16_t outer; /* of the router; usually the same */
-};
-
-/* What has happened since `settled` was last called. */
-struct mapper_news {
-    bool is_first;
-    bool is_restarted; /* the router had forgotten the mappings */
-    bool is_moved;     /* it has another outer address */
-    bool is_changed;   /* the state of a port is another one; true if is_first */
-};
-
-/* Called from a timer of the loop; the mapper may be freed in both. */
-typedef void(mapper_settled_fn)(void *ctx, const struct mapper_news *news);
-typedef void(mapper_removed_fn)(void *ctx);
-
 struct mapper_config {
     enum router_protocol protocol;
     struct address router; /* with its port */
@@ -103,15 +60,15 @@ struct mapper_config {
     struct pcp_nonce nonce;  /* PCP */
     uint32_t lease;          /* seconds, wished */
     struct instant deadline; /* for the first `settled` */
-    mapper_settled_fn *settled;
-    mapper_removed_fn *removed;
+    mapping_settled_fn *settled;
+    mapping_removed_fn *removed;
     void *ctx;
 };
 
 /* Inner ports are distinct. `ports` and the configuration are copied; nothing is sent
  * before the loop runs. ERR_SYSTEM without memory. */
 bool mapper_new(struct loop *loop, const struct mapper_config *config,
-                const struct mapper_port *ports, size_t port_count, struct mapper **ret,
+                const struct mapping_port *ports, size_t port_count, struct mapper **ret,
                 struct err *err);
 
 /* Sends nothing: mappings stay in the router. */

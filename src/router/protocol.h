@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The two protocols in which a program asks its router to forward ports, NAT-PMP (RFC 6886)
- * and its successor PCP (RFC 6887), and what their result codes mean. Both use UDP between
- * the router's port 5351 and any port of ours. Pure.
+ * The protocols in which a program asks its router to forward ports, and what their result
+ * codes mean: NAT-PMP (RFC 6886) and its successor PCP (RFC 6887), which use UDP between
+ * the router's port 5351 and any port of ours; and UPnP IGD, which a program of its own
+ * speaks (verifier/upnp_mapper.h). Pure.
  */
 #pragma once
 
@@ -14,10 +15,13 @@
 enum router_protocol {
     ROUTER_NATPMP, /* IPv4 only */
     ROUTER_PCP,    /* IPv4, and pinholes in the packet filter for IPv6 */
-    ROUTER_PROTOCOL_COUNT
+    ROUTER_UPNP,   /* the same */
+    ROUTER_PROTOCOL_COUNT,
+    ROUTER_DATAGRAM_COUNT =
+        ROUTER_UPNP, /* those before it, with requests of one datagram */
 };
 
-/* "NAT-PMP", "PCP". */
+/* "NAT-PMP", "PCP", "UPnP". */
 const char *router_protocol_text(enum router_protocol protocol);
 
 /* What a result code means for a program that asks for a mapping. */
@@ -32,7 +36,7 @@ enum router_meaning {
     ROUTER_MISUNDERSTOOD, /* it says that our request is wrong, or uses an unknown code */
 };
 
-/* Never NULL and static: the name that the protocol's RFC gives to a code. */
+/* `name` is static, and that of the protocol's specification. */
 struct router_result {
     enum router_meaning meaning;
     const char *name;

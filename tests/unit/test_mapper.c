@@ -16,11 +16,11 @@ static struct {
     struct gateway *gateway;
     struct mapper *mapper;
     struct mapper_config config;
-    struct mapper_port ports[PORTS];
+    struct mapping_port ports[PORTS];
     size_t count;
     int settled, removed;
     int stop_at; /* the loop stops at this `settled` */
-    struct mapper_news news;
+    struct mapping_news news;
     struct instant started_at, settled_at;
     struct timer timer, guard;
     void (*then)(void);
@@ -36,7 +36,7 @@ static void after(int64_t ms, void (*then)(void))
         loop_timer_set(lab.loop, &lab.timer, instant_add(clock_now(), span_ms(ms))));
 }
 
-static void settled(void *ctx, const struct mapper_news *news)
+static void settled(void *ctx, const struct mapping_news *news)
 {
     (void)ctx;
     lab.settled++;
@@ -87,7 +87,7 @@ static int lab_begin(void **state)
     };
     lab.count = PORTS;
     for (size_t i = 0; i < PORTS; i++)
-        lab.ports[i] = (struct mapper_port){(uint16_t)(FIRST + i), (uint16_t)(FIRST + i)};
+        lab.ports[i] = (struct mapping_port){(uint16_t)(FIRST + i), (uint16_t)(FIRST + i)};
     timer_init(&lab.timer, later);
     timer_init(&lab.guard, guard);
     return loop_timer_set(lab.loop, &lab.guard, instant_add(clock_now(), span_seconds(60)))
@@ -254,7 +254,7 @@ static void a_router_may_take_two_seconds(void **state)
 static void a_mapping_of_another_port_is_given_back(void **state)
 {
     (void)state;
-    for (enum router_protocol which = 0; which < ROUTER_PROTOCOL_COUNT; which++) {
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
         lab_begin(NULL);
         lab.config.protocol = which;
         lab.gateway->taken = FIRST + 50;
@@ -274,7 +274,7 @@ static void a_mapping_of_another_port_is_given_back(void **state)
 static void a_full_table_has_the_first_ports(void **state)
 {
     (void)state;
-    for (enum router_protocol which = 0; which < ROUTER_PROTOCOL_COUNT; which++) {
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
         lab_begin(NULL);
         lab.config.protocol = which;
         lab.gateway->table_max = 32;
@@ -478,7 +478,7 @@ static void restart(void)
 static void what_a_restart_took_away_is_mapped_anew(void **state)
 {
     (void)state;
-    for (enum router_protocol which = 0; which < ROUTER_PROTOCOL_COUNT; which++) {
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
         lab_begin(NULL);
         lab.config.protocol = which;
         lab.gateway->lease_max = 2;
@@ -612,7 +612,7 @@ static void check_all_are_removed(void)
 static void at_the_end_all_are_removed(void **state)
 {
     (void)state;
-    for (enum router_protocol which = 0; which < ROUTER_PROTOCOL_COUNT; which++) {
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
         lab_begin(NULL);
         lab.config.protocol = which;
         start();

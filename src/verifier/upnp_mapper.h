@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Keeps TCP ports forwarded by a router that speaks UPnP IGD, and removes the mappings at
+ * the end: like router/mapper.h, whose states, callbacks and rules are the same unless
+ * noted here. UPnP is XML over HTTP from whatever answers on the local network, so the
+ * program port-verifier-upnp speaks it, in a process of its own with a sandbox of its own;
+ * it writes one line of JSON per port (docs/mapping.md).
+ *
+ * The router tells which machine holds a port that it refuses (`holder`). If it grants
+ * permanent mappings only, `is_permanent` is set: they are removed at the end all the same,
+ * and looked at again after half an hour. Whether the router has restarted is seen when a
+ * mapping of ours is missing at a renewal.
+ *
+ * Everything belongs to the loop's thread; the program runs once for each thing to do, one
+ * run at a time, and is killed at the deadline of that.
+ */
+#pragma once
+
+#include "net/address.h"
+#include "router/mapping.h"
+#include "verifier/local_port.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct loop;
+struct upnp_mapper;
+
+#define UPNP_MAP_MS    10000 /* for one run that maps or renews all ports */
+#define UPNP_REMOVE_MS 15000 /* to give upnp_mapper_remove() */
+
+/* Starts the process that can execute port-verifier-upnp, which is looked for in the folder
+ * of this program. Call it before lockdown_apply() and before threads start; only once.
+ * ERR_SYSTEM. That the program is not installed is no error: see UPNP_END_MISSING. */
+bool upnp_prepare(struct err *err);
+void upnp_finish(void);
+
+/* How the last run of the program ended. */
+enum upnp_end {
+    UPNP_END_NONE,          /* it has not ended yet */
+    UPNP_END_DONE,          /* it asked a router for all ports */
+    UPNP_END_MISSING,       /* the program is not installed */
+    UPNP_END_NO_ROUTER,     /* no router on this network answered */
+    UPNP_END_NOT_CONNECTED, /* the router says that it has no connection or no public
+                               address on its other side */
+    UPNP_END_FAILED,        /* it was killed at its deadline, or its answer is invalid */
+};
+
+struct upnp_mapper_config {
+    enum family family;     /* FAMILY_6: pinholes */
+    struct address local;   /* of this machine, on the link to the router */
+    struct address gateway; /* only a router with this address is asked, if has_gateway */
+    bool has_gateway;
+    uint32_t lease; /* seconds, wished */
+    mapping_settled_fn *settled;
+    mapping_removed_fn *removed;
+    void *ctx;
+};
+
+/* As mapper_new(). */
+bool upnp_mapper_new(struct loop *loop, const struct upnp_mapper_config *config,
+                     const struct mapping_port *ports, size_t port_count,
+                     struct upnp_mapper **ret, struct err *err);
+
+/* Ends a program that runs. Mappings stay in the router. */
+struct upnp_mapper *upnp_mapper_free(struct upnp_mapper *mapper);
+
+const struct mapping *upnp_mapper_mapping(const struct upnp_mapper *mapper, size_t index);
+enum upnp_end upnp_mapper_end(const struct upnp_mapper *mapper);
+bool upnp_mapper_outer_address(const struct upnp_mapper *mapper, struct address *ret);
+void upnp_mapper_map_anew(struct upnp_mapper *mapper);
+
+/* How many ports have been removed so far, for a line of progress. */
+size_t upnp_mapper_removed(const struct upnp_mapper *mapper);
+void upnp_mapper_remove(struct upnp_mapper *mapper, struct span timeout);
