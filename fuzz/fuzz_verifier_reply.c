@@ -32,20 +32,50 @@ static void check_verdict(const struct remote_verdict *verdict)
     check_printable(verdict->words);
 }
 
+static void check_place(const struct place_view *view)
+{
+    bool is_judged = view->kind == PLACE_JUDGED;
+    bool is_open = is_judged && view->state == PORT_STATE_OPEN;
+    check_printable(view->words);
+    assert(view->state < PORT_STATE_COUNT);
+    assert(is_open || view->proof == PROOF_NONE);
+    assert(!is_open || view->words[0] == '\0');
+    assert(view->proof == PROOF_OTHER_PORT || view->proof_port == 0);
+    assert(is_judged || !view->has_rtt);
+    assert(!view->has_rtt || view->rtt_ms >= 0);
+}
+
+static void check_places(const struct place_table *places)
+{
+    assert(place_table_count(places) <= PLACES_OF_A_PORT_MAX);
+    for (size_t i = 0; i < place_table_count(places); i++) {
+        size_t len = strlen(place_table_name(places, i));
+        assert(len > 0 && len < PLACE_LABEL_SIZE);
+        for (size_t port = 0; port < 3; port++) {
+            struct place_view view = place_table_get(places, port, i);
+            check_place(&view);
+        }
+    }
+}
+
 static void check_reply(const char *body, size_t len, bool is_stream)
 {
     static const uint16_t ports[] = {80, 443, 7466};
     struct remote_verdict verdicts[3];
-    struct remote_limit limit;
+    struct reply_extras extras;
     struct err err = {0};
-    if (!reply_parse(body, len, is_stream, ports, 3, verdicts, &limit, &err)) {
+    if (!reply_parse(body, len, is_stream, ports, 3, verdicts, &extras, &err)) {
         assert(err.message[0] != '\0');
         check_printable(err.message);
         return;
     }
     for (size_t i = 0; i < 3; i++)
         check_verdict(&verdicts[i]);
-    assert(limit.rate >= 0 && limit.answered <= 65535);
+    assert(extras.limit.rate >= 0 && extras.limit.answered <= 65535);
+    assert(extras.quorum.needed <= extras.quorum.places);
+    assert(extras.quorum.places <= PLACES_OF_A_PORT_MAX);
+    check_places(extras.places);
+    place_table_free(extras.places);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

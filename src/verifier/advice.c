@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "verifier/advice.h"
 
+#include "verifier/report_places.h"
 #include "verifier/scene.h"
 
 #include <assert.h>
 #include <stddef.h>
 
-#define ROWS_MAX 16 /* of one cause; tests/unit/test_advice.c reads them all */
+#define ROWS_MAX   16 /* of one cause; tests/unit/test_advice.c reads them all */
+
+#define PLACES_MAX (PLACES_OF_A_PORT_MAX * 2 * PLACE_LABEL_SIZE)
 
 /* clang-format off */
 static const struct advice_row table[][ROWS_MAX] = {
@@ -42,7 +45,7 @@ static const char *part_of(const struct advice_row *row, enum advice_part part)
 static const char *sentence_of(const struct scene *scene, enum advice_part part)
 {
     const struct advice_row *row = table[scene->finding->cause];
-    const unsigned conditions = scene_conditions(scene);
+    const uint64_t conditions = scene_conditions(scene);
     while ((row->when & conditions) != row->when || !part_of(row, part))
         row++;
     return part_of(row, part);
@@ -55,14 +58,25 @@ static void expand(const struct scene *scene, const char *sentence, struct text 
     (void)is_known;
 }
 
+/* Who reached the ports, where that is not all: 16 names. */
+static void places_put(const struct scene *scene, struct text *text)
+{
+    AUTO_TEXT places = text_up_to(PLACES_MAX);
+    report_places_put(scene->family, scene->group->first, &places);
+    if (places.len > 0)
+        text_printf(text, ", %s", places.data);
+}
+
 void advice_put(const struct report *report, const struct family_report *family,
                 const struct port_group *group, enum advice_part part, struct text *text)
 {
     const struct scene scene = scene_of(report, family, group);
     expand(&scene, sentence_of(&scene, part), text);
     /* Unknown ports are one group, whatever their bindings. */
-    if (part == ADVICE_LABEL && scene.finding->cause != CAUSE_UNKNOWN)
+    if (part == ADVICE_LABEL && scene.finding->cause != CAUSE_UNKNOWN) {
         expand(&scene, label_ends[scene.local->binding], text);
+        places_put(&scene, text);
+    }
 }
 
 /* The ports with this cause that are not good, as a scene of the first of their groups. */

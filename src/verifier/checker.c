@@ -158,7 +158,7 @@ struct checker *checker_free(struct checker *checker)
     fetch_free(checker->fetch);
     free(checker->waiting);
     text_done(&checker->body);
-    free(checker->result.verdicts);
+    checker_result_done(&checker->result);
     free(checker);
     return NULL;
 }
@@ -182,6 +182,7 @@ struct checker_result checker_take_result(struct checker *checker)
 {
     struct checker_result result = checker->result;
     checker->result.verdicts = NULL;
+    checker->result.places = NULL;
     return result;
 }
 

@@ -49,10 +49,12 @@ struct checker_result {
     struct address peer_address; /* has_local: the checker's end */
     enum vantage vantage;        /* has_local */
 
-    bool is_plain;                   /* it was asked with the plain contract only */
-    bool knows_proof;                /* the reply has proofs */
-    struct span duration;            /* of the first look */
-    struct remote_limit limit;       /* the first that it reported */
+    bool is_plain;               /* it was asked with the plain contract only */
+    bool knows_proof;            /* the reply has proofs */
+    struct span duration;        /* of the first look */
+    struct remote_limit limit;   /* the first that it reported */
+    struct remote_quorum quorum; /* the last that it reported */
+    struct place_table *places;  /* what its places say about each port; NULL: none did */
     struct remote_verdict *verdicts; /* one per port; NULL if it did not answer */
 };
 
@@ -113,8 +115,11 @@ size_t checker_waiting(const struct checker *checker, struct instant now,
 /* CHECKER_DONE only; owned by the checker until checker_take_result(). */
 const struct checker_result *checker_result(const struct checker *checker);
 
-/* Moves the result out; the caller frees `verdicts` with free(). */
+/* Moves the result out; the caller ends it with checker_result_done(). */
 struct checker_result checker_take_result(struct checker *checker);
+
+/* Frees what a result owns: verdicts and places. */
+void checker_result_done(struct checker_result *result);
 
 /* The URL that was asked last, or of two that failed the one whose reason says more. */
 const char *checker_url(const struct checker *checker);

@@ -122,31 +122,53 @@ size_t checker_waiting(const struct checker *checker, struct instant now,
 
 /* A proof names ports of this machine; the checker compares it with the port that it
  * probed. */
-static void proof_localize(const struct checker *checker, size_t index,
-                           struct remote_verdict *verdict)
+static void proof_localize(const struct checker *checker, size_t index, enum proof *proof,
+                           uint16_t *proof_port)
 {
     uint16_t outer = checker->config.ports[index];
     uint16_t inner = checker->config.inner[index];
-    uint16_t proved = verdict->proof == PROOF_MATCH ? outer : verdict->proof_port;
-    if (inner == outer ||
-        (verdict->proof != PROOF_MATCH && verdict->proof != PROOF_OTHER_PORT))
+    uint16_t proved = *proof == PROOF_MATCH ? outer : *proof_port;
+    if (inner == outer || (*proof != PROOF_MATCH && *proof != PROOF_OTHER_PORT))
         return;
-    verdict->proof = proved == inner ? PROOF_MATCH : PROOF_OTHER_PORT;
-    verdict->proof_port = proved == inner ? 0 : proved;
+    *proof = proved == inner ? PROOF_MATCH : PROOF_OTHER_PORT;
+    *proof_port = proved == inner ? 0 : proved;
 }
 
-static void verdict_take(struct checker *checker, size_t index,
+/* What the places say about a port: the new replaces the old. */
+static void places_take(struct checker *checker, size_t index,
+                        const struct place_table *said, size_t said_index)
+{
+    struct place_table *places = checker->result.places;
+    if (!places)
+        return;
+    if (!said) {
+        place_table_clear(places, index);
+        return;
+    }
+    place_table_copy(places, index, said, said_index);
+    for (size_t i = 0; i < place_table_count(places); i++) {
+        struct place_view view = place_table_get(places, index, i);
+        if (view.kind != PLACE_JUDGED)
+            continue;
+        proof_localize(checker, index, &view.proof, &view.proof_port);
+        place_table_set_proof(places, index, i, view.proof, view.proof_port);
+    }
+}
+
+/* False: the old verdict stands. */
+static bool verdict_take(struct checker *checker, size_t index,
                          const struct remote_verdict *said)
 {
     struct remote_verdict *verdict = &checker->result.verdicts[index];
     unsigned looks = verdict->looks + 1;
     if (checker->is_looking && said->is_unknown)
-        return;
+        return false;
     *verdict = *said;
     verdict->looks = looks;
-    proof_localize(checker, index, verdict);
+    proof_localize(checker, index, &verdict->proof, &verdict->proof_port);
     if (verdict->proof != PROOF_NONE)
         checker->result.knows_proof = true;
+    return true;
 }
 
 static bool verdicts_make(struct checker *checker)
@@ -161,6 +183,14 @@ static bool verdicts_make(struct checker *checker)
     return checker->result.verdicts != NULL;
 }
 
+static bool places_make(struct checker *checker, const struct reply_extras *extras)
+{
+    if (extras->quorum.needed > 0)
+        checker->result.quorum = extras->quorum;
+    return !extras->places || checker->result.places ||
+           place_table_new(checker->config.port_count, &checker->result.places, NULL);
+}
+
 static int index_compare(const void *a, const void *b)
 {
     size_t one = *(const size_t *)a;
@@ -173,6 +203,7 @@ struct piece {
     size_t *indices; /* owned, ascending, as are the next two */
     uint16_t *ports;
     struct remote_verdict *verdicts;
+    struct reply_extras extras; /* its table is owned */
 };
 
 static bool piece_make(const struct checker *checker, struct piece *ret)
@@ -194,6 +225,7 @@ static void piece_done(struct piece *piece)
     free(piece->indices);
     free(piece->ports);
     free(piece->verdicts);
+    place_table_free(piece->extras.places);
 }
 
 static bool has_known(const struct checker *checker)
@@ -220,21 +252,15 @@ static bool is_doubtful(const struct checker *checker)
                               &checker->result.public_address);
 }
 
-static void verdicts_drop(struct checker *checker)
-{
-    free(checker->result.verdicts);
-    checker->result.verdicts = NULL;
-}
-
 /* The first look is over. */
 static void all_judged(struct checker *checker)
 {
     char text[ADDRESS_TEXT_SIZE];
     if (!has_known(checker)) {
-        verdicts_drop(checker);
+        checker_result_done(&checker->result);
         checker_fail(checker, FAILURE_UNKNOWN_WORDS, NULL);
     } else if (is_doubtful(checker)) {
-        verdicts_drop(checker);
+        checker_result_done(&checker->result);
         checker_fail(checker, FAILURE_CALLER_HIDDEN,
                      address_format(&checker->result.public_address, text));
     } else {
@@ -261,26 +287,26 @@ static void piece_judged(struct checker *checker)
 static void verdicts_take(struct checker *checker, const struct fetch_result *result)
 {
     struct piece piece = {0};
-    struct remote_limit limit = {0};
     struct err err;
     if (result->is_page) {
         checker_fail(checker, FAILURE_WEB_SITE, NULL);
         return;
     }
     bool has_memory = piece_make(checker, &piece);
-    bool is_fine = has_memory &&
-                   reply_parse(result->body, result->body_len, result->is_stream,
-                               piece.ports, checker->asked, piece.verdicts, &limit, &err);
+    bool is_fine = has_memory && reply_parse(result->body, result->body_len,
+                                             result->is_stream, piece.ports, checker->asked,
+                                             piece.verdicts, &piece.extras, &err);
     if (is_fine && !checker->result.verdicts)
         checker->deadline = instant_add(clock_now(), checker->config.patience);
     if (is_fine)
-        has_memory = verdicts_make(checker);
+        has_memory = verdicts_make(checker) && places_make(checker, &piece.extras);
     if (is_fine && has_memory) {
         for (size_t i = 0; i < checker->asked; i++)
-            verdict_take(checker, piece.indices[i], &piece.verdicts[i]);
-        checker->limit = limit;
+            if (verdict_take(checker, piece.indices[i], &piece.verdicts[i]))
+                places_take(checker, piece.indices[i], piece.extras.places, i);
+        checker->limit = piece.extras.limit;
         if (!checker->result.limit.is_there)
-            checker->result.limit = limit;
+            checker->result.limit = checker->limit;
         piece_done(&piece);
         piece_judged(checker);
         return;

@@ -54,6 +54,13 @@ bool checker_request(struct checker *checker, const char *path, const char *body
 
 /* --- the end -------------------------------------------------------------------------- */
 
+void checker_result_done(struct checker_result *result)
+{
+    free(result->verdicts);
+    result->verdicts = NULL;
+    result->places = place_table_free(result->places);
+}
+
 void checker_finish(struct checker *checker)
 {
     loop_timer_stop(checker->config.loop, &checker->timer);

@@ -37,6 +37,48 @@ bool diagnosis_is_reached(const struct local_port *local,
     return !should_prove(local, remote) || remote->proof == PROOF_MATCH;
 }
 
+/* --- places --------------------------------------------------------------------------- */
+
+enum place_reach diagnosis_place_reach(const struct local_port *local,
+                                       const struct place_view *view)
+{
+    const struct remote_verdict verdict = {.state = view->state, .proof = view->proof};
+    if (view->kind != PLACE_JUDGED || view->state == PORT_STATE_LIMITED)
+        return REACH_NONE;
+    return diagnosis_is_reached(local, &verdict) ? REACH_YES : REACH_NO;
+}
+
+struct place_tally diagnosis_tally(const struct place_table *places, size_t port,
+                                   const struct local_port *local)
+{
+    struct place_tally tally = {0};
+    for (size_t i = 0; i < place_table_count(places); i++) {
+        struct place_view view = place_table_get(places, port, i);
+        if (view.kind != PLACE_ABSENT)
+            tally.counts[diagnosis_place_reach(local, &view)]++;
+    }
+    return tally;
+}
+
+bool place_tally_differs(const struct place_tally *tally)
+{
+    return tally->counts[REACH_YES] > 0 && tally->counts[REACH_NO] > 0;
+}
+
+/* Whether the places of any checker differ about the port. */
+static bool places_differ(const struct diagnosis *diagnosis, size_t port)
+{
+    for (size_t i = 0; diagnosis->places && i < diagnosis->remote_count; i++) {
+        struct place_tally tally =
+            diagnosis_tally(diagnosis->places[i], port, &diagnosis->local[port]);
+        if (!diagnosis->remotes[i][port].is_unknown && place_tally_differs(&tally))
+            return true;
+    }
+    return false;
+}
+
+/* --- checkers ------------------------------------------------------------------------- */
+
 static enum cause cause_of_open(const struct local_port *local,
                                 const struct remote_verdict *remote)
 {
@@ -134,6 +176,8 @@ static struct finding port_judge(const struct diagnosis *diagnosis, size_t port)
     } else if (!finding.is_good && finding.reached > 0 &&
                !is_contradiction(finding.cause)) {
         finding.cause = CAUSE_NO_QUORUM;
+    } else if (!is_contradiction(finding.cause) && places_differ(diagnosis, port)) {
+        finding.cause = CAUSE_PLACES_DISAGREE;
     }
     return finding;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "verifier/local_port.h"
+#include "verifier/place_table.h"
 #include "verifier/reply.h"
 
 #include <stdbool.h>
@@ -39,6 +40,7 @@ struct diagnosis {
     const struct local_port *local;              /* one per port */
     const struct remote_verdict *const *remotes; /* of each checker that answered, one
                                                     per port */
+    const struct place_table *const *places;     /* of each of them, or NULL */
     size_t remote_count;
     unsigned quorum; /* from 1 */
     bool is_inside;  /* none of them looks from the internet: nothing is good */
@@ -47,6 +49,25 @@ struct diagnosis {
 /* Open, and ours if that could be proved. */
 bool diagnosis_is_reached(const struct local_port *local,
                           const struct remote_verdict *remote);
+
+/* How far a place of a checker reached a port. */
+enum place_reach {
+    REACH_NONE, /* no verdict: missing, limited, or unknown to this version */
+    REACH_YES,  /* open, and ours if that could be proved */
+    REACH_NO,
+};
+enum place_reach diagnosis_place_reach(const struct local_port *local,
+                                       const struct place_view *view);
+
+/* How many places of a checker are at each of these for the port with that index. */
+struct place_tally {
+    size_t counts[REACH_NO + 1];
+};
+struct place_tally diagnosis_tally(const struct place_table *places, size_t port,
+                                   const struct local_port *local);
+
+/* Whether some places reached the port, and others could not. */
+bool place_tally_differs(const struct place_tally *tally);
 
 /* Writes one finding per port. */
 void diagnose(const struct diagnosis *diagnosis, struct finding *ret);

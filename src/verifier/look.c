@@ -17,7 +17,8 @@ bool look_is_wanted(const struct local_port *local, const struct remote_verdict 
 void look_count(struct look_past *past, const struct remote_verdict *verdict,
                 bool is_reached)
 {
-    bool is_limited = !verdict->is_unknown && verdict->state == PORT_STATE_LIMITED;
+    bool is_limited = !verdict->is_unknown && !verdict->is_undecided &&
+                      verdict->state == PORT_STATE_LIMITED;
     past->ports++;
     past->reached += is_reached;
     past->open += !verdict->is_unknown && verdict->state == PORT_STATE_OPEN;

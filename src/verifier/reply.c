@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "verifier/ports.h"
+#include "verifier/reply_places.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,18 +19,6 @@ static json_t *json_release(json_t *json)
 {
     json_decref(json);
     return NULL;
-}
-
-void reply_copy_printable(const char *text, char *ret, size_t size)
-{
-    static const char cut[] = "...";
-    size_t at = 0;
-    assert(size >= sizeof cut);
-    for (; text[at] && at + 1 < size; at++)
-        ret[at] = text[at] >= ' ' && text[at] <= '~' ? text[at] : '?';
-    ret[at] = '\0';
-    if (text[at])
-        memcpy(ret + size - sizeof cut, cut, sizeof cut);
 }
 
 static json_t *object_load(const char *body, size_t len, struct err *err)
@@ -82,19 +71,14 @@ static bool state_read(const json_t *entry, bool is_accessible,
         return true;
     if (!json_is_string(said))
         return false;
-    for (enum port_state state = 0; state < PORT_STATE_COUNT; state++)
-        if (strcmp(json_string_value(said), port_state_text(state)) == 0) {
-            verdict->state = state;
-            return (state == PORT_STATE_OPEN) == is_accessible;
-        }
+    if (reply_state_of(json_string_value(said), &verdict->state))
+        return (verdict->state == PORT_STATE_OPEN) == is_accessible;
     verdict->is_unknown = true;
     return true;
 }
 
 static bool proof_read(const json_t *entry, struct remote_verdict *verdict)
 {
-    static const enum proof proofs[] = {PROOF_MATCH, PROOF_OTHER_PORT, PROOF_MISMATCH,
-                                        PROOF_SILENT, PROOF_RESET};
     const json_t *said = json_object_get(entry, "proof");
     if (!said || json_is_null(said))
         return true;
@@ -102,9 +86,7 @@ static bool proof_read(const json_t *entry, struct remote_verdict *verdict)
         (verdict->state != PORT_STATE_OPEN && !verdict->is_unknown))
         return false;
 
-    for (size_t i = 0; i < sizeof proofs / sizeof proofs[0]; i++)
-        if (strcmp(json_string_value(said), proof_text(proofs[i])) == 0)
-            verdict->proof = proofs[i];
+    verdict->proof = reply_proof_of(json_string_value(said));
     if (verdict->proof == PROOF_NONE)
         verdict->is_unknown = true;
     if (verdict->proof != PROOF_OTHER_PORT)
@@ -161,7 +143,7 @@ struct collection {
     struct remote_verdict *verdicts; /* owned */
     bool *is_there;                  /* owned */
     size_t count;
-    struct remote_limit limit;
+    struct reply_extras extras; /* its table is owned */
 };
 
 static bool collection_init(struct collection *collection, const uint16_t *ports,
@@ -177,6 +159,7 @@ static void collection_done(struct collection *collection)
 {
     free(collection->verdicts);
     free(collection->is_there);
+    place_table_free(collection->extras.places);
 }
 
 /* Skips ports that were not requested. */
@@ -186,9 +169,14 @@ static bool collection_add(struct collection *collection, uint16_t port,
     size_t index;
     if (!ports_find(collection->ports, collection->port_count, port, &index))
         return true;
-    if (!json_is_object(entry) || !entry_read(entry, &collection->verdicts[index]))
+    struct place_table **places = &collection->extras.places;
+    struct remote_verdict *verdict = &collection->verdicts[index];
+    if (!json_is_object(entry) || !entry_read(entry, verdict) ||
+        !reply_places_read(entry, index, collection->port_count, places))
         return err_set(err, ERR_INVALID, "the verdict for port %u cannot be read", port);
 
+    verdict->is_undecided = !verdict->is_unknown && verdict->state == PORT_STATE_LIMITED &&
+                            reply_places_want(*places, index);
     collection->count += !collection->is_there[index];
     collection->is_there[index] = true;
     return true;
@@ -212,7 +200,6 @@ static bool collection_take(struct collection *collection, struct remote_verdict
     return true;
 }
 
-/* Of the whole reply, or of the last line of a stream. */
 static void limit_read(const json_t *reply, struct remote_limit *ret)
 {
     const json_t *limit = json_object_get(reply, "limit");
@@ -225,6 +212,25 @@ static void limit_read(const json_t *reply, struct remote_limit *ret)
     };
 }
 
+static void quorum_read(const json_t *reply, struct remote_quorum *ret)
+{
+    const json_t *quorum = json_object_get(reply, "quorum");
+    json_int_t needed = json_integer_value(json_object_get(quorum, "needed"));
+    json_int_t places = json_integer_value(json_object_get(quorum, "places"));
+    bool is_there = needed >= 1 && needed <= places && places <= PLACES_OF_A_PORT_MAX;
+    *ret = (struct remote_quorum){
+        .needed = is_there ? (size_t)needed : 0,
+        .places = is_there ? (size_t)places : 0,
+    };
+}
+
+/* Of the whole reply, or of the last line of a stream. */
+static void extras_read(const json_t *reply, struct reply_extras *extras)
+{
+    limit_read(reply, &extras->limit);
+    quorum_read(reply, &extras->quorum);
+}
+
 static bool whole_read(struct collection *collection, const char *body, size_t len,
                        struct err *err)
 {
@@ -234,7 +240,7 @@ static bool whole_read(struct collection *collection, const char *body, size_t l
 
     json_t *results = json_object_get(reply, "results");
     bool is_fine = json_is_object(results);
-    limit_read(reply, &collection->limit);
+    extras_read(reply, &collection->extras);
     if (!is_fine)
         err_set(err, ERR_INVALID, "the JSON has no \"results\"");
 
@@ -262,7 +268,7 @@ static bool line_read(struct collection *collection, const json_t *line, bool *r
         return collection_add(collection, (uint16_t)port, line, err);
     if (json_is_boolean(json_object_get(line, "success"))) {
         *ret_is_last = true;
-        limit_read(line, &collection->limit);
+        extras_read(line, &collection->extras);
         return true;
     }
     const char *detail = json_string_value(json_object_get(line, "detail"));
@@ -294,15 +300,17 @@ static bool stream_read(struct collection *collection, const char *body, size_t 
 
 bool reply_parse(const char *body, size_t len, bool is_stream, const uint16_t *ports,
                  size_t port_count, struct remote_verdict *ret,
-                 struct remote_limit *ret_limit, struct err *err)
+                 struct reply_extras *ret_extras, struct err *err)
 {
     struct collection collection;
     bool is_fine = collection_init(&collection, ports, port_count, err) &&
                    (is_stream ? stream_read(&collection, body, len, err)
                               : whole_read(&collection, body, len, err)) &&
                    collection_take(&collection, ret, err);
-    if (is_fine)
-        *ret_limit = collection.limit;
+    if (is_fine) {
+        *ret_extras = collection.extras;
+        collection.extras.places = NULL;
+    }
     collection_done(&collection);
     return is_fine;
 }

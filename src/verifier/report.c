@@ -84,7 +84,7 @@ struct family_report *family_report_free(struct family_report *family)
 
     for (size_t i = 0; i < family->checker_count; i++) {
         free(family->checkers[i].url);
-        free(family->checkers[i].result.verdicts);
+        checker_result_done(&family->checkers[i].result);
     }
     free(family->checkers);
     free(family->ports);

@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define SENTENCE_MAX (1u << 16)
-#define REPORT_MAX   (256u << 20) /* ports times checkers times 200 bytes stays far below */
+/* 4,096 ports, 32 verdicts each, 200 bytes each and 120 for each of 16 places: 277 MB. */
+#define REPORT_MAX   (512u << 20)
 
 /* --- pieces: each returns a new reference, or NULL without memory -------------------- */
 
@@ -64,16 +65,51 @@ static json_t *icmp_json(const struct remote_verdict *verdict)
                      verdict->is_icmp_from_target ? "target" : "path");
 }
 
-static json_t *verdict_json(const struct remote_verdict *verdict, size_t checker)
+static json_t *proof_port_json(enum proof proof, uint16_t port)
 {
-    return json_pack("{s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "checker", (int)checker,
-                     "looks", (int)verdict->looks, "state", port_state_text(verdict->state),
-                     "error", null_or_string(verdict->words[0] ? verdict->words : NULL),
-                     "icmp", icmp_json(verdict), "rtt_ms",
+    return proof == PROOF_OTHER_PORT && port > 0 ? json_integer(port) : json_null();
+}
+
+static json_t *place_json(const struct place_view *view)
+{
+    bool is_judged = view->kind == PLACE_JUDGED;
+    const char *words = view->words[0] ? view->words : NULL;
+    if (view->kind == PLACE_MISSING)
+        return json_pack("{s:s, s:o}", "state", "missing", "reason", null_or_string(words));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "state",
+                     is_judged ? port_state_text(view->state) : view->words, "error",
+                     null_or_string(is_judged ? words : NULL), "rtt_ms",
+                     view->has_rtt ? milliseconds_json(view->rtt_ms) : json_null(), "proof",
+                     null_or_string(proof_text(view->proof)), "proof_port",
+                     proof_port_json(view->proof, view->proof_port));
+}
+
+static json_t *places_json(const struct place_table *places, size_t index)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < place_table_count(places); i++) {
+        struct place_view view = place_table_get(places, index, i);
+        if (view.kind != PLACE_ABSENT)
+            json_object_set_new(object, place_table_name(places, i), place_json(&view));
+    }
+    if (json_object_size(object) > 0)
+        return object;
+    json_decref(object);
+    return json_null();
+}
+
+static json_t *verdict_json(const struct remote_verdict *verdict,
+                            const struct place_table *places, size_t checker, size_t index)
+{
+    return json_pack("{s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "checker",
+                     (int)checker, "looks", (int)verdict->looks, "state",
+                     port_state_text(verdict->state), "error",
+                     null_or_string(verdict->words[0] ? verdict->words : NULL), "icmp",
+                     icmp_json(verdict), "rtt_ms",
                      verdict->has_rtt ? milliseconds_json(verdict->rtt_ms) : json_null(),
                      "proof", null_or_string(proof_text(verdict->proof)), "proof_port",
-                     verdict->proof == PROOF_OTHER_PORT ? json_integer(verdict->proof_port)
-                                                        : json_null());
+                     proof_port_json(verdict->proof, verdict->proof_port), "vantages",
+                     places_json(places, index));
 }
 
 static json_t *verdicts_json(const struct family_report *family, size_t index)
@@ -82,7 +118,8 @@ static json_t *verdicts_json(const struct family_report *family, size_t index)
     for (size_t i = 0; i < family->checker_count; i++) {
         const struct remote_verdict *verdict = report_verdict(family, i, index);
         if (verdict)
-            json_array_append_new(list, verdict_json(verdict, i));
+            json_array_append_new(
+                list, verdict_json(verdict, family->checkers[i].result.places, i, index));
     }
     return list;
 }
@@ -172,12 +209,20 @@ static json_t *limit_json(const struct remote_limit *limit)
     return json_pack("{s:i, s:f}", "answered", (int)limit->answered, "rate", limit->rate);
 }
 
+static json_t *quorum_json(const struct remote_quorum *quorum)
+{
+    if (quorum->needed == 0)
+        return json_null();
+    return json_pack("{s:i, s:i}", "needed", (int)quorum->needed, "places",
+                     (int)quorum->places);
+}
+
 static json_t *checker_json(const struct report_checker *checker)
 {
     const struct checker_result *result = &checker->result;
     bool has_failed = result->failure != FAILURE_NONE;
     return json_pack(
-        "{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}", "url",
+        "{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}", "url",
         null_or_string(checker->url), "answered", (int)!has_failed, "error",
         null_or_string(failure_text(result->failure)), "message",
         null_or_string(result->message[0] ? result->message : NULL), "status",
@@ -186,8 +231,8 @@ static json_t *checker_json(const struct report_checker *checker)
         address_json(result->has_public, &result->public_address), "address",
         address_json(result->has_local, &result->peer_address), "vantage",
         null_or_string(result->has_local ? vantage_text(result->vantage) : NULL), "limit",
-        limit_json(&result->limit), "plain", (int)result->is_plain, "proof",
-        (int)result->knows_proof, "duration_ms",
+        limit_json(&result->limit), "quorum", quorum_json(&result->quorum), "plain",
+        (int)result->is_plain, "proof", (int)result->knows_proof, "duration_ms",
         milliseconds_json(span_to_ms(result->duration)));
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "verifier/ports.h"
+#include "verifier/report_places.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,7 +25,8 @@ static bool witnesses_alike(const struct family_report *family, size_t a, size_t
         return one == other;
     return one->state == other->state && strcmp(one->words, other->words) == 0 &&
            strcmp(one->icmp, other->icmp) == 0 &&
-           one->is_icmp_from_target == other->is_icmp_from_target;
+           one->is_icmp_from_target == other->is_icmp_from_target &&
+           one->is_undecided == other->is_undecided;
 }
 
 /* The same checkers reached both ports. */
@@ -79,12 +81,15 @@ static bool belongs(const struct family_report *family, const struct port_group 
         family->is_advertised[first] != family->is_advertised[index] ||
         family->inner[first] - family->ports[first] !=
             family->inner[index] - family->ports[index] ||
-        !held_alike(&family->local[first], &family->local[index]))
+        !held_alike(&family->local[first], &family->local[index]) ||
+        !report_places_alike(family, first, index))
         return false;
     if (a->cause == CAUSE_OTHER_PORT)
         return led_alike(family, first, index, group->has_one_place);
     if (a->cause == CAUSE_NO_QUORUM)
         return reached_alike(family, first, index);
+    if (a->cause == CAUSE_PLACES_DISAGREE)
+        return true;
     return witnesses_alike(family, first, index);
 }
 
@@ -259,26 +264,34 @@ bool family_report_judge(struct family_report *family, const struct report_polic
 {
     const struct remote_verdict **remotes =
         calloc(family->checker_count + 1, sizeof *remotes);
-    if (!remotes)
+    const struct place_table **places = calloc(family->checker_count + 1, sizeof *places);
+    if (!remotes || !places) {
+        free(remotes);
+        free(places);
         return err_sys(err, ENOMEM, "report");
+    }
 
     local_judge(family, policy);
     struct diagnosis diagnosis = {
         .port_count = family->port_count,
         .local = family->local,
         .remotes = remotes,
+        .places = places,
         .quorum = policy->quorum,
     };
     bool has_outside = has_vantage_outside(family);
     family->counts_inside = policy->is_lan || !has_outside;
     for (size_t i = 0; i < family->checker_count; i++)
-        if (report_counts(family, i))
+        if (report_counts(family, i)) {
+            places[diagnosis.remote_count] = family->checkers[i].result.places;
             remotes[diagnosis.remote_count++] = family->checkers[i].result.verdicts;
+        }
     family->is_known = diagnosis.remote_count > 0;
     family->is_inside = family->is_known && !policy->is_lan && !has_outside;
     diagnosis.is_inside = family->is_inside;
     diagnose(&diagnosis, family->findings);
     free(remotes);
+    free(places);
 
     for (size_t i = 0; i < family->port_count; i++)
         family->is_advertised[i] =

@@ -6,6 +6,7 @@
 #include "verifier/report.h"
 
 #include "verifier/advice.h"
+#include "verifier/report_places.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -129,8 +130,9 @@ static void heading_put(const struct sheet *sheet, const struct family_report *f
 
 /* The engine of a probe is mentioned only if it failed. */
 static void checker_put(const struct sheet *sheet, const struct family_report *family,
-                        const struct report_checker *checker)
+                        size_t index)
 {
+    const struct report_checker *checker = &family->checkers[index];
     const struct checker_result *result = &checker->result;
     bool has_failed = result->failure != FAILURE_NONE;
     struct flow flow = {.sheet = sheet, .column = INDENT, .indent = 2 * INDENT};
@@ -154,6 +156,7 @@ static void checker_put(const struct sheet *sheet, const struct family_report *f
         if (is_inside)
             text_printf(&words, ", from %s, not from the internet",
                         vantage_text(result->vantage));
+        report_places_put_checker(family, index, &words);
     }
     flow_put(&flow, COLOUR_NONE, words.data);
     text_append_str(sheet->text, "\n");
@@ -308,7 +311,7 @@ static void family_put(const struct sheet *sheet, const struct family_report *fa
 {
     heading_put(sheet, family);
     for (size_t i = 0; i < family->checker_count; i++)
-        checker_put(sheet, family, &family->checkers[i]);
+        checker_put(sheet, family, i);
     disagreement_put(sheet, family);
     if (family->is_known)
         table_put(sheet, family);

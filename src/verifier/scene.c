@@ -2,6 +2,7 @@
 #include "verifier/scene.h"
 
 #include "base/libc.h"
+#include "verifier/report_places.h"
 
 #include <string.h>
 
@@ -149,6 +150,11 @@ static void words_put(const struct remote_verdict *witness, struct text *text)
     text_append_str(text, has_words ? witness->words : "no reason given");
 }
 
+static void places_put(const struct scene *scene, enum place_reach reach, struct text *text)
+{
+    report_places_put_names(scene->family, scene->group->first, reach, text);
+}
+
 /* --- ports ---------------------------------------------------------------------------- */
 
 static uint16_t answering_pick(const struct family_report *family, size_t index,
@@ -230,12 +236,12 @@ static void there_put(const struct scene *scene, struct text *text)
 /* --- the tables of scene.def -----------------------------------------------------------
  */
 
-unsigned scene_conditions(const struct scene *scene)
+uint64_t scene_conditions(const struct scene *scene)
 {
     const struct family_report *family = scene->family;
     const struct local_port *local = scene->local;
-    unsigned conditions = 0;
-#define CONDITION(NAME, is_true) conditions |= (is_true) ? WHEN_##NAME : 0;
+    uint64_t conditions = 0;
+#define CONDITION(NAME, is_true) conditions |= (is_true) ? WHEN_##NAME : 0ull;
 #include "verifier/scene.def"
     return conditions;
 }

@@ -7,6 +7,7 @@
 #include "verifier/scene.h"
 
 #include "addresses.h"
+#include "places.h"
 #include "verdicts.h"
 
 /* cmocka.h wants these before it */
@@ -33,7 +34,8 @@ struct setup {
     enum link_kind kind;
     enum vantage vantage;
     struct remote_limit limit;
-    uint16_t inner[4]; /* 0: the same port */
+    uint16_t inner[4];     /* 0: the same port */
+    const char *places[4]; /* what those of the checker say about each port */
 };
 
 static struct report *report_of(const struct setup *setup, const uint16_t *required,
@@ -67,7 +69,8 @@ static struct report *report_of(const struct setup *setup, const uint16_t *requi
         struct remote_verdict *verdicts = calloc(setup->count, sizeof *verdicts);
         assert_non_null(verdicts);
         memcpy(verdicts, setup->remotes, setup->count * sizeof *verdicts);
-        family->checkers[0].result.verdicts = verdicts;
+        result->verdicts = verdicts;
+        result->places = place_table_of(setup->places, setup->count);
     }
 
     const struct report_policy policy = {
@@ -447,6 +450,71 @@ static void who_sent_an_icmp_error_is_told(void **state)
                 "check that 203.0.113.7 is still your address");
 }
 
+#define LOOK_FOR_A_FILTER(ports, from)                                                     \
+    "look for a filter by country or by list of addresses in the router, in the firewall " \
+    "of 203.0.113.7 and at the internet provider, and allow " ports " from any address; "  \
+    "without such a filter, the route from " from " fails: try again later, and report "   \
+    "it to the internet provider"
+
+static void places_that_disagree_are_named(void **state)
+{
+    (void)state;
+    check_words(&(struct setup){PUBLIC, .count = 1, .ports = {7466}, .local = {ACCEPTED},
+                                .remotes = {MATCH},
+                                .places = {"eu-1 match, us-1 filtered, ap-1 match"}},
+                "good, reached by 2 of 3: not from us-1",
+                "port 7466 is reachable from eu-1 and ap-1, not from us-1: a geographic "
+                "filter or a route",
+                LOOK_FOR_A_FILTER("port 7466", "us-1"));
+    check_words(
+        &(struct setup){PUBLIC, .count = 2, .ports = {50800, 50801},
+                        .local = {BOUND, BOUND}, .remotes = {FILTERED, FILTERED},
+                        .places = {"eu-1 open, us-1 filtered, ap-1 closed, sa-1 missing",
+                                   "eu-1 open, us-1 filtered, ap-1 closed, sa-1 missing"}},
+        "open: to some places only, reached by 1 of 4: not from us-1 and ap-1; no verdict "
+        "from sa-1",
+        "ports 50800-50801 are reachable from eu-1, not from us-1 and ap-1: a geographic "
+        "filter or a route",
+        LOOK_FOR_A_FILTER("ports 50800-50801", "us-1 and ap-1"));
+    check_words(
+        &(struct setup){PUBLIC, .count = 1, .ports = {50800}, .local = {IN_USE},
+                        .remotes = {OPEN}, .places = {"a open, b closed, c closed"}},
+        "good (in use by nginx), reached by 1 of 3: not from b and c",
+        "port 50800 is reachable from a, not from b and c: a geographic filter or a route",
+        "if your own program answers there, add port 50800 to --in-use; "
+        "then " LOOK_FOR_A_FILTER("port 50800", "b and c"));
+}
+
+static void missing_places_blame_nothing(void **state)
+{
+    (void)state;
+    check_words(&(struct setup){PUBLIC, .count = 1, .ports = {7466}, .local = {ACCEPTED},
+                                .remotes = {MATCH},
+                                .places = {"eu-1 match, us-1 missing, ap-1 match"}},
+                "good, reached by 2 of 3: no verdict from us-1", "", "");
+    check_words(&(struct setup){PUBLIC, .count = 1, .ports = {7466}, .local = {ACCEPTED},
+                                .remotes = {MATCH}, .places = {"eu-1 match, us-1 match"}},
+                "good", "", "");
+    check_words(
+        &(struct setup){PUBLIC, .count = 1, .ports = {7466}, .local = {BOUND},
+                        .remotes = {{.state = PORT_STATE_LIMITED, .is_undecided = true}},
+                        .places = {"eu-1 open, us-1 missing, ap-1 missing"}},
+        "no verdict: places of the checker are missing, reached by 1 of 3: no verdict from "
+        "us-1 and ap-1",
+        "could not judge port 7466: the checker has no verdict from its places us-1 and "
+        "ap-1, and the other places are too few",
+        "try again later, or use another checker; no change of a forward or a firewall "
+        "follows from this");
+    check_words(&(struct setup){PUBLIC, .count = 1, .ports = {7466}, .local = {BOUND},
+                                .remotes = {CLOSED},
+                                .places = {"eu-1 closed, us-1 missing, ap-1 filtered"}},
+                "closed: connection refused",
+                "port 7466 is closed, although this machine listens: a firewall rejects "
+                "connections",
+                "allow TCP port 7466 from any address in the firewall of 203.0.113.7 and "
+                "of every router in front of it");
+}
+
 #define TUNNEL_REMEDY                                                                      \
     "this machine reaches the internet through a VPN or another tunnel (tun0), and a "     \
     "port "                                                                                \
@@ -575,7 +643,7 @@ static void a_message_has_the_words_of_its_facts(void **state)
         {FAILURE_MOVED,
          {.status = 301, .words = "https://a.example"},
          "status 301, a redirect: use https://a.example instead"},
-        {FAILURE_TOO_LARGE, {0}, "the reply is larger than 4194304 bytes"},
+        {FAILURE_TOO_LARGE, {0}, "the reply is larger than 12582912 bytes"},
         {FAILURE_INTERNAL, {.words = "{status}\033"}, "{status}?"}, /* not a placeholder */
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -702,6 +770,20 @@ static void like_ports_are_one_group(void **state)
           {1, 2, 3, 4},
           {BOUND, BOUND, BOUND, BOUND},
           {OTHER(11), OTHER(12), OTHER(13), OTHER(11)}}},
+        {"places agree, or nothing reaches the port",
+         "1-2|3-4",
+         {NATTED, .count = 4, .ports = {1, 2, 3, 4},
+          .local = {ACCEPTED, ACCEPTED, BOUND, BOUND},
+          .remotes = {MATCH, MATCH, CLOSED, CLOSED},
+          .places = {"a match, b match", NULL, "a closed, b missing",
+                     "a filtered, b closed"}}},
+        {"by the places that reach them",
+         "1,3|2|4",
+         {NATTED, .count = 4, .ports = {1, 2, 3, 4},
+          .local = {ACCEPTED, ACCEPTED, ACCEPTED, ACCEPTED},
+          .remotes = {MATCH, MATCH, MATCH, MATCH},
+          .places = {"a match, b closed", "a closed, b match", "b filtered, a match",
+                     "a match, b missing"}}},
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         check_groups(rows[i].what, &rows[i].setup, rows[i].expected);
@@ -933,6 +1015,8 @@ int main(void)
         cmocka_unit_test(every_cause_has_its_sentence_and_its_remedy),
         cmocka_unit_test(what_this_machine_does_with_a_port_is_told),
         cmocka_unit_test(who_sent_an_icmp_error_is_told),
+        cmocka_unit_test(places_that_disagree_are_named),
+        cmocka_unit_test(missing_places_blame_nothing),
         cmocka_unit_test(no_router_can_forward_there),
         cmocka_unit_test(every_row_of_the_table_can_be_said),
         cmocka_unit_test(every_failure_has_a_message_and_a_remedy),

@@ -4,6 +4,7 @@
  */
 #include "verifier/diagnosis.h"
 
+#include "places.h"
 #include "verdicts.h"
 
 /* cmocka.h wants these before it */
@@ -175,6 +176,74 @@ static void one_port_one_or_two_checkers(void **state)
     }
 }
 
+/* The checker's verdict decides what is good; where its places differ, that is the cause.
+ */
+static void places_that_differ_are_the_cause(void **state)
+{
+    (void)state;
+    static const struct {
+        struct local_port local;
+        size_t count;
+        struct remote_verdict remotes[2];
+        const char *places[2];
+        unsigned quorum;
+        enum cause cause;
+        bool is_good;
+    } rows[] = {
+        {ACCEPTED, 1, {MATCH}, {"a match, b match"}, 1, CAUSE_GOOD, true},
+        {ACCEPTED, 1, {MATCH}, {"a match, b filtered"}, 1, CAUSE_PLACES_DISAGREE, true},
+        {ACCEPTED, 1, {MATCH}, {"a match, b missing"}, 1, CAUSE_GOOD, true},
+        {ACCEPTED, 1, {MATCH}, {"a match, b limited"}, 1, CAUSE_GOOD, true},
+        {ACCEPTED, 1, {MATCH}, {"a match, b postponed"}, 1, CAUSE_GOOD, true},
+        {ACCEPTED, 1, {MATCH}, {"a match, b mismatch"}, 1, CAUSE_PLACES_DISAGREE, true},
+        {IN_USE, 1, {SILENT}, {"a mismatch, b open"}, 1, CAUSE_UNPROVED, true},
+        {IN_USE, 1, {OPEN}, {"a open, b closed"}, 1, CAUSE_PLACES_DISAGREE, true},
+        {BOUND, 1, {FILTERED}, {"a open, b filtered"}, 1, CAUSE_PLACES_DISAGREE, false},
+        {SYN_SEEN, 1, {FILTERED}, {"a open, b filtered"}, 1, CAUSE_PLACES_DISAGREE, false},
+        {BOUND, 1, {CLOSED}, {"a closed, b filtered"}, 1, CAUSE_REFUSED, false},
+        {BOUND, 1, {FILTERED}, {"a mismatch, b filtered"}, 1, CAUSE_NO_WAY_IN, false},
+        {BOUND, 1, {LIMITED}, {"a open, b missing"}, 1, CAUSE_LIMITED, false},
+        {BOUND, 1, {MISMATCH}, {"a mismatch, b closed"}, 1, CAUSE_SOMEBODY_ELSE, false},
+        {BOUND, 1, {{.is_unknown = true}}, {"a open, b closed"}, 1, CAUSE_UNKNOWN, false},
+        /* --quorum counts checkers */
+        {ACCEPTED, 1, {MATCH}, {"a match, b match"}, 2, CAUSE_NO_QUORUM, false},
+        {ACCEPTED,
+         2,
+         {MATCH, FILTERED},
+         {NULL, "a match, b filtered"},
+         1,
+         CAUSE_PLACES_DISAGREE,
+         true},
+        {ACCEPTED,
+         2,
+         {MATCH, FILTERED},
+         {NULL, "a match, b filtered"},
+         2,
+         CAUSE_NO_QUORUM,
+         false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct remote_verdict *remotes[] = {&rows[i].remotes[0], &rows[i].remotes[1]};
+        struct place_table *tables[] = {place_table_of(&rows[i].places[0], 1),
+                                        place_table_of(&rows[i].places[1], 1)};
+        const struct place_table *places[] = {tables[0], tables[1]};
+        const struct diagnosis diagnosis = {
+            .port_count = 1,
+            .local = &rows[i].local,
+            .remotes = remotes,
+            .places = places,
+            .remote_count = rows[i].count,
+            .quorum = rows[i].quorum,
+        };
+        struct finding finding;
+        diagnose(&diagnosis, &finding);
+        if (finding.cause != rows[i].cause || finding.is_good != rows[i].is_good)
+            fail_msg("row %zu: %s, good %d", i, cause_text(finding.cause), finding.is_good);
+        place_table_free(tables[0]);
+        place_table_free(tables[1]);
+    }
+}
+
 static void silence_of_some_is_not_silence_of_all(void **state)
 {
     (void)state;
@@ -203,6 +272,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_port_one_or_two_checkers),
+        cmocka_unit_test(places_that_differ_are_the_cause),
         cmocka_unit_test(silence_of_some_is_not_silence_of_all),
     };
     return cmocka_run_group_tests_name("diagnosis", tests, NULL, NULL);

@@ -27,8 +27,10 @@ static bool entry_parse(const char *entry, struct remote_verdict ret[2], struct 
              "null},"
              " \"80\": %s}, \"message\": \"\"}",
              entry);
-    struct remote_limit limit;
-    return reply_parse(body, strlen(body), false, ports, 2, ret, &limit, err);
+    struct reply_extras extras = {0};
+    bool is_fine = reply_parse(body, strlen(body), false, ports, 2, ret, &extras, err);
+    place_table_free(extras.places);
+    return is_fine;
 }
 
 static void an_entry_says_what_it_says(void **state)
@@ -185,10 +187,10 @@ static void a_reply_has_all_ports_or_is_none(void **state)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct remote_verdict verdicts[2];
-        struct remote_limit limit;
+        struct reply_extras extras;
         struct err err = {0};
         bool is_fine = reply_parse(rows[i].body, strlen(rows[i].body), false, ports, 2,
-                                   verdicts, &limit, &err);
+                                   verdicts, &extras, &err);
         assert_int_equal(is_fine, !rows[i].complaint);
         if (rows[i].complaint)
             assert_ptr_equal(strstr(err.message, rows[i].complaint), err.message);
@@ -221,10 +223,10 @@ static void a_stream_ends_with_its_summary(void **state)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct remote_verdict verdicts[2];
-        struct remote_limit limit;
+        struct reply_extras extras;
         struct err err = {0};
         bool is_fine = reply_parse(rows[i].body, strlen(rows[i].body), true, ports, 2,
-                                   verdicts, &limit, &err);
+                                   verdicts, &extras, &err);
         if (is_fine != !rows[i].complaint)
             print_error("row %zu: %s\n", i, err.message);
         assert_int_equal(is_fine, !rows[i].complaint);
@@ -251,21 +253,209 @@ static void a_limit_is_read(void **state)
     };
     struct remote_verdict verdicts[2];
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct remote_limit limit;
+        struct reply_extras extras;
         assert_true(reply_parse(rows[i].body, strlen(rows[i].body), false, ports, 2,
-                                verdicts, &limit, NULL));
-        assert_int_equal(limit.is_there, rows[i].is_there);
-        assert_int_equal(limit.answered, rows[i].answered);
-        assert_true(limit.rate == rows[i].rate);
+                                verdicts, &extras, NULL));
+        assert_int_equal(extras.limit.is_there, rows[i].is_there);
+        assert_int_equal(extras.limit.answered, rows[i].answered);
+        assert_true(extras.limit.rate == rows[i].rate);
     }
     static const char stream[] =
         "{\"port\": 443, \"accessible\": true}\n{\"port\": 80, \"accessible\": true}\n"
         "{\"success\": true, \"limit\": {\"answered\": 7, \"rate\": 0.0}}\n";
-    struct remote_limit limit;
+    struct reply_extras extras;
     assert_true(
-        reply_parse(stream, strlen(stream), true, ports, 2, verdicts, &limit, NULL));
-    assert_true(limit.is_there);
-    assert_int_equal(limit.answered, 7);
+        reply_parse(stream, strlen(stream), true, ports, 2, verdicts, &extras, NULL));
+    assert_true(extras.limit.is_there);
+    assert_int_equal(extras.limit.answered, 7);
+}
+
+#define CLOSED_AT(vantages)                                                                \
+    "{\"accessible\": false, \"error\": \"Connection refused\", \"state\": \"closed\", "   \
+    "\"vantages\": " vantages "}"
+
+/* The table as text: "eu-1 open 12.3 match; us-1 missing: no_answer". */
+static void places_put(const struct place_table *places, size_t port, char ret[400])
+{
+    static const char *const kinds[] = {"", "", "missing", "unknown"};
+    size_t len = 0;
+    ret[0] = '\0';
+    for (size_t i = 0; i < place_table_count(places); i++) {
+        struct place_view view = place_table_get(places, port, i);
+        const char *proof = proof_text(view.proof);
+        if (view.kind == PLACE_ABSENT)
+            continue;
+        len += (size_t)snprintf(ret + len, 400 - len, "%s%s %s", len > 0 ? "; " : "",
+                                place_table_name(places, i),
+                                view.kind == PLACE_JUDGED ? port_state_text(view.state)
+                                                          : kinds[view.kind]);
+        if (view.has_rtt)
+            len += (size_t)snprintf(ret + len, 400 - len, " %g", view.rtt_ms);
+        if (proof)
+            len += (size_t)snprintf(ret + len, 400 - len, " %s", proof);
+        if (view.proof_port > 0)
+            len += (size_t)snprintf(ret + len, 400 - len, " %u", view.proof_port);
+        if (view.words[0])
+            len += (size_t)snprintf(ret + len, 400 - len, ": %s", view.words);
+    }
+}
+
+static void each_place_says_what_it_says(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *vantages, *expected;
+    } rows[] = {
+        {"null", ""},
+        {"{}", ""},
+        {"{\"eu-1\": {\"state\": \"open\", \"rtt_ms\": 12.3, \"proof\": \"match\"}, "
+         "\"us-1\": {\"state\": \"missing\", \"reason\": \"no_answer\"}}",
+         "eu-1 open 12.3 match; us-1 missing: no_answer"},
+        {"{\"b\": {\"state\": \"closed\", \"error\": \"Connection refused\", \"rtt_ms\": "
+         "null, \"proof\": null}, \"a\": {\"state\": \"limited\"}}",
+         "b closed: Connection refused; a limited"},
+        {"{\"a\": {\"state\": \"open\", \"error\": null, \"proof\": \"other_port\"}, "
+         "\"b\": {\"state\": \"open\", \"proof\": \"other_port\", \"proof_port\": 9}}",
+         "a open other_port; b open other_port 9"},
+        {"{\"a\": {\"state\": \"missing\"}, \"b\": {\"state\": \"missing\", \"reason\": "
+         "\"refused: budget\\n\", \"since\": 5}}",
+         "a missing; b missing: refused: budget?"},
+        /* words of a newer version */
+        {"{\"a\": {\"state\": \"postponed\", \"rtt_ms\": 5, \"proof\": 7}}",
+         "a unknown: postponed"},
+        {"{\"a\": {\"state\": \"open\", \"proof\": \"maybe\"}}", "a unknown: open"},
+        {"{\"a\": {\"state\": \"open\", \"rtt_ms\": -1, \"colour\": []}}", "a open"},
+        /* seventeen are one too many */
+        {"{\"0\": {\"state\": \"open\"}, \"1\": {\"state\": \"open\"}, \"2\": {\"state\": "
+         "\"open\"}, \"3\": {\"state\": \"open\"}, \"4\": {\"state\": \"open\"}, \"5\": "
+         "{\"state\": \"open\"}, \"6\": {\"state\": \"open\"}, \"7\": {\"state\": "
+         "\"open\"}, \"8\": {\"state\": \"open\"}, \"9\": {\"state\": \"open\"}, \"a\": "
+         "{\"state\": \"open\"}, \"b\": {\"state\": \"open\"}, \"c\": {\"state\": "
+         "\"open\"}, \"d\": {\"state\": \"open\"}, \"e\": {\"state\": \"open\"}, \"f\": "
+         "{\"state\": \"open\"}, \"g\": {\"state\": \"open\"}}",
+         ""},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char body[2000];
+        char said[400];
+        struct remote_verdict verdicts[2];
+        struct reply_extras extras;
+        struct err err = {0};
+        snprintf(body, sizeof body,
+                 "{\"results\": {\"80\": {\"accessible\": true}, \"443\": {\"accessible\": "
+                 "true, \"vantages\": %s}}}",
+                 rows[i].vantages);
+        if (!reply_parse(body, strlen(body), false, ports, 2, verdicts, &extras, &err))
+            fail_msg("row %zu: %s", i, err.message);
+        places_put(extras.places, 1, said);
+        assert_string_equal(said, rows[i].expected);
+        places_put(extras.places, 0, said);
+        assert_string_equal(said, "");
+        place_table_free(extras.places);
+    }
+}
+
+static void a_place_that_contradicts_itself_spoils_the_reply(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        CLOSED_AT("[]"),
+        CLOSED_AT("true"),
+        CLOSED_AT("{\"a\": null}"),
+        CLOSED_AT("{\"a\": {}}"),
+        CLOSED_AT("{\"a\": {\"state\": null}}"),
+        CLOSED_AT("{\"a\": {\"state\": \"open\", \"error\": \"Connection refused\"}}"),
+        CLOSED_AT("{\"a\": {\"state\": \"closed\", \"error\": 5}}"),
+        CLOSED_AT("{\"a\": {\"state\": \"closed\", \"proof\": \"match\"}}"),
+        CLOSED_AT("{\"a\": {\"state\": \"open\", \"proof\": true}}"),
+        CLOSED_AT("{\"a\": {\"state\": \"missing\", \"reason\": 5}}"),
+        CLOSED_AT("{\"\": {\"state\": \"closed\"}}"),
+        CLOSED_AT("{\"EU-1\": {\"state\": \"closed\"}}"),
+        CLOSED_AT("{\"\\u001b\": {\"state\": \"closed\"}}"),
+        CLOSED_AT("{\"a-name-of-just-32-characters-xxxx\": {\"state\": \"closed\"}}"),
+        CLOSED_AT("{\"a\": {\"state\": \"closed\"}, \"b\": {\"state\": 1}}"),
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct remote_verdict verdicts[2];
+        struct err err;
+        if (entry_parse(rows[i], verdicts, &err))
+            fail_msg("%s", rows[i]);
+        assert_int_equal(err.kind, ERR_INVALID);
+        assert_string_equal(err.message, "the verdict for port 80 cannot be read");
+    }
+    struct remote_verdict verdicts[2];
+    struct err err;
+    assert_true(entry_parse(CLOSED_AT("{\"a-name-of-just-32-characters-xxx\": "
+                                      "{\"state\": \"closed\"}}"),
+                            verdicts, &err));
+}
+
+static void missing_places_leave_a_port_undecided(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *state, *vantages;
+        bool is_undecided;
+    } rows[] = {
+        {"limited", "{\"a\": {\"state\": \"open\"}, \"b\": {\"state\": \"missing\"}}",
+         true},
+        {"limited", "{\"a\": {\"state\": \"limited\"}, \"b\": {\"state\": \"missing\"}}",
+         false},
+        {"limited", "{\"a\": {\"state\": \"limited\"}}", false},
+        {"limited", "null", false},
+        {"closed", "{\"a\": {\"state\": \"closed\"}, \"b\": {\"state\": \"missing\"}}",
+         false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char entry[400];
+        struct remote_verdict verdicts[2];
+        struct err err = {0};
+        snprintf(entry, sizeof entry,
+                 "{\"accessible\": false, \"error\": \"x\", \"state\": \"%s\", "
+                 "\"vantages\": %s}",
+                 rows[i].state, rows[i].vantages);
+        assert_true(entry_parse(entry, verdicts, &err));
+        assert_int_equal(verdicts[0].is_undecided, rows[i].is_undecided);
+    }
+}
+
+static void the_quorum_of_places_is_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        size_t needed, places;
+    } rows[] = {
+        {"{" BOTH "}", 0, 0},
+        {"{" BOTH ", \"quorum\": {\"needed\": 2, \"places\": 3}}", 2, 3},
+        {"{" BOTH ", \"quorum\": {\"needed\": 16, \"places\": 16}}", 16, 16},
+        {"{" BOTH ", \"quorum\": {\"needed\": 4, \"places\": 3}}", 0, 0},
+        {"{" BOTH ", \"quorum\": {\"needed\": 0, \"places\": 3}}", 0, 0},
+        {"{" BOTH ", \"quorum\": {\"needed\": 2, \"places\": 17}}", 0, 0},
+        {"{" BOTH ", \"quorum\": [2, 3]}", 0, 0},
+    };
+    struct remote_verdict verdicts[2];
+    struct reply_extras extras;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_true(reply_parse(rows[i].body, strlen(rows[i].body), false, ports, 2,
+                                verdicts, &extras, NULL));
+        assert_int_equal(extras.quorum.needed, rows[i].needed);
+        assert_int_equal(extras.quorum.places, rows[i].places);
+    }
+    static const char stream[] =
+        "{\"port\": 443, \"accessible\": true, \"vantages\": {\"a\": {\"state\": "
+        "\"open\"}}}\n{\"port\": 80, \"accessible\": true, \"vantages\": {\"b\": "
+        "{\"state\": "
+        "\"open\"}}}\n{\"success\": true, \"quorum\": {\"needed\": 1, \"places\": 2}}\n";
+    char said[400];
+    assert_true(
+        reply_parse(stream, strlen(stream), true, ports, 2, verdicts, &extras, NULL));
+    assert_int_equal(extras.quorum.places, 2);
+    places_put(extras.places, 0, said);
+    assert_string_equal(said, "b open");
+    places_put(extras.places, 1, said);
+    assert_string_equal(said, "a open");
+    place_table_free(extras.places);
 }
 
 static void how_many_ports_a_checker_takes_is_read(void **state)
@@ -360,6 +550,10 @@ int main(void)
         cmocka_unit_test(a_reply_has_all_ports_or_is_none),
         cmocka_unit_test(a_stream_ends_with_its_summary),
         cmocka_unit_test(a_limit_is_read),
+        cmocka_unit_test(each_place_says_what_it_says),
+        cmocka_unit_test(a_place_that_contradicts_itself_spoils_the_reply),
+        cmocka_unit_test(missing_places_leave_a_port_undecided),
+        cmocka_unit_test(the_quorum_of_places_is_read),
         cmocka_unit_test(how_many_ports_a_checker_takes_is_read),
         cmocka_unit_test(an_address_is_read_and_unmapped),
         cmocka_unit_test(the_detail_of_an_error),

@@ -240,7 +240,7 @@ FAILURES = {
                      kind="application/x-ndjson"),
         "nonsense", "invalid reply: the stream ended early"),
     "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", "broken_off", "the reply is incomplete or not HTTP: "),
-    "too long": (stubs.Answer(200, b" " * 5_000_000), "nonsense", "the reply is larger than "),
+    "too long": (stubs.Answer(200, b" " * 13_000_000), "nonsense", "the reply is larger than "),
 }
 
 
