@@ -161,7 +161,13 @@ static void verdicts_are_counted(void **state)
 {
     (void)state;
     static const struct remote_verdict verdicts[] = {
-        MATCH, MISMATCH, CLOSED, FILTERED, LIMITED, {.is_unknown = true},
+        MATCH,
+        MISMATCH,
+        CLOSED,
+        FILTERED,
+        LIMITED,
+        {.is_unknown = true},
+        {.state = PORT_STATE_LIMITED, .is_undecided = true}, /* not by the address */
     };
     struct look_past past = {0};
     for (size_t i = 0; i < COUNT(verdicts); i++)
