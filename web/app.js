@@ -4,7 +4,7 @@ import { Grid } from "./grid.js";
 import { formatItems, parsePorts } from "./ports.js";
 import { asCurl, asFragment, asJson, asPorts, asRequest, glyph, portsIn, showReport } from "./report.js";
 import { ask, check as runCheck } from "./stream.js";
-import { REACH_NOTES, STATES, plural, problem, reachOf, shownState, summary } from "./words.js";
+import { REACH_NOTES, STATES, placeName, plural, problem, reachOf, shownState, summary } from "./words.js";
 
 const TYPING_PAUSE = 500;  // ms without a key until a fault is shown
 const TELL_EVERY = 4000;   // ms between two messages to a screen reader
@@ -126,6 +126,18 @@ function showCounts() {
     return counts;
 }
 
+// Which dot is which place. A place that is missing for every port is named with the reason.
+function showPlaces() {
+    const told = grid.places.map(name => {
+        const all = [...current.verdicts.values()].map(({ vantages }) => vantages?.[name]).filter(Boolean);
+        return all.every(({ state }) => state === "missing") ? `${name} ${placeName(all[0])}` : name;
+    });
+    const { needed, places } = current.last?.quorum ?? {};
+    const rule = needed ? ` A port is open if ${needed} of ${plural(places, "place")} reach it.` : "";
+    $("places").hidden = told.length === 0;
+    $("places").textContent = `Dots, in this order: ${told.join(", ")}.${rule}`;
+}
+
 function showClock() {
     $("elapsed").textContent = `${((performance.now() - current.began) / 1000).toFixed(1)} s`;
 }
@@ -135,6 +147,7 @@ function draw() {
     for (const verdict of current.fresh.splice(0))
         grid.mark(verdict.port, verdict);
     grid.draw();
+    showPlaces();
     const counts = showCounts();
     const now = performance.now();
     if (current.isRunning && now - current.told > TELL_EVERY) {
@@ -322,6 +335,7 @@ async function start() {
     $("copy-text").hidden = true;
     $("result-title").textContent = $("live").textContent = `Checking ${plural(ports.length)} of ${address}`;
     grid.reset(ports);
+    showPlaces();
     makeLegend();
     setRunning(true);
     showCounts();

@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: MIT
 // The field of ports: a tile for each, or for each run of one state; reached by pointer, finger or arrow keys.
 import { formatRun } from "./ports.js";
-import { STATES, nameOf, plural, reasonOf, shownState } from "./words.js";
+import { STATES, formatTime, nameOf, placeName, placeState, placesOf, plural, reasonOf, shownState } from "./words.js";
 
 const ROOMY_MAX = 16;     // up to this many ports have large tiles
 const UNFOLDED_MAX = 200; // beyond that, runs of one state share a tile
 const TIP_GAP = 6;        // px between a tile and its description
 
-function formatTime(ms) {
-    if (ms < 0.1)
-        return "under 0.1 ms";
-    return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+// "reached from 2 of 3 places: eu-1 open 12 ms, us-1 filtered, ap-1 open 9.1 ms".
+function describePlaces(vantages, hasTimes) {
+    const all = Object.entries(vantages);
+    const told = all.map(([name, place]) =>
+        `${name} ${placeName(place)}${hasTimes && typeof place.rtt_ms === "number" ? ` ${formatTime(place.rtt_ms)}` : ""}`);
+    return `reached from ${placesOf({ vantages }).from.length} of ${plural(all.length, "place")}: ${told.join(", ")}`;
 }
 
-function describe({ ports, state, isWaiting, errors, rtt }) {
+// Ports are alike to a reader if their places are, whatever the times.
+function signOf({ vantages = null }) {
+    return JSON.stringify(vantages && Object.entries(vantages).map(([name, place]) => [name, placeName(place)]));
+}
+
+function describe({ ports, state, isWaiting, errors, rtt, vantages }) {
     const parts = [isWaiting ? STATES.waiting.name : nameOf(state)];
     if (ports.length > 1)
         parts.unshift(plural(ports.length));
@@ -21,6 +28,8 @@ function describe({ ports, state, isWaiting, errors, rtt }) {
         parts.push(...errors);
     if (ports.length === 1 && rtt !== null)
         parts.push(formatTime(rtt));
+    if (vantages)
+        parts.push(describePlaces(vantages, ports.length === 1));
     return `${formatRun([ports[0], ports.at(-1)])}: ${parts.join(", ")}`;
 }
 
@@ -46,6 +55,7 @@ export class Grid {
         this.verdicts = new Map();
         this.tiles = new Map(); // by their first port
         this.told = new Map();
+        this.places = []; // names, in the order of the dots
         this.shown = this.current = null;
         this.tip.hidden = true;
         this.root.replaceChildren();
@@ -61,6 +71,10 @@ export class Grid {
 
     mark(port, verdict) {
         this.verdicts.set(port, verdict);
+        for (const name of Object.keys(verdict.vantages ?? {})) {
+            if (!this.places.includes(name))
+                this.places.push(name);
+        }
     }
 
     // What each tile stands for: one port, or a run of ports in one state.
@@ -69,9 +83,10 @@ export class Grid {
         let last = null;
         for (const port of this.ports) {
             const verdict = this.verdicts.get(port);
-            const { state = "unknown", rtt_ms: rtt = null } = verdict ?? { state: "waiting" };
-            if (!isFolded || last?.state !== state || last.ports.at(-1) !== port - 1)
-                groups.push(last = { ports: [], state, isWaiting: !verdict, errors: new Set(), rtt });
+            const { state = "unknown", rtt_ms: rtt = null, vantages } = verdict ?? { state: "waiting" };
+            const sign = signOf({ vantages });
+            if (!isFolded || last?.state !== state || last.sign !== sign || last.ports.at(-1) !== port - 1)
+                groups.push(last = { ports: [], state, isWaiting: !verdict, errors: new Set(), rtt, vantages, sign });
             last.ports.push(port);
             last.errors.add(reasonOf(verdict ?? {}));
         }
@@ -121,11 +136,27 @@ export class Grid {
             return;
         this.told.set(tile, text);
         tile.textContent = formatRun([group.ports[0], group.ports.at(-1)]);
+        if (group.vantages)
+            tile.append(this.dots(group.vantages));
         tile.dataset.last = group.ports.at(-1);
         tile.dataset.state = group.isWaiting ? "waiting" : shownState(group.state);
         tile.setAttribute("aria-label", text);
         if (tile === this.shown)
             this.tip.textContent = text;
+    }
+
+    // One for each place, in the same order on every tile; the tile's label has the same in words.
+    dots(vantages) {
+        const made = document.createElement("span");
+        made.className = "dots";
+        made.setAttribute("aria-hidden", "true");
+        made.append(...this.places.map(name => {
+            const dot = document.createElement("i");
+            if (Object.hasOwn(vantages, name))
+                dot.dataset.state = placeState(vantages[name]);
+            return dot;
+        }));
+        return made;
     }
 
     // Tab reaches the same tile as before, or the one that now has its port.

@@ -15,6 +15,7 @@ import re
 import sys
 
 MACROS = ("REMEDY", "PROBLEM", "REFUSAL", "HEADLINE")
+PAGE_ONLY = ("differ", "undecided", "unknown", "other")  # no states of this service
 HEAD = """\
 /* SPDX-License-Identifier: MIT
  *
@@ -50,7 +51,7 @@ def table(texts):
     yield HEAD
     yield "".join(f"#ifndef {name}\n#define {name}(...)\n#endif\n" for name in MACROS) + "\n"
     for row in texts["remedies"]:
-        if row["state"] not in ("unknown", "other"):  # no verdicts of this service
+        if row["state"] not in PAGE_ONLY:
             sentences = ",\n       ".join(map(quoted, (row["lead"], *row["steps"])))
             yield (f"REMEDY({row['state'].upper()}, {str(row.get('family') == 6).lower()},\n"
                    f"       {sentences})\n")

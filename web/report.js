@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The report after a check, and what can be copied from it.
 import { formatRun, formatRuns, runsOf } from "./ports.js";
-import { STATES, nameOf, remedy, shownState } from "./words.js";
+import { STATES, nameOf, placesOf, remedy, shownState, wordOf } from "./words.js";
 
 const RUNS_IN_A_SENTENCE = 6;
 
@@ -24,10 +24,31 @@ export function portsIn(check, state) {
     return check.ports.filter(port => (check.verdicts.get(port)?.state ?? "unknown") === state);
 }
 
-// The words in verdicts, in the order in which they are reported: those that this page knows
-// first.
-function wordsIn(check) {
-    return new Set([...Object.keys(STATES), ...[...check.verdicts.values()].map(({ state = "unknown" }) => state)]);
+// The ports of each word under which verdicts are reported; the words that this page knows come
+// first. Places that differ in one way are one group, whatever the verdict.
+function groupsOf(check) {
+    const groups = new Map(Object.keys(STATES).map(word => [word, { word, ports: [] }]));
+    const add = (key, word, port, places) => {
+        if (!groups.has(key))
+            groups.set(key, { word, ports: [], places });
+        groups.get(key).ports.push(port);
+    };
+    for (const port of check.ports) {
+        const verdict = check.verdicts.get(port);
+        const places = placesOf(verdict);
+        const word = wordOf(verdict);
+        if (word !== "differ")
+            add(word, word, port);
+        if (places.from.length > 0 && places.without.length > 0)
+            add(`differ ${places.from} ${places.without}`, "differ", port, places);
+    }
+    return [...groups.values()].filter(({ ports }) => ports.length > 0);
+}
+
+function headingOf(word) {
+    if (word === "differ")
+        return [glyph("open"), glyph("filtered"), "mixed "];
+    return word === "undecided" ? [glyph("limited"), "places missing "] : [glyph(shownState(word)), `${nameOf(word)} `];
 }
 
 // A sentence in which no line breaks within a run of ports.
@@ -43,25 +64,23 @@ function runPieces(ports) {
     });
 }
 
-function section(check, state, ports) {
+function section(check, { word, ports, places }) {
     const told = runsOf(ports).length <= RUNS_IN_A_SENTENCE ? formatRuns(ports) : null;
-    const { lead, steps } = remedy(state, check.address, told, ports.length, check.last?.limit?.answered);
+    const { lead, steps } = remedy(word, check.address, told, ports.length, check.last?.limit?.answered, places);
     const count = element("span", "count", ports.length.toLocaleString("en"));
     const made = element("section", "",
-        element("h3", "", glyph(shownState(state)), `${nameOf(state)} `, count),
+        element("h3", "", ...headingOf(word), count),
         element("div", "",
             element("p", "runs", ...runPieces(ports)),
             element("p", "", ...sentence(lead)),
             ...(steps.length > 0 ? [element("ul", "", ...steps.map(step => element("li", "", ...sentence(step))))] : [])));
-    made.dataset.state = shownState(state);
+    made.dataset.state = ["differ", "undecided"].includes(word) ? word : shownState(word);
     return made;
 }
 
-// For each state that occurs: which ports, what it means, what to do about it.
+// For each word that occurs: which ports, what it means, what to do about it.
 export function showReport(root, check) {
-    root.replaceChildren(...[...wordsIn(check)].map(state => [state, portsIn(check, state)])
-        .filter(([, ports]) => ports.length > 0)
-        .map(([state, ports]) => section(check, state, ports)));
+    root.replaceChildren(...groupsOf(check).map(group => section(check, group)));
 }
 
 // What to advertise, in the form in which port-verifier prints it.
@@ -80,9 +99,11 @@ export function asJson(check) {
         const { port: _, ...verdict } = check.verdicts.get(port);
         return `    "${port}": ${JSON.stringify(verdict)}`;
     });
-    const { success = false, message = "The check did not finish", limit } = check.last ?? {};
+    const { success = false, message = "The check did not finish", limit, quorum } = check.last ?? {};
+    const rest = Object.entries({ limit, quorum }).filter(([, value]) => value)
+        .map(([name, value]) => `,\n  "${name}": ${JSON.stringify(value)}`).join("");
     return `{\n  "success": ${success},\n  "results": {\n${results.join(",\n")}\n  },\n  "message": ${
-        JSON.stringify(message)}${limit ? `,\n  "limit": ${JSON.stringify(limit)}` : ""}\n}\n`;
+        JSON.stringify(message)}${rest}\n}\n`;
 }
 
 export function asCurl(check) {

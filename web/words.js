@@ -28,6 +28,47 @@ export function nameOf(word) {
     return isKnown(word) ? STATES[word].name : `${STATES.unknown.name} (${word})`;
 }
 
+// --- places: what each of the places from which the checker probes says about a port ---
+
+// The state of a place to show: "missing" is one of places only.
+export function placeState({ state = "unknown" }) {
+    return state === "missing" ? state : shownState(state);
+}
+
+// "filtered", "missing (no answer)".
+export function placeName({ state = "unknown", reason }) {
+    if (state !== "missing")
+        return nameOf(state);
+    return typeof reason === "string" ? `missing (${reason.replaceAll("_", " ")})` : "missing";
+}
+
+const FAILED = ["closed", "filtered", "unreachable"];
+
+// The names of the places that reached the port, could not, and have no verdict.
+export function placesOf({ vantages } = {}) {
+    const names = wanted => Object.keys(vantages ?? {}).filter(name => wanted(vantages[name].state));
+    return {
+        from: names(state => state === "open"),
+        without: names(state => FAILED.includes(state)),
+        missing: names(state => state === "missing"),
+        limited: names(state => state === "limited"),
+    };
+}
+
+// Under which word a verdict is reported: its state, unless its places say more.
+export function wordOf(verdict) {
+    const { from, without, missing, limited } = placesOf(verdict);
+    const state = verdict?.state ?? "unknown";
+    if (state !== "open" && from.length > 0 && without.length > 0)
+        return "differ";
+    return state === "limited" && missing.length > 0 && limited.length === 0 ? "undecided" : state;
+}
+
+// "eu-1", "eu-1 and ap-1", "eu-1, ap-1 and us-1".
+export function listOf(names) {
+    return names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
+
 // Why a port is not open: an ICMP error has its own meaning, and its sender tells whose it is.
 export function reasonOf({ error = null, icmp }) {
     return icmp ? `${error} (${icmp.meaning}${icmp.from === "target" ? ", from the address itself" : ""})` : error;
@@ -35,6 +76,12 @@ export function reasonOf({ error = null, icmp }) {
 
 export function plural(count, word = "port") {
     return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+}
+
+export function formatTime(ms) {
+    if (ms < 0.1)
+        return "under 0.1 ms";
+    return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }
 
 // "203.0.113.7" for that address inside IPv6, however that is written; other IPv6 addresses
@@ -86,14 +133,16 @@ export function summary({ open }, total, address) {
 
 // What a state means, and what to do about it at home. `told` are the runs of `count` ports,
 // or null where they are too many; `answered` ports had a verdict before the address stopped.
-export function remedy(state, address, told, count, answered) {
+// `places` are those of placesOf().
+export function remedy(state, address, told, count, answered, places = placesOf()) {
     const at = unmapped(address);
     const these = count === 1 ? "this port" : "these ports";
     const s = count === 1 ? "" : "s";
     const when = answered ? `after ${plural(answered)}` : "during the check";
-    const values = { address: at, ports: told ? `port${s} ${told}` : these, s, these, word: state, when };
+    const values = { address: at, ports: told ? `port${s} ${told}` : these, s, these, word: state, when,
+        from: listOf(places.from), without: listOf(places.without) };
     const family = at.includes(":") ? 6 : 4;
-    const wanted = isKnown(state) ? state : "other";
+    const wanted = isKnown(state) || ["differ", "undecided"].includes(state) ? state : "other";
     const { lead, steps } = TEXTS.remedies.find(row => row.state === wanted && (row.family ?? family) === family);
     return { lead: fill(lead, values), steps: steps.map(step => fill(step, values)) };
 }

@@ -103,8 +103,8 @@ test("the page as it opens is accessible and fits every width", async () => {
     }
 });
 
-// 60 kB while there were four states; the fifth brought its words.
-test("the page is less than 61 kB, and everything comes from the checker", async () => {
+// 60 kB while there were four states; the fifth brought its words, and places brought theirs.
+test("the page is less than 68 kB, and everything comes from the checker", async () => {
     const { url } = await serve();
     const folder = new URL("../../web/", import.meta.url);
     const names = readdirSync(folder).filter(name => !/\.(py|json)$|^(not_found|form)\./.test(name));
@@ -125,7 +125,7 @@ test("the page is less than 61 kB, and everything comes from the checker", async
         else
             assert.doesNotMatch(text, /docs\.css/);
     }
-    assert.ok(sum < 61000, `${sum} bytes`);
+    assert.ok(sum < 68000, `${sum} bytes`);
 });
 
 test("an IPv6 address is shown as one", async () => {
@@ -416,6 +416,157 @@ test("an address that stopped answering has no verdict, and nobody is blamed", a
     const json = JSON.parse(await look.page.evaluate(() => navigator.clipboard.readText()));
     assert.deepEqual(json.limit, { answered: 0, rate: 9.4 });
     assert.equal(json.results[35].state, "limited");
+});
+
+// --- places -----------------------------------------------------------------------------
+
+const AT = {
+    open: { state: "open", rtt_ms: 12.34 },
+    near: { state: "open", rtt_ms: 0.4 },
+    closed: { state: "closed", rtt_ms: 80.2, error: "Connection refused" },
+    filtered: { state: "filtered", rtt_ms: null, error: "Connection timed out" },
+    limited: { state: "limited", rtt_ms: null, error: "Connection timed out" },
+    gone: { state: "missing", reason: "no_answer" },
+    broke: { state: "missing", reason: "refused: budget" },
+    later: { state: "postponed" },
+};
+const OPEN = { accessible: true, error: null, state: "open", rtt_ms: 0.4, icmp: null };
+const SHUT = { accessible: false, error: "Connection timed out", state: "filtered", ...NO_ICMP };
+const VAGUE = { accessible: false, error: "Connection timed out", state: "limited", ...NO_ICMP };
+
+// One line for each port from 40 on: what the checker says, then what eu-1, us-1 and ap-1 say.
+function placed(...rows) {
+    const names = ["eu-1", "us-1", "ap-1"];
+    const lines = rows.map(([verdict, ...words], i) => ({
+        port: 40 + i, ...verdict, vantages: Object.fromEntries(words.map((word, j) => [names[j], AT[word]])),
+    }));
+    return [...lines, { success: true, message: "x", quorum: { needed: 2, places: 3 } }];
+}
+
+const PLACED = placed(
+    [OPEN, "near", "open", "open"], [OPEN, "near", "open", "open"], [OPEN, "open", "filtered", "near"], [OPEN, "open", "filtered", "open"],
+    [SHUT, "open", "filtered", "closed"], [SHUT, "filtered", "filtered", "filtered"]);
+
+async function checkPlaced(look, lines) {
+    await look.page.route("**/check-ports", route => route.fulfill({
+        contentType: "application/x-ndjson", body: lines.map(line => `${JSON.stringify(line)}\n`).join(""),
+    }));
+    await look.check(`40-${38 + lines.length}`);
+}
+
+function dotsOf(look, port) {
+    return look.page.$$eval(`.tile[data-port="${port}"] .dots i`, dots => dots.map(({ dataset }) => dataset.state ?? null));
+}
+
+function labelOf(look, port) {
+    return look.page.getAttribute(`.tile[data-port="${port}"]`, "aria-label");
+}
+
+test("each port has a dot for each place, and the places are named", async () => {
+    const { url } = await serve();
+    for (const [name, options] of [["places", {}], ["places-dark", { colorScheme: "dark" }],
+        ["places-phone", { ...PHONE, viewport: { width: 360, height: 740 } }]]) {
+        const look = await visit(url, options);
+        await checkPlaced(look, PLACED);
+        await look.title("4 of 6 ports");
+        assert.equal(await look.page.textContent("#places"),
+            "Dots, in this order: eu-1, us-1, ap-1. A port is open if 2 of 3 places reach it.");
+        assert.deepEqual(await dotsOf(look, 40), ["open", "open", "open"]);
+        assert.deepEqual(await dotsOf(look, 42), ["open", "filtered", "open"]);
+        assert.deepEqual(await dotsOf(look, 44), ["open", "filtered", "closed"]);
+        assert.equal(await labelOf(look, 44),
+            "44: filtered, Connection timed out, reached from 1 of 3 places: eu-1 open 12 ms, us-1 filtered, ap-1 closed 80 ms");
+        if (options.isMobile) // ports with the same places share a tile, whatever the times
+            assert.equal(await labelOf(look, 42), "42\u201343: 2 ports, open, reached from 2 of 3 places: eu-1 open, us-1 filtered, ap-1 open");
+        else
+            assert.equal(await labelOf(look, 42), "42: open, 0.4 ms, reached from 2 of 3 places: eu-1 open 12 ms, us-1 filtered, ap-1 open 0.4 ms");
+        const shapes = await look.page.$$eval('.tile[data-port="44"] .dots i', dots => dots.map(dot => getComputedStyle(dot).clipPath));
+        assert.equal(shapes[0], "none"); // a disc, although the tile is filtered
+        assert.equal(new Set(shapes).size, 3);
+        const tile = look.page.locator('.tile[data-port="44"]');
+        await tile.focus();
+        assert.equal(await look.page.textContent("#tip"), await labelOf(look, 44));
+        assert.equal(await look.page.locator(".tile").count(), options.isMobile ? 4 : 6);
+        await look.fitsItsWidth();
+        await look.shoot(name);
+        await look.accessible();
+    }
+});
+
+test("one line says which places reach a port and which do not", async () => {
+    const { url } = await serve();
+    const look = await visit(url);
+    await checkPlaced(look, PLACED);
+    await look.title("4 of 6 ports");
+    assert.deepEqual(await look.page.locator(".report h3").allTextContents(), [
+        "open 4", "filtered 1", "mixed 2", "mixed 1"]);
+    assert.deepEqual(await look.page.locator('.report [data-state="differ"] .runs').allTextContents(), ["42\u201343", "44"]);
+    assert.deepEqual(await look.page.locator('.report [data-state="differ"] .runs + p').allTextContents(), [
+        "Reachable from eu-1 and ap-1, not from us-1: a geographic filter or a route.",
+        "Reachable from eu-1, not from us-1 and ap-1: a geographic filter or a route."]);
+    assert.match(await look.page.locator('.report [data-state="differ"]').nth(1).textContent(),
+        /a filter by country.*allow port 44 \(TCP\) from everywhere\..*the route from us-1 and ap-1 fails/);
+    // that a router forwards nothing is no advice for a port that one place reaches
+    assert.match(await look.page.textContent('.report [data-state="filtered"]'), /^filtered 145/);
+});
+
+test("places that are missing are named with the reason, and blame nothing", async () => {
+    const { url } = await serve();
+    const look = await visit(url);
+    await checkPlaced(look, placed([OPEN, "near", "gone", "open"], [VAGUE, "near", "gone", "broke"], [VAGUE, "limited", "gone", "open"],
+        [SHUT, "filtered", "gone", "filtered"], [OPEN, "near", "gone", "later"]));
+    await look.title("Incomplete: verdicts for 3 of 5 ports.");
+    assert.equal(await look.page.textContent("#places"),
+        "Dots, in this order: eu-1, us-1 missing (no answer), ap-1. A port is open if 2 of 3 places reach it.");
+    assert.deepEqual(await dotsOf(look, 41), ["open", "missing", "missing"]);
+    assert.deepEqual(await dotsOf(look, 44), ["open", "missing", "unknown"]);
+    assert.match(await labelOf(look, 41), /reached from 1 of 3 places: eu-1 open 0\.4 ms, us-1 missing \(no answer\), ap-1 missing \(refused: budget\)$/);
+    assert.match(await labelOf(look, 44), /ap-1 no verdict \(postponed\)$/);
+    assert.deepEqual(await look.page.locator(".report h3").allTextContents(), ["open 2", "filtered 1", "limited 1", "places missing 1"]);
+    assert.match(await look.page.textContent('.report [data-state="undecided"]'), /too few others reached this port, so there is no verdict\./);
+    await look.shoot("places-missing");
+    await look.accessible();
+});
+
+test("without places nothing is said about them", async () => {
+    const { url } = await serve();
+    const look = await visit(url);
+    await checkPlaced(look, PLACED);
+    await look.title("4 of 6 ports");
+    await look.page.unroute("**/check-ports");
+    await checkPlaced(look, [{ port: 40, ...OPEN }, { port: 41, ...SHUT }, { success: true, message: "x" }]);
+    await look.title("1 of 2 ports");
+    assert.equal(await look.page.isVisible("#places"), false);
+    assert.equal(await look.page.locator(".dots").count(), 0);
+    assert.equal(await labelOf(look, 40), "40: open, 0.4 ms");
+});
+
+test("sixteen places fit everywhere, and a place that comes later has a dot of its own", async () => {
+    const { url } = await serve();
+    const many = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`a-place-with-a-long-name-${i}`, i % 3 ? AT.open : AT.filtered]));
+    for (const [name, options] of [["places-16", {}], ["places-16-phone", PHONE]]) {
+        const look = await visit(url, options);
+        await checkPlaced(look, [{ port: 40, ...OPEN, vantages: { first: AT.open } }, { port: 41, ...OPEN, vantages: many },
+            { success: true, message: "x", quorum: { needed: 8, places: 16 } }]);
+        await look.title("All 2 ports");
+        assert.deepEqual((await dotsOf(look, 41)).slice(0, 3), [null, "filtered", "open"]);
+        await look.page.locator('.tile[data-port="41"]').focus();
+        await look.fitsItsWidth();
+        await look.shoot(name);
+        await look.accessible();
+    }
+});
+
+test("a copied answer has the places and their quorum", async () => {
+    const { url } = await serve();
+    const look = await visit(url, { permissions: ["clipboard-read", "clipboard-write"] });
+    await checkPlaced(look, PLACED);
+    await look.title("4 of 6 ports");
+    await look.page.click("#copy-json");
+    await look.page.locator("#copied", { hasText: "copied." }).waitFor();
+    const json = JSON.parse(await look.page.evaluate(() => navigator.clipboard.readText()));
+    assert.deepEqual(json.quorum, { needed: 2, places: 3 });
+    assert.deepEqual(json.results[44].vantages, { "eu-1": AT.open, "us-1": AT.filtered, "ap-1": AT.closed });
 });
 
 test("an ICMP error says what it means and who sent it", async () => {
