@@ -7,9 +7,7 @@
 #include <assert.h>
 #include <stddef.h>
 
-#define ROWS_MAX   16 /* of one cause; tests/unit/test_advice.c reads them all */
-
-#define PLACES_MAX (PLACES_OF_A_PORT_MAX * 2 * PLACE_LABEL_SIZE)
+#define ROWS_MAX 16 /* of one cause; tests/unit/test_advice.c reads them all */
 
 /* clang-format off */
 static const struct advice_row table[][ROWS_MAX] = {
@@ -58,10 +56,10 @@ static void expand(const struct scene *scene, const char *sentence, struct text 
     (void)is_known;
 }
 
-/* Who reached the ports, where that is not all: 16 names. */
+/* Who reached the ports, where that is not all. */
 static void places_put(const struct scene *scene, struct text *text)
 {
-    AUTO_TEXT places = text_up_to(PLACES_MAX);
+    AUTO_TEXT places = text_up_to(2ul * PLACES_OF_A_PORT_MAX * PLACE_LABEL_SIZE);
     report_places_put(scene->family, scene->group->first, &places);
     if (places.len > 0)
         text_printf(text, ", %s", places.data);
