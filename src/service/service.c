@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/service.h"
 
-#include "api/json_memory.h"
+#include "base/json_memory.h"
 #include "api/pages.h"
 #include "base/err.h"
 #include "base/fd.h"
