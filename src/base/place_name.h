@@ -19,3 +19,8 @@ bool place_name_is_valid(const char *text, size_t len);
 
 /* Copies a valid name. False for any other text. */
 bool place_name_parse(const char *text, size_t len, char ret[PLACE_NAME_SIZE]);
+
+struct place_list {
+    size_t count;
+    char names[PLACES_MAX][PLACE_NAME_SIZE];
+};

@@ -24,11 +24,6 @@ struct places;
 #define PLACES_HEARD_SECONDS     (24 * 3600)
 #define PLACES_MISSES_MAX        2
 
-struct place_list {
-    size_t count;
-    char names[PLACES_MAX][PLACE_NAME_SIZE];
-};
-
 /* What a check may expect at one moment; without the own place. */
 struct expected_places {
     size_t count;
