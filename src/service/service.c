@@ -108,8 +108,8 @@ static bool service_build(struct service *service, size_t *ret_layers, struct er
     return shared_make(service, err) && workers_make(service, err) &&
            control_new(service, &service->control, err) &&
            confine_apply(&service->plan, &service->settings, ret_layers, err) &&
-           log_start(err) && office_open(&service->office, err) &&
-           workers_start(service, err);
+           log_start(err) && workers_start(service, err) &&
+           office_open(&service->office, err);
 }
 
 /* --- taking down ---------------------------------------------------------------------- */

@@ -52,6 +52,7 @@ struct courier {
     struct parcel **last;
     size_t count, bytes;
     bool is_stopping;
+    bool has_tried;                     /* to connect */
     bool is_lost;                       /* the connection */
     struct nats_connection *connection; /* owned; changed by our thread only */
     struct instant denied;              /* when a denial was logged */
@@ -400,10 +401,15 @@ static void disconnect(struct courier *courier)
 /* ---- the thread -----------------------------------------------------------------------
  */
 
+static struct timespec timespec_of(struct instant instant)
+{
+    return (struct timespec){.tv_sec = instant.ns / NS_PER_SECOND,
+                             .tv_nsec = instant.ns % NS_PER_SECOND};
+}
+
 static void wait_until(struct courier *courier, struct instant end)
 {
-    const struct timespec ts = {.tv_sec = end.ns / NS_PER_SECOND,
-                                .tv_nsec = end.ns % NS_PER_SECOND};
+    const struct timespec ts = timespec_of(end);
     lock(courier);
     if (!courier->first && !courier->is_stopping && !courier->is_lost &&
         atomic_load(&courier->is_retired) == courier->has_left)
@@ -428,6 +434,15 @@ static bool has_lost(struct courier *courier)
     return is_lost;
 }
 
+static void tell_tried(struct courier *courier)
+{
+    lock(courier);
+    if (!courier->has_tried)
+        pthread_cond_broadcast(&courier->cond);
+    courier->has_tried = true;
+    unlock(courier);
+}
+
 static void turn(struct courier *courier)
 {
     struct instant now = clock_now();
@@ -442,6 +457,7 @@ static void turn(struct courier *courier)
     }
     if (!courier->connection)
         connect_to_any(courier);
+    tell_tried(courier);
     if (!courier->connection) {
         publish_all(courier);
         wait_until(courier, instant_add(now, span_ms(COURIER_RETRY_MS)));
@@ -526,8 +542,17 @@ bool courier_new(const struct courier_config *config, struct courier **ret, stru
 bool courier_start(struct courier *courier, struct err *err)
 {
     int failure = pthread_create(&courier->thread, NULL, courier_main, courier);
-    courier->is_started = failure == 0;
-    return failure == 0 ? true : err_sys(err, failure, "starting a thread");
+    if (failure != 0)
+        return err_sys(err, failure, "starting a thread");
+
+    courier->is_started = true;
+    const struct timespec end =
+        timespec_of(instant_add(clock_now(), span_ms(COURIER_START_MS)));
+    lock(courier);
+    while (!courier->has_tried && failure == 0)
+        failure = pthread_cond_timedwait(&courier->cond, &courier->mutex, &end);
+    unlock(courier);
+    return true;
 }
 
 void courier_retire(struct courier *courier)

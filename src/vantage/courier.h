@@ -45,7 +45,10 @@ struct courier_config {
 bool courier_new(const struct courier_config *config, struct courier **ret,
                  struct err *err);
 
-/* Starts the thread, after the process is confined: its limits bind the thread. */
+/* Starts the thread, after the process is confined: its limits bind the thread. Waits until
+ * it is connected or the first attempt has failed, but at most COURIER_START_MS: a
+ * predecessor leaves its queue group next. */
+#define COURIER_START_MS 1000
 bool courier_start(struct courier *courier, struct err *err);
 
 /* From now on this process gets no jobs, and its heartbeat ends. Any thread. */

@@ -33,8 +33,18 @@ static bool failed(struct err *err, natsStatus status)
 
 /* ---- the libraries ------------------------------------------------------------------ */
 
+/* In place of OpenSSL's function. libnats calls it for every context, and would trust the
+ * system's certificates beside those that it is given, and open files to read them. */
+int SSL_CTX_set_default_verify_paths(SSL_CTX *context)
+{
+    (void)context;
+    return 1;
+}
+
 bool nats_library_hold(void)
 {
+    /* libnats frees a part of OpenSSL that would free it again at the exit. */
+    OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
     /* OpenSSL reads its configuration when the first context is made. */
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     SSL_CTX_free(context);
@@ -210,7 +220,7 @@ bool nats_subscribe(struct nats_connection *connection, const char *subject,
 void nats_leave_groups(struct nats_connection *connection)
 {
     for (size_t i = 0; i < connection->group_count; i++)
-        natsSubscription_Unsubscribe(connection->groups[i]);
+        natsSubscription_Drain(connection->groups[i]);
 }
 
 bool nats_settle(struct nats_connection *connection, struct err *err)

@@ -54,7 +54,7 @@ bool nats_connection_is(const struct nats_connection *connection, const void *wh
 bool nats_subscribe(struct nats_connection *connection, const char *subject,
                     const char *group, struct err *err);
 
-/* Ends all subscriptions that have a group. */
+/* Ends all subscriptions that have a group, after what has arrived for them. */
 void nats_leave_groups(struct nats_connection *connection);
 
 /* Waits until the server has seen all of that. */
