@@ -40,6 +40,26 @@ void answer_drop(struct answer *answer)
         check_form_done(&answer->typed);
 }
 
+/* ---- where verdicts come from ------------------------------------------------------ */
+
+const struct port_verdict *answer_source_verdict(const struct answer_source *source,
+                                                 size_t index, struct port_verdict *scratch)
+{
+    if (!source->gather)
+        return job_verdict(source->job, index);
+
+    *scratch = gather_verdict(source->gather, index);
+    return scratch;
+}
+
+void answer_source_places(const struct answer_source *source, size_t index,
+                          struct check_places *ret)
+{
+    ret->count = source->gather ? gather_places(source->gather) : 0;
+    for (size_t i = 0; i < ret->count; i++)
+        ret->views[i] = gather_view(source->gather, i, index);
+}
+
 /* ---- a page ----------------------------------------------------------------------- */
 
 /* Takes `html`, which may be NULL. */
@@ -60,23 +80,29 @@ static void reply_page(struct answer *answer, unsigned status, char *html)
 /* ---- a stream --------------------------------------------------------------------- */
 
 /* The client cannot be behind by more than the whole stream. */
-static size_t stream_max(size_t port_count)
+static size_t stream_max(size_t port_count, bool has_places)
 {
-    return (port_count + 4) * CHECK_LINE_SIZE;
+    return (port_count + 4) * (CHECK_LINE_SIZE + (has_places ? CHECK_PLACES_SIZE : 0));
 }
 
 void answer_port(struct answer *answer, const struct port_verdict *verdict,
-                 size_t port_count)
+                 const struct check_places *places, size_t port_count)
 {
-    char line[CHECK_LINE_SIZE];
+    char line[CHECK_LINE_SIZE + CHECK_PLACES_SIZE];
+    bool has_places = places && answer->has_details;
 
     if (answer->form != ANSWER_STREAM)
         return;
     if (!answer->has_begun) {
         answer->has_begun = true;
-        exchange_stream_begin(answer->exchange, 200, STREAM_TYPE, stream_max(port_count));
+        exchange_stream_begin(answer->exchange, 200, STREAM_TYPE,
+                              stream_max(port_count, has_places));
     }
     size_t len = check_line_port(verdict, answer->has_details, answer->has_proof, line);
+    if (has_places) {
+        len -= strlen("}\n");
+        len += check_line_places(places, answer->has_proof, line + len);
+    }
     exchange_stream_write(answer->exchange, line, len);
 }
 
@@ -109,58 +135,65 @@ static void reply_last_line(struct answer *answer, const struct check_summary *s
 /* ---- the ends of a check ---------------------------------------------------------- */
 
 static void reply_json(struct answer *answer, const struct check_summary *summary,
-                       const struct job *job)
+                       const struct answer_source *source)
 {
     struct check_reply reply;
+    struct check_places places;
+    struct port_verdict scratch;
     size_t len = 0;
 
     check_reply_begin(&reply, summary, answer->has_details, answer->has_proof);
-    for (size_t i = 0; i < summary->ports; i++)
-        check_reply_add(&reply, job_verdict(job, i));
+    for (size_t i = 0; i < summary->ports; i++) {
+        answer_source_places(source, i, &places);
+        check_reply_add(&reply, answer_source_verdict(source, i, &scratch), &places);
+    }
     char *body = check_reply_end(&reply, &len);
     exchange_reply(answer->exchange, 200, JSON_TYPE, body, len);
 }
 
 static void reply_plain(struct answer *answer, const struct check_summary *summary,
-                        const struct job *job)
+                        const struct answer_source *source)
 {
     struct text text;
+    struct port_verdict scratch;
     char line[CHECK_LINE_SIZE];
     size_t len = 0;
 
     text_init(&text, summary->ports * CHECK_LINE_SIZE);
     for (size_t i = 0; i < summary->ports; i++)
-        text_append(&text, line, check_line_plain(job_verdict(job, i), line));
+        text_append(&text, line,
+                    check_line_plain(answer_source_verdict(source, i, &scratch), line));
     char *body = text_take(&text, &len);
     exchange_reply(answer->exchange, 200, PLAIN_TYPE, body, len);
 }
 
 static void reply_table(struct answer *answer, const struct check_summary *summary,
-                        const struct address *target, const struct job *job)
+                        const struct address *target, const struct answer_source *source)
 {
     struct check_page page;
+    struct port_verdict scratch;
 
     check_page_begin(&page, summary, target);
     for (size_t i = 0; i < summary->ports; i++)
-        check_page_add(&page, job_verdict(job, i));
+        check_page_add(&page, answer_source_verdict(source, i, &scratch));
     reply_page(answer, 200, check_page_end(&page));
 }
 
 void answer_verdicts(struct answer *answer, const struct check_summary *summary,
-                     const struct address *target, const struct job *job)
+                     const struct address *target, const struct answer_source *source)
 {
     switch (answer->form) {
     case ANSWER_JSON:
-        reply_json(answer, summary, job);
+        reply_json(answer, summary, source);
         return;
     case ANSWER_STREAM:
         reply_last_line(answer, summary);
         return;
     case ANSWER_PLAIN:
-        reply_plain(answer, summary, job);
+        reply_plain(answer, summary, source);
         return;
     case ANSWER_PAGE:
-        reply_table(answer, summary, target, job);
+        reply_table(answer, summary, target, source);
         return;
     }
 }

@@ -21,6 +21,7 @@
 
 struct address;
 struct exchange;
+struct gather;
 struct job;
 struct pages;
 struct port_verdict;
@@ -49,16 +50,32 @@ enum answer_form answer_form_of_body(struct exchange *exchange);
 /* ANSWER_PLAIN if the request names plain text and prefers it to JSON, else ANSWER_JSON. */
 enum answer_form answer_form_of_query(struct exchange *exchange);
 
-/* Does nothing unless this is a stream. `port_count` is that of the whole check.
- * Never calls back. */
+/* The verdicts of a judged check, in the order of the request: of this place alone, or of
+ * several. Both NULL = there were no ports. */
+struct answer_source {
+    const struct job *job;
+    const struct gather *gather; /* takes precedence */
+};
+
+/* The verdict at `index`, which may be in *scratch. */
+const struct port_verdict *answer_source_verdict(const struct answer_source *source,
+                                                 size_t index,
+                                                 struct port_verdict *scratch);
+
+/* What each place says about it; none if this place is alone. */
+void answer_source_places(const struct answer_source *source, size_t index,
+                          struct check_places *ret);
+
+/* Does nothing unless this is a stream. `places` NULL = this place alone. `port_count` is
+ * that of the whole check. Never calls back. */
 void answer_port(struct answer *answer, const struct port_verdict *verdict,
-                 size_t port_count);
+                 const struct check_places *places, size_t port_count);
 
 /* Each of these ends the answer, frees what it owns, and ends the exchange. */
 
-/* The verdicts of a judged job about `target`; `job` is NULL if there were no ports. */
+/* The verdicts about `target`. */
 void answer_verdicts(struct answer *answer, const struct check_summary *summary,
-                     const struct address *target, const struct job *job);
+                     const struct address *target, const struct answer_source *source);
 void answer_violations(struct answer *answer, const struct violation_list *violations);
 
 /* `detail` NULL: the sentence of the table. `retry_after` may be NULL. */

@@ -14,6 +14,7 @@
 #include "policy/budget.h"
 #include "probe/engine.h"
 #include "settings/settings.h"
+#include "vantage/gather.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -37,7 +38,9 @@ struct check {
     struct checks *checks; /* borrowed */
     struct answer answer;  /* to an exchange that is there until it has been answered
                               or is gone */
-    struct job *job;       /* the engine's, until `done` or engine_cancel() */
+    struct job *job;       /* the engine's, until `done` or engine_cancel(); NULL then */
+    struct gather *gather; /* owned: what other places say; NULL = this place alone */
+    struct job_limit limit;
     struct address caller;
     struct address target;
     struct instant begun;
@@ -108,6 +111,10 @@ static void log_verdicts(const struct check *check, const struct check_summary *
         return;
     for (size_t i = 0; i < PORT_STATE_COUNT; i++)
         log_int(&line, port_state_text((enum port_state)i), (int64_t)summary->states[i]);
+    if (summary->places.places > 0) {
+        log_int(&line, "places", (int64_t)summary->places.places);
+        log_int(&line, "places_answered", (int64_t)summary->places.answered);
+    }
     if (check_summary_is_limited(summary)) {
         log_int(&line, "limit_answered", (int64_t)summary->limit.answered);
         log_rate(&line, "limit_rate", summary->limit.rate);
@@ -285,37 +292,99 @@ static void check_end(struct check *check, size_t untried, size_t silent)
     metrics_add(checks->config.metrics, METRIC_CHECKS_RUNNING, -1);
 }
 
-static void reply_verdicts(struct check *check, const struct job *job,
-                           const struct job_result *result)
+/* Ends the check, which this place has judged. */
+static void reply_verdicts(struct check *check, const struct answer_source *source)
 {
-    struct check_summary summary = {.limit = result->limit};
+    struct check_summary summary = {.limit = check->limit};
+    struct port_verdict scratch;
 
+    if (source->gather)
+        summary.places = gather_summary(source->gather);
     for (size_t i = 0; i < check->port_count; i++)
-        check_summary_add(&summary, job_verdict(job, i));
+        check_summary_add(&summary, answer_source_verdict(source, i, &scratch));
     log_verdicts(check, &summary);
-    answer_verdicts(&check->answer, &summary, &check->target, job);
+    answer_verdicts(&check->answer, &summary, &check->target, source);
+}
+
+static void check_free(struct check *check)
+{
+    gather_free(check->gather);
+    free(check);
+}
+
+static void reply_gathered(struct check *check)
+{
+    const struct answer_source source = {.gather = check->gather};
+
+    reply_verdicts(check, &source);
+    check_free(check);
+}
+
+static void answer_gathered_port(struct check *check, size_t index)
+{
+    const struct answer_source source = {.gather = check->gather};
+    struct port_verdict scratch;
+    struct check_places places;
+
+    answer_source_places(&source, index, &places);
+    answer_port(&check->answer, answer_source_verdict(&source, index, &scratch), &places,
+                check->port_count);
+}
+
+/* The other places have answered, or are missing. */
+static void places_are_complete(void *ctx)
+{
+    struct check *check = ctx;
+
+    for (size_t i = 0; check->answer.form == ANSWER_STREAM && i < check->port_count; i++)
+        if (gather_has_own(check->gather, i))
+            answer_gathered_port(check, i);
+    if (!check->job)
+        reply_gathered(check);
+}
+
+/* Keeps the own verdicts, which end with the job, and waits for the other places. */
+static void gather_rest(struct check *check, const struct job *job)
+{
+    for (size_t i = 0; i < check->port_count; i++)
+        gather_own(check->gather, i, job_verdict(job, i));
+    if (gather_is_complete(check->gather))
+        reply_gathered(check);
+    else
+        gather_own_ended(check->gather);
 }
 
 static void job_is_done(void *ctx, const struct job *job, const struct job_result *result)
 {
     struct check *check = ctx;
+    const struct answer_source source = {.job = job};
 
     check_end(check, result->untried, result->silent);
+    check->job = NULL;
+    check->limit = result->limit;
+    if (result->end == JOB_JUDGED && check->gather) {
+        gather_rest(check, job);
+        return;
+    }
     if (result->end == JOB_JUDGED)
-        reply_verdicts(check, job, result);
+        reply_verdicts(check, &source);
     else
         reply_unjudged(check, result);
-    free(check);
+    check_free(check);
 }
 
 static void port_is_settled(void *ctx, size_t index, const struct port_verdict *verdict)
 {
     struct check *check = ctx;
-    (void)index;
 
     if (check->checks->config.settings->debug)
         log_port(check, verdict);
-    answer_port(&check->answer, verdict, check->port_count);
+    if (check->gather)
+        gather_own(check->gather, index, verdict);
+    if (!check->gather)
+        answer_port(&check->answer, verdict, NULL, check->port_count);
+    else if (gather_is_complete(check->gather) && check->answer.form == ANSWER_STREAM)
+        answer_gathered_port(check, index);
 }
 
 static void client_is_gone(void *ctx, struct exchange *exchange)
@@ -323,12 +392,14 @@ static void client_is_gone(void *ctx, struct exchange *exchange)
     struct check *check = ctx;
     (void)exchange;
 
-    size_t silent, untried = engine_cancel(check->job, &silent);
+    if (check->job) {
+        size_t silent, untried = engine_cancel(check->job, &silent);
+        check_end(check, untried, silent);
+    }
     count(check, METRIC_CHECKS_ABANDONED);
-    check_end(check, untried, silent);
     log_failure(check, 0, "client_left");
     answer_drop(&check->answer);
-    free(check);
+    check_free(check);
 }
 
 /* ---- from the request to the job -------------------------------------------------- */
@@ -337,9 +408,10 @@ static void client_is_gone(void *ctx, struct exchange *exchange)
 static void reply_no_ports(struct check *check)
 {
     const struct check_summary summary = {0};
+    const struct answer_source source = {0};
 
     log_verdicts(check, &summary);
-    answer_verdicts(&check->answer, &summary, &check->target, NULL);
+    answer_verdicts(&check->answer, &summary, &check->target, &source);
 }
 
 /* ERR_LIMIT is the engine's "too many"; anything else is a lack of memory. */
@@ -369,6 +441,25 @@ static bool start_job(struct check *check, struct err *err)
     return engine_start(config->engine, &request, &check->job, err);
 }
 
+/* Without memory, this place is alone. */
+static void ask_places(struct check *check)
+{
+    const struct checks_config *config = &check->checks->config;
+    const struct vantage_job job = {
+        .caller = check->caller,
+        .target = check->target,
+        .has_token = check->has_token,
+        .token = check->token,
+        .ports = check->checks->ports.ports,
+        .port_count = check->port_count,
+    };
+
+    if (config->front)
+        check->gather = gather_new(config->front, &job,
+                                   instant_add(check->begun, span_ms(CHECK_MILLISECONDS)),
+                                   places_are_complete, check);
+}
+
 /* Call it after the budget was charged. */
 static void start_check(struct check *request)
 {
@@ -391,6 +482,7 @@ static void start_check(struct check *request)
         reply_not_started(request, &err);
         return;
     }
+    ask_places(check);
     checks->running++;
     count(check, METRIC_CHECKS_RUNNING);
     exchange_on_gone(check->answer.exchange, client_is_gone, check);

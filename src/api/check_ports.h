@@ -12,6 +12,9 @@
  * A client that leaves ends its job at once. Ports that were not tried are refunded to the
  * budget.
  *
+ * A front asks other places as well (vantage/gather.h). The own verdict is always one of
+ * them; if this place cannot judge, there is no reply with verdicts.
+ *
  * A client can get the verdicts one by one, see check_answer.h. A GET asks about the
  * caller's own address only, and the form of the page takes the same path. A page of
  * another site gets a 403, because its reader did not request the check.
@@ -34,6 +37,7 @@ struct checks;
 struct engine;
 struct err;
 struct exchange;
+struct gather_config;
 struct loop;
 struct metrics;
 struct pages;
@@ -44,8 +48,9 @@ struct checks_config {
     struct loop *loop;
     struct engine *engine;
     const struct settings *settings;
-    struct budget *budget;   /* shared */
-    struct metrics *metrics; /* this worker's */
+    const struct gather_config *front; /* asks other places; NULL = this place alone */
+    struct budget *budget;             /* shared */
+    struct metrics *metrics;           /* this worker's */
     const struct pages *pages;
     struct caller_warnings *warnings; /* shared */
     struct access_machine machine;

@@ -111,6 +111,39 @@ static void put_verdict(struct entry *entry, const struct port_verdict *verdict,
         put_proof(entry, verdict);
 }
 
+/* ---- several places --------------------------------------------------------------- */
+
+/* Their names need no escapes (place_name.h). */
+static void put_view(struct text *text, const struct gather_view *view, bool has_proof)
+{
+    const struct port_verdict *verdict = view->verdict;
+    struct entry entry;
+    entry.len = 0;
+
+    text_printf(text, "\"%s\": {\"state\": ", view->place);
+    if (!verdict) {
+        text_printf(text, "\"missing\", \"reason\": \"%s\"}", view->reason);
+        return;
+    }
+    put_string(&entry, port_state_text(verdict->state));
+    put_str(&entry, ", \"rtt_ms\": ");
+    put_rtt(&entry, verdict);
+    if (has_proof)
+        put_proof(&entry, verdict);
+    put_str(&entry, "}");
+    text_append(text, entry.data, entry.len);
+}
+
+static void put_places(struct text *text, const struct check_places *places, bool has_proof)
+{
+    text_append_str(text, ", \"vantages\": {");
+    for (size_t i = 0; i < places->count; i++) {
+        text_append_str(text, i > 0 ? ", " : "");
+        put_view(text, &places->views[i], has_proof);
+    }
+    text_append_str(text, "}");
+}
+
 void check_summary_add(struct check_summary *summary, const struct port_verdict *verdict)
 {
     assert(verdict->state < PORT_STATE_COUNT);
@@ -127,13 +160,18 @@ bool check_summary_is_limited(const struct check_summary *summary)
 static size_t last_members(const struct check_summary *summary, bool has_details,
                            char ret_members[FRAME_MAX])
 {
-    char limit[96] = "";
+    char limit[96] = "", quorum[96] = "";
+    const struct gather_summary *places = &summary->places;
+    if (has_details && places->places > 0)
+        snprintf(quorum, sizeof quorum,
+                 ", \"quorum\": {\"places\": %zu, \"answered\": %zu, \"needed\": %zu}",
+                 places->places, places->answered, places->needed);
     if (has_details && check_summary_is_limited(summary))
         snprintf(limit, sizeof limit, ", \"limit\": {\"answered\": %zu, \"rate\": %.1f}",
                  summary->limit.answered, summary->limit.rate);
     int len = snprintf(ret_members, FRAME_MAX,
-                       "\"message\": \"Successfully verified %zu out of %zu ports\"%s}",
-                       summary->states[PORT_STATE_OPEN], summary->ports, limit);
+                       "\"message\": \"Successfully verified %zu out of %zu ports\"%s%s}",
+                       summary->states[PORT_STATE_OPEN], summary->ports, limit, quorum);
     return (size_t)len;
 }
 
@@ -142,13 +180,15 @@ void check_reply_begin(struct check_reply *reply, const struct check_summary *su
 {
     *reply = (struct check_reply){
         .summary = summary, .has_details = has_details, .has_proof = has_proof};
-    text_init(&reply->text, FRAME_MAX + summary->ports * ENTRY_MAX);
+    size_t places = summary->places.places > 0 ? CHECK_PLACES_SIZE : 0;
+    text_init(&reply->text, FRAME_MAX + summary->ports * (ENTRY_MAX + places));
     text_append_str(&reply->text, summary->states[PORT_STATE_OPEN] > 0
                                       ? "{\"success\": true, \"results\": {"
                                       : "{\"success\": false, \"results\": {");
 }
 
-void check_reply_add(struct check_reply *reply, const struct port_verdict *verdict)
+void check_reply_add(struct check_reply *reply, const struct port_verdict *verdict,
+                     const struct check_places *places)
 {
     struct entry entry;
     entry.len = 0; /* bytes are written before they are read */
@@ -157,8 +197,10 @@ void check_reply_add(struct check_reply *reply, const struct port_verdict *verdi
     put_number(&entry, verdict->port, 1);
     put_str(&entry, "\": {");
     put_verdict(&entry, verdict, reply->has_details, reply->has_proof);
-    put_str(&entry, "}");
     text_append(&reply->text, entry.data, entry.len);
+    if (places && places->count > 0 && reply->has_details)
+        put_places(&reply->text, places, reply->has_proof);
+    text_append(&reply->text, "}", 1);
     reply->count++;
 }
 
@@ -188,6 +230,16 @@ size_t check_line_port(const struct port_verdict *verdict, bool has_details, boo
     put_str(&entry, "}\n");
     memcpy(ret_line, entry.data, entry.len);
     return entry.len;
+}
+
+size_t check_line_places(const struct check_places *places, bool has_proof,
+                         char ret_line[CHECK_PLACES_SIZE])
+{
+    AUTO_TEXT text = text_up_to(CHECK_PLACES_SIZE - 1);
+    put_places(&text, places, has_proof);
+    text_append_str(&text, "}\n");
+    memcpy(ret_line, text.data, text.len);
+    return text.len;
 }
 
 size_t check_line_plain(const struct port_verdict *verdict, char ret_line[CHECK_LINE_SIZE])

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "probe/engine.h"
 #include "probe/verdict.h"
+#include "vantage/gather.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,7 +21,14 @@
 struct check_summary {
     size_t ports;
     size_t states[PORT_STATE_COUNT];
-    struct job_limit limit; /* of the whole check */
+    struct job_limit limit;       /* of the whole check */
+    struct gather_summary places; /* of a check that several places made; otherwise zero */
+};
+
+/* Beside a verdict: what each place says. `count` 0 = this check has no other places. */
+struct check_places {
+    size_t count;
+    struct gather_view views[PLACES_MAX];
 };
 
 void check_summary_add(struct check_summary *summary, const struct port_verdict *verdict);
@@ -39,17 +47,26 @@ struct check_reply {
 
 void check_reply_begin(struct check_reply *reply, const struct check_summary *summary,
                        bool has_details, bool has_proof);
-void check_reply_add(struct check_reply *reply, const struct port_verdict *verdict);
+
+/* `places` are among the details; NULL = none. */
+void check_reply_add(struct check_reply *reply, const struct port_verdict *verdict,
+                     const struct check_places *places);
 
 /* The body, to be freed with free(); NULL without memory. Ends the reply in any
  * case. */
 char *check_reply_end(struct check_reply *reply, size_t *ret_len);
 
-#define CHECK_LINE_SIZE 384
+#define CHECK_LINE_SIZE   384
+#define CHECK_PLACES_SIZE (PLACES_MAX * 128ul)
 
 /* One line of a stream with its newline, not terminated. Returns its length. */
 size_t check_line_port(const struct port_verdict *verdict, bool has_details, bool has_proof,
                        char ret_line[CHECK_LINE_SIZE]);
+
+/* What follows in that line, in place of its last two bytes ("}\n"), if there are places.
+ */
+size_t check_line_places(const struct check_places *places, bool has_proof,
+                         char ret_line[CHECK_PLACES_SIZE]);
 
 /* The same as plain text: "50801 closed: Connection refused", "7466 open". */
 size_t check_line_plain(const struct port_verdict *verdict, char ret_line[CHECK_LINE_SIZE]);

@@ -370,6 +370,7 @@ bool api_new(const struct api_config *config, struct api **ret, struct err *err)
     const struct checks_config checks_config = {
         .loop = config->loop,
         .engine = config->engine,
+        .front = config->front,
         .settings = config->settings,
         .budget = config->budget,
         .metrics = config->metrics,

@@ -39,6 +39,7 @@ struct budget;
 struct caller_warnings;
 struct engine;
 struct err;
+struct gather_config;
 struct loop;
 struct metrics;
 struct pages;
@@ -50,10 +51,11 @@ struct api_config {
     struct loop *loop;
     struct engine *engine;
     const struct settings *settings;
-    struct budget *budget;            /* shared by all workers */
-    const struct pages *pages;        /* shared by all workers */
-    struct caller_warnings *warnings; /* shared by all workers */
-    struct access_machine machine;    /* asked by any thread */
+    const struct gather_config *front; /* asks other places; NULL = this place alone */
+    struct budget *budget;             /* shared by all workers */
+    const struct pages *pages;         /* shared by all workers */
+    struct caller_warnings *warnings;  /* shared by all workers */
+    struct access_machine machine;     /* asked by any thread */
     bool (*is_draining)(const void *service);
     const void *service;
 

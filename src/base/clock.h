@@ -24,6 +24,9 @@ struct span {
 /* Reads CLOCK_MONOTONIC. */
 struct instant clock_now(void);
 
+/* Milliseconds since 1970, for what other machines read. It may jump. */
+int64_t clock_unix_ms(void);
+
 static inline struct span span_ms(int64_t ms)
 {
     return (struct span){ms * NS_PER_MS};

@@ -123,6 +123,7 @@ static void obey(struct control *control, int command)
         return;
 
     bool is_debug = control->service->settings.debug;
+    office_retire(&control->service->office);
     if (command == CONTROL_YIELD) /* the workers close report_fd */
         loop_timer_stop(control->loop, &control->watchdog);
     if (command == CONTROL_YIELD)

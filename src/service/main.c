@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "base/tls_identity.h"
 #include "service/confine.h"
+#include "service/desk.h"
 #include "service/generation.h"
 #include "service/health.h"
 #include "service/service.h"
@@ -142,11 +143,16 @@ static int printed(void)
 static int check_config(const struct service *service)
 {
     struct tls_identity *tls;
+    struct office office = {0};
     struct err err;
     if (!tls_load(&service->settings, &tls, &err))
         return complain(&err);
 
     tls_identity_free(tls);
+    if (!office_load(&office, &service->settings, &err))
+        return complain(&err);
+
+    office_done(&office);
     /* A service that wants to reload has started this process: reload_check_start(). */
     if (!sockets_try(&service->settings.host, STDIN_FILENO, &err))
         return complain(&err);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/service.h"
 
-#include "api/json_memory.h"
 #include "api/pages.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/json_memory.h"
 #include "base/libc.h"
 #include "base/log.h"
 #include "base/tls_identity.h"
@@ -42,7 +42,7 @@ static bool shared_make(struct service *service, struct err *err)
     return budget_new(settings->rate.per_second, settings->max_ports, BUDGET_ENTRIES_MAX,
                       &service->budget, err) &&
            admission_new(&connections, &service->admission, err) &&
-           pages_new(&service->pages, err);
+           pages_new(&service->pages, err) && office_make(&service->office, settings, err);
 }
 
 static bool workers_make(struct service *service, struct err *err)
@@ -86,6 +86,7 @@ static bool service_prepare(struct service *service, struct err *err)
     service->limits = limits_share(descriptors, &service->settings);
     return confine_plan_make(&service->settings, &service->plan, err) &&
            tls_load(&service->settings, &service->tls, err) &&
+           office_load(&service->office, &service->settings, err) &&
            sockets_open(&service->settings.host, service->settings.workers,
                         &service->former, &service->sockets, err);
 }
@@ -107,7 +108,8 @@ static bool service_build(struct service *service, size_t *ret_layers, struct er
     return shared_make(service, err) && workers_make(service, err) &&
            control_new(service, &service->control, err) &&
            confine_apply(&service->plan, &service->settings, ret_layers, err) &&
-           log_start(err) && workers_start(service, err);
+           log_start(err) && workers_start(service, err) &&
+           office_open(&service->office, err);
 }
 
 /* --- taking down ---------------------------------------------------------------------- */
@@ -121,6 +123,7 @@ static void service_take_down(struct service *service)
             worker_nudge(service->workers[i]);
             worker_join(service->workers[i]);
         }
+    office_close(&service->office);
     for (size_t i = 0; i < service->worker_count; i++) {
         service->workers[i] = worker_free(service->workers[i]);
         service->metrics[i] = metrics_free(service->metrics[i]);
@@ -130,6 +133,7 @@ static void service_take_down(struct service *service)
     service->admission = admission_free(service->admission);
     service->budget = budget_free(service->budget);
     service->tls = tls_identity_free(service->tls);
+    office_done(&service->office);
     sockets_done(&service->sockets);
     fd_close(&service->report_fd);
 }
@@ -175,6 +179,7 @@ static int keep(struct service *service, const struct invocation *invocation,
     struct err err;
     int status;
     service->tls = tls_identity_free(service->tls);
+    office_done(&service->office);
     bool is_fine =
         parent_run(service, invocation, watch, child, predecessor, fault, &status, &err);
     sockets_done(&service->sockets);
@@ -210,6 +215,7 @@ int service_run(struct service *service, const struct invocation *invocation,
                     is_started ? NULL : err.message);
 
     service->tls = tls_identity_free(service->tls);
+    office_done(&service->office);
     sockets_done(&service->sockets);
     sockets_done(&service->former);
     return failed(&err);

@@ -8,6 +8,7 @@
  *   generation.c   a child and its reports; notify.c   messages to systemd
  *   control.c   the child's main thread: phases
  *   worker.c    one thread with its loop, engine, HTTP server and checks
+ *   desk.c      a worker's part of front and vantage point
  *   ready.c     the line with event=ready
  *   confine.c   the child's sandbox; trial.c tries it
  *   reload.c    checks a new binary and executes it
@@ -17,6 +18,7 @@
 
 #include "api/caller.h"
 #include "service/confine.h"
+#include "service/desk.h"
 #include "service/limits.h"
 #include "service/notify.h"
 #include "service/sockets.h"
@@ -60,6 +62,7 @@ struct service {
     struct pages *pages;
     struct caller_warnings caller_warnings;
     struct tls_identity *tls; /* NULL = plain HTTP; the parent forgets it after the fork */
+    struct office office;     /* as tls */
     sem_t gate;               /* workers wait there until all of them exist */
     atomic_int phase;         /* enum service_phase */
     atomic_uint turn;         /* the number of turns that control.c has asked for */

@@ -10,6 +10,7 @@
 #include "loop/loop.h"
 #include "metrics/observer.h"
 #include "net/route.h"
+#include "service/desk.h"
 #include "service/service.h"
 
 #include <assert.h>
@@ -27,8 +28,9 @@ struct worker {
     pthread_t thread;
     bool is_started;
 
-    struct loop *loop; /* these four owned, made and freed in this order and its reverse */
+    struct loop *loop; /* these five owned, made and freed in this order and its reverse */
     struct engine *engine;
+    struct desk *desk; /* NULL without NATS */
     struct api *api;
     struct http_server *server;
 
@@ -84,7 +86,7 @@ static void phase_carry_out(struct worker *worker, enum service_phase phase)
 static size_t count_unfinished(const struct worker *worker)
 {
     const struct connections *connections = http_server_connections(worker->server);
-    size_t count = connections_exchanges(connections);
+    size_t count = connections_exchanges(connections) + desk_jobs(worker->desk);
     if (worker->phase == SERVICE_YIELDING)
         count += connections_count(connections);
     return count;
@@ -151,6 +153,7 @@ static bool api_make(struct worker *worker, struct metrics *metrics, struct err 
         .loop = worker->loop,
         .engine = worker->engine,
         .settings = &service->settings,
+        .front = desk_front(worker->desk),
         .budget = service->budget,
         .pages = service->pages,
         .warnings = &service->caller_warnings,
@@ -203,6 +206,8 @@ bool worker_new(struct service *service, size_t index, struct worker **ret, stru
     worker->service = service;
     worker->index = index;
     if (!loop_new(&worker->loop, err) || !engine_make(worker, index, metrics, err) ||
+        !desk_new(&service->office, &service->settings, index, worker->loop, worker->engine,
+                  &worker->desk, err) ||
         !api_make(worker, metrics, err) || !server_make(worker, index, metrics, err)) {
         worker_free(worker);
         return false;
@@ -263,6 +268,7 @@ struct worker *worker_free(struct worker *worker)
     assert(!worker->is_started);
     http_server_free(worker->server);
     api_free(worker->api);
+    desk_free(worker->desk);
     engine_free(worker->engine);
     loop_free(worker->loop);
     free(worker);

@@ -232,6 +232,55 @@ static bool check_tls(const struct sources *s, struct err *err)
                    settings_table[missing].name, settings_table[given].name, from);
 }
 
+/* The source of a setting that is set; NULL otherwise. */
+static const char *source_of(const struct sources *s, size_t id)
+{
+    const char *from;
+    return effective(s, id, &from) ? from : NULL;
+}
+
+/* Refuses a setting that has no effect without another one. */
+static bool check_needed(const struct sources *s, size_t given, size_t needed,
+                         struct err *err)
+{
+    const char *from = source_of(s, given);
+    if (!from || source_of(s, needed))
+        return true;
+    return err_set(err, ERR_INVALID, "%s is set (from %s), but %s is not: set both",
+                   settings_table[given].name, from, settings_table[needed].name);
+}
+
+static bool check_places(const struct sources *s, const struct settings *settings,
+                         struct err *err)
+{
+    static const struct {
+        size_t given, needed;
+    } needs[] = {
+        {SETTING_FRONT, SETTING_NATS_URL},
+        {SETTING_VANTAGE, SETTING_NATS_URL},
+        {SETTING_NATS_CREDENTIALS, SETTING_NATS_URL},
+        {SETTING_NATS_CA, SETTING_NATS_URL},
+        {SETTING_VANTAGES, SETTING_FRONT},
+        {SETTING_QUORUM, SETTING_FRONT},
+    };
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+        if (!check_needed(s, needs[i].given, needs[i].needed, err))
+            return false;
+
+    if (source_of(s, SETTING_NATS_URL) && !source_of(s, SETTING_FRONT) &&
+        !source_of(s, SETTING_VANTAGE))
+        return err_set(err, ERR_INVALID,
+                       "PORT_CHECKER_NATS_URL is set (from %s), but neither "
+                       "PORT_CHECKER_FRONT nor PORT_CHECKER_VANTAGE is: set one or both",
+                       source_of(s, SETTING_NATS_URL));
+    if (settings->vantages.count > 0 && settings->quorum > settings->vantages.count + 1)
+        return err_set(err, ERR_INVALID,
+                       "PORT_CHECKER_QUORUM=%zu is more than the places in "
+                       "PORT_CHECKER_VANTAGES and the own one",
+                       settings->quorum);
+    return true;
+}
+
 /* Processors that this process may use. If the mask is wider than cpu_set_t, all processors
  * count. */
 static unsigned usable_processors(void)
@@ -251,7 +300,7 @@ static bool read_values(const struct sources *s, struct settings *ret, struct er
     for (size_t id = 0; id < SETTING_COUNT; id++)
         if (!read_value(s, id, &settings, err))
             return false;
-    if (!check_tls(s, err))
+    if (!check_tls(s, err) || !check_places(s, &settings, err))
         return false;
 
     address_set_port(&settings.host, settings.port);

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/place_name.h"
 #include "net/address.h"
 #include "net/cidr.h"
 
@@ -66,6 +67,19 @@ struct rate {
     double per_second; /* ports; 0 = unlimited */
 };
 
+#define SETTINGS_NATS_SERVERS_MAX 8
+
+struct nats_server {
+    bool is_tls;
+    char host[256]; /* a name, or an address; without brackets */
+    uint16_t port;
+};
+
+struct nats_server_list {
+    size_t count; /* 0 = no NATS */
+    struct nats_server items[SETTINGS_NATS_SERVERS_MAX];
+};
+
 struct settings {
     struct address host; /* includes `port` */
     uint16_t port;
@@ -86,7 +100,15 @@ struct settings {
     char tls_cert[4096]; /* path; "" = plain HTTP */
     char tls_key[4096];
     char tls_priority[SETTINGS_TLS_PRIORITY_SIZE]; /* "" = the built-in one */
-    char user[SETTINGS_USER_SIZE];                 /* "" = port-checker or nobody */
+    char front[PLACE_NAME_SIZE];                   /* "" = no front */
+    char vantage[PLACE_NAME_SIZE];                 /* "" = no vantage point */
+    struct nats_server_list nats_servers;
+    char nats_credentials[4096]; /* path; "" = none */
+    char nats_ca[4096];
+    struct place_list vantages;    /* empty = those that are heard */
+    size_t quorum;                 /* 0 = by the number of places */
+    enum targets vantage_targets;  /* PUBLIC or ANY */
+    char user[SETTINGS_USER_SIZE]; /* "" = port-checker or nobody */
     enum sandbox sandbox;
     enum log_format log_format;
 };
@@ -102,7 +124,7 @@ typedef void(settings_warn_fn)(void *ctx, const char *message);
  * more.
  *
  * Errors that the operator must correct are ERR_INVALID, including a file that cannot be
- * read; ERR_SYSTEM means a lack of memory. `ret` is about 20 KB: keep it off small stacks.
+ * read; ERR_SYSTEM means a lack of memory. `ret` is about 30 KB: keep it off small stacks.
  */
 bool settings_load(char *const environment[], const char *env_file, settings_warn_fn *warn,
                    void *warn_ctx, struct settings *ret, struct err *err);

@@ -235,3 +235,127 @@ static void print_origins(const struct setting *row, const void *target, struct 
 }
 
 const struct setting_kind kind_origins = {parse_origins, print_origins};
+
+/* --- places ----------------------------------------------------------------------- */
+
+static bool has_name(const struct place_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool parse_places(const struct setting *row, const char *text, size_t len,
+                         void *target, struct err *hint)
+{
+    (void)row;
+    struct place_list *list = target;
+    const char *item;
+    size_t item_len;
+    while (list_next(&text, &len, &item, &item_len)) {
+        char name[PLACE_NAME_SIZE];
+        if (!place_name_parse(item, item_len, name))
+            return refuse_item(hint, item, item_len,
+                               "a name has lower-case letters, digits and hyphens");
+        if (has_name(list, name))
+            return refuse_item(hint, item, item_len, "the list has it twice");
+        if (list->count == PLACES_MAX)
+            return err_set(hint, ERR_INVALID, "the list has more");
+        memcpy(list->names[list->count++], name, sizeof name);
+    }
+    return list->count > 0;
+}
+
+static void print_places(const struct setting *row, const void *target, struct text *out)
+{
+    (void)row;
+    const struct place_list *list = target;
+    for (size_t i = 0; i < list->count; i++)
+        text_printf(out, "%s%s", i > 0 ? "," : "", list->names[i]);
+}
+
+const struct setting_kind kind_places = {parse_places, print_places};
+
+/* --- NATS servers ----------------------------------------------------------------- */
+
+#define NATS_PORT 4222
+
+static const char nats_scheme[] = "nats://", nats_tls_scheme[] = "tls://";
+
+static bool take_scheme(const char **item, size_t *len, const char *scheme)
+{
+    size_t scheme_len = strlen(scheme);
+    if (*len < scheme_len || !text_equals_nocase(*item, scheme_len, scheme))
+        return false;
+
+    *item += scheme_len;
+    *len -= scheme_len;
+    return true;
+}
+
+/* Why a URL is refused; NULL if it was written to `ret`. */
+static const char *parse_nats_url(const char *item, size_t len, struct nats_server *ret)
+{
+    ret->is_tls = take_scheme(&item, &len, nats_tls_scheme);
+    if (!ret->is_tls && !take_scheme(&item, &len, nats_scheme))
+        return "it must begin with tls:// or nats://";
+    if (memchr(item, '@', len))
+        return "the key belongs into PORT_CHECKER_NATS_CREDENTIALS";
+
+    char host[sizeof ret->host + 2]; /* with brackets */
+    size_t host_len = parse_host(item, len, host, sizeof host);
+    if (host_len == 0)
+        return "it has no host";
+
+    uint64_t port = NATS_PORT;
+    const char *rest = item + host_len;
+    size_t rest_len = len - host_len;
+    if (rest_len > 0 &&
+        (rest[0] != ':' || !text_parse_u64(rest + 1, rest_len - 1, 65535, &port) ||
+         port == 0))
+        return "after the host there may be a colon and a port";
+
+    bool is_bracketed = host[0] == '[';
+    size_t shown = strlen(host) - (is_bracketed ? 2 : 0);
+    if (shown >= sizeof ret->host)
+        return "too long";
+    memcpy(ret->host, host + is_bracketed, shown);
+    ret->host[shown] = '\0';
+    ret->port = (uint16_t)port;
+    return NULL;
+}
+
+static bool parse_nats_urls(const struct setting *row, const char *text, size_t len,
+                            void *target, struct err *hint)
+{
+    (void)row;
+    struct nats_server_list *list = target;
+    const char *item;
+    size_t item_len;
+    while (list_next(&text, &len, &item, &item_len)) {
+        if (list->count == SETTINGS_NATS_SERVERS_MAX)
+            return err_set(hint, ERR_INVALID, "the list has more");
+
+        const char *why = parse_nats_url(item, item_len, &list->items[list->count]);
+        if (why)
+            return refuse_item(hint, item, item_len, why);
+        list->count++;
+    }
+    return list->count > 0;
+}
+
+static void print_nats_urls(const struct setting *row, const void *target, struct text *out)
+{
+    (void)row;
+    const struct nats_server_list *list = target;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct nats_server *server = &list->items[i];
+        bool is_literal = strchr(server->host, ':') != NULL;
+        text_printf(out, "%s%s%s%s%s:%u", i > 0 ? "," : "",
+                    server->is_tls ? nats_tls_scheme : nats_scheme, is_literal ? "[" : "",
+                    server->host, is_literal ? "]" : "", server->port);
+    }
+}
+
+const struct setting_kind kind_nats_urls = {parse_nats_urls, print_nats_urls};

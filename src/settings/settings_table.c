@@ -24,11 +24,19 @@
     TO(field, kind_count, SHOW(low) " to " SHOW(high)), .min = (low), .max = (high)
 #define TO_LOG_FORMAT(field) \
     TO(field, kind_log_format, "text or json")
+#define TO_NATS_URLS(field) \
+    TO(field, kind_nats_urls, "at most " SHOW(SETTINGS_NATS_SERVERS_MAX) \
+       " URLs such as tls://nats.example.org:4222 or nats://127.0.0.1")
 #define TO_ORIGINS(field) \
     TO(field, kind_origins, "* alone, or at most " SHOW(SETTINGS_ORIGINS_MAX) \
        " origins such as https://example.org:8443")
 #define TO_PATH(field) \
     TO(field, kind_path, "a path of at most 4095 bytes")
+#define TO_PLACE(field) \
+    TO(field, kind_place, "a name of lower-case letters, digits and hyphens, at most " \
+       SHOW(PLACE_NAME_MAX) " of them, such as eu-1")
+#define TO_PLACES(field) \
+    TO(field, kind_places, "at most " SHOW(PLACES_MAX) " names such as eu-1,us-1")
 #define TO_RATE(field) \
     TO(field, kind_rate, "a rate such as 20/s, 1200/min or 72000/h (at most " \
        SHOW(RATE_PER_SECOND_MAX) "/s), or 0 for no limit")
@@ -42,6 +50,8 @@
 #define TO_TLS_PRIORITY(field) \
     TO(field, kind_path, "a GnuTLS priority string of at most 511 bytes, such as " \
        SETTINGS_TLS_PRIORITY_EXAMPLE)
+#define TO_VANTAGE_TARGETS(field) \
+    TO(field, kind_vantage_targets, "public or any")
 #define TO_USER(field) \
     TO(field, kind_path, "the name of a user, at most 32 characters")
 

@@ -56,12 +56,16 @@ extern const struct setting_kind kind_bool;
 extern const struct setting_kind kind_cidrs;
 extern const struct setting_kind kind_count;
 extern const struct setting_kind kind_log_format;
+extern const struct setting_kind kind_nats_urls;
 extern const struct setting_kind kind_origins;
 extern const struct setting_kind kind_path;
+extern const struct setting_kind kind_place;
+extern const struct setting_kind kind_places;
 extern const struct setting_kind kind_rate;
 extern const struct setting_kind kind_sandbox;
 extern const struct setting_kind kind_seconds;
 extern const struct setting_kind kind_targets;
+extern const struct setting_kind kind_vantage_targets;
 
 /* Text from outside for one line of a terminal: bytes other than printable ASCII become
  * \xHH, `"` and `\` get a backslash, and a long text ends in "...". Returns `ret`. */

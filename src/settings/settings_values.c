@@ -189,6 +189,21 @@ static void print_targets(const struct setting *row, const void *target, struct 
 
 const struct setting_kind kind_targets = {parse_targets, print_targets};
 
+/* The same words, but a vantage point knows no caller. */
+static bool parse_vantage_targets(const struct setting *row, const char *text, size_t len,
+                                  void *target, struct err *hint)
+{
+    enum targets targets;
+    if (!parse_targets(row, text, len, &targets, hint) ||
+        (targets != TARGETS_PUBLIC && targets != TARGETS_ANY))
+        return false;
+
+    *(enum targets *)target = targets;
+    return true;
+}
+
+const struct setting_kind kind_vantage_targets = {parse_vantage_targets, print_targets};
+
 static bool parse_sandbox(const struct setting *row, const char *text, size_t len,
                           void *target, struct err *hint)
 {
@@ -267,6 +282,24 @@ static void print_path(const struct setting *row, const void *target, struct tex
 }
 
 const struct setting_kind kind_path = {parse_path, print_path};
+
+/* --- names of places --------------------------------------------------------------- */
+
+static bool parse_place(const struct setting *row, const char *text, size_t len,
+                        void *target, struct err *hint)
+{
+    (void)row;
+    (void)hint;
+    return place_name_parse(text, len, target);
+}
+
+static void print_place(const struct setting *row, const void *target, struct text *out)
+{
+    (void)row;
+    text_append_str(out, target);
+}
+
+const struct setting_kind kind_place = {parse_place, print_place};
 
 /* --- rates ------------------------------------------------------------------------ */
 

@@ -24,7 +24,7 @@ static char *write_limited(const struct port_verdict *verdicts, size_t count,
         check_summary_add(&summary, &verdicts[i]);
     check_reply_begin(&reply, &summary, has_details, has_proof);
     for (size_t i = 0; i < count; i++)
-        check_reply_add(&reply, &verdicts[i]);
+        check_reply_add(&reply, &verdicts[i], NULL);
     char *body = check_reply_end(&reply, &len);
     assert_non_null(body);
     assert_int_equal(strlen(body), len);

@@ -240,6 +240,78 @@ static void a_good_value_is_taken(void **state)
     }
 }
 
+#define URL "PORT_CHECKER_NATS_URL=tls://NATS.example.org nats://[::1]:4223"
+
+static void several_places_are_read(void **state)
+{
+    (void)state;
+    const char *const entries[] = {URL,
+                                   "PORT_CHECKER_FRONT=gw",
+                                   "PORT_CHECKER_VANTAGE=eu-1",
+                                   "PORT_CHECKER_VANTAGES=us-1, ap-1",
+                                   "PORT_CHECKER_QUORUM=3",
+                                   "PORT_CHECKER_VANTAGE_TARGETS=any",
+                                   NULL};
+    struct settings s;
+    struct err err;
+    if (!load_entries(entries, &s, &err))
+        fail_msg("%s", err.message);
+    assert_string_equal(s.front, "gw");
+    assert_string_equal(s.vantage, "eu-1");
+    assert_int_equal(s.vantages.count, 2);
+    assert_string_equal(s.vantages.names[1], "ap-1");
+    assert_int_equal(s.quorum, 3);
+    assert_int_equal(s.vantage_targets, TARGETS_ANY);
+    assert_int_equal(s.nats_servers.count, 2);
+    assert_true(s.nats_servers.items[0].is_tls && !s.nats_servers.items[1].is_tls);
+    assert_string_equal(s.nats_servers.items[0].host, "nats.example.org");
+    assert_int_equal(s.nats_servers.items[0].port, 4222);
+    assert_string_equal(s.nats_servers.items[1].host, "::1");
+    assert_int_equal(s.nats_servers.items[1].port, 4223);
+
+    char *shown = printed_values(&s);
+    assert_true(has_line(
+        shown, "PORT_CHECKER_NATS_URL=tls://nats.example.org:4222,nats://[::1]:4223"));
+    assert_true(has_line(shown, "PORT_CHECKER_VANTAGES=us-1,ap-1"));
+    free(shown);
+}
+
+static void settings_of_places_need_one_another(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *entries[4];
+        const char *message;
+    } cases[] = {
+        {{"PORT_CHECKER_FRONT=gw"},
+         "PORT_CHECKER_FRONT is set (from the environment), but PORT_CHECKER_NATS_URL is "
+         "not: set both"},
+        {{"PORT_CHECKER_VANTAGE=eu-1"},
+         "PORT_CHECKER_VANTAGE is set (from the environment), but PORT_CHECKER_NATS_URL is "
+         "not: set both"},
+        {{URL, "PORT_CHECKER_VANTAGE=eu-1", "PORT_CHECKER_QUORUM=2"},
+         "PORT_CHECKER_QUORUM is set (from the environment), but PORT_CHECKER_FRONT is "
+         "not: "
+         "set both"},
+        {{URL},
+         "PORT_CHECKER_NATS_URL is set (from the environment), but neither "
+         "PORT_CHECKER_FRONT nor PORT_CHECKER_VANTAGE is: set one or both"},
+        {{URL, "PORT_CHECKER_FRONT=gw", "PORT_CHECKER_VANTAGES=eu-1",
+          "PORT_CHECKER_QUORUM=3"},
+         "PORT_CHECKER_QUORUM=3 is more than the places in PORT_CHECKER_VANTAGES and the "
+         "own one"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *entries[5] = {NULL};
+        struct settings s;
+        struct err err = {.message = ""};
+        memcpy(entries, cases[i].entries, sizeof cases[i].entries);
+        assert_false(load_entries(entries, &s, &err));
+        assert_int_equal(err.kind, ERR_INVALID);
+        assert_string_equal(err.message, cases[i].message);
+    }
+}
+
 static void a_wrong_value_is_refused_and_named(void **state)
 {
     (void)state;
@@ -332,6 +404,27 @@ static void a_wrong_value_is_refused_and_named(void **state)
          "at most 32 characters (it has 33)"},
         {"PORT_CHECKER_SANDBOX", "on", ""},
         {"PORT_CHECKER_LOG_FORMAT", "xml", ""},
+        {"PORT_CHECKER_FRONT", "gw.eu", ""},
+        {"PORT_CHECKER_VANTAGE", "EU-1", ""},
+        {"PORT_CHECKER_VANTAGE", "a-name-of-thirty-three-characters", ""},
+        {"PORT_CHECKER_VANTAGES", "eu-1,a_b",
+         " (\"a_b\": a name has lower-case letters, digits and hyphens)"},
+        {"PORT_CHECKER_VANTAGES", "eu-1 eu-1", " (\"eu-1\": the list has it twice)"},
+        {"PORT_CHECKER_VANTAGES", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q",
+         " (the list has more)"},
+        {"PORT_CHECKER_QUORUM", "0", ""},
+        {"PORT_CHECKER_QUORUM", "17", ""},
+        {"PORT_CHECKER_VANTAGE_TARGETS", "auto", ""},
+        {"PORT_CHECKER_VANTAGE_TARGETS", "caller", ""},
+        {"PORT_CHECKER_NATS_URL", "nats.example.org",
+         " (\"nats.example.org\": it must begin with tls:// or nats://)"},
+        {"PORT_CHECKER_NATS_URL", "tls://u:p@a",
+         " (\"tls://u:p@a\": the key belongs into PORT_CHECKER_NATS_CREDENTIALS)"},
+        {"PORT_CHECKER_NATS_URL", "tls://", " (\"tls://\": it has no host)"},
+        {"PORT_CHECKER_NATS_URL", "tls://a:0",
+         " (\"tls://a:0\": after the host there may be a colon and a port)"},
+        {"PORT_CHECKER_NATS_URL", "tls://a/b",
+         " (\"tls://a/b\": after the host there may be a colon and a port)"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         static struct settings s;
@@ -674,7 +767,7 @@ static void every_form_names_every_setting(void **state)
             assert_non_null(strstr(form, quoted));
             count++;
         }
-        assert_int_equal(count, 22);
+        assert_int_equal(count, 30);
         free(form);
         free(values);
     }
@@ -736,6 +829,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_of_the_design),
         cmocka_unit_test(a_good_value_is_taken),
+        cmocka_unit_test(several_places_are_read),
+        cmocka_unit_test(settings_of_places_need_one_another),
         cmocka_unit_test(a_wrong_value_is_refused_and_named),
         cmocka_unit_test(a_wrong_value_is_shown_escaped_and_bounded),
         cmocka_unit_test(lists_have_their_limits),

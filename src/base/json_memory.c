@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/json_memory.h"
+#include "base/json_memory.h"
 
 #include <jansson.h>
 #include <stdlib.h>

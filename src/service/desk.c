@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+#include "service/desk.h"
+
+#include "base/err.h"
+#include "net/route.h"
+#include "policy/budget.h"
+#include "settings/settings.h"
+#include "vantage/courier.h"
+#include "vantage/gather.h"
+#include "vantage/mailbox.h"
+#include "vantage/nats_access.h"
+#include "vantage/nats_asker.h"
+#include "vantage/point.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define TARGETS_MAX 131072 /* buckets; as many as of callers */
+#define FRONTS_MAX  256
+
+struct desk {
+    struct office *office; /* borrowed */
+    size_t worker;
+    struct nats_asker *asker; /* these two owned; NULL = not a front, not a vantage point */
+    struct point *point;
+    struct gather_config front;
+};
+
+/* ---- the office -----------------------------------------------------------------------
+ */
+
+bool office_load(struct office *office, const struct settings *settings, struct err *err)
+{
+    return nats_access_load(settings, &office->access, err);
+}
+
+static bool budgets_make(struct office *office, const struct settings *settings,
+                         struct err *err)
+{
+    double rate = settings->rate.per_second;
+    return budget_new(rate, settings->max_ports, TARGETS_MAX, &office->targets, err) &&
+           budget_new(rate * POINT_FRONT_SHARE, settings->max_ports * POINT_FRONT_SHARE,
+                      FRONTS_MAX, &office->fronts, err);
+}
+
+/* The name of the front's own place. */
+static const char *own_place(const struct settings *settings)
+{
+    return settings->vantage[0] ? settings->vantage : settings->front;
+}
+
+bool office_make(struct office *office, const struct settings *settings, struct err *err)
+{
+    if (!office->access)
+        return true;
+    if (settings->vantage[0] && !budgets_make(office, settings, err))
+        return false;
+    if (settings->front[0] &&
+        !places_new(&settings->vantages, own_place(settings), &office->places, err))
+        return false;
+
+    const struct courier_config config = {
+        .access = office->access,
+        .front = settings->front,
+        .place = settings->vantage,
+        .places = office->places,
+        .mailboxes = office->mailboxes,
+        .mailbox_count = settings->workers,
+    };
+    return courier_new(&config, &office->courier, err);
+}
+
+bool office_open(struct office *office, struct err *err)
+{
+    return !office->courier || courier_start(office->courier, err);
+}
+
+void office_retire(struct office *office)
+{
+    if (office->courier)
+        courier_retire(office->courier);
+}
+
+void office_close(struct office *office)
+{
+    courier_stop(office->courier);
+}
+
+void office_done(struct office *office)
+{
+    office->courier = courier_free(office->courier);
+    office->places = places_free(office->places);
+    office->targets = budget_free(office->targets);
+    office->fronts = budget_free(office->fronts);
+    office->access = nats_access_free(office->access);
+}
+
+/* ---- a desk ---------------------------------------------------------------------------
+ */
+
+static void open_letter(void *ctx, struct letter *letter)
+{
+    struct desk *desk = ctx;
+    bool is_for_point = letter->kind == LETTER_JOB || letter->kind == LETTER_CANCEL;
+    if (is_for_point && desk->point)
+        point_read(desk->point, letter);
+    else if (!is_for_point && desk->asker)
+        nats_asker_read(desk->asker, letter);
+    free(letter);
+}
+
+static void answer(void *ctx, const char *reply, char *data, size_t len)
+{
+    const struct desk *desk = ctx;
+    courier_answer(desk->office->courier, reply, data, len);
+}
+
+static bool point_make(struct desk *desk, const struct settings *settings,
+                       struct loop *loop, struct engine *engine, struct err *err)
+{
+    const struct point_config config = {
+        .loop = loop,
+        .engine = engine,
+        .settings = settings,
+        .targets = desk->office->targets,
+        .fronts = desk->office->fronts,
+        .machine = {.is_ours = route_is_ours, .is_broadcast = route_is_broadcast},
+        .answer = answer,
+        .ctx = desk,
+    };
+    return !settings->vantage[0] || point_new(&config, &desk->point, err);
+}
+
+static bool front_make(struct desk *desk, const struct settings *settings,
+                       struct loop *loop, struct err *err)
+{
+    struct courier *courier = desk->office->courier;
+    if (!settings->front[0])
+        return true;
+    if (!nats_asker_new(loop, courier, desk->worker, &desk->asker, err))
+        return false;
+
+    desk->front = (struct gather_config){
+        .loop = loop,
+        .asker = nats_asker_interface(desk->asker),
+        .places = desk->office->places,
+        .own = own_place(settings),
+        .quorum = settings->quorum,
+    };
+    return true;
+}
+
+bool desk_new(struct office *office, const struct settings *settings, size_t worker,
+              struct loop *loop, struct engine *engine, struct desk **ret, struct err *err)
+{
+    *ret = NULL;
+    if (!office->courier)
+        return true;
+
+    struct desk *desk = calloc(1, sizeof *desk);
+    if (!desk)
+        return err_sys(err, ENOMEM, "a desk");
+    desk->office = office;
+    desk->worker = worker;
+    if (!mailbox_new(loop, open_letter, desk, &office->mailboxes[worker], err) ||
+        !point_make(desk, settings, loop, engine, err) ||
+        !front_make(desk, settings, loop, err)) {
+        desk_free(desk);
+        return false;
+    }
+    *ret = desk;
+    return true;
+}
+
+struct desk *desk_free(struct desk *desk)
+{
+    if (!desk)
+        return NULL;
+
+    point_free(desk->point);
+    nats_asker_free(desk->asker);
+    desk->office->mailboxes[desk->worker] =
+        mailbox_free(desk->office->mailboxes[desk->worker]);
+    free(desk);
+    return NULL;
+}
+
+const struct gather_config *desk_front(const struct desk *desk)
+{
+    return desk && desk->asker ? &desk->front : NULL;
+}
+
+size_t desk_jobs(const struct desk *desk)
+{
+    return desk && desk->point ? point_jobs(desk->point) : 0;
+}

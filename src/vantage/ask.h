@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Asks the vantage points, whatever carries the job: NATS (nats_asker.h), or a script in
+ * the tests. An asker belongs to one worker, and all of this to its thread.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "vantage/answer.h"
+
+#include <stdbool.h>
+
+/* Why no further answer follows. */
+#define VANTAGE_END_MAP(X)                                                                 \
+    X(DEADLINE, "no_answer")          /* its time is over */                               \
+    X(NO_RESPONDERS, "no_responders") /* no vantage point subscribes to our jobs */        \
+    X(NOT_CONNECTED, "not_connected") /* or not sent */                                    \
+    X(TOO_LARGE, "too_many_ports")    /* for one job */
+
+enum vantage_end {
+#define X(NAME, text) VANTAGE_END_##NAME,
+    VANTAGE_END_MAP(X)
+#undef X
+};
+
+const char *vantage_end_text(enum vantage_end end);
+
+struct vantage_request;
+
+/* Never called from within vantage_ask(). Either may cancel the request. */
+struct vantage_answers {
+    /* One place has answered; it may take `answer->verdicts`, and leaves NULL then. The
+     * same name can come twice. */
+    void (*answered)(void *ctx, struct vantage_answer *answer);
+    /* The last call; the request no longer exists. */
+    void (*ended)(void *ctx, enum vantage_end end);
+    void *ctx;
+};
+
+/* The head of an asker of one kind. */
+struct vantage_asker {
+    bool (*ask)(struct vantage_asker *asker, const struct vantage_job *job,
+                struct instant deadline, const struct vantage_answers *answers,
+                struct vantage_request **ret);
+    void (*cancel)(struct vantage_request *request, bool is_told);
+};
+
+/* The head of a request of one kind. */
+struct vantage_request {
+    struct vantage_asker *asker; /* borrowed */
+};
+
+/* Sends the job, which is copied, to all vantage points, and reports their answers until
+ * the deadline. False if it cannot be sent at present; then nothing is reported. */
+static inline bool vantage_ask(struct vantage_asker *asker, const struct vantage_job *job,
+                               struct instant deadline,
+                               const struct vantage_answers *answers,
+                               struct vantage_request **ret)
+{
+    return asker->ask(asker, job, deadline, answers, ret);
+}
+
+/* Ends the request at once. The vantage points stop probing if they are told. */
+static inline void vantage_cancel(struct vantage_request *request, bool is_told)
+{
+    request->asker->cancel(request, is_told);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The connection of this process to NATS: one thread of ours connects, publishes and sends
+ * the heartbeat; messages arrive on threads of libnats (nats_connection.h). What arrives
+ * goes into the workers' mailboxes; what leaves is queued. No call waits for the network.
+ *
+ *   vp.check.FRONT    jobs. Vantage points subscribe to vp.check.* in the queue group that
+ *                     has their name, so that one process of each name gets a job
+ *   vp.cancel.FRONT   the id of a job that is no longer needed, to all processes
+ *   vp.beat.NAME      an empty message every PLACES_HEARTBEAT_SECONDS
+ *   _INBOX.FRONT.PROCESS.WORKER.ID   answers; PROCESS is a random number
+ *
+ * While there is no connection, one is tried every COURIER_RETRY_MS. Nothing is kept for
+ * later: a job that cannot be published now is LETTER_NOT_SENT.
+ */
+#pragma once
+
+#include "base/place_name.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct courier;
+struct err;
+struct mailbox;
+struct nats_access;
+struct places;
+
+#define COURIER_RETRY_MS    250
+#define COURIER_PARCELS_MAX 4096
+#define COURIER_BYTES_MAX   (16ul << 20) /* of all parcels that wait */
+
+/* All borrowed until the end. */
+struct courier_config {
+    const struct nats_access *access;
+    const char *front;                /* "" = this process asks nobody */
+    const char *place;                /* "" = it answers nobody */
+    struct places *places;            /* of a front; NULL = none */
+    struct mailbox *const *mailboxes; /* one of each worker */
+    size_t mailbox_count;
+};
+
+/* Reads what libnats and OpenSSL need from files: call it before the process is confined.
+ * ERR_INVALID if this build has no NATS. */
+bool courier_new(const struct courier_config *config, struct courier **ret,
+                 struct err *err);
+
+/* Starts the thread, after the process is confined: its limits bind the thread. Waits until
+ * it is connected or the first attempt has failed, but at most COURIER_START_MS: a
+ * predecessor leaves its queue group next. */
+#define COURIER_START_MS 1000
+bool courier_start(struct courier *courier, struct err *err);
+
+/* From now on this process gets no jobs, and its heartbeat ends. Any thread. */
+void courier_retire(struct courier *courier);
+
+/* Ends all threads: nothing arrives after it. */
+void courier_stop(struct courier *courier);
+struct courier *courier_free(struct courier *courier);
+
+/* Whether it is connected at this moment. Any thread. */
+bool courier_is_up(const struct courier *courier);
+
+/* Any thread. These take `data`, which is from malloc(). False if it is dropped: without a
+ * connection, or if too much waits. */
+bool courier_ask(struct courier *courier, size_t worker, const char *id, char *data,
+                 size_t len);
+bool courier_answer(struct courier *courier, const char *reply, char *data, size_t len);
+
+/* Tells all vantage points that the job is over. Any thread. */
+void courier_cancel(struct courier *courier, const char *id);

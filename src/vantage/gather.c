@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+#include "vantage/gather.h"
+
+#include "base/container.h"
+#include "loop/loop.h"
+#include "vantage/quorum.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define NOT_AWAITED "absent"
+
+struct gather_place {
+    struct expected_place expected;
+    bool has_answered;
+    const char *reason;            /* why it is missing; NULL = not known yet */
+    struct port_verdict *verdicts; /* owned; NULL until it has answered with verdicts */
+};
+
+struct gather {
+    struct gather_config config;
+    struct instant deadline;
+    gather_complete_fn *complete;
+    void *ctx;
+    struct timer timer;              /* runs from the last own verdict on */
+    struct vantage_request *request; /* NULL = none, or ended */
+    bool is_made;                    /* gather_new() has returned */
+    bool is_complete;
+    size_t port_count;
+    struct port_verdict *own; /* owned; port 0 = not yet */
+    size_t place_count;       /* without the own one */
+    struct gather_place places[PLACES_MAX - 1];
+};
+
+/* ---- completion ------------------------------------------------------------------- */
+
+static bool is_told_of_end(const struct gather *gather)
+{
+    for (size_t i = 0; i < gather->place_count; i++)
+        if (!gather->places[i].has_answered)
+            return true;
+    return false;
+}
+
+static void request_end(struct gather *gather)
+{
+    if (gather->request)
+        vantage_cancel(gather->request, is_told_of_end(gather));
+    gather->request = NULL;
+}
+
+/* What remains is missing; only an answer that did not come in time speaks against its
+ * place. */
+static void complete(struct gather *gather, enum vantage_end end)
+{
+    for (size_t i = 0; i < gather->place_count; i++) {
+        struct gather_place *place = &gather->places[i];
+        if (place->has_answered)
+            continue;
+        bool is_late = end == VANTAGE_END_DEADLINE && place->expected.is_awaited;
+        place->reason = end == VANTAGE_END_DEADLINE && !place->expected.is_awaited
+                            ? NOT_AWAITED
+                            : vantage_end_text(end);
+        if (is_late)
+            places_missed(gather->config.places, place->expected.name);
+    }
+    gather->is_complete = true;
+    request_end(gather);
+    loop_timer_stop(gather->config.loop, &gather->timer);
+    if (gather->is_made)
+        gather->complete(gather->ctx);
+}
+
+static bool is_anything_awaited(const struct gather *gather)
+{
+    for (size_t i = 0; i < gather->place_count; i++)
+        if (gather->places[i].expected.is_awaited && !gather->places[i].has_answered)
+            return true;
+    return false;
+}
+
+static void time_is_over(struct timer *timer)
+{
+    complete(CONTAINER_OF(timer, struct gather, timer), VANTAGE_END_DEADLINE);
+}
+
+/* ---- answers ---------------------------------------------------------------------- */
+
+static struct gather_place *find(struct gather *gather, const char *name)
+{
+    for (size_t i = 0; i < gather->place_count; i++)
+        if (strcmp(gather->places[i].expected.name, name) == 0)
+            return &gather->places[i];
+    return NULL;
+}
+
+static void place_has_answered(void *ctx, struct vantage_answer *answer)
+{
+    struct gather *gather = ctx;
+    struct gather_place *place = find(gather, answer->place);
+    if (!place || place->has_answered)
+        return;
+
+    place->has_answered = true;
+    place->verdicts = answer->verdicts;
+    answer->verdicts = NULL;
+    if (!place->verdicts)
+        place->reason = vantage_refusal_text(answer->refusal);
+    places_answered(gather->config.places, place->expected.name);
+    if (!is_anything_awaited(gather))
+        complete(gather, VANTAGE_END_DEADLINE);
+}
+
+static void no_more_answers(void *ctx, enum vantage_end end)
+{
+    struct gather *gather = ctx;
+    gather->request = NULL;
+    complete(gather, end);
+}
+
+/* ---- life ------------------------------------------------------------------------- */
+
+static bool id_make(char ret_id[static VANTAGE_ID_LEN + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char random[VANTAGE_ID_LEN / 2];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return false;
+
+    for (size_t i = 0; i < sizeof random; i++) {
+        ret_id[2 * i] = digits[random[i] >> 4];
+        ret_id[2 * i + 1] = digits[random[i] & 15];
+    }
+    ret_id[VANTAGE_ID_LEN] = '\0';
+    return true;
+}
+
+static bool ask(struct gather *gather, const struct vantage_job *asked)
+{
+    struct vantage_job job = *asked;
+    struct instant now = loop_now(gather->config.loop);
+    int64_t ms = instant_since(gather->deadline, now).ns / NS_PER_MS;
+    const struct vantage_answers answers = {
+        .answered = place_has_answered,
+        .ended = no_more_answers,
+        .ctx = gather,
+    };
+    if (ms < 1 || !id_make(job.id))
+        return false;
+
+    strncpy(job.place, gather->config.own, PLACE_NAME_MAX);
+    job.budget_ms = (unsigned)(ms < VANTAGE_BUDGET_MS ? ms : VANTAGE_BUDGET_MS);
+    job.exp_ms = clock_unix_ms() + ms;
+    return vantage_ask(gather->config.asker, &job, gather->deadline, &answers,
+                       &gather->request);
+}
+
+static void expect(struct gather *gather)
+{
+    struct expected_places expected;
+    places_expect(gather->config.places, loop_now(gather->config.loop), &expected);
+    gather->place_count = expected.count;
+    for (size_t i = 0; i < expected.count; i++)
+        gather->places[i].expected = expected.items[i];
+}
+
+struct gather *gather_new(const struct gather_config *config, const struct vantage_job *job,
+                          struct instant deadline, gather_complete_fn *fn, void *ctx)
+{
+    struct gather *gather = calloc(1, sizeof *gather);
+    struct port_verdict *own = calloc(job->port_count, sizeof *own);
+    if (!gather || !own) {
+        free(gather);
+        free(own);
+        return NULL;
+    }
+    gather->config = *config;
+    gather->deadline = deadline;
+    gather->complete = fn;
+    gather->ctx = ctx;
+    gather->port_count = job->port_count;
+    gather->own = own;
+    timer_init(&gather->timer, time_is_over);
+    expect(gather);
+    if (!is_anything_awaited(gather))
+        complete(gather, VANTAGE_END_DEADLINE);
+    else if (job->port_count > VANTAGE_PORTS_MAX)
+        complete(gather, VANTAGE_END_TOO_LARGE);
+    else if (!ask(gather, job))
+        complete(gather, VANTAGE_END_NOT_CONNECTED);
+    gather->is_made = true;
+    return gather;
+}
+
+struct gather *gather_free(struct gather *gather)
+{
+    if (!gather)
+        return NULL;
+
+    request_end(gather);
+    loop_timer_stop(gather->config.loop, &gather->timer);
+    for (size_t i = 0; i < gather->place_count; i++)
+        free(gather->places[i].verdicts);
+    free(gather->own);
+    free(gather);
+    return NULL;
+}
+
+/* ---- own verdicts ----------------------------------------------------------------- */
+
+void gather_own(struct gather *gather, size_t index, const struct port_verdict *verdict)
+{
+    assert(index < gather->port_count && verdict->port != 0);
+    gather->own[index] = *verdict;
+}
+
+void gather_own_ended(struct gather *gather)
+{
+    struct instant now = loop_now(gather->config.loop);
+    struct instant end = instant_add(now, span_seconds(GATHER_WAIT_SECONDS));
+    if (gather->is_complete)
+        return;
+    if (!loop_timer_set(gather->config.loop, &gather->timer,
+                        instant_min(end, gather->deadline)))
+        complete(gather, VANTAGE_END_DEADLINE);
+}
+
+bool gather_has_own(const struct gather *gather, size_t index)
+{
+    return gather->own[index].port != 0;
+}
+
+bool gather_is_complete(const struct gather *gather)
+{
+    return gather->is_complete;
+}
+
+/* ---- the result ------------------------------------------------------------------- */
+
+size_t gather_places(const struct gather *gather)
+{
+    return gather->place_count + 1;
+}
+
+struct gather_view gather_view(const struct gather *gather, size_t place, size_t index)
+{
+    if (place == 0)
+        return (struct gather_view){gather->config.own, &gather->own[index], NULL};
+
+    const struct gather_place *other = &gather->places[place - 1];
+    return (struct gather_view){
+        .place = other->expected.name,
+        .verdict = other->verdicts ? &other->verdicts[index] : NULL,
+        .reason = other->verdicts ? NULL : other->reason,
+    };
+}
+
+struct gather_summary gather_summary(const struct gather *gather)
+{
+    struct gather_summary summary = {.places = gather_places(gather), .answered = 1};
+    for (size_t i = 0; i < gather->place_count; i++)
+        summary.answered += gather->places[i].verdicts != NULL;
+    summary.needed =
+        summary.answered > 1 ? quorum_needed(summary.places, gather->config.quorum) : 1;
+    return summary;
+}
+
+struct port_verdict gather_verdict(const struct gather *gather, size_t index)
+{
+    const struct port_verdict *verdicts[PLACES_MAX];
+    size_t count = gather_places(gather);
+    assert(gather_has_own(gather, index));
+    for (size_t i = 0; i < count; i++)
+        verdicts[i] = gather_view(gather, i, index).verdict;
+    return quorum_merge(verdicts, count, quorum_needed(count, gather->config.quorum));
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One check that several places make: the own verdicts of the front, the answers of the
+ * others, and what all of them say together. Belongs to one worker.
+ *
+ * A gathering is complete when every place that is waited for has answered or is missing. A
+ * place is missing when it refuses, when no further answer follows, or
+ * GATHER_WAIT_SECONDS after the last own verdict.
+ */
+#pragma once
+
+#include "vantage/ask.h"
+#include "vantage/places.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct loop;
+
+#define GATHER_WAIT_SECONDS 3
+
+struct gather;
+
+/* What is asked, of whom. All borrowed by each gathering until its end. */
+struct gather_config {
+    struct loop *loop;
+    struct vantage_asker *asker;
+    struct places *places;
+    const char *own; /* the name of the front's own place */
+    size_t quorum;   /* 0 = by the number of places */
+};
+
+/* Called once, when the gathering becomes complete after gather_new() has returned. May end
+ * it. */
+typedef void(gather_complete_fn)(void *ctx);
+
+/* Sends the job to the places that are expected now; the members `id`, `place`, `exp_ms`
+ * and `budget_ms` are filled in. `deadline` is that of the whole check. NULL without memory
+ * or randomness. If no place can be asked, it is complete at once, without a call. */
+struct gather *gather_new(const struct gather_config *config, const struct vantage_job *job,
+                          struct instant deadline, gather_complete_fn *complete, void *ctx);
+
+/* Cancels what is still running. */
+struct gather *gather_free(struct gather *gather);
+
+bool gather_is_complete(const struct gather *gather);
+
+/* The own verdict about the port at `index`; and that it was the last. */
+void gather_own(struct gather *gather, size_t index, const struct port_verdict *verdict);
+void gather_own_ended(struct gather *gather);
+
+/* Whether there is an own verdict about that port. */
+bool gather_has_own(const struct gather *gather, size_t index);
+
+/* --- once it is complete ----------------------------------------------------------- */
+
+/* What all places say together about that port, which must have an own verdict. */
+struct port_verdict gather_verdict(const struct gather *gather, size_t index);
+
+/* One of the places, the own one first. */
+struct gather_view {
+    const char *place;
+    const struct port_verdict *verdict; /* NULL = missing */
+    const char *reason;                 /* of missing: a word; NULL otherwise */
+};
+
+size_t gather_places(const struct gather *gather);
+struct gather_view gather_view(const struct gather *gather, size_t place, size_t index);
+
+struct gather_summary {
+    size_t places;   /* expected, the own one included */
+    size_t answered; /* with verdicts; the own one included */
+    size_t needed;   /* of them, for an open port; 1 if only the own place has answered */
+};
+struct gather_summary gather_summary(const struct gather *gather);

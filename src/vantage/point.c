@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+#include "vantage/point.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "loop/loop.h"
+#include "net/port_set.h"
+#include "policy/budget.h"
+#include "probe/engine.h"
+#include "vantage/answer.h"
+#include "vantage/mailbox.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+/* One job that runs. */
+struct point_job {
+    LIST_ENTRY(point_job) link;
+    struct point *point; /* borrowed */
+    struct job *job;     /* the engine's */
+    char id[VANTAGE_ID_LEN + 1];
+    char front[PLACE_NAME_SIZE];
+    char reply[SUBJECT_SIZE];
+    struct address target;
+    bool is_foreign; /* the target is not the caller's own address */
+    struct instant begun;
+    size_t port_count;
+};
+
+struct point {
+    struct point_config config;
+    struct port_set ports; /* of the job that is being read */
+    LIST_HEAD(, point_job) running;
+    size_t count;
+    char had[POINT_REMEMBERED][VANTAGE_ID_LEN]; /* a ring */
+    size_t had_next;
+};
+
+/* ---- answers and the log ---------------------------------------------------------------
+ */
+
+/* `text` NULL = no memory: then nothing is answered. */
+static void answer(struct point *point, const char *reply, char *text, size_t len)
+{
+    if (text)
+        point->config.answer(point->config.ctx, reply, text, len);
+}
+
+static bool log_job_begin(struct log_line *line, const char *front,
+                          const struct address *target, size_t ports, bool has_cost)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    bool may_log = has_cost ? log_begin(line, LOG_LEVEL_INFO, "job")
+                            : log_begin_limited(line, LOG_LEVEL_INFO, "job");
+    if (!may_log)
+        return false;
+    log_str(line, "front", front);
+    if (ports > 0) {
+        log_str(line, "target", address_format(target, text));
+        log_int(line, "ports", (int64_t)ports);
+    }
+    return true;
+}
+
+static void refuse(struct point *point, const struct letter *letter,
+                   const struct vantage_job *job, enum vantage_refusal refusal)
+{
+    struct log_line line;
+    size_t len;
+    if (log_job_begin(&line, letter->front, &job->target, job->port_count, false)) {
+        log_str(&line, "refused", vantage_refusal_text(refusal));
+        log_end(&line);
+    }
+    char *text = vantage_answer_refuse(point->config.settings->vantage, refusal, &len);
+    answer(point, letter->reply, text, len);
+}
+
+static void log_verdicts(const struct point_job *running, const struct job *job)
+{
+    size_t states[PORT_STATE_COUNT] = {0};
+    struct log_line line;
+    if (!log_job_begin(&line, running->front, &running->target, running->port_count, true))
+        return;
+    for (size_t i = 0; i < running->port_count; i++)
+        states[job_verdict(job, i)->state]++;
+    for (size_t i = 0; i < PORT_STATE_COUNT; i++)
+        log_int(&line, port_state_text((enum port_state)i), (int64_t)states[i]);
+    log_ms(&line, "ms", instant_since(clock_now(), running->begun));
+    log_end(&line);
+}
+
+static void log_end_without(const struct point_job *running, const char *reason)
+{
+    struct log_line line;
+    if (!log_job_begin(&line, running->front, &running->target, running->port_count, true))
+        return;
+    log_str(&line, "reason", reason);
+    log_ms(&line, "ms", instant_since(clock_now(), running->begun));
+    log_end(&line);
+}
+
+/* ---- running jobs ----------------------------------------------------------------------
+ */
+
+static void running_free(struct point_job *running)
+{
+    LIST_REMOVE(running, link);
+    running->point->count--;
+    free(running);
+}
+
+/* The front pays for ports that were not tried as well: its budget is wide. */
+static void settle(struct point_job *running, size_t untried, size_t silent)
+{
+    const struct point_config *config = &running->point->config;
+    struct instant now = loop_now(config->loop);
+    budget_give_back(config->targets, &running->target, &running->target,
+                     running->is_foreign, untried, now);
+    budget_settle_silent(config->targets, &running->target, running->is_foreign, silent,
+                         now);
+}
+
+static char *write_verdicts(const struct point_job *running, const struct job *job,
+                            size_t *ret_len)
+{
+    struct text text;
+    vantage_answer_begin(&text, running->point->config.settings->vantage,
+                         running->port_count);
+    for (size_t i = 0; i < running->port_count; i++)
+        vantage_answer_add(&text, job_verdict(job, i));
+    return vantage_answer_end(&text, ret_len);
+}
+
+static enum vantage_refusal refusal_of(enum job_end end)
+{
+    switch (end) {
+    case JOB_JUDGED:
+        return REFUSAL_NONE;
+    case JOB_OVERLOADED:
+        return REFUSAL_OVERLOADED;
+    case JOB_FAULT:
+        return REFUSAL_FAULT;
+    case JOB_NO_ROUTE:
+        return REFUSAL_NO_ROUTE;
+    }
+    return REFUSAL_FAULT;
+}
+
+static void job_is_done(void *ctx, const struct job *job, const struct job_result *result)
+{
+    struct point_job *running = ctx;
+    struct point *point = running->point;
+    enum vantage_refusal refusal = refusal_of(result->end);
+    size_t len;
+    char *text;
+
+    settle(running, result->untried, result->silent);
+    if (refusal == REFUSAL_NONE) {
+        log_verdicts(running, job);
+        text = write_verdicts(running, job, &len);
+    } else {
+        log_end_without(running, result->reason.message);
+        text = vantage_answer_refuse(point->config.settings->vantage, refusal, &len);
+    }
+    answer(point, running->reply, text, len);
+    running_free(running);
+}
+
+static void cancel(struct point_job *running, const char *reason)
+{
+    size_t silent, untried = engine_cancel(running->job, &silent);
+    settle(running, untried, silent);
+    log_end_without(running, reason);
+    running_free(running);
+}
+
+/* ---- what is allowed -------------------------------------------------------------------
+ */
+
+static enum vantage_refusal check_exp(const struct vantage_job *job)
+{
+    int64_t ahead = job->exp_ms - clock_unix_ms();
+    return ahead <= 0                         ? REFUSAL_EXPIRED
+           : ahead > POINT_EXP_SECONDS * 1000 ? REFUSAL_TOO_EARLY
+                                              : REFUSAL_NONE;
+}
+
+/* As if the caller had named the target itself. */
+static enum vantage_refusal check_target(const struct point_config *config,
+                                         struct vantage_job *job)
+{
+    const struct access_caller caller = {
+        .kind = CALLER_KNOWN,
+        .ground = ACCESS_NAMED,
+        .address = address_unmap(&job->caller),
+    };
+    struct access_decision decision = access_decide(
+        &caller, &job->target, config->settings->vantage_targets, &config->machine);
+    job->target = decision.target;
+    job->caller = caller.address;
+    return decision.is_allowed ? REFUSAL_NONE : REFUSAL_TARGET;
+}
+
+/* A budget counts by address: the front's is made of its name. */
+static struct address address_of_front(const char *front)
+{
+    struct address address = {.len = sizeof address.in6, .in6.sin6_family = AF_INET6};
+    uint64_t hash = 0xcbf29ce484222325;
+    for (const char *c = front; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x100000001b3;
+    memcpy(&address.in6.sin6_addr, &hash, sizeof hash);
+    return address;
+}
+
+static bool is_foreign(const struct vantage_job *job)
+{
+    return !address_equals(&job->caller, &job->target);
+}
+
+static void give_back(const struct point_config *config, const struct vantage_job *job)
+{
+    budget_give_back(config->targets, &job->target, &job->target, is_foreign(job),
+                     job->port_count, loop_now(config->loop));
+}
+
+/* A target has one budget for all fronts and callers. */
+static enum vantage_refusal charge(const struct point_config *config, const char *front,
+                                   const struct vantage_job *job)
+{
+    struct instant now = loop_now(config->loop);
+    struct address payer = address_of_front(front);
+    if (budget_take(config->targets, &job->target, &job->target, is_foreign(job),
+                    job->port_count, now)
+            .denied != BUDGET_NONE)
+        return REFUSAL_BUDGET;
+    if (budget_take(config->fronts, &payer, &payer, false, job->port_count, now).denied ==
+        BUDGET_NONE)
+        return REFUSAL_NONE;
+
+    give_back(config, job);
+    return REFUSAL_BUDGET;
+}
+
+/* ---- from a letter to a job ------------------------------------------------------------
+ */
+
+static bool start_engine(struct point_job *running, const struct vantage_job *job)
+{
+    const struct point_config *config = &running->point->config;
+    const struct job_request request = {
+        .target = job->target,
+        .caller = &job->caller,
+        .token = job->has_token ? &job->token : NULL,
+        .ports = job->ports,
+        .port_count = job->port_count,
+        .deadline = instant_add(running->begun, span_ms(job->budget_ms)),
+        .done = job_is_done,
+        .ctx = running,
+    };
+    return engine_start(config->engine, &request, &running->job, NULL);
+}
+
+static enum vantage_refusal start(struct point *point, const struct letter *letter,
+                                  const struct vantage_job *job)
+{
+    struct point_job *running =
+        point->count < POINT_JOBS_MAX ? malloc(sizeof *running) : NULL;
+    if (!running)
+        return REFUSAL_OVERLOADED;
+
+    *running = (struct point_job){
+        .point = point,
+        .target = job->target,
+        .is_foreign = is_foreign(job),
+        .begun = loop_now(point->config.loop),
+        .port_count = job->port_count,
+    };
+    memcpy(running->id, job->id, sizeof running->id);
+    memcpy(running->front, letter->front, sizeof running->front);
+    memcpy(running->reply, letter->reply, sizeof running->reply);
+    if (!start_engine(running, job)) {
+        free(running);
+        return REFUSAL_OVERLOADED;
+    }
+    LIST_INSERT_HEAD(&point->running, running, link);
+    point->count++;
+    return REFUSAL_NONE;
+}
+
+static enum vantage_refusal charge_and_start(struct point *point,
+                                             const struct letter *letter,
+                                             const struct vantage_job *job)
+{
+    const struct point_config *config = &point->config;
+    enum vantage_refusal refusal = charge(config, letter->front, job);
+    if (refusal != REFUSAL_NONE)
+        return refusal;
+    refusal = start(point, letter, job);
+    if (refusal != REFUSAL_NONE)
+        give_back(config, job);
+    return refusal;
+}
+
+/* Whether it had this job before; it has now. */
+static bool had(struct point *point, const char *id)
+{
+    for (size_t i = 0; i < POINT_REMEMBERED; i++)
+        if (memcmp(point->had[i], id, VANTAGE_ID_LEN) == 0)
+            return true;
+    memcpy(point->had[point->had_next], id, VANTAGE_ID_LEN);
+    point->had_next = (point->had_next + 1) % POINT_REMEMBERED;
+    return false;
+}
+
+static void read_job(struct point *point, const struct letter *letter)
+{
+    struct vantage_job job = {.port_count = 0};
+    enum vantage_refusal refusal =
+        vantage_job_parse(letter->data, letter->len, &point->ports, &job);
+    if (refusal == REFUSAL_NONE) {
+        if (strcmp(job.place, point->config.settings->vantage) == 0 || had(point, job.id))
+            return;
+        refusal = check_exp(&job);
+    }
+    if (refusal == REFUSAL_NONE)
+        refusal = check_target(&point->config, &job);
+    if (refusal == REFUSAL_NONE)
+        refusal = charge_and_start(point, letter, &job);
+    if (refusal != REFUSAL_NONE)
+        refuse(point, letter, &job, refusal);
+}
+
+/* Only the front that asked may cancel. */
+static void read_cancel(struct point *point, const struct letter *letter)
+{
+    struct point_job *running;
+    LIST_FOREACH(running, &point->running, link)
+        if (strcmp(running->id, letter->id) == 0 &&
+            strcmp(running->front, letter->front) == 0) {
+            cancel(running, "cancelled");
+            return;
+        }
+}
+
+void point_read(struct point *point, const struct letter *letter)
+{
+    if (letter->kind == LETTER_JOB)
+        read_job(point, letter);
+    else
+        read_cancel(point, letter);
+}
+
+/* ---- life ------------------------------------------------------------------------------
+ */
+
+bool point_new(const struct point_config *config, struct point **ret, struct err *err)
+{
+    struct point *point = calloc(1, sizeof *point);
+    size_t max = config->settings->max_ports;
+    if (!point)
+        return err_sys(err, ENOMEM, "a vantage point");
+    if (!port_set_init(&point->ports, max < VANTAGE_PORTS_MAX ? max : VANTAGE_PORTS_MAX,
+                       err)) {
+        free(point);
+        return false;
+    }
+    point->config = *config;
+    LIST_INIT(&point->running);
+    *ret = point;
+    return true;
+}
+
+struct point *point_free(struct point *point)
+{
+    if (!point)
+        return NULL;
+
+    while (!LIST_EMPTY(&point->running))
+        cancel(LIST_FIRST(&point->running), "stopped");
+    port_set_done(&point->ports);
+    free(point);
+    return NULL;
+}
+
+size_t point_jobs(const struct point *point)
+{
+    return point->count;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The vantage point of one worker: takes jobs of fronts, probes with the worker's engine
+ * and answers. It sees no caller, so it believes an admitted front about who that is, and
+ * nothing else. It refuses
+ *
+ *   a target that is not globally reachable, or an address of this machine, unless
+ *   PORT_CHECKER_VANTAGE_TARGETS=any
+ *   more ports than PORT_CHECKER_MAX_PORTS
+ *   a job whose `exp` has passed, or is more than POINT_EXP_SECONDS ahead
+ *   a job beyond the budget of its target, which is PORT_CHECKER_RATE, or of its front
+ *
+ * A job of its own place and a job that it had before are not answered. Belongs to the
+ * worker's thread.
+ */
+#pragma once
+
+#include "policy/access.h"
+#include "settings/settings.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct budget;
+struct engine;
+struct err;
+struct letter;
+struct loop;
+struct point;
+
+#define POINT_EXP_SECONDS 30
+#define POINT_JOBS_MAX    4096 /* running */
+#define POINT_REMEMBERED  1024 /* ids of jobs that it had */
+
+/* A front acts for many callers: its budget is that of so many targets. */
+#define POINT_FRONT_SHARE 256
+
+/* All borrowed. */
+struct point_config {
+    struct loop *loop;
+    struct engine *engine;
+    const struct settings *settings;
+    struct budget *targets; /* these two shared by all workers */
+    struct budget *fronts;
+    struct access_machine machine;
+    /* Takes `data`, which is from malloc(). */
+    void (*answer)(void *ctx, const char *reply, char *data, size_t len);
+    void *ctx;
+};
+
+bool point_new(const struct point_config *config, struct point **ret, struct err *err);
+
+/* Cancels every job. Before the engine. */
+struct point *point_free(struct point *point);
+
+/* A letter to a vantage point; it stays the caller's. */
+void point_read(struct point *point, const struct letter *letter);
+
+/* Jobs that have not ended. */
+size_t point_jobs(const struct point *point);

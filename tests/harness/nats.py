@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""nats-server with the configuration of contrib/nats, on loopback, in the network namespace of the
+tests. It is unpacked by ./dev, not installed."""
+import contextlib
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from harness.waiting import eventually
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+UNPACKED = ROOT / ".build-daemons/usr/sbin/nats-server"
+MAKE_KEYS = ROOT / "contrib/nats/make-keys"
+CONFIGURATION = ROOT / "contrib/nats/nats-server.conf"
+HOST = "localhost"  # the name in its certificate
+
+
+def program():
+    """The server's path; None if there is none."""
+    return str(UNPACKED) if UNPACKED.exists() else shutil.which("nats-server")
+
+
+def make_certificates(folder):
+    """A CA, and a certificate for HOST that it has signed."""
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl("req", "-x509", *key, "-days", "2", "-subj", "/CN=test CA", "-keyout", "ca.key",
+            "-out", "ca.pem")
+    openssl("req", *key, "-subj", "/CN=nats", "-addext", f"subjectAltName=DNS:{HOST}", "-keyout",
+            "server.key", "-out", "server.csr")
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2",
+            "-copy_extensions", "copy", "-out", "server.pem")
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Nats:
+    """A server and the keys of its users. It begins to run with start()."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="nats-")
+        self.path = pathlib.Path(self.folder.name)
+        self.port = free_port()
+        self.users = []
+        self.process = None
+        make_certificates(self.path)
+
+    def key(self, name, *arguments, is_known=True):
+        """The file with a new key, as make-keys writes it; the server knows it from its next
+        start on."""
+        seed = self.path / f"{name}.seed"
+        line = subprocess.run([MAKE_KEYS, *arguments, seed], check=True, stdout=subprocess.PIPE,
+                              text=True).stdout
+        if is_known:
+            self.users.append(line)
+        return seed
+
+    def settings(self, seed):
+        return {"PORT_CHECKER_NATS_URL": f"tls://{HOST}:{self.port}",
+                "PORT_CHECKER_NATS_CA": self.path / "ca.pem",
+                "PORT_CHECKER_NATS_CREDENTIALS": seed}
+
+    def configuration(self):
+        text = CONFIGURATION.read_text()
+        for found, wanted in {"0.0.0.0:4222": f"127.0.0.1:{self.port}",
+                              "/etc/nats": str(self.path),
+                              "users: [\n": "users: [\n" + "".join(self.users)}.items():
+            assert found in text
+            text = text.replace(found, wanted)
+        return text
+
+    def start(self):
+        file = self.path / "nats.conf"
+        file.write_text(self.configuration())
+        with open(self.path / "log", "ab") as log:
+            self.process = subprocess.Popen([program(), "-c", file], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log)
+        eventually(self.accepts, "the server accepts connections")
+        return self
+
+    def accepts(self):
+        assert self.process.poll() is None, self.log()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
+
+    def kill(self):
+        """As by `kill -9`."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def log(self):
+        return (self.path / "log").read_text()
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(10)
+        self.folder.cleanup()

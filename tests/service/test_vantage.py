@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: MIT
+"""A front and vantage points around a real nats-server: with TLS, keys and the permissions of
+contrib/nats, and in the whole sandbox."""
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+
+from harness import nats
+from harness.http import check_body
+from harness.service import BINARY, run
+from harness.stream import STREAM, Stream
+from harness.waiting import SANITIZER, eventually, sooner_than
+
+pytestmark = pytest.mark.skipif(b"libnats.so" not in BINARY.read_bytes(),
+                                reason="a build without libnats")
+
+WAIT = 3  # seconds: GATHER_WAIT_SECONDS
+
+
+@pytest.fixture
+def server(own_network):
+    if not nats.program():
+        pytest.skip("no nats-server")
+    with contextlib.closing(nats.Nats()) as made:
+        yield made
+
+
+class World:
+    """One front and its vantage points, started when they are first named."""
+
+    def __init__(self, server, start):
+        self.server, self.start = server, start
+        self.keys = {name: server.key(name, *arguments) for name, arguments in {
+            "gw": ("--front", "gw"), "eu-1": ("--place", "eu-1"),
+            "us-1": ("--place", "us-1")}.items()}
+
+    def front(self, key="gw", **settings):
+        return self.start(**{**self.server.settings(self.keys[key]), "PORT_CHECKER_FRONT": "gw",
+                             "PORT_CHECKER_VANTAGES": "eu-1", **settings})
+
+    def place(self, name="eu-1", **settings):
+        service = self.start(**{**self.server.settings(self.keys[name]),
+                                "PORT_CHECKER_VANTAGE": name,
+                                "PORT_CHECKER_VANTAGE_TARGETS": "any", **settings})
+        if self.server.process:
+            connected(service)
+        return service
+
+
+@pytest.fixture
+def world(server, start):
+    return World(server, start)
+
+
+def connected(service, count=1):
+    def lines():
+        return [line for line in service.events("nats")
+                if line["message"].startswith("connected")]
+    return eventually(lambda: len(lines()) >= count and lines(), "it is connected")
+
+
+def ask(front, port, **more):
+    """The whole reply to a check of one port, and what it says about that port."""
+    reply = front.check([port], details=True, **more)
+    assert reply.status == 200, reply
+    return reply.json(), reply.json()["results"][str(port)]
+
+
+def states(result):
+    return {name: place.get("reason", place["state"])
+            for name, place in result["vantages"].items()}
+
+
+def answered(front, port, wanted):
+    """Waits until the places say that, and returns the reply."""
+    def is_wanted():
+        body, result = ask(front, port)
+        return states(result) == wanted and body
+    return eventually(is_wanted, f"the places say {wanted}")
+
+
+# --- what a check says ---------------------------------------------------------------------
+
+def test_two_places_answer_one_request_by_name(world, open_port, closed_port):
+    world.server.start()
+    place, front = world.place(), world.front()
+    connected(front)
+    port, other = open_port(), closed_port()
+    body, result = ask(front, port)
+    assert states(result) == {"gw": "open", "eu-1": "open"}
+    assert body["quorum"] == {"places": 2, "answered": 2, "needed": 1}
+    assert result["vantages"]["eu-1"]["rtt_ms"] > 0
+    assert states(ask(front, other)[1]) == {"gw": "closed", "eu-1": "closed"}
+    job = place.wait_event("job", 2)
+    assert (job["front"], job["target"], job["closed"]) == ("gw", "127.0.0.1", "1")
+    if not SANITIZER:
+        assert {place.ready["sandbox"], front.ready["sandbox"]} == {"full"}
+
+
+def test_without_details_the_reply_is_as_ever(world, open_port):
+    world.server.start()
+    world.place()
+    front = world.front()
+    connected(front)
+    port = open_port()
+    assert front.check([port]).json() == {
+        "success": True, "results": {str(port): {"accessible": True, "error": None}},
+        "message": "Successfully verified 1 out of 1 ports"}
+
+
+def test_a_stream_names_the_places_in_each_line(world, open_port, closed_port):
+    world.server.start()
+    world.place()
+    front = world.front()
+    connected(front)
+    ports = [open_port(), closed_port()]
+    with front.connect() as connection:
+        connection.request("POST", "/check-ports", STREAM,
+                                check_body(ports, details=True))
+        *lines, last = Stream(connection).lines()
+    assert {line["port"]: states(line) for line in lines} == {
+        ports[0]: {"gw": "open", "eu-1": "open"}, ports[1]: {"gw": "closed", "eu-1": "closed"}}
+    assert last["quorum"]["answered"] == 2
+
+
+def test_the_proof_is_shown_per_place(world, open_port):
+    world.server.start()
+    world.place()
+    front = world.front()
+    connected(front)
+    port = open_port()
+    body = check_body([port], details=True, token="00112233445566778899aabbccddeeff")
+    places = front.post(body).json()["results"][str(port)]["vantages"]
+    assert {name: place["proof"] for name, place in places.items()} == {
+        "gw": "silent", "eu-1": "silent"}
+
+
+# --- what a vantage point refuses ----------------------------------------------------------
+
+def test_a_vantage_point_probes_public_addresses_only(world, open_port):
+    world.server.start()
+    place = world.place(PORT_CHECKER_VANTAGE_TARGETS="public")
+    front = world.front()
+    connected(front)
+    body, result = ask(front, open_port())
+    assert states(result) == {"gw": "open", "eu-1": "target"}
+    assert result["accessible"] and body["quorum"]["answered"] == 1
+    assert place.wait_event("job")["refused"] == "target"
+
+
+def test_it_has_a_budget_for_each_target(world, open_port):
+    world.server.start()
+    world.place(PORT_CHECKER_RATE="2/h", PORT_CHECKER_MAX_PORTS="2")
+    front = world.front()
+    connected(front)
+    port = open_port()
+    said = [states(ask(front, port)[1])["eu-1"] for _ in range(4)]
+    assert said == ["open", "open", "budget", "budget"]
+
+
+def test_it_has_a_limit_of_ports(world, open_port, closed_port):
+    world.server.start()
+    world.place(PORT_CHECKER_MAX_PORTS="1")
+    front = world.front()
+    connected(front)
+    ports = [open_port(), closed_port()]
+    results = front.check(ports, details=True).json()["results"]
+    assert states(results[str(ports[0])]) == {"gw": "open", "eu-1": "ports"}
+
+
+def test_a_job_ends_with_its_client(world, silent_ports):
+    world.server.start()
+    place = world.place(PORT_CHECK_TIMEOUT="20")
+    front = world.front(PORT_CHECK_TIMEOUT="20")
+    connected(front)
+    with front.connect() as connection:
+        connection.request("POST", "/check-ports", [("Content-Type", "application/json")],
+                                check_body(silent_ports(3)))
+        eventually(lambda: place.probing({20000, 20001, 20002}), "the place probes")
+    assert place.wait_event("job")["reason"] == "cancelled"
+    assert front.wait_event("check")["reason"] == "client_left"
+
+
+# --- the server comes and goes -------------------------------------------------------------
+
+def test_it_serves_without_the_server_and_connects_when_it_appears(world, open_port):
+    place, front = world.place(), world.front()
+    port = open_port()
+    body, result = ask(front, port)
+    assert states(result) == {"gw": "open", "eu-1": "not_connected"}
+    assert body["quorum"] == {"places": 2, "answered": 1, "needed": 1}
+    world.server.start()
+    connected(place)
+    answered(front, port, {"gw": "open", "eu-1": "open"})
+
+
+def test_the_server_is_killed_and_comes_back(world, open_port):
+    world.server.start()
+    place, front = world.place(), world.front()
+    connected(front)
+    port = open_port()
+    assert states(ask(front, port)[1]) == {"gw": "open", "eu-1": "open"}
+    for count in 2, 3:
+        world.server.kill()
+        with sooner_than(WAIT):
+            answered(front, port, {"gw": "open", "eu-1": "not_connected"})
+        world.server.start()
+        connected(place, count)
+        answered(front, port, {"gw": "open", "eu-1": "open"})
+    assert not front.events("failed") and not place.events("failed")
+
+
+def test_a_stopped_server_does_not_hold_a_check_back(world, open_port):
+    """The connection is there, but nothing passes."""
+    world.server.start()
+    world.place()
+    front = world.front()
+    connected(front)
+    port = open_port()
+    os.kill(world.server.process.pid, signal.SIGSTOP)
+    try:
+        said = [states(ask(front, port)[1])["eu-1"] for _ in range(3)]
+        assert said == ["no_answer", "no_answer", "absent"]
+    finally:
+        os.kill(world.server.process.pid, signal.SIGCONT)
+    answered(front, port, {"gw": "open", "eu-1": "open"})
+
+
+# --- places come and go --------------------------------------------------------------------
+
+def test_nobody_is_there(world, open_port):
+    world.server.start()
+    front = world.front()
+    connected(front)
+    with sooner_than(WAIT):
+        assert states(ask(front, open_port())[1]) == {"gw": "open", "eu-1": "no_responders"}
+
+
+def test_a_place_that_hangs_is_waited_for_twice(world, open_port):
+    world.server.start()
+    place, front = world.place(), world.front()
+    connected(front)
+    port = open_port()
+    os.kill(place.pid, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        assert [states(ask(front, port)[1])["eu-1"] for _ in range(2)] == ["no_answer"] * 2
+        assert time.monotonic() - begun >= 2 * WAIT
+        with sooner_than(WAIT):
+            assert states(ask(front, port)[1])["eu-1"] == "absent"
+    finally:
+        os.kill(place.pid, signal.SIGCONT)
+    answered(front, port, {"gw": "open", "eu-1": "open"})
+
+
+def test_processes_of_one_name_share_a_place(world, open_port):
+    world.server.start()
+    places, front = [world.place(), world.place()], world.front()
+    connected(front)
+    port = open_port()
+
+    def both_have_worked():
+        assert states(ask(front, port)[1]) == {"gw": "open", "eu-1": "open"}
+        return all(place.events("job") for place in places)
+    eventually(both_have_worked, "both get jobs")
+    asked = len(front.events("check"))
+    eventually(lambda: sum(len(place.events("job")) for place in places) == asked,
+               "each check was a job of one of them")
+
+
+def test_a_place_reloads_without_a_gap(world, open_port):
+    world.server.start()
+    place, front = world.place(), world.front()
+    connected(front)
+    port = open_port()
+    place.process.send_signal(signal.SIGHUP)
+    while len(place.events("ready")) < 2:
+        assert states(ask(front, port)[1]) == {"gw": "open", "eu-1": "open"}
+    place.wait_ready(2)
+    assert states(ask(front, port)[1]) == {"gw": "open", "eu-1": "open"}
+
+
+def test_names_that_were_heard_are_expected(world, open_port):
+    world.server.start()
+    front = world.start(**world.server.settings(world.keys["gw"]), PORT_CHECKER_FRONT="gw")
+    connected(front)
+    port = open_port()
+    assert states(ask(front, port)[1]) == {"gw": "open"}
+    world.place("eu-1")
+    answered(front, port, {"gw": "open", "eu-1": "open"})
+    world.place("us-1")
+    body = answered(front, port, {"gw": "open", "eu-1": "open", "us-1": "open"})
+    assert body["quorum"] == {"places": 3, "answered": 3, "needed": 2}
+
+
+def test_a_service_is_front_and_place_at_once(world, open_port):
+    key = world.server.key("both", "--front", "gw", "--place", "eu-1")
+    world.server.start()
+    both = world.start(**world.server.settings(key), PORT_CHECKER_FRONT="gw",
+                       PORT_CHECKER_VANTAGE="eu-1", PORT_CHECKER_VANTAGE_TARGETS="any",
+                       PORT_CHECKER_VANTAGES="eu-1,us-1")
+    world.place("us-1")
+    connected(both)
+    assert states(ask(both, open_port())[1]) == {"eu-1": "open", "us-1": "open"}
+    assert not both.events("job")
+
+
+# --- keys and rights -----------------------------------------------------------------------
+
+def test_a_key_that_the_server_does_not_know(world, open_port):
+    world.keys["wrong"] = world.server.key("wrong", "--front", "gw", is_known=False)
+    world.server.start()
+    world.place()
+    front = world.front("wrong")
+    assert "Authorization" in front.wait_event("nats")["message"]
+    assert states(ask(front, open_port())[1]) == {"gw": "open", "eu-1": "not_connected"}
+    assert not [line for line in front.events("nats") if line["message"].startswith("connected")]
+
+
+def test_a_front_without_rights(world, open_port):
+    """It has the key of another front: it may not publish under this name."""
+    world.keys["other"] = world.server.key("other", "--front", "other")
+    world.server.start()
+    place = world.place()
+    front = world.front("other")
+    connected(front)
+    body, result = ask(front, open_port())
+    assert result["accessible"] and body["quorum"]["answered"] == 1
+    assert states(result)["eu-1"] == "no_answer"
+    assert any("ermissions" in line["message"] for line in front.events("nats"))
+    assert not place.events("job")
+
+
+def test_a_place_without_the_right_to_its_name(world, open_port):
+    world.server.start()
+    front = world.front()
+    intruder = world.start(**world.server.settings(world.keys["us-1"]),
+                           PORT_CHECKER_VANTAGE="eu-1", PORT_CHECKER_VANTAGE_TARGETS="any")
+    connected(front)
+    connected(intruder)
+    assert states(ask(front, open_port())[1])["eu-1"] == "no_responders"
+    assert not intruder.events("job")
+
+
+def test_a_server_with_a_foreign_certificate(world, server, open_port, tmp_path):
+    world.server.start()
+    nats.make_certificates(tmp_path)
+    front = world.front(PORT_CHECKER_NATS_CA=tmp_path / "ca.pem")
+    assert "ertificate" in front.wait_event("nats")["message"] or \
+        "SSL" in front.wait_event("nats")["message"]
+    assert states(ask(front, open_port())[1])["eu-1"] == "not_connected"
+
+
+@pytest.mark.parametrize("content", ["", "SUABC\n", "-----BEGIN NATS USER JWT-----\nx\n"])
+def test_a_file_without_a_key_stops_the_start(content, tmp_path):
+    (tmp_path / "seed").write_text(content)
+    ended = run("--check-config", directory=tmp_path, PORT_CHECKER_NATS_URL="nats://127.0.0.1",
+                PORT_CHECKER_FRONT="gw", PORT_CHECKER_NATS_CREDENTIALS="seed",
+                PORT_CHECKER_PORT="0")
+    assert ended.returncode == 2
+    assert "PORT_CHECKER_NATS_CREDENTIALS=\"seed\": it must contain the seed" in ended.stderr
