@@ -14,15 +14,17 @@ import pathlib
 import re
 import sys
 
-MACROS = ("REMEDY", "PROBLEM", "REFUSAL", "HEADLINE")
-PAGE_ONLY = ("differ", "undecided", "unknown", "other")  # no states of this service
+MACROS = ("REMEDY", "PLACES", "PROBLEM", "REFUSAL", "HEADLINE")
+OF_PLACES = ("differ", "undecided")
+PAGE_ONLY = ("unknown", "other")  # this service does not report them
 HEAD = """\
 /* SPDX-License-Identifier: MIT
  *
  * Made by web/make_words.py from web/words.json: change that, not this.
  *
  * Rows of those macros that are defined where this is included; it undefines them all.
- * REMEDY(state, is for IPv6 only, lead, steps...), PROBLEM(status, code or NULL, title,
+ * REMEDY(state, is for IPv6 only, lead, steps...), PLACES(word, lead, steps...): of ports whose
+ * places differ or are missing, PROBLEM(status, code or NULL, title,
  * text), REFUSAL(reason, title, text), HEADLINE(is public, which are open, of one port, of
  * many)
  */
@@ -51,8 +53,10 @@ def table(texts):
     yield HEAD
     yield "".join(f"#ifndef {name}\n#define {name}(...)\n#endif\n" for name in MACROS) + "\n"
     for row in texts["remedies"]:
-        if row["state"] not in PAGE_ONLY:
-            sentences = ",\n       ".join(map(quoted, (row["lead"], *row["steps"])))
+        sentences = ",\n       ".join(map(quoted, (row["lead"], *row["steps"])))
+        if row["state"] in OF_PLACES:
+            yield f"PLACES({row['state'].upper()},\n       {sentences})\n"
+        elif row["state"] not in PAGE_ONLY:
             yield (f"REMEDY({row['state'].upper()}, {str(row.get('family') == 6).lower()},\n"
                    f"       {sentences})\n")
     for row in texts["headlines"]:

@@ -171,11 +171,14 @@ static void reply_table(struct answer *answer, const struct check_summary *summa
                         const struct address *target, const struct answer_source *source)
 {
     struct check_page page;
+    struct check_places places;
     struct port_verdict scratch;
 
     check_page_begin(&page, summary, target);
-    for (size_t i = 0; i < summary->ports; i++)
-        check_page_add(&page, answer_source_verdict(source, i, &scratch));
+    for (size_t i = 0; i < summary->ports; i++) {
+        answer_source_places(source, i, &places);
+        check_page_add(&page, answer_source_verdict(source, i, &scratch), &places);
+    }
     reply_page(answer, 200, check_page_end(&page));
 }
 

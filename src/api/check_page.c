@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/check_page.h"
 
+#include "api/page_places.h"
 #include "api/pages.h"
 #include "base/template.h"
 #include "net/scope.h"
@@ -13,6 +14,8 @@
 #define FRAME_MAX     8192
 
 #define SENTENCES_MAX 5
+
+#define RUNS_MAX      2048 /* of text, for the ports of one mix */
 
 /* --- the texts, which web/words.js shares ----------------------------------------- */
 
@@ -52,6 +55,16 @@ static const struct remedy remedies[] = {
 #include "api/page_words.def"
 };
 
+enum {
+    ADVICE_DIFFER,
+    ADVICE_UNDECIDED,
+};
+
+static const struct remedy place_remedies[] = {
+#define PLACES(WORD, ...) [ADVICE_##WORD] = {.sentences = {__VA_ARGS__}},
+#include "api/page_words.def"
+};
+
 static const struct headline headlines[] = {
 #define HEADLINE(is_public, OPEN, one, many) {is_public, WHICH_##OPEN, one, many},
 #include "api/page_words.def"
@@ -84,6 +97,7 @@ struct subject {
     size_t open;     /* the number of open ports */
     size_t judged;   /* the number of ports that are not LIMITED */
     size_t answered; /* before the address stopped answering; 0: unknown */
+    const struct check_places *places; /* of which some reached it and others could not */
 };
 
 static void put_address(const void *ctx, struct text *text)
@@ -127,11 +141,24 @@ static void put_when(const void *ctx, struct text *text)
         text_append_str(text, "during the check");
 }
 
+static void put_from(const void *ctx, struct text *text)
+{
+    const struct check_places *places = ((const struct subject *)ctx)->places;
+    page_places_put_names(text, places, page_reach_of(places).from);
+}
+
+static void put_without(const void *ctx, struct text *text)
+{
+    const struct check_places *places = ((const struct subject *)ctx)->places;
+    page_places_put_names(text, places, page_reach_of(places).without);
+}
+
 /* The page lists the ports themselves in the table above. */
 static const struct template_word words[] = {
     {"address", put_address}, {"ports", put_these}, {"s", put_s},
     {"these", put_these},     {"open", put_open},   {"total", put_total},
-    {"judged", put_judged},   {"when", put_when},   {NULL, NULL},
+    {"judged", put_judged},   {"when", put_when},   {"from", put_from},
+    {"without", put_without}, {NULL, NULL},
 };
 
 /* A port without a verdict must not be counted as one that cannot be reached. */
@@ -223,7 +250,8 @@ void check_page_begin(struct check_page *page, const struct check_summary *summa
         .summary = summary,
         .is_ipv6 = address_family_number(target) == 6,
     };
-    text_init(&page->html, FRAME_MAX + summary->ports * ROW_MAX);
+    size_t row = ROW_MAX + (summary->places.places > 0 ? PAGE_PLACES_MAX : 0);
+    text_init(&page->html, 2ul * FRAME_MAX + summary->ports * row);
     address_format(target, page->address);
     begin(&page->html, "answer", headline_of(is_public, &subject), &subject);
     if (summary->ports > 0)
@@ -231,14 +259,20 @@ void check_page_begin(struct check_page *page, const struct check_summary *summa
                                      "<th>Reason</th></tr></thead><tbody>\n");
 }
 
+static void put_range(struct text *text, uint16_t first, uint16_t last, const char *dash)
+{
+    text_printf(text, "%u", first);
+    if (last != first)
+        text_printf(text, "%s%u", dash, last);
+}
+
 static void put_row(struct check_page *page)
 {
     const char *state = port_state_text(page->first.state);
     const char *error = port_verdict_error(&page->first);
 
-    text_printf(&page->html, "<tr><td>%u", page->first.port);
-    if (page->last != page->first.port)
-        text_printf(&page->html, "&ndash;%u", page->last);
+    text_append_str(&page->html, "<tr><td>");
+    put_range(&page->html, page->first.port, page->last, "&ndash;");
     text_printf(&page->html,
                 "</td><td><span class=\"glyph\" data-state=\"%s\"></span>%s</td><td>",
                 state, state);
@@ -246,7 +280,57 @@ static void put_row(struct check_page *page)
     if (page->first.icmp.is_there)
         text_printf(&page->html, " (%s%s)", icmp_meaning(&page->first.icmp),
                     page->first.icmp.is_from_target ? ", from the address itself" : "");
+    page_places_put(&page->html, &page->places, page->last == page->first.port);
     text_append_str(&page->html, "</td></tr>\n");
+}
+
+/* ---- what is advised about a row --------------------------------------------------- */
+
+static bool is_mixed_alike(const struct page_mix *mix, const struct check_places *places)
+{
+    struct page_reach a = page_reach_of(&mix->places);
+    struct page_reach b = page_reach_of(places);
+    return a.from == b.from && a.without == b.without;
+}
+
+/* NULL = there are too many. */
+static struct page_mix *mix_of(struct check_page *page)
+{
+    for (size_t i = 0; i < page->mix_count; i++)
+        if (is_mixed_alike(&page->mixes[i], &page->places))
+            return &page->mixes[i];
+    if (page->mix_count == PAGE_MIXES_MAX)
+        return NULL;
+
+    struct page_mix *mix = &page->mixes[page->mix_count++];
+    *mix = (struct page_mix){.places = page->places};
+    text_init(&mix->runs, RUNS_MAX);
+    return mix;
+}
+
+/* That a router forwards nothing is no advice where some places get through. */
+static void count_row(struct check_page *page)
+{
+    size_t ports = 1u + page->last - page->first.port;
+    struct page_reach reach = page_reach_of(&page->places);
+    bool is_mixed = page_reach_differs(&reach);
+    struct page_mix *mix = is_mixed ? mix_of(page) : NULL;
+    if (mix) {
+        text_append_str(&mix->runs, mix->count > 0 ? ", " : "");
+        put_range(&mix->runs, page->first.port, page->last, "&ndash;");
+        mix->count += ports;
+    }
+
+    if (page->first.state == PORT_STATE_LIMITED && page_reach_wants(&reach))
+        page->undecided += ports;
+    else if (page->first.state == PORT_STATE_OPEN || !is_mixed)
+        page->told_states[page->first.state] += ports;
+}
+
+static void end_row(struct check_page *page)
+{
+    put_row(page);
+    count_row(page);
 }
 
 static bool are_alike(const struct port_verdict *a, const struct port_verdict *b)
@@ -256,46 +340,83 @@ static bool are_alike(const struct port_verdict *a, const struct port_verdict *b
            a->icmp.code == b->icmp.code && a->icmp.is_from_target == b->icmp.is_from_target;
 }
 
-void check_page_add(struct check_page *page, const struct port_verdict *verdict)
+void check_page_add(struct check_page *page, const struct port_verdict *verdict,
+                    const struct check_places *places)
 {
+    static const struct check_places none = {0};
+    places = places ? places : &none;
     bool is_alike = page->count > 0 && verdict->port == page->last + 1 &&
-                    are_alike(verdict, &page->first);
+                    are_alike(verdict, &page->first) &&
+                    page_places_alike(places, &page->places);
     if (!is_alike) {
         if (page->count > 0)
-            put_row(page);
+            end_row(page);
         page->first = *verdict;
+        page->places = *places;
     }
     page->last = verdict->port;
     page->count++;
 }
 
-static void put_remedies(struct check_page *page)
+/* ---- the advice -------------------------------------------------------------------- */
+
+static void put_section(struct text *html, const char *state, const char *name,
+                        const char *runs, const struct remedy *remedy,
+                        const struct subject *subject)
 {
-    text_append_str(&page->html, "<div class=\"card report\">\n");
+    text_printf(html,
+                "<section data-state=\"%s\"><h3><span class=\"glyph\" "
+                "data-state=\"%s\"></span>%s <span class=\"count\">%zu</span></h3><div>",
+                state, state, name, subject->ports);
+    if (runs)
+        text_printf(html, "<p class=\"runs\">%s</p>", runs);
+    put_remedy(html, remedy, subject);
+    text_append_str(html, "</div></section>\n");
+}
+
+static void put_states(struct check_page *page)
+{
     for (size_t i = 0; i < PORT_STATE_COUNT; i++) {
         const struct subject subject = {
             .address = page->address,
-            .ports = page->summary->states[i],
+            .ports = page->told_states[i],
             .answered = page->summary->limit.answered,
         };
         const char *state = port_state_text((enum port_state)i);
-        if (page->summary->states[i] == 0)
-            continue;
-        text_printf(
-            &page->html,
-            "<section data-state=\"%s\"><h3><span class=\"glyph\" "
-            "data-state=\"%s\"></span>%s <span class=\"count\">%zu</span></h3><div>",
-            state, state, state, page->summary->states[i]);
-        put_remedy(&page->html, remedy_of((enum port_state)i, page->is_ipv6), &subject);
-        text_append_str(&page->html, "</div></section>\n");
+        if (page->told_states[i] > 0)
+            put_section(&page->html, state, state, NULL,
+                        remedy_of((enum port_state)i, page->is_ipv6), &subject);
     }
+}
+
+static void put_of_places(struct check_page *page)
+{
+    const struct subject undecided = {.ports = page->undecided};
+    if (page->undecided > 0)
+        put_section(&page->html, "limited", "places missing", NULL,
+                    &place_remedies[ADVICE_UNDECIDED], &undecided);
+    for (size_t i = 0; i < page->mix_count; i++) {
+        struct page_mix *mix = &page->mixes[i];
+        const struct subject subject = {.ports = mix->count, .places = &mix->places};
+        /* text beyond its limit leaves out the ports, which the table has */
+        put_section(&page->html, "open", "mixed", mix->runs.failed ? NULL : mix->runs.data,
+                    &place_remedies[ADVICE_DIFFER], &subject);
+        text_done(&mix->runs);
+    }
+}
+
+static void put_remedies(struct check_page *page)
+{
+    text_append_str(&page->html, "<div class=\"card report\">\n");
+    put_states(page);
+    put_of_places(page);
     text_append_str(&page->html, "</div>\n");
 }
 
 char *check_page_end(struct check_page *page)
 {
     if (page->count > 0) {
-        put_row(page);
+        end_row(page);
         text_append_str(&page->html, "</tbody></table>\n");
         put_remedies(page);
     }
