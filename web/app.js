@@ -133,7 +133,7 @@ function showPlaces() {
         return all.every(({ state }) => state === "missing") ? `${name} ${placeName(all[0])}` : name;
     });
     const { needed, places } = current.last?.quorum ?? {};
-    const rule = needed ? ` A port is open if ${needed} of ${plural(places, "place")} reach it.` : "";
+    const rule = needed ? ` A port is open if ${needed} of ${plural(places, "place")} reach${needed === 1 ? "es" : ""} it.` : "";
     $("places").hidden = told.length === 0;
     $("places").textContent = `Dots, in this order: ${told.join(", ")}.${rule}`;
 }
