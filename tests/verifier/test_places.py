@@ -179,6 +179,25 @@ def test_a_second_look_replaces_what_places_said(stub):
         "eu-1": "open", "us-1": "open", "sa-1": "missing"}
 
 
+def test_proofs_of_places_name_ports_of_this_machine(stub):
+    def proved(**proof):
+        return {"state": "open", "rtt_ms": 1, **proof}
+    ours = {"proof": "other_port", "proof_port": 7466}
+    entry = {**MERGED["open"], **ours, "vantages": {
+        "eu-1": proved(**ours), "us-1": proved(proof="match"), "ap-1": proved(proof="other_port")}}
+    ended = verify("--json", "--ports", "17466:7466", stub(checker_of(entry)).url)
+    assert ended.status == OK, ended
+    jsonschema.validate(ended.report, SCHEMA)
+    port = ended.family()["ports"][0]
+    assert {name: (place["proof"], place["proof_port"])
+            for name, place in port["verdicts"][0]["vantages"].items()} == {
+        "eu-1": ("match", None), "us-1": ("other_port", 17466), "ap-1": ("other_port", None)}
+    assert port["cause"] == "places_disagree" and port["proved"] is True
+    assert cause_of(ended.family(), 17466)["text"] == (
+        "port 17466 is reachable from eu-1, not from us-1 and ap-1: a geographic filter or a "
+        "route")
+
+
 def test_the_quorum_counts_checkers_not_places(stub):
     entry = placed("open", eu_1="open", us_1="open", ap_1="open")
     one, other = stub(checker_of(entry)), stub(checker_of(entry))
