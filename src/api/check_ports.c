@@ -441,10 +441,12 @@ static bool start_job(struct check *check, struct err *err)
     return engine_start(config->engine, &request, &check->job, err);
 }
 
-/* Without memory, this place is alone. */
 static void ask_places(struct check *check)
 {
     const struct checks_config *config = &check->checks->config;
+    if (!config->front)
+        return;
+
     const struct vantage_job job = {
         .caller = check->caller,
         .target = check->target,
@@ -453,11 +455,9 @@ static void ask_places(struct check *check)
         .ports = check->checks->ports.ports,
         .port_count = check->port_count,
     };
-
-    if (config->front)
-        check->gather = gather_new(config->front, &job,
-                                   instant_add(check->begun, span_ms(CHECK_MILLISECONDS)),
-                                   places_are_complete, check);
+    check->gather = gather_new(config->front, &job,
+                               instant_add(check->begun, span_ms(CHECK_MILLISECONDS)),
+                               places_are_complete, check);
 }
 
 /* Call it after the budget was charged. */
