@@ -120,6 +120,16 @@ static void no_more_answers(void *ctx, enum vantage_end end)
     complete(gather, end);
 }
 
+size_t gather_expected(const struct gather_config *config)
+{
+    struct expected_places expected;
+    size_t count = 1;
+    places_expect(config->places, loop_now(config->loop), &expected);
+    for (size_t i = 0; i < expected.count; i++)
+        count += expected.items[i].is_awaited;
+    return count;
+}
+
 /* ---- life ------------------------------------------------------------------------- */
 
 static bool id_make(char ret_id[static VANTAGE_ID_LEN + 1])

@@ -30,6 +30,9 @@ struct gather_config {
     size_t quorum;   /* 0 = by the number of places */
 };
 
+/* Places that a job would be sent to now, and the own one. */
+size_t gather_expected(const struct gather_config *config);
+
 /* Called once, when the gathering becomes complete after gather_new() has returned. May end
  * it. */
 typedef void(gather_complete_fn)(void *ctx);

@@ -118,7 +118,7 @@ static void settle(struct point_job *running, size_t untried, size_t silent)
     const struct point_config *config = &running->point->config;
     struct instant now = loop_now(config->loop);
     budget_give_back(config->targets, &running->target, &running->target,
-                     running->is_foreign, untried, now);
+                     running->is_foreign, untried, 1, now);
     budget_settle_silent(config->targets, &running->target, running->is_foreign, silent,
                          now);
 }
@@ -223,7 +223,7 @@ static bool is_foreign(const struct vantage_job *job)
 static void give_back(const struct point_config *config, const struct vantage_job *job)
 {
     budget_give_back(config->targets, &job->target, &job->target, is_foreign(job),
-                     job->port_count, loop_now(config->loop));
+                     job->port_count, 1, loop_now(config->loop));
 }
 
 /* A target has one budget for all fronts and callers. */
@@ -233,11 +233,11 @@ static enum vantage_refusal charge(const struct point_config *config, const char
     struct instant now = loop_now(config->loop);
     struct address payer = address_of_front(front);
     if (budget_take(config->targets, &job->target, &job->target, is_foreign(job),
-                    job->port_count, now)
+                    job->port_count, 1, now)
             .denied != BUDGET_NONE)
         return REFUSAL_BUDGET;
-    if (budget_take(config->fronts, &payer, &payer, false, job->port_count, now).denied ==
-        BUDGET_NONE)
+    if (budget_take(config->fronts, &payer, &payer, false, job->port_count, 1, now)
+            .denied == BUDGET_NONE)
         return REFUSAL_NONE;
 
     give_back(config, job);
