@@ -108,7 +108,7 @@ static void place_has_answered(void *ctx, struct vantage_answer *answer)
     answer->verdicts = NULL;
     if (!place->verdicts)
         place->reason = vantage_refusal_text(answer->refusal);
-    places_answered(gather->config.places, place->expected.name);
+    places_answered(gather->config.places, place->expected.name, !place->verdicts);
     if (!is_anything_awaited(gather))
         complete(gather, VANTAGE_END_DEADLINE);
 }

@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -42,6 +43,12 @@ struct point {
 /* ---- answers and the log ---------------------------------------------------------------
  */
 
+static void count(struct point *point, enum vantage_refusal refusal)
+{
+    atomic_fetch_add_explicit(&point->config.counts->results[refusal], 1,
+                              memory_order_relaxed);
+}
+
 /* `text` NULL = no memory: then nothing is answered. */
 static void answer(struct point *point, const char *reply, char *text, size_t len)
 {
@@ -70,6 +77,7 @@ static void refuse(struct point *point, const struct letter *letter,
 {
     struct log_line line;
     size_t len;
+    count(point, refusal);
     if (log_job_begin(&line, letter->front, &job->target, job->port_count, false)) {
         log_str(&line, "refused", vantage_refusal_text(refusal));
         log_end(&line);
@@ -158,6 +166,7 @@ static void job_is_done(void *ctx, const struct job *job, const struct job_resul
     char *text;
 
     settle(running, result->untried, result->silent);
+    count(point, refusal);
     if (refusal == REFUSAL_NONE) {
         log_verdicts(running, job);
         text = write_verdicts(running, job, &len);
@@ -173,6 +182,8 @@ static void cancel(struct point_job *running, const char *reason)
 {
     size_t silent, untried = engine_cancel(running->job, &silent);
     settle(running, untried, silent);
+    atomic_fetch_add_explicit(&running->point->config.counts->cancelled, 1,
+                              memory_order_relaxed);
     log_end_without(running, reason);
     running_free(running);
 }

@@ -186,6 +186,30 @@ def test_a_job_ends_with_its_client(world, silent_ports):
     assert front.wait_event("check")["reason"] == "client_left"
 
 
+def test_a_caller_pays_for_its_ports_at_each_place(world, open_port):
+    world.server.start()
+    world.place()
+    front = world.front(PORT_CHECKER_RATE="4/h", PORT_CHECKER_MAX_PORTS="2")
+    connected(front)
+    port = open_port()
+    assert [front.check([port]).status for _ in range(3)] == [200, 200, 429]
+    assert front.metric("budget_denials_total", "caller") == 1
+
+
+def test_metrics_count_by_place_and_result(world, open_port):
+    world.server.start()
+    place = world.place(PORT_CHECKER_VANTAGE_TARGETS="public")
+    front = world.front()
+    connected(front)
+    ask(front, open_port())
+    assert front.metric("nats_connected") == place.metric("nats_connected") == 1
+    assert front.metric("place_awaited", "eu-1") == 1
+    assert front.metric("place_answers_total", "eu-1", "refused") == 1
+    assert front.metric("place_answers_total", "eu-1", "answered") == 0
+    assert place.metric("vantage_jobs_total", "target") == 1
+    assert place.metric("vantage_jobs_total", "judged") == 0
+
+
 # --- the server comes and goes -------------------------------------------------------------
 
 def test_it_serves_without_the_server_and_connects_when_it_appears(world, open_port):
