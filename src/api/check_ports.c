@@ -45,9 +45,10 @@ struct check {
     struct address target;
     struct instant begun;
     size_t port_count;
-    bool is_foreign; /* the target is not the caller's own address */
-    bool has_target; /* the request was read far enough to know it */
-    bool has_cost;   /* it used up a part of a budget */
+    size_t place_count; /* that the caller is charged for */
+    bool is_foreign;    /* the target is not the caller's own address */
+    bool has_target;    /* the request was read far enough to know it */
+    bool has_cost;      /* it used up a part of a budget */
     bool has_token;
     struct proof_token token;
 };
@@ -285,7 +286,8 @@ static void check_end(struct check *check, size_t untried, size_t silent)
 
     if (untried > 0)
         budget_give_back(checks->config.budget, &check->caller, &check->target,
-                         check->is_foreign, untried, loop_now(checks->config.loop));
+                         check->is_foreign, untried, check->place_count,
+                         loop_now(checks->config.loop));
     budget_settle_silent(checks->config.budget, &check->target, check->is_foreign, silent,
                          loop_now(checks->config.loop));
     checks->running--;
@@ -441,10 +443,12 @@ static bool start_job(struct check *check, struct err *err)
     return engine_start(config->engine, &request, &check->job, err);
 }
 
-/* Without memory, this place is alone. */
 static void ask_places(struct check *check)
 {
     const struct checks_config *config = &check->checks->config;
+    if (!config->front)
+        return;
+
     const struct vantage_job job = {
         .caller = check->caller,
         .target = check->target,
@@ -453,11 +457,9 @@ static void ask_places(struct check *check)
         .ports = check->checks->ports.ports,
         .port_count = check->port_count,
     };
-
-    if (config->front)
-        check->gather = gather_new(config->front, &job,
-                                   instant_add(check->begun, span_ms(CHECK_MILLISECONDS)),
-                                   places_are_complete, check);
+    check->gather = gather_new(config->front, &job,
+                               instant_add(check->begun, span_ms(CHECK_MILLISECONDS)),
+                               places_are_complete, check);
 }
 
 /* Call it after the budget was charged. */
@@ -477,7 +479,7 @@ static void start_check(struct check *request)
     if (!is_started) {
         free(check);
         budget_give_back(checks->config.budget, &request->caller, &request->target,
-                         request->is_foreign, request->port_count,
+                         request->is_foreign, request->port_count, request->place_count,
                          loop_now(checks->config.loop));
         reply_not_started(request, &err);
         return;
@@ -491,9 +493,10 @@ static void start_check(struct check *request)
 static void charge_and_start(struct check *check)
 {
     const struct checks_config *config = &check->checks->config;
+    check->place_count = config->front ? gather_expected(config->front) : 1;
     struct budget_answer answer =
         budget_take(config->budget, &check->caller, &check->target, check->is_foreign,
-                    check->port_count, loop_now(config->loop));
+                    check->port_count, check->place_count, loop_now(config->loop));
 
     if (answer.denied != BUDGET_NONE)
         reply_no_budget(check, answer);

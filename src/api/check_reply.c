@@ -122,7 +122,8 @@ static void put_view(struct text *text, const struct gather_view *view, bool has
 
     text_printf(text, "\"%s\": {\"state\": ", view->place);
     if (!verdict) {
-        text_printf(text, "\"missing\", \"reason\": \"%s\"}", view->reason);
+        text_printf(text, "\"missing\", \"reason\": \"%s%s\"}",
+                    view->is_refusal ? "refused: " : "", view->reason);
         return;
     }
     put_string(&entry, port_state_text(verdict->state));
@@ -130,6 +131,10 @@ static void put_view(struct text *text, const struct gather_view *view, bool has
     put_rtt(&entry, verdict);
     if (has_proof)
         put_proof(&entry, verdict);
+    if (verdict->state != PORT_STATE_OPEN) {
+        put_str(&entry, ", \"error\": ");
+        put_string(&entry, port_verdict_error(verdict));
+    }
     put_str(&entry, "}");
     text_append(text, entry.data, entry.len);
 }
@@ -163,9 +168,8 @@ static size_t last_members(const struct check_summary *summary, bool has_details
     char limit[96] = "", quorum[96] = "";
     const struct gather_summary *places = &summary->places;
     if (has_details && places->places > 0)
-        snprintf(quorum, sizeof quorum,
-                 ", \"quorum\": {\"places\": %zu, \"answered\": %zu, \"needed\": %zu}",
-                 places->places, places->answered, places->needed);
+        snprintf(quorum, sizeof quorum, ", \"quorum\": {\"needed\": %zu, \"places\": %zu}",
+                 places->needed, places->places);
     if (has_details && check_summary_is_limited(summary))
         snprintf(limit, sizeof limit, ", \"limit\": {\"answered\": %zu, \"rate\": %.1f}",
                  summary->limit.answered, summary->limit.rate);

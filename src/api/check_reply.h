@@ -57,7 +57,7 @@ void check_reply_add(struct check_reply *reply, const struct port_verdict *verdi
 char *check_reply_end(struct check_reply *reply, size_t *ret_len);
 
 #define CHECK_LINE_SIZE   384
-#define CHECK_PLACES_SIZE (PLACES_MAX * 128ul)
+#define CHECK_PLACES_SIZE (PLACES_MAX * 192ul)
 
 /* One line of a stream with its newline, not terminated. Returns its length. */
 size_t check_line_port(const struct port_verdict *verdict, bool has_details, bool has_proof,

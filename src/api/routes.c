@@ -328,6 +328,7 @@ static void handle_metrics(void *ctx, struct exchange *exchange)
     };
     text_init(&text, METRICS_TEXT_MAX);
     metrics_render(config->all, config->all_count, &facts, &text);
+    config->more_metrics(config->service, &text);
     char *body = text_take(&text, &len);
     exchange_reply(exchange, 200, METRICS_CONTENT_TYPE, body, len);
 }

@@ -45,6 +45,7 @@ struct metrics;
 struct pages;
 struct probe_limit;
 struct settings;
+struct text;
 
 /* All borrowed, for as long as the api lives. */
 struct api_config {
@@ -63,7 +64,8 @@ struct api_config {
     struct metrics *const *all;      /* every worker's, read for /metrics */
     size_t all_count;                /* complete before the first request */
     const struct probe_limit *limit; /* read for /metrics */
-    const char *version;             /* without quotes or backslashes */
+    void (*more_metrics)(const void *service, struct text *text);
+    const char *version; /* without quotes or backslashes */
 };
 
 bool api_new(const struct api_config *config, struct api **ret, struct err *err);

@@ -60,7 +60,8 @@ struct budget {
 /* The price of a port, chosen so that a whole burst cannot overflow the clock. */
 static int64_t cost_of_port(double per_second, size_t burst)
 {
-    double cost_max = (double)(INT64_MAX / DEBT_BURSTS / 2) / (double)burst;
+    double cost_max =
+        (double)(INT64_MAX / (DEBT_BURSTS + BUDGET_PLACES_MAX) / 2) / (double)burst;
     double cost = (double)NS_PER_SECOND / per_second + 0.5;
     if (cost < 1)
         return 1;
@@ -279,28 +280,30 @@ static int64_t full_at_after(const struct budget *budget, const struct bucket *b
     return from + (int64_t)ports * budget->cost;
 }
 
-/* How long until the bucket holds `ports`, which are at most the burst; 0 or less: it
- * already does. */
+/* How long until the bucket holds `ports` for each of the places; `ports` are at most the
+ * burst of one. 0 or less: it already does. */
 static struct span wait_for(const struct budget *budget, const struct bucket *bucket,
-                            size_t ports, struct instant now)
+                            size_t ports, size_t places, struct instant now)
 {
-    int64_t full_at_latest = now.ns + (int64_t)budget->burst * budget->cost;
-    return (struct span){full_at_after(budget, bucket, ports, now) - full_at_latest};
+    int64_t full_at_latest = now.ns + (int64_t)(budget->burst * places) * budget->cost;
+    return (struct span){full_at_after(budget, bucket, ports * places, now) -
+                         full_at_latest};
 }
 
 static struct budget_answer take(struct budget *budget, struct bucket *caller,
-                                 struct bucket *target, size_t ports, struct instant now)
+                                 struct bucket *target, size_t ports, size_t places,
+                                 struct instant now)
 {
-    struct span caller_wait = wait_for(budget, caller, ports, now);
+    struct span caller_wait = wait_for(budget, caller, ports, places, now);
     struct span target_wait =
-        target ? wait_for(budget, target, ports, now) : (struct span){0};
+        target ? wait_for(budget, target, ports, 1, now) : (struct span){0};
 
     if (caller_wait.ns > 0 && caller_wait.ns >= target_wait.ns)
         return (struct budget_answer){BUDGET_CALLER, caller_wait};
     if (target_wait.ns > 0)
         return (struct budget_answer){BUDGET_TARGET, target_wait};
 
-    caller->full_at = full_at_after(budget, caller, ports, now);
+    caller->full_at = full_at_after(budget, caller, ports * places, now);
     if (target)
         target->full_at = full_at_after(budget, target, ports, now);
     return (struct budget_answer){.denied = BUDGET_NONE};
@@ -308,8 +311,9 @@ static struct budget_answer take(struct budget *budget, struct bucket *caller,
 
 struct budget_answer budget_take(struct budget *budget, const struct address *caller,
                                  const struct address *target, bool is_foreign,
-                                 size_t ports, struct instant now)
+                                 size_t ports, size_t places, struct instant now)
 {
+    assert(places >= 1 && places <= BUDGET_PLACES_MAX);
     if (budget->is_unlimited || ports == 0)
         return (struct budget_answer){.denied = BUDGET_NONE};
 
@@ -322,7 +326,7 @@ struct budget_answer budget_take(struct budget *budget, const struct address *ca
     struct bucket *targets =
         is_foreign ? bucket_for(budget, KIND_TARGET, target, now) : NULL;
 
-    struct budget_answer answer = take(budget, callers, targets, ports, now);
+    struct budget_answer answer = take(budget, callers, targets, ports, places, now);
     bucket_update(budget, callers, now);
     if (targets)
         bucket_update(budget, targets, now);
@@ -344,8 +348,9 @@ static void give_back(struct budget *budget, enum kind kind, const struct addres
 
 void budget_give_back(struct budget *budget, const struct address *caller,
                       const struct address *target, bool is_foreign, size_t ports,
-                      struct instant now)
+                      size_t places, struct instant now)
 {
+    assert(places >= 1 && places <= BUDGET_PLACES_MAX);
     if (budget->is_unlimited || ports == 0)
         return;
 
@@ -353,7 +358,7 @@ void budget_give_back(struct budget *budget, const struct address *caller,
         ports = budget->burst;
 
     budget_lock(budget);
-    give_back(budget, KIND_CALLER, caller, ports, now);
+    give_back(budget, KIND_CALLER, caller, ports * places, now);
     if (is_foreign)
         give_back(budget, KIND_TARGET, target, ports, now);
     budget_unlock(budget);

@@ -19,11 +19,16 @@
  * Keeping N places in use costs N * rate ports per second, so flooding the table gains
  * nothing.
  *
+ * A check that several places make costs the caller its ports at each of them, and the
+ * burst is larger by the same factor: what may be asked at once does not depend on the
+ * places. Each place has budgets of its own for targets.
+ *
  * Memory that is not needed is not touched: an idle budget costs only address space.
  */
 #pragma once
 
 #include "base/clock.h"
+#include "base/place_name.h"
 #include "net/address.h"
 
 #include <stdbool.h>
@@ -55,18 +60,20 @@ bool budget_new(double per_second, size_t burst, size_t entries_max, struct budg
                 struct err *err);
 struct budget *budget_free(struct budget *budget);
 
-/* Takes `ports` from the caller's bucket, and from the target's when `is_foreign` (the
- * target is not the caller's address); takes nothing if either is short. */
+/* Takes `ports` times `places` (1 to BUDGET_PLACES_MAX) from the caller's bucket, and
+ * `ports` from the target's when `is_foreign` (the target is not the caller's address);
+ * takes nothing if either is short. */
+#define BUDGET_PLACES_MAX PLACES_MAX
 struct budget_answer budget_take(struct budget *budget, const struct address *caller,
                                  const struct address *target, bool is_foreign,
-                                 size_t ports, struct instant now);
+                                 size_t ports, size_t places, struct instant now);
 
 /* Refunds ports that an earlier budget_take() with the same arguments took and that were
  * not tried. Never fills a bucket above its burst. Ports from a shared bucket are not
  * refunded: they cannot be told from those of a bucket that has been dropped since. */
 void budget_give_back(struct budget *budget, const struct address *caller,
                       const struct address *target, bool is_foreign, size_t ports,
-                      struct instant now);
+                      size_t places, struct instant now);
 
 #define BUDGET_SILENT_PORT 5
 

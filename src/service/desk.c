@@ -2,6 +2,7 @@
 #include "service/desk.h"
 
 #include "base/err.h"
+#include "base/text.h"
 #include "net/route.h"
 #include "policy/budget.h"
 #include "settings/settings.h"
@@ -10,9 +11,12 @@
 #include "vantage/mailbox.h"
 #include "vantage/nats_access.h"
 #include "vantage/nats_asker.h"
+#include "vantage/places.h"
 #include "vantage/point.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define TARGETS_MAX 131072 /* buckets; as many as of callers */
@@ -75,6 +79,78 @@ bool office_open(struct office *office, struct err *err)
     return !office->courier || courier_start(office->courier, err);
 }
 
+/* ---- metrics --------------------------------------------------------------------------
+ */
+
+#define PREFIX "port_checker_"
+
+static void render_header(struct text *text, const char *name, const char *type,
+                          const char *help)
+{
+    text_printf(text, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", name, help, name,
+                type);
+}
+
+static void render_place(struct text *text, const struct place_count *place)
+{
+    const struct {
+        const char *result;
+        uint64_t value;
+    } rows[] = {
+        {"answered", place->answers},
+        {"refused", place->refusals},
+        {"missed", place->misses},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        text_printf(text,
+                    PREFIX "place_answers_total{place=\"%s\",result=\"%s\"} %" PRIu64 "\n",
+                    place->name, rows[i].result, rows[i].value);
+}
+
+static void render_places(struct text *text, struct places *places)
+{
+    struct place_count counts[PLACES_MAX];
+    size_t count = places_count(places, counts);
+    render_header(text, "place_answers_total", "counter",
+                  "What became of jobs for other places, by place and result.");
+    for (size_t i = 0; i < count; i++)
+        render_place(text, &counts[i]);
+    render_header(text, "place_awaited", "gauge",
+                  "1 if checks wait for that place, 0 after misses.");
+    for (size_t i = 0; i < count; i++)
+        text_printf(text, PREFIX "place_awaited{place=\"%s\"} %d\n", counts[i].name,
+                    counts[i].is_awaited);
+}
+
+static void render_jobs(struct text *text, const struct point_counts *counts)
+{
+    static const char name[] = "vantage_jobs_total";
+    render_header(text, name, "counter", "Jobs of fronts that ended here, by result.");
+    for (size_t i = 0; i < REFUSAL_COUNT; i++) {
+        const char *refusal = vantage_refusal_text((enum vantage_refusal)i);
+        text_printf(text, PREFIX "%s{result=\"%s\"} %" PRIu64 "\n", name,
+                    refusal ? refusal : "judged",
+                    atomic_load_explicit(&counts->results[i], memory_order_relaxed));
+    }
+    text_printf(text, PREFIX "%s{result=\"cancelled\"} %" PRIu64 "\n", name,
+                atomic_load_explicit(&counts->cancelled, memory_order_relaxed));
+}
+
+void office_render(const struct office *office, struct text *text)
+{
+    if (!office->courier)
+        return;
+    render_header(text, "nats_connected", "gauge", "1 while connected to a NATS server.");
+    text_printf(text, PREFIX "nats_connected %d\n", courier_is_up(office->courier));
+    if (office->places)
+        render_places(text, office->places);
+    if (office->targets)
+        render_jobs(text, &office->counts);
+}
+
+/* ---- the end --------------------------------------------------------------------------
+ */
+
 void office_retire(struct office *office)
 {
     if (office->courier)
@@ -124,6 +200,7 @@ static bool point_make(struct desk *desk, const struct settings *settings,
         .settings = settings,
         .targets = desk->office->targets,
         .fronts = desk->office->fronts,
+        .counts = &desk->office->counts,
         .machine = {.is_ours = route_is_ours, .is_broadcast = route_is_broadcast},
         .answer = answer,
         .ctx = desk,

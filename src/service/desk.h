@@ -6,6 +6,7 @@
 #pragma once
 
 #include "service/sockets.h"
+#include "vantage/point.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +22,7 @@ struct mailbox;
 struct nats_access;
 struct places;
 struct settings;
+struct text;
 
 /* Shared by all desks. */
 struct office {
@@ -29,6 +31,7 @@ struct office {
     struct places *places;
     struct budget *targets;
     struct budget *fronts;
+    struct point_counts counts;             /* of the vantage point */
     struct mailbox *mailboxes[SOCKETS_MAX]; /* of the desks */
 };
 
@@ -40,6 +43,10 @@ bool office_make(struct office *office, const struct settings *settings, struct 
 
 /* After it is confined and all desks have been made. */
 bool office_open(struct office *office, struct err *err);
+
+/* The metrics of front, vantage point and connection, for GET /metrics; nothing without
+ * NATS. Any thread. */
+void office_render(const struct office *office, struct text *text);
 
 /* From now on this process gets no jobs. */
 void office_retire(struct office *office);

@@ -146,6 +146,12 @@ static bool engine_make(struct worker *worker, size_t index, struct metrics *met
     return engine_new(worker->loop, &config, &worker->engine, err);
 }
 
+static void more_metrics(const void *ctx, struct text *text)
+{
+    const struct service *service = ctx;
+    office_render(&service->office, text);
+}
+
 static bool api_make(struct worker *worker, struct metrics *metrics, struct err *err)
 {
     struct service *service = worker->service;
@@ -164,6 +170,7 @@ static bool api_make(struct worker *worker, struct metrics *metrics, struct err 
         .all = service->metrics,
         .all_count = service->worker_count,
         .limit = &service->probe_limit,
+        .more_metrics = more_metrics,
         .version = PORT_CHECKER_VERSION,
     };
     return api_new(&config, &worker->api, err);

@@ -108,7 +108,7 @@ static void place_has_answered(void *ctx, struct vantage_answer *answer)
     answer->verdicts = NULL;
     if (!place->verdicts)
         place->reason = vantage_refusal_text(answer->refusal);
-    places_answered(gather->config.places, place->expected.name);
+    places_answered(gather->config.places, place->expected.name, !place->verdicts);
     if (!is_anything_awaited(gather))
         complete(gather, VANTAGE_END_DEADLINE);
 }
@@ -118,6 +118,16 @@ static void no_more_answers(void *ctx, enum vantage_end end)
     struct gather *gather = ctx;
     gather->request = NULL;
     complete(gather, end);
+}
+
+size_t gather_expected(const struct gather_config *config)
+{
+    struct expected_places expected;
+    size_t count = 1;
+    places_expect(config->places, loop_now(config->loop), &expected);
+    for (size_t i = 0; i < expected.count; i++)
+        count += expected.items[i].is_awaited;
+    return count;
 }
 
 /* ---- life ------------------------------------------------------------------------- */
@@ -157,39 +167,48 @@ static bool ask(struct gather *gather, const struct vantage_job *asked)
                        &gather->request);
 }
 
-static void expect(struct gather *gather)
-{
-    struct expected_places expected;
-    places_expect(gather->config.places, loop_now(gather->config.loop), &expected);
-    gather->place_count = expected.count;
-    for (size_t i = 0; i < expected.count; i++)
-        gather->places[i].expected = expected.items[i];
-}
-
-struct gather *gather_new(const struct gather_config *config, const struct vantage_job *job,
-                          struct instant deadline, gather_complete_fn *fn, void *ctx)
+static struct gather *allocate(size_t port_count)
 {
     struct gather *gather = calloc(1, sizeof *gather);
-    struct port_verdict *own = calloc(job->port_count, sizeof *own);
+    struct port_verdict *own = calloc(port_count, sizeof *own);
     if (!gather || !own) {
         free(gather);
         free(own);
         return NULL;
     }
-    gather->config = *config;
-    gather->deadline = deadline;
-    gather->complete = fn;
-    gather->ctx = ctx;
-    gather->port_count = job->port_count;
+    gather->port_count = port_count;
     gather->own = own;
     timer_init(&gather->timer, time_is_over);
-    expect(gather);
+    return gather;
+}
+
+static void begin(struct gather *gather, const struct vantage_job *job)
+{
     if (!is_anything_awaited(gather))
         complete(gather, VANTAGE_END_DEADLINE);
     else if (job->port_count > VANTAGE_PORTS_MAX)
         complete(gather, VANTAGE_END_TOO_LARGE);
     else if (!ask(gather, job))
         complete(gather, VANTAGE_END_NOT_CONNECTED);
+}
+
+struct gather *gather_new(const struct gather_config *config, const struct vantage_job *job,
+                          struct instant deadline, gather_complete_fn *fn, void *ctx)
+{
+    struct expected_places expected;
+    places_expect(config->places, loop_now(config->loop), &expected);
+    struct gather *gather = expected.count > 0 ? allocate(job->port_count) : NULL;
+    if (!gather)
+        return NULL;
+
+    gather->config = *config;
+    gather->deadline = deadline;
+    gather->complete = fn;
+    gather->ctx = ctx;
+    gather->place_count = expected.count;
+    for (size_t i = 0; i < expected.count; i++)
+        gather->places[i].expected = expected.items[i];
+    begin(gather, job);
     gather->is_made = true;
     return gather;
 }
@@ -247,13 +266,15 @@ size_t gather_places(const struct gather *gather)
 struct gather_view gather_view(const struct gather *gather, size_t place, size_t index)
 {
     if (place == 0)
-        return (struct gather_view){gather->config.own, &gather->own[index], NULL};
+        return (struct gather_view){.place = gather->config.own,
+                                    .verdict = &gather->own[index]};
 
     const struct gather_place *other = &gather->places[place - 1];
     return (struct gather_view){
         .place = other->expected.name,
         .verdict = other->verdicts ? &other->verdicts[index] : NULL,
         .reason = other->verdicts ? NULL : other->reason,
+        .is_refusal = other->has_answered && !other->verdicts,
     };
 }
 

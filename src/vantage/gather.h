@@ -30,6 +30,9 @@ struct gather_config {
     size_t quorum;   /* 0 = by the number of places */
 };
 
+/* Places that a job would be sent to now, and the own one. */
+size_t gather_expected(const struct gather_config *config);
+
 /* Called once, when the gathering becomes complete after gather_new() has returned. May end
  * it. */
 typedef void(gather_complete_fn)(void *ctx);
@@ -62,6 +65,7 @@ struct gather_view {
     const char *place;
     const struct port_verdict *verdict; /* NULL = missing */
     const char *reason;                 /* of missing: a word; NULL otherwise */
+    bool is_refusal;                    /* the place itself gave the reason */
 };
 
 size_t gather_places(const struct gather *gather);
@@ -70,6 +74,6 @@ struct gather_view gather_view(const struct gather *gather, size_t place, size_t
 struct gather_summary {
     size_t places;   /* expected, the own one included */
     size_t answered; /* with verdicts; the own one included */
-    size_t needed;   /* of them, for an open port; 1 if only the own place has answered */
+    size_t needed;   /* for an open port; 1 if only the own place has answered */
 };
 struct gather_summary gather_summary(const struct gather *gather);

@@ -15,6 +15,7 @@ struct place {
     char name[PLACE_NAME_SIZE];
     struct instant heard;
     unsigned misses; /* in a row */
+    struct place_count count;
 };
 
 struct places {
@@ -128,12 +129,15 @@ void places_heard(struct places *places, const char *name, struct instant now)
     unlock(places);
 }
 
-void places_answered(struct places *places, const char *name)
+void places_answered(struct places *places, const char *name, bool has_refused)
 {
     lock(places);
     struct place *place = find(places, name);
-    if (place)
+    if (place) {
         place->misses = 0;
+        place->count.answers += !has_refused;
+        place->count.refusals += has_refused;
+    }
     unlock(places);
 }
 
@@ -141,7 +145,22 @@ void places_missed(struct places *places, const char *name)
 {
     lock(places);
     struct place *place = find(places, name);
-    if (place && place->misses < PLACES_MISSES_MAX)
-        place->misses++;
+    if (place) {
+        place->misses += place->misses < PLACES_MISSES_MAX;
+        place->count.misses++;
+    }
     unlock(places);
+}
+
+size_t places_count(struct places *places, struct place_count ret[static PLACES_MAX])
+{
+    lock(places);
+    size_t count = places->count;
+    for (size_t i = 0; i < count; i++) {
+        ret[i] = places->items[i].count;
+        memcpy(ret[i].name, places->items[i].name, PLACE_NAME_SIZE);
+        ret[i].is_awaited = places->items[i].misses < PLACES_MISSES_MAX;
+    }
+    unlock(places);
+    return count;
 }

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct err;
 struct places;
@@ -44,5 +45,14 @@ void places_expect(struct places *places, struct instant now, struct expected_pl
 void places_heard(struct places *places, const char *name, struct instant now);
 
 /* What became of a place that was expected. */
-void places_answered(struct places *places, const char *name);
+void places_answered(struct places *places, const char *name, bool has_refused);
 void places_missed(struct places *places, const char *name);
+
+/* For the metrics: the same since each place was first known. Returns how many there are.
+ */
+struct place_count {
+    char name[PLACE_NAME_SIZE];
+    bool is_awaited;
+    uint64_t answers, refusals, misses;
+};
+size_t places_count(struct places *places, struct place_count ret[static PLACES_MAX]);

@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -42,6 +43,12 @@ struct point {
 /* ---- answers and the log ---------------------------------------------------------------
  */
 
+static void count(struct point *point, enum vantage_refusal refusal)
+{
+    atomic_fetch_add_explicit(&point->config.counts->results[refusal], 1,
+                              memory_order_relaxed);
+}
+
 /* `text` NULL = no memory: then nothing is answered. */
 static void answer(struct point *point, const char *reply, char *text, size_t len)
 {
@@ -70,6 +77,7 @@ static void refuse(struct point *point, const struct letter *letter,
 {
     struct log_line line;
     size_t len;
+    count(point, refusal);
     if (log_job_begin(&line, letter->front, &job->target, job->port_count, false)) {
         log_str(&line, "refused", vantage_refusal_text(refusal));
         log_end(&line);
@@ -118,7 +126,7 @@ static void settle(struct point_job *running, size_t untried, size_t silent)
     const struct point_config *config = &running->point->config;
     struct instant now = loop_now(config->loop);
     budget_give_back(config->targets, &running->target, &running->target,
-                     running->is_foreign, untried, now);
+                     running->is_foreign, untried, 1, now);
     budget_settle_silent(config->targets, &running->target, running->is_foreign, silent,
                          now);
 }
@@ -158,6 +166,7 @@ static void job_is_done(void *ctx, const struct job *job, const struct job_resul
     char *text;
 
     settle(running, result->untried, result->silent);
+    count(point, refusal);
     if (refusal == REFUSAL_NONE) {
         log_verdicts(running, job);
         text = write_verdicts(running, job, &len);
@@ -173,6 +182,8 @@ static void cancel(struct point_job *running, const char *reason)
 {
     size_t silent, untried = engine_cancel(running->job, &silent);
     settle(running, untried, silent);
+    atomic_fetch_add_explicit(&running->point->config.counts->cancelled, 1,
+                              memory_order_relaxed);
     log_end_without(running, reason);
     running_free(running);
 }
@@ -223,7 +234,7 @@ static bool is_foreign(const struct vantage_job *job)
 static void give_back(const struct point_config *config, const struct vantage_job *job)
 {
     budget_give_back(config->targets, &job->target, &job->target, is_foreign(job),
-                     job->port_count, loop_now(config->loop));
+                     job->port_count, 1, loop_now(config->loop));
 }
 
 /* A target has one budget for all fronts and callers. */
@@ -233,11 +244,11 @@ static enum vantage_refusal charge(const struct point_config *config, const char
     struct instant now = loop_now(config->loop);
     struct address payer = address_of_front(front);
     if (budget_take(config->targets, &job->target, &job->target, is_foreign(job),
-                    job->port_count, now)
+                    job->port_count, 1, now)
             .denied != BUDGET_NONE)
         return REFUSAL_BUDGET;
-    if (budget_take(config->fronts, &payer, &payer, false, job->port_count, now).denied ==
-        BUDGET_NONE)
+    if (budget_take(config->fronts, &payer, &payer, false, job->port_count, 1, now)
+            .denied == BUDGET_NONE)
         return REFUSAL_NONE;
 
     give_back(config, job);

@@ -17,9 +17,11 @@
 
 #include "policy/access.h"
 #include "settings/settings.h"
+#include "vantage/job.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct budget;
 struct engine;
@@ -35,6 +37,13 @@ struct point;
 /* A front acts for many callers: its budget is that of so many targets. */
 #define POINT_FRONT_SHARE 256
 
+/* Jobs by what became of them: judged (REFUSAL_NONE), refused, cancelled. Shared by all
+ * workers. */
+struct point_counts {
+    _Atomic uint64_t results[REFUSAL_COUNT];
+    _Atomic uint64_t cancelled;
+};
+
 /* All borrowed. */
 struct point_config {
     struct loop *loop;
@@ -42,6 +51,7 @@ struct point_config {
     const struct settings *settings;
     struct budget *targets; /* these two shared by all workers */
     struct budget *fronts;
+    struct point_counts *counts;
     struct access_machine machine;
     /* Takes `data`, which is from malloc(). */
     void (*answer)(void *ctx, const char *reply, char *data, size_t len);

@@ -41,7 +41,7 @@ static struct budget_answer take(struct budget *budget, const char *caller, size
                                  struct instant now)
 {
     struct address address = address_of(caller);
-    return budget_take(budget, &address, &address, false, ports, now);
+    return budget_take(budget, &address, &address, false, ports, 1, now);
 }
 
 static struct budget_answer take_foreign(struct budget *budget, const char *caller,
@@ -50,14 +50,14 @@ static struct budget_answer take_foreign(struct budget *budget, const char *call
 {
     struct address a = address_of(caller);
     struct address b = address_of(target);
-    return budget_take(budget, &a, &b, true, ports, now);
+    return budget_take(budget, &a, &b, true, ports, 1, now);
 }
 
 static void give_back(struct budget *budget, const char *caller, size_t ports,
                       struct instant now)
 {
     struct address address = address_of(caller);
-    budget_give_back(budget, &address, &address, false, ports, now);
+    budget_give_back(budget, &address, &address, false, ports, 1, now);
 }
 
 static void assert_granted(struct budget_answer answer)
@@ -217,8 +217,8 @@ static void both_buckets_get_their_ports_back(void **state)
     struct budget *budget = make(RATE, BURST, 16);
     struct address caller = address_of("192.0.2.1");
     struct address target = address_of("203.0.113.9");
-    assert_granted(budget_take(budget, &caller, &target, true, 100, at_ms(0)));
-    budget_give_back(budget, &caller, &target, true, 100, at_ms(0));
+    assert_granted(budget_take(budget, &caller, &target, true, 100, 1, at_ms(0)));
+    budget_give_back(budget, &caller, &target, true, 100, 1, at_ms(0));
     assert_granted(take_foreign(budget, "192.0.2.2", "203.0.113.9", 100, at_ms(0)));
     assert_granted(take(budget, "192.0.2.1", 100, at_ms(0)));
     budget_free(budget);
@@ -245,7 +245,7 @@ static void silent_ports_cost_the_target_more(void **state)
         struct address target = address_of("203.0.113.9");
         bool is_foreign = rows[i].is_foreign;
         assert_granted(
-            budget_take(budget, &caller, &target, is_foreign, rows[i].ports, at_ms(0)));
+            budget_take(budget, &caller, &target, is_foreign, rows[i].ports, 1, at_ms(0)));
         budget_settle_silent(budget, &target, is_foreign, rows[i].silent, at_ms(0));
 
         struct budget_answer answer =
@@ -520,7 +520,7 @@ static void the_table_does_what_a_bucket_for_each_would_do(void **state)
             waits[i] = buckets[i]->full_at - now.ns - (BURST - (int64_t)ports) * PORT_NS;
         }
         struct budget_answer answer =
-            budget_take(budget, &caller, &target, is_foreign, ports, now);
+            budget_take(budget, &caller, &target, is_foreign, ports, 1, now);
         if (waits[0] > 0 || waits[1] > 0) {
             bool is_callers = waits[0] >= waits[1];
             assert_denied(answer, is_callers ? BUDGET_CALLER : BUDGET_TARGET,
@@ -533,7 +533,7 @@ static void the_table_does_what_a_bucket_for_each_would_do(void **state)
 
         size_t returned =
             random_next(&seed) % 4 == 0 ? random_next(&seed) % (ports + 1) : 0;
-        budget_give_back(budget, &caller, &target, is_foreign, returned, now);
+        budget_give_back(budget, &caller, &target, is_foreign, returned, 1, now);
         for (int i = 0; i < 2; i++) {
             if (buckets[i])
                 buckets[i]->full_at += (int64_t)(ports - returned) * PORT_NS;
@@ -633,10 +633,10 @@ static void *worker_run(void *ctx)
         struct address other = mine;
         other.in.sin_addr.s_addr = n;
         struct budget_answer answer =
-            budget_take(worker->budget, &mine, &other, n % 2 == 1, 1, at_ms(0));
+            budget_take(worker->budget, &mine, &other, n % 2 == 1, 1, 1, at_ms(0));
         worker->granted += answer.denied == BUDGET_NONE;
-        budget_take(worker->budget, &other, &other, false, 3, at_ms(n));
-        budget_give_back(worker->budget, &other, &other, false, 3, at_ms(n));
+        budget_take(worker->budget, &other, &other, false, 3, 1, at_ms(n));
+        budget_give_back(worker->budget, &other, &other, false, 3, 1, at_ms(n));
     }
     return NULL;
 }
@@ -657,6 +657,31 @@ static void all_threads_together_get_one_burst(void **state)
         granted += workers[i].granted;
     }
     assert_int_equal(granted, 1024);
+    budget_free(budget);
+}
+
+/* A burst of 100 ports at each of three places, but only one caller's rate. */
+static void ports_at_several_places_cost_as_many(void **state)
+{
+    (void)state;
+    struct budget *budget = make(10, 100, 16);
+    struct address caller = address_of("192.0.2.1"), target = address_of("203.0.113.9");
+    struct budget_answer answer;
+
+    answer = budget_take(budget, &caller, &target, true, 100, 3, at_ms(0));
+    assert_granted(answer);
+    /* The target has paid for one place, the caller for three. */
+    answer = take_foreign(budget, "192.0.2.2", "203.0.113.9", 1, at_ms(0));
+    assert_denied(answer, BUDGET_TARGET, 100 * NS_PER_MS);
+    answer = budget_take(budget, &caller, &caller, false, 10, 3, at_ms(0));
+    assert_denied(answer, BUDGET_CALLER, 3000 * NS_PER_MS);
+    assert_granted(budget_take(budget, &caller, &caller, false, 10, 3, at_ms(3000)));
+
+    budget_give_back(budget, &caller, &caller, false, 10, 3, at_ms(3000));
+    assert_granted(budget_take(budget, &caller, &caller, false, 10, 3, at_ms(3000)));
+    answer = budget_take(budget, &caller, &caller, false, 101, 3, at_ms(0));
+    assert_int_equal(answer.denied, BUDGET_CALLER);
+    assert_true(answer.retry_after.ns < 0);
     budget_free(budget);
 }
 
@@ -685,6 +710,7 @@ int main(void)
         cmocka_unit_test(newcomers_share_one_bucket_while_all_places_are_held),
         cmocka_unit_test(newcomers_get_a_place_as_soon_as_any_bucket_has_refilled),
         cmocka_unit_test(the_table_does_what_a_bucket_for_each_would_do),
+        cmocka_unit_test(ports_at_several_places_cost_as_many),
         cmocka_unit_test(rate_0_grants_everything),
         cmocka_unit_test(limits_that_make_no_sense_are_refused),
         cmocka_unit_test(extreme_rates_do_not_overflow),

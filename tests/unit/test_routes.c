@@ -319,6 +319,12 @@ static struct cidr cidr_of(const char *text)
 
 /* A budget of 10 ports, refilled at one per second; each caller may check its own
  * address. */
+static void no_more_metrics(const void *service, struct text *text)
+{
+    (void)service;
+    (void)text;
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -349,6 +355,7 @@ static int set_up(void **state)
         .limit = &limit,
         .machine = {.is_ours = is_ours, .is_broadcast = is_ours},
         .is_draining = is_draining,
+        .more_metrics = no_more_metrics,
         .version = "1.2.3",
     };
     return api_new(&config, &api, NULL) ? 0 : -1;

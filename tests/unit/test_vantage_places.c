@@ -72,7 +72,7 @@ static void two_misses_in_a_row_end_the_wait(void **state)
     assert_true(places_new(&listed, "gw", &places, NULL));
     places_missed(places, "us-1");
     assert_expected(places, 0, "eu-1 us-1");
-    places_answered(places, "us-1");
+    places_answered(places, "us-1", false);
     places_missed(places, "us-1");
     assert_expected(places, 0, "eu-1 us-1");
     places_missed(places, "us-1");
@@ -82,6 +82,26 @@ static void two_misses_in_a_row_end_the_wait(void **state)
     assert_expected(places, 1, "eu-1 us-1!");
     places_heard(places, "us-1", at(2));
     assert_expected(places, 2, "eu-1 us-1");
+    places_free(places);
+}
+
+static void what_became_of_a_place_is_counted(void **state)
+{
+    (void)state;
+    static const struct place_list listed = {2, {"eu-1", "us-1"}};
+    struct place_count counts[PLACES_MAX];
+    struct places *places;
+    assert_true(places_new(&listed, "gw", &places, NULL));
+    for (int i = 0; i < 5; i++)
+        places_answered(places, "eu-1", i > 2);
+    for (int i = 0; i < 3; i++)
+        places_missed(places, "us-1");
+    places_answered(places, "ap-1", false);
+    assert_int_equal(places_count(places, counts), 2);
+    assert_string_equal(counts[0].name, "eu-1");
+    assert_true(counts[0].answers == 3 && counts[0].refusals == 2 && counts[0].misses == 0);
+    assert_true(counts[0].is_awaited && !counts[1].is_awaited);
+    assert_true(counts[1].answers == 0 && counts[1].misses == 3);
     places_free(places);
 }
 
@@ -115,6 +135,7 @@ int main(void)
         cmocka_unit_test(listed_places_are_expected_from_the_start),
         cmocka_unit_test(without_a_list_those_that_were_heard),
         cmocka_unit_test(two_misses_in_a_row_end_the_wait),
+        cmocka_unit_test(what_became_of_a_place_is_counted),
         cmocka_unit_test(a_flood_of_names_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
