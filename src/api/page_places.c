@@ -33,8 +33,9 @@ static bool views_alike(const struct gather_view *a, const struct gather_view *b
 {
     if (strcmp(a->place, b->place) != 0 || !a->verdict != !b->verdict)
         return false;
-    return a->verdict ? a->verdict->state == b->verdict->state
-                      : strcmp(a->reason, b->reason) == 0;
+    if (a->verdict)
+        return a->verdict->state == b->verdict->state;
+    return a->is_refusal == b->is_refusal && strcmp(a->reason, b->reason) == 0;
 }
 
 bool page_places_alike(const struct check_places *a, const struct check_places *b)
@@ -53,14 +54,22 @@ static const char *state_of(const struct gather_view *view)
 }
 
 /* "no_answer" is "no answer". */
-static void put_reason(struct text *html, const char *reason)
+static void put_reason(struct text *html, const struct gather_view *view)
 {
-    text_append_str(html, " (");
-    for (; *reason; reason++) {
+    text_append_str(html, view->is_refusal ? " (refused: " : " (");
+    for (const char *reason = view->reason; *reason; reason++) {
         const char piece[2] = {*reason == '_' ? ' ' : *reason};
         html_append(html, piece);
     }
     text_append_str(html, ")");
+}
+
+static void put_time(struct text *html, double ms)
+{
+    if (ms < 0.1)
+        text_append_str(html, " under 0.1 ms");
+    else
+        text_printf(html, " %.*f ms", ms < 10 ? 1 : 0, ms);
 }
 
 static void put_view(struct text *html, const struct gather_view *view, bool has_times)
@@ -68,9 +77,9 @@ static void put_view(struct text *html, const struct gather_view *view, bool has
     const struct port_verdict *verdict = view->verdict;
     text_printf(html, "%s %s", view->place, state_of(view));
     if (!verdict)
-        put_reason(html, view->reason);
+        put_reason(html, view);
     else if (has_times && verdict->has_rtt)
-        text_printf(html, " %.1f ms", span_to_ms(verdict->rtt));
+        put_time(html, span_to_ms(verdict->rtt));
 }
 
 void page_places_put(struct text *html, const struct check_places *places, bool has_times)

@@ -27,10 +27,11 @@ static const struct port_verdict closed_verdict = {.state = PORT_STATE_CLOSED,
 static const struct port_verdict limited_verdict = {.state = PORT_STATE_LIMITED,
                                                     .errnum = ETIMEDOUT};
 
-#define UP      &open_verdict, NULL
-#define DOWN    &closed_verdict, NULL
-#define LIMITED &limited_verdict, NULL
-#define GONE    NULL, "no_answer"
+#define UP      .verdict = &open_verdict
+#define DOWN    .verdict = &closed_verdict
+#define LIMITED .verdict = &limited_verdict
+#define GONE    .reason = "no_answer"
+#define REFUSED .reason = "budget", .is_refusal = true
 
 struct row {
     const struct port_verdict *verdict;
@@ -77,9 +78,15 @@ static void each_row_has_its_places(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {&open_verdict, 3, {{"eu-1", UP}, {"us-1", UP}, {"ap-1", UP}}},
-        {&open_verdict, 3, {{"eu-1", UP}, {"us-1", UP}, {"ap-1", UP}}},
-        {&open_verdict, 3, {{"eu-1", UP}, {"us-1", GONE}, {"ap-1", UP}}},
+        {&open_verdict,
+         3,
+         {{.place = "eu-1", UP}, {.place = "us-1", UP}, {.place = "ap-1", UP}}},
+        {&open_verdict,
+         3,
+         {{.place = "eu-1", UP}, {.place = "us-1", UP}, {.place = "ap-1", UP}}},
+        {&open_verdict,
+         3,
+         {{.place = "eu-1", UP}, {.place = "us-1", GONE}, {.place = "ap-1", UP}}},
     };
     char *html = page_of(rows, COUNT(rows));
     assert_says(html, "<tr><td>40&ndash;41</td>");
@@ -88,7 +95,7 @@ static void each_row_has_its_places(void **state)
                       "<i data-state=\"open\"></i></span><span class=\"hint\">"
                       "eu-1 open, us-1 open, ap-1 open</span></td></tr>");
     assert_says(html, "<i data-state=\"missing\"></i>");
-    assert_says(html, "eu-1 open 12.3 ms, us-1 missing (no answer), ap-1 open 12.3 ms");
+    assert_says(html, "eu-1 open 12 ms, us-1 missing (no answer), ap-1 open 12 ms");
     assert_null(strstr(html, "mixed"));
     free(html);
 }
@@ -97,10 +104,18 @@ static void places_that_differ_are_one_line(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {&open_verdict, 3, {{"eu-1", UP}, {"us-1", DOWN}, {"ap-1", UP}}},
-        {&closed_verdict, 3, {{"eu-1", DOWN}, {"us-1", DOWN}, {"ap-1", UP}}},
-        {&open_verdict, 3, {{"eu-1", UP}, {"us-1", DOWN}, {"ap-1", UP}}},
-        {&closed_verdict, 3, {{"eu-1", DOWN}, {"us-1", DOWN}, {"ap-1", DOWN}}},
+        {&open_verdict,
+         3,
+         {{.place = "eu-1", UP}, {.place = "us-1", DOWN}, {.place = "ap-1", UP}}},
+        {&closed_verdict,
+         3,
+         {{.place = "eu-1", DOWN}, {.place = "us-1", DOWN}, {.place = "ap-1", UP}}},
+        {&open_verdict,
+         3,
+         {{.place = "eu-1", UP}, {.place = "us-1", DOWN}, {.place = "ap-1", UP}}},
+        {&closed_verdict,
+         3,
+         {{.place = "eu-1", DOWN}, {.place = "us-1", DOWN}, {.place = "ap-1", DOWN}}},
     };
     char *html = page_of(rows, COUNT(rows));
     assert_int_equal(count_of(html, ">mixed <span"), 2);
@@ -119,10 +134,15 @@ static void missing_places_are_not_a_limit(void **state)
 {
     (void)state;
     static const struct row rows[] = {
-        {&limited_verdict, 3, {{"eu-1", UP}, {"us-1", GONE}, {"ap-1", GONE}}},
-        {&limited_verdict, 3, {{"eu-1", LIMITED}, {"us-1", GONE}, {"ap-1", UP}}},
+        {&limited_verdict,
+         3,
+         {{.place = "eu-1", UP}, {.place = "us-1", GONE}, {.place = "ap-1", REFUSED}}},
+        {&limited_verdict,
+         3,
+         {{.place = "eu-1", LIMITED}, {.place = "us-1", GONE}, {.place = "ap-1", UP}}},
     };
     char *html = page_of(rows, COUNT(rows));
+    assert_says(html, "us-1 missing (no answer), ap-1 missing (refused: budget)");
     assert_says(html, "places missing <span class=\"count\">1</span>");
     assert_says(html, "too few others reached this port, so there is no verdict.");
     assert_says(html, "limited <span class=\"count\">1</span>");
