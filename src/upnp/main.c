@@ -60,13 +60,7 @@ static void request_serve(const struct request *request)
         answer_end(is_found ? "not_connected" : "no_router");
         return;
     }
-    struct forward forward;
-    forward_init(&forward, &igd, request);
-    for (size_t i = 0; i < request->port_count; i++) {
-        struct answer_port answer;
-        forward_port(&forward, &request->ports[i], &answer);
-        answer_port(&answer);
-    }
+    forward_all(&igd, request);
     answer_end("done");
 }
 
