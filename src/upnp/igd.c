@@ -151,3 +151,8 @@ bool igd_find(const struct request *request, struct igd *ret, size_t *ret_ignore
     *ret_ignored = discovery.ignored;
     return discovery.is_found;
 }
+
+void igd_done(struct igd *igd)
+{
+    FreeUPNPUrls(&igd->urls);
+}

@@ -56,6 +56,8 @@ static void request_serve(const struct request *request)
                   igd.has_outer ? &igd.outer : NULL, ignored);
     if (is_found && igd.is_connected)
         forward_all(&igd, request);
+    if (is_found)
+        igd_done(&igd);
     answer_end(!is_found ? "no_router" : igd.is_connected ? "done" : "not_connected");
 }
 

@@ -38,7 +38,7 @@ def router(home, later):
 
 def request(what="map", ports=(7466, 50800, 50801), **members):
     return {"do": what, "family": 4, "local": LOCAL, "gateway": GATEWAY, "lease": 3600,
-            "is_renewal": False, "deadline_ms": 10000 * PATIENCE,
+            "is_renewal": False, "deadline_ms": 50000,
             "ports": [port if isinstance(port, list) else [port, port] for port in ports], **members}
 
 
@@ -50,7 +50,7 @@ def run(home, asked, status=0):
     """The router's line, the lines of the ports, the end; None: missing."""
     with home.home:
         ended = subprocess.run([BINARY], input=json.dumps(asked) + "\n", text=True,
-                               capture_output=True, env=environment({}), timeout=60 * PATIENCE)
+                               capture_output=True, env=environment({}), timeout=100)
     assert (ended.returncode, ended.stderr) == (status, "")
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
     first = lines.pop(0) if lines and "router" in lines[0] else None
