@@ -300,6 +300,7 @@ static bool take_on_change(struct arguments *arguments, const char *value, struc
 FLAG(take_ipv4, is_family[FAMILY_6] = false)
 FLAG(take_ipv6, is_family[FAMILY_4] = false)
 FLAG(take_lan, is_lan = true)
+FLAG(take_no_router, has_no_router = true)
 FLAG(take_json, is_json = true)
 FLAG(take_quiet, is_quiet = true)
 FLAG(take_help, action = ACTION_HELP)

@@ -200,6 +200,41 @@ static json_t *signs_json(struct signs signs)
     return list;
 }
 
+/* --- the router ----------------------------------------------------------------------- */
+
+static json_t *speech_json(enum router_protocol protocol,
+                           const struct router_speech *speech)
+{
+    bool has_result = speech->state == SPEECH_SPOKEN;
+    return json_pack("{s:s, s:s, s:o}", "protocol", router_protocol_text(protocol), "state",
+                     speech_state_text(speech->state), "result",
+                     null_or_string(has_result
+                                        ? router_result_of(protocol, speech->result).name
+                                        : NULL));
+}
+
+/* NAT-PMP has no IPv6. */
+static json_t *speeches_json(const struct family_report *family)
+{
+    json_t *list = json_array();
+    for (enum router_protocol i = 0; i < ROUTER_DATAGRAM_COUNT; i++)
+        if (family->which == FAMILY_4 || i != ROUTER_NATPMP)
+            json_array_append_new(list, speech_json(i, &family->router.answer.speech[i]));
+    return list;
+}
+
+static json_t *router_json(const struct family_report *family)
+{
+    const struct router_view *router = &family->router;
+    if (!router->is_asked)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:n}", "address",
+                     address_json(true, &router->address), "outer_ip",
+                     address_json(router->answer.has_outer, &router->answer.outer_address),
+                     "protocols", speeches_json(family), "outer",
+                     null_or_string(router_outer_text(router->outer)), "mapping");
+}
+
 /* --- checkers ------------------------------------------------------------------------- */
 
 static json_t *limit_json(const struct remote_limit *limit)
@@ -274,13 +309,13 @@ static void members_put(struct text *text, json_t *object)
 
 static json_t *family_head(const struct report *report, const struct family_report *family)
 {
-    return json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "family",
+    return json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "family",
                      family_number(family->which), "known", (int)family->is_known, "ok",
                      (int)family->is_ok, "time", time_json(&family->time), "ip",
                      address_json(family->has_public, &family->public_address), "local_ip",
                      address_json(family->has_local, &family->local_address), "signs",
-                     signs_json(family->signs), "advertise", advertised_json(family),
-                     "checkers", checkers_json(family), "causes",
+                     signs_json(family->signs), "router", router_json(family), "advertise",
+                     advertised_json(family), "checkers", checkers_json(family), "causes",
                      causes_json(report, family));
 }
 

@@ -162,6 +162,22 @@ static void checker_put(const struct sheet *sheet, const struct family_report *f
     text_append_str(sheet->text, "\n");
 }
 
+/* Nothing about a router that does not answer: many do not. */
+static void router_put(const struct sheet *sheet, const struct family_report *family)
+{
+    char ip[ADDRESS_TEXT_SIZE];
+    AUTO_TEXT protocols = text_up_to(LINE_MAX);
+    AUTO_TEXT words = text_up_to(LINE_MAX);
+    router_view_format_protocols(&family->router, &protocols);
+    if (protocols.len == 0)
+        return;
+    text_printf(&words, "router %s (%s): ", address_format(&family->router.address, ip),
+                protocols.data);
+    router_view_format_outer(&family->router, &words);
+    family_prefix(sheet, family);
+    sentence_put(sheet, words.data, INDENT);
+}
+
 /* Several uplinks, or a checker that sees a proxy. */
 static void disagreement_put(const struct sheet *sheet, const struct family_report *family)
 {
@@ -312,6 +328,7 @@ static void family_put(const struct sheet *sheet, const struct family_report *fa
     heading_put(sheet, family);
     for (size_t i = 0; i < family->checker_count; i++)
         checker_put(sheet, family, i);
+    router_put(sheet, family);
     disagreement_put(sheet, family);
     if (family->is_known)
         table_put(sheet, family);
