@@ -19,6 +19,7 @@ struct nats_connection {
     natsConnection *nc;                   /* owned */
     natsSubscription *groups[GROUPS_MAX]; /* owned */
     size_t group_count;
+    bool has_left; /* the groups */
     natsSubscription *others[GROUPS_MAX]; /* owned */
     size_t other_count;
     const struct nats_client *client; /* borrowed */
@@ -181,8 +182,12 @@ struct nats_connection *nats_connection_free(struct nats_connection *connection)
     if (!connection)
         return NULL;
 
-    for (size_t i = 0; i < connection->group_count; i++)
+    for (size_t i = 0; i < connection->group_count; i++) {
+        /* libnats loses memory if it is destroyed before. */
+        if (connection->has_left)
+            natsSubscription_WaitForDrainCompletion(connection->groups[i], WAIT_MS);
         natsSubscription_Destroy(connection->groups[i]);
+    }
     for (size_t i = 0; i < connection->other_count; i++)
         natsSubscription_Destroy(connection->others[i]);
     natsConnection_Destroy(connection->nc);
@@ -219,6 +224,7 @@ bool nats_subscribe(struct nats_connection *connection, const char *subject,
 
 void nats_leave_groups(struct nats_connection *connection)
 {
+    connection->has_left = true;
     for (size_t i = 0; i < connection->group_count; i++)
         natsSubscription_Drain(connection->groups[i]);
 }
