@@ -55,7 +55,6 @@ bool nats_library_hold(void)
 void nats_library_open(void)
 {
     nats_Open(-1);
-    nats_SetMessageDeliveryPoolSize(1);
 }
 
 bool nats_library_close(void)
@@ -137,7 +136,6 @@ static natsStatus set_options(natsOptions *opts, const struct nats_client *clien
     SET(natsOptions_SetReconnectBufSize(opts, BUFFER_OFF));
     SET(natsOptions_SetIgnoreDiscoveredServers(opts, true));
     SET(natsOptions_SetSendAsap(opts, true));
-    SET(natsOptions_UseGlobalMessageDelivery(opts, true));
     SET(natsOptions_SetClosedCB(opts, is_closed, ctx.to));
     SET(natsOptions_SetErrorHandler(opts, has_error, ctx.to));
     if (target->is_tls) {
