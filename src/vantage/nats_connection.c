@@ -19,6 +19,7 @@ struct nats_connection {
     natsConnection *nc;                   /* owned */
     natsSubscription *groups[GROUPS_MAX]; /* owned */
     size_t group_count;
+    bool has_left; /* the groups */
     natsSubscription *others[GROUPS_MAX]; /* owned */
     size_t other_count;
     const struct nats_client *client; /* borrowed */
@@ -54,7 +55,6 @@ bool nats_library_hold(void)
 void nats_library_open(void)
 {
     nats_Open(-1);
-    nats_SetMessageDeliveryPoolSize(1);
 }
 
 bool nats_library_close(void)
@@ -136,7 +136,6 @@ static natsStatus set_options(natsOptions *opts, const struct nats_client *clien
     SET(natsOptions_SetReconnectBufSize(opts, BUFFER_OFF));
     SET(natsOptions_SetIgnoreDiscoveredServers(opts, true));
     SET(natsOptions_SetSendAsap(opts, true));
-    SET(natsOptions_UseGlobalMessageDelivery(opts, true));
     SET(natsOptions_SetClosedCB(opts, is_closed, ctx.to));
     SET(natsOptions_SetErrorHandler(opts, has_error, ctx.to));
     if (target->is_tls) {
@@ -181,8 +180,12 @@ struct nats_connection *nats_connection_free(struct nats_connection *connection)
     if (!connection)
         return NULL;
 
-    for (size_t i = 0; i < connection->group_count; i++)
+    for (size_t i = 0; i < connection->group_count; i++) {
+        /* libnats loses memory if it is destroyed before. */
+        if (connection->has_left)
+            natsSubscription_WaitForDrainCompletion(connection->groups[i], WAIT_MS);
         natsSubscription_Destroy(connection->groups[i]);
+    }
     for (size_t i = 0; i < connection->other_count; i++)
         natsSubscription_Destroy(connection->others[i]);
     natsConnection_Destroy(connection->nc);
@@ -219,6 +222,7 @@ bool nats_subscribe(struct nats_connection *connection, const char *subject,
 
 void nats_leave_groups(struct nats_connection *connection)
 {
+    connection->has_left = true;
     for (size_t i = 0; i < connection->group_count; i++)
         natsSubscription_Drain(connection->groups[i]);
 }

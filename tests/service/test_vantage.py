@@ -13,11 +13,13 @@ from harness.http import check_body
 from harness.service import BINARY, run
 from harness.stream import STREAM, Stream
 from harness.waiting import SANITIZER, eventually, sooner_than
+from test_openapi import DOCUMENT, conforms
 
 pytestmark = pytest.mark.skipif(b"libnats.so" not in BINARY.read_bytes(),
                                 reason="a build without libnats")
 
 WAIT = 3  # seconds: GATHER_WAIT_SECONDS
+SCHEMAS = DOCUMENT["components"]["schemas"]
 
 
 @pytest.fixture
@@ -66,6 +68,7 @@ def ask(front, port, **more):
     """The whole reply to a check of one port, and what it says about that port."""
     reply = front.check([port], details=True, **more)
     assert reply.status == 200, reply
+    conforms(reply.json(), SCHEMAS["CheckReply"])
     return reply.json(), reply.json()["results"][str(port)]
 
 
@@ -123,6 +126,9 @@ def test_a_stream_names_the_places_in_each_line(world, open_port, closed_port):
         connection.request("POST", "/check-ports", STREAM,
                                 check_body(ports, details=True))
         *lines, last = Stream(connection).lines()
+    for line in lines:
+        conforms(line, SCHEMAS["PortLine"])
+    conforms(last, SCHEMAS["LastLine"])
     assert {line["port"]: states(line) for line in lines} == {
         ports[0]: {"gw": "open", "eu-1": "open"}, ports[1]: {"gw": "closed", "eu-1": "closed"}}
     assert last["quorum"] == {"needed": 1, "places": 2}
