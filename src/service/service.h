@@ -11,7 +11,7 @@
  *   ready.c     the line with event=ready
  *   confine.c   the child's sandbox; trial.c tries it
  *   reload.c    checks a new binary and executes it
- *   sockets.c, limits.c, tls.c   what a start needs
+ *   sockets.c, limits.c, tls.c, pem.c, receipt_keys.c   what a start needs
  */
 #pragma once
 
@@ -34,6 +34,7 @@ struct control;
 struct err;
 struct metrics;
 struct pages;
+struct receipts;
 struct tls_identity;
 struct worker;
 
@@ -60,6 +61,7 @@ struct service {
     struct pages *pages;
     struct caller_warnings caller_warnings;
     struct tls_identity *tls; /* NULL = plain HTTP; the parent forgets it after the fork */
+    struct receipts *receipts; /* NULL = none are given; the same */
     sem_t gate;               /* workers wait there until all of them exist */
     atomic_int phase;         /* enum service_phase */
     atomic_uint turn;         /* the number of turns that control.c has asked for */
