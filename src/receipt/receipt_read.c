@@ -326,7 +326,8 @@ static bool vantages_read(const json_t *list, struct receipt *receipt)
     if (!json_is_array(list) || count > RECEIPT_VANTAGES_MAX)
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (!string_read(json_array_get(list, i), RECEIPT_NAME_MAX, name))
+        if (!string_read(json_array_get(list, i), RECEIPT_NAME_MAX, name) ||
+            name[strspn(name, RECEIPT_CHARACTERS)])
             return false;
         text_printf(&names, "%s%s", i > 0 ? "," : "", name);
     }

@@ -18,6 +18,8 @@
 struct err;
 
 #define RECEIPT_TEXT_MAX     (1u << 20) /* bytes of one receipt: all ports, none adjacent */
+#define RECEIPT_CHARACTERS                                                                 \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 #define RECEIPT_KEY_SET_MAX  (64u << 10)
 #define RECEIPT_KEYS_MAX     16
 #define RECEIPT_VANTAGES_MAX 64
