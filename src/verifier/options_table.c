@@ -28,6 +28,6 @@ const struct option_table options_table = {
         "CHECKER is a URL or a host name. Without it, PORT_VERIFIER_SERVERS is used.\n"
         "Exit status: 0: all required ports and at least one other are reachable;\n"
         "1: they are not; 2: wrong arguments; 3: no checker answered; 4: a system error;\n"
-        "5: as 0, but no checker gave a receipt. With receipt: 0: all are valid; 1: one is\n"
-        "refused; 3: the keys could not be fetched; 5: not verified for want of --jwks.\n",
+        "5: as 0, but no checker gave a receipt. With receipt: 0: all are valid;\n"
+        "1: one is refused or expired; 3: no keys; 5: not verified, without --jwks.\n",
 };

@@ -256,6 +256,32 @@ static void a_limit_stands_beside_the_ports_that_have_it(void **state)
     free(body);
 }
 
+static void a_receipt_is_the_last_member(void **state)
+{
+    (void)state;
+    const struct port_verdict verdict = OPEN(80);
+    struct check_summary summary = {0};
+    struct check_reply reply;
+    char receipt[5000]; /* longer than any other member */
+    size_t len = 0;
+    memset(receipt, 'A', sizeof receipt - 1);
+    receipt[sizeof receipt - 1] = '\0';
+
+    check_summary_add(&summary, &verdict);
+    check_reply_begin(&reply, &summary, false, false);
+    check_reply_add(&reply, &verdict);
+    char *texts[] = {check_reply_end(&reply, receipt, &len),
+                     check_line_last(&summary, true, receipt, &len)};
+    for (size_t i = 0; i < 2; i++) {
+        assert_non_null(texts[i]);
+        const char *end = strstr(texts[i], "1 ports\", \"receipt\": \"AAAA");
+        assert_non_null(end);
+        assert_string_equal(end + strlen("1 ports\", \"receipt\": \"") + strlen(receipt),
+                            i == 0 ? "\"}" : "\"}\n");
+        free(texts[i]);
+    }
+}
+
 static void lines_of_a_stream_say_the_same(void **state)
 {
     (void)state;
@@ -419,6 +445,7 @@ int main(void)
         cmocka_unit_test(proofs_stand_beside_details_when_asked_for),
         cmocka_unit_test(an_icmp_error_says_what_it_means_and_who_sent_it),
         cmocka_unit_test(a_limit_stands_beside_the_ports_that_have_it),
+        cmocka_unit_test(a_receipt_is_the_last_member),
         cmocka_unit_test(lines_of_a_stream_say_the_same),
         cmocka_unit_test(plain_lines_name_port_state_and_error),
         cmocka_unit_test(times_are_rounded_to_microseconds),

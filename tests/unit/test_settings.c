@@ -674,7 +674,7 @@ static void every_form_names_every_setting(void **state)
             assert_non_null(strstr(form, quoted));
             count++;
         }
-        assert_int_equal(count, 22);
+        assert_int_equal(count, 25);
         free(form);
         free(values);
     }
