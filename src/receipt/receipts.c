@@ -97,10 +97,41 @@ const char *receipts_keys(const struct receipts *receipts)
 
 /* --- one receipt ------------------------------------------------------------------------ */
 
-static int port_compare(const void *a, const void *b)
+/* Moves the port at `at` down to its place in the heap, whose root is the highest. */
+static void heap_sift(struct receipt_port *ports, size_t at, size_t count)
 {
-    const struct receipt_port *one = a, *other = b;
-    return (one->port > other->port) - (one->port < other->port);
+    struct receipt_port moved = ports[at];
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        child += child + 1 < count && ports[child + 1].port > ports[child].port;
+        if (ports[child].port <= moved.port)
+            break;
+        ports[at] = ports[child];
+    }
+    ports[at] = moved;
+}
+
+static bool is_sorted(const struct receipt_port *ports, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (ports[i - 1].port > ports[i].port)
+            return false;
+    return true;
+}
+
+/* Not qsort(): glibc's asks the system how much memory it has, which the sandbox forbids.
+ */
+static void ports_sort(struct receipt_port *ports, size_t count)
+{
+    if (is_sorted(ports, count))
+        return;
+    for (size_t i = count / 2; i-- > 0;)
+        heap_sift(ports, i, count);
+    for (size_t end = count - 1; end > 0; end--) {
+        struct receipt_port highest = ports[0];
+        ports[0] = ports[end];
+        ports[end] = highest;
+        heap_sift(ports, 0, end);
+    }
 }
 
 /* Which ports a list has. */
@@ -183,8 +214,7 @@ bool receipts_write(const struct receipts *receipts, struct receipt_facts *facts
     uint8_t signature[RECEIPT_SIGNATURE_BYTES];
     size_t start = text->len;
 
-    if (facts->port_count > 1)
-        qsort(facts->ports, facts->port_count, sizeof *facts->ports, port_compare);
+    ports_sort(facts->ports, facts->port_count);
     claims_write(receipts, facts, &claims);
     text_append(text, receipts->head.data, receipts->head.len);
     base64url_append(text, claims.data, claims.len);
