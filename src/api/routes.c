@@ -229,12 +229,11 @@ static void handle_keys(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
     const struct receipts *receipts = api->config.receipts;
-    size_t len = 0;
 
     share(api, exchange);
     if (!receipts) {
-        char *body = problem_body(PROBLEM_NOT_FOUND, "this checker gives no receipts", &len);
-        exchange_reply(exchange, problem_status(PROBLEM_NOT_FOUND), JSON_TYPE, body, len);
+        reply_constant(exchange, problem_status(PROBLEM_NOT_FOUND),
+                       problem_text(PROBLEM_NOT_FOUND));
         return;
     }
     const char *keys = receipts_keys(receipts);
@@ -359,7 +358,7 @@ static const struct http_route routes[] = {
     {"GET",     "/health",            handle_health,      BODY_MAX, METRIC_ROUTE_HEALTH},
     {"GET",     "/ip",                handle_ip,          BODY_MAX, METRIC_ROUTE_IP},
     {"GET",     "/limits",            handle_limits,      BODY_MAX, METRIC_ROUTE_LIMITS},
-    {"GET",     RECEIPT_KEYS_PATH,    handle_keys,        BODY_MAX, METRIC_ROUTE_KEYS},
+    {"GET",     "/.well-known/jwks.json", handle_keys,    BODY_MAX, METRIC_ROUTE_KEYS},
     {"GET",     "/metrics",           handle_metrics,     BODY_MAX, METRIC_ROUTE_METRICS},
     {"GET",     "/",                  handle_front,       BODY_MAX, METRIC_ROUTE_PAGE},
     {"POST",    "/",                  handle_form,        BODY_MAX, METRIC_ROUTE_PAGE},
@@ -381,7 +380,7 @@ static const struct http_route routes[] = {
     {"OPTIONS", "/health",            preflight_get,      0,        METRIC_ROUTE_HEALTH},
     {"OPTIONS", "/ip",                preflight_get,      0,        METRIC_ROUTE_IP},
     {"OPTIONS", "/limits",            preflight_get,      0,        METRIC_ROUTE_LIMITS},
-    {"OPTIONS", RECEIPT_KEYS_PATH,    preflight_get,      0,        METRIC_ROUTE_KEYS},
+    {"OPTIONS", "/.well-known/jwks.json", preflight_get,  0,        METRIC_ROUTE_KEYS},
 };
 /* clang-format on */
 

@@ -109,7 +109,7 @@ bool receipt_key_set_parse(const char *json, size_t len, struct receipt_key_set 
 void receipt_key_set_done(struct receipt_key_set *set);
 
 /* Reads a receipt without white space around it. `keys` NULL: the signature is not looked
- * at, and anybody can have written what it says. *ret is written only with RECEIPT_FAULT_NONE,
+ * at, and anyone could have written what it says. *ret is written only with RECEIPT_FAULT_NONE,
  * but its `claim` also with RECEIPT_FAULT_CLAIM; receipt_done() it in any case. */
 enum receipt_fault receipt_read(const char *text, size_t len,
                                 const struct receipt_key_set *keys, struct receipt *ret);

@@ -109,7 +109,7 @@ static enum status status_of(const struct run *run)
             status = STATUS_NO_RECEIPT;
     }
     if (status == STATUS_NO_RECEIPT)
-        fputs("port-verifier: the signatures were not verified, and anybody can have "
+        fputs("port-verifier: the signatures were not verified, and anyone could have "
               "written this: give the keys of an issuer that you trust with --jwks\n",
               stderr);
     return status;
