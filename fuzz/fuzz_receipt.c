@@ -16,10 +16,12 @@
 
 #define HEADER "{\"alg\":\"EdDSA\",\"typ\":\"port-receipt+jwt\",\"kid\":\"k\"}"
 #define CLAIMS                                                                             \
-    "{\"iss\":\"https://a\",\"iat\":1,\"exp\":2,\"sub\":\"::1\",\"open\":\"\",\"closed\":\"\","  \
-    "\"filtered\":\"\",\"unreachable\":\"\",\"limited\":\"\",\"proved\":\"\",\"vantages\":[]}"
+    "{\"iss\":\"https://"                                                                  \
+    "a\",\"iat\":1,\"exp\":2,\"sub\":\"::1\",\"open\":\"\",\"closed\":\"\","               \
+    "\"filtered\":\"\",\"unreachable\":\"\",\"limited\":\"\",\"proved\":\"\","             \
+    "\"vantages\":[]}"
 #define SIGNATURE                                                                          \
-    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"   \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" \
     "AA"
 
 /* An Ed25519 key, RFC 8037 appendix A.2, and one of another kind. */

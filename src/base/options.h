@@ -29,10 +29,11 @@ struct option_row {
     const char *example; /* an example of a value; NULL if it takes none */
     const char *offered; /* values to complete, separated by spaces; NULL: files for FILE,
                             commands for COMMAND, else nothing */
-    const char *command; /* the only commands that take it, separated by spaces; NULL: all */
-    const char *needs;   /* an option that it requires; or NULL */
-    const char *help;    /* a phrase */
-    const char *more;    /* sentences for the manual page, `code` in backticks; or NULL */
+    const char
+        *command;      /* the only commands that take it, separated by spaces; NULL: all */
+    const char *needs; /* an option that it requires; or NULL */
+    const char *help;  /* a phrase */
+    const char *more;  /* sentences for the manual page, `code` in backticks; or NULL */
 };
 
 /* Whether the row applies to this command. */

@@ -55,10 +55,10 @@ static bool texts_fill(struct receipt_key *key, struct err *err)
     gnutls_ecc_curve_t curve;
     gnutls_datum_t x = {0};
     if (gnutls_pubkey_get_pk_algorithm(key->public, NULL) != GNUTLS_PK_EDDSA_ED25519)
-        return err_set(err, ERR_INVALID, "it is a key of another algorithm (%s)",
-                       gnutls_pk_get_name((gnutls_pk_algorithm_t)
-                                              gnutls_pubkey_get_pk_algorithm(key->public,
-                                                                             NULL)));
+        return err_set(
+            err, ERR_INVALID, "it is a key of another algorithm (%s)",
+            gnutls_pk_get_name(
+                (gnutls_pk_algorithm_t)gnutls_pubkey_get_pk_algorithm(key->public, NULL)));
     int result = gnutls_pubkey_export_ecc_raw2(key->public, &curve, &x, NULL, 0);
     if (result < 0)
         return fail(err, result);
@@ -73,8 +73,8 @@ static bool private_read(struct receipt_key *key, const gnutls_datum_t *pem,
 {
     int result = gnutls_privkey_init(&key->private);
     if (result >= 0)
-        result = gnutls_privkey_import_x509_raw(key->private, pem, GNUTLS_X509_FMT_PEM,
-                                                NULL, 0);
+        result =
+            gnutls_privkey_import_x509_raw(key->private, pem, GNUTLS_X509_FMT_PEM, NULL, 0);
     if (result >= 0)
         result = gnutls_pubkey_import_privkey(key->public, key->private, 0, 0);
     return result >= 0 || fail(err, result);
@@ -114,8 +114,8 @@ bool receipt_key_from_public(const uint8_t bytes[RECEIPT_KEY_BYTES],
     const gnutls_datum_t x = datum_of(bytes, RECEIPT_KEY_BYTES);
     int result = gnutls_pubkey_init(&key.public);
     if (result >= 0)
-        result = gnutls_pubkey_import_ecc_raw(key.public, GNUTLS_ECC_CURVE_ED25519, &x,
-                                              NULL);
+        result =
+            gnutls_pubkey_import_ecc_raw(key.public, GNUTLS_ECC_CURVE_ED25519, &x, NULL);
     bool is_fine = result >= 0 ? texts_fill(&key, err) : fail(err, result);
     return take(&key, is_fine, ret);
 }

@@ -71,8 +71,7 @@ static json_t *part_load(const char *text, size_t len)
 {
     uint8_t *bytes = malloc(BASE64URL_BYTES(len) + 1);
     bool is_read = bytes && base64url_decode(text, len, bytes);
-    json_t *json =
-        is_read ? object_load((const char *)bytes, BASE64URL_BYTES(len)) : NULL;
+    json_t *json = is_read ? object_load((const char *)bytes, BASE64URL_BYTES(len)) : NULL;
     free(bytes);
     return json;
 }
@@ -150,8 +149,9 @@ bool receipt_key_set_parse(const char *json, size_t len, struct receipt_key_set 
     struct receipt_key_set set = {0};
     json_t *root = len <= RECEIPT_KEY_SET_MAX ? object_load(json, len) : NULL;
     const json_t *keys = json_object_get(root, "keys");
-    bool is_fine = json_is_array(keys) ||
-                   err_set(err, ERR_INVALID, "it is not a JSON object with a list \"keys\"");
+    bool is_fine =
+        json_is_array(keys) ||
+        err_set(err, ERR_INVALID, "it is not a JSON object with a list \"keys\"");
     for (size_t i = 0; is_fine && i < json_array_size(keys); i++)
         is_fine = jwk_add(&set, json_array_get(keys, i), err);
     json_decref(root);
@@ -185,8 +185,7 @@ static bool parts_find(const char *text, size_t len, struct parts *ret)
 {
     const char *end = text + len;
     const char *first = memchr(text, '.', len);
-    const char *second =
-        first ? memchr(first + 1, '.', (size_t)(end - first) - 1) : NULL;
+    const char *second = first ? memchr(first + 1, '.', (size_t)(end - first) - 1) : NULL;
     if (!second)
         return false;
     *ret = (struct parts){
@@ -222,8 +221,7 @@ static enum receipt_fault header_read(const json_t *header, struct receipt *rece
         return RECEIPT_FAULT_TYPE;
     if (json_object_get(header, "crit"))
         return RECEIPT_FAULT_CRITICAL;
-    return string_read(json_object_get(header, "kid"), RECEIPT_NAME_MAX,
-                          receipt->key_id)
+    return string_read(json_object_get(header, "kid"), RECEIPT_NAME_MAX, receipt->key_id)
                ? RECEIPT_FAULT_NONE
                : RECEIPT_FAULT_KEY_ID;
 }
@@ -306,9 +304,9 @@ static const char *lists_read(const json_t *claims, struct receipt *receipt)
         const char *name = receipt_list_name(list);
         const char *text = json_string_value(json_object_get(claims, name));
         bool is_proved = list == RECEIPT_LIST_PROVED;
-        if (!text || !list_read(text, is_proved ? &open : NULL,
-                                is_proved ? &proved : &judged,
-                                list == RECEIPT_LIST_OPEN ? &open : &ignored))
+        if (!text ||
+            !list_read(text, is_proved ? &open : NULL, is_proved ? &proved : &judged,
+                       list == RECEIPT_LIST_OPEN ? &open : &ignored))
             return name;
         receipt->lists[list] = strdup(text);
         if (!receipt->lists[list])
@@ -346,8 +344,7 @@ static const char *claims_read(const json_t *claims, struct receipt *receipt)
 {
     const json_t *target = json_object_get(claims, "sub");
     const json_t *for_text = json_object_get(claims, "for");
-    if (!string_read(json_object_get(claims, "iss"), RECEIPT_ISSUER_MAX,
-                        receipt->issuer))
+    if (!string_read(json_object_get(claims, "iss"), RECEIPT_ISSUER_MAX, receipt->issuer))
         return "iss";
     if (!time_read(json_object_get(claims, "iat"), &receipt->issued))
         return "iat";
@@ -374,8 +371,7 @@ static enum receipt_fault parts_read(const struct parts *parts,
     uint8_t signature[RECEIPT_SIGNATURE_BYTES];
     if (!is_base64url(parts->text, parts->header_len) ||
         !is_base64url(parts->payload, parts->payload_len) ||
-        (parts->signature_len > 0 &&
-         !is_base64url(parts->signature, parts->signature_len)))
+        (parts->signature_len > 0 && !is_base64url(parts->signature, parts->signature_len)))
         return RECEIPT_FAULT_FORM;
 
     json_t *header = part_load(parts->text, parts->header_len);
@@ -390,7 +386,9 @@ static enum receipt_fault parts_read(const struct parts *parts,
 
     json_t *claims = part_load(parts->payload, parts->payload_len);
     receipt->claim = claims ? claims_read(claims, receipt) : NULL;
-    fault = !claims ? RECEIPT_FAULT_PAYLOAD : receipt->claim ? RECEIPT_FAULT_CLAIM : RECEIPT_FAULT_NONE;
+    fault = !claims          ? RECEIPT_FAULT_PAYLOAD
+            : receipt->claim ? RECEIPT_FAULT_CLAIM
+                             : RECEIPT_FAULT_NONE;
     json_decref(claims);
     return fault;
 }

@@ -17,7 +17,7 @@
 
 struct err;
 
-#define RECEIPT_TEXT_MAX     (1u << 20) /* bytes of one receipt: all ports, none adjacent */
+#define RECEIPT_TEXT_MAX (1u << 20) /* bytes of one receipt: all ports, none adjacent */
 #define RECEIPT_CHARACTERS                                                                 \
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 #define RECEIPT_KEY_SET_MAX  (64u << 10)
@@ -40,8 +40,9 @@ struct err;
     X(KEY_UNKNOWN, "key_unknown", "the key set has no key with its kid")                   \
     X(KEY_KIND, "key_kind",                                                                \
       "the key with its kid is not an Ed25519 key (kty OKP, crv Ed25519)")                 \
-    X(SIGNATURE, "signature", "its signature is wrong: the receipt was changed, or "       \
-                              "another key signed it")                                     \
+    X(SIGNATURE, "signature",                                                              \
+      "its signature is wrong: the receipt was changed, or "                               \
+      "another key signed it")                                                             \
     X(PAYLOAD, "payload",                                                                  \
       "its payload is not a JSON object in which every member occurs once")                \
     X(CLAIM, "claim", "a claim is missing or wrong")                                       \
@@ -109,8 +110,9 @@ bool receipt_key_set_parse(const char *json, size_t len, struct receipt_key_set 
 void receipt_key_set_done(struct receipt_key_set *set);
 
 /* Reads a receipt without white space around it. `keys` NULL: the signature is not looked
- * at, and anyone could have written what it says. *ret is written only with RECEIPT_FAULT_NONE,
- * but its `claim` also with RECEIPT_FAULT_CLAIM; receipt_done() it in any case. */
+ * at, and anyone could have written what it says. *ret is written only with
+ * RECEIPT_FAULT_NONE, but its `claim` also with RECEIPT_FAULT_CLAIM; receipt_done() it in
+ * any case. */
 enum receipt_fault receipt_read(const char *text, size_t len,
                                 const struct receipt_key_set *keys, struct receipt *ret);
 

@@ -23,7 +23,8 @@ struct receipts {
     struct text keys;
 };
 
-/* --- what stays the same ---------------------------------------------------------------- */
+/* --- what stays the same ----------------------------------------------------------------
+ */
 
 static void head_write(struct receipts *receipts)
 {
@@ -95,7 +96,8 @@ const char *receipts_keys(const struct receipts *receipts)
     return receipts->keys.data;
 }
 
-/* --- one receipt ------------------------------------------------------------------------ */
+/* --- one receipt ------------------------------------------------------------------------
+ */
 
 /* Moves the port at `at` down to its place in the heap, whose root is the highest. */
 static void heap_sift(struct receipt_port *ports, size_t at, size_t count)

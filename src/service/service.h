@@ -60,13 +60,13 @@ struct service {
     struct admission *admission;
     struct pages *pages;
     struct caller_warnings caller_warnings;
-    struct tls_identity *tls; /* NULL = plain HTTP; the parent forgets it after the fork */
+    struct tls_identity *tls;  /* NULL = plain HTTP; the parent forgets it after the fork */
     struct receipts *receipts; /* NULL = none are given; the same */
-    sem_t gate;               /* workers wait there until all of them exist */
-    atomic_int phase;         /* enum service_phase */
-    atomic_uint turn;         /* the number of turns that control.c has asked for */
-    atomic_size_t accepting;  /* workers; the last one to stop closes report_fd */
-    int report_fd;            /* owned by the child: generation.h */
+    sem_t gate;                /* workers wait there until all of them exist */
+    atomic_int phase;          /* enum service_phase */
+    atomic_uint turn;          /* the number of turns that control.c has asked for */
+    atomic_size_t accepting;   /* workers; the last one to stop closes report_fd */
+    int report_fd;             /* owned by the child: generation.h */
 
     struct control *control;
     struct worker *workers[SOCKETS_MAX];

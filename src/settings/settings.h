@@ -87,10 +87,10 @@ struct settings {
     char tls_cert[4096]; /* path; "" = plain HTTP */
     char tls_key[4096];
     char tls_priority[SETTINGS_TLS_PRIORITY_SIZE]; /* "" = the built-in one */
-    char receipt_key[4096];   /* path; "" = no receipts */
+    char receipt_key[4096];                        /* path; "" = no receipts */
     char receipt_other_key[4096];
     char receipt_issuer[SETTINGS_ISSUER_SIZE];
-    char user[SETTINGS_USER_SIZE];                 /* "" = port-checker or nobody */
+    char user[SETTINGS_USER_SIZE]; /* "" = port-checker or nobody */
     enum sandbox sandbox;
     enum log_format log_format;
 };

@@ -302,8 +302,8 @@ static bool take_for(struct arguments *arguments, const char *value, struct err 
     for (size_t i = 0; is_fine && i < len; i++)
         is_fine = value[i] >= ' ' && value[i] <= '~';
     arguments->for_text = value;
-    return is_fine || err_set(err, ERR_INVALID, "1 to %d printable ASCII characters",
-                              RECEIPT_FOR_MAX);
+    return is_fine ||
+           err_set(err, ERR_INVALID, "1 to %d printable ASCII characters", RECEIPT_FOR_MAX);
 }
 
 static bool take_jwks(struct arguments *arguments, const char *value, struct err *err)
@@ -550,8 +550,7 @@ bool arguments_parse(int argc, char *argv[], const char *servers, struct argumen
     struct option_rest rest;
     bool is_fine = options_parse(&options_table, argc, argv, take, &arguments, &rest, err);
     if (is_fine && !rest.is_ended) {
-        static const enum action actions[] = {ACTION_VERIFY, ACTION_PROBE,
-                                              ACTION_RECEIPT};
+        static const enum action actions[] = {ACTION_VERIFY, ACTION_PROBE, ACTION_RECEIPT};
         arguments.action = actions[rest.command];
         is_fine = fit_check(&rest, servers, &arguments, err);
     }

@@ -13,7 +13,7 @@ struct text;
 
 enum receipt_status {
     RECEIPT_VALID,
-    RECEIPT_EXPIRED,    /* it was valid */
+    RECEIPT_EXPIRED, /* it was valid */
     RECEIPT_REFUSED,
     RECEIPT_UNVERIFIED, /* read, but there was no key to verify it with */
 };

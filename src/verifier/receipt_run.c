@@ -38,8 +38,8 @@ static struct receipt_result judge(const struct run *run, const char *text, size
 {
     const struct arguments *arguments = run->arguments;
     struct receipt_result result = {0};
-    enum receipt_fault fault = receipt_read(text, len, arguments->jwks ? &run->keys : NULL,
-                                            &result.receipt);
+    enum receipt_fault fault =
+        receipt_read(text, len, arguments->jwks ? &run->keys : NULL, &result.receipt);
     if (fault == RECEIPT_FAULT_NONE)
         fault = receipt_judge(&result.receipt, time(NULL), arguments->issuer,
                               arguments->for_text);
@@ -64,8 +64,8 @@ static bool judge_all(struct run *run, const char *text, struct err *err)
         run->results[run->count++] = judge(run, text, len);
         text += len;
     }
-    return run->count > 0 || err_set(err, ERR_SYSTEM, "%.150s has no receipt",
-                                     run->arguments->receipt);
+    return run->count > 0 ||
+           err_set(err, ERR_SYSTEM, "%.150s has no receipt", run->arguments->receipt);
 }
 
 static bool file_judge(struct run *run, struct err *err)

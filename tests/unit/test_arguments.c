@@ -163,18 +163,18 @@ static void receipts_are_asked_for_or_read(void **state)
 {
     (void)state;
     struct arguments arguments;
-    assert_true(parse((const char *const[ARGUMENTS_MAX]){"a", "--receipt", "r", "--for",
-                                                         "node 1"},
-                      NULL, &arguments, NULL));
+    assert_true(
+        parse((const char *const[ARGUMENTS_MAX]){"a", "--receipt", "r", "--for", "node 1"},
+              NULL, &arguments, NULL));
     assert_int_equal(arguments.action, ACTION_VERIFY);
     assert_string_equal(arguments.receipt, "r");
     assert_string_equal(arguments.for_text, "node 1");
     arguments_done(&arguments);
 
-    assert_true(parse((const char *const[ARGUMENTS_MAX]){"receipt", "r", "--jwks", "k",
-                                                         "--issuer", "https://a", "--for",
-                                                         "x", "--json"},
-                      "https://b", &arguments, NULL));
+    assert_true(
+        parse((const char *const[ARGUMENTS_MAX]){"receipt", "r", "--jwks", "k", "--issuer",
+                                                 "https://a", "--for", "x", "--json"},
+              "https://b", &arguments, NULL));
     assert_int_equal(arguments.action, ACTION_RECEIPT);
     assert_string_equal(arguments.receipt, "r");
     assert_string_equal(arguments.jwks, "k");
@@ -216,12 +216,15 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"ftp://a"}, "\"ftp://a\": a checker's URL must begin with http:// or https://"},
         {{"a", "--for", "x"}, "--for needs --receipt, for example --receipt receipts.txt"},
         {{"a", "--receipt", "r", "--for", ""},
-         "\"\": --for must be 1 to 128 printable ASCII characters, for example node-0x1f3a"},
-        {{"a", "--receipt", "r", "--for", "\xc3\xa4"}, "\"\xc3\xa4\": --for must be 1 to 128"},
+         "\"\": --for must be 1 to 128 printable ASCII characters, for example "
+         "node-0x1f3a"},
+        {{"a", "--receipt", "r", "--for", "\xc3\xa4"},
+         "\"\xc3\xa4\": --for must be 1 to 128"},
         {{"a", "--receipt", ""}, "\"\": --receipt must be the name of a file"},
         {{"a", "--jwks", "k"}, "verify has no option --jwks"},
         {{"a", "--issuer", "https://a"}, "verify has no option --issuer"},
-        {{"receipt"}, "receipt needs a file, for example port-verifier receipt receipts.txt"},
+        {{"receipt"},
+         "receipt needs a file, for example port-verifier receipt receipts.txt"},
         {{"receipt", "a", "b"}, "receipt needs a file"},
         {{"receipt", "a", "-q"}, "receipt has no option --quiet"},
         {{"receipt", "a", "--ports", "80"}, "receipt has no option --ports"},

@@ -21,10 +21,17 @@ static const struct {
     size_t len;
     const char *text;
 } pairs[] = {
-    {"", 0, ""},           {"f", 1, "Zg"},           {"fo", 2, "Zm8"},
-    {"foo", 3, "Zm9v"},    {"foob", 4, "Zm9vYg"},    {"fooba", 5, "Zm9vYmE"},
-    {"foobar", 6, "Zm9vYmFy"}, {"\x03\xec\xff\xe0\xc1", 5, "A-z_4ME"},
-    {"\x00\x00\x00", 3, "AAAA"}, {"\xff\xff\xff", 3, "____"}, {"\xfb", 1, "-w"},
+    {"", 0, ""},
+    {"f", 1, "Zg"},
+    {"fo", 2, "Zm8"},
+    {"foo", 3, "Zm9v"},
+    {"foob", 4, "Zm9vYg"},
+    {"fooba", 5, "Zm9vYmE"},
+    {"foobar", 6, "Zm9vYmFy"},
+    {"\x03\xec\xff\xe0\xc1", 5, "A-z_4ME"},
+    {"\x00\x00\x00", 3, "AAAA"},
+    {"\xff\xff\xff", 3, "____"},
+    {"\xfb", 1, "-w"},
 };
 
 static void bytes_and_texts_correspond(void **state)
@@ -47,8 +54,8 @@ static void nothing_else_is_such_a_text(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "Zg==", "Zm8=", "=",    "A",    "Zm9vY", /* padding; a length of no bytes */
-        "Zh",   "Zm9", /* bits after the last byte */
+        "Zg==", "Zm8=", "=",    "A",     "Zm9vY", /* padding; a length of no bytes */
+        "Zh",   "Zm9",                            /* bits after the last byte */
         "Zm+v", "Zm/v", "Zm v", "Zm\nv", "Zm\xc3\xa4", "....",
     };
     for (size_t i = 0; i < COUNT(texts); i++) {

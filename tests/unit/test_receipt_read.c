@@ -24,7 +24,8 @@
 #define TIMES        "\"iat\":1795707807,\"exp\":1795711407,"
 #define SUB          "\"sub\":\"203.0.113.7\","
 #define LISTS                                                                              \
-    "\"open\":\"7466,50800-50801\",\"closed\":\"\",\"filtered\":\"1\",\"unreachable\":\"\","   \
+    "\"open\":\"7466,50800-50801\",\"closed\":\"\",\"filtered\":\"1\",\"unreachable\":"    \
+    "\"\","                                                                                \
     "\"limited\":\"2-3\",\"proved\":\"7466\","
 #define VANTAGES "\"vantages\":[]"
 #define CLAIMS   "{" ISS TIMES SUB LISTS VANTAGES "}"
@@ -78,8 +79,9 @@ static void a_receipt_says_who_about_whom_until_when(void **state)
     struct receipt_key_set set = set_of(RFC_SET);
     for (int has_keys = 0; has_keys < 2; has_keys++) {
         AUTO_TEXT text = signed_text(
-            HEADER, "{" ISS TIMES SUB LISTS
-                    "\"for\":\"node \\\"1\\\"\",\"vantages\":[\"eu-1\",\"us-1\"],\"new\":{}}");
+            HEADER,
+            "{" ISS TIMES SUB LISTS
+            "\"for\":\"node \\\"1\\\"\",\"vantages\":[\"eu-1\",\"us-1\"],\"new\":{}}");
         struct receipt receipt;
         char address[ADDRESS_TEXT_SIZE];
         assert_int_equal(
@@ -115,10 +117,12 @@ static void other_headers_are_refused_with_their_reason(void **state)
         {"{\"typ\":\"port-receipt+jwt\"" KID, RECEIPT_FAULT_ALGORITHM},
         {"{\"alg\":\"EdDSA\",\"typ\":\"JWT\"" KID, RECEIPT_FAULT_TYPE},
         {"{\"alg\":\"EdDSA\"" KID, RECEIPT_FAULT_TYPE},
-        {"{\"alg\":\"EdDSA\",\"typ\":\"port-receipt+jwt\",\"crit\":[\"b64\"],\"b64\":false" KID,
+        {"{\"alg\":\"EdDSA\",\"typ\":\"port-receipt+jwt\",\"crit\":[\"b64\"],\"b64\":"
+         "false" KID,
          RECEIPT_FAULT_CRITICAL},
         {"{\"alg\":\"EdDSA\",\"typ\":\"port-receipt+jwt\"}", RECEIPT_FAULT_KEY_ID},
-        {"{\"alg\":\"EdDSA\",\"typ\":\"port-receipt+jwt\",\"kid\":7}", RECEIPT_FAULT_KEY_ID},
+        {"{\"alg\":\"EdDSA\",\"typ\":\"port-receipt+jwt\",\"kid\":7}",
+         RECEIPT_FAULT_KEY_ID},
         {"{\"alg\":\"EdDSA\",\"typ\":\"port-receipt+jwt\",\"kid\":\"a\\u0000b\"}",
          RECEIPT_FAULT_HEADER},
         {"{\"alg\":\"EdDSA\",\"typ\":\"port-receipt+jwt\",\"kid\":\"other\"}",
@@ -313,8 +317,14 @@ static void other_key_sets_are_refused(void **state)
 {
     (void)state;
     static const char *const sets[] = {
-        "", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[]", "{\"keys\":[],\"keys\":[]}",
-        SET(JWK("OKP", "Ed25519", RFC_X, RFC_ID) "," JWK("OKP", "Ed25519", OTHER_X, RFC_ID)),
+        "",
+        "[]",
+        "{}",
+        "{\"keys\":{}}",
+        "{\"keys\":[]",
+        "{\"keys\":[],\"keys\":[]}",
+        SET(JWK("OKP", "Ed25519", RFC_X, RFC_ID) "," JWK("OKP", "Ed25519", OTHER_X,
+                                                         RFC_ID)),
     };
     struct receipt_key_set set;
     struct err err;

@@ -67,8 +67,8 @@ static void a_signature_is_that_of_the_rfc(void **state)
     assert_true(base64url_decode(RFC_X, strlen(RFC_X), bytes));
     assert_true(receipt_key_from_public(bytes, &public, NULL));
     assert_true(receipt_key_verify(&public, RFC_SIGNED, strlen(RFC_SIGNED), signature));
-    assert_false(receipt_key_verify(&public, RFC_SIGNED "A", strlen(RFC_SIGNED) + 1,
-                                    signature));
+    assert_false(
+        receipt_key_verify(&public, RFC_SIGNED "A", strlen(RFC_SIGNED) + 1, signature));
     signature[10] ^= 1;
     assert_false(receipt_key_verify(&public, RFC_SIGNED, strlen(RFC_SIGNED), signature));
     receipt_key_done(&public);
@@ -165,11 +165,11 @@ static void the_claims_say_what_was_found(void **state)
     (void)state;
     static const char *const vantages[] = {"eu-1", "us-1"};
     struct receipt_port ports[] = {
-        {50802, PORT_STATE_OPEN, false},       {7466, PORT_STATE_OPEN, true},
-        {50800, PORT_STATE_OPEN, true},        {50801, PORT_STATE_OPEN, true},
-        {50804, PORT_STATE_CLOSED, false},     {80, PORT_STATE_FILTERED, false},
-        {81, PORT_STATE_UNREACHABLE, false},   {65535, PORT_STATE_LIMITED, false},
-        {65534, PORT_STATE_LIMITED, false},    {1, PORT_STATE_FILTERED, false},
+        {50802, PORT_STATE_OPEN, false},     {7466, PORT_STATE_OPEN, true},
+        {50800, PORT_STATE_OPEN, true},      {50801, PORT_STATE_OPEN, true},
+        {50804, PORT_STATE_CLOSED, false},   {80, PORT_STATE_FILTERED, false},
+        {81, PORT_STATE_UNREACHABLE, false}, {65535, PORT_STATE_LIMITED, false},
+        {65534, PORT_STATE_LIMITED, false},  {1, PORT_STATE_FILTERED, false},
     };
     char claims[1024];
     claims_of((struct receipt_facts){.now = 1795707807,
@@ -181,11 +181,12 @@ static void the_claims_say_what_was_found(void **state)
                                      .port_count = COUNT(ports)},
               claims, sizeof claims);
     assert_string_equal(
-        claims, "{\"iss\":\"https://checker.example\",\"iat\":1795707807,\"exp\":1795711407,"
-                "\"sub\":\"2001:db8::7\",\"for\":\"a \\\"b\\\" \\\\c\","
-                "\"open\":\"7466,50800-50802\",\"closed\":\"50804\",\"filtered\":\"1,80\","
-                "\"unreachable\":\"81\",\"limited\":\"65534-65535\","
-                "\"proved\":\"7466,50800-50801\",\"vantages\":[\"eu-1\",\"us-1\"]}");
+        claims,
+        "{\"iss\":\"https://checker.example\",\"iat\":1795707807,\"exp\":1795711407,"
+        "\"sub\":\"2001:db8::7\",\"for\":\"a \\\"b\\\" \\\\c\","
+        "\"open\":\"7466,50800-50802\",\"closed\":\"50804\",\"filtered\":\"1,80\","
+        "\"unreachable\":\"81\",\"limited\":\"65534-65535\","
+        "\"proved\":\"7466,50800-50801\",\"vantages\":[\"eu-1\",\"us-1\"]}");
 }
 
 static void without_for_the_claim_is_not_there(void **state)
