@@ -101,7 +101,8 @@ static bool list_add(const char *text, uint16_t **list, size_t *count, uint16_t 
 static bool is_without_route(const char *url, const char *text, struct err *err)
 {
     static const char *const routes[] = {
-        "/check-ports", "/docs", "/health", "/ip", "/limits", "/metrics", "/openapi.json",
+        "/check-ports", "/docs",    "/health",       "/ip",
+        "/limits",      "/metrics", "/openapi.json", RECEIPT_KEYS_PATH,
     };
     const char *path = strchr(strstr(url, "://") + 3, '/');
     size_t path_len = path ? strlen(path) : 0;
