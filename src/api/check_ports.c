@@ -358,7 +358,9 @@ static void reply_verdicts(struct check *check, const struct job *job,
         check_summary_add(&summary, job_verdict(job, i));
     char *receipt = NULL;
     struct err err;
-    if (check->wants_receipt && !(receipt = receipt_make(check, job, &err))) {
+    if (check->wants_receipt)
+        receipt = receipt_make(check, job, &err);
+    if (check->wants_receipt && !receipt) {
         reply_unjudged(check, &(struct job_result){.end = JOB_FAULT, .reason = err});
         return;
     }
