@@ -303,7 +303,10 @@ static char *receipt_make(const struct check *check, const struct job *job, stru
     }
     bool is_written = receipt_write(check, job, ports, &text, err);
     free(ports);
-    return is_written ? text_take(&text, &len) : NULL;
+    char *receipt = is_written ? text_take(&text, &len) : NULL;
+    if (is_written && !receipt)
+        err_sys(err, ENOMEM, "receipt");
+    return receipt;
 }
 
 /* This checker gives none. */

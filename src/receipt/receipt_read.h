@@ -41,8 +41,7 @@ struct err;
     X(KEY_KIND, "key_kind",                                                                \
       "the key with its kid is not an Ed25519 key (kty OKP, crv Ed25519)")                 \
     X(SIGNATURE, "signature",                                                              \
-      "its signature is wrong: the receipt was changed, or "                               \
-      "another key signed it")                                                             \
+      "its signature is wrong: it was changed, or another key signed it")                  \
     X(PAYLOAD, "payload",                                                                  \
       "its payload is not a JSON object in which every member occurs once")                \
     X(CLAIM, "claim", "a claim is missing or wrong")                                       \
