@@ -34,7 +34,7 @@ struct err;
     X(HEADER, "header",                                                                    \
       "its header is not a JSON object in which every member occurs once")                 \
     X(ALGORITHM, "algorithm", "alg in its header is not EdDSA")                            \
-    X(TYPE, "type", "typ in its header is not " RECEIPT_TYPE)                              \
+    X(TYPE, "type", "typ in its header is not port-receipt+jwt")                           \
     X(CRITICAL, "critical", "its header has a crit, and receipts have none")               \
     X(KEY_ID, "key_id", "kid in its header is not the name of a key")                      \
     X(KEY_UNKNOWN, "key_unknown", "the key set has no key with its kid")                   \
