@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- For wrk: posts one check over and over, prints what came of it as one JSON line.
---   wrk -s check.lua URL -- TARGET FIRST-PORT COUNT
+--   wrk -s check.lua URL -- TARGET FIRST-PORT COUNT [MEMBERS]
+-- MEMBERS are further members of the JSON.
 -- Without arguments it sends wrk's own GET.
 function init(args)
     if #args == 0 then return end
@@ -8,8 +9,8 @@ function init(args)
     for i = 1, tonumber(args[3]) do ports[i] = first + i - 1 end
     wrk.method = "POST"
     wrk.headers["Content-Type"] = "application/json"
-    wrk.body = string.format('{"provider_ip": "%s", "ports": [%s]}', args[1],
-                             table.concat(ports, ","))
+    wrk.body = string.format('{"provider_ip": "%s", "ports": [%s]%s}', args[1],
+                             table.concat(ports, ","), args[4] or "")
 end
 
 function done(summary, latency, requests)

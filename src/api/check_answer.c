@@ -6,6 +6,7 @@
 #include "api/pages.h"
 #include "http/exchange.h"
 #include "probe/engine.h"
+#include "receipt/receipts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +83,8 @@ static void reply_page(struct answer *answer, unsigned status, char *html)
 /* The client cannot be behind by more than the whole stream. */
 static size_t stream_max(size_t port_count, bool has_places)
 {
-    return (port_count + 4) * (CHECK_LINE_SIZE + (has_places ? CHECK_PLACES_SIZE : 0));
+    return (port_count + 4) * (CHECK_LINE_SIZE + (has_places ? CHECK_PLACES_SIZE : 0)) +
+           RECEIPT_LEN_MAX(port_count);
 }
 
 void answer_port(struct answer *answer, const struct port_verdict *verdict,
@@ -116,26 +118,26 @@ static void end_with_body(struct answer *answer, const char *body, size_t len)
     exchange_stream_end(answer->exchange);
 }
 
-static void reply_last_line(struct answer *answer, const struct check_summary *summary)
+static void reply_last_line(struct answer *answer, const struct check_summary *summary,
+                            const char *receipt)
 {
-    char line[CHECK_LINE_SIZE];
-    size_t len = check_line_last(summary, answer->has_details, line);
+    size_t len = 0;
+    char *line = check_line_last(summary, answer->has_details, receipt, &len);
 
-    if (answer->has_begun) {
-        exchange_stream_write(answer->exchange, line, len);
-        exchange_stream_end(answer->exchange);
+    if (!answer->has_begun) {
+        exchange_reply(answer->exchange, 200, STREAM_TYPE, line, len);
         return;
     }
-    char *body = malloc(len);
-    if (body)
-        memcpy(body, line, len);
-    exchange_reply(answer->exchange, 200, STREAM_TYPE, body, len);
+    if (line)
+        exchange_stream_write(answer->exchange, line, len);
+    exchange_stream_end(answer->exchange);
+    free(line);
 }
 
 /* ---- the ends of a check ---------------------------------------------------------- */
 
 static void reply_json(struct answer *answer, const struct check_summary *summary,
-                       const struct answer_source *source)
+                       const struct answer_source *source, const char *receipt)
 {
     struct check_reply reply;
     struct check_places places;
@@ -147,7 +149,7 @@ static void reply_json(struct answer *answer, const struct check_summary *summar
         answer_source_places(source, i, &places);
         check_reply_add(&reply, answer_source_verdict(source, i, &scratch), &places);
     }
-    char *body = check_reply_end(&reply, &len);
+    char *body = check_reply_end(&reply, receipt, &len);
     exchange_reply(answer->exchange, 200, JSON_TYPE, body, len);
 }
 
@@ -183,14 +185,15 @@ static void reply_table(struct answer *answer, const struct check_summary *summa
 }
 
 void answer_verdicts(struct answer *answer, const struct check_summary *summary,
-                     const struct address *target, const struct answer_source *source)
+                     const struct address *target, const struct answer_source *source,
+                     const char *receipt)
 {
     switch (answer->form) {
     case ANSWER_JSON:
-        reply_json(answer, summary, source);
+        reply_json(answer, summary, source, receipt);
         return;
     case ANSWER_STREAM:
-        reply_last_line(answer, summary);
+        reply_last_line(answer, summary, receipt);
         return;
     case ANSWER_PLAIN:
         reply_plain(answer, summary, source);

@@ -73,9 +73,11 @@ void answer_port(struct answer *answer, const struct port_verdict *verdict,
 
 /* Each of these ends the answer, frees what it owns, and ends the exchange. */
 
-/* The verdicts about `target`. */
+/* The verdicts about `target`. `receipt` is NULL unless it was asked for, which only JSON
+ * and streams can do. */
 void answer_verdicts(struct answer *answer, const struct check_summary *summary,
-                     const struct address *target, const struct answer_source *source);
+                     const struct address *target, const struct answer_source *source,
+                     const char *receipt);
 void answer_violations(struct answer *answer, const struct violation_list *violations);
 
 /* `detail` NULL: the sentence of the table. `retry_after` may be NULL. */

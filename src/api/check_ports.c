@@ -13,6 +13,7 @@
 #include "net/port_set.h"
 #include "policy/budget.h"
 #include "probe/engine.h"
+#include "receipt/receipts.h"
 #include "settings/settings.h"
 #include "vantage/gather.h"
 
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Seconds for Retry-After where nothing better is known: a restart takes a moment, an
  * overload a few; a missing route does not come back by itself. */
@@ -51,6 +53,8 @@ struct check {
     bool has_cost;      /* it used up a part of a budget */
     bool has_token;
     struct proof_token token;
+    bool wants_receipt;
+    char for_text[RECEIPT_FOR_MAX + 1]; /* wants_receipt */
 };
 
 bool checks_new(const struct checks_config *config, struct checks **ret, struct err *err)
@@ -274,6 +278,90 @@ static void reply_unjudged(struct check *check, const struct job_result *result)
                   ends[result->end].retry_after);
 }
 
+/* ---- receipts ---------------------------------------------------------------------- */
+
+/* The names of the places that have given verdicts, the own one first; none if this place
+ * is alone. */
+static size_t places_that_counted(const struct check_places *places,
+                                  const char *ret_names[PLACES_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < places->count; i++)
+        if (places->views[i].verdict)
+            ret_names[count++] = places->views[i].place;
+    return count;
+}
+
+static bool receipt_write(const struct check *check, const struct answer_source *source,
+                          struct receipt_port *ports, struct text *text, struct err *err)
+{
+    struct check_places places;
+    struct port_verdict scratch;
+    const char *names[PLACES_MAX];
+
+    for (size_t i = 0; i < check->port_count; i++) {
+        const struct port_verdict *verdict = answer_source_verdict(source, i, &scratch);
+        ports[i] = (struct receipt_port){.port = verdict->port,
+                                         .state = verdict->state,
+                                         .is_proved = verdict->proof == PROOF_MATCH};
+    }
+    answer_source_places(source, 0, &places); /* a place answers for all ports or none */
+    struct receipt_facts facts = {
+        .now = time(NULL),
+        .target = check->target,
+        .for_text = check->for_text,
+        .vantages = names,
+        .vantage_count = places_that_counted(&places, names),
+        .ports = ports,
+        .port_count = check->port_count,
+    };
+    return receipts_write(check->checks->config.receipts, &facts, text, err);
+}
+
+/* The receipt of a judged check; the caller frees it. */
+static char *receipt_make(const struct check *check, const struct answer_source *source,
+                          struct err *err)
+{
+    AUTO_TEXT text = text_up_to(RECEIPT_LEN_MAX(check->port_count));
+    struct receipt_port *ports = calloc(check->port_count, sizeof *ports);
+    size_t len;
+    if (!ports) {
+        err_sys(err, ENOMEM, "receipt");
+        return NULL;
+    }
+    bool is_written = receipt_write(check, source, ports, &text, err);
+    free(ports);
+    char *receipt = is_written ? text_take(&text, &len) : NULL;
+    if (is_written && !receipt)
+        err_sys(err, ENOMEM, "receipt");
+    return receipt;
+}
+
+/* This checker gives none. */
+static void reply_no_receipts(struct check *check)
+{
+    struct violation_list violations = {0};
+
+    violation_add_message(&violations, VIOLATION_VALUE,
+                          (struct violation_place){.field = "receipt"},
+                          "this checker gives no receipts (PORT_CHECKER_RECEIPT_KEY is not "
+                          "set): leave out receipt, or use another checker");
+    reply_violations(check, "no_receipts", &violations);
+}
+
+static void reply_not_own_receipt(struct check *check, const struct access_caller *caller)
+{
+    char detail[320], own[ADDRESS_TEXT_SIZE], target[ADDRESS_TEXT_SIZE];
+
+    snprintf(detail, sizeof detail,
+             "receipts are only for your own address: name %s in provider_ip instead of "
+             "%s, or leave out receipt",
+             address_format(&caller->address, own), address_format(&check->target, target));
+    count(check, METRIC_REFUSED_RECEIPT);
+    reply_problem(check, PROBLEM_RECEIPT_NOT_ALLOWED, "receipt_not_allowed", detail, NULL);
+}
+
 /* ---- while the engine works ------------------------------------------------------- */
 
 /* Ends the accounting of a check that had a job. Called before the reply: a client that has
@@ -304,8 +392,19 @@ static void reply_verdicts(struct check *check, const struct answer_source *sour
         summary.places = gather_summary(source->gather);
     for (size_t i = 0; i < check->port_count; i++)
         check_summary_add(&summary, answer_source_verdict(source, i, &scratch));
+    char *receipt = NULL;
+    struct err err;
+    if (check->wants_receipt)
+        receipt = receipt_make(check, source, &err);
+    if (check->wants_receipt && !receipt) {
+        reply_unjudged(check, &(struct job_result){.end = JOB_FAULT, .reason = err});
+        return;
+    }
+    if (receipt)
+        count(check, METRIC_RECEIPTS);
     log_verdicts(check, &summary);
-    answer_verdicts(&check->answer, &summary, &check->target, source);
+    answer_verdicts(&check->answer, &summary, &check->target, source, receipt);
+    free(receipt);
 }
 
 static void check_free(struct check *check)
@@ -413,7 +512,7 @@ static void reply_no_ports(struct check *check)
     const struct answer_source source = {0};
 
     log_verdicts(check, &summary);
-    answer_verdicts(&check->answer, &summary, &check->target, &source);
+    answer_verdicts(&check->answer, &summary, &check->target, &source, NULL);
 }
 
 /* ERR_LIMIT is the engine's "too many"; anything else is a lack of memory. */
@@ -526,10 +625,16 @@ static bool read_request(struct check *check, const char *body, size_t len,
     check->answer.has_details = request.wants_details;
 
     /* A proof is one of the details: without them it is not shown. */
-    check->has_token = request.wants_details && request.has_token;
+    check->has_token =
+        (request.wants_details || request.wants_receipt) && request.has_token;
     check->token = request.token;
-    check->answer.has_proof = check->has_token;
-    return true;
+    check->answer.has_proof = request.wants_details && request.has_token;
+    check->wants_receipt = request.wants_receipt;
+    memcpy(check->for_text, request.for_text, sizeof check->for_text);
+    if (!request.wants_receipt || check->checks->config.receipts)
+        return true;
+    reply_no_receipts(check);
+    return false;
 }
 
 static bool read_body(struct check *check)
@@ -582,6 +687,8 @@ static void decide(struct check *check, const struct access_caller *caller)
     check->is_foreign = !address_equals(&decision.target, &caller->address);
     if (!decision.is_allowed)
         reply_not_allowed(check, caller, &decision);
+    else if (check->wants_receipt && check->is_foreign)
+        reply_not_own_receipt(check, caller);
     else if (check->port_count == 0)
         reply_no_ports(check);
     else

@@ -15,6 +15,9 @@
  * A front asks other places as well (vantage/gather.h). The own verdict is always one of
  * them; if this place cannot judge, there is no reply with verdicts.
  *
+ * A receipt (receipt/receipts.h) is given only for the caller's own address: otherwise the
+ * answer is a 403. If this checker gives none, it is a 422.
+ *
  * A client can get the verdicts one by one, see check_answer.h. A GET asks about the
  * caller's own address only, and the form of the page takes the same path. A page of
  * another site gets a 403, because its reader did not request the check.
@@ -41,6 +44,7 @@ struct gather_config;
 struct loop;
 struct metrics;
 struct pages;
+struct receipts;
 struct settings;
 
 /* All borrowed, for as long as the checks live. */
@@ -52,6 +56,7 @@ struct checks_config {
     struct budget *budget;             /* shared */
     struct metrics *metrics;           /* this worker's */
     const struct pages *pages;
+    const struct receipts *receipts;  /* shared; NULL = none are given */
     struct caller_warnings *warnings; /* shared */
     struct access_machine machine;
     bool (*is_draining)(const void *service); /* then no new check starts */

@@ -162,21 +162,22 @@ bool check_summary_is_limited(const struct check_summary *summary)
 }
 
 /* The members after the ports, with their closing brace. */
-static size_t last_members(const struct check_summary *summary, bool has_details,
-                           char ret_members[FRAME_MAX])
+static void put_last_members(struct text *text, const struct check_summary *summary,
+                             bool has_details, const char *receipt)
 {
-    char limit[96] = "", quorum[96] = "";
     const struct gather_summary *places = &summary->places;
-    if (has_details && places->places > 0)
-        snprintf(quorum, sizeof quorum, ", \"quorum\": {\"needed\": %zu, \"places\": %zu}",
-                 places->needed, places->places);
+
+    text_printf(text, "\"message\": \"Successfully verified %zu out of %zu ports\"",
+                summary->states[PORT_STATE_OPEN], summary->ports);
     if (has_details && check_summary_is_limited(summary))
-        snprintf(limit, sizeof limit, ", \"limit\": {\"answered\": %zu, \"rate\": %.1f}",
-                 summary->limit.answered, summary->limit.rate);
-    int len = snprintf(ret_members, FRAME_MAX,
-                       "\"message\": \"Successfully verified %zu out of %zu ports\"%s%s}",
-                       summary->states[PORT_STATE_OPEN], summary->ports, limit, quorum);
-    return (size_t)len;
+        text_printf(text, ", \"limit\": {\"answered\": %zu, \"rate\": %.1f}",
+                    summary->limit.answered, summary->limit.rate);
+    if (has_details && places->places > 0)
+        text_printf(text, ", \"quorum\": {\"needed\": %zu, \"places\": %zu}",
+                    places->needed, places->places);
+    if (receipt)
+        text_printf(text, ", \"receipt\": \"%s\"", receipt);
+    text_append_str(text, "}");
 }
 
 void check_reply_begin(struct check_reply *reply, const struct check_summary *summary,
@@ -208,14 +209,12 @@ void check_reply_add(struct check_reply *reply, const struct port_verdict *verdi
     reply->count++;
 }
 
-char *check_reply_end(struct check_reply *reply, size_t *ret_len)
+char *check_reply_end(struct check_reply *reply, const char *receipt, size_t *ret_len)
 {
-    char members[FRAME_MAX];
-
     assert(reply->count == reply->summary->ports);
     text_append_str(&reply->text, "}, ");
-    text_append(&reply->text, members,
-                last_members(reply->summary, reply->has_details, members));
+    reply->text.max += receipt ? strlen(receipt) : 0;
+    put_last_members(&reply->text, reply->summary, reply->has_details, receipt);
     return text_take(&reply->text, ret_len);
 }
 
@@ -255,13 +254,14 @@ size_t check_line_plain(const struct port_verdict *verdict, char ret_line[CHECK_
     return (size_t)len;
 }
 
-size_t check_line_last(const struct check_summary *summary, bool has_details,
-                       char ret_line[CHECK_LINE_SIZE])
+char *check_line_last(const struct check_summary *summary, bool has_details,
+                      const char *receipt, size_t *ret_len)
 {
-    char members[FRAME_MAX];
+    AUTO_TEXT text = text_up_to(FRAME_MAX + (receipt ? strlen(receipt) : 0));
 
-    last_members(summary, has_details, members);
-    int len = snprintf(ret_line, CHECK_LINE_SIZE, "{\"success\": %s, %s\n",
-                       summary->states[PORT_STATE_OPEN] > 0 ? "true" : "false", members);
-    return (size_t)len;
+    text_printf(&text, "{\"success\": %s, ",
+                summary->states[PORT_STATE_OPEN] > 0 ? "true" : "false");
+    put_last_members(&text, summary, has_details, receipt);
+    text_append_str(&text, "\n");
+    return text_take(&text, ret_len);
 }

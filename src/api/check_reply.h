@@ -6,7 +6,8 @@
  *
  * For one body, call check_summary_add() for every verdict, check_reply_begin(),
  * check_reply_add() for the same verdicts again, check_reply_end(). In a stream of lines
- * (NDJSON) each port is one line, and the last line has the other members.
+ * (NDJSON) each port is one line, and the last line has the other members. `receipt` is a
+ * receipt as text, or NULL.
  */
 #pragma once
 
@@ -54,7 +55,7 @@ void check_reply_add(struct check_reply *reply, const struct port_verdict *verdi
 
 /* The body, to be freed with free(); NULL without memory. Ends the reply in any
  * case. */
-char *check_reply_end(struct check_reply *reply, size_t *ret_len);
+char *check_reply_end(struct check_reply *reply, const char *receipt, size_t *ret_len);
 
 #define CHECK_LINE_SIZE   384
 #define CHECK_PLACES_SIZE (PLACES_MAX * 192ul)
@@ -71,6 +72,6 @@ size_t check_line_places(const struct check_places *places, bool has_proof,
 /* The same as plain text: "50801 closed: Connection refused", "7466 open". */
 size_t check_line_plain(const struct port_verdict *verdict, char ret_line[CHECK_LINE_SIZE]);
 
-/* The last line of a stream. */
-size_t check_line_last(const struct check_summary *summary, bool has_details,
-                       char ret_line[CHECK_LINE_SIZE]);
+/* The last line of a stream, to be freed with free(); NULL without memory. */
+char *check_line_last(const struct check_summary *summary, bool has_details,
+                      const char *receipt, size_t *ret_len);

@@ -264,14 +264,15 @@ static void read_target(struct reader *reader, const json_t *value, struct addre
             "203.0.113.7 or 2001:db8::7, no name, port, brackets or zone");
 }
 
-static void read_details(struct reader *reader, const json_t *value, bool *ret)
+static void read_flag(struct reader *reader, const json_t *value, const char *field,
+                      bool *ret)
 {
     if (!value)
         *ret = false;
     else if (json_is_boolean(value))
         *ret = json_is_true(value);
     else
-        tell(reader, VIOLATION_BOOL, (struct violation_place){.field = "details"});
+        tell(reader, VIOLATION_BOOL, (struct violation_place){.field = field});
 }
 
 static void read_token(struct reader *reader, const json_t *value,
@@ -288,6 +289,50 @@ static void read_token(struct reader *reader, const json_t *value,
     else
         violation_add_message(reader->violations, VIOLATION_VALUE, place,
                               "value is not 32 lower-case hex digits");
+}
+
+static void read_for(struct reader *reader, const json_t *value,
+                     char ret[RECEIPT_FOR_MAX + 1])
+{
+    struct violation_place place = {.field = "for"};
+    const char *text = json_string_value(value);
+    size_t len = json_string_length(value);
+    if (!value)
+        return;
+    if (!text) {
+        tell(reader, VIOLATION_STRING, place);
+        return;
+    }
+    bool is_fine = len >= 1 && len <= RECEIPT_FOR_MAX;
+    for (size_t i = 0; is_fine && i < len; i++)
+        is_fine = text[i] >= ' ' && text[i] <= '~';
+    if (is_fine)
+        memcpy(ret, text, len);
+    else
+        violation_add_message(reader->violations, VIOLATION_VALUE, place,
+                              "value is not 1 to %d printable ASCII characters",
+                              RECEIPT_FOR_MAX);
+}
+
+/* What a receipt needs beyond its own member. */
+static void read_receipt(struct reader *reader, const json_t *root,
+                         struct check_request *request)
+{
+    read_flag(reader, json_object_get(root, "receipt"), "receipt", &request->wants_receipt);
+    if (!request->wants_receipt)
+        return;
+    if (!json_object_get(root, "token"))
+        reader->is_full = !violation_add_message(
+            reader->violations, VIOLATION_MISSING,
+            (struct violation_place){.field = "token"},
+            "field required: a receipt needs a token of 32 lower-case hex digits, which "
+            "proves the listeners");
+    if (reader->violations->count == 0 && reader->ports->count == 0)
+        violation_add_message(reader->violations, VIOLATION_VALUE,
+                              (struct violation_place){.field = "ports"},
+                              "the list is empty: a receipt needs at least one port");
+    if (!reader->is_full)
+        read_for(reader, json_object_get(root, "for"), request->for_text);
 }
 
 bool check_request_parse(const char *body, size_t len, const char *content_type,
@@ -307,9 +352,12 @@ bool check_request_parse(const char *body, size_t len, const char *content_type,
         read_target(&reader, json_object_get(root, "provider_ip"), &request.target);
         read_ports(&reader, json_object_get(root, "ports"));
         if (!reader.is_full)
-            read_details(&reader, json_object_get(root, "details"), &request.wants_details);
+            read_flag(&reader, json_object_get(root, "details"), "details",
+                      &request.wants_details);
         if (!reader.is_full)
             read_token(&reader, json_object_get(root, "token"), &request);
+        if (!reader.is_full)
+            read_receipt(&reader, root, &request);
     } else {
         tell(&reader, json_is_null(root) ? VIOLATION_MISSING : VIOLATION_OBJECT,
              (struct violation_place){0});

@@ -9,6 +9,8 @@
  * - A port is an integer, a number without a fraction (20000.0, 2e4), or a text of 1 to 5
  *   digits. Text with a "-" after its first character is a range.
  * - `details` and `token` (32 lower-case hex digits) are optional and may not be null.
+ * - `receipt` is optional, too. With true, there must be a token and at least one port, and
+ *   `for` may be 1 to RECEIPT_FOR_MAX printable ASCII characters.
  *   Unknown members are ignored, unless a NUL is in their names: jansson, which keeps names
  *   as C strings, always refuses those.
  * - The last of two members with the same name counts. A NUL inside a text is valid JSON.
@@ -27,6 +29,7 @@
 
 #include "net/address.h"
 #include "probe/proof.h"
+#include "receipt/receipts.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,6 +42,8 @@ struct check_request {
     bool wants_details;
     bool has_token;
     struct proof_token token;
+    bool wants_receipt;
+    char for_text[RECEIPT_FOR_MAX + 1]; /* "" = none */
 };
 
 /* True: *ret is written and `ports` holds the distinct ports in the order in which they

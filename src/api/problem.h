@@ -62,6 +62,9 @@ enum {
     CODED(CALLER_UNKNOWN, 403, "caller_unknown", ACCESS_UNKNOWN_SENTENCE(""))              \
     CODED(METRICS_NOT_ALLOWED, 403, "metrics_not_allowed",                                 \
           "only the addresses in PORT_CHECKER_METRICS_FROM may read the metrics")          \
+    CODED(RECEIPT_NOT_ALLOWED, 403, "receipt_not_allowed",                                 \
+          "receipts are only for your own address: name it in provider_ip, or leave out "  \
+          "receipt")                                                                       \
     CODED(OTHER_SITE, 403, "other_site",                                                   \
           "this request came from a page of another site: open this checker's own page")   \
     PLAIN(NOT_FOUND, STATUS_NOT_FOUND, "Not Found")                                        \

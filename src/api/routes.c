@@ -15,6 +15,7 @@
 #include "metrics/metrics.h"
 #include "policy/budget.h"
 #include "probe/engine.h"
+#include "receipt/receipts.h"
 #include "settings/settings.h"
 
 #include <errno.h>
@@ -23,6 +24,8 @@
 #include <string.h>
 
 #define JSON_TYPE          "application/json"
+#define KEYS_TYPE          "application/jwk-set+json"
+#define KEYS_CACHED        "public, max-age=3600" /* as long as a receipt is valid */
 #define BODY_MAX           (64 * 1024)
 #define PREFLIGHT_MAX_AGE  "600" /* seconds until a browser sees a change of the list */
 #define CORS_HEADERS_SHOWN "Retry-After"
@@ -222,6 +225,22 @@ static void handle_limits(void *ctx, struct exchange *exchange)
     reply_text(exchange, &text);
 }
 
+static void handle_keys(void *ctx, struct exchange *exchange)
+{
+    const struct api *api = ctx;
+    const struct receipts *receipts = api->config.receipts;
+
+    share(api, exchange);
+    if (!receipts) {
+        reply_constant(exchange, problem_status(PROBLEM_NOT_FOUND),
+                       problem_text(PROBLEM_NOT_FOUND));
+        return;
+    }
+    const char *keys = receipts_keys(receipts);
+    exchange_set_header(exchange, "Cache-Control", KEYS_CACHED);
+    exchange_reply_const(exchange, 200, KEYS_TYPE, keys, strlen(keys));
+}
+
 static void handle_page(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
@@ -340,6 +359,7 @@ static const struct http_route routes[] = {
     {"GET",     "/health",            handle_health,      BODY_MAX, METRIC_ROUTE_HEALTH},
     {"GET",     "/ip",                handle_ip,          BODY_MAX, METRIC_ROUTE_IP},
     {"GET",     "/limits",            handle_limits,      BODY_MAX, METRIC_ROUTE_LIMITS},
+    {"GET",     "/.well-known/jwks.json", handle_keys,    BODY_MAX, METRIC_ROUTE_KEYS},
     {"GET",     "/metrics",           handle_metrics,     BODY_MAX, METRIC_ROUTE_METRICS},
     {"GET",     "/",                  handle_front,       BODY_MAX, METRIC_ROUTE_PAGE},
     {"POST",    "/",                  handle_form,        BODY_MAX, METRIC_ROUTE_PAGE},
@@ -361,6 +381,7 @@ static const struct http_route routes[] = {
     {"OPTIONS", "/health",            preflight_get,      0,        METRIC_ROUTE_HEALTH},
     {"OPTIONS", "/ip",                preflight_get,      0,        METRIC_ROUTE_IP},
     {"OPTIONS", "/limits",            preflight_get,      0,        METRIC_ROUTE_LIMITS},
+    {"OPTIONS", "/.well-known/jwks.json", preflight_get,  0,        METRIC_ROUTE_KEYS},
 };
 /* clang-format on */
 
@@ -376,6 +397,7 @@ bool api_new(const struct api_config *config, struct api **ret, struct err *err)
         .budget = config->budget,
         .metrics = config->metrics,
         .pages = config->pages,
+        .receipts = config->receipts,
         .warnings = config->warnings,
         .machine = config->machine,
         .is_draining = config->is_draining,

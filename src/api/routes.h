@@ -9,6 +9,8 @@
  *   GET  /ip            {"ip": "203.0.113.7", "family": 4}: as the policy sees the caller
  *   GET  /limits        {"targets": "own", "max_ports": 1024, "timeout_seconds": 5.0}:
  *                       what this caller may ask; "own", "public" or "any" addresses
+ *   GET  /.well-known/jwks.json
+ *                       the keys of receipts, a JSON Web Key Set; 404 if none are given
  *   GET  /metrics       Prometheus text, for PORT_CHECKER_METRICS_FROM only
  *   GET  / and others   the page, its files and the reference: pages.h
  *   POST /              the page's form, answered with a page
@@ -16,8 +18,8 @@
  * An unknown caller (policy/access.h) gets a 403 from /check-ports, POST /, /ip and
  * /metrics, and a page without the form from GET /. It may use everything else.
  *
- * With PORT_CHECKER_CORS_ORIGINS, pages of those origins can use all of these up to
- * /limits: replies, errors included, name the origin, and OPTIONS answers the preflight.
+ * With PORT_CHECKER_CORS_ORIGINS, pages of those origins can use all of these before
+ * /metrics: replies, errors included, name the origin, and OPTIONS answers the preflight.
  * The server's own answers on any path name it too, so that a page can see why it failed,
  * unless no request was understood (`on_error` in http/exchange_run.h).
  *
@@ -44,6 +46,7 @@ struct loop;
 struct metrics;
 struct pages;
 struct probe_limit;
+struct receipts;
 struct settings;
 struct text;
 
@@ -55,6 +58,7 @@ struct api_config {
     const struct gather_config *front; /* asks other places; NULL = this place alone */
     struct budget *budget;             /* shared by all workers */
     const struct pages *pages;         /* shared by all workers */
+    const struct receipts *receipts;   /* shared by all workers; NULL = none are given */
     struct caller_warnings *warnings;  /* shared by all workers */
     struct access_machine machine;     /* asked by any thread */
     bool (*is_draining)(const void *service);

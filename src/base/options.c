@@ -130,7 +130,7 @@ static bool rows_check(const struct scan *scan, struct err *err)
         const struct option_row *row = &table->rows[i];
         if (!(scan->seen >> i & 1))
             continue;
-        if (row->command && strcmp(row->command, name) != 0)
+        if (row->command && !option_row_is_of(row, name))
             return err_set(err, ERR_INVALID, "%s has no option --%s", name, row->name);
         size_t needed = row->needs ? row_find(table, row->needs, strlen(row->needs)) : i;
         if (!(scan->seen >> needed & 1))

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 struct err;
 
@@ -28,11 +29,24 @@ struct option_row {
     const char *example; /* an example of a value; NULL if it takes none */
     const char *offered; /* values to complete, separated by spaces; NULL: files for FILE,
                             commands for COMMAND, else nothing */
-    const char *command; /* the only command that takes it; NULL: all commands */
-    const char *needs;   /* an option that it requires; or NULL */
-    const char *help;    /* a phrase */
-    const char *more;    /* sentences for the manual page, `code` in backticks; or NULL */
+    const char
+        *command;      /* the only commands that take it, separated by spaces; NULL: all */
+    const char *needs; /* an option that it requires; or NULL */
+    const char *help;  /* a phrase */
+    const char *more;  /* sentences for the manual page, `code` in backticks; or NULL */
 };
+
+/* Whether the row applies to this command. */
+static inline bool option_row_is_of(const struct option_row *row, const char *command)
+{
+    size_t len = strlen(command);
+    for (const char *at = row->command; at; at = strchr(at, ' ')) {
+        at += *at == ' ';
+        if (strncmp(at, command, len) == 0 && (at[len] == ' ' || at[len] == '\0'))
+            return true;
+    }
+    return !row->command;
+}
 
 /* The first one is the default. */
 struct option_command {

@@ -23,7 +23,7 @@ static bool takes(const struct option_row *row, const char *value)
 /* Whether the row applies to `command`. NULL: to any command. */
 static bool is_of(const struct option_row *row, const char *command)
 {
-    return !row->command || !command || strcmp(row->command, command) == 0;
+    return !command || option_row_is_of(row, command);
 }
 
 /* Prints `text` with `escaped` in place of every `c`. */
@@ -199,13 +199,13 @@ static void zsh_row(const struct option_row *row)
     puts("'");
 }
 
-/* Prints the rows that only this command has. NULL: the rows that all commands have. */
+/* Prints the rows of this command that not all have. NULL: the rows that all have. */
 static void zsh_rows(const char *command)
 {
     for (size_t i = 0; i < table->row_count; i++) {
-        const char *only = table->rows[i].command;
-        if (command ? only && strcmp(only, command) == 0 : !only)
-            zsh_row(&table->rows[i]);
+        const struct option_row *row = &table->rows[i];
+        if (command ? row->command && option_row_is_of(row, command) : !row->command)
+            zsh_row(row);
     }
 }
 
@@ -227,7 +227,7 @@ static void zsh_print(void)
 {
     printf("#compdef %s\n", table->program);
     head_put("zsh", "");
-    puts("local -a specs=(");
+    puts("local -aU specs=(");
     zsh_rows(NULL);
     puts(")");
     for (size_t i = 0; table->commands->name && i < table->command_count; i++)
@@ -246,7 +246,7 @@ static void fish_row(const struct option_row *row)
 {
     printf("complete -c %s", table->program);
     for (size_t i = 0; row->command && i < table->command_count; i++)
-        if (strcmp(table->commands[i].name, row->command) != 0)
+        if (!option_row_is_of(row, table->commands[i].name))
             printf(" -n 'not __fish_seen_subcommand_from %s'", table->commands[i].name);
     if (row->letter)
         printf(" -s %c", row->letter);

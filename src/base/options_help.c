@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/options.h"
 
-#define OPTION_WIDTH 17 /* the longest: on-change COMMAND */
-#define USAGE_WIDTH  35 /* the longest: [verify] [OPTION]... [CHECKER]... */
+#define USAGE_WIDTH 35 /* the longest: [verify] [OPTION]... [CHECKER]... */
 
 static void usage_print(const struct option_table *table, size_t index, FILE *out)
 {
@@ -20,18 +19,29 @@ static void usage_print(const struct option_table *table, size_t index, FILE *ou
         fprintf(out, "%s\n", line);
 }
 
+/* "on-change COMMAND" */
+static int row_format(const struct option_row *row, char ret[64])
+{
+    return snprintf(ret, 64, "%s%s%s", row->name, row->value ? " " : "",
+                    row->value ? row->value : "");
+}
+
 void options_print_help(const struct option_table *table, FILE *out)
 {
+    char line[64];
+    int width = 0;
     for (size_t i = 0; i < table->command_count; i++)
         usage_print(table, i, out);
+    for (size_t i = 0; i < table->row_count; i++) {
+        int len = row_format(&table->rows[i], line);
+        width = len > width ? len : width;
+    }
     fputc('\n', out);
     for (size_t i = 0; i < table->row_count; i++) {
         const struct option_row *row = &table->rows[i];
-        char line[64];
-        snprintf(line, sizeof line, "%s%s%s", row->name, row->value ? " " : "",
-                 row->value ? row->value : "");
+        row_format(row, line);
         fprintf(out, row->letter ? "  -%c, " : "    %c ", row->letter ? row->letter : ' ');
-        fprintf(out, "--%-*s %s\n", OPTION_WIDTH, line, row->help);
+        fprintf(out, "--%-*s %s\n", width, line, row->help);
     }
     fprintf(out, "\n%s", table->notes);
 }

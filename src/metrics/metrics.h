@@ -33,6 +33,7 @@ enum metric {
     X(HEALTH, "/health")                                                                   \
     X(IP, "/ip")                                                                           \
     X(LIMITS, "/limits")                                                                   \
+    X(KEYS, "/.well-known/jwks.json")                                                      \
     X(METRICS, "/metrics")                                                                 \
     X(PAGE, "/")     /* and its files */                                                   \
     X(DOCS, "/docs") /* with /openapi.json */

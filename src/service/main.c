@@ -2,8 +2,9 @@
  *
  * port-checker: arguments, settings, exit statuses.
  *
- *   0  ended by SIGTERM or SIGINT; or --help, --version, --check-config succeeded; or
- *      all layers of --check-sandbox hold; or --check-health found a service
+ *   0  ended by SIGTERM or SIGINT; or --help, --version, --check-config,
+ *      --new-receipt-key succeeded; or all layers of --check-sandbox hold; or
+ *      --check-health found a service
  *   1  a system error, or a layer does not hold, or no service answers
  *   2  wrong arguments or settings
  */
@@ -12,10 +13,12 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "base/tls_identity.h"
+#include "receipt/receipts.h"
 #include "service/confine.h"
 #include "service/desk.h"
 #include "service/generation.h"
 #include "service/health.h"
+#include "service/receipt_keys.h"
 #include "service/service.h"
 #include "service/sockets.h"
 #include "service/tls.h"
@@ -43,11 +46,13 @@ enum action {
     ACTION_CHECK_CONFIG,
     ACTION_CHECK_HEALTH,
     ACTION_CHECK_SANDBOX,
+    ACTION_NEW_RECEIPT_KEY,
 };
 
 struct arguments {
     enum action action;
-    const char *env_file; /* borrowed from argv */
+    const char *env_file; /* borrowed from argv, as is the next one */
+    const char *key_file; /* ACTION_NEW_RECEIPT_KEY */
 };
 
 static void print_help(void)
@@ -65,6 +70,14 @@ static void print_help(void)
 static bool take_env_file(struct arguments *arguments, const char *value, struct err *err)
 {
     arguments->env_file = value;
+    return value[0] || err_set(err, ERR_INVALID, "the name of a file");
+}
+
+static bool take_new_receipt_key(struct arguments *arguments, const char *value,
+                                 struct err *err)
+{
+    arguments->action = ACTION_NEW_RECEIPT_KEY;
+    arguments->key_file = value;
     return value[0] || err_set(err, ERR_INVALID, "the name of a file");
 }
 
@@ -153,6 +166,11 @@ static int check_config(const struct service *service)
         return complain(&err);
 
     office_done(&office);
+    struct receipts *receipts;
+    if (!receipt_keys_load(&service->settings, &receipts, &err))
+        return complain(&err);
+
+    receipts_free(receipts);
     /* A service that wants to reload has started this process: reload_check_start(). */
     if (!sockets_try(&service->settings.host, STDIN_FILENO, &err))
         return complain(&err);
@@ -227,9 +245,17 @@ static int load(struct service *service, const struct arguments *arguments, char
     case ACTION_RUN:
     case ACTION_HELP:
     case ACTION_VERSION:
+    case ACTION_NEW_RECEIPT_KEY:
         break;
     }
     return run(service, arguments, argv, is_good ? NULL : &err);
+}
+
+static int make_receipt_key(const struct arguments *arguments)
+{
+    struct err err;
+    return receipt_keys_make(arguments->key_file, stdout, &err) ? printed()
+                                                                : complain(&err);
 }
 
 static int start(const struct arguments *arguments, char *argv[])
@@ -262,6 +288,8 @@ int main(int argc, char *argv[])
     case ACTION_VERSION:
         puts("port-checker " PORT_CHECKER_VERSION);
         return printed();
+    case ACTION_NEW_RECEIPT_KEY:
+        return make_receipt_key(&arguments);
     case ACTION_RUN:
     case ACTION_CHECK_CONFIG:
     case ACTION_CHECK_HEALTH:

@@ -14,9 +14,11 @@
 #include "policy/budget.h"
 #include "probe/attempt.h"
 #include "probe/conntrack.h"
+#include "receipt/receipts.h"
 #include "service/control.h"
 #include "service/generation.h"
 #include "service/parent.h"
+#include "service/receipt_keys.h"
 #include "service/reload.h"
 #include "service/tls.h"
 #include "service/worker.h"
@@ -86,6 +88,7 @@ static bool service_prepare(struct service *service, struct err *err)
     service->limits = limits_share(descriptors, &service->settings);
     return confine_plan_make(&service->settings, &service->plan, err) &&
            tls_load(&service->settings, &service->tls, err) &&
+           receipt_keys_load(&service->settings, &service->receipts, err) &&
            office_load(&service->office, &service->settings, err) &&
            sockets_open(&service->settings.host, service->settings.workers,
                         &service->former, &service->sockets, err);
@@ -114,6 +117,13 @@ static bool service_build(struct service *service, size_t *ret_layers, struct er
 
 /* --- taking down ---------------------------------------------------------------------- */
 
+static void keys_forget(struct service *service)
+{
+    service->tls = tls_identity_free(service->tls);
+    service->receipts = receipts_free(service->receipts);
+    office_done(&service->office);
+}
+
 static void service_take_down(struct service *service)
 {
     atomic_store(&service->phase, SERVICE_STOPPING);
@@ -132,8 +142,7 @@ static void service_take_down(struct service *service)
     service->pages = pages_free(service->pages);
     service->admission = admission_free(service->admission);
     service->budget = budget_free(service->budget);
-    service->tls = tls_identity_free(service->tls);
-    office_done(&service->office);
+    keys_forget(service);
     sockets_done(&service->sockets);
     fd_close(&service->report_fd);
 }
@@ -178,8 +187,7 @@ static int keep(struct service *service, const struct invocation *invocation,
 {
     struct err err;
     int status;
-    service->tls = tls_identity_free(service->tls);
-    office_done(&service->office);
+    keys_forget(service);
     bool is_fine =
         parent_run(service, invocation, watch, child, predecessor, fault, &status, &err);
     sockets_done(&service->sockets);
@@ -214,8 +222,7 @@ int service_run(struct service *service, const struct invocation *invocation,
         return keep(service, invocation, &watch, child, predecessor,
                     is_started ? NULL : err.message);
 
-    service->tls = tls_identity_free(service->tls);
-    office_done(&service->office);
+    keys_forget(service);
     sockets_done(&service->sockets);
     sockets_done(&service->former);
     return failed(&err);

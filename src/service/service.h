@@ -12,7 +12,7 @@
  *   ready.c     the line with event=ready
  *   confine.c   the child's sandbox; trial.c tries it
  *   reload.c    checks a new binary and executes it
- *   sockets.c, limits.c, tls.c   what a start needs
+ *   sockets.c, limits.c, tls.c, pem.c, receipt_keys.c   what a start needs
  */
 #pragma once
 
@@ -36,6 +36,7 @@ struct control;
 struct err;
 struct metrics;
 struct pages;
+struct receipts;
 struct tls_identity;
 struct worker;
 
@@ -61,13 +62,14 @@ struct service {
     struct admission *admission;
     struct pages *pages;
     struct caller_warnings caller_warnings;
-    struct tls_identity *tls; /* NULL = plain HTTP; the parent forgets it after the fork */
-    struct office office;     /* as tls */
-    sem_t gate;               /* workers wait there until all of them exist */
-    atomic_int phase;         /* enum service_phase */
-    atomic_uint turn;         /* the number of turns that control.c has asked for */
-    atomic_size_t accepting;  /* workers; the last one to stop closes report_fd */
-    int report_fd;            /* owned by the child: generation.h */
+    struct tls_identity *tls;  /* NULL = plain HTTP; the parent forgets it after the fork */
+    struct receipts *receipts; /* NULL = none are given; the same */
+    struct office office;      /* the same */
+    sem_t gate;                /* workers wait there until all of them exist */
+    atomic_int phase;          /* enum service_phase */
+    atomic_uint turn;          /* the number of turns that control.c has asked for */
+    atomic_size_t accepting;   /* workers; the last one to stop closes report_fd */
+    int report_fd;             /* owned by the child: generation.h */
 
     struct control *control;
     struct worker *workers[SOCKETS_MAX];

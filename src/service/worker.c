@@ -162,6 +162,7 @@ static bool api_make(struct worker *worker, struct metrics *metrics, struct err 
         .front = desk_front(worker->desk),
         .budget = service->budget,
         .pages = service->pages,
+        .receipts = service->receipts,
         .warnings = &service->caller_warnings,
         .machine = {.is_ours = route_is_ours, .is_broadcast = route_is_broadcast},
         .is_draining = is_draining,

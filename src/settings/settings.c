@@ -216,16 +216,15 @@ static bool read_value(const struct sources *s, size_t id, struct settings *sett
 }
 
 /* Checks settings that depend on each other. */
-static bool check_tls(const struct sources *s, struct err *err)
+static bool check_pair(const struct sources *s, size_t one, size_t other, struct err *err)
 {
     const char *from;
-    const char *cert = effective(s, SETTING_TLS_CERT, &from);
-    const char *key = effective(s, SETTING_TLS_KEY, &from);
-    if (!cert == !key)
+    bool has_one = effective(s, one, &from) != NULL;
+    if (has_one == (effective(s, other, &from) != NULL))
         return true;
 
-    size_t given = cert ? SETTING_TLS_CERT : SETTING_TLS_KEY;
-    size_t missing = cert ? SETTING_TLS_KEY : SETTING_TLS_CERT;
+    size_t given = has_one ? one : other;
+    size_t missing = has_one ? other : one;
     effective(s, given, &from);
     return err_set(err, ERR_INVALID,
                    "%s is not set, but %s is (from %s): set both or neither",
@@ -281,6 +280,18 @@ static bool check_places(const struct sources *s, const struct settings *setting
     return true;
 }
 
+static bool check_other_key(const struct sources *s, struct err *err)
+{
+    const char *from;
+    return effective(s, SETTING_RECEIPT_KEY, &from) ||
+           !effective(s, SETTING_RECEIPT_OTHER_KEY, &from) ||
+           err_set(err, ERR_INVALID,
+                   "PORT_CHECKER_RECEIPT_KEY is not set, but "
+                   "PORT_CHECKER_RECEIPT_OTHER_KEY is (from %s): set both, or only the "
+                   "first",
+                   from);
+}
+
 /* Processors that this process may use. If the mask is wider than cpu_set_t, all processors
  * count. */
 static unsigned usable_processors(void)
@@ -300,7 +311,9 @@ static bool read_values(const struct sources *s, struct settings *ret, struct er
     for (size_t id = 0; id < SETTING_COUNT; id++)
         if (!read_value(s, id, &settings, err))
             return false;
-    if (!check_tls(s, err) || !check_places(s, &settings, err))
+    if (!check_pair(s, SETTING_TLS_CERT, SETTING_TLS_KEY, err) ||
+        !check_pair(s, SETTING_RECEIPT_KEY, SETTING_RECEIPT_ISSUER, err) ||
+        !check_other_key(s, err) || !check_places(s, &settings, err))
         return false;
 
     address_set_port(&settings.host, settings.port);

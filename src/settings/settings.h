@@ -30,6 +30,7 @@ struct err;
 #define SETTINGS_FILE_MAX             (1ul << 20) /* bytes of a .env file */
 
 #define SETTINGS_TLS_PRIORITY_SIZE    512
+#define SETTINGS_ISSUER_SIZE          256
 #define SETTINGS_TLS_PRIORITY_EXAMPLE "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 
 /* The addresses that a caller may name: docs/policy.md. */
@@ -108,6 +109,9 @@ struct settings {
     struct place_list vantages;    /* empty = those that are heard */
     size_t quorum;                 /* 0 = by the number of places */
     enum targets vantage_targets;  /* PUBLIC or ANY */
+    char receipt_key[4096];                        /* path; "" = no receipts */
+    char receipt_other_key[4096];
+    char receipt_issuer[SETTINGS_ISSUER_SIZE];
     char user[SETTINGS_USER_SIZE]; /* "" = port-checker or nobody */
     enum sandbox sandbox;
     enum log_format log_format;

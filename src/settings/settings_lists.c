@@ -359,3 +359,46 @@ static void print_nats_urls(const struct setting *row, const void *target, struc
 }
 
 const struct setting_kind kind_nats_urls = {parse_nats_urls, print_nats_urls};
+
+/* --- the issuer of receipts: an origin that may have a path ------------------------ */
+
+/* Why such a URL is refused; NULL if it is not. */
+static const char *issuer_fault(const char *text, size_t len)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                  "0123456789-._~!$&'()*+,;=:@%/";
+    char origin[SETTINGS_ISSUER_SIZE];
+    const struct scheme *scheme = find_scheme(text, len);
+    const char *path = scheme ? memchr(text + scheme->len, '/', len - scheme->len) : NULL;
+    const char *why =
+        parse_origin(text, path ? (size_t)(path - text) : len, origin, sizeof origin);
+    if (why)
+        return why;
+    if (text[len - 1] == '/')
+        return "leave out the slash at its end";
+    for (const char *c = path; c && c < text + len; c++)
+        if (!strchr(allowed, *c))
+            return "leave out its query, its fragment, and spaces";
+    return NULL;
+}
+
+static bool parse_issuer(const struct setting *row, const char *text, size_t len,
+                         void *target, struct err *hint)
+{
+    if (len >= row->size)
+        return err_set(hint, ERR_INVALID, "it has %zu", len);
+    const char *why = issuer_fault(text, len);
+    if (why)
+        return err_set(hint, ERR_INVALID, "%s", why);
+
+    memcpy(target, text, len);
+    return true;
+}
+
+static void print_issuer(const struct setting *row, const void *target, struct text *out)
+{
+    (void)row;
+    text_append_str(out, target);
+}
+
+const struct setting_kind kind_issuer = {parse_issuer, print_issuer};

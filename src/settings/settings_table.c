@@ -22,6 +22,10 @@
        "at most " SHOW(CIDR_LIST_MAX) " networks such as 10.0.0.0/8 or ::1")
 #define TO_COUNT(field, low, high) \
     TO(field, kind_count, SHOW(low) " to " SHOW(high)), .min = (low), .max = (high)
+#define TO_ISSUER(field) \
+    TO(field, kind_issuer, \
+       "a URL of at most 255 characters such as https://checker.example, without a slash " \
+       "at its end")
 #define TO_LOG_FORMAT(field) \
     TO(field, kind_log_format, "text or json")
 #define TO_NATS_URLS(field) \

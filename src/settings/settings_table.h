@@ -55,6 +55,7 @@ extern const struct setting_kind kind_address;
 extern const struct setting_kind kind_bool;
 extern const struct setting_kind kind_cidrs;
 extern const struct setting_kind kind_count;
+extern const struct setting_kind kind_issuer;
 extern const struct setting_kind kind_log_format;
 extern const struct setting_kind kind_nats_urls;
 extern const struct setting_kind kind_origins;

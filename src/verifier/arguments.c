@@ -5,6 +5,7 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "net/port_set.h"
+#include "receipt/receipts.h"
 #include "verifier/fetch.h"
 #include "verifier/ports.h"
 
@@ -100,7 +101,8 @@ static bool list_add(const char *text, uint16_t **list, size_t *count, uint16_t 
 static bool is_without_route(const char *url, const char *text, struct err *err)
 {
     static const char *const routes[] = {
-        "/check-ports", "/docs", "/health", "/ip", "/limits", "/metrics", "/openapi.json",
+        "/check-ports", "/docs",    "/health",       "/ip",
+        "/limits",      "/metrics", "/openapi.json", RECEIPT_KEYS_PATH,
     };
     const char *path = strchr(strstr(url, "://") + 3, '/');
     size_t path_len = path ? strlen(path) : 0;
@@ -286,6 +288,36 @@ static bool take_on_change(struct arguments *arguments, const char *value, struc
 {
     arguments->on_change = value;
     return value[0] || err_set(err, ERR_INVALID, "a shell command");
+}
+
+static bool take_receipt(struct arguments *arguments, const char *value, struct err *err)
+{
+    arguments->receipt = value;
+    return value[0] || err_set(err, ERR_INVALID, "the name of a file");
+}
+
+static bool take_for(struct arguments *arguments, const char *value, struct err *err)
+{
+    size_t len = strlen(value);
+    bool is_fine = len >= 1 && len <= RECEIPT_FOR_MAX;
+    for (size_t i = 0; is_fine && i < len; i++)
+        is_fine = value[i] >= ' ' && value[i] <= '~';
+    arguments->for_text = value;
+    return is_fine ||
+           err_set(err, ERR_INVALID, "1 to %d printable ASCII characters", RECEIPT_FOR_MAX);
+}
+
+static bool take_jwks(struct arguments *arguments, const char *value, struct err *err)
+{
+    arguments->jwks = value;
+    return value[0] || err_set(err, ERR_INVALID, "the name of a file, or a URL");
+}
+
+static bool take_issuer(struct arguments *arguments, const char *value, struct err *err)
+{
+    arguments->issuer = value;
+    return strstr(value, "://") ||
+           err_set(err, ERR_INVALID, "a URL, as it stands in iss of the receipts");
 }
 
 /* Options without a value. */
@@ -476,6 +508,17 @@ static bool probe_check(const struct option_rest *rest, struct arguments *argume
     return ports_check(arguments, err);
 }
 
+static bool receipt_check(const struct option_rest *rest, struct arguments *arguments,
+                          struct err *err)
+{
+    if (rest->operand_count != 1)
+        return err_set(err, ERR_INVALID,
+                       "receipt needs a file, for example port-verifier receipt "
+                       "receipts.txt --jwks https://checker.example" RECEIPT_KEYS_PATH);
+    arguments->receipt = rest->operands[0];
+    return true;
+}
+
 static bool fit_check(const struct option_rest *rest, const char *servers,
                       struct arguments *arguments, struct err *err)
 {
@@ -488,6 +531,11 @@ static bool fit_check(const struct option_rest *rest, const char *servers,
         return err_set(err, ERR_INVALID, "--json and --quiet cannot be combined");
     if (arguments->timeout.ns == 0)
         arguments->timeout = span_seconds(is_probe ? 5 : 30);
+    if (arguments->action == ACTION_RECEIPT)
+        return receipt_check(rest, arguments, err);
+    if (arguments->for_text && !arguments->receipt)
+        return err_set(err, ERR_INVALID,
+                       "--for needs --receipt, for example --receipt receipts.txt");
     return is_probe ? probe_check(rest, arguments, err)
                     : verify_check(rest, servers, arguments, err);
 }
@@ -504,7 +552,7 @@ bool arguments_parse(int argc, char *argv[], const char *servers, struct argumen
     struct option_rest rest;
     bool is_fine = options_parse(&options_table, argc, argv, take, &arguments, &rest, err);
     if (is_fine && !rest.is_ended) {
-        static const enum action actions[] = {ACTION_VERIFY, ACTION_PROBE};
+        static const enum action actions[] = {ACTION_VERIFY, ACTION_PROBE, ACTION_RECEIPT};
         arguments.action = actions[rest.command];
         is_fine = fit_check(&rest, servers, &arguments, err);
     }

@@ -20,6 +20,7 @@ struct err;
 enum action {
     ACTION_VERIFY,
     ACTION_PROBE,
+    ACTION_RECEIPT,
     ACTION_HELP,
     ACTION_VERSION,
 };
@@ -71,6 +72,11 @@ struct arguments {
     struct span watch;   /* from one round to the next */
     struct span confirm; /* until a change is checked again */
     const char *on_change;
+    const char *receipt;  /* ACTION_VERIFY: where receipts are written, or NULL; else the
+                             file to read */
+    const char *for_text; /* of receipts; or NULL */
+    const char *jwks;     /* a file or a URL; or NULL */
+    const char *issuer;   /* or NULL */
 };
 
 /* `servers` is PORT_VERIFIER_SERVERS or NULL. libcurl must have been set up. ERR_INVALID.

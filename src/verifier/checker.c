@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BODY_MAX (1u << 17)
+#define BODY_MAX     (1u << 17)
+#define RECEIPTS_MAX FETCH_REPLY_MAX
 
 /* --- GET /ip -------------------------------------------------------------------------- */
 
@@ -136,6 +137,7 @@ bool checker_new(const struct checker_config *config, struct checker **ret, stru
     checker->url = config->url;
     checker->start = clock_now();
     text_init(&checker->body, BODY_MAX);
+    text_init(&checker->receipts, RECEIPTS_MAX);
     checker_timer_init(checker);
     checker->waiting = calloc(config->port_count + 1, sizeof *checker->waiting);
     if (!checker->waiting ||
@@ -158,6 +160,7 @@ struct checker *checker_free(struct checker *checker)
     fetch_free(checker->fetch);
     free(checker->waiting);
     text_done(&checker->body);
+    text_done(&checker->receipts);
     checker_result_done(&checker->result);
     free(checker);
     return NULL;
@@ -184,6 +187,17 @@ struct checker_result checker_take_result(struct checker *checker)
     checker->result.verdicts = NULL;
     checker->result.places = NULL;
     return result;
+}
+
+const char *checker_receipts(const struct checker *checker)
+{
+    return checker->receipts.data;
+}
+
+const char *checker_no_receipt(const struct checker *checker)
+{
+    return checker->no_receipt[0] ? checker->no_receipt
+                                  : "this checker does not know receipts";
 }
 
 const char *checker_url(const struct checker *checker)

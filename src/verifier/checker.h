@@ -73,6 +73,8 @@ struct checker_config {
     size_t port_count;
     const struct proof_token *token;
     const struct address *public_address; /* NULL: ask for it */
+    bool wants_receipt;
+    const char *for_text; /* of the receipt; or NULL */
     struct fetch_source source;
     struct span patience;        /* how long it may be waited for a checker that is busy */
     checker_changed_fn *changed; /* never called from within checker_new() */
@@ -120,6 +122,12 @@ struct checker_result checker_take_result(struct checker *checker);
 
 /* Frees what a result owns: verdicts and places. */
 void checker_result_done(struct checker_result *result);
+
+/* The receipts that it has given, one per line; "" = none. Owned by the checker. */
+const char *checker_receipts(const struct checker *checker);
+
+/* Why it has given none, in one sentence. */
+const char *checker_no_receipt(const struct checker *checker);
 
 /* The URL that was asked last, or of two that failed the one whose reason says more. */
 const char *checker_url(const struct checker *checker);

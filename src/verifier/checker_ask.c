@@ -8,6 +8,7 @@
 #include "base/container.h"
 #include "base/err.h"
 #include "loop/loop.h"
+#include "receipt/receipt_read.h"
 #include "verifier/diagnosis.h"
 
 #include <assert.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static bool piece_send(struct checker *checker, struct err *err);
 
@@ -284,6 +286,61 @@ static void piece_judged(struct checker *checker)
         all_judged(checker);
 }
 
+/* --- receipts ------------------------------------------------------------------------- */
+
+static bool asks_for_receipt(const struct checker *checker)
+{
+    return checker->config.wants_receipt && !checker->refuses_receipts &&
+           !checker->result.is_plain;
+}
+
+/* What is wrong with a receipt, apart from its signature; or NULL. */
+static const char *receipt_fault(const struct checker *checker, const char *text)
+{
+    struct receipt receipt;
+    const char *wanted = checker->config.for_text ? checker->config.for_text : "";
+    enum receipt_fault fault = receipt_read(text, strlen(text), NULL, &receipt);
+    bool is_ours = fault == RECEIPT_FAULT_NONE &&
+                   address_equals(&receipt.target, &checker->result.public_address);
+    if (fault == RECEIPT_FAULT_NONE)
+        fault = receipt_judge(&receipt, time(NULL), NULL, wanted);
+    receipt_done(&receipt);
+    if (fault != RECEIPT_FAULT_NONE)
+        return receipt_fault_sentence(fault);
+    return is_ours ? NULL : "its sub is another address";
+}
+
+/* A further look is worth a receipt if it has reached something. */
+static void receipt_take(struct checker *checker, const struct piece *piece,
+                         const struct fetch_result *result)
+{
+    bool is_worth = !checker->is_looking;
+    if (!asks_for_receipt(checker))
+        return;
+    for (size_t i = 0; i < checker->asked && !is_worth; i++)
+        is_worth = piece->verdicts[i].state == PORT_STATE_OPEN;
+    char *receipt = reply_read_receipt(result->body, result->body_len, result->is_stream);
+    const char *fault = receipt ? receipt_fault(checker, receipt) : NULL;
+    if (fault)
+        snprintf(checker->no_receipt, sizeof checker->no_receipt,
+                 "its receipt is wrong: %.120s", fault);
+    else if (receipt && is_worth)
+        text_printf(&checker->receipts, "%s\n", receipt);
+    free(receipt);
+}
+
+/* Whether it refused the question because of the receipt: then it is asked without. */
+static bool receipt_is_refused(struct checker *checker, const struct fetch_result *result)
+{
+    char said[REPLY_SENTENCE_SIZE];
+    if (!asks_for_receipt(checker) || result->status < 400 || result->status > 499 ||
+        !reply_refuses_receipt(result->body, result->body_len, said))
+        return false;
+    checker->refuses_receipts = true;
+    snprintf(checker->no_receipt, sizeof checker->no_receipt, "%.150s", said);
+    return true;
+}
+
 static void verdicts_take(struct checker *checker, const struct fetch_result *result)
 {
     struct piece piece = {0};
@@ -304,6 +361,7 @@ static void verdicts_take(struct checker *checker, const struct fetch_result *re
         for (size_t i = 0; i < checker->asked; i++)
             if (verdict_take(checker, piece.indices[i], &piece.verdicts[i]))
                 places_take(checker, piece.indices[i], piece.extras.places, i);
+        receipt_take(checker, &piece, result);
         checker->limit = piece.extras.limit;
         if (!checker->result.limit.is_there)
             checker->result.limit = checker->limit;
@@ -389,6 +447,8 @@ static void ask_done(void *ctx, const struct fetch_result *result)
         checker_fail_unanswered(checker, result);
     else if (result->status == 200)
         verdicts_take(checker, result);
+    else if (receipt_is_refused(checker, result))
+        piece_send_or_fail(checker);
     else if (result->status == 403 && checker->result.has_told && is_first &&
              !checker->has_changed)
         address_changed(checker);
@@ -412,6 +472,18 @@ static void lines_came(void *ctx, size_t lines)
         checker->judged = before + (lines < checker->asked ? lines : checker->asked);
 }
 
+static void receipt_ask(struct checker *checker)
+{
+    const char *for_text = checker->config.for_text;
+    text_append_str(&checker->body, ", \"receipt\": true");
+    if (!for_text)
+        return;
+    text_append_str(&checker->body, ", \"for\": \"");
+    for (const char *c = for_text; *c; c++)
+        text_printf(&checker->body, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
+    text_append_str(&checker->body, "\"");
+}
+
 static void body_write(struct checker *checker)
 {
     char ip[ADDRESS_TEXT_SIZE];
@@ -425,6 +497,8 @@ static void body_write(struct checker *checker)
     if (!checker->result.is_plain)
         text_printf(&checker->body, ", \"details\": true, \"token\": \"%s\"",
                     checker->config.token->hex);
+    if (asks_for_receipt(checker))
+        receipt_ask(checker);
     text_append_str(&checker->body, "}");
 }
 

@@ -33,6 +33,10 @@ struct checker {
     size_t asked;     /* of these, from the first one on, by the POST under way */
     size_t piece_max; /* what it takes at a time; 0 = not known */
     bool has_asked_limits;
+    bool refuses_receipts;                 /* it is asked without them */
+    struct text receipts;                  /* owned; one per line */
+    char no_receipt[FAILURE_MESSAGE_SIZE]; /* why there are none; "" = it does not know them
+                                            */
 
     bool is_looking;                /* again */
     const struct local_port *local; /* borrowed while looking again */

@@ -18,7 +18,7 @@ enum status delivery_status(const struct report *report)
 {
     switch (report_status(report)) {
     case REPORT_OK:
-        return STATUS_OK;
+        return report->receipts && !report->receipts[0] ? STATUS_NO_RECEIPT : STATUS_OK;
     case REPORT_NOT_OK:
         return STATUS_NOT_OK;
     case REPORT_UNKNOWN:
@@ -118,6 +118,18 @@ bool delivery_save(const struct arguments *arguments, const struct report *repor
     bool is_saved = output_replace(arguments->output, data, len, err);
     free(data);
     return is_saved;
+}
+
+bool delivery_receipts(const struct arguments *arguments, const struct report *report,
+                       struct err *err)
+{
+    const char *line = report->no_receipts;
+    for (const char *end; line && (end = strchr(line, '\n')); line = end + 1)
+        fprintf(stderr, "port-verifier: %.*s\n", (int)(end - line), line);
+    if (!report->receipts || !report->receipts[0])
+        return true;
+    return output_replace(arguments->receipt, report->receipts, strlen(report->receipts),
+                          err);
 }
 
 bool delivery_put(const struct arguments *arguments, const struct report *report,

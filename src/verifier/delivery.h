@@ -17,9 +17,15 @@ enum status {
     STATUS_USAGE,
     STATUS_UNKNOWN,
     STATUS_SYSTEM,
+    STATUS_NO_RECEIPT, /* or none that could be verified */
 };
 
 enum status delivery_status(const struct report *report);
+
+/* To the file of --receipt, if it was given and there are any; says on standard error which
+ * checkers gave none. ERR_SYSTEM. */
+bool delivery_receipts(const struct arguments *arguments, const struct report *report,
+                       struct err *err);
 
 /* To standard output. ERR_SYSTEM, also if its reader has gone. */
 bool delivery_print(const struct arguments *arguments, const struct report *report,

@@ -7,6 +7,9 @@
  *   2  wrong arguments
  *   3  no checker answered
  *   4  a system error
+ *   5  as 0, but no checker gave a receipt
+ *
+ * Those of the command `receipt` are in receipt_run.h.
  */
 #include "base/err.h"
 #include "base/options.h"
@@ -14,6 +17,7 @@
 #include "verifier/fetch.h"
 #include "verifier/output.h"
 #include "verifier/probe_run.h"
+#include "verifier/receipt_run.h"
 #include "verifier/verify.h"
 
 #include <stdio.h>
@@ -33,6 +37,11 @@ static enum status run(const struct arguments *arguments)
         fprintf(stderr, "port-verifier: --output %s\n", err.message);
         return status;
     }
+    bool is_written = arguments->action == ACTION_VERIFY && arguments->receipt;
+    if (is_written && !output_try(arguments->receipt, &err)) {
+        fprintf(stderr, "port-verifier: --receipt %s\n", err.message);
+        return status;
+    }
     switch (arguments->action) {
     case ACTION_HELP:
         options_print_help(&options_table, stdout);
@@ -45,6 +54,9 @@ static enum status run(const struct arguments *arguments)
         break;
     case ACTION_PROBE:
         status = probe_run(arguments, &err);
+        break;
+    case ACTION_RECEIPT:
+        status = receipt_run(arguments, &err);
         break;
     }
     if (status == STATUS_SYSTEM)

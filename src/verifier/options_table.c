@@ -14,6 +14,7 @@ static const struct option_row rows[] = {
 static const struct option_command commands[] = {
     {"verify", "[CHECKER]...", "check this machine"},
     {"probe", "HOST PORTS", "check HOST from here"},
+    {"receipt", "FILE", "verify receipts"},
 };
 
 const struct option_table options_table = {
@@ -26,5 +27,7 @@ const struct option_table options_table = {
     .notes =
         "CHECKER is a URL or a host name. Without it, PORT_VERIFIER_SERVERS is used.\n"
         "Exit status: 0: all required ports and at least one other are reachable;\n"
-        "1: they are not; 2: wrong arguments; 3: no checker answered; 4: a system error.\n",
+        "1: they are not; 2: wrong arguments; 3: no checker answered; 4: a system error;\n"
+        "5: as 0, but no checker gave a receipt. With receipt: 0: all are valid;\n"
+        "1: one is refused or expired; 3: no keys; 5: not verified, without --jwks.\n",
 };

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "receipt/receipt_read.h"
 #include "verifier/ports.h"
 #include "verifier/reply_places.h"
 
@@ -340,6 +341,57 @@ size_t reply_parse_max_ports(const char *body, size_t len)
     json_int_t most = json_integer_value(json_object_get(reply, "max_ports"));
     json_decref(reply);
     return most > 0 && most <= PORT_MAX ? (size_t)most : 0;
+}
+
+/* Where the last line with anything in it begins, and its length. */
+static const char *last_line(const char *body, size_t *len)
+{
+    size_t end = *len;
+    while (end > 0 && body[end - 1] == '\n')
+        end--;
+    size_t start = end;
+    while (start > 0 && body[start - 1] != '\n')
+        start--;
+    *len = end - start;
+    return body + start;
+}
+
+char *reply_read_receipt(const char *body, size_t len, bool is_stream)
+{
+    if (is_stream)
+        body = last_line(body, &len);
+    json_t *reply = object_load(body, len, NULL);
+    const json_t *said = json_object_get(reply, "receipt");
+    const char *text = json_string_value(said);
+    size_t said_len = json_string_length(said);
+    char *receipt = NULL;
+    if (text && said_len > 0 && said_len <= RECEIPT_TEXT_MAX &&
+        strspn(text, RECEIPT_CHARACTERS) == said_len)
+        receipt = strdup(text);
+    json_decref(reply);
+    return receipt;
+}
+
+bool reply_refuses_receipt(const char *body, size_t len,
+                           char ret_sentence[REPLY_SENTENCE_SIZE])
+{
+    json_t *reply = object_load(body, len, NULL);
+    const json_t *detail = json_object_get(reply, "detail");
+    const char *code = json_string_value(json_object_get(reply, "code"));
+    const char *why = NULL;
+    if (code && strcmp(code, "receipt_not_allowed") == 0)
+        why = json_string_value(detail);
+    for (size_t i = 0; i < json_array_size(detail) && !why; i++) {
+        const json_t *fault = json_array_get(detail, i);
+        const char *field =
+            json_string_value(json_array_get(json_object_get(fault, "loc"), 1));
+        if (field && (strcmp(field, "receipt") == 0 || strcmp(field, "for") == 0))
+            why = json_string_value(json_object_get(fault, "msg"));
+    }
+    if (why)
+        reply_copy_printable(why, ret_sentence, REPLY_SENTENCE_SIZE);
+    json_decref(reply);
+    return why != NULL;
 }
 
 const char *reply_read_detail(const char *body, size_t len,

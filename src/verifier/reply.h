@@ -80,6 +80,15 @@ bool reply_parse_ip(const char *body, size_t len, struct address *ret, struct er
 /* `max_ports` of a 200 to /limits; 0 if it does not say. */
 size_t reply_parse_max_ports(const char *body, size_t len);
 
+/* The receipt of a 200 to /check-ports; free() it. NULL if there is none, or one with other
+ * characters than receipts have. */
+char *reply_read_receipt(const char *body, size_t len, bool is_stream);
+
+/* Whether a request was refused because it asked for a receipt; then why, in the words of
+ * the checker. */
+bool reply_refuses_receipt(const char *body, size_t len,
+                           char ret_sentence[REPLY_SENTENCE_SIZE]);
+
 /* The `detail` of an error body, or the first `msg` if that is a list: printable, "" if it
  * has none. Returns ret_sentence. */
 const char *reply_read_detail(const char *body, size_t len,

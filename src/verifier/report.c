@@ -46,6 +46,8 @@ struct report *report_free(struct report *report)
     for (enum family which = 0; which < FAMILY_COUNT; which++)
         family_report_free(report->families[which]);
     free(report->required);
+    free(report->receipts);
+    free(report->no_receipts);
     free(report);
     return NULL;
 }

@@ -79,7 +79,10 @@ struct report {
     struct span duration;
     unsigned quorum;
     size_t required_count;
-    uint16_t *required;                           /* owned, ascending */
+    uint16_t *required; /* owned, ascending */
+    char *receipts;     /* owned; one per line; "" = none; NULL = not asked for */
+    char
+        *no_receipts; /* owned; lines such as "https://checker.example: why it gave none" */
     struct family_report *families[FAMILY_COUNT]; /* owned; NULL: not on this machine, or
                                                      with none of the checkers */
 };

@@ -25,6 +25,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RECEIPTS_MAX (64u << 20) /* of all checkers */
+
 struct round {
     struct round_config config; /* all borrowed */
     struct proof_token token;
@@ -263,6 +265,28 @@ static bool family_make(const struct round *round, enum family which,
     return true;
 }
 
+/* Of a checker that has failed, the report says why. */
+static bool receipts_collect(const struct round *round, struct report *report)
+{
+    AUTO_TEXT receipts = text_up_to(RECEIPTS_MAX);
+    AUTO_TEXT missing = text_up_to(RECEIPTS_MAX);
+    size_t len;
+    if (!round->config.arguments->receipt)
+        return true;
+    for (size_t i = 0; i < round->checker_count; i++) {
+        const struct checker *checker = round->checkers[i];
+        const char *given = checker_receipts(checker);
+        if (given[0])
+            text_append_str(&receipts, given);
+        else if (checker_result(checker)->failure == FAILURE_NONE)
+            text_printf(&missing, "%s: no receipt: %s\n", checker_url(checker),
+                        checker_no_receipt(checker));
+    }
+    report->receipts = text_take(&receipts, &len);
+    report->no_receipts = text_take(&missing, &len);
+    return report->receipts && report->no_receipts;
+}
+
 static struct report *report_make(const struct round *round)
 {
     const struct arguments *arguments = round->config.arguments;
@@ -271,6 +295,8 @@ static struct report *report_make(const struct round *round)
         return NULL;
 
     report->quorum = arguments->quorum;
+    if (!receipts_collect(round, report))
+        return report_free(report);
     for (enum family family = 0; family < FAMILY_COUNT; family++)
         if (!family_make(round, family, &report->families[family]))
             return report_free(report);
@@ -440,6 +466,8 @@ static bool checkers_start(struct round *round, struct err *err)
                 .order = arguments->order,
                 .port_count = arguments->port_count,
                 .token = &round->token,
+                .wants_receipt = arguments->receipt != NULL,
+                .for_text = arguments->for_text,
                 .public_address = arguments->has_ip[family] ? &arguments->ip[family] : NULL,
                 .source = round_source(arguments, family),
                 .patience = arguments->patience,

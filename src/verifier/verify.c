@@ -131,8 +131,12 @@ static void round_end(struct verify *verify)
 
 static void once_done(struct verify *verify, struct report *report)
 {
-    struct err err;
-    if (delivery_put(verify->arguments, report, &err))
+    struct err err, unsaved;
+    bool is_saved = delivery_receipts(verify->arguments, report, &unsaved);
+    bool is_put = delivery_put(verify->arguments, report, &err);
+    if (is_put && !is_saved)
+        err = unsaved;
+    if (is_put && is_saved)
         stop(verify, delivery_status(report));
     else
         stop_failed(verify, &err);
@@ -304,6 +308,9 @@ static void round_done(void *ctx, struct report *report)
         err_sys(&err, ENOMEM, "report");
         stop_failed(verify, &err);
     } else if (verify->arguments->is_watching) {
+        struct err err;
+        if (!delivery_receipts(verify->arguments, report, &err))
+            complain(&err);
         watched_done(verify, report);
     } else {
         once_done(verify, report);

@@ -105,6 +105,16 @@ def test_a_reload_takes_settings_and_key(installed):
     assert installed.run("ls", "/run/port-checker").stdout == "settings\n"
 
 
+def test_a_receipt_key_stays_with_root(installed):
+    installed.run("port-checker", "--new-receipt-key", "/etc/receipt-key.pem")
+    append(installed, "PORT_CHECKER_RECEIPT_KEY=/etc/receipt-key.pem\n"
+                      "PORT_CHECKER_RECEIPT_ISSUER=https://checker.example")
+    installed.run("systemctl", "reload", "port-checker")
+    assert "Ed25519" in installed.ask("http://127.0.0.1:7466/.well-known/jwks.json")
+    paths = "/etc/receipt-key.pem", "/run/port-checker/receipt-key.pem"
+    assert installed.run("stat", "-c", "%U %a", *paths).stdout == "root 600\nport-checker 400\n"
+
+
 def test_an_invalid_setting_fails_the_reload_and_changes_nothing(installed):
     append(installed, "PORT_CHECKER_PORT=none")
     assert installed.run("systemctl", "reload", "port-checker", check=False).returncode != 0

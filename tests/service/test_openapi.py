@@ -17,6 +17,7 @@ from collections import defaultdict
 import jsonschema
 import pytest
 
+from harness import receipts
 from harness.http import check_body
 from harness.waiting import PATIENCE
 from test_crowd import ask, until_first_line
@@ -32,6 +33,7 @@ OPERATIONS = {(method.upper(), path): item[method]
 JSON_BODY = ("Content-Type", "application/json")
 FORM_BODY = ("Content-Type", "application/x-www-form-urlencoded")
 ORIGIN = ("Origin", "https://a.example")
+KEYS = "/.well-known/jwks.json"
 TOKEN = "00112233445566778899aabbccddeeff"
 CORS = {"PORT_CHECKER_CORS_ORIGINS": "https://a.example"}
 
@@ -103,8 +105,8 @@ class Answers:
             assert reply.status == expected, (method, path, reply)
 
 
-def usual_answers(answers, start):
-    service = start(**CORS)
+def usual_answers(answers, start, keys):
+    service = start(**CORS, **keys)
     for method, path in OPERATIONS:
         answers.ask(service, method, path)
     for body in (b"", b"{", b"[]", b"{}", check_body(1), check_body(["x", 0, "9-1"]),
@@ -128,10 +130,10 @@ def usual_answers(answers, start):
     answers.ask_all(service, 431, [("X-Long", "x" * 9000)])
 
 
-def verdicts(answers, start, open_port, packet_filter):
+def verdicts(answers, start, open_port, packet_filter, keys):
     packet_filter.rule(["20000-20004"], "drop")
     packet_filter.rule([20005], "reject with icmp type host-unreachable")
-    service = start(**CORS)
+    service = start(**CORS, **keys)
     ports = [open_port(), "20000-20006"]
     for details in (False, True):
         body = check_body(ports, details=details)
@@ -140,7 +142,7 @@ def verdicts(answers, start, open_port, packet_filter):
     for accept in "application/json", "text/plain":
         answers.ask(service, "GET", "/check-ports", [("Accept", accept)], query=query)
     with proving() as listeners:
-        body = check_body([*listeners, 20006], details=True, token=TOKEN)
+        body = check_body([*listeners, 20006], details=True, token=TOKEN, receipt=True)
         answers.ask(service, "POST", "/check-ports", body=body)
 
 
@@ -176,6 +178,7 @@ def refusals(answers, start):
     for path in "/ip", "/check-ports":
         assert answers.ask(service, "GET", path, [("Via", "1.1 proxy")]).status == 403
     assert answers.ask(service, "GET", "/metrics").status == 403
+    assert answers.ask(service, "GET", KEYS).status == 404
     unlisted = start(PORT_CHECKER_TRUSTED_PROXIES="127.0.0.2")
     for one, forwarded_for in (service, "fe80::1"), (unlisted, "203.0.113.7"):
         headers = [("X-Forwarded-For", forwarded_for), ("Sec-Fetch-Site", "cross-site")]
@@ -208,8 +211,10 @@ def limits(answers, start, silent_ports):
         answers.ask_all(service, 503)
 
 
-def own_trouble(answers, start):
-    service = start(PORT_CHECKER_TARGETS="any", **CORS)
+def own_trouble(answers, start, keys):
+    service = start(PORT_CHECKER_TARGETS="any", **CORS, **keys)
+    body = check_body([1], "127.0.0.9", token=TOKEN, receipt=True)
+    assert answers.ask(service, "POST", "/check-ports", body=body).status == 403
     body = check_body([1], "2001:db8::1")
     assert answers.ask(service, "POST", "/check-ports", body=body).status == 503
     form = b"ports=1&provider_ip=2001:db8::1"
@@ -248,15 +253,16 @@ def slow_requests(answers, start):
 
 
 @pytest.fixture
-def answers(start, open_port, packet_filter, silent_ports):
+def answers(start, open_port, packet_filter, silent_ports, tmp_path):
     """All of them, created once for all tests."""
     if not ANSWERS.replies:
         found = Answers()
-        usual_answers(found, start)
-        verdicts(found, start, open_port, packet_filter)
+        keys = receipts.settings(tmp_path)
+        usual_answers(found, start, keys)
+        verdicts(found, start, open_port, packet_filter, keys)
         refusals(found, start)
         limits(found, start, silent_ports)
-        own_trouble(found, start)
+        own_trouble(found, start, keys)
         packet_filter.clear()
         draining(found, start, silent_ports)
         slow_requests(found, start)
@@ -272,11 +278,11 @@ def bodies(answers):
     for (method, path, status), replies in answers.replies.items():
         for reply in replies:
             media = (reply.header("Content-Type") or "").split(";")[0]
-            if media not in ("application/json", "text/plain") or not reply.body:
+            is_json = media in ("application/json", "application/jwk-set+json")
+            if not is_json and media != "text/plain" or not reply.body:
                 continue
             schema = resolve(OPERATIONS[(method, path)]["responses"][status])[
                 "content"][media]["schema"]
-            is_json = media == "application/json"
             yield json.loads(reply.body) if is_json else reply.body.decode(), schema
 
 
@@ -428,10 +434,11 @@ def test_every_member_and_every_value_came(answers):
                                ("CheckReply", "quorum"), ("Verdict", "vantages")}
 
 
-def test_lines_of_a_stream_are_what_their_schema_says(start, open_port, closed_port):
-    service = start()
+def test_lines_of_a_stream_are_what_their_schema_says(start, open_port, closed_port, tmp_path):
+    service = start(**receipts.settings(tmp_path))
     ports = [open_port(), closed_port()]
-    for more in ({}, {"details": True}, {"details": True, "token": TOKEN}):
+    for more in ({}, {"details": True}, {"details": True, "token": TOKEN},
+                 {"details": True, "token": TOKEN, "receipt": True}):
         seen = set()
         lines = subprocess.run(
             ["curl", "-sN", f"http://127.0.0.1:{service.port}/check-ports", "-H",
@@ -448,6 +455,8 @@ def test_lines_of_a_stream_are_what_their_schema_says(start, open_port, closed_p
             wanted |= {"state", "rtt_ms", "icmp"}
         if "token" in more:
             wanted.add("proof")
+        if "receipt" in more:
+            wanted.add("receipt")
         assert members == wanted
 
 
@@ -501,6 +510,19 @@ def test_requests_are_judged_by_the_service_as_by_the_schema(shared, body):
     assert shared.post(json.dumps(body).encode()).status == (200 if is_good else 422)
 
 
+def test_receipts_are_judged_by_the_service_as_by_the_schema(start, tmp_path):
+    service = start(**receipts.settings(tmp_path))
+    for more in ({"receipt": False}, {"receipt": 1}, {"receipt": None}, {"receipt": True},
+                 {"receipt": True, "token": TOKEN}, {"receipt": True, "token": "x"},
+                 {"receipt": True, "token": TOKEN, "ports": []},
+                 *({"receipt": True, "token": TOKEN, "for": value}
+                   for value in ("", "x", "~ ", "\u00e4", "\t", 7, None, "x" * 128, "x" * 129))):
+        body = {**GOOD, **more}
+        is_good = is_valid(body, {"$ref": "#/components/schemas/CheckRequest"})
+        reply = service.post(json.dumps(body).encode())
+        assert reply.status == (200 if is_good else 422), (body, reply)
+
+
 ELEMENT = OPERATIONS[("GET", "/check-ports")]["parameters"][0]["schema"]
 
 
@@ -523,8 +545,8 @@ SAMPLES = [(f"{method} {path}: {sample['label']}", sample["lang"], sample["sourc
 
 @pytest.mark.parametrize("lang, source", [row[1:] for row in SAMPLES],
                          ids=[row[0] for row in SAMPLES])
-def test_the_samples_of_the_reference_run(start, lang, source):
-    service = start()
+def test_the_samples_of_the_reference_run(start, tmp_path, lang, source):
+    service = start(**receipts.settings(tmp_path))
     source = source.replace("http://localhost:7466", f"http://127.0.0.1:{service.port}")
     program = ["sh", "-c", source] if lang == "Shell" else [sys.executable, "-c", source]
     ended = subprocess.run(program, capture_output=True, text=True, check=True,
@@ -589,9 +611,9 @@ def test_it_is_served_as_it_stands(shared):
 
 
 @pytest.mark.parametrize("path", [path for method, path in OPERATIONS if method == "GET"])
-def test_head_is_answered_wherever_get_is(shared, path):
+def test_head_is_answered_wherever_get_is(start, tmp_path, path):
     target = target_of("GET", path)
-    with shared.connect() as connection:
+    with start(**receipts.settings(tmp_path)).connect() as connection:
         get = connection.exchange("GET", target)
         head = connection.exchange("HEAD", target)
         assert head.status == get.status == 200

@@ -25,7 +25,7 @@ static char *write_limited(const struct port_verdict *verdicts, size_t count,
     check_reply_begin(&reply, &summary, has_details, has_proof);
     for (size_t i = 0; i < count; i++)
         check_reply_add(&reply, &verdicts[i], NULL);
-    char *body = check_reply_end(&reply, &len);
+    char *body = check_reply_end(&reply, NULL, &len);
     assert_non_null(body);
     assert_int_equal(strlen(body), len);
     return body;
@@ -226,16 +226,18 @@ static void a_limit_stands_beside_the_ports_that_have_it(void **state)
         {{0}, 3, true, "3 ports\"}"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char line[CHECK_LINE_SIZE], wanted[CHECK_LINE_SIZE];
+        char wanted[CHECK_LINE_SIZE];
         struct check_summary summary = {.limit = rows[i].limit};
         for (size_t j = 0; j < rows[i].ports; j++)
             check_summary_add(&summary, &verdicts[j]);
-        size_t len = check_line_last(&summary, rows[i].has_details, line);
+        size_t len = 0;
+        char *line = check_line_last(&summary, rows[i].has_details, NULL, &len);
         snprintf(wanted, sizeof wanted,
                  "{\"success\": true, \"message\": \"Successfully verified 1 out of %s\n",
                  rows[i].wanted);
+        assert_string_equal(line, wanted);
         assert_int_equal(len, strlen(wanted));
-        assert_memory_equal(line, wanted, len);
+        free(line);
 
         char *body = write_limited(verdicts, rows[i].ports, rows[i].has_details, false,
                                    rows[i].limit);
@@ -252,6 +254,32 @@ static void a_limit_stands_beside_the_ports_that_have_it(void **state)
                                  "\"error\": \"Connection refused\", "
                                  "\"state\": \"limited\", "));
     free(body);
+}
+
+static void a_receipt_is_the_last_member(void **state)
+{
+    (void)state;
+    const struct port_verdict verdict = OPEN(80);
+    struct check_summary summary = {0};
+    struct check_reply reply;
+    char receipt[5000]; /* longer than any other member */
+    size_t len = 0;
+    memset(receipt, 'A', sizeof receipt - 1);
+    receipt[sizeof receipt - 1] = '\0';
+
+    check_summary_add(&summary, &verdict);
+    check_reply_begin(&reply, &summary, false, false);
+    check_reply_add(&reply, &verdict, NULL);
+    char *texts[] = {check_reply_end(&reply, receipt, &len),
+                     check_line_last(&summary, true, receipt, &len)};
+    for (size_t i = 0; i < 2; i++) {
+        assert_non_null(texts[i]);
+        const char *end = strstr(texts[i], "1 ports\", \"receipt\": \"AAAA");
+        assert_non_null(end);
+        assert_string_equal(end + strlen("1 ports\", \"receipt\": \"") + strlen(receipt),
+                            i == 0 ? "\"}" : "\"}\n");
+        free(texts[i]);
+    }
 }
 
 static void lines_of_a_stream_say_the_same(void **state)
@@ -417,6 +445,7 @@ int main(void)
         cmocka_unit_test(proofs_stand_beside_details_when_asked_for),
         cmocka_unit_test(an_icmp_error_says_what_it_means_and_who_sent_it),
         cmocka_unit_test(a_limit_stands_beside_the_ports_that_have_it),
+        cmocka_unit_test(a_receipt_is_the_last_member),
         cmocka_unit_test(lines_of_a_stream_say_the_same),
         cmocka_unit_test(plain_lines_name_port_state_and_error),
         cmocka_unit_test(times_are_rounded_to_microseconds),

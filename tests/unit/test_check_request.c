@@ -47,6 +47,8 @@ static void read_body(const char *body, size_t len, const char *content_type, si
         for (size_t i = 0; i < ports.count; i++)
             text_printf(out, " %u", ports.ports[i]);
         text_append_str(out, request.wants_details ? " details" : "");
+        text_append_str(out, request.wants_receipt ? " receipt" : "");
+        text_append_str(out, request.for_text);
     } else {
         size_t reply_len = 0;
         char *reply = violation_list_body(&violations, &reply_len);
@@ -155,6 +157,50 @@ static void details_is_a_boolean_and_nothing_else(void **state)
                  "{\"provider_ip\":\"::1\",\"ports\":[9],\"details\":%s}", bad[i]);
         assert_read_as(body, strlen(body), NULL, DETAIL(NO_BOOL));
     }
+}
+
+#define TOKEN       ", \"token\": \"00112233445566778899aabbccddeeff\""
+#define ASKING(...) "{\"provider_ip\": \"::1\", \"ports\": [9]" __VA_ARGS__ "}"
+#define RECEIPT     ", \"receipt\": true"
+#define NO_FOR                                                                             \
+    VIOLATION(FIELD("for"), "value is not 1 to 128 printable ASCII characters",            \
+              "value_error")
+#define SIXTEEN "0123456789abcdef"
+#define LONG    SIXTEEN SIXTEEN SIXTEEN SIXTEEN SIXTEEN SIXTEEN SIXTEEN SIXTEEN
+
+static void a_receipt_needs_a_token_and_a_port(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {ASKING(RECEIPT TOKEN), "::1 9 receipt"},
+        {ASKING(", \"receipt\": false, \"for\": 7"), "::1 9"},
+        {ASKING(", \"for\": 7"), "::1 9"}, /* read only with a receipt */
+        {ASKING(", \"receipt\": 1" TOKEN),
+         DETAIL(VIOLATION(FIELD("receipt"), "value could not be parsed to a boolean",
+                          "type_error.bool"))},
+        {ASKING(RECEIPT),
+         DETAIL(VIOLATION(FIELD("token"),
+                          "field required: a receipt needs a token of 32 lower-case hex "
+                          "digits, which proves the listeners",
+                          "value_error.missing"))},
+        {ASKING(RECEIPT ", \"token\": \"x\""),
+         DETAIL(VIOLATION(FIELD("token"), "value is not 32 lower-case hex digits",
+                          "value_error"))},
+        {"{\"provider_ip\": \"::1\", \"ports\": []" RECEIPT TOKEN "}",
+         DETAIL(VIOLATION(FIELD("ports"),
+                          "the list is empty: a receipt needs at least one port",
+                          "value_error"))},
+        {ASKING(RECEIPT TOKEN ", \"for\": \" ~\""), "::1 9 receipt ~"},
+        {ASKING(RECEIPT TOKEN ", \"for\": \"" LONG "\""), "::1 9 receipt" LONG},
+        {ASKING(RECEIPT TOKEN ", \"for\": \"" LONG "0\""), DETAIL(NO_FOR)},
+        {ASKING(RECEIPT TOKEN ", \"for\": \"\""), DETAIL(NO_FOR)},
+        {ASKING(RECEIPT TOKEN ", \"for\": \"a\\u0000b\""), DETAIL(NO_FOR)},
+        {ASKING(RECEIPT TOKEN ", \"for\": \"a\\nb\""), DETAIL(NO_FOR)},
+        {ASKING(RECEIPT TOKEN ", \"for\": \"\\u00e4\""), DETAIL(NO_FOR)},
+        {ASKING(RECEIPT TOKEN ", \"for\": null"),
+         DETAIL(VIOLATION(FIELD("for"), "str type expected", "type_error.str"))},
+    };
+    ASSERT_ROWS(rows);
 }
 
 static void the_body_as_a_whole(void **state)
@@ -755,6 +801,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_read),
         cmocka_unit_test(details_is_a_boolean_and_nothing_else),
+        cmocka_unit_test(a_receipt_needs_a_token_and_a_port),
         cmocka_unit_test(the_body_as_a_whole),
         cmocka_unit_test(what_is_not_a_list_of_ports),
         cmocka_unit_test(what_is_not_a_port),

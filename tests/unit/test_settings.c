@@ -767,7 +767,7 @@ static void every_form_names_every_setting(void **state)
             assert_non_null(strstr(form, quoted));
             count++;
         }
-        assert_int_equal(count, 30);
+        assert_int_equal(count, 33);
         free(form);
         free(values);
     }
