@@ -85,7 +85,8 @@ static const char *refusal_of(enum router_meaning meaning)
     return "refused by the router";
 }
 
-static void reason_put(const struct mapping_view *mapped, struct text *text)
+static void reason_put(const struct mapping_view *mapped, bool is_any_mapped,
+                       struct text *text)
 {
     char holder[ADDRESS_TEXT_SIZE];
     switch (mapped->state) {
@@ -93,10 +94,12 @@ static void reason_put(const struct mapping_view *mapped, struct text *text)
         if (mapped->has_holder)
             text_printf(text, "held by %s", address_format(&mapped->holder, holder));
         else
-            text_append_str(text, "taken, usually by another machine");
+            text_append_str(text, "used by another machine or by the router itself");
         break;
     case MAPPING_FULL:
-        text_append_str(text, "the table of the router is full");
+        text_append_str(text, is_any_mapped ? "the table of the router is full"
+                                            : "the router has no room for mappings, or no "
+                                              "public address on its other side");
         break;
     case MAPPING_REFUSED:
         text_append_str(text, refusal_of(mapped->meaning));
@@ -124,7 +127,7 @@ bool mapping_text_put_next(const struct family_report *family, size_t *at,
             continue;
         report_format_ports(family, alike_pick, mapped, text);
         text_append_str(text, ": ");
-        reason_put(mapped, text);
+        reason_put(mapped, family->mapping.mapped > 0, text);
         ++*at;
         return true;
     }
