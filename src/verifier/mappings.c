@@ -26,7 +26,7 @@ struct side {
 struct mappings {
     struct mappings_config config;
     struct side sides[FAMILY_COUNT];
-    struct mapping_port *wanted; /* owned: to tell a keeper, arguments->port_count long */
+    struct mapping_port *wanted;  /* owned: to tell a keeper, arguments->port_count long */
     mappings_settled_fn *settled; /* NULL: no round waits */
     void *settled_ctx;
     mappings_removed_fn *removed; /* NULL: nothing is being removed */
@@ -176,7 +176,8 @@ void mappings_remove(struct mappings *mappings, mappings_removed_fn *removed)
             keeper_remove(mappings->sides[family].keeper);
 }
 
-/* --- what is known ---------------------------------------------------------------------- */
+/* --- what is known ----------------------------------------------------------------------
+ */
 
 struct mapping_summary mappings_summary(const struct mappings *mappings, enum family family)
 {
@@ -256,18 +257,15 @@ static bool is_checked(const struct arguments *arguments, enum family family)
 static bool side_new(struct side *side, struct err *err)
 {
     const struct mappings_config *config = &side->mappings->config;
-    const struct address *source = config->source[side->family];
-    struct keeper_config keeper = {
+    const struct keeper_config keeper = {
         .loop = config->loop,
         .family = side->family,
-        .has_source = source != NULL,
+        .source = config->source[side->family],
         .nonce = config->nonce,
         .settled = keeper_settled,
         .removed = keeper_removed,
         .ctx = side,
     };
-    if (source)
-        keeper.source = *source;
     return keeper_new(&keeper, &side->keeper, err);
 }
 
@@ -276,8 +274,7 @@ bool mappings_new(const struct mappings_config *config, struct mappings **ret,
 {
     struct mappings *mappings = calloc(1, sizeof *mappings);
     if (mappings)
-        mappings->wanted =
-            calloc(config->arguments->port_count, sizeof *mappings->wanted);
+        mappings->wanted = calloc(config->arguments->port_count, sizeof *mappings->wanted);
     if (!mappings || !mappings->wanted) {
         free(mappings);
         return err_sys(err, ENOMEM, "mapping ports");

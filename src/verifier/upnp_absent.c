@@ -59,7 +59,8 @@ bool upnp_mapper_new(struct loop *loop, const struct upnp_mapper_config *config,
     mapper->config = *config;
     mapper->port_count = port_count;
     for (size_t i = 0; i < port_count; i++)
-        mapper->mappings[i] = (struct mapping){.inner = ports[i].inner, .outer = ports[i].outer};
+        mapper->mappings[i] =
+            (struct mapping){.inner = ports[i].inner, .outer = ports[i].outer};
     timer_init(&mapper->timer, timer_fire);
     if (!loop_timer_set(loop, &mapper->timer, clock_now())) {
         upnp_mapper_free(mapper);
