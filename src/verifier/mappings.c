@@ -19,6 +19,7 @@ struct side {
     enum family family;
     struct keeper *keeper; /* owned; NULL: this family is not checked */
     bool is_waited_for;    /* by the round */
+    size_t mapped; /* ports, when its keeper last settled */
     bool has_announced;
     struct instant announced_at; /* the last announcement that was told */
 };
@@ -110,16 +111,24 @@ static bool is_any_waited_for(const struct mappings *mappings)
     return false;
 }
 
+/* Fewer ports are mapped than were before, although nothing was told in between. */
+static bool is_loss(struct side *side)
+{
+    size_t before = side->mapped;
+    side->mapped = keeper_summary(side->keeper).mapped;
+    return side->mapped < before;
+}
+
 static void keeper_settled(void *ctx, const struct mapping_news *news)
 {
     struct side *side = ctx;
     struct mappings *mappings = side->mappings;
-    if (!side->is_waited_for) {
-        if (!mappings->removed && !news->is_first && is_event(side, news))
-            event_tell(side, news);
+    bool has_lost = is_loss(side);
+    if (!mappings->removed && (news->is_first ? has_lost : is_event(side, news)))
+        event_tell(side, news);
+    if (!side->is_waited_for || !news->is_first)
         return;
-    }
-    side->is_waited_for = side->is_waited_for && !news->is_first;
+    side->is_waited_for = false;
     mappings_settled_fn *settled = mappings->settled;
     if (settled && !is_any_waited_for(mappings)) {
         mappings->settled = NULL;

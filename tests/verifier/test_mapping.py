@@ -15,7 +15,7 @@ import stub as stubs
 from harness import gateway as gateways
 from harness.gateway import NATPMP, PCP
 from harness.waiting import SANITIZER, eventually, sooner_than
-from home import CHECKER, CHECKER6, OTHER, PROVIDER, PROVIDER6, PUBLIC
+from home import CHECKER, CHECKER6, PROVIDER, PROVIDER6, PUBLIC
 from program import NOT_OK, OK, SYSTEM, USAGE, Running, cause_of, ports_of, verify
 
 ROUTER, ROUTER6 = "192.168.50.1", "2001:db8:50::1"
