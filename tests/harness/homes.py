@@ -146,6 +146,16 @@ class Home:
             f'add rule inet filter own iifname "wan" ip daddr {to} tcp dport {{ {ports} }} '
             "accept\n")
 
+    def set_forwards(self, forwards):
+        """Exactly these, {outer port: (address, inner port)}: for routers that tests play."""
+        rules = "flush chain inet filter own\nflush chain inet filter own_nat\n"
+        for outer, (address, inner) in forwards.items():
+            rules += ('add rule inet filter own_nat iifname "wan" meta nfproto ipv4 '
+                      f"tcp dport {outer} dnat ip to {address}:{inner}\n"
+                      f'add rule inet filter own iifname "wan" ip daddr {address} '
+                      f"tcp dport {inner} accept\n")
+        self.router.nft(rules)
+
     def move(self):
         """The router gets another public address."""
         self.router.ip(f"addr add {SECOND_PUBLIC}/24 dev wan\n"
@@ -210,13 +220,18 @@ class Daemon:
                              upnp="yes" if UPNP in protocols else "no", folder=folder,
                              http_port=HTTP_PORT, options=lines)
         (self.folder / "conf").write_text(text)
-        if is_natpmp:
-            # The first byte of a request is the version: 0 in NAT-PMP, 2 in PCP.
-            for protocol, version in ((NATPMP, 0), (PCP, 2)):
-                if protocol not in protocols:
-                    self.router.nft("add rule inet filter spoken udp dport "
-                                    f"{GATEWAY_PORT} @th,64,8 {version} drop\n")
         self.start()
+        self.speak_only(*protocols)
+
+    def speak_only(self, *protocols):
+        """From now on."""
+        rules = "flush chain inet filter spoken\n"
+        # The first byte of a request is the version: 0 in NAT-PMP, 2 in PCP.
+        for protocol, version in ((NATPMP, 0), (PCP, 2)):
+            if protocol not in protocols:
+                rules += ("add rule inet filter spoken udp dport "
+                          f"{GATEWAY_PORT} @th,64,8 {version} drop\n")
+        self.router.nft(rules)
 
     def start(self):
         words = (find_daemon(), "-f", self.folder / "conf", "-P", self.folder / "pid")

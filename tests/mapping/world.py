@@ -3,16 +3,39 @@
 import contextlib
 import tempfile
 
-from harness.homes import CHECKER, CHECKER6, Daemon
+from harness.gateway import Gateway
+from harness.homes import CHECKER, CHECKER6, PUBLIC, Daemon
+from harness.igd import Igd
+from harness.waiting import eventually
 from verifier.program import Running, ports_of, verify
 
 PORTS = [7466, 50800, 50801, 50802]
 LIST = "7466,50800-50802"
 
 
+class ForwardingGateway(Gateway):
+    def __init__(self, home, alter=None, **options):
+        self.home = home
+        self.forwards = {}
+        self.altering = alter or (lambda request, reply: [reply])
+        super().__init__(inside=home.router, outer=PUBLIC, alter=self._forward, **options)
+
+    def _forward(self, request, reply):
+        wanted = {entry.outer: (entry.client, entry.inner) for entry in self.table.values()}
+        if wanted != self.forwards:
+            self.forwards = wanted
+            self.home.set_forwards(wanted)
+        return self.altering(request, reply)
+
+    def restart(self):
+        super().restart()
+        self.forwards = {}
+        self.home.set_forwards({})
+
+
 class World:
     def __init__(self, later, home, service):
-        self.later, self.home = later, home
+        self.later, self.home, self.service = later, home, service
         self.urls = {4: f"http://{CHECKER}:{service.port}",
                      6: f"http://[{CHECKER6}]:{service.port}"}
         self.daemon = None
@@ -22,6 +45,23 @@ class World:
         self.daemon = Daemon(self.home, folder, protocols, **options)
         self.later.callback(self.daemon.stop)
         return self.daemon
+
+    def start_gateway(self, **options):
+        """A router that speaks as the test wants, and really forwards."""
+        gateway = ForwardingGateway(self.home, **options)
+        self.later.callback(gateway.close)
+        return gateway
+
+    def start_igd(self, **options):
+        igd = Igd(self.home, **options)
+        self.later.callback(igd.close)
+        return igd
+
+    def wait_proved(self, count=len(PORTS)):
+        """Waits until a check that begins from now on finds that many ports open."""
+        before = len(self.service.events("check"))
+        eventually(lambda: [event for event in self.service.events("check")[before + 1:]
+                            if int(event["open"]) == count], f"{count} open ports", within=30)
 
     def _words(self, family, ports, arguments):
         return ["--json", "--patience", "0", "--ports", ports, *arguments, self.urls[family]]
