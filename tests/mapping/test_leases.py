@@ -17,7 +17,7 @@ def renewals_of(daemon, seen):
 
 def test_short_leases_are_renewed(world):
     """Leases of 60 seconds, over three renewals, by all protocols at the same time."""
-    worlds = {protocol: world(protocol, max_lifetime=60) for protocol in ALL}
+    worlds = {protocol: world(protocol, min_lifetime=59, max_lifetime=60) for protocol in ALL}
     running = {protocol: one.watch("--map") for protocol, one in worlds.items()}
     seen = {protocol: {} for protocol in ALL}
     for each in running.values():
