@@ -3,8 +3,10 @@
 do: leases that are always permanent, refusals, small tables, slow answers. It really forwards."""
 import contextlib
 import http.server
+import math
 import re
 import socket
+import socketserver
 import struct
 import threading
 import time
@@ -62,15 +64,21 @@ class Refused(Exception):
     pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    # That of HTTPServer looks up a name, which nothing answers here.
+    server_bind = socketserver.TCPServer.server_bind
+
+
 class Igd:
-    def __init__(self, home, is_permanent_only=False, refuses=(), entries=1000, delay=0,
-                 outer_ip=PUBLIC):
-        """`refuses` has the error code with which each AddPortMapping is answered, and `delay`
+    def __init__(self, home, is_permanent_only=False, refuses=None, entries=1000,
+                 lease_max=3600, delay=0, outer_ip=PUBLIC):
+        """`refuses` is the error code with which each AddPortMapping is answered, and `delay`
         the seconds before each answer."""
         self.home = home
-        self.is_permanent_only, self.refuses = is_permanent_only, refuses
+        self.is_permanent_only, self.refuses, self.lease_max = is_permanent_only, refuses, lease_max
         self.entries, self.delay, self.outer_ip = entries, delay, outer_ip
-        self.table = {}  # outer port: (address, inner port, lease)
+        self.table = {}  # outer port: (address, inner port, when it ends)
+        self.is_over = False
         self.lock = threading.Lock()
         self.asked = []  # (action, arguments)
         with contextlib.ExitStack() as stack:
@@ -80,33 +88,41 @@ class Igd:
             self.ssdp.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, struct.pack(
                 "4s4s", socket.inet_aton(GROUP), socket.inet_aton(ROUTER)))
             with home.router:
-                self.http = stack.enter_context(http.server.ThreadingHTTPServer(
-                    (ROUTER, HTTP_PORT), self._handler()))
+                self.http = stack.enter_context(Server((ROUTER, HTTP_PORT),
+                                                       self._handler()))
             self.stack = stack.pop_all()
         self.threads = [threading.Thread(target=self.http.serve_forever, args=(0.01,)),
-                        threading.Thread(target=self._answer_searches)]
+                        threading.Thread(target=self._run)]
         for thread in self.threads:
             thread.start()
 
     def close(self):
         self.http.shutdown()
-        with contextlib.suppress(OSError):  # not connected: it wakes the thread all the same
-            self.ssdp.shutdown(socket.SHUT_RDWR)
+        self.is_over = True
         for thread in self.threads:
             thread.join()
         self.stack.close()
 
-    def _answer_searches(self):
-        with contextlib.suppress(OSError):
-            while True:
-                text, sender = self.ssdp.recvfrom(2048)
-                target = re.search(rb"(?im)^ST:\s*(\S+)", text)
-                wanted = target.group(1).decode() if target else ""
-                if text.startswith(b"M-SEARCH") and wanted in (DEVICE, "upnp:rootdevice",
-                                                               "ssdp:all", SERVICE):
-                    self.ssdp.sendto(FOUND.format(target=wanted).encode(), sender)
-                elif not text:
-                    return
+    def _run(self):
+        """Answers searches, and lets mappings end."""
+        self.ssdp.settimeout(0.1)
+        while not self.is_over:
+            with contextlib.suppress(TimeoutError):
+                self._answer_search(*self.ssdp.recvfrom(2048))
+            with self.lock:
+                ended = [outer for outer, entry in self.table.items()
+                         if entry[2] < time.monotonic()]
+                for outer in ended:
+                    del self.table[outer]
+                if ended:
+                    self._changed()
+
+    def _answer_search(self, text, sender):
+        target = re.search(rb"(?im)^ST:\s*(\S+)", text)
+        wanted = target.group(1).decode() if target else ""
+        if text.startswith(b"M-SEARCH") and wanted in (DEVICE, SERVICE, "upnp:rootdevice",
+                                                       "ssdp:all"):
+            self.ssdp.sendto(FOUND.format(target=wanted).encode(), sender)
 
     def _handler(self):
         igd = self
@@ -164,7 +180,8 @@ class Igd:
             raise Refused(HELD)
         if outer not in self.table and len(self.table) >= self.entries:
             raise Refused(FULL)
-        self.table[outer] = (told["NewInternalClient"], int(told["NewInternalPort"]), lease)
+        ends = time.monotonic() + min(lease, self.lease_max) if lease else math.inf
+        self.table[outer] = (told["NewInternalClient"], int(told["NewInternalPort"]), ends)
         self._changed()
         return {}
 
@@ -177,7 +194,8 @@ class Igd:
     def on_GetSpecificPortMappingEntry(self, told):
         if int(told["NewExternalPort"]) not in self.table:
             raise Refused(NO_SUCH_ENTRY)
-        address, inner, lease = self.table[int(told["NewExternalPort"])]
+        address, inner, ends = self.table[int(told["NewExternalPort"])]
+        lease = 0 if ends == math.inf else math.ceil(ends - time.monotonic())
         return {"NewInternalPort": inner, "NewInternalClient": address, "NewEnabled": 1,
                 "NewPortMappingDescription": "", "NewLeaseDuration": lease}
 

@@ -18,7 +18,7 @@ class ForwardingGateway(Gateway):
         self.home = home
         self.forwards = {}
         self.altering = alter or (lambda request, reply: [reply])
-        super().__init__(inside=home.router, outer=PUBLIC, alter=self._forward, **options)
+        super().__init__(inside=home.router, alter=self._forward, **{"outer": PUBLIC, **options})
 
     def _forward(self, request, reply):
         wanted = {entry.outer: (entry.client, entry.inner) for entry in self.table.values()}
