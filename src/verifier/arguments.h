@@ -63,9 +63,13 @@ struct arguments {
     struct span timeout;  /* of a request; of a port when probing */
     struct span patience; /* how long negative verdicts are looked at again; 0 = never */
     bool is_lan;          /* what is reachable from this network is good */
+    bool has_no_router;   /* the router is asked nothing */
     bool is_json;
     bool is_quiet; /* only the list of ports to advertise is printed */
     const char *output;
+    bool is_mapping;   /* the router is asked to forward the ports */
+    bool is_map_kept;  /* and goes on with that at the end */
+    const char *state; /* the file that keeps the nonce of the mappings, or NULL */
     bool is_watching;
     struct span watch;   /* from one round to the next */
     struct span confirm; /* until a change is checked again */
