@@ -96,7 +96,7 @@ class Router:
         with namespace:
             domain = socket.AF_INET6 if self.family == 6 else socket.AF_INET
             index = next(number for number, name in socket.if_nameindex() if name != "lo"
-                         and name in ("br0", "eth0"))
+                         and name in ("br0", "eth0", "lan"))
             self.ssdp = [self._ssdp(domain, index)]
             self.http = socket.create_server((address, 0), family=domain, backlog=64)
         self.port = self.http.getsockname()[1]

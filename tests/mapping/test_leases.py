@@ -15,32 +15,28 @@ def leases_of_daemon(daemon):
     return {int(fields[1]): int(fields[4]) for fields in lines}
 
 
-def leases_of_igd(igd):
-    return {port: ends for port, (_, _, ends) in list(igd.table.items())}
-
-
 def test_short_leases_are_renewed(world):
     """Over three renewals, by all protocols at the same time. miniupnpd does not limit those of
     UPnP. While it renews a mapping, it is missing for a moment."""
     worlds = {protocol: world(protocol, min_lifetime=LEASE - 1, max_lifetime=LEASE)
               for protocol in (PCP, NATPMP)}
     worlds[UPNP] = world()
-    igd = worlds[UPNP].start_igd(lease_max=LEASE)
+    upnp = worlds[UPNP].start_upnp(lease_max=LEASE)
     running = {protocol: one.watch("--map") for protocol, one in worlds.items()}
     for each in running.values():
         each.wait_reports(1, within=30)
-    seen = collections.defaultdict(list)  # protocol, port: when its mapping ends, in order
+    seen = {protocol: collections.defaultdict(list) for protocol in worlds}
+    seen[UPNP] = upnp.granted
     def are_renewed():
-        for protocol, one in worlds.items():
-            leases = leases_of_daemon(one.daemon) if one.daemon else leases_of_igd(igd)
-            for port, ends in leases.items():
-                if ends not in seen[protocol, port]:
-                    seen[protocol, port].append(ends)
-        return (len(seen) == len(worlds) * len(PORTS)
-                and all(len(ends) > 3 for ends in seen.values()))
+        for protocol in PCP, NATPMP:
+            for port, ends in leases_of_daemon(worlds[protocol].daemon).items():
+                if ends not in seen[protocol][port]:
+                    seen[protocol][port].append(ends)
+        return all(sorted(leases) == PORTS and all(len(times) > 3 for times in leases.values())
+                   for leases in seen.values())
     eventually(are_renewed, "three renewals", within=80)
-    for ends in seen.values():
-        assert all(0 < after - before < LEASE for before, after in zip(ends, ends[1:])), seen
+    for times in (times for leases in seen.values() for times in leases.values()):
+        assert all(0 < after - before < LEASE for before, after in zip(times, times[1:])), seen
     for protocol, one in worlds.items():
         reports = running[protocol].reports
         assert len(reports) == 1 and good_of(reports[0]["families"][0]) == PORTS
@@ -48,4 +44,4 @@ def test_short_leases_are_renewed(world):
         one.wait_proved()
         running[protocol].end()
     assert worlds[PCP].daemon.is_empty() and worlds[NATPMP].daemon.is_empty()
-    assert igd.table == {}
+    assert upnp.table == {}
