@@ -58,11 +58,35 @@ def test_a_router_behind_another_refuses(world, between, protocol):
 
 
 @BETWEEN
-def test_upnp_says_that_it_is_not_connected(world, between):
+def test_the_reason_of_a_refusal_is_the_missing_address(world, between):
+    """NAT-PMP tells that PCP's NO_RESOURCES is not a full table."""
+    family = world(PCP, NATPMP, between=between).verify("--map")
+    assert family["router"]["mapping"]["protocol"] == PCP
+    cause = cause_of(family, 7466)
+    assert cause["cause"] == "mapping_refused" and "no outer address" in cause["text"]
+    assert "remove mappings" not in cause["remedy"]
+
+
+@BEHIND
+def test_the_reason_of_a_refusal_is_the_address(world, between, outer):
+    one = world(between=between)
+    one.start_gateway(outer=f"{between}.2", map_result=2)
+    family = one.verify("--map")
+    assert family["router"]["outer"] == outer
+    cause = cause_of(family, 7466)
+    assert cause["cause"] == "mapping_refused" and f"{between}.2" in cause["text"]
+    assert "allow this machine" not in cause["remedy"]
+
+
+@BEHIND
+def test_upnp_behind_another_router(world, between, outer):
+    """miniupnpd tells no address, or since 2.3.9 the private one; then it refuses."""
     one = world(UPNP, between=between)
     family = one.verify("--map")
     assert good_of(family) == []
-    assert family["router"]["mapping"]["error"] == "not_connected"
+    router = family["router"]
+    assert "not_connected" == router["mapping"]["error"] or router["outer"] == outer
+    assert "allow this machine" not in cause_of(family, 7466)["remedy"]
     assert one.daemon.is_empty()
 
 
