@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "upnp/confine.h"
+
+#include "base/err.h"
+#include "base/syscall_filter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define NOBODY 65534 /* of the kernel, too: /proc/sys/kernel/overflowuid */
+
+/* --- time ----------------------------------------------------------------------------- */
+
+static void input_changed(int number)
+{
+    struct pollfd input = {.fd = STDIN_FILENO};
+    int saved = errno;
+    (void)number;
+    if (poll(&input, 1, 0) > 0 && (input.revents & POLLHUP))
+        _exit(1);
+    errno = saved;
+}
+
+/* The kernel sends SIGIO. */
+static bool input_watch(struct err *err)
+{
+    const struct sigaction action = {.sa_handler = input_changed, .sa_flags = SA_RESTART};
+    struct stat input;
+    if (fstat(STDIN_FILENO, &input) != 0 || !S_ISSOCK(input.st_mode))
+        return true;
+    int flags = fcntl(STDIN_FILENO, F_GETFL);
+    if (sigaction(SIGIO, &action, NULL) != 0 || flags < 0 ||
+        fcntl(STDIN_FILENO, F_SETOWN, getpid()) != 0 ||
+        fcntl(STDIN_FILENO, F_SETFL, flags | O_ASYNC) != 0)
+        return err_sys(err, errno, "watching standard input");
+    raise(SIGIO); /* it may have been closed before */
+    return true;
+}
+
+bool confine_time(int deadline_ms, struct err *err)
+{
+    const struct itimerval limit = {
+        .it_value = {.tv_sec = deadline_ms / 1000,
+                     .tv_usec = (suseconds_t)(deadline_ms % 1000) * 1000},
+    };
+    return (setitimer(ITIMER_REAL, &limit, NULL) == 0 || err_sys(err, errno, "a timer")) &&
+           input_watch(err);
+}
+
+/* --- resources ------------------------------------------------------------------------ */
+
+/* A description has a few KiB, a reply less. */
+static bool limits_apply(struct err *err)
+{
+    static const struct {
+        int resource;
+        rlim_t limit;
+    } rows[] = {
+        {RLIMIT_CORE, 0},
+        {RLIMIT_NOFILE, 16},
+        {RLIMIT_CPU, 5}, /* seconds */
+#if !IS_SANITIZED        /* a sanitizer maps terabytes */
+        {RLIMIT_AS, 64u << 20},
+#endif
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct rlimit limit = {rows[i].limit, rows[i].limit};
+        if (setrlimit((__rlimit_resource_t)rows[i].resource, &limit) != 0)
+            return err_sys(err, errno, "setrlimit");
+    }
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 || err_sys(err, errno, "prctl");
+}
+
+/* --- privileges ----------------------------------------------------------------------- */
+
+/* In a user namespace there may be no such user; capabilities are dropped in any case. */
+static bool user_drop(struct err *err)
+{
+    if (geteuid() != 0)
+        return true;
+    bool is_dropped = setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+                      setresuid(NOBODY, NOBODY, NOBODY) == 0;
+    return is_dropped || errno == EINVAL || errno == EPERM ||
+           err_sys(err, errno, "changing to the user nobody");
+}
+
+static bool privileges_drop(struct err *err)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    return user_drop(err) &&
+           (syscall(SYS_capset, &header, none) == 0 || err_sys(err, errno, "capset")) &&
+           (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ||
+            err_sys(err, errno, "PR_SET_NO_NEW_PRIVS"));
+}
+
+/* --- system calls --------------------------------------------------------------------- */
+
+#define SOCKET_TYPE 0xfu /* without SOCK_NONBLOCK and SOCK_CLOEXEC */
+
+#define PLAIN(call) {.name = (call)}
+#define TESTED(call, ...)                                                                  \
+    {                                                                                      \
+        .name = (call),                                                                    \
+        .test_count =                                                                      \
+            sizeof((struct syscall_test[]){__VA_ARGS__}) / sizeof(struct syscall_test),    \
+        .tests = {                                                                         \
+            __VA_ARGS__                                                                    \
+        }                                                                                  \
+    }
+#define SOCKET(family, type)                                                               \
+    TESTED("socket", SYSCALL_IS(0, (family)), {1, SOCKET_TYPE, (type)})
+
+/* No call opens a file, starts a process or sends a signal to another one. */
+static bool calls_limit(struct err *err)
+{
+    /* clang-format off */
+    const struct syscall_rule rules[] = {
+        PLAIN("read"), PLAIN("readv"), PLAIN("write"), PLAIN("writev"), PLAIN("close"),
+        PLAIN("fstat"), PLAIN("fstat64"), PLAIN("newfstatat"), PLAIN("lseek"),
+        SOCKET(AF_INET, SOCK_STREAM), SOCKET(AF_INET, SOCK_DGRAM),
+        SOCKET(AF_INET6, SOCK_STREAM), SOCKET(AF_INET6, SOCK_DGRAM),
+        /* the name and the number of an interface */
+        SOCKET(AF_UNIX, SOCK_DGRAM),
+        TESTED("ioctl", SYSCALL_IS(1, SIOCGIFNAME)),
+        TESTED("ioctl", SYSCALL_IS(1, SIOCGIFINDEX)),
+        PLAIN("bind"), PLAIN("connect"), PLAIN("getsockname"), PLAIN("getpeername"),
+        PLAIN("getsockopt"), PLAIN("setsockopt"), PLAIN("sendto"), PLAIN("sendmsg"),
+        PLAIN("recvfrom"), PLAIN("recvmsg"), PLAIN("poll"), PLAIN("ppoll"),
+        PLAIN("select"), PLAIN("pselect6"), PLAIN("shutdown"),
+        PLAIN("clock_gettime"), PLAIN("clock_gettime64"), PLAIN("gettimeofday"),
+        PLAIN("time"), PLAIN("restart_syscall"), PLAIN("rt_sigreturn"),
+        TESTED("mmap", SYSCALL_NONE(2, PROT_EXEC)),
+        TESTED("mmap2", SYSCALL_NONE(2, PROT_EXEC)),
+        TESTED("mprotect", SYSCALL_NONE(2, PROT_EXEC)),
+        PLAIN("munmap"), PLAIN("mremap"), PLAIN("madvise"), PLAIN("brk"), PLAIN("futex"),
+        PLAIN("getrandom"), PLAIN("exit"), PLAIN("exit_group"),
+    };
+    /* clang-format on */
+    struct err why;
+    return syscall_filter_install(rules, sizeof rules / sizeof *rules, SYSCALL_DENIAL_KILLS,
+                                  &why) ||
+           why.errnum == ENOSYS || err_set(err, ERR_SYSTEM, "%s", why.message);
+}
+
+bool confine_all(struct err *err)
+{
+    return limits_apply(err) && privileges_drop(err) && calls_limit(err);
+}

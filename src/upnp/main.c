@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * port-verifier-upnp: asks the router over UPnP to forward ports to this machine, or to
+ * stop it. One request on standard input (request.h), lines on standard output (answer.h).
+ * It is a program of its own because the library parses what any device of the local
+ * network says.
+ *
+ *   0  it has written all lines
+ *   1  a system error, or standard input or output was closed
+ *   2  the request is invalid
+ */
+#include "base/err.h"
+#include "base/fd.h"
+#include "upnp/answer.h"
+#include "upnp/confine.h"
+#include "upnp/forward.h"
+#include "upnp/igd.h"
+#include "upnp/neighbourhood.h"
+#include "upnp/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REQUEST_WAIT_MS 10000
+
+enum { STATUS_DONE, STATUS_SYSTEM, STATUS_USAGE };
+
+static bool line_read(char ret_line[REQUEST_LINE_MAX], size_t *ret_len, struct err *err)
+{
+    size_t len = 0;
+    while (len < REQUEST_LINE_MAX && !memchr(ret_line, '\n', len)) {
+        ssize_t got = read(STDIN_FILENO, ret_line + len, REQUEST_LINE_MAX - len);
+        if (got < 0 && errno != EINTR)
+            return err_sys(err, errno, "standard input");
+        if (got == 0)
+            break;
+        len += got > 0 ? (size_t)got : 0;
+    }
+    const char *end = memchr(ret_line, '\n', len);
+    if (!end)
+        return err_set(err, ERR_INVALID, "the request is not one line of at most %d bytes",
+                       REQUEST_LINE_MAX);
+    *ret_len = (size_t)(end - ret_line);
+    return true;
+}
+
+static void request_serve(const struct request *request)
+{
+    struct igd igd = {.is_connected = false};
+    char url[sizeof igd.data.urlbase];
+    size_t ignored;
+    bool is_found = igd_find(request->family, &request->local, &igd, &ignored);
+    snprintf(url, sizeof url, "%s", is_found ? igd.urls.rootdescURL : "");
+    answer_router(is_found ? url : NULL, igd.is_connected,
+                  igd.has_outer ? &igd.outer : NULL, ignored);
+    if (!is_found || !igd.is_connected) {
+        answer_end(is_found ? "not_connected" : "no_router");
+        return;
+    }
+    struct forward forward;
+    forward_init(&forward, &igd, request);
+    for (size_t i = 0; i < request->port_count; i++) {
+        struct answer_port answer;
+        forward_port(&forward, &request->ports[i], &answer);
+        answer_port(&answer);
+    }
+    answer_end("done");
+}
+
+static bool run(struct err *err)
+{
+    static char line[REQUEST_LINE_MAX];
+    static struct request request;
+    size_t len = 0;
+    if (!fd_open_standard(err) || !confine_time(REQUEST_WAIT_MS, err) ||
+        !line_read(line, &len, err) || !request_parse(line, len, &request, err) ||
+        !confine_time(request.deadline_ms, err) || !neighbourhood_init(&request, err) ||
+        !confine_all(err))
+        return false;
+    request_serve(&request);
+    return true;
+}
+
+int main(int argc, char *argv[])
+{
+    struct err err;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("port-verifier-upnp " PORT_CHECKER_VERSION);
+        return fflush(stdout) == 0 ? STATUS_DONE : STATUS_SYSTEM;
+    }
+    if (argc > 1) {
+        fprintf(stderr, "port-verifier-upnp: it takes no arguments but a request on "
+                        "standard input: see port-verifier-upnp(1)\n");
+        return STATUS_USAGE;
+    }
+    if (run(&err))
+        return STATUS_DONE;
+    fprintf(stderr, "port-verifier-upnp: %s\n", err.message);
+    return err.kind == ERR_INVALID ? STATUS_USAGE : STATUS_SYSTEM;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include "upnp/neighbourhood.h"
+
+#include "base/err.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define URL_MAX 128 /* the library's MINIUPNPC_URL_MAXSIZE */
+
+/* Written once, before anything is asked. */
+static struct {
+    bool is_known;
+    char interface[IF_NAMESIZE];
+    struct address local;
+    unsigned prefix; /* bits of the link's addresses */
+    bool has_gateway;
+    struct address gateway;
+} here;
+
+static unsigned prefix_of(const struct ifaddrs *entry)
+{
+    struct address mask;
+    size_t size;
+    unsigned prefix = 0;
+    if (!entry->ifa_netmask ||
+        !address_from_sockaddr(entry->ifa_netmask, sizeof(struct sockaddr_in6), &mask))
+        return entry->ifa_addr->sa_family == AF_INET ? 32 : 128;
+    const uint8_t *bytes = address_bytes(&mask, &size);
+    for (size_t i = 0; i < size; i++)
+        prefix += (unsigned)__builtin_popcount(bytes[i]);
+    return prefix;
+}
+
+bool neighbourhood_init(const struct request *request, struct err *err)
+{
+    struct ifaddrs *all;
+    struct address address;
+    if (getifaddrs(&all) != 0)
+        return err_sys(err, errno, "getifaddrs");
+
+    for (const struct ifaddrs *entry = all; entry && !here.is_known;
+         entry = entry->ifa_next) {
+        if (!entry->ifa_addr ||
+            !address_from_sockaddr(entry->ifa_addr, sizeof(struct sockaddr_in6),
+                                   &address) ||
+            !address_equals(&address, &request->local))
+            continue;
+        snprintf(here.interface, sizeof here.interface, "%s", entry->ifa_name);
+        here.local = address; /* with its zone */
+        here.prefix = prefix_of(entry);
+        here.is_known = true;
+    }
+    freeifaddrs(all);
+    here.has_gateway = request->has_gateway;
+    here.gateway = request->gateway;
+    return here.is_known || err_sys(err, EADDRNOTAVAIL, "the local address");
+}
+
+const char *neighbourhood_interface(void)
+{
+    return here.interface;
+}
+
+bool neighbourhood_has(const struct address *address)
+{
+    size_t size;
+    if (!here.is_known || address->sa.sa_family != here.local.sa.sa_family)
+        return false;
+    if (here.has_gateway && address_equals(address, &here.gateway))
+        return true;
+    if (address->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&address->in6.sin6_addr))
+        return true;
+    return (address->sa.sa_family == AF_INET6 || !here.has_gateway) &&
+           address_has_prefix(address, address->sa.sa_family,
+                              address_bytes(&here.local, &size), here.prefix);
+}
+
+static bool is_url_text(const char *url)
+{
+    size_t len = strnlen(url, URL_MAX);
+    for (size_t i = 0; i < len; i++)
+        if (url[i] <= ' ' || url[i] > '~' || strchr("\"\\<>`", url[i]))
+            return false;
+    return len < URL_MAX;
+}
+
+bool neighbourhood_has_url(const char *url)
+{
+    static const char scheme[] = "http://";
+    struct address address;
+    if (!is_url_text(url) || strncmp(url, scheme, sizeof scheme - 1) != 0)
+        return false;
+
+    const char *host = url + sizeof scheme - 1;
+    bool is_bracketed = *host == '[';
+    host += is_bracketed;
+    size_t len = strcspn(host, is_bracketed ? "%]/" : ":/"); /* a zone is not looked at */
+    return address_parse(host, len, &address, NULL) && neighbourhood_has(&address);
+}
+
+/* --- in the place of the C library's -------------------------------------------------- */
+
+/* By this name, because headers declare connect() in different ways. */
+int neighbourhood_connect(int fd, const struct sockaddr *to,
+                          socklen_t len) __asm__("connect");
+
+int neighbourhood_connect(int fd, const struct sockaddr *to, socklen_t len)
+{
+    struct address address;
+    if (!address_from_sockaddr(to, len, &address) || !neighbourhood_has(&address)) {
+        errno = EACCES;
+        return -1;
+    }
+    /* A link-local address cannot be reached from all of ours, so failing is no error. */
+    bind(fd, &here.local.sa, here.local.len);
+    return (int)syscall(SYS_connect, fd, to, len);
+}

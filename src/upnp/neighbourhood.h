@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Whom this program may talk to: the gateway, or without one the machines on the link. The
+ * library follows redirects and addresses in XML wherever they lead; it calls connect(),
+ * and this module has a connect() of its own, which the dynamic linker prefers. It also
+ * gives each connection the address for which ports are mapped as its source: routers
+ * forward ports to the machine that asks only.
+ */
+#pragma once
+
+#include "upnp/request.h"
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct err;
+
+/* Finds the link of request->local. Until then connect() always fails, afterwards with
+ * EACCES for addresses that are not allowed. ERR_SYSTEM if this machine does not have the
+ * address. Call it before system calls are limited. */
+bool neighbourhood_init(const struct request *request, struct err *err);
+
+/* The interface of the link. */
+const char *neighbourhood_interface(void);
+
+/* Over IPv4 and with a gateway, only that. Over IPv6 also other addresses of the link: the
+ * gateway's is link-local, and the router may use its global one. */
+bool neighbourhood_has(const struct address *address);
+
+/* The same for the host of "http://HOST[:PORT]/...", which must be a literal address. False
+ * also if the text has characters that do not belong in a URL. */
+bool neighbourhood_has_url(const char *url);
