@@ -12,8 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ANSWER_SILENT (-1) /* a result: the router did not answer in a form that is valid  \
-                            */
+#define ANSWER_SILENT                                                                      \
+    (-1) /* a result: the router did not answer in a form that is valid                    \
+          */
 
 /* `url` is that of its description, printable and without quotes; NULL: no router answered.
  * `outer` may be NULL. `ignored`: devices that are not the gateway, but say that they are

@@ -1,218 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 #include "upnp/forward.h"
 
-#include "upnp/pinhole.h"
-
-#include "base/text.h"
 #include "router/protocol.h"
+#include "upnp/answer.h"
+#include "upnp/dialogue.h"
+#include "upnp/pinhole.h"
+#include "upnp/port_mapping.h"
 
-#include <miniupnpc/upnpcommands.h>
-#include <stdio.h>
-#include <string.h>
-
-#define DESCRIPTION "port-verifier"
-#define TCP         "TCP"
-
-#define NOT_THERE   714 /* NoSuchEntryInArray */
-#define TAKEN       718 /* ConflictInMappingEntry */
-#define PERMANENT   725 /* OnlyPermanentLeasesSupported */
-
-int forward_result(int result)
+static bool is_full(int result)
 {
-    return result >= 0 && result <= UINT16_MAX ? result : ANSWER_SILENT;
+    return result >= 0 &&
+           router_result_of(ROUTER_UPNP, (uint16_t)result).meaning == ROUTER_FULL;
 }
 
-/* --- one question ----------------------------------------------------------------------
- */
+typedef void(port_fn)(struct dialogue *dialogue, const struct request_port *port,
+                      struct answer_port *ret);
 
-/* A mapping of the router, with the sizes that the library writes at most. */
-struct entry {
-    struct address client;
-    uint16_t inner;
-    uint32_t lease;
-    bool is_ours;       /* it leads to this machine and port */
-    bool is_foreign;    /* another program has made it */
-    char bytes[5][128]; /* client, port, description, whether it is enabled, lease */
-};
-
-static bool number_read(const char *digits, uint64_t max, uint64_t *ret)
+void forward_all(const struct igd *igd, const struct request *request)
 {
-    return text_parse_u64(digits, strlen(digits), max, ret);
-}
-
-/* The result; `ret` is written if it is 0. An entry that makes no sense counts as none. */
-static int entry_get(const struct forward *forward, const struct request_port *port,
-                     struct entry *ret)
-{
-    const struct igd *igd = forward->igd;
-    uint64_t inner, lease;
-    char outer[8];
-    struct entry entry = {.inner = 0};
-    snprintf(outer, sizeof outer, "%u", port->outer);
-    int result = UPNP_GetSpecificPortMappingEntry(
-        igd->urls.controlURL, igd->data.first.servicetype, outer, TCP, NULL, entry.bytes[0],
-        entry.bytes[1], entry.bytes[2], entry.bytes[3], entry.bytes[4]);
-    if (result != 0)
-        return forward_result(result);
-    if (!address_parse(entry.bytes[0], strlen(entry.bytes[0]), &entry.client, NULL) ||
-        address_family_number(&entry.client) != 4 ||
-        !number_read(entry.bytes[1], UINT16_MAX, &inner))
-        return ANSWER_SILENT;
-
-    entry.inner = (uint16_t)inner;
-    entry.lease = number_read(entry.bytes[4], UINT32_MAX, &lease) ? (uint32_t)lease : 0;
-    entry.is_ours = address_equals(&entry.client, &forward->request->local) &&
-                    entry.inner == port->inner;
-    entry.is_foreign = entry.bytes[2][0] && strcmp(entry.bytes[2], DESCRIPTION) != 0;
-    *ret = entry;
-    return 0;
-}
-
-static int mapping_add(const struct forward *forward, const struct request_port *port)
-{
-    const struct igd *igd = forward->igd;
-    char outer[8], inner[8], lease[12];
-    snprintf(outer, sizeof outer, "%u", port->outer);
-    snprintf(inner, sizeof inner, "%u", port->inner);
-    snprintf(lease, sizeof lease, "%u", forward->lease);
-    return forward_result(
-        UPNP_AddPortMapping(igd->urls.controlURL, igd->data.first.servicetype, outer, inner,
-                            forward->local, DESCRIPTION, TCP, NULL, lease));
-}
-
-static int mapping_delete(const struct forward *forward, const struct request_port *port)
-{
-    const struct igd *igd = forward->igd;
-    char outer[8];
-    snprintf(outer, sizeof outer, "%u", port->outer);
-    return forward_result(UPNP_DeletePortMapping(
-        igd->urls.controlURL, igd->data.first.servicetype, outer, TCP, NULL));
-}
-
-/* --- one port ------------------------------------------------------------------------- */
-
-/* Routers without leases should answer 725; some have other words for it. Once a mapping
- * was granted, it is not that. */
-static int mapping_add_any(struct forward *forward, const struct request_port *port)
-{
-    int result = mapping_add(forward, port);
-    bool is_refused = result == PERMANENT || result == 402 || result == 501;
-    if (!is_refused || forward->lease == 0 || forward->is_lease_known)
-        return result;
-
-    uint32_t wished = forward->lease;
-    forward->lease = 0;
-    int second = mapping_add(forward, port);
-    if (second == 0)
-        return 0;
-    forward->lease = wished;
-    return result;
-}
-
-/* The outer port is taken, by a mapping that may be ours. Some routers refuse to renew one
- * that exists. */
-static int taken_solve(struct forward *forward, const struct request_port *port,
-                       struct answer_port *ret)
-{
-    struct entry entry;
-    if (entry_get(forward, port, &entry) != 0)
-        return TAKEN;
-    if (!entry.is_ours) {
-        ret->has_holder = true;
-        ret->holder = entry.client;
-        return TAKEN;
+    static port_fn *const makes[] = {port_mapping_make, pinhole_make};
+    static port_fn *const removes[] = {port_mapping_remove, pinhole_remove};
+    port_fn *ask = (request->is_removal ? removes : makes)[request->family == 6];
+    struct dialogue dialogue;
+    int result = 0;
+    dialogue_init(&dialogue, igd, request);
+    for (size_t i = 0; i < request->port_count; i++) {
+        const struct request_port *port = &request->ports[i];
+        struct answer_port answer = {.inner = port->inner, .result = result};
+        if (request->is_removal || !is_full(result))
+            ask(&dialogue, port, &answer);
+        result = answer.result;
+        answer_port(&answer);
     }
-    if (entry.is_foreign) {
-        ret->is_foreign = true;
-        ret->has_lease = true;
-        ret->lease = entry.lease;
-        return 0;
-    }
-    int result = mapping_delete(forward, port);
-    return result != 0 ? result : mapping_add_any(forward, port);
-}
-
-/* The reply to a request does not tell the lease, and says little: the first mapping is
- * read back. Routers that do not tell it are believed. */
-static int lease_learn(struct forward *forward, const struct request_port *port,
-                       struct answer_port *ret)
-{
-    struct entry entry;
-    forward->is_lease_known = true;
-    forward->lease_granted = forward->lease;
-    if (entry_get(forward, port, &entry) != 0)
-        return 0;
-    if (!entry.is_ours) {
-        forward->is_lease_known = false;
-        ret->has_holder = true;
-        ret->holder = entry.client;
-        return TAKEN;
-    }
-    forward->lease_granted = entry.lease;
-    return 0;
-}
-
-static void mapping_make(struct forward *forward, const struct request_port *port,
-                         struct answer_port *ret)
-{
-    struct entry entry;
-    if (forward->request->is_renewal && !forward->was_looked_up) {
-        forward->was_looked_up = true;
-        ret->was_gone = entry_get(forward, port, &entry) == NOT_THERE;
-    }
-    ret->result = mapping_add_any(forward, port);
-    if (ret->result == TAKEN)
-        ret->result = taken_solve(forward, port, ret);
-    if (ret->result == 0 && !ret->is_foreign && !forward->is_lease_known)
-        ret->result = lease_learn(forward, port, ret);
-    if (ret->result == 0 && !ret->has_lease) {
-        ret->has_lease = true;
-        ret->lease = forward->lease_granted;
-    }
-}
-
-/* Only a mapping that leads to us is deleted. One that is gone needs no removal, and
- * neither does one that has become another machine's. */
-static void mapping_remove(struct forward *forward, const struct request_port *port,
-                           struct answer_port *ret)
-{
-    struct entry entry;
-    int found = entry_get(forward, port, &entry);
-    ret->result = 0;
-    if (found == NOT_THERE || (found == 0 && !entry.is_ours))
-        return;
-    ret->result = mapping_delete(forward, port);
-    if (ret->result == NOT_THERE)
-        ret->result = 0;
-}
-
-/* --- all of them ---------------------------------------------------------------------- */
-
-void forward_init(struct forward *forward, const struct igd *igd,
-                  const struct request *request)
-{
-    *forward = (struct forward){.igd = igd, .request = request, .lease = request->lease};
-    address_format(&request->local, forward->local);
-}
-
-void forward_port(struct forward *forward, const struct request_port *port,
-                  struct answer_port *ret)
-{
-    const struct request *request = forward->request;
-    *ret = (struct answer_port){.inner = port->inner, .result = forward->full_result};
-    if (forward->is_full)
-        return;
-    if (request->family == 6 && request->is_removal)
-        pinhole_remove(forward, port, ret);
-    else if (request->family == 6)
-        pinhole_make(forward, port, ret);
-    else if (request->is_removal)
-        mapping_remove(forward, port, ret);
-    else
-        mapping_make(forward, port, ret);
-
-    forward->is_full =
-        !request->is_removal && ret->result >= 0 &&
-        router_result_of(ROUTER_UPNP, (uint16_t)ret->result).meaning == ROUTER_FULL;
-    forward->full_result = ret->result;
 }

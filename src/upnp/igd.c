@@ -2,6 +2,7 @@
 #include "upnp/igd.h"
 
 #include "upnp/neighbourhood.h"
+#include "upnp/ssdp.h"
 
 #include <miniupnpc/miniwget.h>
 #include <miniupnpc/upnpcommands.h>
@@ -9,10 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NO_MINISSDPD "" /* which would be a Unix socket */
-#define TTL          2
-#define HTTP_OK      200
-#define WORDS_SIZE   64 /* of a state, in the library */
+#define HTTP_OK    200
+#define WORDS_SIZE 64 /* of a state, in the library */
+#define SEEN_MAX   16 /* other devices are not looked at: they flood the link */
 
 /* Whether it is `service` in any version. */
 static bool is_service(const struct IGDdatas_service *service, const char *name)
@@ -63,13 +63,13 @@ static bool connection_ask(struct igd *igd)
 }
 
 /* Some have a connection that is not in use beside the one that is. */
-static void connection_choose(struct igd *igd, const char *url, unsigned zone)
+static void connection_choose(struct igd *igd, unsigned zone)
 {
     igd->is_connected = connection_ask(igd);
     if (!igd->is_connected && is_connection(&igd->data.second)) {
         FreeUPNPUrls(&igd->urls);
         igd->data.first = igd->data.second;
-        GetUPNPUrls(&igd->urls, &igd->data, url, zone);
+        GetUPNPUrls(&igd->urls, &igd->data, igd->url, zone);
         igd->is_connected = is_reachable(igd->urls.controlURL) && connection_ask(igd);
     }
     if (igd->is_connected)
@@ -78,83 +78,76 @@ static void connection_choose(struct igd *igd, const char *url, unsigned zone)
 
 /* --- its description ------------------------------------------------------------------ */
 
-static bool description_get(const struct UPNPDev *device, struct IGDdatas *ret)
+static bool description_get(const char *url, unsigned zone, struct IGDdatas *ret)
 {
     char source[WORDS_SIZE] = "";
     int size = 0, status = 0;
-    char *xml = miniwget_getaddr(device->descURL, &size, source, (int)sizeof source,
-                                 device->scope_id, &status);
+    char *xml = miniwget_getaddr(url, &size, source, (int)sizeof source, zone, &status);
     bool is_there = xml && size > 0 && status == HTTP_OK;
-    *ret = (struct IGDdatas){0};
+    *ret = (struct IGDdatas){.level = 0};
     if (is_there)
         parserootdesc(xml, size, ret);
     free(xml);
     return is_there;
 }
 
-static bool device_try(const struct UPNPDev *device, int family, struct igd *ret)
+static bool device_try(const char *url, unsigned zone, int family, struct igd *ret)
 {
-    if (!description_get(device, &ret->data) ||
+    if (!description_get(url, zone, &ret->data) ||
         !(family == 4 ? is_connection(&ret->data.first) : is_firewall(&ret->data.IPv6FC)))
         return false;
 
-    GetUPNPUrls(&ret->urls, &ret->data, device->descURL, device->scope_id);
+    GetUPNPUrls(&ret->urls, &ret->data, url, zone);
     if (!is_reachable(family == 4 ? ret->urls.controlURL : ret->urls.controlURL_6FC)) {
         FreeUPNPUrls(&ret->urls);
         return false;
     }
+    snprintf(ret->url, sizeof ret->url, "%s", url);
     ret->is_connected = true;
     if (family == 4)
-        connection_choose(ret, device->descURL, device->scope_id);
+        connection_choose(ret, zone);
     return true;
 }
 
 /* --- discovery ------------------------------------------------------------------------ */
 
-static bool round_run(const char *type, int wait_ms, int family,
-                      const struct address *local, struct igd *ret, size_t *ret_ignored)
+struct discovery {
+    int family;
+    unsigned zone;
+    struct igd *igd;
+    bool is_found;
+    size_t seen_count, ignored;
+    char seen[SEEN_MAX][SSDP_URL_SIZE]; /* each is tried once */
+};
+
+static bool device_found(void *ctx, const char *url)
 {
-    char literal[ADDRESS_TEXT_SIZE];
-    const char *types[] = {type, NULL};
-    int error;
-    bool is_found = false;
-    struct UPNPDev *devices = upnpDiscoverDevices(
-        types, wait_ms,
-        family == 4 ? address_format(local, literal) : neighbourhood_interface(),
-        NO_MINISSDPD, UPNP_LOCAL_PORT_ANY, family == 6, TTL, &error, 0);
-    *ret_ignored = 0;
-    for (const struct UPNPDev *device = devices; device && !is_found;
-         device = device->pNext) {
-        if (neighbourhood_has_url(device->descURL))
-            is_found = device_try(device, family, ret);
-        else
-            (*ret_ignored)++;
-    }
-    freeUPNPDevlist(devices);
-    return is_found;
+    struct discovery *discovery = ctx;
+    for (size_t i = 0; i < discovery->seen_count; i++)
+        if (strcmp(discovery->seen[i], url) == 0)
+            return false;
+    if (discovery->seen_count == SEEN_MAX)
+        return false;
+
+    snprintf(discovery->seen[discovery->seen_count++], SSDP_URL_SIZE, "%s", url);
+    if (neighbourhood_has_url(url))
+        discovery->is_found =
+            device_try(url, discovery->zone, discovery->family, discovery->igd);
+    else
+        discovery->ignored++;
+    return discovery->is_found;
 }
 
-/* Most routers answer at once; they may take a second. Those of version 2 answer to version
- * 1, too, or ought to. */
-bool igd_find(int family, const struct address *local, struct igd *ret, size_t *ret_ignored)
+bool igd_find(const struct request *request, struct igd *ret, size_t *ret_ignored)
 {
-    static const struct {
-        const char *type;
-        int wait_ms;
-    } rounds[] = {
-        {"urn:schemas-upnp-org:device:InternetGatewayDevice:1", 250},
-        {"urn:schemas-upnp-org:device:InternetGatewayDevice:1", 1100},
-        {"urn:schemas-upnp-org:device:InternetGatewayDevice:2", 1100},
-        {"upnp:rootdevice", 1100},
+    unsigned interface = neighbourhood_interface();
+    struct discovery discovery = {
+        .family = request->family,
+        .zone = request->family == 6 ? interface : 0,
+        .igd = ret,
     };
-    size_t most = 0;
-    bool is_found = false;
-    for (size_t i = 0; i < sizeof rounds / sizeof *rounds && !is_found; i++) {
-        size_t ignored;
-        is_found =
-            round_run(rounds[i].type, rounds[i].wait_ms, family, local, ret, &ignored);
-        most = ignored > most ? ignored : most;
-    }
-    *ret_ignored = most;
-    return is_found;
+    ssdp_search(&request->local, interface, request->has_gateway ? &request->gateway : NULL,
+                device_found, &discovery);
+    *ret_ignored = discovery.ignored;
+    return discovery.is_found;
 }

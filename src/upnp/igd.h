@@ -6,12 +6,14 @@
 #pragma once
 
 #include "net/address.h"
+#include "upnp/request.h"
 
 #include <miniupnpc/miniupnpc.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 struct igd {
+    char url[MINIUPNPC_URL_MAXSIZE]; /* of its description */
     struct UPNPUrls urls; /* owned by the library; all inside the neighbourhood */
     struct IGDdatas data;
     bool is_connected; /* on its other side */
@@ -20,7 +22,5 @@ struct igd {
 };
 
 /* Looks for a router that maps ports of IPv4, or makes pinholes for IPv6. `*ret_ignored` is
- * always set: how many devices outside the neighbourhood answered. Takes 250 ms at least,
- * because the library waits so long for more devices, and 3.6 s without a router. */
-bool igd_find(int family, const struct address *local, struct igd *ret,
-              size_t *ret_ignored);
+ * always set: how many devices outside the neighbourhood answered before. */
+bool igd_find(const struct request *request, struct igd *ret, size_t *ret_ignored);

@@ -50,24 +50,13 @@ static bool line_read(char ret_line[REQUEST_LINE_MAX], size_t *ret_len, struct e
 static void request_serve(const struct request *request)
 {
     struct igd igd = {.is_connected = false};
-    char url[sizeof igd.data.urlbase];
     size_t ignored;
-    bool is_found = igd_find(request->family, &request->local, &igd, &ignored);
-    snprintf(url, sizeof url, "%s", is_found ? igd.urls.rootdescURL : "");
-    answer_router(is_found ? url : NULL, igd.is_connected,
+    bool is_found = igd_find(request, &igd, &ignored);
+    answer_router(is_found ? igd.url : NULL, igd.is_connected,
                   igd.has_outer ? &igd.outer : NULL, ignored);
-    if (!is_found || !igd.is_connected) {
-        answer_end(is_found ? "not_connected" : "no_router");
-        return;
-    }
-    struct forward forward;
-    forward_init(&forward, &igd, request);
-    for (size_t i = 0; i < request->port_count; i++) {
-        struct answer_port answer;
-        forward_port(&forward, &request->ports[i], &answer);
-        answer_port(&answer);
-    }
-    answer_end("done");
+    if (is_found && igd.is_connected)
+        forward_all(&igd, request);
+    answer_end(!is_found ? "no_router" : igd.is_connected ? "done" : "not_connected");
 }
 
 static bool run(struct err *err)

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
-#include <stdio.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,7 +15,7 @@
 /* Written once, before anything is asked. */
 static struct {
     bool is_known;
-    char interface[IF_NAMESIZE];
+    unsigned interface; /* its index */
     struct address local;
     unsigned prefix; /* bits of the link's addresses */
     bool has_gateway;
@@ -50,7 +50,7 @@ bool neighbourhood_init(const struct request *request, struct err *err)
                                    &address) ||
             !address_equals(&address, &request->local))
             continue;
-        snprintf(here.interface, sizeof here.interface, "%s", entry->ifa_name);
+        here.interface = if_nametoindex(entry->ifa_name);
         here.local = address; /* with its zone */
         here.prefix = prefix_of(entry);
         here.is_known = true;
@@ -61,7 +61,7 @@ bool neighbourhood_init(const struct request *request, struct err *err)
     return here.is_known || err_sys(err, EADDRNOTAVAIL, "the local address");
 }
 
-const char *neighbourhood_interface(void)
+unsigned neighbourhood_interface(void)
 {
     return here.interface;
 }

@@ -10,7 +10,6 @@
 
 #include "upnp/request.h"
 
-#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -21,8 +20,8 @@ struct err;
  * address. Call it before system calls are limited. */
 bool neighbourhood_init(const struct request *request, struct err *err);
 
-/* The interface of the link. */
-const char *neighbourhood_interface(void);
+/* The index of the interface. */
+unsigned neighbourhood_interface(void);
 
 /* Over IPv4 and with a gateway, only that. Over IPv6 also other addresses of the link: the
  * gateway's is link-local, and the router may use its global one. */

@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "upnp/forward.h"
+#include "upnp/dialogue.h"
 
-void pinhole_make(struct forward *forward, const struct request_port *port,
+void pinhole_make(struct dialogue *dialogue, const struct request_port *port,
                   struct answer_port *ret);
-void pinhole_remove(struct forward *forward, const struct request_port *port,
+void pinhole_remove(struct dialogue *dialogue, const struct request_port *port,
                     struct answer_port *ret);
