@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""What the router's outer address says, without --map and with it; two routers in a row."""
+import pytest
+
+from harness.homes import ALL, CARRIER, NATPMP, PCP, PRIVATE, PUBLIC, UPNP
+from verifier.program import cause_of
+from world import PORTS, causes_of, good_of, states_of
+
+BEHIND = pytest.mark.parametrize("between, outer", [(PRIVATE, "private"), (CARRIER, "carrier")])
+
+
+@BEHIND
+def test_the_report_knows_that_a_forward_cannot_help(world, between, outer):
+    """By NAT-PMP, which tells it without a mapping."""
+    one = world(NATPMP, PCP, between=between)
+    family = one.verify()
+    assert family["router"]["outer"] == outer
+    assert family["router"]["outer_ip"] in (f"{between}.2", None)
+    text = cause_of(family, 7466)["remedy"]
+    assert "--map" not in text, text
+
+
+def test_the_report_knows_that_a_forward_will_do(world):
+    family = world(*ALL).verify()
+    assert family["router"]["outer"] == "same"
+    assert "--map" in cause_of(family, 7466)["remedy"]
+
+
+@BEHIND
+@pytest.mark.parametrize("protocol", [PCP, NATPMP])
+def test_a_router_behind_another_refuses(world, between, outer, protocol):
+    one = world(protocol, between=between)
+    family = one.verify("--map")
+    assert good_of(family) == [] and set(states_of(family).values()) == {"refused"}
+    assert family["router"]["mapping"]["mapped"] == 0
+    assert one.daemon.is_empty()
+
+
+@BEHIND
+def test_upnp_says_that_it_is_not_connected(world, between, outer):
+    one = world(UPNP, between=between)
+    family = one.verify("--map")
+    assert good_of(family) == []
+    assert family["router"]["mapping"]["error"] == "not_connected"
+    assert one.daemon.is_empty()
+
+
+@pytest.mark.parametrize("protocol", ALL)
+@pytest.mark.parametrize("told, outer", [(PUBLIC, "same"), ("45.12.7.99", "other")])
+def test_a_router_that_lies(world, protocol, told, outer):
+    """Everything is mapped, and nothing arrives: only the proof from outside counts."""
+    one = world(protocol, between=PRIVATE, ext_ip=told)
+    family = one.verify("--map")
+    assert set(states_of(family).values()) == {"mapped"}
+    assert family["router"]["outer_ip"] == told and family["router"]["outer"] == outer
+    assert good_of(family) == [] == family["advertise"]
+    assert set(causes_of(family).values()).isdisjoint({"no_way_in", "not_forwarded"})
+    assert one.daemon.is_empty()
+
+
+@pytest.mark.parametrize("protocol", ALL)
+def test_an_outer_router_that_forwards_everything(world, protocol):
+    """The inner one is told the public address, as for a DMZ host."""
+    one = world(protocol, between=PRIVATE, ext_ip=PUBLIC)
+    one.home.forward("1-65535", to=f"{PRIVATE}.2", router=one.home.outer)
+    assert good_of(one.verify()) == []
+    assert good_of(one.verify("--map")) == PORTS
+    assert good_of(one.verify()) == []
