@@ -160,15 +160,37 @@ bool route_gateway(const struct address *to, struct address *ret)
     return true;
 }
 
-bool route_default_gateway(int family, struct address *ret)
+/* The first root server: only a default route leads to it, or the halves that VPNs split one
+ * into. No packet is sent. */
+static struct address internet(int family)
 {
-    /* The first root server: only a default route leads to it, or the halves that VPNs
-     * split one into. No packet is sent. */
     const char *text = family == 4 ? "198.41.0.4" : "2001:503:ba3e::2:30";
     struct address root;
     bool is_parsed = address_parse(text, strlen(text), &root, NULL);
     assert(is_parsed);
+    address_set_port(&root, 53);
+    return root;
+}
+
+bool route_default_gateway(int family, struct address *ret)
+{
+    const struct address root = internet(family);
     return route_gateway(&root, ret);
+}
+
+bool route_default_source(int family, struct address *ret)
+{
+    const struct address root = internet(family);
+    struct sockaddr_in6 name;
+    socklen_t len = sizeof name;
+    AUTO_FD fd = socket(root.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, &root.sa, root.len) != 0 ||
+        getsockname(fd, (struct sockaddr *)&name, &len) != 0 ||
+        !address_from_sockaddr((struct sockaddr *)&name, len, ret))
+        return false;
+
+    address_set_port(ret, 0);
+    return true;
 }
 
 enum route_hop route_next_hop(const struct address *to)

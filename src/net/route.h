@@ -23,6 +23,10 @@ bool route_gateway(const struct address *to, struct address *ret);
  * False as above. */
 bool route_default_gateway(int family, struct address *ret);
 
+/* The address of this machine, without a port, from which packets to the internet go over
+ * `family`. False if there is none. */
+bool route_default_source(int family, struct address *ret);
+
 /* Whether the neighbour that receives packets for `to` answers (ARP, neighbour
  * discovery). The kernel reports a failure only occasionally, and drops the packets that
  * were waiting. */

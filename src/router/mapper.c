@@ -129,6 +129,7 @@ static void port_granted(struct mapper *mapper, struct port *port,
         reply->lifetime < LEASE_MAX_SECONDS ? reply->lifetime : LEASE_MAX_SECONDS;
     struct span lasts = span_seconds(lease);
     mapping->state = MAPPING_MAPPED;
+    mapping->lease = (uint32_t)lease;
     mapping->expires = instant_add(now, lasts);
     mapping->held_until = instant_add(now, span_seconds(reply->lifetime));
     port->due =

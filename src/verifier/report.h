@@ -49,6 +49,7 @@ struct family_report {
     bool has_gateway; /* of this machine, on the way to the checkers */
     struct address gateway;
     struct signs signs;
+    struct mapping_summary mapping;
 
     size_t checker_count;
     struct report_checker *checkers; /* checker_count long */

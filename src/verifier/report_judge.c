@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NO_GROUP      SIZE_MAX
-#define PROVIDER_PORT 7466 /* the provider itself, which may be running already */
+#define NO_GROUP SIZE_MAX
 
 /* --- groups --------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 #include "verifier/report.h"
 
 #include "verifier/advice.h"
+#include "verifier/local_time.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -85,19 +86,12 @@ static void sentence_put(const struct sheet *sheet, const char *words, size_t co
     text_append_str(sheet->text, "\n");
 }
 
-/* "2026-03-29T14:05:09+02:00": local time and its offset, ISO 8601. */
 static void time_put(const struct sheet *sheet)
 {
-    struct tm parts;
-    char text[32];
-    char offset[8];
-    localtime_r(&sheet->report->time.tv_sec, &parts);
-    size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    strftime(offset, sizeof offset, "%z", &parts);
-    snprintf(text + len, sizeof text - len, "%.3s:%s", offset, offset + 3);
-
+    AUTO_TEXT text = text_up_to(LINE_MAX);
+    local_time_put(sheet->report->time.tv_sec, &text);
     text_append_str(sheet->text, sheet->style->is_terminal ? "" : "time ");
-    colour_put(sheet, COLOUR_BOLD, text);
+    colour_put(sheet, COLOUR_BOLD, text.data);
     text_append_str(sheet->text, "\n");
 }
 

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: MIT */
+#include "verifier/keeper.h"
+
+#include "base/container.h"
+#include "base/err.h"
+#include "loop/loop.h"
+#include "net/route.h"
+#include "net/scope.h"
+#include "router/announce.h"
+#include "router/ask.h"
+#include "router/mapper.h"
+#include "verifier/upnp_mapper.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where this machine is. */
+struct place {
+    bool needs_mapping;
+    bool has_router;
+    struct address router; /* with the port of NAT-PMP and PCP */
+    struct address local;  /* without a port */
+};
+
+struct keeper {
+    struct keeper_config config;
+    struct place place;
+    struct mapping_port *ports; /* owned */
+    size_t port_count;
+    struct ask *ask; /* owned, as are the next three; NULL: not now */
+    struct announcements *announcements;
+    struct mapper *mapper;           /* of NAT-PMP or PCP */
+    struct upnp_mapper *upnp;        /* not both */
+    bool is_asked_twice;             /* the second question has been put */
+    bool may_speak[ROUTER_PROTOCOL_COUNT];
+    enum router_protocol protocol;   /* of the mapper */
+    enum mapping_fault fault;        /* without a mapper */
+    bool is_waited_for;              /* `settled` is due with is_first */
+    bool is_removing;
+    bool has_to_tell;
+    struct timer timer; /* has_to_tell: what no mapper tells the owner */
+};
+
+static void tell_soon(struct keeper *keeper)
+{
+    keeper->has_to_tell = true;
+    /* The timer has room: keeper_new() set it. */
+    loop_timer_set(keeper->config.loop, &keeper->timer, clock_now());
+}
+
+static void fail(struct keeper *keeper, enum mapping_fault fault)
+{
+    keeper->fault = fault;
+    tell_soon(keeper);
+}
+
+/* --- the place ------------------------------------------------------------------------ */
+
+static bool needs_mapping(enum family family, const struct address *local)
+{
+    enum address_scope scope = address_scope(local);
+    if (family == FAMILY_4)
+        return scope == SCOPE_PRIVATE || scope == SCOPE_CARRIER;
+    return scope == SCOPE_GLOBAL || scope == SCOPE_SPECIAL;
+}
+
+static struct place place_find(const struct keeper_config *config)
+{
+    struct place place = {.local = config->source};
+    int number = family_number(config->family);
+    if (!config->has_source && !route_default_source(number, &place.local))
+        return place;
+    place.has_router = route_default_gateway(number, &place.router);
+    if (place.has_router)
+        address_set_port(&place.router, ROUTER_PORT);
+    /* A network without a router needs no pinholes, but with IPv4 it has a NAT somewhere. */
+    place.needs_mapping = needs_mapping(config->family, &place.local) &&
+                          (place.has_router || config->family == FAMILY_4);
+    return place;
+}
+
+static bool place_equals(const struct place *a, const struct place *b)
+{
+    if (a->needs_mapping != b->needs_mapping || a->has_router != b->has_router)
+        return false;
+    return !a->has_router || !a->needs_mapping ||
+           (address_equals(&a->router, &b->router) && address_equals(&a->local, &b->local));
+}
+
+/* --- a mapper of any protocol --------------------------------------------------------- */
+
+static bool has_mapper(const struct keeper *keeper)
+{
+    return keeper->mapper || keeper->upnp;
+}
+
+static const struct mapping *mapping_of(const struct keeper *keeper, size_t index)
+{
+    return keeper->mapper ? mapper_mapping(keeper->mapper, index)
+                          : upnp_mapper_mapping(keeper->upnp, index);
+}
+
+static void mapper_drop(struct keeper *keeper)
+{
+    keeper->announcements = announcements_free(keeper->announcements);
+    keeper->mapper = mapper_free(keeper->mapper);
+    keeper->upnp = upnp_mapper_free(keeper->upnp);
+}
+
+static enum router_meaning meaning_of(const struct keeper *keeper, size_t index)
+{
+    return router_result_of(keeper->protocol, mapping_of(keeper, index)->result).meaning;
+}
+
+/* The router speaks this protocol, but knows no mappings in it. */
+static bool lacks_mappings(const struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->port_count; i++)
+        if (mapping_of(keeper, i)->state != MAPPING_REFUSED ||
+            meaning_of(keeper, i) != ROUTER_LACKS)
+            return false;
+    return has_mapper(keeper) && keeper->port_count > 0;
+}
+
+static bool is_silent(const struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->port_count; i++)
+        if (mapping_of(keeper, i)->state != MAPPING_SILENT)
+            return false;
+    return true;
+}
+
+static void mapper_begin(struct keeper *keeper);
+
+static void mapper_settled(void *ctx, const struct mapping_news *news)
+{
+    struct keeper *keeper = ctx;
+    if (news->is_first && lacks_mappings(keeper) && keeper->protocol != ROUTER_UPNP) {
+        keeper->may_speak[keeper->protocol] = false;
+        mapper_begin(keeper);
+        return;
+    }
+    keeper->is_waited_for = keeper->is_waited_for && !news->is_first;
+    keeper->config.settled(keeper->config.ctx, news);
+}
+
+static void mapper_removed(void *ctx)
+{
+    struct keeper *keeper = ctx;
+    keeper->config.removed(keeper->config.ctx);
+}
+
+static void router_announced(void *ctx, enum router_protocol protocol, uint32_t epoch,
+                             const struct address *outer)
+{
+    struct keeper *keeper = ctx;
+    if (keeper->mapper && !keeper->is_removing && protocol == keeper->protocol)
+        mapper_hear(keeper->mapper, epoch, outer);
+}
+
+static bool datagram_begin(struct keeper *keeper)
+{
+    const struct mapper_config config = {
+        .protocol = keeper->protocol,
+        .router = keeper->place.router,
+        .has_local = true,
+        .local = keeper->place.local,
+        .nonce = keeper->config.nonce,
+        .lease = MAPPER_LEASE_SECONDS,
+        .deadline = instant_add(clock_now(), span_ms(KEEPER_MAP_MS)),
+        .settled = mapper_settled,
+        .removed = mapper_removed,
+        .ctx = keeper,
+    };
+    /* Without announcements there still is the epoch of replies. */
+    announcements_new(keeper->config.loop, &keeper->place.router, ROUTER_ANNOUNCE_PORT,
+                      router_announced, keeper, &keeper->announcements, NULL);
+    return mapper_new(keeper->config.loop, &config, keeper->ports, keeper->port_count,
+                      &keeper->mapper, NULL);
+}
+
+static bool upnp_begin(struct keeper *keeper)
+{
+    const struct upnp_mapper_config config = {
+        .family = keeper->config.family,
+        .local = keeper->place.local,
+        .gateway = keeper->place.router,
+        .has_gateway = true,
+        .lease = MAPPER_LEASE_SECONDS,
+        .settled = mapper_settled,
+        .removed = mapper_removed,
+        .ctx = keeper,
+    };
+    return upnp_mapper_new(keeper->config.loop, &config, keeper->ports, keeper->port_count,
+                           &keeper->upnp, NULL);
+}
+
+/* Of the first protocol that the router may speak. */
+static void mapper_begin(struct keeper *keeper)
+{
+    static const enum router_protocol order[] = {ROUTER_PCP, ROUTER_NATPMP, ROUTER_UPNP};
+    size_t i = 0;
+    mapper_drop(keeper);
+    while (!keeper->may_speak[order[i]]) /* UPnP always may be */
+        i++;
+    keeper->protocol = order[i];
+    keeper->fault = MAPPING_FAULT_NONE;
+    if (!(order[i] == ROUTER_UPNP ? upnp_begin(keeper) : datagram_begin(keeper)))
+        fail(keeper, MAPPING_FAULT_FAILED);
+}
+
+/* --- asking ----------------------------------------------------------------------------- */
+
+static void ask_begin(struct keeper *keeper, struct span timeout);
+
+static void ask_ended(void *ctx, const struct router_answer *answer)
+{
+    struct keeper *keeper = ctx;
+    bool is_spoken = false;
+    bool is_silent = false;
+    keeper->ask = ask_free(keeper->ask);
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
+        bool has_family = which == ROUTER_PCP || keeper->config.family == FAMILY_4;
+        enum speech_state state = answer->speech[which].state;
+        keeper->may_speak[which] = state == SPEECH_SPOKEN;
+        is_spoken = is_spoken || state == SPEECH_SPOKEN;
+        is_silent = is_silent || (has_family && state == SPEECH_SILENT);
+    }
+    if (is_spoken || !is_silent || keeper->is_asked_twice) {
+        mapper_begin(keeper);
+        return;
+    }
+    keeper->is_asked_twice = true;
+    ask_begin(keeper, span_ms(KEEPER_ASK_MS));
+}
+
+static void ask_begin(struct keeper *keeper, struct span timeout)
+{
+    if (!ask_new(keeper->config.loop, &keeper->place.router, timeout, ask_ended, keeper,
+                 &keeper->ask, NULL))
+        fail(keeper, MAPPING_FAULT_FAILED);
+}
+
+/* --- what the owner asks for -------------------------------------------------------------
+ */
+
+static bool port_find(const struct keeper *keeper, uint16_t inner, size_t *ret)
+{
+    for (size_t i = 0; i < keeper->port_count; i++)
+        if (keeper->ports[i].inner == inner) {
+            *ret = i;
+            return true;
+        }
+    return false;
+}
+
+/* Whether all are there; *ret_is_more: some were not. */
+static bool ports_add(struct keeper *keeper, const struct mapping_port *ports, size_t count,
+                      bool *ret_is_more)
+{
+    size_t ignored;
+    struct mapping_port *all =
+        realloc(keeper->ports, (keeper->port_count + count + 1) * sizeof *all);
+    *ret_is_more = false;
+    if (!all)
+        return false;
+    keeper->ports = all;
+    for (size_t i = 0; i < count; i++) {
+        if (port_find(keeper, ports[i].inner, &ignored))
+            continue;
+        all[keeper->port_count++] = ports[i];
+        *ret_is_more = true;
+    }
+    return true;
+}
+
+void keeper_map(struct keeper *keeper, const struct mapping_port *ports, size_t count)
+{
+    const struct place place = place_find(&keeper->config);
+    bool is_same = place_equals(&place, &keeper->place);
+    bool is_more;
+    keeper->is_waited_for = true;
+    keeper->has_to_tell = false;
+    keeper->ask = ask_free(keeper->ask);
+    keeper->place = place;
+    if (!ports_add(keeper, ports, count, &is_more)) {
+        fail(keeper, MAPPING_FAULT_FAILED);
+    } else if (!place.needs_mapping || !place.has_router || keeper->port_count == 0) {
+        mapper_drop(keeper);
+        fail(keeper, place.has_router ? MAPPING_FAULT_NONE : MAPPING_FAULT_NO_ROUTER);
+    } else if (!is_same || !has_mapper(keeper) || is_silent(keeper)) {
+        mapper_drop(keeper);
+        keeper->fault = MAPPING_FAULT_NONE;
+        keeper->is_asked_twice = false;
+        ask_begin(keeper, span_ms(ASK_MS));
+    } else if (is_more) {
+        mapper_begin(keeper);
+    } else {
+        tell_soon(keeper);
+    }
+}
+
+void keeper_doubt(struct keeper *keeper)
+{
+    if (keeper->mapper)
+        mapper_map_anew(keeper->mapper);
+    else if (keeper->upnp)
+        upnp_mapper_map_anew(keeper->upnp);
+}
+
+void keeper_remove(struct keeper *keeper)
+{
+    keeper->is_removing = true;
+    keeper->has_to_tell = false;
+    keeper->ask = ask_free(keeper->ask);
+    if (keeper->mapper)
+        mapper_remove(keeper->mapper, span_ms(MAPPER_REMOVE_MS));
+    else if (keeper->upnp)
+        upnp_mapper_remove(keeper->upnp, span_ms(UPNP_REMOVE_MS));
+    else
+        tell_soon(keeper);
+}
+
+/* --- what is known ---------------------------------------------------------------------- */
+
+/* The wall-clock time of an instant. */
+static time_t time_of(struct instant at)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t rest = instant_since(at, clock_now()).ns + now.tv_nsec;
+    return now.tv_sec + (time_t)(rest / NS_PER_SECOND);
+}
+
+static enum mapping_fault fault_of(const struct keeper *keeper)
+{
+    static const enum mapping_fault faults[] = {
+        [UPNP_END_NONE] = MAPPING_FAULT_NONE,
+        [UPNP_END_DONE] = MAPPING_FAULT_NONE,
+        [UPNP_END_MISSING] = MAPPING_FAULT_UPNP_MISSING,
+        [UPNP_END_NO_ROUTER] = MAPPING_FAULT_NO_ROUTER,
+        [UPNP_END_NOT_CONNECTED] = MAPPING_FAULT_NOT_CONNECTED,
+        [UPNP_END_FAILED] = MAPPING_FAULT_FAILED,
+    };
+    if (keeper->upnp)
+        return faults[upnp_mapper_end(keeper->upnp)];
+    for (size_t i = 0; i < keeper->port_count && keeper->mapper; i++)
+        if (mapping_of(keeper, i)->state != MAPPING_REFUSED ||
+            meaning_of(keeper, i) != ROUTER_OFFLINE)
+            return keeper->fault;
+    return keeper->mapper ? MAPPING_FAULT_NOT_CONNECTED : keeper->fault;
+}
+
+struct mapping_summary keeper_summary(const struct keeper *keeper)
+{
+    struct mapping_summary summary = {
+        .is_there = keeper->place.needs_mapping && keeper->port_count > 0,
+        .has_router = keeper->place.has_router,
+        .router = keeper->place.router,
+        .fault = fault_of(keeper),
+        .asked = keeper->port_count,
+    };
+    if (!summary.is_there)
+        return (struct mapping_summary){0};
+    if (summary.has_router)
+        address_set_port(&summary.router, 0);
+    if (!has_mapper(keeper))
+        return summary;
+
+    summary.has_protocol = summary.fault != MAPPING_FAULT_NO_ROUTER &&
+                           summary.fault != MAPPING_FAULT_UPNP_MISSING;
+    summary.protocol = keeper->protocol;
+    summary.has_outer = keeper->mapper
+                            ? mapper_outer_address(keeper->mapper, &summary.outer)
+                            : upnp_mapper_outer_address(keeper->upnp, &summary.outer);
+    for (size_t i = 0; i < keeper->port_count; i++) {
+        const struct mapping *mapping = mapping_of(keeper, i);
+        if (mapping->state != MAPPING_MAPPED)
+            continue;
+        summary.mapped++;
+        if (!mapping->is_permanent &&
+            (summary.lease == 0 || mapping->lease < summary.lease))
+            summary.lease = mapping->lease;
+    }
+    return summary;
+}
+
+struct mapping_view keeper_view(const struct keeper *keeper, uint16_t inner)
+{
+    size_t index;
+    enum mapping_fault fault = fault_of(keeper);
+    if (!has_mapper(keeper) || fault == MAPPING_FAULT_NO_ROUTER ||
+        fault == MAPPING_FAULT_UPNP_MISSING || !port_find(keeper, inner, &index))
+        return (struct mapping_view){0};
+
+    const struct mapping *mapping = mapping_of(keeper, index);
+    struct mapping_view view = {.is_asked = true, .state = mapping->state};
+    switch (mapping->state) {
+    case MAPPING_OTHER_PORT:
+        view.given = mapping->given;
+        view.has_holder = mapping->has_holder;
+        view.holder = mapping->holder;
+        /* fallthrough */
+    case MAPPING_REFUSED:
+    case MAPPING_FULL:
+        view.result = router_result_of(keeper->protocol, mapping->result).name;
+        view.meaning = meaning_of(keeper, index);
+        break;
+    case MAPPING_MAPPED:
+        view.has_expiry = !mapping->is_permanent;
+        view.expires = view.has_expiry ? time_of(mapping->expires) : 0;
+        break;
+    case MAPPING_WAITING:
+    case MAPPING_SILENT:
+    case MAPPING_REMOVED:
+        break;
+    }
+    return view;
+}
+
+size_t keeper_left(const struct keeper *keeper, uint16_t *ports, time_t *ret_until)
+{
+    size_t count = 0;
+    bool is_permanent = false;
+    *ret_until = 0;
+    for (size_t i = 0; i < keeper->port_count && has_mapper(keeper); i++) {
+        const struct mapping *mapping = mapping_of(keeper, i);
+        if (!mapping->is_held)
+            continue;
+        time_t until = mapping->is_permanent ? 0 : time_of(mapping->held_until);
+        is_permanent = is_permanent || mapping->is_permanent;
+        *ret_until = until > *ret_until ? until : *ret_until;
+        if (ports)
+            ports[count] = mapping->outer;
+        count++;
+    }
+    if (is_permanent)
+        *ret_until = 0;
+    return count;
+}
+
+size_t keeper_port_count(const struct keeper *keeper)
+{
+    return keeper->port_count;
+}
+
+/* --- life ----------------------------------------------------------------------------- */
+
+static void timer_fire(struct timer *timer)
+{
+    struct keeper *keeper = CONTAINER_OF(timer, struct keeper, timer);
+    const struct mapping_news news = {.is_first = true, .is_changed = true};
+    if (!keeper->has_to_tell)
+        return;
+    keeper->has_to_tell = false;
+    if (keeper->is_removing) {
+        keeper->config.removed(keeper->config.ctx);
+    } else if (keeper->is_waited_for) {
+        keeper->is_waited_for = false;
+        keeper->config.settled(keeper->config.ctx, &news);
+    }
+}
+
+bool keeper_new(const struct keeper_config *config, struct keeper **ret, struct err *err)
+{
+    struct keeper *keeper = calloc(1, sizeof *keeper);
+    if (!keeper)
+        return err_sys(err, ENOMEM, "mapping ports");
+
+    keeper->config = *config;
+    keeper->may_speak[ROUTER_UPNP] = true;
+    timer_init(&keeper->timer, timer_fire);
+    /* It does nothing yet, but later there is room for it. */
+    if (!loop_timer_set(config->loop, &keeper->timer, clock_now())) {
+        free(keeper);
+        return err_sys(err, ENOMEM, "mapping ports");
+    }
+    *ret = keeper;
+    return true;
+}
+
+struct keeper *keeper_free(struct keeper *keeper)
+{
+    if (!keeper)
+        return NULL;
+
+    loop_timer_stop(keeper->config.loop, &keeper->timer);
+    ask_free(keeper->ask);
+    mapper_drop(keeper);
+    free(keeper->ports);
+    free(keeper);
+    return NULL;
+}
