@@ -52,6 +52,7 @@ struct mapping_news {
     bool is_first;
     bool is_restarted; /* the router had forgotten the mappings */
     bool is_moved;     /* it has another outer address */
+    bool is_announced; /* it announced itself, and all mappings were renewed */
     bool is_changed;   /* the state of a port is another one; true if is_first */
 };
 

@@ -42,7 +42,7 @@ static const char *part_of(const struct advice_row *row, enum advice_part part)
 static const char *sentence_of(const struct scene *scene, enum advice_part part)
 {
     const struct advice_row *row = table[scene->finding->cause];
-    const unsigned conditions = scene_conditions(scene);
+    const uint64_t conditions = scene_conditions(scene);
     while ((row->when & conditions) != row->when || !part_of(row, part))
         row++;
     return part_of(row, part);

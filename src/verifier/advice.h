@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "verifier/report.h"
 
+#include <stdint.h>
+
 enum advice_part {
     ADVICE_LABEL,   /* "filtered: not forwarded" */
     ADVICE_WHY,     /* one sentence; empty if the ports are good and proved */
@@ -16,7 +18,7 @@ enum advice_part {
 
 /* One row of a cause: what is said about ports if all its conditions are true. */
 struct advice_row {
-    unsigned when; /* a set of enum condition */
+    uint64_t when; /* a set of enum condition */
     const char *label, *why, *remedy, *summary;
 };
 

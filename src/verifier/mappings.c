@@ -11,13 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SENTENCE_MAX 512
+#define SENTENCE_MAX     512
+#define ANNOUNCE_SECONDS 300 /* a router repeats its announcements for some minutes */
 
 struct side {
     struct mappings *mappings; /* borrowed */
     enum family family;
     struct keeper *keeper; /* owned; NULL: this family is not checked */
     bool is_waited_for;    /* by the round */
+    bool has_announced;
+    struct instant announced_at; /* the last announcement that was told */
 };
 
 struct mappings {
@@ -64,6 +67,19 @@ static size_t wanted_fill(struct mappings *mappings, const struct local_port *he
 
 /* --- what happens --------------------------------------------------------------------- */
 
+/* An announcement that only repeats the last one is no event. */
+static bool is_event(struct side *side, const struct mapping_news *news)
+{
+    struct instant now = clock_now();
+    bool is_new = !side->has_announced || instant_since(now, side->announced_at).ns >=
+                                              ANNOUNCE_SECONDS * NS_PER_SECOND;
+    if (news->is_announced || news->is_restarted) {
+        side->has_announced = true;
+        side->announced_at = is_new || news->is_restarted ? now : side->announced_at;
+    }
+    return news->is_restarted || news->is_moved || news->is_changed || is_new;
+}
+
 static void event_tell(const struct side *side, const struct mapping_news *news)
 {
     const struct mappings_config *config = &side->mappings->config;
@@ -74,6 +90,8 @@ static void event_tell(const struct side *side, const struct mapping_news *news)
     text_printf(&text, "the router %s ", address_format(&summary.router, router));
     if (news->is_restarted)
         text_append_str(&text, "has lost its port mappings, as after a restart");
+    else if (news->is_announced && !news->is_changed && !news->is_moved)
+        text_append_str(&text, "announces itself, as after a restart");
     else if (news->is_moved && summary.has_outer)
         text_printf(&text, "has the new outer address %s",
                     address_format(&summary.outer, outer));
@@ -97,7 +115,7 @@ static void keeper_settled(void *ctx, const struct mapping_news *news)
     struct side *side = ctx;
     struct mappings *mappings = side->mappings;
     if (!side->is_waited_for) {
-        if (!mappings->removed && !news->is_first)
+        if (!mappings->removed && !news->is_first && is_event(side, news))
             event_tell(side, news);
         return;
     }
@@ -202,8 +220,8 @@ static void left_put(const struct side *side, uint16_t *ports, struct text *text
     if (count == 0)
         return;
     const struct mapping_summary summary = keeper_summary(side->keeper);
-    text_printf(text, "%zu port%s still forwarded by the router %s, ", count,
-                count == 1 ? " is" : "s are", address_format(&summary.router, router));
+    text_printf(text, "%zu port%s may still be forwarded by the router %s, ", count,
+                count == 1 ? "" : "s", address_format(&summary.router, router));
     if (until == 0) {
         text_append_str(text, "with no end");
     } else {

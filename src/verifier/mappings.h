@@ -78,7 +78,7 @@ struct mappings_count {
 };
 struct mappings_count mappings_count(const struct mappings *mappings);
 
-/* Appends a line for each family whose router may still have mappings: "12 ports are still
- * forwarded by the router 192.168.1.1, until 2026-03-29T14:05:09+02:00: 7466,50800-50810".
+/* Appends a line for each family whose router may still have mappings: "12 ports may still
+ * be forwarded by the router 192.168.1.1, until 2026-03-29T14:05:09+02:00: 7466,50800".
  * Nothing if all were removed. */
 void mappings_format_left(const struct mappings *mappings, struct text *text);

@@ -87,6 +87,19 @@ static json_t *verdicts_json(const struct family_report *family, size_t index)
     return list;
 }
 
+static json_t *mapped_json(const struct mapping_view *mapped)
+{
+    const struct timespec expires = {.tv_sec = mapped->expires};
+    if (!mapped->is_asked)
+        return json_null();
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "state",
+                     mapping_state_text(mapped->state), "result",
+                     null_or_string(mapped->result), "given",
+                     mapped->given != 0 ? json_integer(mapped->given) : json_null(),
+                     "held_by", address_json(mapped->has_holder, &mapped->holder), "expires",
+                     mapped->has_expiry ? time_json(&expires) : json_null());
+}
+
 static json_t *port_json(const struct report *report, const struct family_report *family,
                          size_t index)
 {
@@ -96,7 +109,7 @@ static json_t *port_json(const struct report *report, const struct family_report
     bool has_owner = local->binding == BINDING_IN_USE && local->owner.name[0];
 
     return json_pack(
-        "{s:i, s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:b, s:o}", "port",
+        "{s:i, s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:b, s:o, s:o}", "port",
         (int)family->ports[index], "inner", (int)family->inner[index], "good",
         (int)finding->is_good, "advertise", (int)family->is_advertised[index], "proved",
         (int)finding->is_proved, "state",
@@ -106,8 +119,8 @@ static json_t *port_json(const struct report *report, const struct family_report
         "listener", binding_text(local->binding), "held_by",
         null_or_string(has_owner ? local->owner.name : NULL), "led_away_to",
         null_or_string(local->filter.is_led ? local->filter.to : NULL), "accepted",
-        (int)local->accepted, "syn_seen", (int)local->has_syn, "verdicts",
-        verdicts_json(family, index));
+        (int)local->accepted, "syn_seen", (int)local->has_syn, "mapped",
+        mapped_json(&local->mapped), "verdicts", verdicts_json(family, index));
 }
 
 static json_t *advertised_json(const struct family_report *family)
@@ -199,6 +212,32 @@ static json_t *checkers_json(const struct family_report *family)
     return list;
 }
 
+/* --- the router ----------------------------------------------------------------------- */
+
+static json_t *mapping_json(const struct mapping_summary *mapping)
+{
+    const char *protocol =
+        mapping->has_protocol ? router_protocol_text(mapping->protocol) : NULL;
+    if (!mapping->is_there)
+        return json_null();
+    return json_pack("{s:o, s:i, s:i, s:o, s:b, s:o}", "protocol", null_or_string(protocol),
+                     "mapped", (int)mapping->mapped, "asked", (int)mapping->asked, "lease",
+                     mapping->lease > 0 ? json_integer(mapping->lease) : json_null(), "kept",
+                     (int)mapping->is_kept, "error",
+                     null_or_string(mapping_fault_text(mapping->fault)));
+}
+
+static json_t *router_json(const struct family_report *family)
+{
+    const struct mapping_summary *mapping = &family->mapping;
+    if (!mapping->has_router)
+        return json_null();
+    return json_pack("{s:o, s:o, s:[], s:n, s:o}", "address",
+                     address_json(true, &mapping->router), "outer_ip",
+                     address_json(mapping->has_outer, &mapping->outer), "protocols", "outer",
+                     "mapping", mapping_json(mapping));
+}
+
 /* --- all of it ------------------------------------------------------------------------ */
 
 /* The JSON tree of a whole report would take hundreds of bytes for each member of each
@@ -229,12 +268,13 @@ static void members_put(struct text *text, json_t *object)
 
 static json_t *family_head(const struct report *report, const struct family_report *family)
 {
-    return json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "family",
+    return json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "family",
                      family_number(family->which), "known", (int)family->is_known, "ok",
                      (int)family->is_ok, "time", time_json(&family->time), "ip",
                      address_json(family->has_public, &family->public_address), "local_ip",
                      address_json(family->has_local, &family->local_address), "signs",
-                     signs_json(family->signs), "advertise", advertised_json(family),
+                     signs_json(family->signs), "router", router_json(family), "advertise",
+                     advertised_json(family),
                      "checkers", checkers_json(family), "causes",
                      causes_json(report, family));
 }

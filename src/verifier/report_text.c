@@ -7,6 +7,7 @@
 
 #include "verifier/advice.h"
 #include "verifier/local_time.h"
+#include "verifier/mapping_text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -173,6 +174,43 @@ static void disagreement_put(const struct sheet *sheet, const struct family_repo
     sentence_put(sheet, words.data, INDENT);
 }
 
+/* --- the router ----------------------------------------------------------------------- */
+
+static void router_put(const struct sheet *sheet, const struct family_report *family)
+{
+    const struct mapping_summary *mapping = &family->mapping;
+    AUTO_TEXT words = text_up_to(LINE_MAX);
+    char ip[ADDRESS_TEXT_SIZE];
+    if (!mapping->is_there)
+        return;
+    if (mapping->has_router)
+        text_printf(&words, "router %s", address_format(&mapping->router, ip));
+    if (mapping->has_protocol)
+        text_printf(&words, " (%s)", router_protocol_text(mapping->protocol));
+    text_append_str(&words, mapping->has_router ? ": " : "");
+    if (mapping->has_outer)
+        text_printf(&words, "outer address %s, ", address_format(&mapping->outer, ip));
+    mapping_text_put_count(family, &words);
+    if (mapping->has_protocol && mapping->fault != MAPPING_FAULT_NONE)
+        text_append_str(&words, "; ");
+    mapping_text_put_fault(family, &words);
+    family_prefix(sheet, family);
+    sentence_put(sheet, words.data, INDENT);
+}
+
+static void unmapped_put(const struct sheet *sheet, const struct family_report *family)
+{
+    size_t at = 0;
+    AUTO_TEXT words = text_up_to(LINE_MAX);
+    text_append_str(&words, "not mapped ");
+    while (mapping_text_put_next(family, &at, &words)) {
+        family_prefix(sheet, family);
+        sentence_put(sheet, words.data, INDENT);
+        text_reset(&words);
+        text_append_str(&words, "not mapped ");
+    }
+}
+
 /* --- the table ------------------------------------------------------------------------ */
 
 static enum colour colour_of(const struct report *report,
@@ -304,6 +342,8 @@ static void family_put(const struct sheet *sheet, const struct family_report *fa
     for (size_t i = 0; i < family->checker_count; i++)
         checker_put(sheet, family, &family->checkers[i]);
     disagreement_put(sheet, family);
+    router_put(sheet, family);
+    unmapped_put(sheet, family);
     if (family->is_known)
         table_put(sheet, family);
     if (!sheet->report->is_probe)

@@ -230,12 +230,12 @@ static void there_put(const struct scene *scene, struct text *text)
 /* --- the tables of scene.def -----------------------------------------------------------
  */
 
-unsigned scene_conditions(const struct scene *scene)
+uint64_t scene_conditions(const struct scene *scene)
 {
     const struct family_report *family = scene->family;
     const struct local_port *local = scene->local;
-    unsigned conditions = 0;
-#define CONDITION(NAME, is_true) conditions |= (is_true) ? WHEN_##NAME : 0;
+    uint64_t conditions = 0;
+#define CONDITION(NAME, is_true) conditions |= (is_true) ? WHEN_##NAME : 0ull;
 #include "verifier/scene.def"
     return conditions;
 }

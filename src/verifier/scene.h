@@ -9,6 +9,7 @@
 #include "verifier/report.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum condition_index {
 #define CONDITION(NAME, ...) CONDITION_##NAME,
@@ -16,9 +17,9 @@ enum condition_index {
     CONDITION_COUNT
 };
 
-/* Bits of a set. */
-enum condition {
-#define CONDITION(NAME, ...) WHEN_##NAME = 1 << CONDITION_##NAME,
+/* Bits of a set, which an int has not enough of. */
+__extension__ enum condition {
+#define CONDITION(NAME, ...) WHEN_##NAME = 1ull << CONDITION_##NAME,
 #include "verifier/scene.def"
 };
 
@@ -37,7 +38,7 @@ struct scene scene_of(const struct report *report, const struct family_report *f
                       const struct port_group *group);
 
 /* The conditions that are true. */
-unsigned scene_conditions(const struct scene *scene);
+uint64_t scene_conditions(const struct scene *scene);
 
 /* For template_expand(), with a scene as its context. */
 extern const struct template_word scene_words[];

@@ -547,6 +547,7 @@ static void die(int number)
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, number);
+    signal(number, SIG_DFL);
     raise(number);
     sigprocmask(SIG_UNBLOCK, &signals, NULL);
 }
