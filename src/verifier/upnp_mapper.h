@@ -8,17 +8,21 @@
  *
  * The router tells which machine holds a port that it refuses (`holder`). If it grants
  * permanent mappings only, `is_permanent` is set: they are removed at the end all the same,
- * and looked at again after half an hour. Whether the router has restarted is seen when a
- * mapping of ours is missing at a renewal.
+ * and asked for again as if they had the lease that was wished. Whether the router has
+ * restarted is seen when a mapping of ours is missing at a renewal.
+ *
+ * A mapping to us that another program made is MAPPED and not held: it stays. A run that is
+ * cut off at its deadline goes on a second later with the ports that were not answered.
  *
  * Everything belongs to the loop's thread; the program runs once for each thing to do, one
- * run at a time, and is killed at the deadline of that.
+ * run at a time for each family, and is ended at the deadline of that.
  */
 #pragma once
 
 #include "net/address.h"
 #include "router/mapping.h"
 #include "verifier/local_port.h"
+#include "verifier/upnp_reply.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,22 +35,12 @@ struct upnp_mapper;
 #define UPNP_MAP_MS    10000 /* for one run that maps or renews all ports */
 #define UPNP_REMOVE_MS 15000 /* to give upnp_mapper_remove() */
 
-/* Starts the process that can execute port-verifier-upnp, which is looked for in the folder
- * of this program. Call it before lockdown_apply() and before threads start; only once.
- * ERR_SYSTEM. That the program is not installed is no error: see UPNP_END_MISSING. */
+/* Starts the processes, one for each family, that can execute port-verifier-upnp, which is
+ * looked for in the folder of this program. Call it before lockdown_apply() and before
+ * threads start; only once. ERR_SYSTEM. That the program is not installed is no error: see
+ * UPNP_END_MISSING. */
 bool upnp_prepare(struct err *err);
 void upnp_finish(void);
-
-/* How the last run of the program ended. */
-enum upnp_end {
-    UPNP_END_NONE,          /* it has not ended yet */
-    UPNP_END_DONE,          /* it asked a router for all ports */
-    UPNP_END_MISSING,       /* the program is not installed */
-    UPNP_END_NO_ROUTER,     /* no router on this network answered */
-    UPNP_END_NOT_CONNECTED, /* the router says that it has no connection or no public
-                               address on its other side */
-    UPNP_END_FAILED,        /* it was killed at its deadline, or its answer is invalid */
-};
 
 struct upnp_mapper_config {
     enum family family;     /* FAMILY_6: pinholes */
@@ -59,7 +53,8 @@ struct upnp_mapper_config {
     void *ctx;
 };
 
-/* As mapper_new(). */
+/* As mapper_new(), but one mapper of each family at a time. `settled` is first called after
+ * UPNP_MAP_MS and half a second at the latest. */
 bool upnp_mapper_new(struct loop *loop, const struct upnp_mapper_config *config,
                      const struct mapping_port *ports, size_t port_count,
                      struct upnp_mapper **ret, struct err *err);
@@ -68,6 +63,8 @@ bool upnp_mapper_new(struct loop *loop, const struct upnp_mapper_config *config,
 struct upnp_mapper *upnp_mapper_free(struct upnp_mapper *mapper);
 
 const struct mapping *upnp_mapper_mapping(const struct upnp_mapper *mapper, size_t index);
+
+/* How the last run of the program ended; NONE before the first has. */
 enum upnp_end upnp_mapper_end(const struct upnp_mapper *mapper);
 bool upnp_mapper_outer_address(const struct upnp_mapper *mapper, struct address *ret);
 void upnp_mapper_map_anew(struct upnp_mapper *mapper);
