@@ -71,12 +71,13 @@ class Machine:
         return done
 
     def begin(self, namespace, *command, **settings):
-        """A program of this machine, in another network."""
+        """A program of this machine, in another network. It ends with the process that is
+        returned, which is not itself."""
         return subprocess.Popen(
             [*self.inside("--mount", "--uts", "--ipc", "--pid", "--cgroup"),
-             f"--net={namespace.path}", *map(str, command)],
+             f"--net={namespace.path}", "setpriv", "--pdeathsig=KILL", *map(str, command)],
             env={**ENVIRONMENT, **settings}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def shell(self, script, **options):
         return self.run("sh", "-euc", script, **options)

@@ -193,6 +193,8 @@ def home(debian, later):
                            PORT_CHECKER_TARGETS="caller", PORT_CHECKER_PORT="80")
     later.callback(checker.communicate)
     later.callback(checker.kill)
+    while "event=ready" not in (line := checker.stderr.readline()):
+        assert line, "the checker has ended"
     return made
 
 
