@@ -86,8 +86,8 @@ class Gateway:
     table_max, lease_max, taken  mappings that it has room for, seconds that it grants, and outer
                ports that others have, for which it gives the next free one
 
-    All may be changed while it runs. `requests` has what came, `table` the mappings by (client,
-    inner port)."""
+    All may be changed while it runs. `requests` has what came, `answered` counts those whose reply
+    was sent, or was withheld by `alter`; `table` has the mappings by (client, inner port)."""
 
     def __init__(self, address="192.168.50.1", inside=None, port=PORT, protocols=(NATPMP, PCP),
                  outer="203.0.113.7", result=SUCCESS, map_result=SUCCESS, alter=None, delay=0,
@@ -103,13 +103,14 @@ class Gateway:
         self.taken = set(taken)
         self.table = {}
         self.requests = []
+        self.answered = 0
         self.failure = None
         self.began = time.monotonic()
         self.inside = inside
         self.address = address
         self.socket = self._bound(address, port)
         self.answering = self._bound(*sender) if sender else self.socket
-        self.late = []  # heap of (when, number, datagram, receiver)
+        self.late = []  # heap of (when, number, datagrams, receiver)
         self.numbers = itertools.count()
         self.wake, self.woken = os.pipe()
         self.thread = threading.Thread(target=self._run)
@@ -118,7 +119,7 @@ class Gateway:
     def _bound(self, address, port):
         make = self.inside.socket if self.inside else socket.socket
         sock = make(family_of(address), socket.SOCK_DGRAM)
-        sock.bind((address, port))
+        sock.bind(socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM)[0][4])
         return sock
 
     # --- what a test does with it ---------------------------------------------------------
@@ -194,8 +195,10 @@ class Gateway:
         if self.socket in ready:
             self._take(*self.socket.recvfrom(2048))
         while self.late and self.late[0][0] <= time.monotonic():
-            _, _, data, receiver = heapq.heappop(self.late)
-            self.answering.sendto(data, receiver)
+            _, _, parts, receiver = heapq.heappop(self.late)
+            for part in parts:
+                self.answering.sendto(part, receiver)
+            self.answered += 1
         return False
 
     def _take(self, data, sender):
@@ -203,8 +206,8 @@ class Gateway:
         self.requests.append(request)
         reply = self._answer(request)
         when = time.monotonic() + self.delay
-        for part in self.alter(request, reply) if reply else []:
-            heapq.heappush(self.late, (when, next(self.numbers), part, sender))
+        parts = self.alter(request, reply) if reply else []
+        heapq.heappush(self.late, (when, next(self.numbers), parts, sender))
 
     def _answer(self, request):
         """The reply of an honest router; None if it has none."""

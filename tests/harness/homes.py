@@ -159,9 +159,9 @@ class Home:
 
     def move(self):
         """The router gets another public address."""
-        self.router.ip(f"addr add {SECOND_PUBLIC}/24 dev wan\n"
-                       f"addr del {PUBLIC}/24 dev wan\n"
-                       f"route replace default via {CHECKER}\n")
+        self.router.ip(f"addr del {PUBLIC}/24 dev wan\n"
+                       f"addr add {SECOND_PUBLIC}/24 dev wan\n"
+                       f"route add default via {CHECKER}\n")
 
 
 # --- the router's daemon ------------------------------------------------------------------
