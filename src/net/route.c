@@ -9,19 +9,20 @@
 #include <errno.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A query to the kernel: a header, the fixed part of its type, one address. */
+/* A query to the kernel: a header, the fixed part of its type, up to two addresses and an
+ * interface. */
 struct query {
     struct nlmsghdr header;
     union {
         struct rtmsg route;
         struct ndmsg neighbour; /* of the same size */
     };
-    struct rtattr attribute;
-    uint8_t address[16];
+    uint8_t attributes[2 * RTA_SPACE(16) + RTA_SPACE(sizeof(int))];
 };
 _Static_assert(sizeof(struct rtmsg) == sizeof(struct ndmsg), "one layout for both");
 
@@ -30,17 +31,25 @@ union reply {
     char bytes[4096];
 };
 
-static void query_set_address(struct query *query, unsigned short type,
+static void query_add(struct query *query, unsigned short type, const void *data,
+                      size_t len)
+{
+    if (query->header.nlmsg_len == 0)
+        query->header.nlmsg_len = NLMSG_LENGTH(sizeof query->route);
+    query->header.nlmsg_flags = NLM_F_REQUEST;
+    const struct rtattr attribute = {(unsigned short)RTA_LENGTH(len), type};
+    uint8_t *at = (uint8_t *)query + query->header.nlmsg_len;
+    memcpy(at, &attribute, sizeof attribute);
+    memcpy(at + RTA_LENGTH(0), data, len);
+    query->header.nlmsg_len += (uint32_t)RTA_SPACE(len);
+}
+
+static void query_add_address(struct query *query, unsigned short type,
                               const struct address *address)
 {
     size_t len;
     const uint8_t *bytes = address_bytes(address, &len);
-    query->header.nlmsg_len =
-        (uint32_t)(NLMSG_LENGTH(sizeof query->route) + RTA_LENGTH(len));
-    query->header.nlmsg_flags = NLM_F_REQUEST;
-    query->attribute.rta_type = type;
-    query->attribute.rta_len = (unsigned short)RTA_LENGTH(len);
-    memcpy(query->address, bytes, len);
+    query_add(query, type, bytes, len);
 }
 
 /* The kernel has answered when send(2) returns. */
@@ -75,10 +84,12 @@ struct hop {
     bool has_gateway;
     bool is_neighbour_known;  /* not if the gateway is of the other family (RFC 5549) */
     struct address neighbour; /* the gateway, or the address itself */
+    bool has_source;
+    struct address source; /* that the kernel chooses */
     int interface;
 };
 
-static bool gateway_read(struct rtattr *attribute, int family, struct address *ret)
+static bool address_read(struct rtattr *attribute, int family, struct address *ret)
 {
     size_t len = RTA_PAYLOAD(attribute);
     if (family == AF_INET && len == sizeof ret->in.sin_addr) {
@@ -109,14 +120,18 @@ static void hop_read(union reply *reply, struct hop *hop)
         if (attribute->rta_type == RTA_GATEWAY || attribute->rta_type == RTA_VIA)
             hop->has_gateway = true;
         if (attribute->rta_type == RTA_GATEWAY)
-            has_read = gateway_read(attribute, route->rtm_family, &hop->neighbour);
+            has_read = address_read(attribute, route->rtm_family, &hop->neighbour);
+        if (attribute->rta_type == RTA_PREFSRC)
+            hop->has_source = address_read(attribute, route->rtm_family, &hop->source);
     }
     hop->is_neighbour_known = !hop->has_gateway || has_read;
     if (address_scope(&hop->neighbour) == SCOPE_ZONE)
         hop->neighbour.in6.sin6_scope_id = (uint32_t)hop->interface;
 }
 
-static bool hop_find(const struct address *to, struct hop *ret, struct err *err)
+/* `source` and `interface` as in route_default_gateway_from(); 0: no interface. */
+static bool hop_find_from(const struct address *to, const struct address *source,
+                          unsigned interface, struct hop *ret, struct err *err)
 {
     struct query query = {
         .header.nlmsg_type = RTM_GETROUTE,
@@ -124,7 +139,11 @@ static bool hop_find(const struct address *to, struct hop *ret, struct err *err)
         .route.rtm_dst_len = address_family_number(to) == 4 ? 32 : 128,
     };
     union reply reply;
-    query_set_address(&query, RTA_DST, to);
+    query_add_address(&query, RTA_DST, to);
+    if (source)
+        query_add_address(&query, RTA_SRC, source);
+    if (interface != 0)
+        query_add(&query, RTA_OIF, &interface, sizeof interface);
     if (!query_ask(&query, &reply, err))
         return false;
 
@@ -132,6 +151,11 @@ static bool hop_find(const struct address *to, struct hop *ret, struct err *err)
     hop_read(&reply, &hop);
     *ret = hop;
     return true;
+}
+
+static bool hop_find(const struct address *to, struct hop *ret, struct err *err)
+{
+    return hop_find_from(to, NULL, 0, ret, err);
 }
 
 bool route_has_gateway(const struct address *to, bool *ret_has_gateway, struct err *err)
@@ -160,36 +184,37 @@ bool route_gateway(const struct address *to, struct address *ret)
     return true;
 }
 
-/* The first root server: only a default route leads to it, or the halves that VPNs split one
- * into. No packet is sent. */
+/* The first root server: only a default route leads to it, or the halves that VPNs split
+ * one into. No packet is sent. */
 static struct address internet(int family)
 {
     const char *text = family == 4 ? "198.41.0.4" : "2001:503:ba3e::2:30";
     struct address root;
     bool is_parsed = address_parse(text, strlen(text), &root, NULL);
     assert(is_parsed);
-    address_set_port(&root, 53);
+    (void)is_parsed;
     return root;
 }
 
 bool route_default_gateway(int family, struct address *ret)
 {
-    const struct address root = internet(family);
-    return route_gateway(&root, ret);
+    const struct address to = internet(family);
+    return route_gateway(&to, ret);
 }
 
-bool route_default_source(int family, struct address *ret)
+bool route_default_gateway_from(int family, const struct address *source,
+                                const char *interface, struct address *ret,
+                                struct address *ret_source)
 {
-    const struct address root = internet(family);
-    struct sockaddr_in6 name;
-    socklen_t len = sizeof name;
-    AUTO_FD fd = socket(root.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, &root.sa, root.len) != 0 ||
-        getsockname(fd, (struct sockaddr *)&name, &len) != 0 ||
-        !address_from_sockaddr((struct sockaddr *)&name, len, ret))
+    struct hop hop;
+    const struct address to = internet(family);
+    unsigned index = interface ? if_nametoindex(interface) : 0;
+    if ((interface && index == 0) || !hop_find_from(&to, source, index, &hop, NULL) ||
+        !hop.has_gateway || !hop.is_neighbour_known || (!source && !hop.has_source))
         return false;
 
-    address_set_port(ret, 0);
+    *ret = hop.neighbour;
+    *ret_source = source ? *source : hop.source;
     return true;
 }
 
@@ -205,7 +230,7 @@ enum route_hop route_next_hop(const struct address *to)
         .neighbour.ndm_ifindex = hop.interface,
     };
     union reply reply;
-    query_set_address(&query, NDA_DST, &hop.neighbour);
+    query_add_address(&query, NDA_DST, &hop.neighbour);
     if (!query_ask(&query, &reply, NULL))
         return ROUTE_HOP_UNKNOWN;
 

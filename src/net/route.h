@@ -23,9 +23,12 @@ bool route_gateway(const struct address *to, struct address *ret);
  * False as above. */
 bool route_default_gateway(int family, struct address *ret);
 
-/* The address of this machine, without a port, from which packets to the internet go over
- * `family`. False if there is none. */
-bool route_default_source(int family, struct address *ret);
+/* The same for packets that leave from `source`, an address of this machine, or through
+ * `interface`, each NULL for what the kernel chooses. `ret_source` is the address from
+ * which they leave. */
+bool route_default_gateway_from(int family, const struct address *source,
+                                const char *interface, struct address *ret,
+                                struct address *ret_source);
 
 /* Whether the neighbour that receives packets for `to` answers (ARP, neighbour
  * discovery). The kernel reports a failure only occasionally, and drops the packets that

@@ -11,6 +11,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static const char *const speech_texts[] = {
+#define X(NAME, text) [SPEECH_##NAME] = (text),
+    SPEECH_STATE_MAP(X)
+#undef X
+};
+
+const char *speech_state_text(enum speech_state state)
+{
+    return speech_texts[state];
+}
+
 struct ask {
     struct loop *loop; /* borrowed */
     ask_done_fn *done;
@@ -133,6 +144,11 @@ bool ask_new(struct loop *loop, const struct address *router, struct span timeou
         loop_timer_set(loop, &ask->timer, clock_now());
     *ret = ask;
     return true;
+}
+
+const struct router_answer *ask_answer(const struct ask *ask)
+{
+    return &ask->answer;
 }
 
 struct ask *ask_free(struct ask *ask)

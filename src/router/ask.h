@@ -19,12 +19,20 @@ struct loop;
 
 #define ASK_MS 250 /* enough for home routers, which answer within 100 ms */
 
+#define SPEECH_STATE_MAP(X)                                                                \
+    X(SILENT, "silent") /* no answer in the time, or the protocol has no such family */    \
+    X(CLOSED, "closed") /* the port is closed: it speaks neither protocol */               \
+    X(OTHER, "other_version") /* it answered that it speaks another version */             \
+    X(SPOKEN, "spoken")
+
 enum speech_state {
-    SPEECH_SILENT, /* no answer in the time, or the protocol has no such family */
-    SPEECH_CLOSED, /* the port is closed: nothing in the router speaks either protocol */
-    SPEECH_OTHER,  /* it answered that it speaks another version */
-    SPEECH_SPOKEN,
+#define X(NAME, text) SPEECH_##NAME,
+    SPEECH_STATE_MAP(X)
+#undef X
 };
+
+/* For programs. */
+const char *speech_state_text(enum speech_state state);
 
 struct router_speech {
     enum speech_state state;
@@ -47,6 +55,9 @@ typedef void(ask_done_fn)(void *ctx, const struct router_answer *answer);
  * be sent is one without an answer. ERR_SYSTEM without memory. */
 bool ask_new(struct loop *loop, const struct address *router, struct span timeout,
              ask_done_fn *done, void *ctx, struct ask **ret, struct err *err);
+
+/* What has been answered so far, for a caller that cannot wait for `done`. */
+const struct router_answer *ask_answer(const struct ask *ask);
 
 /* Also before `done`, which then is not called. */
 struct ask *ask_free(struct ask *ask);

@@ -38,16 +38,19 @@ static bool is_reachable(const char *control_url)
 
 /* --- its state ------------------------------------------------------------------------ */
 
-static void outer_ask(struct igd *igd)
+/* Returns false if the router tells that it has none: miniupnpd, whose state is "Connected"
+ * all the same, if its address on the other side is not a public one. */
+static bool outer_ask(struct igd *igd)
 {
     char text[WORDS_SIZE] = "";
     struct address outer;
-    igd->has_outer = UPNP_GetExternalIPAddress(igd->urls.controlURL,
-                                               igd->data.first.servicetype, text) == 0 &&
-                     address_parse(text, strnlen(text, sizeof text), &outer, NULL) &&
+    bool is_told = UPNP_GetExternalIPAddress(igd->urls.controlURL,
+                                             igd->data.first.servicetype, text) == 0;
+    igd->has_outer = is_told && address_parse(text, strnlen(text, sizeof text), &outer, NULL) &&
                      address_family_number(&outer) == 4 && !address_is_any(&outer);
     if (igd->has_outer)
         igd->outer = outer;
+    return igd->has_outer || !is_told;
 }
 
 /* A router that does not tell is taken for connected: then its answers to other questions
@@ -72,8 +75,7 @@ static void connection_choose(struct igd *igd, unsigned zone)
         GetUPNPUrls(&igd->urls, &igd->data, igd->url, zone);
         igd->is_connected = is_reachable(igd->urls.controlURL) && connection_ask(igd);
     }
-    if (igd->is_connected)
-        outer_ask(igd);
+    igd->is_connected = igd->is_connected && outer_ask(igd);
 }
 
 /* --- its description ------------------------------------------------------------------ */

@@ -54,9 +54,11 @@ static void request_serve(const struct request *request)
     bool is_found = igd_find(request, &igd, &ignored);
     answer_router(is_found ? igd.url : NULL, igd.is_connected,
                   igd.has_outer ? &igd.outer : NULL, ignored);
-    if (is_found && igd.is_connected)
+    /* A router that has lost its connection can still remove. */
+    bool is_able = igd.is_connected || request->is_removal;
+    if (is_found && is_able)
         forward_all(&igd, request);
-    answer_end(!is_found ? "no_router" : igd.is_connected ? "done" : "not_connected");
+    answer_end(!is_found ? "no_router" : is_able ? "done" : "not_connected");
 }
 
 static bool run(struct err *err)

@@ -306,6 +306,7 @@ static bool take_on_change(struct arguments *arguments, const char *value, struc
 FLAG(take_ipv4, is_family[FAMILY_6] = false)
 FLAG(take_ipv6, is_family[FAMILY_4] = false)
 FLAG(take_lan, is_lan = true)
+FLAG(take_no_router, has_no_router = true)
 FLAG(take_map, is_mapping = true)
 FLAG(take_map_keep, is_map_kept = true)
 FLAG(take_json, is_json = true)
@@ -404,11 +405,11 @@ static bool mappable_check(const struct arguments *arguments, struct err *err)
     for (size_t i = 0; i < arguments->port_count && arguments->is_mapping; i++)
         for (size_t j = 0; j < i; j++)
             if (arguments->inner[i] == arguments->inner[j])
-                return err_set(err, ERR_INVALID,
-                               "--map: ports %u and %u both lead to port %u of this machine, "
-                               "but a router forwards only one port to it",
-                               arguments->ports[j], arguments->ports[i],
-                               arguments->inner[i]);
+                return err_set(
+                    err, ERR_INVALID,
+                    "--map: ports %u and %u both lead to port %u of this machine, "
+                    "but a router forwards only one port to it",
+                    arguments->ports[j], arguments->ports[i], arguments->inner[i]);
     return true;
 }
 
@@ -507,6 +508,8 @@ static bool fit_check(const struct option_rest *rest, const char *servers,
                        "and IPv6");
     if (arguments->is_json && arguments->is_quiet)
         return err_set(err, ERR_INVALID, "--json and --quiet cannot be combined");
+    if (arguments->is_mapping && arguments->has_no_router)
+        return err_set(err, ERR_INVALID, "--map and --no-router cannot be combined");
     if (arguments->timeout.ns == 0)
         arguments->timeout = span_seconds(is_probe ? 5 : 30);
     return is_probe ? probe_check(rest, arguments, err)

@@ -63,6 +63,7 @@ struct arguments {
     struct span timeout;  /* of a request; of a port when probing */
     struct span patience; /* how long negative verdicts are looked at again; 0 = never */
     bool is_lan;          /* what is reachable from this network is good */
+    bool has_no_router;   /* the router is asked nothing */
     bool is_json;
     bool is_quiet; /* only the list of ports to advertise is printed */
     const char *output;

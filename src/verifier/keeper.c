@@ -30,13 +30,13 @@ struct keeper {
     size_t port_count;
     struct ask *ask; /* owned, as are the next three; NULL: not now */
     struct announcements *announcements;
-    struct mapper *mapper;           /* of NAT-PMP or PCP */
-    struct upnp_mapper *upnp;        /* not both */
-    bool is_asked_twice;             /* the second question has been put */
+    struct mapper *mapper;    /* of NAT-PMP or PCP */
+    struct upnp_mapper *upnp; /* not both */
+    bool is_asked_twice;      /* the second question has been put */
     bool may_speak[ROUTER_PROTOCOL_COUNT];
-    enum router_protocol protocol;   /* of the mapper */
-    enum mapping_fault fault;        /* without a mapper */
-    bool is_waited_for;              /* `settled` is due with is_first */
+    enum router_protocol protocol; /* of the mapper */
+    enum mapping_fault fault;      /* without a mapper */
+    bool is_waited_for;            /* `settled` is due with is_first */
     bool is_removing;
     bool has_to_tell;
     struct timer timer; /* has_to_tell: what no mapper tells the owner */
@@ -67,16 +67,16 @@ static bool needs_mapping(enum family family, const struct address *local)
 
 static struct place place_find(const struct keeper_config *config)
 {
-    struct place place = {.local = config->source};
-    int number = family_number(config->family);
-    if (!config->has_source && !route_default_source(number, &place.local))
+    /* Without a gateway, there is no telling whether IPv4 has to be translated. */
+    struct place place = {.needs_mapping = config->family == FAMILY_4};
+    place.has_router =
+        route_default_gateway_from(family_number(config->family), config->source.address,
+                                   config->source.interface, &place.router, &place.local);
+    if (!place.has_router)
         return place;
-    place.has_router = route_default_gateway(number, &place.router);
-    if (place.has_router)
-        address_set_port(&place.router, ROUTER_PORT);
-    /* A network without a router needs no pinholes, but with IPv4 it has a NAT somewhere. */
-    place.needs_mapping = needs_mapping(config->family, &place.local) &&
-                          (place.has_router || config->family == FAMILY_4);
+    address_set_port(&place.router, ROUTER_PORT);
+    address_set_port(&place.local, 0);
+    place.needs_mapping = needs_mapping(config->family, &place.local);
     return place;
 }
 
@@ -210,7 +210,8 @@ static void mapper_begin(struct keeper *keeper)
         fail(keeper, MAPPING_FAULT_FAILED);
 }
 
-/* --- asking ----------------------------------------------------------------------------- */
+/* --- asking -----------------------------------------------------------------------------
+ */
 
 static void ask_begin(struct keeper *keeper, struct span timeout);
 
@@ -322,7 +323,8 @@ void keeper_remove(struct keeper *keeper)
         tell_soon(keeper);
 }
 
-/* --- what is known ---------------------------------------------------------------------- */
+/* --- what is known ----------------------------------------------------------------------
+ */
 
 /* The wall-clock time of an instant. */
 static time_t time_of(struct instant at)

@@ -5,10 +5,10 @@
  * speaks: PCP, NAT-PMP (IPv4), or UPnP, which no datagram asks for. What the router
  * announces goes to the mapper. Belongs to the loop's thread.
  *
- * The router is the default gateway. It is asked twice before it counts as one that speaks
- * neither PCP nor NAT-PMP: first for ASK_MS, and, unless it answered that it does not, once
- * more for KEEPER_ASK_MS. If it then lacks mappings altogether in a protocol that it
- * speaks, the next protocol is tried.
+ * The router is the gateway to the internet. It is asked twice before it counts as one that
+ * speaks neither PCP nor NAT-PMP: first for ASK_MS, and, unless it answered that it does
+ * not, once more for KEEPER_ASK_MS. If it then lacks mappings altogether in a protocol that
+ * it speaks, the next protocol is tried.
  *
  * IPv4 ports are mapped only if this machine has an address of a local or a carrier's
  * network: a public one needs no mapping. For IPv6, a mapping is a pinhole in the router's
@@ -18,6 +18,7 @@
 
 #include "router/mapping.h"
 #include "router/pcp.h"
+#include "verifier/fetch.h"
 #include "verifier/local_port.h"
 #include "verifier/mapping_view.h"
 
@@ -28,14 +29,17 @@ struct err;
 struct keeper;
 struct loop;
 
-#define KEEPER_ASK_MS 2500  /* for a slow router, which answers within 2 s */
-#define KEEPER_MAP_MS 10000 /* until the first answer for each port; late ones count, too */
+#define KEEPER_ASK_MS 2500 /* for a slow router, which answers within 2 s */
+#define KEEPER_MAP_MS                                                                      \
+    10000 /* until the first answer for each port; late ones count, too                    \
+           */
 
 struct keeper_config {
     struct loop *loop;
     enum family family;
-    bool has_source;
-    struct address source; /* has_source: of this machine, the ports are mapped to it */
+    struct fetch_source
+        source; /* borrowed: the ports are mapped to this address, or to that
+                   of this interface; both NULL: what the kernel chooses */
     struct pcp_nonce nonce;
     mapping_settled_fn *settled; /* is_first: once for each keeper_map() */
     mapping_removed_fn *removed;

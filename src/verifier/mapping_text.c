@@ -3,7 +3,7 @@
 
 /* --- all ports ------------------------------------------------------------------------ */
 
-void mapping_text_put_count(const struct family_report *family, struct text *text)
+static void count_put(const struct family_report *family, struct text *text)
 {
     const struct mapping_summary *mapping = &family->mapping;
     if (!mapping->is_there || !mapping->has_protocol)
@@ -16,16 +16,16 @@ void mapping_text_put_count(const struct family_report *family, struct text *tex
         text_printf(text, " for %u s", mapping->lease);
 }
 
-void mapping_text_put_fault(const struct family_report *family, struct text *text)
+static void fault_put(const struct family_report *family, struct text *text)
 {
     static const char *const sentences[] = {
         [MAPPING_FAULT_NONE] = "",
-        [MAPPING_FAULT_NO_ROUTER] =
-            "nothing there speaks PCP, NAT-PMP or UPnP: switch on one of them in the router, "
-            "or forward the ports by hand",
-        [MAPPING_FAULT_NOT_CONNECTED] =
-            "the router forwards nothing, because it has no connection to the internet, or no "
-            "public address on its other side",
+        [MAPPING_FAULT_NO_ROUTER] = "nothing there speaks PCP, NAT-PMP or UPnP: switch on "
+                                    "one of them in the router, "
+                                    "or forward the ports by hand",
+        [MAPPING_FAULT_NOT_CONNECTED] = "the router forwards nothing, because it has no "
+                                        "connection to the internet, or no "
+                                        "public address on its other side",
         [MAPPING_FAULT_UPNP_MISSING] =
             "it speaks neither PCP nor NAT-PMP; for UPnP, install port-verifier-upnp, or "
             "forward the ports by hand",
@@ -39,6 +39,15 @@ void mapping_text_put_fault(const struct family_report *family, struct text *tex
     else
         text_append_str(text, "no router to map the ports: this machine has no default "
                               "gateway");
+}
+
+void mapping_text_put(const struct family_report *family, struct text *text)
+{
+    const struct mapping_summary *mapping = &family->mapping;
+    count_put(family, text);
+    if (mapping->has_protocol && mapping->fault != MAPPING_FAULT_NONE)
+        text_append_str(text, "; ");
+    fault_put(family, text);
 }
 
 /* --- ports that are not mapped -------------------------------------------------------- */
@@ -73,7 +82,8 @@ static const char *refusal_of(enum router_meaning meaning)
     case ROUTER_OFFLINE:
         return "the router has no connection, or no public address on its other side";
     case ROUTER_FAR:
-        return "another router with NAT lies between this machine and the one that answered";
+        return "another router with NAT lies between this machine and the one that "
+               "answered";
     case ROUTER_LACKS:
         return "the router does not support this";
     case ROUTER_GRANTED:

@@ -6,14 +6,12 @@
 
 #include "verifier/report.h"
 
-/* Appends "102 of 102 ports mapped". Nothing if the router could not be asked. */
-void mapping_text_put_count(const struct family_report *family, struct text *text);
-
-/* Why no port is mapped; empty if the router was asked. */
-void mapping_text_put_fault(const struct family_report *family, struct text *text);
+/* Appends "102 of 102 ports mapped", or why none is. Nothing without --map, or if the ports
+ * need no mapping. */
+void mapping_text_put(const struct family_report *family, struct text *text);
 
 /* Ports that are not mapped, those with the same reason together: appends
- * "50831-50900: the table of the router is full (NO_RESOURCES)" for those of which the first
- * is at *at or later. False if there are no more. */
+ * "50831-50900: the table of the router is full (NO_RESOURCES)" for those of which the
+ * first is at *at or later. False if there are no more. */
 bool mapping_text_put_next(const struct family_report *family, size_t *at,
                            struct text *text);

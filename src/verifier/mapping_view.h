@@ -30,10 +30,11 @@ struct mapping_view {
 /* Why no port of a family is mapped, other than that the router refuses. */
 #define MAPPING_FAULT_MAP(X)                                                               \
     X(NONE, NULL)                                                                          \
-    X(NO_ROUTER, "no_router") /* no gateway, or nothing there speaks a protocol of these */  \
+    X(NO_ROUTER,                                                                           \
+      "no_router") /* no gateway, or nothing there speaks a protocol of these */           \
     X(NOT_CONNECTED, "not_connected") /* the router has no connection or public address */ \
-    X(UPNP_MISSING, "upnp_missing")   /* only UPnP is left: port-verifier-upnp is missing */ \
-    X(FAILED, "failed")               /* port-verifier-upnp failed, or there is no memory */
+    X(UPNP_MISSING, "upnp_missing") /* only UPnP is left: port-verifier-upnp is missing */ \
+    X(FAILED, "failed")             /* port-verifier-upnp failed, or there is no memory */
 
 enum mapping_fault {
 #define X(NAME, text) MAPPING_FAULT_##NAME,

@@ -19,6 +19,7 @@ struct side {
     enum family family;
     struct keeper *keeper; /* owned; NULL: this family is not checked */
     bool is_waited_for;    /* by the round */
+    size_t mapped; /* ports, when its keeper last settled */
     bool has_announced;
     struct instant announced_at; /* the last announcement that was told */
 };
@@ -26,7 +27,7 @@ struct side {
 struct mappings {
     struct mappings_config config;
     struct side sides[FAMILY_COUNT];
-    struct mapping_port *wanted; /* owned: to tell a keeper, arguments->port_count long */
+    struct mapping_port *wanted;  /* owned: to tell a keeper, arguments->port_count long */
     mappings_settled_fn *settled; /* NULL: no round waits */
     void *settled_ctx;
     mappings_removed_fn *removed; /* NULL: nothing is being removed */
@@ -110,16 +111,24 @@ static bool is_any_waited_for(const struct mappings *mappings)
     return false;
 }
 
+/* Fewer ports are mapped than were before, although nothing was told in between. */
+static bool is_loss(struct side *side)
+{
+    size_t before = side->mapped;
+    side->mapped = keeper_summary(side->keeper).mapped;
+    return side->mapped < before;
+}
+
 static void keeper_settled(void *ctx, const struct mapping_news *news)
 {
     struct side *side = ctx;
     struct mappings *mappings = side->mappings;
-    if (!side->is_waited_for) {
-        if (!mappings->removed && !news->is_first && is_event(side, news))
-            event_tell(side, news);
+    bool has_lost = is_loss(side);
+    if (!mappings->removed && (news->is_first ? has_lost : is_event(side, news)))
+        event_tell(side, news);
+    if (!side->is_waited_for || !news->is_first)
         return;
-    }
-    side->is_waited_for = side->is_waited_for && !news->is_first;
+    side->is_waited_for = false;
     mappings_settled_fn *settled = mappings->settled;
     if (settled && !is_any_waited_for(mappings)) {
         mappings->settled = NULL;
@@ -176,7 +185,8 @@ void mappings_remove(struct mappings *mappings, mappings_removed_fn *removed)
             keeper_remove(mappings->sides[family].keeper);
 }
 
-/* --- what is known ---------------------------------------------------------------------- */
+/* --- what is known ----------------------------------------------------------------------
+ */
 
 struct mapping_summary mappings_summary(const struct mappings *mappings, enum family family)
 {
@@ -256,18 +266,15 @@ static bool is_checked(const struct arguments *arguments, enum family family)
 static bool side_new(struct side *side, struct err *err)
 {
     const struct mappings_config *config = &side->mappings->config;
-    const struct address *source = config->source[side->family];
-    struct keeper_config keeper = {
+    const struct keeper_config keeper = {
         .loop = config->loop,
         .family = side->family,
-        .has_source = source != NULL,
+        .source = config->source[side->family],
         .nonce = config->nonce,
         .settled = keeper_settled,
         .removed = keeper_removed,
         .ctx = side,
     };
-    if (source)
-        keeper.source = *source;
     return keeper_new(&keeper, &side->keeper, err);
 }
 
@@ -276,8 +283,7 @@ bool mappings_new(const struct mappings_config *config, struct mappings **ret,
 {
     struct mappings *mappings = calloc(1, sizeof *mappings);
     if (mappings)
-        mappings->wanted =
-            calloc(config->arguments->port_count, sizeof *mappings->wanted);
+        mappings->wanted = calloc(config->arguments->port_count, sizeof *mappings->wanted);
     if (!mappings || !mappings->wanted) {
         free(mappings);
         return err_sys(err, ENOMEM, "mapping ports");

@@ -14,6 +14,7 @@
 
 #include "router/pcp.h"
 #include "verifier/arguments.h"
+#include "verifier/fetch.h"
 #include "verifier/mapping_view.h"
 
 #include <stdbool.h>
@@ -36,7 +37,7 @@ typedef void(mappings_removed_fn)(void *ctx);
 struct mappings_config {
     struct loop *loop;                 /* all borrowed until the mappings are freed */
     const struct arguments *arguments; /* with --map */
-    const struct address *source[FAMILY_COUNT]; /* from where checkers are asked, or NULL */
+    struct fetch_source source[FAMILY_COUNT]; /* from where checkers are asked */
     struct pcp_nonce nonce;
     mappings_event_fn *event; /* from the loop, not while a round waits */
     void *ctx;

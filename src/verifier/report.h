@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "verifier/checker.h"
 #include "verifier/diagnosis.h"
+#include "verifier/router_view.h"
 #include "verifier/signs.h"
 
 #include <stdbool.h>
@@ -48,6 +49,7 @@ struct family_report {
     struct link link; /* the interface that has it */
     bool has_gateway; /* of this machine, on the way to the checkers */
     struct address gateway;
+    struct router_view router; /* the gateway on the way to the internet */
     struct signs signs;
     struct mapping_summary mapping;
 

@@ -96,8 +96,8 @@ static json_t *mapped_json(const struct mapping_view *mapped)
                      mapping_state_text(mapped->state), "result",
                      null_or_string(mapped->result), "given",
                      mapped->given != 0 ? json_integer(mapped->given) : json_null(),
-                     "held_by", address_json(mapped->has_holder, &mapped->holder), "expires",
-                     mapped->has_expiry ? time_json(&expires) : json_null());
+                     "held_by", address_json(mapped->has_holder, &mapped->holder),
+                     "expires", mapped->has_expiry ? time_json(&expires) : json_null());
 }
 
 static json_t *port_json(const struct report *report, const struct family_report *family,
@@ -109,8 +109,8 @@ static json_t *port_json(const struct report *report, const struct family_report
     bool has_owner = local->binding == BINDING_IN_USE && local->owner.name[0];
 
     return json_pack(
-        "{s:i, s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:b, s:o, s:o}", "port",
-        (int)family->ports[index], "inner", (int)family->inner[index], "good",
+        "{s:i, s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:b, s:o, s:o}",
+        "port", (int)family->ports[index], "inner", (int)family->inner[index], "good",
         (int)finding->is_good, "advertise", (int)family->is_advertised[index], "proved",
         (int)finding->is_proved, "state",
         null_or_string(witness ? port_state_text(witness->state) : NULL), "cause",
@@ -176,6 +176,59 @@ static json_t *signs_json(struct signs signs)
     return list;
 }
 
+/* --- the router ----------------------------------------------------------------------- */
+
+static json_t *speech_json(enum router_protocol protocol,
+                           const struct router_speech *speech)
+{
+    bool has_result = speech->state == SPEECH_SPOKEN;
+    return json_pack("{s:s, s:s, s:o}", "protocol", router_protocol_text(protocol), "state",
+                     speech_state_text(speech->state), "result",
+                     null_or_string(has_result
+                                        ? router_result_of(protocol, speech->result).name
+                                        : NULL));
+}
+
+/* NAT-PMP has no IPv6. */
+static json_t *speeches_json(const struct family_report *family)
+{
+    json_t *list = json_array();
+    for (enum router_protocol i = 0; i < ROUTER_DATAGRAM_COUNT; i++)
+        if (family->which == FAMILY_4 || i != ROUTER_NATPMP)
+            json_array_append_new(list, speech_json(i, &family->router.answer.speech[i]));
+    if (family->mapping.has_protocol && family->mapping.protocol == ROUTER_UPNP) {
+        const struct router_speech spoken = {.state = SPEECH_SPOKEN};
+        json_array_append_new(list, speech_json(ROUTER_UPNP, &spoken));
+    }
+    return list;
+}
+
+static json_t *mapping_json(const struct mapping_summary *mapping)
+{
+    const char *protocol =
+        mapping->has_protocol ? router_protocol_text(mapping->protocol) : NULL;
+    if (!mapping->is_there)
+        return json_null();
+    return json_pack("{s:o, s:i, s:i, s:o, s:b, s:o}", "protocol", null_or_string(protocol),
+                     "mapped", (int)mapping->mapped, "asked", (int)mapping->asked, "lease",
+                     mapping->lease > 0 ? json_integer(mapping->lease) : json_null(),
+                     "kept", (int)mapping->is_kept, "error",
+                     null_or_string(mapping_fault_text(mapping->fault)));
+}
+
+static json_t *router_json(const struct family_report *family)
+{
+    const struct router_view *router = &family->router;
+    if (!router->is_asked)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "address",
+                     address_json(true, &router->address), "outer_ip",
+                     address_json(router->answer.has_outer, &router->answer.outer_address),
+                     "protocols", speeches_json(family), "outer",
+                     null_or_string(router_outer_text(router->outer)), "mapping",
+                     mapping_json(&family->mapping));
+}
+
 /* --- checkers ------------------------------------------------------------------------- */
 
 static json_t *limit_json(const struct remote_limit *limit)
@@ -210,32 +263,6 @@ static json_t *checkers_json(const struct family_report *family)
     for (size_t i = 0; i < family->checker_count; i++)
         json_array_append_new(list, checker_json(&family->checkers[i]));
     return list;
-}
-
-/* --- the router ----------------------------------------------------------------------- */
-
-static json_t *mapping_json(const struct mapping_summary *mapping)
-{
-    const char *protocol =
-        mapping->has_protocol ? router_protocol_text(mapping->protocol) : NULL;
-    if (!mapping->is_there)
-        return json_null();
-    return json_pack("{s:o, s:i, s:i, s:o, s:b, s:o}", "protocol", null_or_string(protocol),
-                     "mapped", (int)mapping->mapped, "asked", (int)mapping->asked, "lease",
-                     mapping->lease > 0 ? json_integer(mapping->lease) : json_null(), "kept",
-                     (int)mapping->is_kept, "error",
-                     null_or_string(mapping_fault_text(mapping->fault)));
-}
-
-static json_t *router_json(const struct family_report *family)
-{
-    const struct mapping_summary *mapping = &family->mapping;
-    if (!mapping->has_router)
-        return json_null();
-    return json_pack("{s:o, s:o, s:[], s:n, s:o}", "address",
-                     address_json(true, &mapping->router), "outer_ip",
-                     address_json(mapping->has_outer, &mapping->outer), "protocols", "outer",
-                     "mapping", mapping_json(mapping));
 }
 
 /* --- all of it ------------------------------------------------------------------------ */
@@ -274,8 +301,7 @@ static json_t *family_head(const struct report *report, const struct family_repo
                      address_json(family->has_public, &family->public_address), "local_ip",
                      address_json(family->has_local, &family->local_address), "signs",
                      signs_json(family->signs), "router", router_json(family), "advertise",
-                     advertised_json(family),
-                     "checkers", checkers_json(family), "causes",
+                     advertised_json(family), "checkers", checkers_json(family), "causes",
                      causes_json(report, family));
 }
 

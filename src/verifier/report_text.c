@@ -176,24 +176,42 @@ static void disagreement_put(const struct sheet *sheet, const struct family_repo
 
 /* --- the router ----------------------------------------------------------------------- */
 
-static void router_put(const struct sheet *sheet, const struct family_report *family)
+static void protocols_put(const struct family_report *family, struct text *text)
 {
     const struct mapping_summary *mapping = &family->mapping;
-    AUTO_TEXT words = text_up_to(LINE_MAX);
+    router_view_format_protocols(&family->router, text);
+    if (mapping->has_protocol && mapping->protocol == ROUTER_UPNP)
+        text_printf(text, "%s%s", text->len > 0 ? ", " : "",
+                    router_protocol_text(ROUTER_UPNP));
+}
+
+/* "outer address 45.12.7.7, 102 of 102 ports mapped". */
+static void router_words_put(const struct family_report *family, struct text *text)
+{
+    AUTO_TEXT mapped = text_up_to(LINE_MAX);
+    mapping_text_put(family, &mapped);
+    if (mapped.len == 0 || family->router.answer.has_outer) {
+        router_view_format_outer(&family->router, text);
+        text_append_str(text, mapped.len > 0 ? ", " : "");
+    }
+    text_append_str(text, mapped.data);
+}
+
+/* Nothing about a router that does not answer, without --map: many do not. */
+static void router_put(const struct sheet *sheet, const struct family_report *family)
+{
     char ip[ADDRESS_TEXT_SIZE];
-    if (!mapping->is_there)
+    AUTO_TEXT protocols = text_up_to(LINE_MAX);
+    AUTO_TEXT words = text_up_to(LINE_MAX);
+    protocols_put(family, &protocols);
+    if (protocols.len == 0 && !family->mapping.is_there)
         return;
-    if (mapping->has_router)
-        text_printf(&words, "router %s", address_format(&mapping->router, ip));
-    if (mapping->has_protocol)
-        text_printf(&words, " (%s)", router_protocol_text(mapping->protocol));
-    text_append_str(&words, mapping->has_router ? ": " : "");
-    if (mapping->has_outer)
-        text_printf(&words, "outer address %s, ", address_format(&mapping->outer, ip));
-    mapping_text_put_count(family, &words);
-    if (mapping->has_protocol && mapping->fault != MAPPING_FAULT_NONE)
-        text_append_str(&words, "; ");
-    mapping_text_put_fault(family, &words);
+    if (family->router.is_asked)
+        text_printf(&words, "router %s", address_format(&family->router.address, ip));
+    if (protocols.len > 0)
+        text_printf(&words, " (%s)", protocols.data);
+    text_append_str(&words, words.len > 0 ? ": " : "");
+    router_words_put(family, &words);
     family_prefix(sheet, family);
     sentence_put(sheet, words.data, INDENT);
 }
@@ -341,9 +359,9 @@ static void family_put(const struct sheet *sheet, const struct family_report *fa
     heading_put(sheet, family);
     for (size_t i = 0; i < family->checker_count; i++)
         checker_put(sheet, family, &family->checkers[i]);
-    disagreement_put(sheet, family);
     router_put(sheet, family);
     unmapped_put(sheet, family);
+    disagreement_put(sheet, family);
     if (family->is_known)
         table_put(sheet, family);
     if (!sheet->report->is_probe)

@@ -16,6 +16,7 @@
 #include "verifier/mappings.h"
 #include "verifier/packet_filter_look.h"
 #include "verifier/report.h"
+#include "verifier/router_asks.h"
 #include "verifier/syn_watch.h"
 
 #include <assert.h>
@@ -28,10 +29,11 @@
 struct round {
     struct round_config config; /* all borrowed */
     struct proof_token token;
-    struct listeners *listeners; /* owned, as are the next two */
+    struct router_asks *router_asks; /* owned, as are the next three */
+    struct listeners *listeners;
     struct syn_watch *syn_watch;
     struct checker *checkers[CHECKERS_MAX * FAMILY_COUNT];
-    size_t checker_count; /* 0 while ports are being mapped */
+    size_t checker_count;                   /* 0 while ports are being mapped */
     struct local_port *local[FAMILY_COUNT]; /* owned: of the ports to check, once needed */
     bool is_looking;                        /* again */
     struct instant start;
@@ -172,6 +174,39 @@ static void addresses_collect(struct family_report *family)
     }
 }
 
+/* Our address as the internet sees it; NULL if no checker there told it. */
+static const struct address *seen_from_internet(const struct family_report *family)
+{
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct checker_result *result = &family->checkers[i].result;
+        if (family->has_public && result->has_public && rank_of(result) != RANK_HIDDEN &&
+            result->vantage == VANTAGE_INTERNET &&
+            address_equals(&result->public_address, &family->public_address))
+            return &family->public_address;
+    }
+    return NULL;
+}
+
+/* What the router told when it mapped ports: PCP tells the outer address only then. */
+static void mapping_collect(const struct mappings *mappings, struct family_report *family)
+{
+    struct router_answer *answer = &family->router.answer;
+    family->mapping = mappings_summary(mappings, family->which);
+    if (!answer->has_outer && family->mapping.has_outer) {
+        answer->has_outer = true;
+        answer->outer_address = family->mapping.outer;
+    }
+}
+
+static void router_collect(const struct round *round, struct family_report *family)
+{
+    family->router = router_asks_view(round->router_asks, family->which);
+    if (round->config.mappings)
+        mapping_collect(round->config.mappings, family);
+    router_view_judge(&family->router, seen_from_internet(family));
+    family->signs.bits |= router_view_signs(&family->router).bits;
+}
+
 static bool checkers_collect(const struct round *round, struct family_report *family)
 {
     for (size_t i = 0; i < round->checker_count; i++) {
@@ -193,6 +228,7 @@ static bool checkers_collect(const struct round *round, struct family_report *fa
             signs_read(&family->local_address, family->link.kind, &family->public_address);
         family->signs.bits |= signs.bits;
     }
+    router_collect(round, family);
     return true;
 }
 
@@ -218,8 +254,6 @@ static bool family_make(const struct round *round, enum family which,
         return false;
 
     local_fill(round, which, family->local);
-    if (round->config.mappings)
-        family->mapping = mappings_summary(round->config.mappings, which);
     memcpy(family->inner, arguments->inner, arguments->port_count * sizeof *family->inner);
     const struct report_policy policy = {
         .quorum = arguments->quorum,
@@ -443,6 +477,22 @@ static bool checkers_start(struct round *round, struct err *err)
     return true;
 }
 
+/* Where checkers are asked from, the routers of the same families are asked. */
+static bool routers_start(struct round *round, struct err *err)
+{
+    const struct arguments *arguments = round->config.arguments;
+    struct fetch_source from[FAMILY_COUNT];
+    const struct fetch_source *sources[FAMILY_COUNT] = {NULL};
+    for (enum family family = 0; family < FAMILY_COUNT; family++) {
+        from[family] = round_source(arguments, family);
+        for (size_t i = 0; i < arguments->endpoint_count; i++)
+            if (arguments_want(arguments, &arguments->endpoints[i], family) &&
+                !arguments->has_no_router)
+                sources[family] = &from[family];
+    }
+    return router_asks_new(round->config.loop, sources, &round->router_asks, err);
+}
+
 /* What the router forwards by now is what the checkers are to prove. */
 static void mappings_settled(void *ctx)
 {
@@ -452,7 +502,7 @@ static void mappings_settled(void *ctx)
 static bool begin(struct round *round, struct err *err)
 {
     const struct arguments *arguments = round->config.arguments;
-    if (!token_make(&round->token, err) ||
+    if (!routers_start(round, err) || !token_make(&round->token, err) ||
         !listeners_open(round->config.loop, arguments->held, arguments->held_count,
                         &round->token, round->config.connections_max, &round->listeners,
                         err))
@@ -497,6 +547,7 @@ struct round *round_free(struct round *round)
         mappings_leave(round->config.mappings);
     for (size_t i = 0; i < round->checker_count; i++)
         checker_free(round->checkers[i]);
+    router_asks_free(round->router_asks);
     syn_watch_free(round->syn_watch);
     listeners_free(round->listeners);
     for (enum family which = 0; which < FAMILY_COUNT; which++)

@@ -169,6 +169,29 @@ static bool has_answering(const struct family_report *family)
     return false;
 }
 
+/* Connections from checkers come through to this machine, on whatever port. */
+static bool has_reached(const struct family_report *family)
+{
+    for (size_t i = 0; i < family->port_count; i++)
+        if (family->findings[i].reached > 0 ||
+            family->findings[i].cause == CAUSE_OTHER_PORT)
+            return true;
+    return false;
+}
+
+/* The router speaks a protocol for that, and nothing that it says shows that it would not
+ * help. */
+static bool can_map(const struct family_report *family)
+{
+    enum router_outer outer = family->router.outer;
+    bool is_needed =
+        family->which == FAMILY_6 || signs_have(family->signs, SIGN_ADDRESS_DIFFERS);
+    bool may_help = outer == ROUTER_OUTER_UNKNOWN || outer == ROUTER_OUTER_PUBLIC ||
+                    outer == ROUTER_OUTER_SAME;
+    return !family->mapping.is_there && is_needed && may_help &&
+           router_view_can_map(&family->router);
+}
+
 static uint16_t leads_to_pick(const struct family_report *family, size_t index,
                               const void *ctx)
 {
@@ -189,6 +212,15 @@ static void ports_put(const struct scene *scene, struct text *text)
 {
     text_append_str(text, scene->count == 1 ? "port " : "ports ");
     report_format_group(scene->family, scene->group, text);
+}
+
+static void says_mapped_put(const struct scene *scene, struct text *text)
+{
+    const char *verb =
+        scene->family->which == FAMILY_4 ? "forwards " : "lets connections in to ";
+    text_append_str(text, "the router says that it ");
+    text_append_str(text, verb);
+    ports_put(scene, text);
 }
 
 static void listens_at_put(const struct owner *owner, struct text *text)

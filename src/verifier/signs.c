@@ -28,8 +28,7 @@ void signs_add(struct signs *signs, enum sign sign)
     signs->bits |= 1u << sign;
 }
 
-/* RFC 6333 and RFC 7335. */
-static bool is_clat(const struct address *address)
+bool signs_is_clat(const struct address *address)
 {
     static const uint8_t bits[] = {192, 0, 0, 0};
     return address_has_prefix(address, AF_INET, bits, 29);
@@ -69,7 +68,7 @@ struct signs signs_read(const struct address *local, enum link_kind kind,
         signs_add(&signs, SIGN_PRIVATE_ADDRESS);
     if (scope == SCOPE_CARRIER || address_scope(seen) == SCOPE_CARRIER)
         signs_add(&signs, SIGN_CARRIER_ADDRESS);
-    if (is_clat(local))
+    if (signs_is_clat(local))
         signs_add(&signs, SIGN_CLAT_ADDRESS);
     if (kind == LINK_CONTAINER || (kind == LINK_PLAIN && is_of_containers(local)))
         signs_add(&signs, SIGN_CONTAINER);

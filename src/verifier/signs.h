@@ -17,7 +17,13 @@
     X(CLAT_ADDRESS, "clat_address") /* ours is the inner end of DS-Lite or 464XLAT */      \
     X(CONTAINER, "container") /* ours is in a network of containers or virtual machines */ \
     X(TUNNEL, "tunnel")       /* ours belongs to a VPN or another tunnel */                \
-    X(ADDRESSES_DISAGREE, "addresses_disagree") /* checkers see different addresses */
+    X(ADDRESSES_DISAGREE, "addresses_disagree") /* checkers see different addresses */     \
+    /* The address that our router has on its other side, as it says: */                   \
+    X(OUTER_SAME, "outer_same")       /* is the one that checkers see */                   \
+    X(OUTER_PRIVATE, "outer_private") /* belongs to a local network */                     \
+    X(OUTER_CARRIER, "outer_carrier") /* is in 100.64.0.0/10, or an end of DS-Lite */      \
+    X(OUTER_OTHER, "outer_other")     /* is public, but not the one that checkers see */   \
+    X(OUTER_MISSING, "outer_missing") /* is missing, although we reach the internet */
 
 enum sign {
 #define X(NAME, text) SIGN_##NAME,
@@ -36,7 +42,10 @@ struct signs {
 bool signs_have(struct signs signs, enum sign sign);
 void signs_add(struct signs *signs, enum sign sign);
 
-/* All signs but the last, from our end of a connection, the interface that has it, and the
- * address that the checker saw. */
+/* The inner end of DS-Lite or 464XLAT: RFC 6333, RFC 7335. */
+bool signs_is_clat(const struct address *address);
+
+/* All signs before ADDRESSES_DISAGREE, from our end of a connection, the interface that has
+ * it, and the address that the checker saw. */
 struct signs signs_read(const struct address *local, enum link_kind kind,
                         const struct address *seen);

@@ -52,11 +52,11 @@ struct verify {
     size_t connections_max;
     struct timer timer; /* for the next round */
     struct instant round_start;
-    bool is_due;   /* at once, when this round has ended */
+    bool is_due;    /* at once, when this round has ended */
     bool is_ending; /* the mappings are being removed */
     int signal;     /* that ended this before its time, 0 = none */
     unsigned signal_count;
-    int signal_fd;  /* owned; -1 without --watch and --map */
+    int signal_fd; /* owned; -1 without --watch and --map */
     struct loop_watch signal_watch;
     struct loop_watch hook_watch;
 
@@ -245,8 +245,9 @@ static bool has_lost_mapped(const struct family_report *earlier,
                             const struct family_report *later)
 {
     for (size_t i = 0; i < later->port_count; i++)
-        if (later->local[i].mapped.state == MAPPING_MAPPED && earlier->findings[i].is_good &&
-            later->findings[i].asked > 0 && !later->findings[i].is_good)
+        if (later->local[i].mapped.state == MAPPING_MAPPED &&
+            earlier->findings[i].is_good && later->findings[i].asked > 0 &&
+            !later->findings[i].is_good)
             return true;
     return false;
 }
@@ -487,7 +488,7 @@ static bool mappings_begin(struct verify *verify, const struct pcp_nonce *nonce,
         .ctx = verify,
     };
     for (enum family family = 0; family < FAMILY_COUNT; family++)
-        config.source[family] = round_source(verify->arguments, family).address;
+        config.source[family] = round_source(verify->arguments, family);
     return mappings_new(&config, &verify->mappings, err);
 }
 

@@ -6,18 +6,35 @@ from harness.homes import ALL, CARRIER, NATPMP, PCP, PRIVATE, PUBLIC, UPNP
 from verifier.program import cause_of
 from world import PORTS, causes_of, good_of, mapped_of, states_of
 
+BETWEEN = pytest.mark.parametrize("between", [PRIVATE, CARRIER])
 BEHIND = pytest.mark.parametrize("between, outer", [(PRIVATE, "private"), (CARRIER, "carrier")])
 
 
+def protocol_of(family, protocol):
+    (entry,) = [entry for entry in family["router"]["protocols"]
+                if entry["protocol"] == protocol]
+    return entry
+
+
 @BEHIND
-def test_the_report_knows_that_a_forward_cannot_help(world, between, outer):
-    """By NAT-PMP, which tells it without a mapping."""
+def test_without_map_an_address_that_is_not_public_is_proof(world, between, outer):
+    one = world(between=between)
+    one.start_gateway(outer=f"{between}.2")
+    family = one.verify()
+    assert family["router"]["outer_ip"] == f"{between}.2" and family["router"]["outer"] == outer
+    cause = cause_of(family, 7466)
+    assert f"{between}.2" in cause["text"] + cause["remedy"] and "--map" not in cause["remedy"]
+
+
+@BETWEEN
+def test_without_map_a_router_without_an_outer_address_is_known(world, between):
+    """miniupnpd tells no address if it is not public."""
     one = world(NATPMP, PCP, between=between)
     family = one.verify()
-    assert family["router"]["outer"] == outer
-    assert family["router"]["outer_ip"] in (f"{between}.2", None)
-    text = cause_of(family, 7466)["remedy"]
-    assert "--map" not in text, text
+    assert protocol_of(family, NATPMP)["result"] == "NETWORK_FAILURE"
+    assert family["router"]["outer_ip"] is None
+    cause = cause_of(family, 7466)
+    assert "no outer address" in cause["text"] and "--map" not in cause["remedy"]
 
 
 def test_the_report_knows_that_a_forward_will_do(world):
@@ -26,9 +43,9 @@ def test_the_report_knows_that_a_forward_will_do(world):
     assert "--map" in cause_of(family, 7466)["remedy"]
 
 
-@BEHIND
+@BETWEEN
 @pytest.mark.parametrize("protocol", [PCP, NATPMP])
-def test_a_router_behind_another_refuses(world, between, outer, protocol):
+def test_a_router_behind_another_refuses(world, between, protocol):
     """In PCP, that is the code of a full table as well."""
     one = world(protocol, between=between)
     family = one.verify("--map")
@@ -40,8 +57,8 @@ def test_a_router_behind_another_refuses(world, between, outer, protocol):
     assert one.daemon.is_empty()
 
 
-@BEHIND
-def test_upnp_says_that_it_is_not_connected(world, between, outer):
+@BETWEEN
+def test_upnp_says_that_it_is_not_connected(world, between):
     one = world(UPNP, between=between)
     family = one.verify("--map")
     assert good_of(family) == []

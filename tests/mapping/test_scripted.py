@@ -6,7 +6,6 @@ import pytest
 
 from harness.gateway import NATPMP, PCP, garbage, silent
 from harness.homes import OTHER, PROVIDER, ROUTER
-from harness.igd import NOT_AUTHORIZED
 from harness.waiting import eventually
 from world import PORTS, causes_of, good_of, mapped_of, states_of
 
@@ -145,31 +144,34 @@ def test_a_restart_without_an_announcement(world, protocol):
 
 # --- UPnP ---------------------------------------------------------------------------------
 
+NOT_AUTHORIZED, PERMANENT_ONLY = 606, 725
+
+
 def test_upnp_permanent_leases_only(world):
     """They are removed at the end all the same."""
     one = world()
-    igd = one.start_igd(is_permanent_only=True)
+    router = one.start_upnp(lease_refusal=PERMANENT_ONLY)
     family = one.verify("--map")
     assert good_of(family) == PORTS
     assert {mapping["expires"] for mapping in mapped_of(family).values()} == {None}
     assert family["router"]["mapping"]["lease"] is None
-    assert igd.table == {}
+    assert router.table == {}
 
 
 def test_upnp_permanent_leases_after_sigterm_and_kept(world):
     one = world()
-    igd = one.start_igd(is_permanent_only=True)
+    router = one.start_upnp(lease_refusal=PERMANENT_ONLY)
     with one.mapped() as running:
-        assert {entry[0] for entry in igd.table.values()} == {PROVIDER}
+        assert {entry["client"] for entry in router.table.values()} == {PROVIDER}
         running.end()
-    assert igd.table == {}
+    assert router.table == {}
     one.verify("--map", "--map-keep")
-    assert sorted(igd.table) == PORTS
+    assert sorted(router.table) == PORTS
 
 
 def test_upnp_refuses(world):
     one = world()
-    one.start_igd(refuses=NOT_AUTHORIZED)
+    one.start_upnp(results={"AddPortMapping": NOT_AUTHORIZED})
     family = one.verify("--map")
     assert set(states_of(family).values()) == {"refused"}
     assert mapped_of(family)[7466]["result"]
@@ -177,26 +179,27 @@ def test_upnp_refuses(world):
 
 def test_upnp_takes_32(world):
     one = world()
-    igd = one.start_igd(entries=32)
+    router = one.start_upnp(table_max=32)
     family = one.verify("--map", ports=MANY)
     assert len(good_of(family)) == 32 and 7466 in good_of(family)
     states = list(states_of(family).values())
     assert (states.count("mapped"), states.count("full")) == (32, 70)
-    assert igd.table == {}
+    assert router.table == {}
 
 
 def test_upnp_held_by_another_machine(world):
     one = world()
-    igd = one.start_igd()
-    igd.table[50801] = (OTHER, 50801, 0)
+    router = one.start_upnp()
+    router.table[50801] = held = {"client": OTHER, "inner": 50801, "lease": 0,
+                                  "description": ""}
     family = one.verify("--map")
     assert good_of(family) == [7466, 50800, 50802]
     assert mapped_of(family)[50801]["held_by"] == OTHER
-    assert igd.table == {50801: (OTHER, 50801, 0)}
+    assert router.table == {50801: held}
 
 
 def test_upnp_slow_answers(world):
     one = world()
-    igd = one.start_igd(delay=0.5)
+    router = one.start_upnp(delay=0.5)
     assert good_of(one.verify("--map")) == PORTS
-    assert igd.table == {}
+    assert router.table == {}

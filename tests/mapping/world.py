@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A provider in a home, and a checker on the internet."""
+import collections
 import contextlib
 import tempfile
+import time
 
 from harness.gateway import Gateway
 from harness.homes import CHECKER, CHECKER6, PUBLIC, Daemon
-from harness.igd import Igd
+from harness.upnp_router import Router
 from harness.waiting import eventually
 from verifier.program import Running, ports_of, verify
 
@@ -18,7 +20,7 @@ class ForwardingGateway(Gateway):
         self.home = home
         self.forwards = {}
         self.altering = alter or (lambda request, reply: [reply])
-        super().__init__(inside=home.router, outer=PUBLIC, alter=self._forward, **options)
+        super().__init__(inside=home.router, alter=self._forward, **{"outer": PUBLIC, **options})
 
     def _forward(self, request, reply):
         wanted = {entry.outer: (entry.client, entry.inner) for entry in self.table.values()}
@@ -31,6 +33,31 @@ class ForwardingGateway(Gateway):
         super().restart()
         self.forwards = {}
         self.home.set_forwards({})
+
+
+class ForwardingUpnp(Router):
+    """`granted` is {outer port: when each lease was granted}."""
+
+    def __init__(self, home, **manner):
+        self.home = home
+        self.granted = collections.defaultdict(list)
+        super().__init__(home.router, **manner)
+
+    def AddPortMapping(self, arguments):
+        result = super().AddPortMapping(arguments)
+        if result == {}:
+            self.granted[int(arguments["NewExternalPort"])].append(time.monotonic())
+        self._forward()
+        return result
+
+    def DeletePortMapping(self, arguments):
+        result = super().DeletePortMapping(arguments)
+        self._forward()
+        return result
+
+    def _forward(self):
+        self.home.set_forwards({outer: (entry["client"], entry["inner"])
+                                for outer, entry in self.table.items()})
 
 
 class World:
@@ -52,10 +79,11 @@ class World:
         self.later.callback(gateway.close)
         return gateway
 
-    def start_igd(self, **options):
-        igd = Igd(self.home, **options)
-        self.later.callback(igd.close)
-        return igd
+    def start_upnp(self, **manner):
+        """The same of UPnP."""
+        router = ForwardingUpnp(self.home, **manner)
+        self.later.callback(router.close)
+        return router
 
     def wait_proved(self, count=len(PORTS)):
         """Waits until a check that begins from now on finds that many ports open."""

@@ -502,7 +502,7 @@ static void no_router_can_forward_there(void **state)
 
 /* --- the tables, row by row ----------------------------------------------------------- */
 
-#define ROWS_MAX 16
+#define ROWS_MAX 32
 
 static void every_row_of_the_table_can_be_said(void **state)
 {

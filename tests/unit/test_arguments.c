@@ -396,7 +396,7 @@ static void help_fits_a_screen(void **state)
         assert_true(len <= 80);
         line += len + 1;
     }
-    assert_true(lines <= 27);
+    assert_true(lines <= 31);
     free(help);
 }
 

@@ -143,6 +143,53 @@ static void a_default_gateway_is_that_of_the_default_route(void **state)
     }
 }
 
+/* Two uplinks, as on a machine with rules for the second one. */
+static void the_gateway_depends_on_where_packets_leave(void **state)
+{
+    (void)state;
+    need_lab();
+    assert_true(shell("ip link add second type bridge && ip link set second up &&"
+                      "ip addr add 10.99.0.1/24 dev second &&"
+                      "ip addr add fd99::1/64 dev second nodad &&"
+                      "ip route add default via 10.77.0.2 &&"
+                      "ip route add default via 10.99.0.2 metric 500 &&"
+                      "ip -6 route add default via fd77::2 metric 100 &&"
+                      "ip -6 route add default via fd99::2 metric 500 &&"
+                      "ip route add default via 10.99.0.3 table 9 &&"
+                      "ip rule add from 10.99.0.1 table 9"));
+    static const struct {
+        int family;
+        const char *source, *interface;
+        const char *gateway, *leaves_from;
+    } rows[] = {
+        {4, NULL, NULL, "10.77.0.2", HERE},
+        {6, NULL, NULL, "fd77::2", "fd77::1"},
+        {4, HERE, NULL, "10.77.0.2", HERE},
+        {4, "10.99.0.1", NULL, "10.99.0.3", "10.99.0.1"},
+        {4, NULL, "second", "10.99.0.2", "10.99.0.1"},
+        {6, NULL, "second", "fd99::2", "fd99::1"},
+        {4, NULL, "lo", NULL, NULL},
+        {4, NULL, "nothing", NULL, NULL},
+        {4, "192.0.2.1", NULL, NULL, NULL}, /* is not an address of this machine */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[ADDRESS_TEXT_SIZE];
+        struct address gateway, leaves_from,
+            source = address_of(rows[i].source ? rows[i].source : HERE);
+        bool has_gateway =
+            route_default_gateway_from(rows[i].family, rows[i].source ? &source : NULL,
+                                       rows[i].interface, &gateway, &leaves_from);
+        if (has_gateway != (rows[i].gateway != NULL))
+            fail_msg("row %zu", i);
+        if (!has_gateway)
+            continue;
+        assert_string_equal(address_format(&gateway, text), rows[i].gateway);
+        assert_string_equal(address_format(&leaves_from, text), rows[i].leaves_from);
+    }
+    assert_true(shell("ip rule del table 9; ip link del second; ip route del default;"
+                      "ip -6 route del default"));
+}
+
 static void without_ipv6_there_is_none(void **state)
 {
     (void)state;
@@ -166,6 +213,7 @@ int main(void)
         cmocka_unit_test(a_broadcast_address_is_that_of_an_own_network),
         cmocka_unit_test(there_is_a_source_for_what_has_a_route),
         cmocka_unit_test(a_default_gateway_is_that_of_the_default_route),
+        cmocka_unit_test(the_gateway_depends_on_where_packets_leave),
         cmocka_unit_test(without_ipv6_there_is_none),
     };
     return cmocka_run_group_tests_name("route", tests, NULL, NULL);
