@@ -37,7 +37,7 @@ enum binding {
 
 const char *binding_text(enum binding binding);
 
-#define PROVIDER_PORT 7466 /* the provider itself, which may be running already */
+#define PROVIDER_PORT   7466 /* the provider itself, which may be running already */
 
 #define SYN_ORIGINS_MAX 4
 

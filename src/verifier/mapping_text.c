@@ -6,7 +6,7 @@
 static void count_put(const struct family_report *family, struct text *text)
 {
     const struct mapping_summary *mapping = &family->mapping;
-    if (!mapping->is_there || !mapping->has_protocol)
+    if (!mapping->has_protocol)
         return;
     text_printf(text, "%zu of %zu port%s mapped", mapping->mapped, mapping->asked,
                 mapping->asked == 1 ? "" : "s");
@@ -32,8 +32,6 @@ static void fault_put(const struct family_report *family, struct text *text)
         [MAPPING_FAULT_FAILED] = "asking it to forward the ports failed: run port-verifier "
                                  "again, or forward the ports by hand",
     };
-    if (!family->mapping.is_there)
-        return;
     if (family->mapping.has_router)
         text_append_str(text, sentences[family->mapping.fault]);
     else
@@ -41,10 +39,22 @@ static void fault_put(const struct family_report *family, struct text *text)
                               "gateway");
 }
 
+static bool are_all_good(const struct family_report *family)
+{
+    for (size_t i = 0; i < family->port_count; i++)
+        if (!family->findings[i].is_good)
+            return false;
+    return true;
+}
+
 void mapping_text_put(const struct family_report *family, struct text *text)
 {
     const struct mapping_summary *mapping = &family->mapping;
+    if (!mapping->is_there)
+        return;
     count_put(family, text);
+    if (are_all_good(family))
+        return;
     if (mapping->has_protocol && mapping->fault != MAPPING_FAULT_NONE)
         text_append_str(text, "; ");
     fault_put(family, text);
@@ -130,7 +140,8 @@ static void reason_put(const struct mapping_view *mapped, bool is_any_mapped,
 bool mapping_text_put_next(const struct family_report *family, size_t *at,
                            struct text *text)
 {
-    for (; *at < family->port_count; ++*at) {
+    bool is_told = family->mapping.fault != MAPPING_FAULT_NONE; /* of all ports at once */
+    for (; *at < family->port_count && !is_told; ++*at) {
         const struct mapping_view *mapped = &family->local[*at].mapped;
         if (!mapped->is_asked || mapped->state == MAPPING_MAPPED ||
             is_told_before(family, *at))

@@ -6,8 +6,8 @@
 
 #include "verifier/report.h"
 
-/* Appends "102 of 102 ports mapped", or why none is. Nothing without --map, or if the ports
- * need no mapping. */
+/* Appends "102 of 102 ports mapped", or why none is. Nothing without --map, if the ports
+ * need no mapping, or if none is mapped and all are reached all the same. */
 void mapping_text_put(const struct family_report *family, struct text *text);
 
 /* Ports that are not mapped, those with the same reason together: appends

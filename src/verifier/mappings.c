@@ -19,7 +19,7 @@ struct side {
     enum family family;
     struct keeper *keeper; /* owned; NULL: this family is not checked */
     bool is_waited_for;    /* by the round */
-    size_t mapped; /* ports, when its keeper last settled */
+    size_t mapped;         /* ports, when its keeper last settled */
     bool has_announced;
     struct instant announced_at; /* the last announcement that was told */
 };

@@ -189,11 +189,12 @@ static void protocols_put(const struct family_report *family, struct text *text)
 static void router_words_put(const struct family_report *family, struct text *text)
 {
     AUTO_TEXT mapped = text_up_to(LINE_MAX);
+    AUTO_TEXT spoken = text_up_to(1024);
     mapping_text_put(family, &mapped);
-    if (mapped.len == 0 || family->router.answer.has_outer) {
+    router_view_format_protocols(&family->router, &spoken);
+    if (family->router.answer.has_outer || (spoken.len > 0 && mapped.len == 0))
         router_view_format_outer(&family->router, text);
-        text_append_str(text, mapped.len > 0 ? ", " : "");
-    }
+    text_append_str(text, text->len > 0 && mapped.len > 0 ? ", " : "");
     text_append_str(text, mapped.data);
 }
 
@@ -203,17 +204,18 @@ static void router_put(const struct sheet *sheet, const struct family_report *fa
     char ip[ADDRESS_TEXT_SIZE];
     AUTO_TEXT protocols = text_up_to(LINE_MAX);
     AUTO_TEXT words = text_up_to(LINE_MAX);
+    AUTO_TEXT line = text_up_to(LINE_MAX);
     protocols_put(family, &protocols);
-    if (protocols.len == 0 && !family->mapping.is_there)
+    router_words_put(family, &words);
+    if (words.len == 0)
         return;
     if (family->router.is_asked)
-        text_printf(&words, "router %s", address_format(&family->router.address, ip));
+        text_printf(&line, "router %s", address_format(&family->router.address, ip));
     if (protocols.len > 0)
-        text_printf(&words, " (%s)", protocols.data);
-    text_append_str(&words, words.len > 0 ? ": " : "");
-    router_words_put(family, &words);
+        text_printf(&line, " (%s)", protocols.data);
+    text_printf(&line, "%s%s", line.len > 0 ? ": " : "", words.data);
     family_prefix(sheet, family);
-    sentence_put(sheet, words.data, INDENT);
+    sentence_put(sheet, line.data, INDENT);
 }
 
 static void unmapped_put(const struct sheet *sheet, const struct family_report *family)
