@@ -33,8 +33,25 @@ struct setup {
     enum link_kind kind;
     enum vantage vantage;
     struct remote_limit limit;
-    uint16_t inner[4]; /* 0: the same port */
+    uint16_t inner[4];      /* 0: the same port */
+    bool has_router_spoken; /* NAT-PMP, and told `outer` if that is not NULL */
+    uint16_t router_result;
+    const char *outer;
 };
+
+static void router_fill(const struct setup *setup, struct family_report *family)
+{
+    family->router = (struct router_view){
+        .is_asked = true,
+        .address = address_of("192.168.1.1"),
+        .answer.speech[ROUTER_NATPMP] = {SPEECH_SPOKEN, setup->router_result},
+        .answer.has_outer = setup->outer != NULL,
+    };
+    if (setup->outer)
+        family->router.answer.outer_address = address_of(setup->outer);
+    router_view_judge(&family->router, &family->public_address);
+    family->signs.bits |= router_view_signs(&family->router).bits;
+}
 
 static struct report *report_of(const struct setup *setup, const uint16_t *required,
                                 size_t required_count, const uint16_t *in_use,
@@ -52,6 +69,8 @@ static struct report *report_of(const struct setup *setup, const uint16_t *requi
     family->public_address = address_of(setup->public_ip);
     family->signs =
         signs_read(&family->local_address, setup->kind, &family->public_address);
+    if (setup->has_router_spoken)
+        router_fill(setup, family);
     memcpy(family->local, setup->local, setup->count * sizeof *family->local);
     family->checker_count = 1;
     family->checkers[0].url = strdup("http://checker");
@@ -500,6 +519,169 @@ static void no_router_can_forward_there(void **state)
             }
 }
 
+/* --- what the router itself told ------------------------------------------------------ */
+
+#define SPEAKS(address) .has_router_spoken = true, .outer = (address)
+#define NO_ADDRESS      .has_router_spoken = true, .router_result = 3
+
+/* Whatever is wrong, as long as no port is reached. */
+static void a_router_that_cannot_forward_is_not_told_to(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ip; /* of this machine */
+        const char *outer, *begins;
+    } rows[] = {
+        {"192.168.1.5", "100.64.0.2",
+         "a port forward cannot help: the router 192.168.1.1 is behind carrier-grade NAT "
+         "(100.64.0.2); ask "},
+        {"172.17.0.2", "100.64.0.2", /* looks like a container, and has a router */
+         "a port forward cannot help: the router 192.168.1.1 is behind carrier-grade NAT "
+         "(100.64.0.2); ask "},
+        {"192.168.1.5", "10.0.0.2",
+         "the router 192.168.1.1 is behind a second router: put that one into bridge mode, "
+         "or in it, forward TCP port 50800 to 10.0.0.2, and in 192.168.1.1, forward it to "
+         "192.168.1.5 (same port number); "},
+        {"192.168.1.5", "45.12.7.7",
+         "if the router has a VPN or a second uplink, make connections of this machine "
+         "leave through the one that has 45.12.7.7, or "},
+        {"192.168.1.5", NULL,
+         "in the router, forward TCP port 50800 to 192.168.1.5 (same port number), and "
+         "look up its WAN address: a private address "},
+    };
+    static const struct remote_verdict verdicts[] = {
+        FILTERED, CLOSED, SILENT, MISMATCH, UNREACHABLE, REJECTED("", true)};
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t j = 0; j < COUNT(verdicts); j++)
+            for (size_t others = 0; others < 2; others++) {
+                const struct setup setup = {
+                    .local_ip = rows[i].ip,
+                    .public_ip = "203.0.113.7",
+                    .has_router_spoken = true,
+                    .router_result = rows[i].outer ? 0 : 3,
+                    .outer = rows[i].outer,
+                    .count = 1 + others,
+                    .ports = {50800, 50801},
+                    .local = {BOUND, BOUND},
+                    .remotes = {verdicts[j], CLOSED},
+                };
+                struct report *report = report_of(&setup, NULL, 0, NULL, 0);
+                const struct family_report *family = report->families[FAMILY_4];
+                AUTO_TEXT text = text_up_to(4096);
+                AUTO_TEXT expected = text_up_to(4096);
+                text_append_str(&expected, rows[i].begins);
+                advice_put(report, family, &family->groups[0], ADVICE_REMEDY, &text);
+                bool is_one = family->groups[0].count == 1;
+                if ((is_one && strncmp(text.data, rows[i].begins, expected.len) != 0) ||
+                    strstr(text.data, "--map") || strstr(text.data, "if the WAN address"))
+                    fail_msg("%s, verdict %zu: %s", setup.outer, j, text.data);
+                report_free(report);
+            }
+}
+
+static void what_the_router_told_replaces_what_was_guessed(void **state)
+{
+    (void)state;
+    check_words(
+        &(struct setup){NATTED, 1, {50800}, {BOUND}, {FILTERED}, SPEAKS("203.0.113.7")},
+        "filtered: no incoming connections",
+        "no connections arrive here: a missing port forward or a firewall (the outer "
+        "address of the router 192.168.1.1 is 203.0.113.7, which the checker sees)",
+        "in the router, forward TCP port 50800 to 192.168.1.5 (same port number), or run "
+        "port-verifier again with --map, and allow it in the firewall of this machine");
+    check_words(
+        &(struct setup){NATTED, 1, {50800}, {LET_IN}, {FILTERED}, SPEAKS("203.0.113.7")},
+        "filtered: no incoming connections",
+        "no connections arrive here: a missing port forward or a firewall (the outer "
+        "address of the router 192.168.1.1 is 203.0.113.7, which the checker sees)",
+        "in the router, forward TCP port 50800 to 192.168.1.5 (same port number), or run "
+        "port-verifier again with --map; the firewall of this machine already lets it in");
+    check_words(
+        &(struct setup){
+            NATTED, 1, {50800}, {MAY_BE_DROPPED}, {FILTERED}, SPEAKS("203.0.113.7")},
+        "filtered: no incoming connections",
+        "no connections arrive here: a missing port forward or a firewall (the "
+        "outer address of the router 192.168.1.1 is 203.0.113.7, which the checker "
+        "sees)",
+        "in the router, forward TCP port 50800 to 192.168.1.5 (same port number), "
+        "or run port-verifier again with --map; allow it in the firewall of this "
+        "machine as well, which may block it (table inet f, chain in)");
+    /* the router is next to it, so it is not in a container */
+    check_words(&(struct setup){.local_ip = "172.17.0.2",
+                                .public_ip = "203.0.113.7",
+                                .count = 1,
+                                .ports = {50800},
+                                .local = {BOUND},
+                                .remotes = {FILTERED},
+                                SPEAKS("203.0.113.7")},
+                "filtered: no incoming connections",
+                "no connections arrive here: a missing port forward or a firewall (the "
+                "outer address of the router 192.168.1.1 is 203.0.113.7, which the checker "
+                "sees)",
+                "in the router, forward TCP port 50800 to 172.17.0.2 (same port number), "
+                "or run port-verifier again with --map, and allow it in the firewall of "
+                "this machine");
+    check_words(
+        &(struct setup){NATTED, 1, {50800}, {DROPPED}, {FILTERED}, SPEAKS("100.64.0.2")},
+        "blocked by the firewall of this machine",
+        "the firewall of this machine blocks port 50800 (table inet f, chain in), "
+        "and the internet provider uses carrier-grade NAT (the outer address of the "
+        "router 192.168.1.1 is 100.64.0.2, and the checker sees 203.0.113.7)",
+        "to allow TCP port 50800 in the firewall of this machine is not enough "
+        "behind carrier-grade NAT: ask the internet provider for a public IPv4 "
+        "address, or use IPv6");
+    check_words(
+        &(struct setup){NATTED, 1, {50800}, {BOUND}, {CLOSED}, SPEAKS("203.0.113.7")},
+        "closed: connection refused",
+        "port 50800 is closed, although this machine listens: the port forward "
+        "leads to another machine, or a firewall rejects connections",
+        "in the router, forward TCP port 50800 to 192.168.1.5 (same port number), "
+        "or run port-verifier again with --map, and allow it in every firewall on "
+        "the path");
+    check_words(&(struct setup){NATTED, 1, {50800}, {BOUND}, {FILTERED}, NO_ADDRESS},
+                "filtered: no incoming connections",
+                "no connections arrive here: the router 192.168.1.1 says that it has no "
+                "outer address, as behind a second router or carrier-grade NAT, or while "
+                "another uplink is in use (the checker sees 203.0.113.7)",
+                "in the router, forward TCP port 50800 to 192.168.1.5 (same port number), "
+                "and look up its WAN address: a private address (10.*, 172.16.* to "
+                "172.31.*, 192.168.*) is that of a second router in front of it, which has "
+                "to be put into bridge mode or has to forward it to the first; an address "
+                "in 100.64.0.0/10 shows carrier-grade NAT: ask the internet provider for a "
+                "public address");
+}
+
+/* It is proof that carrier-grade NAT or another uplink is not in the way. */
+static void a_port_that_is_reached_counts_more_than_the_router(void **state)
+{
+    (void)state;
+    static const struct {
+        struct remote_verdict other;
+        const char *outer;
+        bool is_told_to_forward;
+    } rows[] = {
+        {MATCH, "100.64.0.2", true},        {CLOSED, "100.64.0.2", false},
+        {OTHER(50805), "100.64.0.2", true}, {MATCH, "45.12.7.7", true},
+        {CLOSED, "45.12.7.7", false},       {MATCH, "10.0.0.2", false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct setup setup = {NATTED,
+                                    2,
+                                    {50800, 50801},
+                                    {BOUND, BOUND},
+                                    {FILTERED, rows[i].other},
+                                    SPEAKS(rows[i].outer)};
+        struct report *report = report_of(&setup, NULL, 0, NULL, 0);
+        const struct family_report *family = report->families[FAMILY_4];
+        AUTO_TEXT text = text_up_to(4096);
+        advice_put(report, family, &family->groups[0], ADVICE_REMEDY, &text);
+        bool is_told = strncmp(text.data, "in the router, forward", 22) == 0;
+        if (is_told != rows[i].is_told_to_forward || strstr(text.data, "--map"))
+            fail_msg("row %zu: %s", i, text.data);
+        report_free(report);
+    }
+}
+
 /* --- the tables, row by row ----------------------------------------------------------- */
 
 #define ROWS_MAX 32
@@ -934,6 +1116,9 @@ int main(void)
         cmocka_unit_test(what_this_machine_does_with_a_port_is_told),
         cmocka_unit_test(who_sent_an_icmp_error_is_told),
         cmocka_unit_test(no_router_can_forward_there),
+        cmocka_unit_test(a_router_that_cannot_forward_is_not_told_to),
+        cmocka_unit_test(what_the_router_told_replaces_what_was_guessed),
+        cmocka_unit_test(a_port_that_is_reached_counts_more_than_the_router),
         cmocka_unit_test(every_row_of_the_table_can_be_said),
         cmocka_unit_test(every_failure_has_a_message_and_a_remedy),
         cmocka_unit_test(a_message_has_the_words_of_its_facts),

@@ -272,6 +272,7 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"--required", "80:81", "a"}, "\"80:81\": --required must be a list of ports"},
         {{"probe", "192.0.2.1", "80:81"}, "\"80:81\": PORTS must be a list of ports"},
         {{"probe", "--lan", "192.0.2.1", "80"}, "probe has no option --lan"},
+        {{"probe", "--no-router", "192.0.2.1", "80"}, "probe has no option --no-router"},
         {{"--colour", "a"}, "unknown option --colour"},
         {{"--reqired", "80", "a"}, "unknown option --reqired; did you mean --required?"},
         {{"-x", "a"}, "unknown option -x"},
@@ -340,7 +341,11 @@ static void what_leads_to_7466_is_required(void **state)
     assert_int_equal(arguments.required_count, 1);
     assert_int_equal(arguments.required[0], 17466);
     assert_int_equal(arguments.patience.ns, span_seconds(45).ns);
-    assert_false(arguments.is_lan);
+    assert_false(arguments.is_lan || arguments.has_no_router);
+    arguments_done(&arguments);
+    assert_true(parse((const char *const[ARGUMENTS_MAX]){"--no-router", "a"}, NULL,
+                      &arguments, NULL));
+    assert_true(arguments.has_no_router);
     arguments_done(&arguments);
 }
 

@@ -166,6 +166,36 @@ static void a_router_that_cannot_be_sent_to_is_silent(void **state)
     assert_int_equal(lab.answer.speech[ROUTER_PCP].state, SPEECH_SILENT);
 }
 
+static void peek(struct timer *timer)
+{
+    (void)timer;
+    const struct router_answer *answer = ask_answer(lab.ask);
+    if (answer->speech[ROUTER_PCP].state == SPEECH_SILENT) {
+        loop_timer_set(lab.loop, &lab.timer, instant_add(clock_now(), span_ms(1)));
+        return;
+    }
+    lab.answer = *answer;
+    loop_stop(lab.loop);
+}
+
+static void half_of_the_answers_can_be_seen_before_the_end(void **state)
+{
+    (void)state;
+    struct gateway *gateway = gateway_new(lab.loop, "127.0.0.1");
+    gateway->lacks_natpmp = true;
+    assert_true(ask_new(lab.loop, &gateway->address, span_seconds(60), asked, NULL,
+                        &lab.ask, NULL));
+    assert_int_equal(ask_answer(lab.ask)->speech[ROUTER_PCP].state, SPEECH_SILENT);
+    timer_init(&lab.timer, peek);
+    assert_true(loop_timer_set(lab.loop, &lab.timer, clock_now()));
+    assert_true(loop_run(lab.loop, NULL));
+    assert_int_equal(lab.answers, 0);
+    assert_int_equal(lab.answer.speech[ROUTER_NATPMP].state, SPEECH_SILENT);
+    assert_int_equal(lab.answer.speech[ROUTER_PCP].state, SPEECH_SPOKEN);
+    lab.ask = ask_free(lab.ask);
+    gateway_free(gateway);
+}
+
 static void stop(struct timer *timer)
 {
     (void)timer;
@@ -197,6 +227,7 @@ int main(void)
         TEST(over_ipv6_there_is_pcp_only),
         TEST(a_closed_port_is_known_at_once),
         TEST(a_router_that_cannot_be_sent_to_is_silent),
+        TEST(half_of_the_answers_can_be_seen_before_the_end),
         TEST(a_question_that_is_dropped_tells_nothing),
     };
     return cmocka_run_group_tests_name("ask", tests, NULL, NULL);

@@ -291,7 +291,8 @@ def test_nothing_in_the_router_is_changed(router, checker, report):
 
 
 def test_a_silent_router_costs_no_time(home, router, checker):
-    """The answers of the checker take milliseconds; to wait for the router would take 250 ms."""
+    """The checker answers at once. With a wait for the router no report would take less than 250
+    ms; half of the way there is far from both."""
     router(alter=gateways.silent)
     made = checker(entry=OPEN)
 
@@ -302,4 +303,4 @@ def test_a_silent_router_costs_no_time(home, router, checker):
     rounds = [(took(), took("--no-router")) for _ in range(8)]
     silent, unasked = (min(column) for column in zip(*rounds))
     print(f"silent router {silent:.1f} ms, not asked {unasked:.1f} ms")
-    assert silent < unasked + 125
+    assert silent < (unasked + 250) / 2
