@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(whole.answer_count == halves.answer_count && whole.end == halves.end);
 
     assert(whole.answer_count <= PORT_COUNT);
-    assert(whole.answer_count == 0 || (whole.has_router && whole.is_connected));
+    assert(whole.answer_count == 0 ||
+           (whole.has_router && (whole.is_connected || whole.is_removal)));
     assert(whole.end != UPNP_END_DONE || whole.answer_count == PORT_COUNT);
     for (size_t i = 0; i < whole.answer_count; i++) {
         const struct upnp_port_reply *answer = &answers[i];

@@ -46,7 +46,8 @@ static bool outer_ask(struct igd *igd)
     struct address outer;
     bool is_told = UPNP_GetExternalIPAddress(igd->urls.controlURL,
                                              igd->data.first.servicetype, text) == 0;
-    igd->has_outer = is_told && address_parse(text, strnlen(text, sizeof text), &outer, NULL) &&
+    igd->has_outer = is_told &&
+                     address_parse(text, strnlen(text, sizeof text), &outer, NULL) &&
                      address_family_number(&outer) == 4 && !address_is_any(&outer);
     if (igd->has_outer)
         igd->outer = outer;
@@ -152,4 +153,9 @@ bool igd_find(const struct request *request, struct igd *ret, size_t *ret_ignore
                 device_found, &discovery);
     *ret_ignored = discovery.ignored;
     return discovery.is_found;
+}
+
+void igd_done(struct igd *igd)
+{
+    FreeUPNPUrls(&igd->urls);
 }

@@ -24,3 +24,6 @@ struct igd {
 /* Looks for a router that maps ports of IPv4, or makes pinholes for IPv6. `*ret_ignored` is
  * always set: how many devices outside the neighbourhood answered before. */
 bool igd_find(const struct request *request, struct igd *ret, size_t *ret_ignored);
+
+/* Only of one that was found. */
+void igd_done(struct igd *igd);

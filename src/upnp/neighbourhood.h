@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Whom this program may talk to: the gateway, or without one the machines on the link. The
- * library goes wherever the addresses in XML lead. It calls connect(), and this module has a
- * connect() of its own, which the dynamic linker prefers. It also gives each connection the
- * address for which ports are mapped as its source: routers forward ports only to the
+ * library goes wherever the addresses in XML lead. It calls connect(), and this module has
+ * a connect() of its own, which the dynamic linker prefers. It also gives each connection
+ * the address for which ports are mapped as its source: routers forward ports only to the
  * machine that asks.
  */
 #pragma once

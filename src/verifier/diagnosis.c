@@ -153,12 +153,15 @@ static void silence_judge(struct finding *findings, size_t count)
             findings[i].cause = CAUSE_NOT_FORWARDED;
 }
 
-/* Nothing arrived here, as far as checkers can tell: closed without a reason that the
- * network gives, or silent. */
-static bool is_kept_out(enum cause cause, const struct remote_verdict *witness)
+/* Nothing arrived here: silent, or closed without a reason that the network gives, although
+ * we listen and would have accepted it. */
+static bool is_kept_out(enum cause cause, const struct local_port *local,
+                        const struct remote_verdict *witness)
 {
-    return cause == CAUSE_NO_WAY_IN || cause == CAUSE_NOT_FORWARDED ||
-           (cause == CAUSE_REFUSED && !witness->icmp[0]);
+    return local->accepted == 0 &&
+           (cause == CAUSE_NO_WAY_IN || cause == CAUSE_NOT_FORWARDED ||
+            (cause == CAUSE_REFUSED && local->binding == BINDING_BOUND &&
+             !witness->icmp[0]));
 }
 
 /* What the router said about a port that is not reached. */
@@ -184,8 +187,8 @@ static void mappings_judge(const struct diagnosis *diagnosis, struct finding *fi
     for (size_t i = 0; i < diagnosis->port_count; i++) {
         const struct local_port *local = &diagnosis->local[i];
         struct finding *finding = &findings[i];
-        if (local->mapped.is_asked && local->accepted == 0 && finding->asked > 0 &&
-            is_kept_out(finding->cause, &diagnosis->remotes[finding->witness][i]))
+        if (local->mapped.is_asked && finding->asked > 0 &&
+            is_kept_out(finding->cause, local, &diagnosis->remotes[finding->witness][i]))
             finding->cause = cause_of_mapping(&local->mapped, finding->cause);
     }
 }

@@ -126,6 +126,12 @@ static bool port_read(struct upnp_reply *reply, struct object *object)
     return true;
 }
 
+/* Whether the router is asked about ports: without a connection, only to remove them. */
+static bool is_asked(const struct upnp_reply *reply)
+{
+    return reply->has_router && (reply->is_connected || reply->is_removal);
+}
+
 static bool end_read(struct upnp_reply *reply, struct object *object)
 {
     const struct {
@@ -134,10 +140,9 @@ static bool end_read(struct upnp_reply *reply, struct object *object)
         bool is_possible;
     } rows[] = {
         {"done", UPNP_END_DONE,
-         reply->is_connected && reply->answer_count == reply->port_count},
+         is_asked(reply) && reply->answer_count == reply->port_count},
         {"no_router", UPNP_END_NO_ROUTER, !reply->has_router},
-        {"not_connected", UPNP_END_NOT_CONNECTED,
-         reply->has_router && !reply->is_connected},
+        {"not_connected", UPNP_END_NOT_CONNECTED, reply->has_router && !is_asked(reply)},
     };
     const char *word = json_string_value(member(object, "end"));
     for (size_t i = 0; word && i < sizeof rows / sizeof *rows; i++)
@@ -155,7 +160,7 @@ static bool object_read(struct upnp_reply *reply, const json_t *json)
         return router_read(reply, &object);
     if (json_object_get(json, "end"))
         return end_read(reply, &object);
-    return reply->is_connected && port_read(reply, &object);
+    return is_asked(reply) && port_read(reply, &object);
 }
 
 static bool line_read(struct upnp_reply *reply, struct err *err)

@@ -11,6 +11,8 @@
 #define ROUTER                                                                             \
     "{\"router\": \"http://192.168.50.1/\", \"connected\": true, \"outer\": "              \
     "\"45.12.7.7\", \"ignored\": 2}\n"
+#define DISCONNECTED                                                                       \
+    "{\"router\": \"http://192.168.50.1/\", \"connected\": false, \"ignored\": 0}\n"
 #define ROUTER_6                                                                           \
     "{\"router\": \"http://[fe80::1]/\", \"connected\": true, \"ignored\": 0}\n"
 #define MAPPED(port) "{\"port\": " #port ", \"result\": 0, \"lease\": 3600}\n"
@@ -134,6 +136,27 @@ static void members_say_what_became_of_a_port(void **state)
         assert_int_equal(answer->has_pinhole, expected->has_pinhole);
         assert_int_equal(answer->pinhole, expected->pinhole);
     }
+}
+
+/* Nothing can be mapped then. */
+static void a_router_without_a_connection_removes(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    fixture_init(&fixture);
+    assert_true(add(&fixture, DISCONNECTED));
+    assert_false(add(&fixture, MAPPED(7466)));
+
+    fixture_init(&fixture);
+    fixture.reply.is_removal = true;
+    assert_true(add(&fixture, DISCONNECTED "{\"port\": 7466, \"result\": 0}\n"
+                                           "{\"port\": 50800, \"result\": 606}\n" END));
+    assert_int_equal(fixture.reply.end, UPNP_END_DONE);
+    assert_int_equal(fixture.reply.answer_count, 2);
+
+    fixture_init(&fixture);
+    fixture.reply.is_removal = true;
+    assert_false(add(&fixture, DISCONNECTED "{\"end\": \"not_connected\"}\n"));
 }
 
 /* After a router's line and, where it matters, ports. */
@@ -262,6 +285,7 @@ int main(void)
         cmocka_unit_test(a_whole_reply_is_read_in_any_pieces),
         cmocka_unit_test(ends_without_ports_say_why),
         cmocka_unit_test(members_say_what_became_of_a_port),
+        cmocka_unit_test(a_router_without_a_connection_removes),
         cmocka_unit_test(other_forms_are_refused),
         cmocka_unit_test(a_line_has_an_end),
     };
