@@ -78,7 +78,7 @@ static bool limits_apply(struct err *err)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct rlimit limit = {rows[i].limit, rows[i].limit};
-        if (setrlimit((__rlimit_resource_t)rows[i].resource, &limit) != 0)
+        if (setrlimit(rows[i].resource, &limit) != 0)
             return err_sys(err, errno, "setrlimit");
     }
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 || err_sys(err, errno, "prctl");

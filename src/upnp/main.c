@@ -58,10 +58,6 @@ static void request_serve(const struct request *request)
     bool is_able = igd.is_connected || request->is_removal;
     if (is_found && is_able)
         forward_all(&igd, request);
-    /* A router that has lost its connection can still remove. */
-    bool is_able = igd.is_connected || request->is_removal;
-    if (is_found && is_able)
-        forward_all(&igd, request);
     if (is_found)
         igd_done(&igd);
     answer_end(!is_found ? "no_router" : is_able ? "done" : "not_connected");

@@ -116,7 +116,7 @@ int neighbourhood_connect(int fd, const struct sockaddr *to, socklen_t len)
         errno = EACCES;
         return -1;
     }
-    /* A link-local address cannot be reached from all of ours, so failing is no error. */
-    bind(fd, &here.local.sa, here.local.len);
+    int failure = bind(fd, &here.local.sa, here.local.len);
+    (void)failure; /* the kernel chooses a source then */
     return (int)syscall(SYS_connect, fd, to, len);
 }

@@ -102,8 +102,9 @@ static void port_granted(struct upnp_mapper *mapper, struct port *port,
     mapping->lease = is_permanent ? 0 : (uint32_t)lease;
     mapping->expires = instant_add(now, lasts);
     mapping->is_held = !answer->is_foreign;
-    mapping->held_until = is_permanent ? (struct instant){INT64_MAX}
-                                       : instant_add(now, span_seconds(answer->lease));
+    mapping->held_until = instant_add(now, span_seconds(answer->lease));
+    if (is_permanent)
+        mapping->held_until = (struct instant){INT64_MAX};
     port->has_pinhole = answer->has_pinhole;
     port->pinhole = answer->pinhole;
     port->due =

@@ -195,25 +195,29 @@ static bool program_start(struct upnp_run *run, int64_t rest_ms)
     return true;
 }
 
+/* Why it has said nothing, or that it cannot be started. */
+static void program_failed(struct upnp_run *run, const struct helper_answer *answer)
+{
+    end(run,
+        run->is_started && answer->failure == ENOENT ? UPNP_END_MISSING : UPNP_END_FAILED);
+}
+
 static void timer_fire(struct timer *timer)
 {
     struct upnp_run *run = CONTAINER_OF(timer, struct upnp_run, timer);
     struct helper_answer answer = {0};
     struct instant now = loop_now(run->loop);
-    int64_t rest_ms = instant_since(run->order.deadline, now).ns / NS_PER_MS;
-    if (rest_ms <= 0) {
-        end(run, UPNP_END_FAILED);
-    } else if (run->fd >= 0) {
-        loop_timer_set(run->loop, timer, run->order.deadline);
-    } else if (!helper_is_free(run->order.family, &answer)) {
+    struct instant deadline = run->order.deadline;
+    int64_t rest_ms = instant_since(deadline, now).ns / NS_PER_MS;
+    bool is_late = rest_ms <= 0;
+    bool is_waiting = run->fd < 0 && !helper_is_free(run->order.family, &answer);
+    if (!is_late && is_waiting)
         loop_timer_set(run->loop, timer, instant_add(now, span_ms(HELPER_EVERY)));
-    } else if (run->is_started) {
-        end(run, answer.failure == ENOENT ? UPNP_END_MISSING : UPNP_END_FAILED);
-    } else if (program_start(run, rest_ms)) {
-        loop_timer_set(run->loop, timer, run->order.deadline);
-    } else {
-        end(run, UPNP_END_FAILED);
-    }
+    else if (!is_late &&
+             (run->fd >= 0 || (!run->is_started && program_start(run, rest_ms))))
+        loop_timer_set(run->loop, timer, deadline);
+    else
+        program_failed(run, &answer);
 }
 
 /* --- life ----------------------------------------------------------------------------- */
