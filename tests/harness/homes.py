@@ -20,6 +20,8 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
+import time
 
 from harness.netns import Namespace
 from harness.waiting import eventually
@@ -313,6 +315,52 @@ class Daemon:
     def is_empty(self):
         """It forwards nothing and remembers nothing."""
         return not self.rule_count() and not self.leases()
+
+
+class Grants(threading.Thread):
+    """Sees what the router of a home grants the provider over NAT-PMP or PCP. `times` is {inner
+    port: when}."""
+
+    ALL_PROTOCOLS, HEADERS = 3, 14 + 20 + 8  # of Ethernet, IPv4, UDP
+
+    def __init__(self, home):
+        super().__init__()
+        self.times = {}
+        self.is_over = False
+        self.socket = home.router.socket(socket.AF_PACKET, socket.SOCK_RAW,
+                                         socket.htons(self.ALL_PROTOCOLS))
+        self.socket.bind(("lan", self.ALL_PROTOCOLS))
+        self.socket.settimeout(0.1)
+        self.start()
+
+    def run(self):
+        while not self.is_over:
+            with contextlib.suppress(TimeoutError):
+                frame, (_, _, kind, *_) = self.socket.recvfrom(256)
+                if kind == socket.PACKET_OUTGOING:
+                    self._see(frame)
+
+    def _see(self, frame):
+        is_ours = (frame[23:24] == bytes([socket.IPPROTO_UDP])
+                   and frame[30:34] == socket.inet_aton(PROVIDER)
+                   and frame[34:36] == struct.pack("!H", GATEWAY_PORT))
+        reply = frame[self.HEADERS:]
+        if not is_ours or len(reply) < 16:
+            return
+        if reply[:4] == bytes([0, 130, 0, 0]):
+            port, _, lifetime = struct.unpack_from("!HHI", reply, 8)
+        elif reply[:2] == bytes([2, 0x81]) and reply[3] == 0:
+            (lifetime,), (port,) = (struct.unpack_from(form, reply, at)
+                                    for form, at in (("!I", 4), ("!H", 40)))
+        else:
+            return
+        if lifetime:
+            self.times.setdefault(port, []).append(time.monotonic())
+
+    def close(self):
+        self.is_over = True
+        self.join()
+        self.socket.close()
 
 
 # --- the other machine --------------------------------------------------------------------
