@@ -4,28 +4,19 @@
 #include "base/container.h"
 #include "base/err.h"
 #include "loop/loop.h"
-#include "net/route.h"
-#include "net/scope.h"
 #include "router/announce.h"
 #include "router/ask.h"
 #include "router/mapper.h"
+#include "verifier/uplink.h"
 #include "verifier/upnp_mapper.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Where this machine is. */
-struct place {
-    bool needs_mapping;
-    bool has_router;
-    struct address router; /* with the port of NAT-PMP and PCP */
-    struct address local;  /* without a port */
-};
-
 struct keeper {
     struct keeper_config config;
-    struct place place;
+    struct uplink uplink;
     struct mapping_port *ports; /* owned */
     size_t port_count;
     struct ask *ask; /* owned, as are the next three; NULL: not now */
@@ -38,8 +29,8 @@ struct keeper {
     enum mapping_fault fault;      /* without a mapper */
     bool is_waited_for;            /* `settled` is due with is_first */
     bool is_removing;
-    bool has_to_tell;
-    struct timer timer; /* has_to_tell: what no mapper tells the owner */
+    bool has_to_tell;   /* the owner, what no mapper tells it */
+    struct timer timer; /* for that, or to ask anew */
 };
 
 static void tell_soon(struct keeper *keeper)
@@ -55,37 +46,11 @@ static void fail(struct keeper *keeper, enum mapping_fault fault)
     tell_soon(keeper);
 }
 
-/* --- the place ------------------------------------------------------------------------ */
-
-static bool needs_mapping(enum family family, const struct address *local)
+static void ask_anew_in(struct keeper *keeper, struct span pause)
 {
-    enum address_scope scope = address_scope(local);
-    if (family == FAMILY_4)
-        return scope == SCOPE_PRIVATE || scope == SCOPE_CARRIER;
-    return scope == SCOPE_GLOBAL || scope == SCOPE_SPECIAL;
-}
-
-static struct place place_find(const struct keeper_config *config)
-{
-    /* Without a gateway, there is no telling whether IPv4 has to be translated. */
-    struct place place = {.needs_mapping = config->family == FAMILY_4};
-    place.has_router =
-        route_default_gateway_from(family_number(config->family), config->source.address,
-                                   config->source.interface, &place.router, &place.local);
-    if (!place.has_router)
-        return place;
-    address_set_port(&place.router, ROUTER_PORT);
-    address_set_port(&place.local, 0);
-    place.needs_mapping = needs_mapping(config->family, &place.local);
-    return place;
-}
-
-static bool place_equals(const struct place *a, const struct place *b)
-{
-    if (a->needs_mapping != b->needs_mapping || a->has_router != b->has_router)
-        return false;
-    return !a->has_router || !a->needs_mapping ||
-           (address_equals(&a->router, &b->router) && address_equals(&a->local, &b->local));
+    if (!keeper->has_to_tell && !keeper->is_removing)
+        loop_timer_set(keeper->config.loop, &keeper->timer,
+                       instant_add(clock_now(), pause));
 }
 
 /* --- a mapper of any protocol --------------------------------------------------------- */
@@ -103,7 +68,6 @@ static const struct mapping *mapping_of(const struct keeper *keeper, size_t inde
 
 static void mapper_drop(struct keeper *keeper)
 {
-    keeper->announcements = announcements_free(keeper->announcements);
     keeper->mapper = mapper_free(keeper->mapper);
     keeper->upnp = upnp_mapper_free(keeper->upnp);
 }
@@ -131,6 +95,20 @@ static bool is_silent(const struct keeper *keeper)
     return true;
 }
 
+/* There is nothing that looks for the router by itself. */
+static bool is_lost(const struct keeper *keeper)
+{
+    if (keeper->mapper || !keeper->uplink.needs_mapping || keeper->port_count == 0)
+        return false;
+    return !keeper->upnp || upnp_mapper_end(keeper->upnp) != UPNP_END_DONE;
+}
+
+static void told(struct keeper *keeper)
+{
+    if (is_lost(keeper))
+        ask_anew_in(keeper, span_seconds(KEEPER_RETRY_SECONDS));
+}
+
 static void mapper_begin(struct keeper *keeper);
 
 static void mapper_settled(void *ctx, const struct mapping_news *news)
@@ -142,6 +120,7 @@ static void mapper_settled(void *ctx, const struct mapping_news *news)
         return;
     }
     keeper->is_waited_for = keeper->is_waited_for && !news->is_first;
+    told(keeper);
     keeper->config.settled(keeper->config.ctx, news);
 }
 
@@ -151,21 +130,13 @@ static void mapper_removed(void *ctx)
     keeper->config.removed(keeper->config.ctx);
 }
 
-static void router_announced(void *ctx, enum router_protocol protocol, uint32_t epoch,
-                             const struct address *outer)
-{
-    struct keeper *keeper = ctx;
-    if (keeper->mapper && !keeper->is_removing && protocol == keeper->protocol)
-        mapper_hear(keeper->mapper, epoch, outer);
-}
-
 static bool datagram_begin(struct keeper *keeper)
 {
     const struct mapper_config config = {
         .protocol = keeper->protocol,
-        .router = keeper->place.router,
+        .router = keeper->uplink.router,
         .has_local = true,
-        .local = keeper->place.local,
+        .local = keeper->uplink.local,
         .nonce = keeper->config.nonce,
         .lease = MAPPER_LEASE_SECONDS,
         .deadline = instant_add(clock_now(), span_ms(KEEPER_MAP_MS)),
@@ -173,9 +144,6 @@ static bool datagram_begin(struct keeper *keeper)
         .removed = mapper_removed,
         .ctx = keeper,
     };
-    /* Without announcements there still is the epoch of replies. */
-    announcements_new(keeper->config.loop, &keeper->place.router, ROUTER_ANNOUNCE_PORT,
-                      router_announced, keeper, &keeper->announcements, NULL);
     return mapper_new(keeper->config.loop, &config, keeper->ports, keeper->port_count,
                       &keeper->mapper, NULL);
 }
@@ -184,8 +152,8 @@ static bool upnp_begin(struct keeper *keeper)
 {
     const struct upnp_mapper_config config = {
         .family = keeper->config.family,
-        .local = keeper->place.local,
-        .gateway = keeper->place.router,
+        .local = keeper->uplink.local,
+        .gateway = keeper->uplink.router,
         .has_gateway = true,
         .lease = MAPPER_LEASE_SECONDS,
         .settled = mapper_settled,
@@ -228,19 +196,62 @@ static void ask_ended(void *ctx, const struct router_answer *answer)
         is_spoken = is_spoken || state == SPEECH_SPOKEN;
         is_silent = is_silent || (has_family && state == SPEECH_SILENT);
     }
-    if (is_spoken || !is_silent || keeper->is_asked_twice) {
+    if (!is_spoken && !keeper->is_waited_for && has_mapper(keeper)) {
+        told(keeper); /* it asks over UPnP by itself */
+    } else if (is_spoken || !is_silent || keeper->is_asked_twice) {
         mapper_begin(keeper);
-        return;
+    } else {
+        keeper->is_asked_twice = true;
+        ask_begin(keeper, span_ms(KEEPER_ASK_MS));
     }
-    keeper->is_asked_twice = true;
-    ask_begin(keeper, span_ms(KEEPER_ASK_MS));
 }
 
 static void ask_begin(struct keeper *keeper, struct span timeout)
 {
-    if (!ask_new(keeper->config.loop, &keeper->place.router, timeout, ask_ended, keeper,
+    if (!ask_new(keeper->config.loop, &keeper->uplink.router, timeout, ask_ended, keeper,
                  &keeper->ask, NULL))
         fail(keeper, MAPPING_FAULT_FAILED);
+}
+
+/* --- the uplink -------------------------------------------------------------------------
+ */
+
+static void router_announced(void *ctx, enum router_protocol protocol, uint32_t epoch,
+                             const struct address *outer)
+{
+    struct keeper *keeper = ctx;
+    if (keeper->is_removing)
+        return;
+    if (keeper->mapper && protocol == keeper->protocol)
+        mapper_hear(keeper->mapper, epoch, outer);
+    else if (is_lost(keeper) && !keeper->ask)
+        ask_anew_in(keeper, span_ms(0)); /* not within its own callback */
+}
+
+static void uplink_set(struct keeper *keeper, const struct uplink *uplink)
+{
+    mapper_drop(keeper);
+    keeper->announcements = announcements_free(keeper->announcements);
+    keeper->uplink = *uplink;
+    /* Without announcements there still is the epoch of replies. */
+    if (uplink->has_router && uplink->needs_mapping)
+        announcements_new(keeper->config.loop, &uplink->router, ROUTER_ANNOUNCE_PORT,
+                          router_announced, keeper, &keeper->announcements, NULL);
+}
+
+/* Between the rounds: the router may have come back. */
+static void ask_anew(struct keeper *keeper)
+{
+    const struct uplink uplink = uplink_find(keeper->config.family, &keeper->config.source);
+    if (!is_lost(keeper) || keeper->ask)
+        return;
+    if (!uplink_equals(&uplink, &keeper->uplink))
+        uplink_set(keeper, &uplink);
+    keeper->is_asked_twice = true;
+    if (uplink.has_router && uplink.needs_mapping)
+        ask_begin(keeper, span_ms(KEEPER_ASK_MS));
+    else
+        told(keeper);
 }
 
 /* --- what the owner asks for -------------------------------------------------------------
@@ -278,19 +289,18 @@ static bool ports_add(struct keeper *keeper, const struct mapping_port *ports, s
 
 void keeper_map(struct keeper *keeper, const struct mapping_port *ports, size_t count)
 {
-    const struct place place = place_find(&keeper->config);
-    bool is_same = place_equals(&place, &keeper->place);
+    const struct uplink uplink = uplink_find(keeper->config.family, &keeper->config.source);
     bool is_more;
     keeper->is_waited_for = true;
     keeper->has_to_tell = false;
     keeper->ask = ask_free(keeper->ask);
-    keeper->place = place;
+    if (!uplink_equals(&uplink, &keeper->uplink))
+        uplink_set(keeper, &uplink);
     if (!ports_add(keeper, ports, count, &is_more)) {
         fail(keeper, MAPPING_FAULT_FAILED);
-    } else if (!place.needs_mapping || !place.has_router || keeper->port_count == 0) {
-        mapper_drop(keeper);
-        fail(keeper, place.has_router ? MAPPING_FAULT_NONE : MAPPING_FAULT_NO_ROUTER);
-    } else if (!is_same || !has_mapper(keeper) || is_silent(keeper)) {
+    } else if (!uplink.needs_mapping || !uplink.has_router || keeper->port_count == 0) {
+        fail(keeper, uplink.has_router ? MAPPING_FAULT_NONE : MAPPING_FAULT_NO_ROUTER);
+    } else if (!has_mapper(keeper) || is_silent(keeper)) {
         mapper_drop(keeper);
         keeper->fault = MAPPING_FAULT_NONE;
         keeper->is_asked_twice = false;
@@ -357,9 +367,9 @@ static enum mapping_fault fault_of(const struct keeper *keeper)
 struct mapping_summary keeper_summary(const struct keeper *keeper)
 {
     struct mapping_summary summary = {
-        .is_there = keeper->place.needs_mapping && keeper->port_count > 0,
-        .has_router = keeper->place.has_router,
-        .router = keeper->place.router,
+        .is_there = keeper->uplink.needs_mapping && keeper->port_count > 0,
+        .has_router = keeper->uplink.has_router,
+        .router = keeper->uplink.router,
         .fault = fault_of(keeper),
         .asked = keeper->port_count,
     };
@@ -453,13 +463,17 @@ static void timer_fire(struct timer *timer)
 {
     struct keeper *keeper = CONTAINER_OF(timer, struct keeper, timer);
     const struct mapping_news news = {.is_first = true, .is_changed = true};
-    if (!keeper->has_to_tell)
+    if (!keeper->has_to_tell) {
+        if (!keeper->is_removing)
+            ask_anew(keeper);
         return;
+    }
     keeper->has_to_tell = false;
     if (keeper->is_removing) {
         keeper->config.removed(keeper->config.ctx);
     } else if (keeper->is_waited_for) {
         keeper->is_waited_for = false;
+        told(keeper);
         keeper->config.settled(keeper->config.ctx, &news);
     }
 }
@@ -490,6 +504,7 @@ struct keeper *keeper_free(struct keeper *keeper)
     loop_timer_stop(keeper->config.loop, &keeper->timer);
     ask_free(keeper->ask);
     mapper_drop(keeper);
+    announcements_free(keeper->announcements);
     free(keeper->ports);
     free(keeper);
     return NULL;

@@ -10,9 +10,12 @@
  * not, once more for KEEPER_ASK_MS. If it then lacks mappings altogether in a protocol that
  * it speaks, the next protocol is tried.
  *
+ * As long as no router is found, one is looked for every KEEPER_RETRY_SECONDS, and when the
+ * gateway announces that it speaks one of the protocols.
+ *
  * IPv4 ports are mapped only if this machine has an address of a local or a carrier's
  * network: a public one needs no mapping. For IPv6, a mapping is a pinhole in the router's
- * packet filter.
+ * packet filter. See uplink.h.
  */
 #pragma once
 
@@ -29,19 +32,18 @@ struct err;
 struct keeper;
 struct loop;
 
-#define KEEPER_ASK_MS 2500 /* for a slow router, which answers within 2 s */
-#define KEEPER_MAP_MS                                                                      \
-    10000 /* until the first answer for each port; late ones count, too                    \
-           */
+#define KEEPER_ASK_MS        2500  /* for a slow router, which answers within 2 s */
+#define KEEPER_MAP_MS        10000 /* until each port has an answer; late ones count, too */
+#define KEEPER_RETRY_SECONDS 60
 
 struct keeper_config {
     struct loop *loop;
     enum family family;
-    struct fetch_source
-        source; /* borrowed: the ports are mapped to this address, or to that
-                   of this interface; both NULL: what the kernel chooses */
+    struct fetch_source source; /* borrowed: ports are mapped to this address, or to one of
+                                   this interface; both NULL: what the kernel chooses */
     struct pcp_nonce nonce;
-    mapping_settled_fn *settled; /* is_first: once for each keeper_map() */
+    mapping_settled_fn *settled; /* is_first: once for each keeper_map(), and when a router
+                                    was found later */
     mapping_removed_fn *removed;
     void *ctx;
 };

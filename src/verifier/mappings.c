@@ -111,20 +111,21 @@ static bool is_any_waited_for(const struct mappings *mappings)
     return false;
 }
 
-/* Fewer ports are mapped than were before, although nothing was told in between. */
-static bool is_loss(struct side *side)
+/* A mapper that has begun anew cannot know that it maps fewer ports than the one before;
+ * that it maps more, the round is told that waits for it. */
+static bool is_first_event(const struct side *side, size_t before)
 {
-    size_t before = side->mapped;
-    side->mapped = keeper_summary(side->keeper).mapped;
-    return side->mapped < before;
+    return side->is_waited_for ? side->mapped < before : side->mapped != before;
 }
 
 static void keeper_settled(void *ctx, const struct mapping_news *news)
 {
     struct side *side = ctx;
     struct mappings *mappings = side->mappings;
-    bool has_lost = is_loss(side);
-    if (!mappings->removed && (news->is_first ? has_lost : is_event(side, news)))
+    size_t before = side->mapped;
+    side->mapped = keeper_summary(side->keeper).mapped;
+    if (!mappings->removed &&
+        (news->is_first ? is_first_event(side, before) : is_event(side, news)))
         event_tell(side, news);
     if (!side->is_waited_for || !news->is_first)
         return;

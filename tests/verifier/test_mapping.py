@@ -540,6 +540,23 @@ def test_ports_that_are_rented_out_stay_mapped(home, router, outside, watching):
     begun.end()
 
 
+def test_a_router_that_comes_back_is_found_by_its_announcement(router, outside, watching):
+    gateway = router(alter=gateways.silent)
+    made = outside(gateway)
+    begun = watching(made)
+    asked = len(made.stub.posts())
+    gateway.alter = lambda request, reply: [reply]
+    gateway.announce(PCP)
+    eventually(lambda: holds(gateway) == ALL, "mappings")
+    eventually(lambda: len(made.stub.posts()) > asked, "another round")
+    assert events(begun, "router")[-1] == (
+        f"port-verifier: the router {ROUTER} has changed what it forwards; it forwards 5 of 5 "
+        "ports (IPv4) now; checking again")
+    assert begun.wait_reports(2)[-1]["families"][0]["advertise"] == ALL
+    begun.end()
+    assert gateway.table == {}
+
+
 def test_it_needs_little_and_gives_up_the_rest(router, outside, watching):
     begun = watching(outside(router()), ports="7466,50800-50900")
     status = pathlib.Path(f"/proc/{begun.process.pid}/status").read_text()
