@@ -66,16 +66,20 @@ unsigned neighbourhood_interface(void)
     return here.interface;
 }
 
+static bool is_link_local(const struct address *address)
+{
+    return address->sa.sa_family == AF_INET6 &&
+           IN6_IS_ADDR_LINKLOCAL(&address->in6.sin6_addr);
+}
+
 bool neighbourhood_has(const struct address *address)
 {
     size_t size;
     if (!here.is_known || address->sa.sa_family != here.local.sa.sa_family)
         return false;
-    if (here.has_gateway && address_equals(address, &here.gateway))
-        return true;
-    if (address->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&address->in6.sin6_addr))
-        return true;
-    return (address->sa.sa_family == AF_INET6 || !here.has_gateway) &&
+    if (here.has_gateway && !is_link_local(&here.gateway))
+        return address_equals(address, &here.gateway);
+    return is_link_local(address) ||
            address_has_prefix(address, address->sa.sa_family,
                               address_bytes(&here.local, &size), here.prefix);
 }

@@ -23,8 +23,8 @@ bool neighbourhood_init(const struct request *request, struct err *err);
 /* The index of the interface. */
 unsigned neighbourhood_interface(void);
 
-/* Over IPv4 and with a gateway, only that. Over IPv6 also other addresses of the link: the
- * gateway's is link-local, and the router may use its global one. */
+/* With a gateway only that, unless its address is link-local: then any address of the link,
+ * because the router may use its global one. */
 bool neighbourhood_has(const struct address *address);
 
 /* The same for the host of "http://HOST[:PORT]/...", which must be a literal address. False

@@ -63,7 +63,7 @@ bool ssdp_location(const char *bytes, size_t len, char ret_url[SSDP_URL_SIZE])
 
 /* --- the search ----------------------------------------------------------------------- */
 
-static struct address everybody(int family, unsigned interface)
+static struct address all_devices(int family, unsigned interface)
 {
     struct address address = {.len = sizeof address.in,
                               .in = {.sin_family = AF_INET,
@@ -136,7 +136,7 @@ void ssdp_search(const struct address *local, unsigned interface,
                  const struct address *gateway, ssdp_found_fn *found, void *ctx)
 {
     static const int sends_ms[] = {0, 300, 1200, SSDP_SEARCH_MS};
-    const struct address all = everybody(local->sa.sa_family, interface);
+    const struct address all = all_devices(local->sa.sa_family, interface);
     struct address alone = gateway ? *gateway : all;
     struct instant begin = clock_now();
     AUTO_FD fd = socket_open(local, interface);

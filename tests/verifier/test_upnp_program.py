@@ -140,9 +140,10 @@ def test_a_router_that_has_lost_its_connection_removes(home, router):
 # --- who is asked -----------------------------------------------------------------------
 
 
-def test_other_machines_that_say_that_they_are_routers_are_ignored(home, router):
-    neighbour = router(NEIGHBOUR, home.neighbour)
-    assert run(home, request()) == ({"router": None, "ignored": 1}, [], "no_router")
+@pytest.mark.parametrize("asked, address", [(request, NEIGHBOUR), (request_6, NEIGHBOUR_6)])
+def test_other_machines_that_say_that_they_are_routers_are_ignored(home, router, asked, address):
+    neighbour = router(address, home.neighbour)
+    assert run(home, asked()) == ({"router": None, "ignored": 1}, [], "no_router")
     assert neighbour.searches > 0
     assert neighbour.paths == []
 
@@ -451,7 +452,7 @@ def test_it_has_no_privileges(hanging):
         assert soft["Max address space"] == str(64 << 20)
 
 
-def test_it_ends_when_nobody_listens(hanging):
+def test_it_ends_when_its_reader_is_gone(hanging):
     process, ours = hanging
     ours.close()
     assert process.wait(10 * PATIENCE) == 1
