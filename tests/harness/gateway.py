@@ -15,6 +15,7 @@ from harness.targets import family_of
 
 PORT = 5351
 ANNOUNCE_PORT = 5350
+SO_TIMESTAMPNS = 35  # Linux: each datagram has the time at which it came
 NATPMP, PCP = "NAT-PMP", "PCP"
 VERSIONS = {0: NATPMP, 2: PCP}
 ADDRESS, ANNOUNCE, NATPMP_MAP_TCP, PCP_MAP = 0, 0, 2, 1
@@ -87,7 +88,8 @@ class Gateway:
                ports that others have, for which it gives the next free one
 
     All may be changed while it runs. `requests` has what came, `answered` counts those whose reply
-    was sent, or was withheld by `alter`; `table` has the mappings by (client, inner port)."""
+    was sent, or was withheld by `alter`; `slowest` is the longest time from a request to its reply,
+    without the delay; `table` has the mappings by (client, inner port)."""
 
     def __init__(self, address="192.168.50.1", inside=None, port=PORT, protocols=(NATPMP, PCP),
                  outer="203.0.113.7", result=SUCCESS, map_result=SUCCESS, alter=None, delay=0,
@@ -102,15 +104,14 @@ class Gateway:
         self.lease_max = lease_max
         self.taken = set(taken)
         self.table = {}
-        self.requests = []
-        self.answered = 0
+        self.forget_requests()
         self.failure = None
         self.began = time.monotonic()
         self.inside = inside
         self.address = address
         self.socket = self._bound(address, port)
         self.answering = self._bound(*sender) if sender else self.socket
-        self.late = []  # heap of (when, number, datagrams, receiver)
+        self.late = []  # heap of (when, number, when it came, datagrams, receiver)
         self.numbers = itertools.count()
         self.wake, self.woken = os.pipe()
         self.thread = threading.Thread(target=self._run)
@@ -119,6 +120,7 @@ class Gateway:
     def _bound(self, address, port):
         make = self.inside.socket if self.inside else socket.socket
         sock = make(family_of(address), socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         sock.bind(socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM)[0][4])
         return sock
 
@@ -140,6 +142,11 @@ class Gateway:
         """It has forgotten all mappings, and its epoch begins anew."""
         self.table = {}
         self.began = time.monotonic()
+
+    def forget_requests(self):
+        self.requests = []
+        self.answered = 0
+        self.slowest = 0
 
     def maps(self, protocol=None):
         """The requests for a mapping or its removal that have come."""
@@ -193,21 +200,25 @@ class Gateway:
         if self.wake in ready:
             return True
         if self.socket in ready:
-            self._take(*self.socket.recvfrom(2048))
+            self._take()
         while self.late and self.late[0][0] <= time.monotonic():
-            _, _, parts, receiver = heapq.heappop(self.late)
+            _, _, came, parts, receiver = heapq.heappop(self.late)
             for part in parts:
                 self.answering.sendto(part, receiver)
+            self.slowest = max(self.slowest, time.time() - came - self.delay)
             self.answered += 1
         return False
 
-    def _take(self, data, sender):
+    def _take(self):
+        data, extra, _, sender = self.socket.recvmsg(2048, 64)
+        seconds, nanoseconds = struct.unpack("qq", extra[0][2])
+        came = seconds + nanoseconds / 1e9
         request = Request(data, sender)
         self.requests.append(request)
         reply = self._answer(request)
         when = time.monotonic() + self.delay
         parts = self.alter(request, reply) if reply else []
-        heapq.heappush(self.late, (when, next(self.numbers), parts, sender))
+        heapq.heappush(self.late, (when, next(self.numbers), came, parts, sender))
 
     def _answer(self, request):
         """The reply of an honest router; None if it has none."""

@@ -14,6 +14,7 @@ from program import Running, verify
 
 ROUTER, ROUTER6 = "192.168.50.1", "2001:db8:50::1"
 ELSEWHERE = "192.168.50.9"  # another address on the LAN
+LATE = 0.1  # seconds, of 0.25: a router of ours that a busy machine held up proves nothing
 TIMED_OUT = {"accessible": False, "error": "Connection timed out"}
 OPEN = {"accessible": True, "error": None}
 LETS_IN = "; the firewall of this machine already lets it in"
@@ -31,11 +32,18 @@ def home(namespaces, later):
 
 
 @pytest.fixture
-def router(home, later):
+def routers():
+    """Those that router() has made."""
+    return []
+
+
+@pytest.fixture
+def router(home, later, routers):
     """router(...): the router answers like this Gateway."""
     def make(address=ROUTER, **manner):
-        return later.enter_context(contextlib.closing(
-            gateways.Gateway(address, inside=home.router, **manner)))
+        made = gateways.Gateway(address, inside=home.router, **manner)
+        routers.append(made)
+        return later.enter_context(contextlib.closing(made))
     return make
 
 
@@ -56,11 +64,17 @@ def checker(home, stub):
 
 
 @pytest.fixture
-def report(home):
+def report(home, routers):
     """report(checker, ...): that of the provider."""
-    def make(made, *arguments, inside=None):
-        return verify("--json", "--ports", "7466", "--patience", "0", made.url, *arguments,
-                      inside=inside or home.provider)
+    def make(made, *arguments, inside=None, ports="7466", form=("--json",)):
+        for _ in range(20):
+            ended = verify(*form, "--ports", ports, "--patience", "0", made.url, *arguments,
+                           inside=inside or home.provider)
+            if all(one.slowest < LATE for one in routers):
+                return ended
+            for one in routers:
+                one.forget_requests()
+        raise AssertionError("this machine is too busy for a router that answers in time")
     return make
 
 
@@ -179,11 +193,10 @@ def test_nothing_is_said_about_a_good_port(router, checker, report):
     assert [cause["cause"] for cause in family["causes"]] == ["unproved"]
 
 
-def test_a_port_that_is_reached_counts_more_than_what_the_router_says(router, checker, home):
+def test_a_port_that_is_reached_counts_more_than_what_the_router_says(router, checker, report):
     made = checker(router(outer="100.64.0.2"),
                    entry=lambda port: OPEN if port == 7466 else TIMED_OUT)
-    family = verify("--json", "--ports", "7466,50800", "--patience", "0", made.url,
-                    inside=home.provider).family()
+    family = report(made, ports="7466,50800").family()
     cause = family["causes"][1]
     assert (cause["cause"], cause["ports"]) == ("not_forwarded", "50800")
     assert cause["remedy"].startswith("in the router, forward TCP port 50800 to ")
@@ -205,10 +218,9 @@ LINES = {
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_one_line_is_about_the_router(name, home, router, checker):
+def test_one_line_is_about_the_router(name, router, checker, report):
     manner, expected = LINES[name]
-    made = checker(router(**manner))
-    ended = verify("--ports", "7466", "--patience", "0", made.url, inside=home.provider)
+    ended = report(checker(router(**manner)), form=())
     lines = [line for line in ended.lines if line.startswith("ipv4 router")]
     assert lines == ([f"ipv4 router {ROUTER} {expected}"] if expected else []), ended
     if expected:
