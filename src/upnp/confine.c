@@ -62,26 +62,17 @@ bool confine_time(int deadline_ms, struct err *err)
 
 /* --- resources ------------------------------------------------------------------------ */
 
-/* A description has a few KiB, a reply less. */
+#define IS_LIMITED(resource, limit)                                                        \
+    (setrlimit((resource), &(struct rlimit){(limit), (limit)}) == 0)
+
+/* A description has a few KiB, a reply less. A sanitizer maps terabytes. */
 static bool limits_apply(struct err *err)
 {
-    static const struct {
-        int resource;
-        rlim_t limit;
-    } rows[] = {
-        {RLIMIT_CORE, 0},
-        {RLIMIT_NOFILE, 16},
-        {RLIMIT_CPU, 5}, /* seconds */
-#if !IS_SANITIZED        /* a sanitizer maps terabytes */
-        {RLIMIT_AS, 64u << 20},
-#endif
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const struct rlimit limit = {rows[i].limit, rows[i].limit};
-        if (setrlimit(rows[i].resource, &limit) != 0)
-            return err_sys(err, errno, "setrlimit");
-    }
-    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 || err_sys(err, errno, "prctl");
+    bool is_limited = IS_LIMITED(RLIMIT_CORE, 0) && IS_LIMITED(RLIMIT_NOFILE, 16) &&
+                      IS_LIMITED(RLIMIT_CPU, 5 /* seconds */) &&
+                      (IS_SANITIZED || IS_LIMITED(RLIMIT_AS, 64u << 20));
+    return (is_limited || err_sys(err, errno, "setrlimit")) &&
+           (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 || err_sys(err, errno, "prctl"));
 }
 
 /* --- privileges ----------------------------------------------------------------------- */
