@@ -410,10 +410,6 @@ struct mapping_view keeper_view(const struct keeper *keeper, uint16_t inner)
     struct mapping_view view = {.is_asked = true, .state = mapping->state};
     switch (mapping->state) {
     case MAPPING_OTHER_PORT:
-        view.given = mapping->given;
-        view.has_holder = mapping->has_holder;
-        view.holder = mapping->holder;
-        /* fallthrough */
     case MAPPING_REFUSED:
     case MAPPING_FULL:
         view.result = router_result_of(keeper->protocol, mapping->result).name;
@@ -427,6 +423,11 @@ struct mapping_view keeper_view(const struct keeper *keeper, uint16_t inner)
     case MAPPING_SILENT:
     case MAPPING_REMOVED:
         break;
+    }
+    if (mapping->state == MAPPING_OTHER_PORT) {
+        view.given = mapping->given;
+        view.has_holder = mapping->has_holder;
+        view.holder = mapping->holder;
     }
     return view;
 }

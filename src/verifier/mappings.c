@@ -6,6 +6,7 @@
 #include "verifier/keeper.h"
 #include "verifier/local_time.h"
 #include "verifier/ports.h"
+#include "verifier/report.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -169,10 +170,24 @@ void mappings_leave(struct mappings *mappings)
         mappings->sides[family].is_waited_for = false;
 }
 
-void mappings_doubt(struct mappings *mappings, enum family family)
+static bool has_lost_mapped(const struct family_report *earlier,
+                            const struct family_report *later)
 {
-    if (mappings->sides[family].keeper)
-        keeper_doubt(mappings->sides[family].keeper);
+    for (size_t i = 0; i < later->port_count; i++)
+        if (later->local[i].mapped.state == MAPPING_MAPPED &&
+            earlier->findings[i].is_good && later->findings[i].asked > 0 &&
+            !later->findings[i].is_good)
+            return true;
+    return false;
+}
+
+void mappings_compare(struct mappings *mappings, const struct report *earlier,
+                      const struct report *later)
+{
+    for (enum family family = 0; family < FAMILY_COUNT; family++)
+        if (earlier->families[family] && later->families[family] &&
+            has_lost_mapped(earlier->families[family], later->families[family]))
+            keeper_doubt(mappings->sides[family].keeper);
 }
 
 void mappings_remove(struct mappings *mappings, mappings_removed_fn *removed)

@@ -23,6 +23,7 @@
 struct err;
 struct loop;
 struct mappings;
+struct report;
 struct text;
 
 /* Something happened to the mappings after a round: the ports should be checked again. */
@@ -59,8 +60,10 @@ void mappings_map(struct mappings *mappings, struct local_port *const held[FAMIL
 /* The round has ended: `settled` is not called any more. */
 void mappings_leave(struct mappings *mappings);
 
-/* Ports that were mapped are no longer reached: the router is asked for them again. */
-void mappings_doubt(struct mappings *mappings, enum family family);
+/* After a round: if ports are no longer reached that the router says it forwards, it is
+ * asked for them again. */
+void mappings_compare(struct mappings *mappings, const struct report *earlier,
+                      const struct report *later);
 
 /* Removes all mappings, of both families at once; `removed` is called from the loop, within
  * 2 seconds, or 15 with UPnP. Once; from then on there are no events. */

@@ -214,15 +214,6 @@ static void ports_put(const struct scene *scene, struct text *text)
     report_format_group(scene->family, scene->group, text);
 }
 
-static void says_mapped_put(const struct scene *scene, struct text *text)
-{
-    const char *verb =
-        scene->family->which == FAMILY_4 ? "forwards " : "lets connections in to ";
-    text_append_str(text, "the router says that it ");
-    text_append_str(text, verb);
-    ports_put(scene, text);
-}
-
 static void listens_at_put(const struct owner *owner, struct text *text)
 {
     char ip[ADDRESS_TEXT_SIZE];
@@ -257,6 +248,16 @@ static void there_put(const struct scene *scene, struct text *text)
     address_put(family->has_local, &family->local_address, "this machine", text);
     if (is_same)
         text_printf(text, " (same port number%s)", scene->count == 1 ? "" : "s");
+}
+
+static void by_hand_put(const struct scene *scene, struct text *text)
+{
+    bool is_forward = scene->family->which == FAMILY_4;
+    text_printf(text, "in the router, %s TCP ", is_forward ? "forward" : "allow");
+    ports_put(scene, text);
+    text_append_str(text, " to ");
+    there_put(scene, text);
+    text_append_str(text, " by hand");
 }
 
 /* --- the tables of scene.def -----------------------------------------------------------

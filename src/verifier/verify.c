@@ -243,29 +243,6 @@ static void mappings_changed(void *ctx, const char *sentence)
         next_round_in(verify, span_ms(0));
 }
 
-/* Whether a port is not reached any more that the router still promises to forward. */
-static bool has_lost_mapped(const struct family_report *earlier,
-                            const struct family_report *later)
-{
-    for (size_t i = 0; i < later->port_count; i++)
-        if (later->local[i].mapped.state == MAPPING_MAPPED &&
-            earlier->findings[i].is_good && later->findings[i].asked > 0 &&
-            !later->findings[i].is_good)
-            return true;
-    return false;
-}
-
-static void mappings_doubt_lost(struct verify *verify, const struct report *report)
-{
-    for (enum family which = 0; which < FAMILY_COUNT; which++) {
-        const struct family_report *earlier =
-            verify->watch.firm ? verify->watch.firm->families[which] : NULL;
-        const struct family_report *later = report->families[which];
-        if (verify->mappings && earlier && later && has_lost_mapped(earlier, later))
-            mappings_doubt(verify->mappings, which);
-    }
-}
-
 /* --- the address ---------------------------------------------------------------------- */
 
 /* An address that is known to alternate is no news. */
@@ -344,7 +321,8 @@ static void watched_done(struct verify *verify, struct report *report)
             family_report_keep_rented(report->families[which],
                                       verify->watch.firm->families[which]);
     outage_tell(&verify->outage, verify->watch.firm, report);
-    mappings_doubt_lost(verify, report);
+    if (verify->mappings && verify->watch.firm)
+        mappings_compare(verify->mappings, verify->watch.firm, report);
     enum watch_step step = watch_take(&verify->watch, report);
     switch (step) {
     case WATCH_FIRST:

@@ -252,6 +252,15 @@ def test_why_the_router_does_not_forward(name, router, outside, mapped):
     assert f"ipv4 not mapped 50803: {reason}\n" in text
 
 
+def test_over_ipv6_a_refusal_is_about_the_packet_filter(router, outside, mapped):
+    made = outside(router(ROUTER6, map_result=gateways.NOT_AUTHORIZED), address=CHECKER6)
+    cause = cause_of(mapped(made, ports="50803").family(6), 50803)
+    assert cause["label"] == "not opened: refused by the router"
+    assert cause["text"] == "the router refuses to open port 50803 (NOT_AUTHORIZED)"
+    assert cause["remedy"].endswith(
+        f"in the router, allow TCP port 50803 to {PROVIDER6} (same port number) by hand")
+
+
 def test_a_port_given_instead_is_told(router, outside, mapped):
     gateway = router(taken=[50803])
     port = ports_of(mapped(outside(gateway)).family())[50803]
