@@ -77,12 +77,13 @@ table inet filter {
 
 
 class Home:
-    def __init__(self, stack, between=None):
-        """`between` is PRIVATE or CARRIER: there is an outer router."""
+    def __init__(self, stack, between=None, provider=None):
+        """`between` is PRIVATE or CARRIER: there is an outer router. `provider` is the
+        namespace of a machine that exists."""
         def namespace(name):
             return stack.enter_context(contextlib.closing(Namespace(name)))
         self.internet, self.router = namespace("internet"), namespace("router")
-        self.provider, self.other = namespace("provider"), namespace("other")
+        self.provider, self.other = provider or namespace("provider"), namespace("other")
         self.outer = namespace("outer") if between else None
         for place in self.places():
             place.ip("link set lo up\n")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is left in the router when port-verifier ends."""
+import os
+import pathlib
 import signal
 
 import pytest
@@ -20,6 +22,30 @@ def test_a_signal_removes_everything(world, protocol, number):
         assert good_of(running.reports[0]["families"][0]) == PORTS
         assert one.daemon.forwards() == FORWARDS
         running.process.send_signal(number)
+        running.wait()
+    assert one.daemon.is_empty()
+
+
+def children(pid):
+    text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(child) for child in text.split()]
+
+
+def find_program(pid):
+    """port-verifier-upnp, which a helper of this port-verifier runs."""
+    return next((child for helper in children(pid) for child in children(helper)), None)
+
+
+def test_a_signal_to_all_processes(world):
+    """As from a terminal, or from systemd, which looks for further ones until it finds none."""
+    one = world(UPNP)
+    with one.mapped() as running:
+        os.kill(one.daemon.pid, signal.SIGSTOP)
+        running.process.send_signal(signal.SIGTERM)
+        program = eventually(lambda: find_program(running.process.pid), "the removal")
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            os.kill(program, number)
+        os.kill(one.daemon.pid, signal.SIGCONT)
         running.wait()
     assert one.daemon.is_empty()
 
