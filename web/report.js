@@ -4,6 +4,7 @@ import { formatRun, formatRuns, runsOf } from "./ports.js";
 import { STATES, nameOf, placesOf, remedy, shownState, wordOf } from "./words.js";
 
 const RUNS_IN_A_SENTENCE = 6;
+const USUAL_PORTS = "7466,50800-50900";
 
 function element(name, className, ...children) {
     const made = document.createElement(name);
@@ -51,9 +52,13 @@ function headingOf(word) {
     return word === "undecided" ? [glyph("limited"), "places missing "] : [glyph(shownState(word)), `${nameOf(word)} `];
 }
 
-// A sentence in which no line breaks within a run of ports.
+// A sentence in which no line breaks within a run of ports, and `this` is code.
 function sentence(text) {
-    return text.split(/(\d+\u2013\d+)/).map((part, i) => (i % 2 ? element("span", "run", part) : part));
+    return text.split(/(`[^`]+`|\d+\u2013\d+)/).map((part, i) => {
+        if (i % 2 === 0)
+            return part;
+        return part.startsWith("`") ? element("code", "", part.slice(1, -1)) : element("span", "run", part);
+    });
 }
 
 // Each run is one piece, so that no line breaks within it.
@@ -66,7 +71,7 @@ function runPieces(ports) {
 
 function section(check, { word, ports, places }) {
     const told = runsOf(ports).length <= RUNS_IN_A_SENTENCE ? formatRuns(ports) : null;
-    const { lead, steps } = remedy(word, check.address, told, ports.length, check.last?.limit?.answered, places);
+    const { lead, steps } = remedy(word, check.address, told, ports.length, check.last?.limit?.answered, asArguments(check), places);
     const count = element("span", "count", ports.length.toLocaleString("en"));
     const made = element("section", "",
         element("h3", "", ...headingOf(word), count),
@@ -81,6 +86,12 @@ function section(check, { word, ports, places }) {
 // For each word that occurs: which ports, what it means, what to do about it.
 export function showReport(root, check) {
     root.replaceChildren(...groupsOf(check).map(group => section(check, group)));
+}
+
+// The ports, unless they are those that port-verifier checks anyway, and the checker.
+function asArguments(check) {
+    const ports = check.items.join(",");
+    return { asked: ports === USUAL_PORTS ? "" : `-p ${ports} `, checker: new URL(".", location).href.replace(/\/$/, "") };
 }
 
 // What to advertise, in the form in which port-verifier prints it.

@@ -132,14 +132,15 @@ export function summary({ open }, total, address) {
 }
 
 // What a state means, and what to do about it at home. `told` are the runs of `count` ports,
-// or null where they are too many; `answered` ports had a verdict before the address stopped.
-// `places` are those of placesOf().
-export function remedy(state, address, told, count, answered, places = placesOf()) {
+// or null where they are too many; `answered` ports had a verdict before the address stopped;
+// `command` is {asked, checker}, the arguments of port-verifier for the same check. `places` are
+// those of placesOf().
+export function remedy(state, address, told, count, answered, command, places = placesOf()) {
     const at = unmapped(address);
     const these = count === 1 ? "this port" : "these ports";
     const s = count === 1 ? "" : "s";
     const when = answered ? `after ${plural(answered)}` : "during the check";
-    const values = { address: at, ports: told ? `port${s} ${told}` : these, s, these, word: state, when,
+    const values = { address: at, ports: told ? `port${s} ${told}` : these, s, these, word: state, when, ...command,
         from: listOf(places.from), without: listOf(places.without) };
     const family = at.includes(":") ? 6 : 4;
     const wanted = isKnown(state) || ["differ", "undecided"].includes(state) ? state : "other";

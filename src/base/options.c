@@ -133,9 +133,12 @@ static bool rows_check(const struct scan *scan, struct err *err)
         if (row->command && !option_row_is_of(row, name))
             return err_set(err, ERR_INVALID, "%s has no option --%s", name, row->name);
         size_t needed = row->needs ? row_find(table, row->needs, strlen(row->needs)) : i;
+        const char *example = table->rows[needed].example;
         if (!(scan->seen >> needed & 1))
-            return err_set(err, ERR_INVALID, "--%s needs --%s, for example --%s %s",
-                           row->name, row->needs, row->needs, table->rows[needed].example);
+            return err_set(err, ERR_INVALID, "--%s needs --%s%s%s%s%s", row->name,
+                           row->needs, example ? ", for example --" : "",
+                           example ? row->needs : "", example ? " " : "",
+                           example ? example : "");
     }
     return true;
 }

@@ -129,6 +129,7 @@ static void port_granted(struct mapper *mapper, struct port *port,
         reply->lifetime < LEASE_MAX_SECONDS ? reply->lifetime : LEASE_MAX_SECONDS;
     struct span lasts = span_seconds(lease);
     mapping->state = MAPPING_MAPPED;
+    mapping->lease = (uint32_t)lease;
     mapping->expires = instant_add(now, lasts);
     mapping->held_until = instant_add(now, span_seconds(reply->lifetime));
     port->due =
@@ -390,7 +391,7 @@ static void news_tell(struct mapper *mapper)
     mapper->news = (struct mapping_news){0};
     ssize_t got = getrandom(&mapper->jitter, sizeof mapper->jitter, GRND_NONBLOCK);
     (void)got; /* without any, the last one serves */
-    if (news.is_changed || news.is_restarted || news.is_moved)
+    if (news.is_changed || news.is_restarted || news.is_moved || news.is_announced)
         mapper->config.settled(mapper->config.ctx, &news);
 }
 
@@ -493,6 +494,7 @@ void mapper_hear(struct mapper *mapper, uint32_t epoch, const struct address *ou
         note_outer(mapper, outer, NULL);
     if (instant_since(now, mapper->heard_at).ns >= HEAR_MIN_SECONDS * NS_PER_SECOND) {
         mapper->heard_at = now;
+        mapper->news.is_announced = true;
         map_anew(mapper, NULL, false);
     }
     wake(mapper);

@@ -21,8 +21,8 @@
  *
  * Restarts. If the epoch of a reply does not fit (router/epoch.h), the router has forgotten
  * the mappings: all ports are mapped anew, at once. If it tells another outer address, all
- * mappings are renewed. `settled` is called when that is done. For announcements that come
- * to ROUTER_ANNOUNCE_PORT see mapper_hear().
+ * mappings are renewed. `settled` is called when that is done, also after an announcement
+ * that comes to ROUTER_ANNOUNCE_PORT: see mapper_hear().
  *
  * Removing. mapper_remove() removes all that the router may hold for us, also where a
  * request was never answered, and calls `removed` when it has answered everything, at the

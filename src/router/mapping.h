@@ -36,6 +36,7 @@ struct mapping {
     bool has_holder; /* OTHER_PORT: the router tells which machine has the port */
     struct address holder;
     bool is_permanent;         /* MAPPED: the router knows no leases */
+    uint32_t lease;            /* MAPPED: seconds that it granted; 0: permanent */
     struct instant expires;    /* MAPPED, unless it is permanent */
     bool is_held;              /* the router has a mapping, or may have one */
     struct instant held_until; /* is_held: when that ends by itself */
@@ -51,6 +52,7 @@ struct mapping_news {
     bool is_first;
     bool is_restarted; /* the router had forgotten the mappings */
     bool is_moved;     /* it has another outer address */
+    bool is_announced; /* it announced itself, and all mappings were renewed */
     bool is_changed;   /* the state of a port is another one; true if is_first */
 };
 

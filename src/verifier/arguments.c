@@ -265,6 +265,12 @@ static bool take_output(struct arguments *arguments, const char *value, struct e
     return value[0] || err_set(err, ERR_INVALID, "the name of a file");
 }
 
+static bool take_state(struct arguments *arguments, const char *value, struct err *err)
+{
+    arguments->state = value;
+    return value[0] || err_set(err, ERR_INVALID, "the name of a file");
+}
+
 static bool take_watch(struct arguments *arguments, const char *value, struct err *err)
 {
     arguments->is_watching = true;
@@ -333,6 +339,8 @@ FLAG(take_ipv4, is_family[FAMILY_6] = false)
 FLAG(take_ipv6, is_family[FAMILY_4] = false)
 FLAG(take_lan, is_lan = true)
 FLAG(take_no_router, has_no_router = true)
+FLAG(take_map, is_mapping = true)
+FLAG(take_map_keep, is_map_kept = true)
 FLAG(take_json, is_json = true)
 FLAG(take_quiet, is_quiet = true)
 FLAG(take_help, action = ACTION_HELP)
@@ -423,6 +431,20 @@ static bool required_default(struct arguments *arguments, struct err *err)
     return true;
 }
 
+/* A router forwards to a port of this machine from one port only. */
+static bool mappable_check(const struct arguments *arguments, struct err *err)
+{
+    for (size_t i = 0; i < arguments->port_count && arguments->is_mapping; i++)
+        for (size_t j = 0; j < i; j++)
+            if (arguments->inner[i] == arguments->inner[j])
+                return err_set(
+                    err, ERR_INVALID,
+                    "--map: ports %u and %u both lead to port %u of this machine, "
+                    "but a router forwards only one port to it",
+                    arguments->ports[j], arguments->ports[i], arguments->inner[i]);
+    return true;
+}
+
 static bool ports_check(struct arguments *arguments, struct err *err)
 {
     if (arguments->port_count == 0)
@@ -432,7 +454,7 @@ static bool ports_check(struct arguments *arguments, struct err *err)
                         arguments->required_count, err) &&
            listed_check(arguments, "in-use", arguments->in_use, arguments->in_use_count,
                         err) &&
-           order_fill(arguments, err);
+           order_fill(arguments, err) && mappable_check(arguments, err);
 }
 
 bool arguments_want(const struct arguments *arguments, const struct endpoint *endpoint,
@@ -529,6 +551,8 @@ static bool fit_check(const struct option_rest *rest, const char *servers,
                        "and IPv6");
     if (arguments->is_json && arguments->is_quiet)
         return err_set(err, ERR_INVALID, "--json and --quiet cannot be combined");
+    if (arguments->is_mapping && arguments->has_no_router)
+        return err_set(err, ERR_INVALID, "--map and --no-router cannot be combined");
     if (arguments->timeout.ns == 0)
         arguments->timeout = span_seconds(is_probe ? 5 : 30);
     if (arguments->action == ACTION_RECEIPT)

@@ -68,6 +68,9 @@ struct arguments {
     bool is_json;
     bool is_quiet; /* only the list of ports to advertise is printed */
     const char *output;
+    bool is_mapping;   /* the router is asked to forward the ports */
+    bool is_map_kept;  /* and goes on with that at the end */
+    const char *state; /* the file that keeps the nonce of the mappings, or NULL */
     bool is_watching;
     struct span watch;   /* from one round to the next */
     struct span confirm; /* until a change is checked again */

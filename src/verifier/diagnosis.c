@@ -197,10 +197,51 @@ static void silence_judge(struct finding *findings, size_t count)
             findings[i].cause = CAUSE_NOT_FORWARDED;
 }
 
+/* Nothing arrived here: silent, or closed without a reason that the network gives, although
+ * we listen and would have accepted it. */
+static bool is_kept_out(enum cause cause, const struct local_port *local,
+                        const struct remote_verdict *witness)
+{
+    return local->accepted == 0 &&
+           (cause == CAUSE_NO_WAY_IN || cause == CAUSE_NOT_FORWARDED ||
+            (cause == CAUSE_REFUSED && local->binding == BINDING_BOUND &&
+             !witness->icmp[0]));
+}
+
+/* What the router said about a port that is not reached. */
+static enum cause cause_of_mapping(const struct mapping_view *mapped, enum cause otherwise)
+{
+    switch (mapped->state) {
+    case MAPPING_MAPPED:
+        return CAUSE_MAPPED_NO_WAY_IN;
+    case MAPPING_OTHER_PORT:
+    case MAPPING_FULL:
+    case MAPPING_REFUSED:
+        return CAUSE_MAPPING_REFUSED;
+    case MAPPING_WAITING:
+    case MAPPING_SILENT:
+    case MAPPING_REMOVED:
+        break;
+    }
+    return otherwise;
+}
+
+static void mappings_judge(const struct diagnosis *diagnosis, struct finding *findings)
+{
+    for (size_t i = 0; i < diagnosis->port_count; i++) {
+        const struct local_port *local = &diagnosis->local[i];
+        struct finding *finding = &findings[i];
+        if (local->mapped.is_asked && finding->asked > 0 &&
+            is_kept_out(finding->cause, local, &diagnosis->remotes[finding->witness][i]))
+            finding->cause = cause_of_mapping(&local->mapped, finding->cause);
+    }
+}
+
 void diagnose(const struct diagnosis *diagnosis, struct finding *ret)
 {
     assert(diagnosis->quorum > 0);
     for (size_t i = 0; i < diagnosis->port_count; i++)
         ret[i] = port_judge(diagnosis, i);
     silence_judge(ret, diagnosis->port_count);
+    mappings_judge(diagnosis, ret);
 }

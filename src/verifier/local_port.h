@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "verifier/mapping_view.h"
 #include "verifier/owners.h"
 #include "verifier/packet_filter.h"
 
@@ -36,6 +37,8 @@ enum binding {
 
 const char *binding_text(enum binding binding);
 
+#define PROVIDER_PORT   7466 /* the provider itself, which may be running already */
+
 #define SYN_ORIGINS_MAX 4
 
 struct local_port {
@@ -54,4 +57,6 @@ struct local_port {
 
     struct port_filter filter; /* what the packet filter of this machine does with it */
     bool is_declared;          /* the user states that it is in use: --in-use */
+
+    struct mapping_view mapped; /* what the router does with it; with --map */
 };

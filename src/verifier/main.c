@@ -15,6 +15,7 @@
 #include "base/options.h"
 #include "verifier/arguments.h"
 #include "verifier/fetch.h"
+#include "verifier/nonce_file.h"
 #include "verifier/output.h"
 #include "verifier/probe_run.h"
 #include "verifier/receipt_run.h"
@@ -29,9 +30,20 @@ static enum status printed(void)
     return fflush(stdout) == 0 ? STATUS_OK : STATUS_SYSTEM;
 }
 
+static bool nonce_get(const struct arguments *arguments, struct pcp_nonce *ret,
+                      struct err *err)
+{
+    if (!arguments->is_mapping)
+        return true;
+    return arguments->state
+               ? nonce_file_load(arguments->state, ret, err) || err_prefix(err, "--state")
+               : nonce_make(ret, err);
+}
+
 static enum status run(const struct arguments *arguments)
 {
     struct err err = {0};
+    struct pcp_nonce nonce = {0};
     enum status status = STATUS_SYSTEM;
     if (arguments->output && !output_try(arguments->output, &err)) {
         fprintf(stderr, "port-verifier: --output %s\n", err.message);
@@ -42,6 +54,10 @@ static enum status run(const struct arguments *arguments)
         fprintf(stderr, "port-verifier: --receipt %s\n", err.message);
         return status;
     }
+    if (!nonce_get(arguments, &nonce, &err)) {
+        fprintf(stderr, "port-verifier: %s\n", err.message);
+        return err.kind == ERR_INVALID ? STATUS_USAGE : STATUS_SYSTEM;
+    }
     switch (arguments->action) {
     case ACTION_HELP:
         options_print_help(&options_table, stdout);
@@ -50,7 +66,7 @@ static enum status run(const struct arguments *arguments)
         puts("port-verifier " PORT_CHECKER_VERSION);
         return printed();
     case ACTION_VERIFY:
-        status = verify_run(arguments, &err);
+        status = verify_run(arguments, &nonce, &err);
         break;
     case ACTION_PROBE:
         status = probe_run(arguments, &err);

@@ -141,3 +141,8 @@ bool output_replace(const char *path, const char *data, size_t len, struct err *
         *err = reason;
     return false;
 }
+
+bool output_create(const char *path, const char *data, size_t len, struct err *err)
+{
+    return replace(path, 0600, data, len, err);
+}

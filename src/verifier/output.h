@@ -19,3 +19,7 @@ bool output_try(const char *path, struct err *err);
  * only then can a reader meet a text that is neither old nor new. Something other than a
  * regular file (a pipe, /dev/null) is written to instead. ERR_SYSTEM. */
 bool output_replace(const char *path, const char *data, size_t len, struct err *err);
+
+/* A new file that only this user may read and write, complete from the beginning. It takes
+ * the place of one that appears at the same time. ERR_SYSTEM. */
+bool output_create(const char *path, const char *data, size_t len, struct err *err);

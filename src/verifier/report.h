@@ -51,6 +51,7 @@ struct family_report {
     struct address gateway;
     struct router_view router; /* the gateway on the way to the internet */
     struct signs signs;
+    struct mapping_summary mapping;
 
     size_t checker_count;
     struct report_checker *checkers; /* checker_count long */

@@ -124,6 +124,19 @@ static json_t *verdicts_json(const struct family_report *family, size_t index)
     return list;
 }
 
+static json_t *mapped_json(const struct mapping_view *mapped)
+{
+    const struct timespec expires = {.tv_sec = mapped->expires};
+    if (!mapped->is_asked)
+        return json_null();
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "state",
+                     mapping_state_text(mapped->state), "result",
+                     null_or_string(mapped->result), "given",
+                     mapped->given != 0 ? json_integer(mapped->given) : json_null(),
+                     "held_by", address_json(mapped->has_holder, &mapped->holder),
+                     "expires", mapped->has_expiry ? time_json(&expires) : json_null());
+}
+
 static json_t *port_json(const struct report *report, const struct family_report *family,
                          size_t index)
 {
@@ -133,8 +146,8 @@ static json_t *port_json(const struct report *report, const struct family_report
     bool has_owner = local->binding == BINDING_IN_USE && local->owner.name[0];
 
     return json_pack(
-        "{s:i, s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:b, s:o}", "port",
-        (int)family->ports[index], "inner", (int)family->inner[index], "good",
+        "{s:i, s:i, s:b, s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:b, s:o, s:o}",
+        "port", (int)family->ports[index], "inner", (int)family->inner[index], "good",
         (int)finding->is_good, "advertise", (int)family->is_advertised[index], "proved",
         (int)finding->is_proved, "state",
         null_or_string(witness ? port_state_text(witness->state) : NULL), "cause",
@@ -143,8 +156,8 @@ static json_t *port_json(const struct report *report, const struct family_report
         "listener", binding_text(local->binding), "held_by",
         null_or_string(has_owner ? local->owner.name : NULL), "led_away_to",
         null_or_string(local->filter.is_led ? local->filter.to : NULL), "accepted",
-        (int)local->accepted, "syn_seen", (int)local->has_syn, "verdicts",
-        verdicts_json(family, index));
+        (int)local->accepted, "syn_seen", (int)local->has_syn, "mapped",
+        mapped_json(&local->mapped), "verdicts", verdicts_json(family, index));
 }
 
 static json_t *advertised_json(const struct family_report *family)
@@ -220,7 +233,24 @@ static json_t *speeches_json(const struct family_report *family)
     for (enum router_protocol i = 0; i < ROUTER_DATAGRAM_COUNT; i++)
         if (family->which == FAMILY_4 || i != ROUTER_NATPMP)
             json_array_append_new(list, speech_json(i, &family->router.answer.speech[i]));
+    if (family->mapping.has_protocol && family->mapping.protocol == ROUTER_UPNP) {
+        const struct router_speech spoken = {.state = SPEECH_SPOKEN};
+        json_array_append_new(list, speech_json(ROUTER_UPNP, &spoken));
+    }
     return list;
+}
+
+static json_t *mapping_json(const struct mapping_summary *mapping)
+{
+    const char *protocol =
+        mapping->has_protocol ? router_protocol_text(mapping->protocol) : NULL;
+    if (!mapping->is_there)
+        return json_null();
+    return json_pack("{s:o, s:i, s:i, s:o, s:b, s:o}", "protocol", null_or_string(protocol),
+                     "mapped", (int)mapping->mapped, "asked", (int)mapping->asked, "lease",
+                     mapping->lease > 0 ? json_integer(mapping->lease) : json_null(),
+                     "kept", (int)mapping->is_kept, "error",
+                     null_or_string(mapping_fault_text(mapping->fault)));
 }
 
 static json_t *router_json(const struct family_report *family)
@@ -228,11 +258,12 @@ static json_t *router_json(const struct family_report *family)
     const struct router_view *router = &family->router;
     if (!router->is_asked)
         return json_null();
-    return json_pack("{s:o, s:o, s:o, s:o, s:n}", "address",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "address",
                      address_json(true, &router->address), "outer_ip",
                      address_json(router->answer.has_outer, &router->answer.outer_address),
                      "protocols", speeches_json(family), "outer",
-                     null_or_string(router_outer_text(router->outer)), "mapping");
+                     null_or_string(router_outer_text(router->outer)), "mapping",
+                     mapping_json(&family->mapping));
 }
 
 /* --- checkers ------------------------------------------------------------------------- */

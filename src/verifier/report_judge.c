@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NO_GROUP      SIZE_MAX
-#define PROVIDER_PORT 7466 /* the provider itself, which may be running already */
+#define NO_GROUP SIZE_MAX
 
 /* --- groups --------------------------------------------------------------------------- */
 
@@ -58,12 +57,20 @@ static bool owners_alike(const struct owner *a, const struct owner *b)
     return true;
 }
 
+static bool mapped_alike(const struct mapping_view *a, const struct mapping_view *b)
+{
+    return a->is_asked == b->is_asked && a->state == b->state && a->result == b->result &&
+           a->has_holder == b->has_holder &&
+           (!a->has_holder || address_equals(&a->holder, &b->holder));
+}
+
 static bool held_alike(const struct local_port *a, const struct local_port *b)
 {
     return a->binding == b->binding && a->errnum == b->errnum &&
            a->privileged_below == b->privileged_below &&
            owners_alike(&a->owner, &b->owner) && a->is_declared == b->is_declared &&
-           port_filter_equals(&a->filter, &b->filter);
+           port_filter_equals(&a->filter, &b->filter) &&
+           mapped_alike(&a->mapped, &b->mapped);
 }
 
 static bool belongs(const struct family_report *family, const struct port_group *group,

@@ -6,6 +6,8 @@
 #include "verifier/report.h"
 
 #include "verifier/advice.h"
+#include "verifier/local_time.h"
+#include "verifier/mapping_text.h"
 #include "verifier/report_places.h"
 
 #include <stdio.h>
@@ -86,19 +88,12 @@ static void sentence_put(const struct sheet *sheet, const char *words, size_t co
     text_append_str(sheet->text, "\n");
 }
 
-/* "2026-03-29T14:05:09+02:00": local time and its offset, ISO 8601. */
 static void time_put(const struct sheet *sheet)
 {
-    struct tm parts;
-    char text[32];
-    char offset[8];
-    localtime_r(&sheet->report->time.tv_sec, &parts);
-    size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    strftime(offset, sizeof offset, "%z", &parts);
-    snprintf(text + len, sizeof text - len, "%.3s:%s", offset, offset + 3);
-
+    AUTO_TEXT text = text_up_to(LINE_MAX);
+    local_time_put(sheet->report->time.tv_sec, &text);
     text_append_str(sheet->text, sheet->style->is_terminal ? "" : "time ");
-    colour_put(sheet, COLOUR_BOLD, text);
+    colour_put(sheet, COLOUR_BOLD, text.data);
     text_append_str(sheet->text, "\n");
 }
 
@@ -162,22 +157,6 @@ static void checker_put(const struct sheet *sheet, const struct family_report *f
     text_append_str(sheet->text, "\n");
 }
 
-/* Nothing about a router that does not answer: many do not. */
-static void router_put(const struct sheet *sheet, const struct family_report *family)
-{
-    char ip[ADDRESS_TEXT_SIZE];
-    AUTO_TEXT protocols = text_up_to(LINE_MAX);
-    AUTO_TEXT words = text_up_to(LINE_MAX);
-    router_view_format_protocols(&family->router, &protocols);
-    if (protocols.len == 0)
-        return;
-    text_printf(&words, "router %s (%s): ", address_format(&family->router.address, ip),
-                protocols.data);
-    router_view_format_outer(&family->router, &words);
-    family_prefix(sheet, family);
-    sentence_put(sheet, words.data, INDENT);
-}
-
 /* Several uplinks, or a checker that sees a proxy. */
 static void disagreement_put(const struct sheet *sheet, const struct family_report *family)
 {
@@ -196,6 +175,63 @@ static void disagreement_put(const struct sheet *sheet, const struct family_repo
     }
     family_prefix(sheet, family);
     sentence_put(sheet, words.data, INDENT);
+}
+
+/* --- the router ----------------------------------------------------------------------- */
+
+static void protocols_put(const struct family_report *family, struct text *text)
+{
+    const struct mapping_summary *mapping = &family->mapping;
+    router_view_format_protocols(&family->router, text);
+    if (mapping->has_protocol && mapping->protocol == ROUTER_UPNP)
+        text_printf(text, "%s%s", text->len > 0 ? ", " : "",
+                    router_protocol_text(ROUTER_UPNP));
+}
+
+/* "outer address 45.12.7.7, 102 of 102 ports mapped". */
+static void router_words_put(const struct family_report *family, struct text *text)
+{
+    AUTO_TEXT mapped = text_up_to(LINE_MAX);
+    AUTO_TEXT spoken = text_up_to(1024);
+    mapping_text_put(family, &mapped);
+    router_view_format_protocols(&family->router, &spoken);
+    if (family->router.answer.has_outer || (spoken.len > 0 && mapped.len == 0))
+        router_view_format_outer(&family->router, text);
+    text_append_str(text, text->len > 0 && mapped.len > 0 ? ", " : "");
+    text_append_str(text, mapped.data);
+}
+
+/* Nothing about a router that does not answer, without --map: many do not. */
+static void router_put(const struct sheet *sheet, const struct family_report *family)
+{
+    char ip[ADDRESS_TEXT_SIZE];
+    AUTO_TEXT protocols = text_up_to(LINE_MAX);
+    AUTO_TEXT words = text_up_to(LINE_MAX);
+    AUTO_TEXT line = text_up_to(LINE_MAX);
+    protocols_put(family, &protocols);
+    router_words_put(family, &words);
+    if (words.len == 0)
+        return;
+    if (family->router.is_asked)
+        text_printf(&line, "router %s", address_format(&family->router.address, ip));
+    if (protocols.len > 0)
+        text_printf(&line, " (%s)", protocols.data);
+    text_printf(&line, "%s%s", line.len > 0 ? ": " : "", words.data);
+    family_prefix(sheet, family);
+    sentence_put(sheet, line.data, INDENT);
+}
+
+static void unmapped_put(const struct sheet *sheet, const struct family_report *family)
+{
+    size_t at = 0;
+    AUTO_TEXT words = text_up_to(LINE_MAX);
+    text_append_str(&words, "not mapped ");
+    while (mapping_text_put_next(family, &at, &words)) {
+        family_prefix(sheet, family);
+        sentence_put(sheet, words.data, INDENT);
+        text_reset(&words);
+        text_append_str(&words, "not mapped ");
+    }
 }
 
 /* --- the table ------------------------------------------------------------------------ */
@@ -329,6 +365,7 @@ static void family_put(const struct sheet *sheet, const struct family_report *fa
     for (size_t i = 0; i < family->checker_count; i++)
         checker_put(sheet, family, i);
     router_put(sheet, family);
+    unmapped_put(sheet, family);
     disagreement_put(sheet, family);
     if (family->is_known)
         table_put(sheet, family);

@@ -13,6 +13,7 @@
 #include "verifier/checker.h"
 #include "verifier/listeners.h"
 #include "verifier/look.h"
+#include "verifier/mappings.h"
 #include "verifier/packet_filter_look.h"
 #include "verifier/report.h"
 #include "verifier/router_asks.h"
@@ -34,7 +35,7 @@ struct round {
     struct listeners *listeners;
     struct syn_watch *syn_watch;
     struct checker *checkers[CHECKERS_MAX * FAMILY_COUNT];
-    size_t checker_count;
+    size_t checker_count;                   /* 0 while ports are being mapped */
     struct local_port *local[FAMILY_COUNT]; /* owned: of the ports to check, once needed */
     bool is_looking;                        /* again */
     struct instant start;
@@ -188,9 +189,22 @@ static const struct address *seen_from_internet(const struct family_report *fami
     return NULL;
 }
 
+/* What the router told when it mapped ports: PCP tells the outer address only then. */
+static void mapping_collect(const struct mappings *mappings, struct family_report *family)
+{
+    struct router_answer *answer = &family->router.answer;
+    family->mapping = mappings_summary(mappings, family->which);
+    if (!answer->has_outer && family->mapping.has_outer) {
+        answer->has_outer = true;
+        answer->outer_address = family->mapping.outer;
+    }
+}
+
 static void router_collect(const struct round *round, struct family_report *family)
 {
     family->router = router_asks_view(round->router_asks, family->which);
+    if (round->config.mappings)
+        mapping_collect(round->config.mappings, family);
     router_view_judge(&family->router, seen_from_internet(family));
     family->signs.bits |= router_view_signs(&family->router).bits;
 }
@@ -225,8 +239,11 @@ static void local_fill(const struct round *round, enum family which, struct loca
 {
     const struct arguments *arguments = round->config.arguments;
     const struct local_port *held = listeners_local(round->listeners, which);
-    for (size_t i = 0; i < arguments->port_count; i++)
+    for (size_t i = 0; i < arguments->port_count; i++) {
         ret[i] = held[arguments->held_index[i]];
+        if (round->config.mappings)
+            ret[i].mapped = mappings_view(round->config.mappings, which, i);
+    }
 }
 
 static bool family_make(const struct round *round, enum family which,
@@ -402,9 +419,15 @@ static bool look_again(struct round *round)
     return is_any;
 }
 
+static bool checkers_start(struct round *round, struct err *err);
+
 static void step_fire(struct timer *timer)
 {
     struct round *round = CONTAINER_OF(timer, struct round, step);
+    if (round->checker_count == 0 && !checkers_start(round, NULL)) {
+        round->config.done(round->config.ctx, NULL);
+        return;
+    }
     for (enum family family = 0; family < FAMILY_COUNT; family++)
         addresses_pass_on(round, family);
     if (!all_done(round) || (look_again(round) && !all_done(round)))
@@ -498,6 +521,12 @@ static bool routers_start(struct round *round, struct err *err)
     return router_asks_new(round->config.loop, sources, &round->router_asks, err);
 }
 
+/* What the router forwards by now is what the checkers are to prove. */
+static void mappings_settled(void *ctx)
+{
+    step_soon(ctx);
+}
+
 static bool begin(struct round *round, struct err *err)
 {
     const struct arguments *arguments = round->config.arguments;
@@ -510,9 +539,13 @@ static bool begin(struct round *round, struct err *err)
     struct local_port *local[FAMILY_COUNT];
     for (enum family family = 0; family < FAMILY_COUNT; family++)
         local[family] = listeners_local(round->listeners, family);
-    return syn_watch_new(round->config.loop, arguments->held, arguments->held_count, local,
-                         &round->syn_watch, err) &&
-           checkers_start(round, err);
+    if (!syn_watch_new(round->config.loop, arguments->held, arguments->held_count, local,
+                       &round->syn_watch, err))
+        return false;
+    if (!round->config.mappings)
+        return checkers_start(round, err);
+    mappings_map(round->config.mappings, local, mappings_settled, round);
+    return true;
 }
 
 bool round_new(const struct round_config *config, struct round **ret, struct err *err)
@@ -538,6 +571,8 @@ struct round *round_free(struct round *round)
         return NULL;
 
     loop_timer_stop(round->config.loop, &round->step);
+    if (round->config.mappings)
+        mappings_leave(round->config.mappings);
     for (size_t i = 0; i < round->checker_count; i++)
         checker_free(round->checkers[i]);
     router_asks_free(round->router_asks);
@@ -552,6 +587,7 @@ struct round *round_free(struct round *round)
 struct round_progress round_progress(const struct round *round)
 {
     struct round_progress progress = {
+        .is_mapping = round->checker_count == 0,
         .checkers = round->checker_count,
         .ports = round->config.arguments->port_count,
     };

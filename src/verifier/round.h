@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One verification from beginning to end: bind, ask all checkers at once, judge.
+ * One verification from beginning to end: bind, with --map have the ports mapped, ask all
+ * checkers at once, judge.
  * Everything belongs to the loop's thread.
  */
 #pragma once
@@ -14,6 +15,7 @@
 struct err;
 struct fetcher;
 struct loop;
+struct mappings;
 struct report;
 struct round;
 struct text;
@@ -33,6 +35,7 @@ struct round_config {
     struct fetcher *fetcher;
     const struct arguments *arguments; /* all borrowed until the round is freed */
     struct round_memory *memory;       /* updated before `done` */
+    struct mappings *mappings;         /* NULL without --map */
     size_t connections_max;            /* held at a time by the listeners */
     round_done_fn *done;
     void *ctx;
@@ -48,6 +51,7 @@ struct round *round_free(struct round *round);
 struct fetch_source round_source(const struct arguments *arguments, enum family family);
 
 struct round_progress {
+    bool is_mapping; /* no checker is asked yet */
     size_t checkers; /* asked; one that is asked over both families counts twice */
     size_t answered; /* of these, or failed */
     size_t ports;

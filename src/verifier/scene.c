@@ -194,7 +194,8 @@ static bool can_map(const struct family_report *family)
         family->which == FAMILY_6 || signs_have(family->signs, SIGN_ADDRESS_DIFFERS);
     bool may_help = outer == ROUTER_OUTER_UNKNOWN || outer == ROUTER_OUTER_PUBLIC ||
                     outer == ROUTER_OUTER_SAME;
-    return is_needed && may_help && router_view_can_map(&family->router);
+    return !family->mapping.is_there && is_needed && may_help &&
+           router_view_can_map(&family->router);
 }
 
 static uint16_t leads_to_pick(const struct family_report *family, size_t index,
@@ -253,6 +254,16 @@ static void there_put(const struct scene *scene, struct text *text)
     address_put(family->has_local, &family->local_address, "this machine", text);
     if (is_same)
         text_printf(text, " (same port number%s)", scene->count == 1 ? "" : "s");
+}
+
+static void by_hand_put(const struct scene *scene, struct text *text)
+{
+    bool is_forward = scene->family->which == FAMILY_4;
+    text_printf(text, "in the router, %s TCP ", is_forward ? "forward" : "allow");
+    ports_put(scene, text);
+    text_append_str(text, " to ");
+    there_put(scene, text);
+    text_append_str(text, " by hand");
 }
 
 /* --- the tables of scene.def -----------------------------------------------------------

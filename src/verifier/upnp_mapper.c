@@ -99,6 +99,7 @@ static void port_granted(struct upnp_mapper *mapper, struct port *port,
     struct span lasts = span_seconds(lease);
     mapping->state = MAPPING_MAPPED;
     mapping->is_permanent = is_permanent;
+    mapping->lease = is_permanent ? 0 : (uint32_t)lease;
     mapping->expires = instant_add(now, lasts);
     mapping->is_held = !answer->is_foreign;
     mapping->held_until = instant_add(now, span_seconds(answer->lease));

@@ -12,10 +12,13 @@
 #include "verifier/hook.h"
 #include "verifier/listeners.h"
 #include "verifier/lockdown.h"
+#include "verifier/mappings.h"
+#include "verifier/nonce_file.h"
 #include "verifier/outage.h"
 #include "verifier/packet_filter_look.h"
 #include "verifier/progress.h"
 #include "verifier/round.h"
+#include "verifier/upnp_mapper.h"
 #include "verifier/watch.h"
 
 #include <errno.h>
@@ -30,6 +33,7 @@
 
 #define OWN_DESCRIPTORS   64 /* streams, checkers, resolvers, files that are read */
 #define CONNECTIONS_LEAST 16
+#define LEFT_MAX          (1u << 16)
 
 struct verify {
     const struct arguments *arguments; /* borrowed */
@@ -41,13 +45,18 @@ struct verify {
     struct watch watch;
     struct outage outage;
     struct address_watch *address_watch; /* owned; NULL without --watch */
+    struct mappings *mappings;           /* owned; NULL without --map */
     struct alternation alternation[FAMILY_COUNT];
 
     struct round_memory memory;
     size_t connections_max;
     struct timer timer; /* for the next round */
     struct instant round_start;
-    int signal_fd; /* owned; -1 without --watch */
+    bool is_due;    /* at once, when this round has ended */
+    bool is_ending; /* the mappings are being removed */
+    int signal;     /* that ended this before its time, 0 = none */
+    unsigned signal_count;
+    int signal_fd; /* owned; -1 without --watch and --map */
     struct loop_watch signal_watch;
     struct loop_watch hook_watch;
 
@@ -56,10 +65,44 @@ struct verify {
     struct err failure;
 };
 
+static void removed(void *ctx)
+{
+    struct verify *verify = ctx;
+    loop_stop(verify->loop);
+}
+
+static void removal_write(void *ctx, char *line, unsigned long size)
+{
+    const struct verify *verify = ctx;
+    snprintf(line, size, "removing the mappings from the router: %zu left",
+             mappings_count(verify->mappings).left);
+}
+
+static void round_end(struct verify *verify)
+{
+    verify->progress = progress_free(verify->progress);
+    verify->round = round_free(verify->round);
+    verify->fetcher = fetcher_free(verify->fetcher);
+}
+
+/* At once, or when the mappings have been removed. */
 static void stop(struct verify *verify, enum status status)
 {
+    if (verify->is_ending)
+        return;
     verify->status = status;
-    loop_stop(verify->loop);
+    if (!verify->mappings || verify->arguments->is_map_kept) {
+        loop_stop(verify->loop);
+        return;
+    }
+    verify->is_ending = true;
+    round_end(verify);
+    loop_timer_stop(verify->loop, &verify->timer);
+    if (verify->address_watch)
+        address_watch_stop(verify->address_watch);
+    mappings_remove(verify->mappings, removed);
+    if (!verify->arguments->is_quiet)
+        verify->progress = progress_new(verify->loop, removal_write, verify);
 }
 
 static void stop_failed(struct verify *verify, const struct err *err)
@@ -86,6 +129,12 @@ static void progress_write(void *ctx, char *line, unsigned long size)
         return;
     struct round_progress at = round_progress(verify->round);
     double seconds = span_to_seconds(instant_since(clock_now(), verify->round_start));
+    if (at.is_mapping) {
+        struct mappings_count count = mappings_count(verify->mappings);
+        snprintf(line, size, "%.1f s: %zu of %zu ports mapped", seconds, count.mapped,
+                 count.asked);
+        return;
+    }
     AUTO_TEXT waiting = text_up_to(size);
     round_format_waiting(verify->round, &waiting);
     snprintf(line, size, "%.1f s: %zu of %zu answers, %zu of %zu ports%s", seconds,
@@ -108,6 +157,7 @@ static bool round_begin(struct verify *verify, struct err *err)
         .fetcher = verify->fetcher,
         .arguments = verify->arguments,
         .memory = &verify->memory,
+        .mappings = verify->mappings,
         .connections_max = verify->connections_max,
         .done = round_done,
         .ctx = verify,
@@ -120,13 +170,6 @@ static bool round_begin(struct verify *verify, struct err *err)
     if (!verify->arguments->is_quiet)
         verify->progress = progress_new(verify->loop, progress_write, verify);
     return true;
-}
-
-static void round_end(struct verify *verify)
-{
-    verify->progress = progress_free(verify->progress);
-    verify->round = round_free(verify->round);
-    verify->fetcher = fetcher_free(verify->fetcher);
 }
 
 static void once_done(struct verify *verify, struct report *report)
@@ -148,7 +191,8 @@ static void once_done(struct verify *verify, struct report *report)
 static void next_round_in(struct verify *verify, struct span pause)
 {
     struct err err;
-    if (loop_timer_set(verify->loop, &verify->timer, instant_add(clock_now(), pause)))
+    if (verify->is_ending ||
+        loop_timer_set(verify->loop, &verify->timer, instant_add(clock_now(), pause)))
         return;
     err_sys(&err, ENOMEM, "starting a timer");
     stop_failed(verify, &err);
@@ -157,6 +201,10 @@ static void next_round_in(struct verify *verify, struct span pause)
 static void next_round_later(struct verify *verify)
 {
     uint32_t random = 0;
+    if (verify->is_due) {
+        next_round_in(verify, span_ms(0));
+        return;
+    }
     gnutls_rnd(GNUTLS_RND_NONCE, &random, sizeof random);
     next_round_in(verify, watch_pause(verify->arguments->watch, random));
 }
@@ -183,6 +231,20 @@ static void firm_deliver(struct verify *verify, bool is_news)
         complain(&err);
     if (is_news && !delivery_print(verify->arguments, verify->watch.firm, &err))
         stop_failed(verify, &err); /* standard output is closed */
+}
+
+/* --- the mappings --------------------------------------------------------------------- */
+
+/* A single round looks again at ports that are not reached anyway. */
+static void mappings_changed(void *ctx, const char *sentence)
+{
+    struct verify *verify = ctx;
+    if (!verify->arguments->is_watching)
+        return;
+    fprintf(stderr, "port-verifier: %s\n", sentence);
+    verify->is_due = true;
+    if (!verify->round)
+        next_round_in(verify, span_ms(0));
 }
 
 /* --- the address ---------------------------------------------------------------------- */
@@ -263,6 +325,8 @@ static void watched_done(struct verify *verify, struct report *report)
             family_report_keep_rented(report->families[which],
                                       verify->watch.firm->families[which]);
     outage_tell(&verify->outage, verify->watch.firm, report);
+    if (verify->mappings && verify->watch.firm)
+        mappings_compare(verify->mappings, verify->watch.firm, report);
     enum watch_step step = watch_take(&verify->watch, report);
     switch (step) {
     case WATCH_FIRST:
@@ -292,6 +356,7 @@ static void timer_fire(struct timer *timer)
 {
     struct verify *verify = CONTAINER_OF(timer, struct verify, timer);
     struct err err;
+    verify->is_due = false;
     address_watch_stop(verify->address_watch);
     if (round_begin(verify, &err))
         return;
@@ -344,8 +409,16 @@ static void signal_event(void *ctx, uint32_t events)
     struct verify *verify = ctx;
     struct signalfd_siginfo info;
     (void)events;
-    while (read(verify->signal_fd, &info, sizeof info) == sizeof info)
-        stop(verify, STATUS_OK);
+    while (read(verify->signal_fd, &info, sizeof info) == sizeof info) {
+        bool is_report_out = verify->is_ending && verify->signal == 0;
+        bool is_second = verify->signal_count++ > 0;
+        if (!is_report_out || is_second)
+            verify->signal = (int)info.ssi_signo;
+        if (is_second)
+            loop_stop(verify->loop);
+        else if (!verify->is_ending)
+            stop(verify, STATUS_OK);
+    }
 }
 
 static bool signals_watch(struct verify *verify, struct err *err)
@@ -392,24 +465,57 @@ static bool hook_watch(struct verify *verify, struct err *err)
                           verify, &verify->hook_watch, err);
 }
 
-static bool begin(struct verify *verify, struct err *err)
+static bool mappings_begin(struct verify *verify, const struct pcp_nonce *nonce,
+                           struct err *err)
+{
+    struct mappings_config config = {
+        .loop = verify->loop,
+        .arguments = verify->arguments,
+        .nonce = *nonce,
+        .event = mappings_changed,
+        .ctx = verify,
+    };
+    for (enum family family = 0; family < FAMILY_COUNT; family++)
+        config.source[family] = round_source(verify->arguments, family);
+    return mappings_new(&config, &verify->mappings, err);
+}
+
+static bool begin(struct verify *verify, const struct pcp_nonce *nonce, struct err *err)
 {
     signal(SIGPIPE, SIG_IGN);
     const char *command = verify->arguments->on_change;
+    bool is_mapping = verify->arguments->is_mapping;
     return descriptors_share(verify, err) &&
            (!command || hook_init(&verify->hook, command, err)) &&
-           packet_filter_prepare(err) && loop_new(&verify->loop, err) &&
-           (!command || hook_watch(verify, err)) &&
+           packet_filter_prepare(err) && (!is_mapping || upnp_prepare(err)) &&
+           loop_new(&verify->loop, err) && (!command || hook_watch(verify, err)) &&
            (!verify->arguments->is_watching ||
-            (signals_watch(verify, err) &&
-             address_watch_new(verify->loop, verify->arguments, address_changed, verify,
-                               &verify->address_watch, err))) &&
-           lockdown_apply(err) && round_begin(verify, err);
+            address_watch_new(verify->loop, verify->arguments, address_changed, verify,
+                              &verify->address_watch, err)) &&
+           ((!verify->arguments->is_watching && !is_mapping) ||
+            signals_watch(verify, err)) &&
+           (!is_mapping || mappings_begin(verify, nonce, err)) && lockdown_apply(err) &&
+           round_begin(verify, err);
+}
+
+static void left_tell(const struct verify *verify)
+{
+    AUTO_TEXT text = text_up_to(LEFT_MAX);
+    if (verify->arguments->is_map_kept && verify->signal == 0)
+        return; /* the report says so */
+    mappings_format_left(verify->mappings, &text);
+    for (const char *line = text.data; *line; line += strcspn(line, "\n") + 1)
+        fprintf(stderr, "port-verifier: %.*s\n", (int)strcspn(line, "\n"), line);
 }
 
 static void end(struct verify *verify)
 {
     round_end(verify);
+    if (verify->mappings)
+        left_tell(verify);
+    mappings_free(verify->mappings);
+    if (verify->arguments->is_mapping)
+        upnp_finish();
     address_watch_free(verify->address_watch);
     watch_done(&verify->watch);
     outage_done(&verify->outage);
@@ -424,7 +530,19 @@ static void end(struct verify *verify)
     loop_free(verify->loop);
 }
 
-enum status verify_run(const struct arguments *arguments, struct err *err)
+/* Without --watch, a signal ends this as it ends a program that does not watch for it. */
+static void die(int number)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, number);
+    signal(number, SIG_DFL);
+    raise(number);
+    sigprocmask(SIG_UNBLOCK, &signals, NULL);
+}
+
+enum status verify_run(const struct arguments *arguments, const struct pcp_nonce *nonce,
+                       struct err *err)
 {
     struct verify verify = {
         .arguments = arguments,
@@ -433,8 +551,10 @@ enum status verify_run(const struct arguments *arguments, struct err *err)
         .status = STATUS_SYSTEM,
     };
     timer_init(&verify.timer, timer_fire);
-    if (begin(&verify, err) && loop_run(verify.loop, err) && verify.has_failed)
+    if (begin(&verify, nonce, err) && loop_run(verify.loop, err) && verify.has_failed)
         *err = verify.failure;
     end(&verify);
+    if (verify.signal != 0 && !arguments->is_watching)
+        die(verify.signal);
     return verify.status;
 }

@@ -442,7 +442,7 @@ static void help_fits_a_screen(void **state)
         assert_true(len <= 80);
         line += len + 1;
     }
-    assert_true(lines <= 35);
+    assert_true(lines <= 38);
     free(help);
 }
 

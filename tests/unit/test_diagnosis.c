@@ -268,12 +268,112 @@ static void silence_of_some_is_not_silence_of_all(void **state)
     assert_int_equal(findings[2].cause, CAUSE_NOT_FORWARDED);
 }
 
+#define MAPPED(...) .mapped = {.is_asked = true, __VA_ARGS__}
+
+static void what_the_router_said_about_a_port(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what;
+        struct local_port local;
+        struct remote_verdict remote;
+        enum cause cause;
+        bool is_good;
+    } rows[] = {
+        {"mapped, silent",
+         {MAPPED(.state = MAPPING_MAPPED)},
+         FILTERED,
+         CAUSE_MAPPED_NO_WAY_IN,
+         false},
+        {"mapped, refused",
+         {MAPPED(.state = MAPPING_MAPPED)},
+         CLOSED,
+         CAUSE_MAPPED_NO_WAY_IN,
+         false},
+        {"mapped, rejected here or there",
+         {MAPPED(.state = MAPPING_MAPPED)},
+         {.state = PORT_STATE_CLOSED, .icmp = "port unreachable"},
+         CAUSE_REFUSED,
+         false},
+        {"mapped, refused by the program that has it",
+         {MAPPED(.state = MAPPING_MAPPED), .binding = BINDING_IN_USE,
+          .owner = {.use = OWNER_USE_LISTENER}},
+         CLOSED,
+         CAUSE_REFUSED,
+         false},
+        {"mapped, something arrived",
+         {MAPPED(.state = MAPPING_MAPPED), .accepted = 1},
+         CLOSED,
+         CAUSE_REFUSED,
+         false},
+        {"mapped, handshake seen",
+         {MAPPED(.state = MAPPING_MAPPED), .has_syn = true},
+         FILTERED,
+         CAUSE_WAY_BACK,
+         false},
+        {"mapped, dropped here",
+         {MAPPED(.state = MAPPING_MAPPED),
+          .filter = {.is_known = true, .drop = FILTER_DROP_CERTAIN}},
+         FILTERED,
+         CAUSE_HOST_FIREWALL,
+         false},
+        {"taken",
+         {MAPPED(.state = MAPPING_OTHER_PORT)},
+         FILTERED,
+         CAUSE_MAPPING_REFUSED,
+         false},
+        {"taken, somebody else answers",
+         {MAPPED(.state = MAPPING_OTHER_PORT)},
+         MISMATCH,
+         CAUSE_SOMEBODY_ELSE,
+         false},
+        {"no room", {MAPPED(.state = MAPPING_FULL)}, CLOSED, CAUSE_MAPPING_REFUSED, false},
+        {"forbidden",
+         {MAPPED(.state = MAPPING_REFUSED)},
+         FILTERED,
+         CAUSE_MAPPING_REFUSED,
+         false},
+        {"no answer of the router",
+         {MAPPED(.state = MAPPING_SILENT)},
+         FILTERED,
+         CAUSE_NO_WAY_IN,
+         false},
+        {"late", {MAPPED(.state = MAPPING_WAITING)}, CLOSED, CAUSE_REFUSED, false},
+        {"not asked for",
+         {.mapped.state = MAPPING_MAPPED},
+         FILTERED,
+         CAUSE_NO_WAY_IN,
+         false},
+        {"forbidden, but reached",
+         {MAPPED(.state = MAPPING_REFUSED)},
+         MATCH,
+         CAUSE_GOOD,
+         true},
+        {"mapped and reached", {MAPPED(.state = MAPPING_MAPPED)}, MATCH, CAUSE_GOOD, true},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct remote_verdict *remotes[] = {&rows[i].remote};
+        struct finding finding;
+        const struct diagnosis diagnosis = {
+            .port_count = 1,
+            .local = &rows[i].local,
+            .remotes = remotes,
+            .remote_count = 1,
+            .quorum = 1,
+        };
+        diagnose(&diagnosis, &finding);
+        if (finding.cause != rows[i].cause || finding.is_good != rows[i].is_good)
+            fail_msg("%s: %s", rows[i].what, cause_text(finding.cause));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_port_one_or_two_checkers),
         cmocka_unit_test(places_that_differ_are_the_cause),
         cmocka_unit_test(silence_of_some_is_not_silence_of_all),
+        cmocka_unit_test(what_the_router_said_about_a_port),
     };
     return cmocka_run_group_tests_name("diagnosis", tests, NULL, NULL);
 }

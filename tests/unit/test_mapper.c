@@ -551,7 +551,9 @@ static void an_announcement_with_an_epoch_that_fits_renews_once(void **state)
     start();
     lab.at_first = lose_the_table_and_announce;
     assert_true(loop_run(lab.loop, NULL));
-    assert_int_equal(lab.settled, 1);
+    assert_int_equal(lab.settled, 2);
+    assert_true(lab.news.is_announced);
+    assert_false(lab.news.is_restarted || lab.news.is_moved || lab.news.is_changed);
     assert_int_equal(lab.gateway->maps, 2 * PORTS);
     check_all_are_mapped();
 }
