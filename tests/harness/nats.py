@@ -23,35 +23,37 @@ def program():
     return str(UNPACKED) if UNPACKED.exists() else shutil.which("nats-server")
 
 
-def make_certificates(folder):
-    """A CA, and a certificate for HOST that it has signed."""
+def make_certificates(folder, address="127.0.0.1"):
+    """A CA, and a certificate for HOST and that address which it has signed."""
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     openssl("req", "-x509", *key, "-days", "2", "-subj", "/CN=test CA", "-keyout", "ca.key",
             "-out", "ca.pem")
-    openssl("req", *key, "-subj", "/CN=nats", "-addext", f"subjectAltName=DNS:{HOST}", "-keyout",
+    openssl("req", *key, "-subj", "/CN=nats", "-addext", f"subjectAltName=DNS:{HOST},IP:{address}", "-keyout",
             "server.key", "-out", "server.csr")
     openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2",
             "-copy_extensions", "copy", "-out", "server.pem")
 
 
-def free_port():
+def free_port(address):
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
+        sock.bind((address, 0))
         return sock.getsockname()[1]
 
 
 class Nats:
     """A server and the keys of its users. It begins to run with start()."""
 
-    def __init__(self):
+    def __init__(self, address="127.0.0.1"):
+        self.address = address
+        self.host = HOST if address == "127.0.0.1" else address
         self.folder = tempfile.TemporaryDirectory(prefix="nats-")
         self.path = pathlib.Path(self.folder.name)
-        self.port = free_port()
+        self.port = free_port(address)
         self.users = []
         self.process = None
-        make_certificates(self.path)
+        make_certificates(self.path, address)
 
     def key(self, name, *arguments, is_known=True):
         """The file with a new key, as make-keys writes it; the server knows it from its next
@@ -64,13 +66,13 @@ class Nats:
         return seed
 
     def settings(self, seed):
-        return {"PORT_CHECKER_NATS_URL": f"tls://{HOST}:{self.port}",
+        return {"PORT_CHECKER_NATS_URL": f"tls://{self.host}:{self.port}",
                 "PORT_CHECKER_NATS_CA": self.path / "ca.pem",
                 "PORT_CHECKER_NATS_CREDENTIALS": seed}
 
     def configuration(self):
         text = CONFIGURATION.read_text()
-        for found, wanted in {"0.0.0.0:4222": f"127.0.0.1:{self.port}",
+        for found, wanted in {"0.0.0.0:4222": f"{self.address}:{self.port}",
                               "/etc/nats": str(self.path),
                               "users: [\n": "users: [\n" + "".join(self.users)}.items():
             assert found in text
@@ -88,7 +90,7 @@ class Nats:
 
     def accepts(self):
         assert self.process.poll() is None, self.log()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+        with contextlib.suppress(OSError), socket.create_connection((self.address, self.port)):
             return True
 
     def kill(self):
