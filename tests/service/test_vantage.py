@@ -3,6 +3,7 @@
 contrib/nats, and in the whole sandbox."""
 import contextlib
 import os
+import pathlib
 import signal
 import time
 
@@ -56,6 +57,20 @@ class World:
 @pytest.fixture
 def world(server, start):
     return World(server, start)
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """All threads of the process stand still inside."""
+    def states_of_threads():
+        return {path.read_text().rpartition(")")[2].split()[0]
+                for path in pathlib.Path(f"/proc/{pid}/task").glob("*/stat")}
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: states_of_threads() == {"T"}, "it has stopped")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def ask(front, port, **more):
@@ -241,12 +256,9 @@ def test_a_stopped_server_does_not_hold_a_check_back(world, open_port):
     front = world.front()
     connected(front)
     port = open_port()
-    os.kill(world.server.process.pid, signal.SIGSTOP)
-    try:
+    with stopped(world.server.process.pid):
         said = [states(ask(front, port)[1])["eu-1"] for _ in range(3)]
         assert said == ["no_answer", "no_answer", "absent"]
-    finally:
-        os.kill(world.server.process.pid, signal.SIGCONT)
     answered(front, port, {"gw": "open", "eu-1": "open"})
 
 
@@ -265,15 +277,12 @@ def test_a_place_that_hangs_is_waited_for_twice(world, open_port):
     place, front = world.place(), world.front()
     connected(front)
     port = open_port()
-    os.kill(place.pid, signal.SIGSTOP)
-    try:
+    with stopped(place.pid):
         begun = time.monotonic()
         assert [states(ask(front, port)[1])["eu-1"] for _ in range(2)] == ["no_answer"] * 2
         assert time.monotonic() - begun >= 2 * WAIT
         with sooner_than(WAIT):
             assert states(ask(front, port)[1])["eu-1"] == "absent"
-    finally:
-        os.kill(place.pid, signal.SIGCONT)
     answered(front, port, {"gw": "open", "eu-1": "open"})
 
 

@@ -7,6 +7,7 @@ import pytest
 from harness import nats, targets
 from harness.service import BINARY
 from laboratory import TARGET, Networks, World
+from scripted import ScriptedPlace
 
 
 def pytest_collection_modifyitems(items):
@@ -40,3 +41,12 @@ def open_target(networks, later):
 def closed_target(networks, later):
     with networks.spaces["target"]:
         return targets.port_of(later.enter_context(targets.closed(TARGET)))
+
+
+@pytest.fixture
+def scripted(world, later):
+    """scripted(name, answer, ...): a ScriptedPlace at the server of its network."""
+    def make(name, answer, **more):
+        place = ScriptedPlace(world.servers[name], name, world.keys[name], answer, **more)
+        return later.enter_context(contextlib.closing(place))
+    return make

@@ -55,8 +55,9 @@ class ScriptedPlace:
     """Calls answer(job) for each job and sends the ports that it returns. Opened in the namespace
     of the calling thread."""
 
-    def __init__(self, server, name, seed, answer, claims=None):
-        self.name, self.answer, self.claims, self.jobs = name, answer, claims or name, []
+    def __init__(self, server, name, seed, answer, claims=None, replies_as=None):
+        self.answer, self.claims, self.replies_as = answer, claims or name, replies_as or name
+        self.jobs, self.denials = [], []
         plain = socket.create_connection((server.address, server.port), 10)
         hello = json.loads(plain.recv(65536).split(b"\r\n")[0].removeprefix(b"INFO "))
         context = ssl.create_default_context(cafile=server.path / "ca.pem")
@@ -89,8 +90,10 @@ class ScriptedPlace:
                 elif words[0] == "MSG":
                     job = json.loads(self.file.read(int(words[-1]) + 2))
                     self.jobs.append(job)
-                    self.reply(words[3], {"v": 1, "place": self.claims,
-                                          "ports": self.answer(job)})
+                    self.reply(f"{words[-2]}.{self.replies_as}",
+                               {"v": 1, "place": self.claims, "ports": self.answer(job)})
+                elif words[0] == "-ERR":
+                    self.denials.append(line.decode())
 
     def reply(self, subject, answer):
         payload = json.dumps(answer).encode()
