@@ -11,7 +11,6 @@ import contextlib
 from harness.nats import Cluster
 from harness.netns import Namespace
 from harness.places import connected
-from harness.waiting import eventually
 
 PLACES = "eu-1", "us-1", "ap-1"
 NETWORKS = {name: f"10.50.{number}" for number, name in enumerate(("gw", "target", *PLACES), 1)}
@@ -89,7 +88,7 @@ class World:
             connected(service)
         return front, *places
 
-    def wait_routes(self):
-        """Until each server has a route to both others: they make them after their start."""
-        eventually(lambda: all(server.log().count("Route connection created") >= 2
-                               for server in self.servers.values()), "the cluster is whole")
+    def server_of(self, service):
+        """The server that it has connected to."""
+        url = connected(service)[-1]["message"].split()[-1]
+        return next(server for server in self.servers.values() if server.url == url)
