@@ -37,22 +37,24 @@ def make_certificates(folder, names=f"DNS:{HOST}"):
             "-copy_extensions", "copy", "-out", "server.pem")
 
 
-def free_port():
+def free_port(address):
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
+        sock.bind((address, 0))
         return sock.getsockname()[1]
 
 
 class Nats:
     """A server and the keys of its users. It begins to run with start()."""
 
-    def __init__(self):
+    def __init__(self, address="127.0.0.1"):
+        self.address = address
+        self.host = HOST if address == "127.0.0.1" else address
         self.folder = tempfile.TemporaryDirectory(prefix="nats-")
         self.path = pathlib.Path(self.folder.name)
-        self.port = free_port()
+        self.port = free_port(address)
         self.users = []
         self.process = None
-        make_certificates(self.path)
+        make_certificates(self.path, f"DNS:{HOST},IP:{address}")
 
     def key(self, name, *arguments, is_known=True):
         """The file with a new key, as make-keys writes it; the server knows it from its next
@@ -65,13 +67,13 @@ class Nats:
         return seed
 
     def settings(self, seed):
-        return {"PORT_CHECKER_NATS_URL": f"tls://{HOST}:{self.port}",
+        return {"PORT_CHECKER_NATS_URL": f"tls://{self.host}:{self.port}",
                 "PORT_CHECKER_NATS_CA": self.path / "ca.pem",
                 "PORT_CHECKER_NATS_CREDENTIALS": seed}
 
     def configuration(self):
         text = CONFIGURATION.read_text()
-        for found, wanted in {"0.0.0.0:4222": f"127.0.0.1:{self.port}",
+        for found, wanted in {"0.0.0.0:4222": f"{self.address}:{self.port}",
                               "/etc/nats": str(self.path),
                               "users: [\n": "users: [\n" + "".join(self.users)}.items():
             assert found in text
@@ -89,7 +91,7 @@ class Nats:
 
     def accepts(self):
         assert self.process.poll() is None, self.log()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+        with contextlib.suppress(OSError), socket.create_connection((self.address, self.port)):
             return True
 
     def kill(self):
@@ -142,18 +144,11 @@ class Member(Nats):
     def configuration(self):
         routes = ", ".join(f'"nats-route://{member.address}:6222"'
                            for member in self.cluster.members)
-        text = super().configuration().replace(f"127.0.0.1:{self.port}",
-                                               f"{self.address}:{self.port}")
-        return text + CLUSTER.format(address=self.address, routes=routes, path=self.path)
+        return super().configuration() + CLUSTER.format(address=self.address, routes=routes, path=self.path)
 
     def start(self):
         with self.inside:
             return super().start()
-
-    def accepts(self):
-        assert self.process.poll() is None, self.log()
-        with contextlib.suppress(OSError), socket.create_connection((self.address, self.port), 1):
-            return True
 
 
 class Cluster(Nats):
