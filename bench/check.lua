@@ -16,7 +16,9 @@ end
 function done(summary, latency, requests)
     local errors = summary.errors
     io.write(string.format(
-        '\n{"requests": %d, "microseconds": %d, "not_200": %d, "broken": %d}\n',
+        '\n{"requests": %d, "microseconds": %d, "not_200": %d, "broken": %d, ' ..
+            '"p50": %d, "p99": %d}\n',
         summary.requests, summary.duration, errors.status,
-        errors.connect + errors.read + errors.write + errors.timeout))
+        errors.connect + errors.read + errors.write + errors.timeout,
+        latency:percentile(50), latency:percentile(99)))
 end

@@ -295,6 +295,11 @@ def connections_to(port):
 
 def wrk(port, path, connections, seconds, *check, openssl_conf=None):
     """Requests completed and the time that they took; over TLS if a file says how."""
+    return wrk_latency(port, path, connections, seconds, *check, openssl_conf=openssl_conf)[:2]
+
+
+def wrk_latency(port, path, connections, seconds, *check, openssl_conf=None):
+    """The same, and the median and the 99th percentile of the requests in ms."""
     scheme = "https" if openssl_conf else "http"
     environment = {"OPENSSL_CONF": str(openssl_conf)} if openssl_conf else {}
     command = [find_tool("wrk"), "-t1", f"-c{connections}", f"-d{seconds:g}s",
@@ -307,7 +312,8 @@ def wrk(port, path, connections, seconds, *check, openssl_conf=None):
                       f"{result['broken']} broke")
     if result["requests"] == 0:
         raise Trouble(f"wrk on {path}: no answer in {seconds:g} s")
-    return result["requests"], result["microseconds"] / 1e6
+    return (result["requests"], result["microseconds"] / 1e6, result["p50"] / 1e3,
+            result["p99"] / 1e3)
 
 
 def request_cost(pid, port, path, connections, seconds, *check, openssl_conf=None):

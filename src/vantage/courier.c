@@ -115,7 +115,7 @@ static void job_has_arrived(struct courier *courier, const char *front,
                             const struct nats_message *message)
 {
     struct letter *letter;
-    if (!message->reply || strlen(message->reply) >= SUBJECT_SIZE ||
+    if (!message->reply || strlen(message->reply) >= SUBJECT_SIZE - PLACE_NAME_SIZE ||
         message->len > VANTAGE_JOB_SIZE_MAX || !place_name_is_valid(front, strlen(front)) ||
         !(letter = letter_new(LETTER_JOB, message->data, message->len)))
         return;
@@ -141,22 +141,30 @@ static void cancel_has_arrived(struct courier *courier, const char *front,
     }
 }
 
-/* `rest` is WORKER.ID. */
+/* `rest` is WORKER.ID.PLACE, or WORKER.ID from the server itself. */
 static void answer_has_arrived(struct courier *courier, const char *rest,
                                const struct nats_message *message)
 {
     size_t worker = 0;
     for (; *rest >= '0' && *rest <= '9' && worker < courier->config.mailbox_count; rest++)
         worker = worker * 10 + (size_t)(*rest - '0');
-    if (*rest != '.' || worker >= courier->config.mailbox_count ||
-        !vantage_id_is_valid(rest + 1, strlen(rest + 1)))
+    if (*rest != '.' || worker >= courier->config.mailbox_count)
+        return;
+
+    const char *id = rest + 1;
+    size_t id_len = strcspn(id, ".");
+    const char *place = id[id_len] == '.' ? id + id_len + 1 : "";
+    bool is_answer = place_name_is_valid(place, strlen(place));
+    if (!vantage_id_is_valid(id, id_len) || is_answer == message->is_no_responders)
         return;
 
     struct letter *letter = message->is_no_responders
                                 ? letter_new(LETTER_NO_RESPONDERS, NULL, 0)
                                 : letter_new(LETTER_ANSWER, message->data, message->len);
-    if (letter)
-        memcpy(letter->id, rest + 1, VANTAGE_ID_LEN);
+    if (letter) {
+        memcpy(letter->id, id, VANTAGE_ID_LEN);
+        snprintf(letter->place, sizeof letter->place, "%s", place);
+    }
     post(courier, worker, letter);
 }
 
@@ -268,7 +276,9 @@ bool courier_ask(struct courier *courier, size_t worker, const char *id, char *d
 
 bool courier_answer(struct courier *courier, const char *reply, char *data, size_t len)
 {
-    return hand_in(courier, parcel_new(reply, "", data, len));
+    char subject[SUBJECT_SIZE];
+    snprintf(subject, sizeof subject, "%s.%s", reply, courier->config.place);
+    return hand_in(courier, parcel_new(subject, "", data, len));
 }
 
 void courier_cancel(struct courier *courier, const char *id)

@@ -8,7 +8,9 @@
  *                     has their name, so that one process of each name gets a job
  *   vp.cancel.FRONT   the id of a job that is no longer needed, to all processes
  *   vp.beat.NAME      an empty message every PLACES_HEARTBEAT_SECONDS
- *   _INBOX.FRONT.PROCESS.WORKER.ID   answers; PROCESS is a random number
+ *   _INBOX.FRONT.PROCESS.WORKER.ID   where a job wants its answers; PROCESS is a random
+ *                     number. A vantage point adds .NAME, so that the server's permissions
+ *                     let none answer for another
  *
  * While there is no connection, one is tried every COURIER_RETRY_MS. Nothing is kept for
  * later: a job that cannot be published now is LETTER_NOT_SENT.
@@ -62,7 +64,7 @@ struct courier *courier_free(struct courier *courier);
 bool courier_is_up(const struct courier *courier);
 
 /* Any thread. These take `data`, which is from malloc(). False if it is dropped: without a
- * connection, or if too much waits. */
+ * connection, or if too much waits. `reply` is that of the job. */
 bool courier_ask(struct courier *courier, size_t worker, const char *id, char *data,
                  size_t len);
 bool courier_answer(struct courier *courier, const char *reply, char *data, size_t len);

@@ -141,7 +141,8 @@ static void read_answer(struct nats_request *request, const struct letter *lette
         return;
 
     struct vantage_answers answers = request->answers;
-    answers.answered(answers.ctx, &answer);
+    if (strcmp(answer.place, letter->place) == 0)
+        answers.answered(answers.ctx, &answer);
     vantage_answer_done(&answer);
 }
 

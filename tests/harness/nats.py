@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """nats-server with the configuration of contrib/nats, on loopback, in the network namespace of the
-tests. It is unpacked by ./dev, not installed."""
+tests; or several of them as a cluster, each in a namespace of its own. It is unpacked by ./dev, not
+installed."""
 import contextlib
 import pathlib
 import shutil
@@ -23,14 +24,14 @@ def program():
     return str(UNPACKED) if UNPACKED.exists() else shutil.which("nats-server")
 
 
-def make_certificates(folder, address="127.0.0.1"):
-    """A CA, and a certificate for HOST and that address which it has signed."""
+def make_certificates(folder, names=f"DNS:{HOST}"):
+    """A CA, and a certificate for these names that it has signed."""
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     openssl("req", "-x509", *key, "-days", "2", "-subj", "/CN=test CA", "-keyout", "ca.key",
             "-out", "ca.pem")
-    openssl("req", *key, "-subj", "/CN=nats", "-addext", f"subjectAltName=DNS:{HOST},IP:{address}", "-keyout",
+    openssl("req", *key, "-subj", "/CN=nats", "-addext", f"subjectAltName={names}", "-keyout",
             "server.key", "-out", "server.csr")
     openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2",
             "-copy_extensions", "copy", "-out", "server.pem")
@@ -53,7 +54,7 @@ class Nats:
         self.port = free_port(address)
         self.users = []
         self.process = None
-        make_certificates(self.path, address)
+        make_certificates(self.path, f"DNS:{HOST},IP:{address}")
 
     def key(self, name, *arguments, is_known=True):
         """The file with a new key, as make-keys writes it; the server knows it from its next
@@ -107,4 +108,81 @@ class Nats:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(10)
+        self.folder.cleanup()
+
+
+CLUSTER = """
+cluster {{
+    name: "checkers"
+    listen: "{address}:6222"
+    routes: [{routes}]
+    tls {{
+        cert_file: "{path}/server.pem"
+        key_file: "{path}/server.key"
+        ca_file: "{path}/ca.pem"
+        verify: true
+    }}
+}}
+"""
+
+
+class Member(Nats):
+    """A server of a cluster. The first of them makes the keys for all: `Cluster`."""
+
+    def __init__(self, cluster, address, inside):
+        self.cluster, self.address, self.inside = cluster, address, inside
+        self.path, self.port, self.users = cluster.path / address, 4222, cluster.users
+        self.path.mkdir()
+        for file in "ca.pem", "server.pem", "server.key":
+            shutil.copy(cluster.path / file, self.path)
+        self.process = None
+
+    @property
+    def url(self):
+        return f"tls://{self.address}:{self.port}"
+
+    def configuration(self):
+        routes = ", ".join(f'"nats-route://{member.address}:6222"'
+                           for member in self.cluster.members)
+        return super().configuration() + CLUSTER.format(address=self.address, routes=routes, path=self.path)
+
+    def start(self):
+        with self.inside:
+            return super().start()
+
+
+class Cluster(Nats):
+    """Servers at these addresses, in these namespaces, and the keys of their users."""
+
+    def __init__(self, places):
+        self.folder = tempfile.TemporaryDirectory(prefix="nats-")
+        self.path = pathlib.Path(self.folder.name)
+        self.users = []
+        make_certificates(self.path, ",".join(f"IP:{address}" for address in places))
+        self.members = []
+        for address, inside in places.items():
+            self.members.append(Member(self, address, inside))
+
+    def settings(self, seed, members=None):
+        """Of a client that knows these members, in this order."""
+        return {"PORT_CHECKER_NATS_URL": ",".join(one.url for one in members or self.members),
+                "PORT_CHECKER_NATS_CA": self.path / "ca.pem",
+                "PORT_CHECKER_NATS_CREDENTIALS": seed}
+
+    def start(self):
+        for member in self.members:
+            member.start()
+        return self
+
+    def kill(self):
+        for member in self.members:
+            member.kill()
+
+    def close(self):
+        for member in self.members:
+            if member.process and member.process.poll() is None:
+                member.process.send_signal(signal.SIGTERM)
+        for member in self.members:
+            if member.process:
+                member.process.wait(10)
         self.folder.cleanup()

@@ -11,6 +11,7 @@ import pytest
 
 from harness import nats
 from harness.http import check_body
+from harness.places import connected, states
 from harness.service import BINARY, run
 from harness.stream import STREAM, Stream
 from harness.waiting import SANITIZER, eventually, sooner_than
@@ -58,13 +59,6 @@ def world(server, start):
     return World(server, start)
 
 
-def connected(service, count=1):
-    def lines():
-        return [line for line in service.events("nats")
-                if line["message"].startswith("connected")]
-    return eventually(lambda: len(lines()) >= count and lines(), "it is connected")
-
-
 @contextlib.contextmanager
 def stopped(pid):
     """All threads of the process stand still inside."""
@@ -85,11 +79,6 @@ def ask(front, port, **more):
     assert reply.status == 200, reply
     conforms(reply.json(), SCHEMAS["CheckReply"])
     return reply.json(), reply.json()["results"][str(port)]
-
-
-def states(result):
-    return {name: place.get("reason", place["state"])
-            for name, place in result.get("vantages", {}).items()}
 
 
 def answered(front, port, wanted):

@@ -9,9 +9,10 @@ import pytest
 from harness import nats, targets
 from harness.netns import Namespace
 from harness.network import command
+from harness.places import connected, states
 from harness.service import BINARY
 from harness.waiting import eventually, sooner_than
-from test_vantage import WAIT, ask, connected, states
+from test_vantage import WAIT, ask
 
 pytestmark = pytest.mark.skipif(b"libnats.so" not in BINARY.read_bytes(),
                                 reason="a build without libnats")

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""A vantage point that says what a test wants: it speaks NATS over TLS with the key of a place, and
+probes nothing."""
+import base64
+import contextlib
+import json
+import pathlib
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+
+PKCS8 = bytes.fromhex("302e020100300506032b657004220420")  # of an Ed25519 key, before its bytes
+USER = 20 << 3  # what a public key of a user begins with
+
+
+def openssl(*arguments, data=None):
+    return subprocess.run(["openssl", *arguments], input=data, check=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def text_of(data):
+    return base64.b32encode(data).decode().rstrip("=")
+
+
+def crc(data):
+    value = 0
+    for byte in data:
+        value ^= byte << 8
+        for _ in range(8):
+            value = (value << 1 ^ 0x1021 if value & 0x8000 else value << 1) & 0xFFFF
+    return value.to_bytes(2, "little")
+
+
+def signed(seed_file, nonce):
+    """(public key, signature) as NATS wants them."""
+    seed = pathlib.Path(seed_file).read_text().strip()
+    der = PKCS8 + base64.b32decode(seed + "=" * (-len(seed) % 8))[2:34]
+    public = openssl("pkey", "-inform", "DER", "-pubout", "-outform", "DER", data=der)[-32:]
+    public = bytes([USER]) + public
+    with tempfile.NamedTemporaryFile() as key, tempfile.NamedTemporaryFile() as message:
+        key.write(der)
+        message.write(nonce.encode())
+        key.flush()
+        message.flush()
+        signature = openssl("pkeyutl", "-sign", "-rawin", "-keyform", "DER", "-inkey", key.name,
+                            "-in", message.name)
+    return (text_of(public + crc(public)),
+            base64.urlsafe_b64encode(signature).decode().rstrip("="))
+
+
+class ScriptedPlace:
+    """Calls answer(job) for each job and sends the ports that it returns. Opened in the namespace
+    of the calling thread."""
+
+    def __init__(self, server, name, seed, answer, claims=None, replies_as=None):
+        self.answer, self.claims, self.replies_as = answer, claims or name, replies_as or name
+        self.jobs, self.denials = [], []
+        plain = socket.create_connection((server.address, server.port), 10)
+        hello = json.loads(plain.recv(65536).split(b"\r\n")[0].removeprefix(b"INFO "))
+        context = ssl.create_default_context(cafile=server.path / "ca.pem")
+        self.sock = context.wrap_socket(plain, server_hostname=server.address)
+        public, signature = signed(seed, hello["nonce"])
+        self.send("CONNECT " + json.dumps({
+            "verbose": False, "pedantic": False, "tls_required": True, "nkey": public,
+            "sig": signature, "headers": True, "protocol": 1, "lang": "python", "version": "0"}))
+        self.send(f"SUB vp.check.* {name} 1")
+        self.send("PING")
+        self.file = self.sock.makefile("rb")
+        line = b""
+        while not line.startswith(b"PONG"):
+            line = self.file.readline()
+            assert line and not line.startswith(b"-ERR"), line
+        self.sock.settimeout(None)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def send(self, line, payload=None):
+        data = line.encode() + b"\r\n"
+        self.sock.sendall(data if payload is None else data + payload + b"\r\n")
+
+    def serve(self):
+        with contextlib.suppress(OSError, ValueError):
+            while line := self.file.readline():
+                words = line.decode().split()
+                if words[0] == "PING":
+                    self.send("PONG")
+                elif words[0] == "MSG":
+                    job = json.loads(self.file.read(int(words[-1]) + 2))
+                    self.jobs.append(job)
+                    self.reply(f"{words[-2]}.{self.replies_as}",
+                               {"v": 1, "place": self.claims, "ports": self.answer(job)})
+                elif words[0] == "-ERR":
+                    self.denials.append(line.decode())
+
+    def reply(self, subject, answer):
+        payload = json.dumps(answer).encode()
+        self.send(f"PUB {subject} {len(payload)}", payload)
+
+    def close(self):
+        self.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join(10)
+        self.file.close()
+        self.sock.close()
+
+
+def ports_of(job):
+    for part in job["ports"].split(","):
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+
+
+def all_open(job):
+    return [{"port": port, "state": "open", "rtt_us": 1000} for port in ports_of(job)]
+
+
+def all_closed(job):
+    return [{"port": port, "state": "closed", "error": "Connection refused"}
+            for port in ports_of(job)]
+
+
+def all_open_after(seconds):
+    def answer(job):
+        time.sleep(seconds)
+        return all_open(job)
+    return answer

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""A front and three vantage points in four networks, with a cluster of three nats-servers: what one
+place does, or does not do, is visible under its name, and does not change what the quorum says."""
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from harness.places import connected, states
+from harness.waiting import eventually, sooner_than
+from laboratory import TARGET
+from scripted import all_closed, all_open, all_open_after
+
+WAIT = 3        # seconds: GATHER_WAIT_SECONDS
+DOWN = 5        # seconds without a server
+CLIENTS = 8
+
+ALL_OPEN = {"gw": "open", "eu-1": "open", "us-1": "open", "ap-1": "open"}
+ALL_CLOSED = dict.fromkeys(ALL_OPEN, "closed")
+
+
+def ask(front, *ports):
+    """The whole reply."""
+    reply = front.check(list(ports), provider_ip=TARGET, details=True)
+    assert reply.status == 200, reply
+    return reply.json()
+
+
+def said(front, port):
+    """(accessible, {place: state}) of one port."""
+    result = ask(front, port)["results"][str(port)]
+    return result["accessible"], states(result)
+
+
+def says(front, port, wanted):
+    """Waits until these places say that: subscriptions need some time to reach all servers."""
+    eventually(lambda: wanted.items() <= said(front, port)[1].items(), f"they say {wanted}")
+
+
+def kill(service):
+    """As by `kill -9` of both processes, first of the one that serves."""
+    os.kill(service.pid, signal.SIGKILL)
+    service.discard()
+
+
+def test_all_places_are_named(world, open_target, closed_target):
+    front, *_ = world.open("eu-1", "us-1", "ap-1")
+    says(front, open_target, ALL_OPEN)
+    body = ask(front, open_target, closed_target)
+    assert body["quorum"] == {"needed": 3, "places": 4}
+    results = body["results"]
+    assert states(results[str(open_target)]) == ALL_OPEN
+    assert states(results[str(closed_target)]) == ALL_CLOSED
+    assert results[str(open_target)]["accessible"]
+    assert results[str(closed_target)]["error"] == "Connection refused"
+
+
+def test_a_partition_of_one(world, networks, open_target, closed_target):
+    """Its nats-server is cut off with it, so that nothing tells the front."""
+    front, *_ = world.open("eu-1", "us-1", "ap-1")
+    says(front, open_target, ALL_OPEN)
+    networks.partition("us-1")
+    assert said(front, open_target) == (True, {**ALL_OPEN, "us-1": "no_answer"})
+    assert said(front, closed_target) == (False, {**ALL_CLOSED, "us-1": "no_answer"})
+    with sooner_than(WAIT):
+        assert said(front, open_target) == (True, {**ALL_OPEN, "us-1": "absent"})
+    networks.heal()
+    says(front, open_target, ALL_OPEN)
+
+
+def test_a_slow_place(world, scripted, open_target):
+    """It answers after 2 s, which is waited for."""
+    front, *_ = world.open("eu-1", "us-1")
+    scripted("ap-1", all_open_after(2))
+    says(front, open_target, ALL_OPEN)
+    begun = time.monotonic()
+    assert said(front, open_target) == (True, ALL_OPEN)
+    assert time.monotonic() - begun >= 2
+
+
+def test_a_place_that_lies(world, scripted, open_target, closed_target):
+    """It finds every port open."""
+    front, *_ = world.open("eu-1", "us-1")
+    liar = scripted("ap-1", all_open)
+    says(front, open_target, ALL_OPEN)
+    asked = len(liar.jobs)
+    assert said(front, closed_target) == (False, {**ALL_CLOSED, "ap-1": "open"})
+    assert len(liar.jobs) == asked + 1
+
+
+@pytest.mark.parametrize("replies_as", ["ap-1", "us-1"])
+def test_a_place_that_answers_for_another(replies_as, world, scripted, open_target):
+    """It says under another's name that a port is closed: it would take that vote. The front sees
+    who has sent an answer, and the server lets none send as another."""
+    front, *_ = world.open("eu-1")
+    liar = scripted("ap-1", all_closed, claims="us-1", replies_as=replies_as)
+    scripted("us-1", all_open_after(0.5))
+    says(front, open_target, {"us-1": "open"})
+    asked = len(liar.jobs)
+    is_open, places = said(front, open_target)
+    assert len(liar.jobs) > asked
+    assert is_open and places.pop("ap-1") in ("no_answer", "absent")
+    assert places == {"gw": "open", "eu-1": "open", "us-1": "open"}
+    assert bool(liar.denials) == (replies_as != "ap-1")
+
+
+def test_a_place_with_a_wrong_key(world, open_target):
+    key = world.cluster.key("wrong", "--place", "ap-1", is_known=False)
+    front, *_ = world.open("eu-1", "us-1")
+    intruder = world.place("ap-1", key)
+    assert "Authorization" in intruder.wait_event("nats")["message"]
+    says(front, open_target, {"eu-1": "open", "us-1": "open"})
+    is_open, places = said(front, open_target)
+    assert is_open and places["ap-1"] in ("no_answer", "absent")
+    assert not intruder.events("job")
+
+
+def test_a_front_without_rights(world, open_target, closed_target):
+    """It has the key of a place: it may not publish jobs. It serves with its own verdict."""
+    _, *places = world.open("eu-1", "us-1", "ap-1")
+    front = world.front("eu-1")
+    connected(front)
+    assert said(front, open_target)[0]
+    assert set(said(front, open_target)[1].values()) == {"open", "no_answer"}
+    assert not said(front, closed_target)[0]
+    assert not any(place.events("job") for place in places)
+    assert any("ermissions" in line["message"] for line in front.events("nats"))
+
+
+def test_one_of_two_processes_is_killed(world, open_target):
+    """While clients ask all the time: at most their checks in flight miss the place."""
+    front, *_ = world.open("eu-1", "us-1", "ap-1")
+    victim = world.place("us-1", servers=world.servers_from("ap-1"))
+    connected(victim)
+    says(front, open_target, ALL_OPEN)
+    replies, is_over = [], threading.Event()
+
+    def client():
+        with world.networks.spaces["gw"]:
+            while not is_over.is_set():
+                replies.append(said(front, open_target))
+    clients = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    for thread in clients:
+        thread.start()
+    try:
+        eventually(lambda: len(victim.events("job")) >= CLIENTS, "the victim has its share")
+        kill(victim)
+        asked = len(replies)
+        eventually(lambda: len(replies) >= asked + 20 * CLIENTS, "checks go on")
+    finally:
+        is_over.set()
+        for thread in clients:
+            thread.join()
+    assert all(is_open for is_open, _ in replies)
+    assert {tuple(places.items()) for _, places in replies} <= {
+        tuple({**ALL_OPEN, "us-1": state}.items()) for state in ("open", "no_answer", "absent")}
+    assert sum(places["us-1"] != "open" for _, places in replies) <= CLIENTS
+
+
+def test_the_server_of_the_front_is_killed(world, open_target):
+    """The front goes to another server, and so does a place that was there."""
+    front, *_ = world.open("eu-1", "us-1", "ap-1")
+    says(front, open_target, ALL_OPEN)
+    world.server_of(front).kill()
+    with sooner_than(1):
+        connected(front, 2)
+    says(front, open_target, ALL_OPEN)
+
+
+def test_all_servers_are_killed_for_five_seconds(world, open_target, closed_target):
+    front, *places = world.open("eu-1", "us-1", "ap-1")
+    says(front, open_target, ALL_OPEN)
+    world.cluster.kill()
+    end = time.monotonic() + DOWN
+    alone = {"gw": "open", **dict.fromkeys(("eu-1", "us-1", "ap-1"), "not_connected")}
+    says(front, open_target, alone)
+    while time.monotonic() < end:
+        with sooner_than(WAIT):
+            assert said(front, open_target) == (True, alone)
+            assert not said(front, closed_target)[0]
+    world.cluster.start()
+    with sooner_than(1):
+        for service in front, *places:
+            connected(service, 2)
+    says(front, open_target, ALL_OPEN)
