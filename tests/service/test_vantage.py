@@ -9,13 +9,14 @@ import time
 
 import pytest
 
-from harness import nats
+from harness import nats, receipts
 from harness.http import check_body
 from harness.places import connected, states
 from harness.service import BINARY, run
-from harness.stream import STREAM, Stream
+from harness.stream import STREAM, Stream, ask as ask_stream
 from harness.waiting import SANITIZER, eventually, sooner_than
-from test_openapi import DOCUMENT, conforms
+from test_openapi import DOCUMENT, TOKEN, conforms, proving
+from test_receipts import ports_of, verified
 
 pytestmark = pytest.mark.skipif(b"libnats.so" not in BINARY.read_bytes(),
                                 reason="a build without libnats")
@@ -148,6 +149,54 @@ def test_the_proof_is_shown_per_place(world, open_port):
     places = front.post(body).json()["results"][str(port)]["vantages"]
     assert {name: place["proof"] for name, place in places.items()} == {
         "gw": "silent", "eu-1": "silent"}
+
+
+# --- receipts ------------------------------------------------------------------------------
+
+def receipt_about(front, ports, **more):
+    """What the receipt of a check says, and the reply."""
+    reply = front.post(check_body(ports, details=True, token=TOKEN, receipt=True, **more))
+    assert reply.status == 200, reply
+    conforms(reply.json(), SCHEMAS["CheckReply"])
+    return verified(front, reply.json()["receipt"]), reply.json()
+
+
+def test_a_receipt_names_the_places_whose_verdicts_counted(world, tmp_path, closed_port):
+    world.server.start()
+    world.place()
+    front = world.front(PORT_CHECKER_VANTAGES="eu-1,us-1", **receipts.settings(tmp_path))
+    connected(front)
+    closed = closed_port()
+    with proving() as (proved, _, silent, *_):
+        said, body = receipt_about(front, [proved, silent, closed])
+    assert states(body["results"][str(proved)]) == {"gw": "open", "eu-1": "open",
+                                                    "us-1": "no_answer"}
+    assert said["vantages"] == ["gw", "eu-1"]
+    assert ports_of(said["open"]) == sorted([proved, silent])
+    assert (said["closed"], said["proved"]) == (str(closed), str(proved))
+
+
+def test_a_receipt_of_the_own_verdict_alone_names_the_own_place(world, tmp_path, open_port):
+    front = world.front(**receipts.settings(tmp_path))
+    port = open_port()
+    said, body = receipt_about(front, [port])
+    assert states(body["results"][str(port)]) == {"gw": "open", "eu-1": "not_connected"}
+    assert (said["open"], said["vantages"]) == (str(port), ["gw"])
+
+
+def test_the_last_line_of_a_stream_has_quorum_and_receipt(world, tmp_path, closed_port):
+    world.server.start()
+    world.place()
+    front = world.front(**receipts.settings(tmp_path))
+    connected(front)
+    port = closed_port()
+    with front.connect() as connection:
+        *_, last = Stream(ask_stream(connection, [port], details=True, token=TOKEN,
+                                     receipt=True)).lines()
+    conforms(last, SCHEMAS["LastLine"])
+    said = verified(front, last["receipt"])
+    assert last["quorum"] == {"needed": 1, "places": 2}
+    assert (said["closed"], said["vantages"]) == (str(port), ["gw", "eu-1"])
 
 
 # --- what a vantage point refuses ----------------------------------------------------------

@@ -6,12 +6,15 @@ import time
 
 import pytest
 
-from harness import nats, targets
+from harness import nats, receipts, targets
+from harness.http import check_body
 from harness.netns import Namespace
 from harness.network import command
 from harness.places import connected, states
 from harness.service import BINARY
 from harness.waiting import eventually, sooner_than
+from test_openapi import TOKEN
+from test_receipts import verified
 from test_vantage import WAIT, ask
 
 pytestmark = pytest.mark.skipif(b"libnats.so" not in BINARY.read_bytes(),
@@ -63,7 +66,8 @@ class World:
                                           PORT_CHECKER_VANTAGE_TARGETS="any")
                        for name in PLACES}
         self.front = self.service("gw", keys, PORT_CHECKER_FRONT="gw", PORT_CHECKER_TARGETS="any",
-                                  PORT_CHECKER_VANTAGES=",".join(PLACES))
+                                  PORT_CHECKER_VANTAGES=",".join(PLACES),
+                                  **receipts.settings(self.server.path))
         with self.machines["target"]:
             listener = stack.enter_context(targets.listener(TARGET))
         self.port = targets.port_of(listener)
@@ -80,6 +84,12 @@ class World:
         """(is it accessible, what the places say, the reply)"""
         body, result = ask(self.front, port or self.port, provider_ip=TARGET)
         return result["accessible"], states(result), body
+
+    def receipt(self):
+        """What the target's receipt about its port says."""
+        body = check_body([self.port], provider_ip=TARGET, token=TOKEN, receipt=True)
+        with self.machines["target"]:
+            return verified(self.front, self.front.post(body).json()["receipt"])
 
     def all_but(self, wanted="open", **others):
         return {**dict.fromkeys(ADDRESSES, wanted),
@@ -161,3 +171,18 @@ def test_a_place_that_dies_changes_no_verdict(world):
         assert is_accessible and places == world.all_but(us_1=places["us-1"])
         said.append(places["us-1"])
     assert said == ["no_answer", "no_answer", "absent"]
+
+
+@pytest.mark.parametrize("places, state", [(["us-1"], "open"), (["us-1", "ap-1"], "filtered")])
+def test_a_receipt_has_the_verdict_of_the_quorum(world, places, state):
+    filtered = ", ".join(ADDRESSES[name] for name in places)
+    world.machines["target"].firewall("input", f"ip saddr {{ {filtered} }} tcp flags syn drop")
+    said = world.receipt()
+    assert (said["sub"], said[state]) == (TARGET, str(world.port))
+    assert said["vantages"] == list(ADDRESSES)
+
+
+def test_a_receipt_does_not_name_a_place_that_is_cut_off(world):
+    world.machines["us-1"].firewall("output", f"ip daddr {HUB} drop")
+    said = world.receipt()
+    assert (said["open"], said["vantages"]) == (str(world.port), ["gw", "eu-1", "ap-1"])

@@ -7,7 +7,7 @@ import urllib.parse
 
 import pytest
 
-from harness import nats
+from harness import nats, receipts
 from harness.service import BINARY as SERVICE
 from harness.waiting import eventually
 from program import OK, ports_of, verify
@@ -20,7 +20,7 @@ FORM = [("Content-Type", "application/x-www-form-urlencoded")]
 
 
 @pytest.fixture
-def front(own_network, start, later):
+def front(own_network, start, later, tmp_path):
     """A front, "gw", that expects eu-1, which answers, and us-1, which does not."""
     if not nats.program():
         pytest.skip("no nats-server")
@@ -30,7 +30,7 @@ def front(own_network, start, later):
     place = start(**server.settings(keys["eu-1"]), PORT_CHECKER_VANTAGE="eu-1",
                   PORT_CHECKER_VANTAGE_TARGETS="any")
     made = start(**server.settings(keys["gw"]), PORT_CHECKER_FRONT="gw",
-                 PORT_CHECKER_VANTAGES="eu-1,us-1")
+                 PORT_CHECKER_VANTAGES="eu-1,us-1", **receipts.settings(tmp_path))
     for service in place, made:
         eventually(lambda: [line for line in service.events("nats")
                             if line["message"].startswith("connected")], "it is connected")
@@ -52,6 +52,17 @@ def test_every_place_is_named_in_the_report(front):
     assert re.fullmatch(r"ipv4 checker .*; places: gw and eu-1; missing: us-1 \(no answer\)",
                         ended.lines[1]), ended
     assert ended.lines[2] == "ipv4 7466 good, reached by 2 of 3: no verdict from us-1"
+
+
+def test_a_receipt_names_the_places_that_counted(front, tmp_path):
+    path = tmp_path / "receipts.txt"
+    ended = verify("--receipt", path, "--ports", "7466,50800", front.url)
+    assert ended.status == OK, ended
+    ended = verify("receipt", path, "--jwks", f"{front.url}/.well-known/jwks.json", lan=False)
+    assert ended.status == OK, ended
+    assert ended.lines[0].startswith("valid: https://checker.example about 127.0.0.1, ")
+    assert ended.lines[1:4] == ["  open         7466,50800", "  proved       7466,50800",
+                                "  seen from    gw,eu-1"]
 
 
 def test_the_page_without_javascript_names_them(front, open_port):
