@@ -168,10 +168,18 @@ static void put_checker(const void *ctx, struct text *text)
 
 /* The page lists the ports themselves in the table above. */
 static const struct template_word words[] = {
-    {"address", put_address}, {"ports", put_these}, {"s", put_s},
-    {"these", put_these},     {"open", put_open},   {"total", put_total},
-    {"judged", put_judged},   {"when", put_when},   {"from", put_from},
-    {"without", put_without}, {"asked", put_asked}, {"checker", put_checker},
+    {"address", put_address},
+    {"ports", put_these},
+    {"s", put_s},
+    {"these", put_these},
+    {"open", put_open},
+    {"total", put_total},
+    {"judged", put_judged},
+    {"when", put_when},
+    {"from", put_from},
+    {"without", put_without},
+    {"asked", put_asked},
+    {"checker", put_checker},
     {NULL, NULL},
 };
 

@@ -35,7 +35,7 @@ struct receipt_port {
 struct receipt_facts {
     int64_t now; /* seconds since 1970 */
     struct address target;
-    const char *for_text; /* of the caller: printable ASCII; "" = none */
+    const char *for_text;        /* of the caller: printable ASCII; "" = none */
     const char *const *vantages; /* names of places: they need no escapes */
     size_t vantage_count;
     struct receipt_port *ports; /* distinct; they are sorted */

@@ -106,10 +106,10 @@ struct settings {
     struct nats_server_list nats_servers;
     char nats_credentials[4096]; /* path; "" = none */
     char nats_ca[4096];
-    struct place_list vantages;    /* empty = those that are heard */
-    size_t quorum;                 /* 0 = by the number of places */
-    enum targets vantage_targets;  /* PUBLIC or ANY */
-    char receipt_key[4096];                        /* path; "" = no receipts */
+    struct place_list vantages;   /* empty = those that are heard */
+    size_t quorum;                /* 0 = by the number of places */
+    enum targets vantage_targets; /* PUBLIC or ANY */
+    char receipt_key[4096];       /* path; "" = no receipts */
     char receipt_other_key[4096];
     char receipt_issuer[SETTINGS_ISSUER_SIZE];
     char user[SETTINGS_USER_SIZE]; /* "" = port-checker or nobody */

@@ -19,7 +19,7 @@ struct nats_connection {
     natsConnection *nc;                   /* owned */
     natsSubscription *groups[GROUPS_MAX]; /* owned */
     size_t group_count;
-    bool has_left; /* the groups */
+    bool has_left;                        /* the groups */
     natsSubscription *others[GROUPS_MAX]; /* owned */
     size_t other_count;
     const struct nats_client *client; /* borrowed */
