@@ -149,6 +149,14 @@ work for the target's side of each connection.
   and the effect of sharing two cores. *Time over* it is the rest of the same run, and *its start
   alone* is `port-verifier --version`, which mostly loads shared libraries. *Peak memory* is `VmHWM`
   with `--watch`, after the report.
+- **Several places.** A front and three vantage points with one worker each are joined by one
+  nats-server with TLS and keys. Every place must answer every check, or the bench fails. *Time over
+  the slowest place's own* is the duration of a check in the front's log minus the longest of the
+  three jobs in the logs of the vantage points; checks follow one another on {one_at_a_time}
+  connections of their own per round, and the figure of a round is their median. Then wrk sends
+  checks from {vantage_clients} connections, to the front and to a service without other places.
+  A *vantage point of several processes* is the only place of a front; the processor time of all its
+  processes, without that of front and nats-server, is divided by the jobs.
 """.strip()
 
 

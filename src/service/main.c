@@ -132,7 +132,8 @@ static int complain(const struct err *err)
 /* Whether standard output was written completely. */
 static int printed(void)
 {
-    if (fflush(stdout) == 0)
+    /* A write before may have failed, with the same errno. */
+    if (fflush(stdout) == 0 && !ferror(stdout))
         return STATUS_FINE;
 
     struct err err;

@@ -95,7 +95,7 @@ static bool read_error(struct form *form, int *ret_errnum)
         const char *text;
         int errnum;
     } errors[] = {
-#define X(number, text) {text, number},
+#define X(number, text) {(text), (number)},
         VERDICT_ERROR_MAP(X)
 #undef X
     };
@@ -112,7 +112,7 @@ static bool read_error(struct form *form, int *ret_errnum)
 static bool read_proof(struct form *form, struct port_verdict *verdict)
 {
     static const char *const words[] = {
-#define X(NAME, text) [PROOF_##NAME] = text,
+#define X(NAME, text) [PROOF_##NAME] = (text),
         PROOF_MAP(X)
 #undef X
     };

@@ -4,7 +4,7 @@
 const char *vantage_end_text(enum vantage_end end)
 {
     static const char *const texts[] = {
-#define X(NAME, text) [VANTAGE_END_##NAME] = text,
+#define X(NAME, text) [VANTAGE_END_##NAME] = (text),
         VANTAGE_END_MAP(X)
 #undef X
     };

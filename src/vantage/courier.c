@@ -114,10 +114,11 @@ static size_t worker_of(const struct courier *courier, const char *data, size_t 
 static void job_has_arrived(struct courier *courier, const char *front,
                             const struct nats_message *message)
 {
-    struct letter *letter;
     if (!message->reply || strlen(message->reply) >= SUBJECT_SIZE - PLACE_NAME_SIZE ||
-        message->len > VANTAGE_JOB_SIZE_MAX || !place_name_is_valid(front, strlen(front)) ||
-        !(letter = letter_new(LETTER_JOB, message->data, message->len)))
+        message->len > VANTAGE_JOB_SIZE_MAX || !place_name_is_valid(front, strlen(front)))
+        return;
+    struct letter *letter = letter_new(LETTER_JOB, message->data, message->len);
+    if (!letter)
         return;
 
     snprintf(letter->front, sizeof letter->front, "%s", front);
@@ -168,19 +169,34 @@ static void answer_has_arrived(struct courier *courier, const char *rest,
     post(courier, worker, letter);
 }
 
+static void beat_has_arrived(struct courier *courier, const char *place,
+                             const struct nats_message *message)
+{
+    (void)message;
+    if (courier->config.places && place_name_is_valid(place, strlen(place)))
+        places_heard(courier->config.places, place, clock_now());
+}
+
 static void has_arrived(void *ctx, const struct nats_message *message)
 {
     struct courier *courier = ctx;
-    const char *rest;
-    if ((rest = after(message->subject, courier->inbox)))
-        answer_has_arrived(courier, rest, message);
-    else if ((rest = after(message->subject, CHECK_SUBJECT)))
-        job_has_arrived(courier, rest, message);
-    else if ((rest = after(message->subject, CANCEL_SUBJECT)))
-        cancel_has_arrived(courier, rest, message);
-    else if ((rest = after(message->subject, BEAT_SUBJECT)) && courier->config.places &&
-             place_name_is_valid(rest, strlen(rest)))
-        places_heard(courier->config.places, rest, clock_now());
+    const struct {
+        const char *prefix;
+        void (*arrive)(struct courier *courier, const char *rest,
+                       const struct nats_message *message);
+    } subjects[] = {
+        {courier->inbox, answer_has_arrived},
+        {CHECK_SUBJECT, job_has_arrived},
+        {CANCEL_SUBJECT, cancel_has_arrived},
+        {BEAT_SUBJECT, beat_has_arrived},
+    };
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
+        const char *rest = after(message->subject, subjects[i].prefix);
+        if (rest) {
+            subjects[i].arrive(courier, rest, message);
+            return;
+        }
+    }
 }
 
 static void is_lost(void *ctx, const void *which)
@@ -523,11 +539,7 @@ static void synchronisation_make(struct courier *courier)
 
 bool courier_new(const struct courier_config *config, struct courier **ret, struct err *err)
 {
-    if (!nats_library_hold())
-        return err_set(err, ERR_INVALID,
-                       "PORT_CHECKER_NATS_URL is set, but this build has no NATS: build it "
-                       "with libnats (-Dnats=enabled)");
-
+    nats_library_hold();
     struct courier *courier = calloc(1, sizeof *courier);
     if (!courier)
         return err_sys(err, ENOMEM, "NATS");

@@ -12,7 +12,7 @@
 #define EXP_MAX (INT64_C(1) << 53) /* what every reader of JSON can tell apart */
 
 static const char *const refusals[] = {
-#define X(NAME, text) [REFUSAL_##NAME] = text,
+#define X(NAME, text) [REFUSAL_##NAME] = (text),
     VANTAGE_REFUSAL_MAP(X)
 #undef X
 };

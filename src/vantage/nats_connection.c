@@ -19,7 +19,7 @@ struct nats_connection {
     natsConnection *nc;                   /* owned */
     natsSubscription *groups[GROUPS_MAX]; /* owned */
     size_t group_count;
-    bool has_left; /* the groups */
+    bool has_left;                        /* the groups */
     natsSubscription *others[GROUPS_MAX]; /* owned */
     size_t other_count;
     const struct nats_client *client; /* borrowed */
@@ -42,14 +42,18 @@ int SSL_CTX_set_default_verify_paths(SSL_CTX *context)
     return 1;
 }
 
-bool nats_library_hold(void)
+bool nats_is_built(void)
+{
+    return true;
+}
+
+void nats_library_hold(void)
 {
     /* libnats frees a part of OpenSSL that would free it again at the exit. */
     OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
     /* OpenSSL reads its configuration when the first context is made. */
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     SSL_CTX_free(context);
-    return true;
 }
 
 void nats_library_open(void)

@@ -422,6 +422,7 @@ test("an ICMP error says what it means and who sent it", async () => {
     const { url } = await serve();
     const look = await visit(url);
     await checkStopped(look);
+    await look.title("Incomplete: verdicts for 5 of 7 ports.");
     const label = port => look.page.getAttribute(`.tile[data-port="${port}"]`, "aria-label");
     assert.equal(await label(33), "33: unreachable, No route to host (host administratively prohibited, from the address itself)");
     assert.equal(await label(34), "34: unreachable, No route to host (host unreachable)");

@@ -57,7 +57,7 @@ class Client:
     def fill(self):
         try:
             more = self.sock.recv(65536)
-        except ConnectionResetError:
+        except ConnectionError:  # a reset; or a pipe, as OpenSSL's reads send what is left
             more = b""
         self.data += more
         return bool(more)
@@ -70,7 +70,7 @@ class Client:
             return True
         except (TimeoutError, ssl.SSLWantReadError):
             return False
-        except ConnectionResetError:
+        except ConnectionError:
             return True
         finally:
             self.sock.settimeout(WAIT)

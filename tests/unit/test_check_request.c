@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/check_request.h"
 
-#include "base/json_memory.h"
 #include "api/problem.h"
+#include "base/json_memory.h"
 #include "base/text.h"
 #include "net/port_set.h"
 

@@ -99,7 +99,7 @@ def test_who_stays_is_let_go_after_five_seconds(held):
 
 
 def test_no_more_connections_are_held_than_the_limit(held, later):
-    with Running("--ports", FREE, held.url) as running:
+    with Running("--timeout", "5m", "--ports", FREE, held.url) as running:
         held.wait_asked()
         before = set()
         for count in range(1100):
