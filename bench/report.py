@@ -149,6 +149,14 @@ work for the target's side of each connection.
   and the effect of sharing two cores. *Time over* it is the rest of the same run, and *its start
   alone* is `port-verifier --version`, which mostly loads shared libraries. *Peak memory* is `VmHWM`
   with `--watch`, after the report.
+- **Mapping.** Each home has namespaces of its own for a router, a provider and the internet, where
+  the checker runs; the checker has to prove all 102 ports, or the bench fails. In the first home
+  the ports are forwarded by rules in the router, in the others by miniupnpd, which is asked by one
+  protocol alone and does not log debug messages. The time to the report is that from the start of
+  the process to its first report with `--watch`. For the renewal, the router announces that it has
+  a new address, after which all mappings are renewed; the figure is the time from its first reply
+  to the last. Removal is from SIGTERM to the end of the process, after which the router must have
+  nothing left. *Peak memory* is `VmHWM` of port-verifier alone, after the renewal.
 """.strip()
 
 

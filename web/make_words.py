@@ -6,7 +6,7 @@
     make_words.py words.json words.js > words.js       the module, with the texts before it
 
 The same input gives the same output, byte for byte. A placeholder that is not among `words`
-stops the build. Of rows that fit a problem the first one counts: those with a code come
+stops the build; what stands between two backticks is code. Of rows that fit a problem the first one counts: those with a code come
 before the one of their status.
 """
 import json
@@ -37,6 +37,8 @@ def sentences_of(texts):
 
 def check(texts):
     for sentence in sentences_of(texts):
+        if sentence.count("`") % 2:
+            raise SystemExit(f"words.json: a backtick without a partner: {sentence}")
         for name in re.findall(r"\{(\w*)\}|[{}]", sentence):
             if name not in texts["words"]:
                 raise SystemExit(f"words.json: {{{name}}} is not among words: {sentence}")

@@ -4,6 +4,7 @@ import { formatRun, formatRuns, runsOf } from "./ports.js";
 import { STATES, nameOf, remedy, shownState } from "./words.js";
 
 const RUNS_IN_A_SENTENCE = 6;
+const USUAL_PORTS = "7466,50800-50900";
 
 function element(name, className, ...children) {
     const made = document.createElement(name);
@@ -30,9 +31,13 @@ function wordsIn(check) {
     return new Set([...Object.keys(STATES), ...[...check.verdicts.values()].map(({ state = "unknown" }) => state)]);
 }
 
-// A sentence in which no line breaks within a run of ports.
+// A sentence in which no line breaks within a run of ports, and `this` is code.
 function sentence(text) {
-    return text.split(/(\d+\u2013\d+)/).map((part, i) => (i % 2 ? element("span", "run", part) : part));
+    return text.split(/(`[^`]+`|\d+\u2013\d+)/).map((part, i) => {
+        if (i % 2 === 0)
+            return part;
+        return part.startsWith("`") ? element("code", "", part.slice(1, -1)) : element("span", "run", part);
+    });
 }
 
 // Each run is one piece, so that no line breaks within it.
@@ -45,7 +50,7 @@ function runPieces(ports) {
 
 function section(check, state, ports) {
     const told = runsOf(ports).length <= RUNS_IN_A_SENTENCE ? formatRuns(ports) : null;
-    const { lead, steps } = remedy(state, check.address, told, ports.length, check.last?.limit?.answered);
+    const { lead, steps } = remedy(state, check.address, told, ports.length, check.last?.limit?.answered, asArguments(check));
     const count = element("span", "count", ports.length.toLocaleString("en"));
     const made = element("section", "",
         element("h3", "", glyph(shownState(state)), `${nameOf(state)} `, count),
@@ -62,6 +67,12 @@ export function showReport(root, check) {
     root.replaceChildren(...[...wordsIn(check)].map(state => [state, portsIn(check, state)])
         .filter(([, ports]) => ports.length > 0)
         .map(([state, ports]) => section(check, state, ports)));
+}
+
+// The ports, unless they are those that port-verifier checks anyway, and the checker.
+function asArguments(check) {
+    const ports = check.items.join(",");
+    return { asked: ports === USUAL_PORTS ? "" : `-p ${ports} `, checker: new URL(".", location).href.replace(/\/$/, "") };
 }
 
 // What to advertise, in the form in which port-verifier prints it.

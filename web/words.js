@@ -85,13 +85,14 @@ export function summary({ open }, total, address) {
 }
 
 // What a state means, and what to do about it at home. `told` are the runs of `count` ports,
-// or null where they are too many; `answered` ports had a verdict before the address stopped.
-export function remedy(state, address, told, count, answered) {
+// or null where they are too many; `answered` ports had a verdict before the address stopped;
+// `command` is {asked, checker}, the arguments of port-verifier for the same check.
+export function remedy(state, address, told, count, answered, command) {
     const at = unmapped(address);
     const these = count === 1 ? "this port" : "these ports";
     const s = count === 1 ? "" : "s";
     const when = answered ? `after ${plural(answered)}` : "during the check";
-    const values = { address: at, ports: told ? `port${s} ${told}` : these, s, these, word: state, when };
+    const values = { address: at, ports: told ? `port${s} ${told}` : these, s, these, word: state, when, ...command };
     const family = at.includes(":") ? 6 : 4;
     const wanted = isKnown(state) ? state : "other";
     const { lead, steps } = TEXTS.remedies.find(row => row.state === wanted && (row.family ?? family) === family);

@@ -127,11 +127,25 @@ static void put_when(const void *ctx, struct text *text)
         text_append_str(text, "during the check");
 }
 
+/* The arguments of port-verifier. Only the browser knows the URL of the page. */
+static void put_asked(const void *ctx, struct text *text)
+{
+    (void)ctx;
+    text_append_str(text, "-p PORTS ");
+}
+
+static void put_checker(const void *ctx, struct text *text)
+{
+    (void)ctx;
+    text_append_str(text, "URL-OF-THIS-PAGE");
+}
+
 /* The page lists the ports themselves in the table above. */
 static const struct template_word words[] = {
     {"address", put_address}, {"ports", put_these}, {"s", put_s},
     {"these", put_these},     {"open", put_open},   {"total", put_total},
-    {"judged", put_judged},   {"when", put_when},   {NULL, NULL},
+    {"judged", put_judged},   {"when", put_when},   {"asked", put_asked},
+    {"checker", put_checker}, {NULL, NULL},
 };
 
 /* A port without a verdict must not be counted as one that cannot be reached. */
@@ -158,6 +172,17 @@ static const struct remedy *remedy_of(enum port_state state, bool is_ipv6)
     return &remedies[i];
 }
 
+/* `This` is code. Changes `plain`. */
+static void put_marked(struct text *html, char *plain)
+{
+    bool is_code = false;
+    for (char *part; (part = strsep(&plain, "`")); is_code = !is_code) {
+        text_append_str(html, is_code ? "<code>" : "");
+        html_append(html, part);
+        text_append_str(html, is_code ? "</code>" : "");
+    }
+}
+
 static void put_sentence(struct text *html, const char *sentence,
                          const struct subject *subject)
 {
@@ -167,7 +192,7 @@ static void put_sentence(struct text *html, const char *sentence,
     assert(is_known);
     (void)is_known;
     if (plain.data)
-        html_append(html, plain.data);
+        put_marked(html, plain.data);
     html->failed = html->failed || plain.failed;
     text_done(&plain);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/confine.h"
 
+#include "base/capabilities.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/syscall_filter.h"
@@ -9,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
@@ -111,28 +111,12 @@ static enum layer_state fail(const char *what, struct err *err)
     return LAYER_FAILED;
 }
 
-bool capabilities_are_held(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-    if (syscall(SYS_capget, &header, data) != 0)
-        return true;
-    for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
-        if (data[i].permitted || data[i].effective || data[i].inheritable)
-            return true;
-    return false;
-}
-
 static enum layer_state capabilities_apply(const struct confine_plan *plan, struct err *err)
 {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
     (void)plan;
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     bounding_set_drop();
-    if (!capabilities_are_held()) /* systemd's filter of a unit may deny capset() */
-        return LAYER_HOLDS;
-    return syscall(SYS_capset, &header, none) == 0 ? LAYER_HOLDS : fail("capset", err);
+    return capabilities_drop(err) ? LAYER_HOLDS : LAYER_FAILED;
 }
 
 static enum layer_state privileges_apply(const struct confine_plan *plan, struct err *err)

@@ -60,8 +60,5 @@ enum layer_state confine_layer(enum layer layer, const struct confine_plan *plan
 bool confine_apply(const struct confine_plan *plan, const struct settings *settings,
                    size_t *ret_count, struct err *err);
 
-/* Whether this process has any capability. */
-bool capabilities_are_held(void);
-
 const char *layer_name(enum layer layer);
 const char *layer_purpose(enum layer layer);

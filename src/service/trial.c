@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/trial.h"
 
+#include "base/capabilities.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/text.h"

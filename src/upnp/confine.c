@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "upnp/confine.h"
 
+#include "base/capabilities.h"
 #include "base/err.h"
 #include "base/syscall_filter.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
@@ -90,10 +90,7 @@ static bool user_drop(struct err *err)
 
 static bool privileges_drop(struct err *err)
 {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
-    return user_drop(err) &&
-           (syscall(SYS_capset, &header, none) == 0 || err_sys(err, errno, "capset")) &&
+    return user_drop(err) && capabilities_drop(err) &&
            (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ||
             err_sys(err, errno, "PR_SET_NO_NEW_PRIVS"));
 }

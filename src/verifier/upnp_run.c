@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,16 @@ static struct {
 
 /* --- the helper ----------------------------------------------------------------------- */
 
+/* For the program, which inherits it. A terminal, and systemd when it stops a unit, signal
+ * all processes, but the program has to remove the mappings then. It ends with its input
+ * and at its deadline. */
+static void signals_ignore(void)
+{
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+}
+
 static struct helper_answer program_execute(const void *ctx, unsigned char which, int fd)
 {
     const char *path = ctx;
@@ -42,6 +53,7 @@ static struct helper_answer program_execute(const void *ctx, unsigned char which
     struct err err;
     pid_t child;
     (void)which;
+    signals_ignore();
     if (!spawn_program(path, argv, fds, &child, &err))
         return (struct helper_answer){.failure = err.errnum};
     fd_close(&owned); /* our reader waits for the program alone */

@@ -191,8 +191,8 @@ http {
 
 // --- the browser ------------------------------------------------------------------------
 
-export function launch() {
-    return chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
+export function launch(...flags) {
+    return chromium.launch({ executablePath: "/usr/bin/chromium", args: [...FLAGS, ...flags] });
 }
 
 // A page. close() fails when the browser complained about anything, or requested anything

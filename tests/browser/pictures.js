@@ -10,6 +10,7 @@ import path from "node:path";
 import { Cleanups, Service, Visit, filter, hasFilter, haveAddresses, launch, listen } from "./harness.js";
 
 const ADDRESS = "203.0.113.7"; // for documentation (RFC 5737)
+const NAME = "checker.example";
 const OPEN = [7466, ...Array.from({ length: 48 }, (_, i) => 50800 + i)];
 const VIEWPORT = { width: 1080, height: 900 };
 
@@ -31,16 +32,16 @@ try {
     cleanups.add(() => address.close());
     const rules = filter([`ip daddr ${ADDRESS} tcp dport 50848-50900 drop`]);
     cleanups.add(() => rules.close());
-    const service = await Service.start({ PORT_CHECKER_HOST: ADDRESS, PORT_CHECKER_TARGETS: "caller", PORT_CHECK_TIMEOUT: "5" });
+    const service = await Service.start({ PORT_CHECKER_HOST: ADDRESS, PORT_CHECKER_PORT: "80", PORT_CHECKER_TARGETS: "caller", PORT_CHECK_TIMEOUT: "5" });
     cleanups.add(() => service.stop());
     for (const port of OPEN) {
         const server = await listen(port, ADDRESS);
         cleanups.add(() => server.close());
     }
-    const browser = await launch();
+    const browser = await launch(`--host-resolver-rules=MAP ${NAME} ${ADDRESS}`);
     cleanups.add(() => browser.close());
     for (const colorScheme of ["light", "dark"])
-        await take(browser, service.url, colorScheme, path.join(process.argv[2], `page-${colorScheme}.png`));
+        await take(browser, `http://${NAME}`, colorScheme, path.join(process.argv[2], `page-${colorScheme}.png`));
 } finally {
     await cleanups.run();
 }

@@ -93,6 +93,15 @@ class Namespace:
         return device
 
 
+class Borrowed(Namespace):
+    """That of a process, which lives longer than this."""
+
+    def __init__(self, name, pid):
+        self.name = name
+        self.fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self.homes = []
+
+
 def why_not():
     """Why namespaces cannot be created here; None if they can."""
     if os.geteuid() != 0:

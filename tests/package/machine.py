@@ -70,6 +70,15 @@ class Machine:
         assert not check or done.returncode == 0, (command, done.stdout, done.stderr)
         return done
 
+    def begin(self, namespace, *command, **settings):
+        """A program of this machine, in another network. It ends with the process that is
+        returned, which is not itself."""
+        return subprocess.Popen(
+            [*self.inside("--mount", "--uts", "--ipc", "--pid", "--cgroup"),
+             f"--net={namespace.path}", "setpriv", "--pdeathsig=KILL", *map(str, command)],
+            env={**ENVIRONMENT, **settings}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
     def shell(self, script, **options):
         return self.run("sh", "-euc", script, **options)
 

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The packages in a booted Debian: installed, started, reloaded, upgraded, removed, purged."""
+import json
 import re
 
+import pytest
+
+from harness import homes
+from harness.netns import Borrowed
 from harness.waiting import eventually
 from machine import NEXT, PACKAGES
 
+ALL = ("port-checker", "port-verifier", "port-verifier-upnp")
 SETTINGS = "/etc/port-checker.env"
 OPEN = '{"provider_ip": "127.0.0.1", "ports": [7466]}'
 
@@ -178,8 +184,54 @@ def test_port_verifier_watches_when_it_is_enabled(debian):
     debian.run("systemd-analyze", "security", "--threshold=15", "port-verifier.service")
 
 
+@pytest.fixture
+def home(debian, later):
+    """The machine in a home, where port-verifier is installed; its checker on the internet."""
+    made = homes.Home(later, provider=Borrowed("provider", debian.leader))
+    debian.install(PACKAGES, *ALL)
+    checker = debian.begin(made.internet, "port-checker", PORT_CHECKER_HOST="::",
+                           PORT_CHECKER_TARGETS="caller", PORT_CHECKER_PORT="80")
+    later.callback(checker.communicate)
+    later.callback(checker.kill)
+    while "event=ready" not in (line := checker.stderr.readline()):
+        assert line, "the checker has ended"
+    return made
+
+
+def test_the_unit_keeps_ports_mapped(debian, home, tmp_path):
+    """Its sandbox leaves port-verifier, and the program for UPnP, what they need."""
+    debian.shell("echo PORT_VERIFIER_ARGUMENTS=--watch 1h --map --ports 50800 --state"
+                 f" /var/lib/port-verifier/state -4 http://{homes.CHECKER}"
+                 " >>/etc/port-verifier.env")
+
+    def report():
+        said = debian.run("cat", "/run/port-verifier/report.json", check=False).stdout
+        return said and json.loads(said)["families"][0]
+
+    for protocol in (homes.UPNP, homes.PCP):
+        folder = tmp_path / protocol
+        folder.mkdir()
+        router = homes.Daemon(home, folder, protocols=(protocol,))
+        try:
+            debian.run("systemctl", "start", "port-verifier")
+            family = eventually(report, "a report", within=30)
+            assert family["router"]["mapping"]["protocol"] == protocol
+            assert family["advertise"] == [50800]
+            assert router.forwards() == {50800: (homes.PROVIDER, 50800)}
+            debian.run("systemctl", "stop", "port-verifier")
+            assert router.is_empty()
+        finally:
+            router.stop()
+    assert debian.run("stat", "-Lc", "%a", "/var/lib/port-verifier/state").stdout \
+        == "600\n"
+    debian.run("dpkg", "--purge", "port-verifier-upnp", "port-verifier")
+    assert debian.shell("ls -d /var/lib/port-verifier /var/lib/private/port-verifier",
+                        check=False).stdout == ""
+
+
 def test_manual_pages_and_completions_are_installed(debian):
-    debian.install(PACKAGES, "port-checker", "port-verifier")
+    debian.install(PACKAGES, *ALL)
+    debian.run("test", "-s", "/usr/share/man/man1/port-verifier-upnp.1.gz")
     for name, section in [("port-checker", 8), ("port-verifier", 1)]:
         for file in (f"/usr/share/bash-completion/completions/{name}.bash",
                      f"/usr/share/zsh/vendor-completions/_{name}",
@@ -190,15 +242,15 @@ def test_manual_pages_and_completions_are_installed(debian):
 
 def test_a_purge_leaves_nothing(debian):
     before = files(debian)
-    debian.install(PACKAGES, "port-checker", "port-verifier")
-    debian.install(NEXT, "port-checker", "port-verifier")
+    debian.install(PACKAGES, *ALL)
+    debian.install(NEXT, *ALL)
     debian.shell("systemctl enable port-checker.socket port-verifier")
-    debian.run("dpkg", "--remove", "port-checker", "port-verifier")
+    debian.run("dpkg", "--remove", *ALL)
     assert debian.show("port-checker", "SubState") == "dead"
     assert debian.run("test", "-e", SETTINGS, check=False).returncode == 0
     assert debian.run("ss", "-Hltn", "sport = 7466").stdout == ""
 
-    debian.run("dpkg", "--purge", "port-checker", "port-verifier")
+    debian.run("dpkg", "--purge", *ALL)
     # The user remains, as Debian recommends: files elsewhere may be its own.
     records = {f"/etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow")}
     assert files(debian) - before <= records | {"/etc/.pwd.lock"}

@@ -70,14 +70,17 @@ def verify(*arguments, inside=None, before=(), binary=BINARY, within=60, lan=Non
 
 
 class Running:
-    """A port-verifier in the background. Its output goes to files."""
+    """A port-verifier in the background, in the namespace `inside`. Its output goes to
+    files."""
 
-    def __init__(self, *arguments, **settings):
-        arguments = [*arguments, "--lan"]  # checkers on loopback count
+    def __init__(self, *arguments, inside=None, **settings):
+        if inside is None:
+            arguments = [*arguments, "--lan"]  # checkers on loopback count
         self.folder = tempfile.TemporaryDirectory(prefix="verifier-")
         self.out_path = pathlib.Path(self.folder.name) / "out"
         self.err_path = pathlib.Path(self.folder.name) / "err"
-        with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
+        with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err, \
+                inside or contextlib.nullcontext():
             self.process = subprocess.Popen([BINARY, *map(str, arguments)],
                                             env=environment(settings),
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=err)

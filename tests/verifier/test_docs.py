@@ -180,9 +180,13 @@ def test_an_example_does_what_it_says(start, tmp_path, name, later):
     assert run_example(name, tmp_path, checker) == EXPECTED[name]
 
 
-def test_the_example_that_goes_on(start, tmp_path):
+LASTING = ["watch.sh", "map.sh"]
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_an_example_that_goes_on(start, tmp_path, name):
     checker = start().url
-    process = subprocess.Popen([*words_of("watch.sh", tmp_path)], cwd=tmp_path,
+    process = subprocess.Popen([*words_of(name, tmp_path)], cwd=tmp_path,
                                env=surroundings(tmp_path, checker), stdout=subprocess.PIPE,
                                start_new_session=True)
     try:
@@ -196,7 +200,7 @@ def test_the_example_that_goes_on(start, tmp_path):
 
 
 def test_no_example_is_left_out():
-    assert set(EXAMPLES) == {*EXPECTED, "watch.sh"}
+    assert set(EXAMPLES) == {*EXPECTED, *LASTING}
 
 
 def test_what_is_installed(tmp_path):
@@ -206,4 +210,5 @@ def test_what_is_installed(tmp_path):
             "{datadir}/bash-completion/completions/port-verifier.bash",
             "{datadir}/zsh/site-functions/_port-checker",
             "{datadir}/fish/vendor_completions.d/port-verifier.fish",
+            "{datadir}/doc/port-verifier/mapping.md",
             "{datadir}/doc/port-verifier/provider-integration.md"} <= found

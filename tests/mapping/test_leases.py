@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""--map with --watch: mappings outlive their leases."""
+import contextlib
+
+from harness.homes import NATPMP, PCP, UPNP, Grants
+from harness.waiting import eventually
+from world import PORTS, good_of
+
+LEASE = 60
+
+
+def test_short_leases_are_renewed(world, later):
+    """Over three renewals, by all protocols at the same time. miniupnpd limits those of PCP
+    only."""
+    worlds = {PCP: world(PCP, min_lifetime=LEASE - 1, max_lifetime=LEASE),
+              NATPMP: world(), UPNP: world()}
+    gateway = worlds[NATPMP].start_gateway(protocols=(NATPMP,), lease_max=LEASE)
+    upnp = worlds[UPNP].start_upnp(lease_max=LEASE)
+    granted = {protocol: later.enter_context(contextlib.closing(Grants(worlds[protocol].home))).times
+               for protocol in (PCP, NATPMP)}
+    granted[UPNP] = upnp.granted
+    running = {protocol: one.watch("--map") for protocol, one in worlds.items()}
+    for each in running.values():
+        each.wait_reports(1, within=30)
+    def are_renewed():
+        return all(len(times.get(port, ())) > 3 for times in granted.values() for port in PORTS)
+    eventually(are_renewed, "three renewals", within=80)
+    for each in granted.values():
+        for times in each.values():
+            assert all(after - before < LEASE for before, after in zip(times, times[1:])), granted
+    for protocol, one in worlds.items():
+        reports = running[protocol].reports
+        assert len(reports) == 1 and good_of(reports[0]["families"][0]) == PORTS
+        assert reports[0]["families"][0]["router"]["mapping"]["lease"] == LEASE
+        one.wait_proved()
+        running[protocol].end()
+    assert worlds[PCP].daemon.is_empty()
+    assert gateway.table == upnp.table == {}

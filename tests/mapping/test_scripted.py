@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""--map with routers that answer as the test tells them to."""
+import struct
+
+import pytest
+
+from harness.gateway import NATPMP, PCP, garbage, silent
+from harness.homes import OTHER, PROVIDER, ROUTER
+from harness.waiting import eventually
+from world import PORTS, causes_of, good_of, mapped_of, states_of
+
+MANY = "7466,50800-50900"
+FORWARDS = {port: (PROVIDER, port) for port in PORTS}
+EACH = pytest.mark.parametrize("protocol", [PCP, NATPMP])
+
+
+def only_of_maps(change):
+    """Alters replies to requests for a mapping."""
+    return lambda request, reply: change(request, reply) if request.is_map else [reply]
+
+
+def other_nonce(_, reply):
+    return [reply[:24] + bytes(byte ^ 0xFF for byte in reply[24:36]) + reply[36:]]
+
+
+def other_inner_port(request, reply):
+    at = 40 if request.protocol == PCP else 8
+    (port,) = struct.unpack_from("!H", reply, at)
+    return [reply[:at] + struct.pack("!H", port ^ 1) + reply[at + 2:]]
+
+
+@pytest.mark.parametrize("protocol, change", [
+    (PCP, other_nonce), (PCP, other_inner_port), (PCP, silent),
+    (NATPMP, other_inner_port), (NATPMP, silent)])
+def test_a_false_answer_is_none(world, protocol, change):
+    one = world()
+    one.start_gateway(protocols=(protocol,), alter=only_of_maps(change))
+    family = one.verify("--map")
+    assert set(states_of(family).values()) == {"silent"}
+    assert family["router"]["mapping"]["mapped"] == 0
+
+
+@pytest.mark.parametrize("protocol, change", [
+    (PCP, other_nonce), (PCP, other_inner_port), (PCP, garbage),
+    (NATPMP, other_inner_port), (NATPMP, garbage)])
+def test_false_answers_do_not_hide_the_true_one(world, protocol, change):
+    one = world()
+    gateway = one.start_gateway(protocols=(protocol,), alter=only_of_maps(
+        lambda request, reply: [*change(request, reply), reply]))
+    family = one.verify("--map")
+    assert good_of(family) == PORTS
+    assert gateway.table == {}
+
+
+@pytest.mark.parametrize("sender", [(ROUTER, 5352), ("192.168.50.4", 5351)])
+def test_answers_of_another_sender_are_ignored(world, sender):
+    one = world()
+    one.home.router.ip("addr add 192.168.50.4/24 dev lan\n")
+    one.start_gateway(sender=sender)
+    family = one.verify("--map")
+    assert good_of(family) == []
+    assert family["router"]["outer_ip"] is None
+    assert family["router"]["mapping"]["error"] == "no_router"
+
+
+@EACH
+def test_another_port_is_given_back(world, protocol):
+    one = world()
+    gateway = one.start_gateway(protocols=(protocol,), taken={50801})
+    family = one.verify("--map")
+    assert good_of(family) == [7466, 50800, 50802]
+    assert mapped_of(family)[50801]["state"] == "other_port"
+    assert gateway.table == {}
+
+
+@EACH
+def test_the_router_takes_32(world, protocol):
+    one = world()
+    gateway = one.start_gateway(protocols=(protocol,), table_max=32)
+    family = one.verify("--map", "--required", "7466,50900", ports=MANY)
+    assert len(good_of(family)) == 32 and {7466, 50900} <= set(good_of(family))
+    states = list(states_of(family).values())
+    assert (states.count("mapped"), states.count("full")) == (32, 70)
+    assert (family["router"]["mapping"]["mapped"], family["router"]["mapping"]["asked"]) == (32, 102)
+    assert gateway.table == {}
+
+
+@EACH
+def test_a_slow_router(world, protocol):
+    one = world()
+    gateway = one.start_gateway(protocols=(protocol,), delay=2)
+    assert good_of(one.verify("--map")) == PORTS
+    assert gateway.table == {}
+
+
+def test_a_router_that_says_nothing(world):
+    one = world()
+    one.start_gateway(alter=silent)
+    family = one.verify("--map")
+    assert good_of(family) == []
+    assert {entry["state"] for entry in family["router"]["protocols"]
+            if entry["protocol"] in (PCP, NATPMP)} == {"silent"}
+    assert family["router"]["mapping"]["error"] == "no_router"
+
+
+@EACH
+@pytest.mark.parametrize("result", [2, 3])
+def test_a_router_that_refuses(world, protocol, result):
+    one = world()
+    one.start_gateway(protocols=(protocol,), map_result=result)
+    family = one.verify("--map")
+    assert set(states_of(family).values()) == {"refused"}
+    assert mapped_of(family)[7466]["result"]
+    assert set(causes_of(family).values()).isdisjoint({"no_way_in", "not_forwarded"})
+
+
+@EACH
+def test_an_epoch_that_went_back(world, protocol):
+    """The router announces its restart, and has forgotten everything."""
+    one = world()
+    gateway = one.start_gateway(protocols=(protocol,))
+    gateway.age(1000)
+    with one.mapped() as running:
+        gateway.restart()
+        gateway.announce(protocol)
+        eventually(lambda: gateway.forwards == FORWARDS, "mapped anew", within=30)
+        one.wait_proved()
+        assert good_of(running.reports[-1]["families"][0]) == PORTS
+        running.end()
+    assert gateway.table == {}
+
+
+@EACH
+def test_a_restart_without_an_announcement(world, protocol):
+    one = world()
+    gateway = one.start_gateway(protocols=(protocol,))
+    gateway.age(1000)
+    with one.mapped() as running:
+        gateway.restart()
+        eventually(lambda: gateway.forwards == FORWARDS, "mapped anew", within=60)
+        running.end()
+    assert gateway.table == {}
+
+
+# --- UPnP ---------------------------------------------------------------------------------
+
+NOT_AUTHORIZED, PERMANENT_ONLY = 606, 725
+
+
+def test_upnp_permanent_leases_only(world):
+    """They are removed at the end all the same."""
+    one = world()
+    router = one.start_upnp(lease_refusal=PERMANENT_ONLY)
+    family = one.verify("--map")
+    assert good_of(family) == PORTS
+    assert {mapping["expires"] for mapping in mapped_of(family).values()} == {None}
+    assert family["router"]["mapping"]["lease"] is None
+    assert router.table == {}
+
+
+def test_upnp_permanent_leases_after_sigterm_and_kept(world):
+    one = world()
+    router = one.start_upnp(lease_refusal=PERMANENT_ONLY)
+    with one.mapped() as running:
+        assert {entry["client"] for entry in router.table.values()} == {PROVIDER}
+        running.end()
+    assert router.table == {}
+    one.verify("--map", "--map-keep")
+    assert sorted(router.table) == PORTS
+
+
+def test_upnp_refuses(world):
+    one = world()
+    one.start_upnp(results={"AddPortMapping": NOT_AUTHORIZED})
+    family = one.verify("--map")
+    assert set(states_of(family).values()) == {"refused"}
+    assert mapped_of(family)[7466]["result"]
+
+
+def test_upnp_takes_32(world):
+    one = world()
+    router = one.start_upnp(table_max=32)
+    family = one.verify("--map", ports=MANY)
+    assert len(good_of(family)) == 32 and 7466 in good_of(family)
+    states = list(states_of(family).values())
+    assert (states.count("mapped"), states.count("full")) == (32, 70)
+    assert router.table == {}
+
+
+def test_upnp_held_by_another_machine(world):
+    one = world()
+    router = one.start_upnp()
+    router.table[50801] = held = {"client": OTHER, "inner": 50801, "lease": 0,
+                                  "description": ""}
+    family = one.verify("--map")
+    assert good_of(family) == [7466, 50800, 50802]
+    assert mapped_of(family)[50801]["held_by"] == OTHER
+    assert router.table == {50801: held}
+
+
+def test_upnp_slow_answers(world):
+    one = world()
+    router = one.start_upnp(delay=0.5)
+    assert good_of(one.verify("--map")) == PORTS
+    assert router.table == {}
