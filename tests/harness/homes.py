@@ -266,7 +266,7 @@ class Daemon:
     def is_running(self):
         try:
             stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # it ended before the file was read
             return False
         return stat.rpartition(")")[2].split()[0] != "Z"
 
