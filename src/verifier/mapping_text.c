@@ -21,22 +21,25 @@ static void fault_put(const struct family_report *family, struct text *text)
     static const char *const sentences[] = {
         [MAPPING_FAULT_NONE] = "",
         [MAPPING_FAULT_NO_ROUTER] = "nothing there speaks PCP, NAT-PMP or UPnP: switch on "
-                                    "one of them in the router, "
-                                    "or forward the ports by hand",
+                                    "one of them in the router",
         [MAPPING_FAULT_NOT_CONNECTED] = "the router forwards nothing, because it has no "
                                         "connection to the internet, or no "
                                         "public address on its other side",
         [MAPPING_FAULT_UPNP_MISSING] =
-            "it speaks neither PCP nor NAT-PMP; for UPnP, install port-verifier-upnp, or "
-            "forward the ports by hand",
-        [MAPPING_FAULT_FAILED] = "asking it to forward the ports failed: run port-verifier "
-                                 "again, or forward the ports by hand",
+            "it speaks neither PCP nor NAT-PMP; for UPnP, install port-verifier-upnp",
+        [MAPPING_FAULT_FAILED] =
+            "asking it to forward the ports failed: run port-verifier again",
     };
-    if (family->mapping.has_router)
-        text_append_str(text, sentences[family->mapping.fault]);
-    else
+    enum mapping_fault fault = family->mapping.fault;
+    if (!family->mapping.has_router) {
         text_append_str(text, "no router to map the ports: this machine has no default "
                               "gateway");
+        return;
+    }
+    text_append_str(text, sentences[fault]);
+    if (fault != MAPPING_FAULT_NONE && fault != MAPPING_FAULT_NOT_CONNECTED)
+        text_append_str(text, family->which == FAMILY_4 ? ", or forward the ports by hand"
+                                                        : ", or open the ports by hand");
 }
 
 static bool are_all_good(const struct family_report *family)

@@ -81,7 +81,8 @@ def test_the_router_takes_32(world, protocol):
     assert len(good_of(family)) == 32 and {7466, 50900} <= set(good_of(family))
     states = list(states_of(family).values())
     assert (states.count("mapped"), states.count("full")) == (32, 70)
-    assert (family["router"]["mapping"]["mapped"], family["router"]["mapping"]["asked"]) == (32, 102)
+    mapping = family["router"]["mapping"]
+    assert (mapping["mapped"], mapping["asked"]) == (32, 102)
     assert gateway.table == {}
 
 
