@@ -52,11 +52,12 @@ def signed(seed_file, nonce):
 
 
 class ScriptedPlace:
-    """Calls answer(job) for each job and sends the ports that it returns. Opened in the namespace
-    of the calling thread."""
+    """Calls answer(job) for each job, sends the ports that it returns, and then a heartbeat. Opened
+    in the namespace of the calling thread."""
 
     def __init__(self, server, name, seed, answer, claims=None, replies_as=None):
-        self.answer, self.claims, self.replies_as = answer, claims or name, replies_as or name
+        self.name, self.answer = name, answer
+        self.claims, self.replies_as = claims or name, replies_as or name
         self.jobs, self.denials = [], []
         plain = socket.create_connection((server.address, server.port), 10)
         hello = json.loads(plain.recv(65536).split(b"\r\n")[0].removeprefix(b"INFO "))
@@ -98,6 +99,7 @@ class ScriptedPlace:
     def reply(self, subject, answer):
         payload = json.dumps(answer).encode()
         self.send(f"PUB {subject} {len(payload)}", payload)
+        self.send(f"PUB vp.beat.{self.name} 0", b"")
 
     def close(self):
         self.sock.shutdown(socket.SHUT_RDWR)
