@@ -463,6 +463,8 @@ bool mapper_new(struct loop *loop, const struct mapper_config *config,
         mapper->ports[i].mapping = (struct mapping){
             .inner = ports[i].inner,
             .outer = ports[i].outer,
+            .is_held = ports[i].is_held,
+            .held_until = ports[i].held_until,
         };
     for (size_t i = 0; i < MAPPER_CALLS_MAX; i++) {
         mapper->slots[i].mapper = mapper;

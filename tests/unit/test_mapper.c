@@ -87,7 +87,8 @@ static int lab_begin(void **state)
     };
     lab.count = PORTS;
     for (size_t i = 0; i < PORTS; i++)
-        lab.ports[i] = (struct mapping_port){(uint16_t)(FIRST + i), (uint16_t)(FIRST + i)};
+        lab.ports[i] = (struct mapping_port){.inner = (uint16_t)(FIRST + i),
+                                             .outer = (uint16_t)(FIRST + i)};
     timer_init(&lab.timer, later);
     timer_init(&lab.guard, guard);
     return loop_timer_set(lab.loop, &lab.guard, instant_add(clock_now(), span_seconds(60)))
@@ -601,7 +602,8 @@ static void an_announced_address_renews_all(void **state)
     check_all_are_mapped();
 }
 
-/* A router with several outer addresses, a broken one, or a neighbour that forges replies. */
+/* A router with several outer addresses, a broken one, or a neighbour that forges replies.
+ */
 static void a_fickle_router_is_not_asked_without_end(void **state)
 {
     (void)state;
