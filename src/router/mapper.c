@@ -22,6 +22,7 @@
 #define RETRY_MAX_SECONDS 1800
 #define RENEW_MIN_SECONDS 1
 #define HEAR_MIN_SECONDS  10
+#define PATIENCE_MAX_MS   1000
 #define UPSET_MIN_SECONDS 30
 #define UPSET_MAX_SECONDS 480
 #define LEASE_MAX_SECONDS 86400 /* RFC 6887, section 15: longer ones are not believed */
@@ -50,7 +51,8 @@ struct mapper {
     size_t port_count;
     struct port *ports; /* owned */
     struct slot slots[MAPPER_CALLS_MAX];
-    size_t calls; /* slots in use */
+    size_t calls;         /* slots in use */
+    struct span patience; /* before a request is repeated */
     struct timer timer;
     struct epoch epoch;
     bool has_outer;
@@ -271,7 +273,7 @@ static bool slot_begin(struct slot *slot, struct port *port, bool is_removal)
         .lifetime = is_removal ? 0 : config->lease,
     };
     slot->call.len = map_request_write(&slot->request, slot->call.bytes);
-    if (!call_start(&slot->call, deadline))
+    if (!call_start(&slot->call, mapper->patience, deadline))
         return false;
 
     slot->port = port;
@@ -313,12 +315,24 @@ static void mapping_end(struct slot *slot, struct port *port, enum call_end end)
         slot_begin(slot, port, true);
 }
 
+/* Some routers take their time for each request: to repeat those that wait would add to
+ * what they have to do. */
+static void note_pace(struct mapper *mapper, struct instant begun)
+{
+    int64_t twice_ms = 2 * instant_since(clock_now(), begun).ns / NS_PER_MS;
+    if (twice_ms > PATIENCE_MAX_MS)
+        twice_ms = PATIENCE_MAX_MS;
+    mapper->patience = span_ms(twice_ms > CALL_WAIT_MS ? twice_ms : CALL_WAIT_MS);
+}
+
 static void call_ended(void *ctx, enum call_end end)
 {
     struct slot *slot = ctx;
     struct mapper *mapper = slot->mapper;
     struct port *port = slot->port;
     const struct map_reply reply = slot->reply;
+    if (end == CALL_ANSWERED)
+        note_pace(mapper, slot->call.begun);
     slot_release(slot);
     if (end == CALL_ANSWERED && reply.has_epoch)
         note_epoch(mapper, reply.epoch, port);
@@ -457,6 +471,7 @@ bool mapper_new(struct loop *loop, const struct mapper_config *config,
     mapper->loop = loop;
     mapper->config = *config;
     mapper->port_count = port_count;
+    mapper->patience = span_ms(CALL_WAIT_MS);
     mapper->heard_at = instant_back(clock_now(), span_seconds(HEAR_MIN_SECONDS));
     mapper->upset_at = instant_back(clock_now(), span_seconds(UPSET_MAX_SECONDS));
     for (size_t i = 0; i < port_count; i++)

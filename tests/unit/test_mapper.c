@@ -252,6 +252,18 @@ static void a_router_may_take_two_seconds(void **state)
     check_all_are_mapped();
 }
 
+/* Repetitions would make it slower still. */
+static void a_router_that_is_known_to_be_slow_is_not_asked_twice(void **state)
+{
+    (void)state;
+    lab.gateway->delay_ms = 400;
+    lab.count = (size_t)4 * MAPPER_CALLS_MAX;
+    start();
+    run_until(1);
+    check_all_are_mapped();
+    assert_true(lab.gateway->maps <= 5 * MAPPER_CALLS_MAX);
+}
+
 static void a_mapping_of_another_port_is_given_back(void **state)
 {
     (void)state;
@@ -804,6 +816,7 @@ int main(void)
         TEST(eight_requests_are_under_way),
         TEST(lost_requests_are_repeated),
         TEST(a_router_may_take_two_seconds),
+        TEST(a_router_that_is_known_to_be_slow_is_not_asked_twice),
         cmocka_unit_test(a_mapping_of_another_port_is_given_back),
         cmocka_unit_test(a_full_table_has_the_first_ports),
         cmocka_unit_test(a_refusal_is_kept_with_its_code),
