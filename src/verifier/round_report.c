@@ -122,6 +122,7 @@ static void mapping_collect(const struct mappings *mappings, struct family_repor
         answer->has_outer = true;
         answer->outer_address = family->mapping.outer;
     }
+    family->router.is_offline = family->mapping.fault == MAPPING_FAULT_NOT_CONNECTED;
 }
 
 static void router_collect(const struct round_parts *parts, struct family_report *family)
