@@ -151,7 +151,8 @@ static bool ask(struct gather *gather, const struct vantage_job *asked)
 {
     struct vantage_job job = *asked;
     struct instant now = loop_now(gather->config.loop);
-    int64_t ms = instant_since(gather->deadline, now).ns / NS_PER_MS;
+    int64_t left = instant_since(gather->deadline, now).ns / NS_PER_MS;
+    int64_t ms = left - GATHER_MARGIN_MS;
     const struct vantage_answers answers = {
         .answered = place_has_answered,
         .ended = no_more_answers,
@@ -162,7 +163,7 @@ static bool ask(struct gather *gather, const struct vantage_job *asked)
 
     strncpy(job.place, gather->config.own, PLACE_NAME_MAX);
     job.budget_ms = (unsigned)(ms < VANTAGE_BUDGET_MS ? ms : VANTAGE_BUDGET_MS);
-    job.exp_ms = clock_unix_ms() + ms;
+    job.exp_ms = clock_unix_ms() + left;
     return vantage_ask(gather->config.asker, &job, gather->deadline, &answers,
                        &gather->request);
 }
