@@ -14,6 +14,7 @@
 
 struct gather_place {
     struct expected_place expected;
+    bool is_heard; /* something came from it */
     bool has_answered;
     const char *reason;            /* why it is missing; NULL = not known yet */
     struct port_verdict *verdicts; /* owned; NULL until it has answered with verdicts */
@@ -96,6 +97,15 @@ static struct gather_place *find(struct gather *gather, const char *name)
     return NULL;
 }
 
+static bool place_is_admitted(void *ctx, const char *name)
+{
+    struct gather_place *place = find(ctx, name);
+    bool is_first = place && !place->is_heard;
+    if (is_first)
+        place->is_heard = true;
+    return is_first;
+}
+
 static void place_has_answered(void *ctx, struct vantage_answer *answer)
 {
     struct gather *gather = ctx;
@@ -154,6 +164,7 @@ static bool ask(struct gather *gather, const struct vantage_job *asked)
     int64_t left = instant_since(gather->deadline, now).ns / NS_PER_MS;
     int64_t ms = left - GATHER_MARGIN_MS;
     const struct vantage_answers answers = {
+        .admit = place_is_admitted,
         .answered = place_has_answered,
         .ended = no_more_answers,
         .ctx = gather,

@@ -103,15 +103,18 @@ class Client:
 
 
 class ScriptedPlace(Client):
-    """Calls answer(job) for each job and sends the ports that it returns."""
+    """Calls answer(job) for each job and sends the ports that it returns, `noise` before them."""
 
-    def __init__(self, server, name, seed, answer, claims=None, replies_as=None):
+    def __init__(self, server, name, seed, answer, claims=None, replies_as=None, noise=()):
         self.answer, self.claims, self.replies_as = answer, claims or name, replies_as or name
+        self.noise = noise
         self.jobs = []
         super().__init__(server, seed, f"vp.check.* {name}")
 
     def read(self, subject, reply, job):
         self.jobs.append(job)
+        for message in self.noise:
+            self.publish(f"{reply}.{self.replies_as}", message)
         self.publish(f"{reply}.{self.replies_as}",
                      {"v": 1, "place": self.claims, "ports": self.answer(job)})
 

@@ -91,6 +91,22 @@ def test_a_place_that_lies(world, scripted, open_target, closed_target):
     assert len(liar.jobs) == asked + 1
 
 
+@pytest.mark.parametrize("noise, says_then", [
+    ([b""], {"no_answer", "absent"}),
+    ([b"[" * 9000], {"no_answer", "absent"}),
+    ([b"x" * 900000] * 100, {"no_answer", "absent"}),
+    ([{"v": 1, "place": "ap-1", "refused": "busy"}] * 5, {"refused: busy"}),
+])
+def test_only_the_first_answer_of_a_place_is_read(noise, says_then, world, scripted, open_target):
+    """However many it sends: it can neither keep the front busy nor vote twice."""
+    front, *_ = world.open("eu-1", "us-1")
+    scripted("ap-1", all_closed, noise=noise)
+    says(front, open_target, {"eu-1": "open", "us-1": "open"})
+    is_open, places = said(front, open_target)
+    assert is_open and places.pop("ap-1") in says_then
+    assert set(places.values()) == {"open"}
+
+
 @pytest.mark.parametrize("replies_as", ["ap-1", "us-1"])
 def test_a_place_that_answers_for_another(replies_as, world, scripted, open_target):
     """It says under another's name that a port is closed: it would take that vote. The front sees
