@@ -157,6 +157,14 @@ work for the target's side of each connection.
   a new address, after which all mappings are renewed; the figure is the time from its first reply
   to the last. Removal is from SIGTERM to the end of the process, after which the router must have
   nothing left. *Peak memory* is `VmHWM` of port-verifier alone, after the renewal.
+- **Several places.** A front and three vantage points with one worker each are joined by one
+  nats-server with TLS and keys. Every place must answer every check, or the bench fails. *Time over
+  the slowest place's own* is the duration of a check in the front's log minus the longest of the
+  three jobs in the logs of the vantage points; checks follow one another on {one_at_a_time}
+  connections of their own per round, and the figure of a round is their median. Then wrk sends
+  checks from {vantage_clients} connections, to the front and to a service without other places.
+  A *vantage point of several processes* is the only place of a front; the processor time of all its
+  processes, without that of front and nats-server, is divided by the jobs.
 """.strip()
 
 

@@ -11,6 +11,7 @@
 #include "vantage/mailbox.h"
 #include "vantage/nats_access.h"
 #include "vantage/nats_asker.h"
+#include "vantage/nats_connection.h"
 #include "vantage/places.h"
 #include "vantage/point.h"
 
@@ -35,6 +36,10 @@ struct desk {
 
 bool office_load(struct office *office, const struct settings *settings, struct err *err)
 {
+    if (settings->nats_servers.count > 0 && !nats_is_built())
+        return err_set(err, ERR_INVALID,
+                       "PORT_CHECKER_NATS_URL is set, but this build has no NATS: build it "
+                       "with libnats (-Dnats=enabled)");
     return nats_access_load(settings, &office->access, err);
 }
 

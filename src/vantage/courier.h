@@ -43,7 +43,7 @@ struct courier_config {
 };
 
 /* Reads what libnats and OpenSSL need from files: call it before the process is confined.
- * ERR_INVALID if this build has no NATS. */
+ */
 bool courier_new(const struct courier_config *config, struct courier **ret,
                  struct err *err);
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -80,17 +81,20 @@ int SSL_do_handshake(SSL *ssl)
     return result;
 }
 
-bool nats_library_hold(void)
+bool nats_is_built(void)
+{
+    return true;
+}
+
+void nats_library_hold(void)
 {
     handshake.symbol = dlsym(RTLD_NEXT, "SSL_do_handshake");
-    if (!handshake.symbol)
-        return false;
+    assert(handshake.symbol);
     /* libnats frees a part of OpenSSL that would free it again at the exit. */
     OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
     /* OpenSSL reads its configuration when the first context is made. */
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     SSL_CTX_free(context);
-    return true;
 }
 
 void nats_library_open(void)

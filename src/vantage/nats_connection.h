@@ -33,8 +33,10 @@ struct nats_client {
     void *ctx;
 };
 
-/* Reads from files what the libraries read only once. False if the build has no NATS. */
-bool nats_library_hold(void);
+bool nats_is_built(void);
+
+/* Reads from files what the libraries read only once. */
+void nats_library_hold(void);
 
 /* Around all connections, by the thread that makes them. The end waits for the library's
  * threads; false if some do not end. */

@@ -8,9 +8,13 @@
 
 #include <stdlib.h>
 
-bool nats_library_hold(void)
+bool nats_is_built(void)
 {
     return false;
+}
+
+void nats_library_hold(void)
+{
 }
 
 void nats_library_open(void)

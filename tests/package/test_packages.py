@@ -2,10 +2,11 @@
 """The packages in a booted Debian: installed, started, reloaded, upgraded, removed, purged."""
 import json
 import re
+import subprocess
 
 import pytest
 
-from harness import homes
+from harness import homes, nats
 from harness.netns import Borrowed
 from harness.waiting import eventually
 from machine import NEXT, PACKAGES
@@ -119,6 +120,25 @@ def test_a_receipt_key_stays_with_root(installed):
     assert "Ed25519" in installed.ask("http://127.0.0.1:7466/.well-known/jwks.json")
     paths = "/etc/receipt-key.pem", "/run/port-checker/receipt-key.pem"
     assert installed.run("stat", "-c", "%U %a", *paths).stdout == "root 600\nport-checker 400\n"
+
+
+def test_the_key_of_a_front_stays_with_root(installed, tmp_path):
+    ca, _ = make_key(installed, "nats")
+    subprocess.run([nats.MAKE_KEYS, "--front", "gw", tmp_path / "seed"], check=True,
+                   stdout=subprocess.DEVNULL)
+    seed = "/etc/gw.seed"
+    installed.shell(f"umask 077; echo {(tmp_path / 'seed').read_text().strip()} >{seed}")
+    append(installed, "PORT_CHECKER_NATS_URL=tls://127.0.0.1\nPORT_CHECKER_FRONT=gw\n"
+                      f"PORT_CHECKER_NATS_CREDENTIALS={seed}\nPORT_CHECKER_NATS_CA={ca}")
+    installed.run("systemctl", "reload", "port-checker")
+    assert installed.ask() == '{"status": "ok"}'  # without the server
+    assert installed.ready_lines()[-1]["sandbox"] == "full"
+    paths = seed, "/run/port-checker/nats-key", "/run/port-checker/nats-ca.pem"
+    assert installed.run("stat", "-c", "%U %a", *paths).stdout == \
+        "root 600\nport-checker 400\nport-checker 400\n"
+    installed.shell(f"sed -i /NATS/d {SETTINGS}; sed -i /FRONT/d {SETTINGS};"
+                    " systemctl reload port-checker")
+    assert installed.run("ls", "/run/port-checker").stdout == "settings\n"
 
 
 def test_an_invalid_setting_fails_the_reload_and_changes_nothing(installed):

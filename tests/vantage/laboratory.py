@@ -22,6 +22,7 @@ class Networks:
         self.stack = contextlib.ExitStack()
         self.router = self.space("router")
         self.spaces = {name: self.space(name) for name in NETWORKS}
+        self.router.ip("link set lo up\n")
         self.router.sysctl("net.ipv4.ip_forward", 1)
         for name, net in NETWORKS.items():
             space = self.spaces[name]

@@ -108,3 +108,18 @@ def test_a_front_in_the_name_of_another(world, place, scripted_front):
     assert not front.answers
 
 
+
+
+def test_a_front_has_a_budget_for_all_targets(world, scripted_front):
+    """That of 256 targets (POINT_FRONT_SHARE)."""
+    world.cluster.start()
+    connected(world.place("eu-1", PORT_CHECKER_VANTAGE_TARGETS="public", PORT_CHECKER_RATE="1/h",
+                          PORT_CHECKER_MAX_PORTS="1"))
+    front = scripted_front()
+    ids = []
+    for number in range(260):
+        target = f"9.1.{number // 256}.{number % 256}"
+        ids.append(front.ask(front.job(target=target, caller=target, budget_ms=500)))
+    eventually(lambda: len(front.answers) == len(ids), "all jobs are answered")
+    refused = [front.answers[id][0].get("refused") for id in ids]
+    assert refused.count("budget") == 4
