@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -49,7 +50,8 @@ class Scene:
         """A verifier that has reported, and the seconds from its start to its report."""
         begun = time.monotonic()
         with self.home.provider:
-            verifier = Verifier(*self.words, *arguments)
+            # Its standard error would only tell that the router has announced itself.
+            verifier = Verifier(*self.words, *arguments, stderr=subprocess.DEVNULL)
         with verifier:
             found = verifier.report()
             taken = time.monotonic() - begun

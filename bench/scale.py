@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import socket
+import statistics
 import sys
 import time
 import urllib.request
@@ -142,10 +143,17 @@ def address_of(kind, number):
 
 
 def faults_of(reply, kind):
-    """Ports about which any place says anything else."""
-    return sum(1 for result in reply["results"].values()
-               if {result["state"], *(place["state"] for place in result["vantages"].values())}
-               != {kind})
+    """Verdicts that are wrong, of the quorum and of the places; and places that gave none."""
+    results = reply["results"].values()
+    wrong = sum(result["accessible"] != (kind == "open") for result in results)
+    missing = set()
+    for result in results:
+        for name, place in result["vantages"].items():
+            if place["state"] in ("missing", "limited"):
+                missing.add(name)
+            else:
+                wrong += place["state"] != kind
+    return wrong, len(missing)
 
 
 async def verify(kind, number, results):
@@ -165,7 +173,7 @@ async def verify(kind, number, results):
         return  # too busy: a provider would ask another checker
     if not head.startswith(b"HTTP/1.1 200"):
         raise stage.Trouble(f"{address}: {head.splitlines()[0]!r} {content[:200]!r}")
-    results.append((took, faults_of(json.loads(content), kind), len(head) + len(content)))
+    results.append((took, *faults_of(json.loads(content), kind), len(head) + len(content)))
 
 
 async def play(kind, numbers, rate, watch):
@@ -186,11 +194,10 @@ def measure(made, kind, count, rate):
     def all_of(numbers, watch):
         with made.providers:
             return asyncio.run(play(kind, numbers, rate, watch))
-    tracked = 0
+    tracked = []
 
     def watch():
-        nonlocal tracked
-        tracked = max(tracked, made.tracked(PLACES[0]))
+        tracked.append(made.tracked(PLACES[0]))
     if kind == "open":
         all_of(range(count, count + TRIAL), lambda: None)
     eventually(lambda: made.tracked(PLACES[0]) < AT_REST, "old entries end", REST_SECONDS)
@@ -198,19 +205,21 @@ def measure(made, kind, count, rate):
     results, took = all_of(range(count), watch)
     done = len(results)
     spent = {name: (value - before[name]) / done for name, value in made.reading().items()}
-    times = sorted(taken for taken, _, _ in results)
+    times = sorted(taken for taken, *_ in results)
     return {"kind": kind, "checks": done, "busy": count - done, "rate": count / took,
             "p50": times[len(times) // 2], "p99": times[len(times) * 99 // 100],
-            "wrong": sum(faults for _, faults, _ in results),
-            "reply_bytes": sum(size for _, _, size in results) / done,
-            "tracked": tracked, **spent}
+            "wrong": sum(wrong for _, wrong, _, _ in results),
+            "missing": sum(missing for _, _, missing, _ in results),
+            "reply_bytes": sum(size for *_, size in results) / done,
+            "tracked_most": max(tracked),
+            "tracked_usual": statistics.median(tracked[len(tracked) // 2:]), **spent}
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="./dev scale", description=__doc__.split(":")[0] + ".")
     parser.add_argument("--providers", type=int, default=10000,
                         help="how many (10000); fewer write no page")
-    parser.add_argument("--rate", type=float, default=30, help="checks a second (30)")
+    parser.add_argument("--rate", type=float, default=40, help="checks a second (40)")
     return parser.parse_args()
 
 

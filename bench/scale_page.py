@@ -23,8 +23,8 @@ def held(figure):
     seconds = figure["checks"] / figure["rate"]
     if figure["kind"] == "filtered":
         assert seconds < SYN_SENT  # so none had ended, and a check is there for so long
-        return figure["tracked"] / figure["checks"] * SYN_SENT
-    return figure["tracked"] / figure["rate"]
+        return figure["tracked_most"] / figure["checks"] * SYN_SENT
+    return figure["tracked_usual"] / figure["rate"]
 
 
 def measured(figures):
@@ -36,6 +36,7 @@ def measured(figures):
         row("answered with 503: too busy", lambda one: f"{one['busy']:,}"),
         row("checks per second", lambda one: f"{one['rate']:.1f}"),
         row("wrong verdicts, all places and ports", lambda one: f"{one['wrong']}"),
+        row("answers of a place that came too late", lambda one: f"{one['missing']}"),
         row("time: median, p99",
             lambda one: f"{1e3 * one['p50']:,.0f} ms, {1e3 * one['p99']:,.0f} ms"),
         row("processor: its front", lambda one: f"{1e3 * one['front']:.1f} ms"),
@@ -46,7 +47,8 @@ def measured(figures):
         row("bytes of IP packets that its front sends to the ports",
             lambda one: f"{one['own_bytes']:,.0f}"),
         row("bytes of the HTTP reply", lambda one: f"{one['reply_bytes']:,.0f}"),
-        row("conntrack entries of a place at once", lambda one: f"{one['tracked']:,}"),
+        row("conntrack entries of a place: usual, most",
+            lambda one: f"{one['tracked_usual']:,.0f}, {one['tracked_most']:,}"),
         row("NATS messages in, out", lambda one: f"{one['in_msgs']:.2f}, {one['out_msgs']:.2f}"),
         row("NATS bytes in, out", lambda one: f"{one['in_bytes']:,.0f}, {one['out_bytes']:,.0f}"))
 
@@ -110,9 +112,9 @@ More workers in fewer processes do the same.
 Providers of different kinds add up in proportion: with a share *s* of filtered ports, each figure is (1 - *s*) times its
 column for open ports plus *s* times its column for filtered ones.
 
-- **Conntrack.** An entry of an open port is kept for 10 s, so what was held at once is divided by the rate. The filtered
-  ports were played for less than the {syn_sent} s that their entries are kept, so these are counted, divided by the checks, and
-  multiplied by {syn_sent} s. All fronts together have as many for their probes, and one for each HTTP connection, which is kept for
+- **Conntrack.** An entry of an open port is kept for 10 s, so what was usually held is divided by the rate. The filtered
+  ports were played for less than the {syn_sent} s that their entries are kept, so the most is divided by the checks, and multiplied by
+  {syn_sent} s. All fronts together have as many for their probes, and one for each HTTP connection, which is kept for
   120 s after its end (`nf_conntrack_tcp_timeout_time_wait`). `..._syn_sent = 30` divides them by four ([deploy.md](deploy.md#firewall-and-conntrack)).
 - **Budgets.** A caller has 1,200 ports a minute at its front, and a target has as many at each process of a place, so {ports} an
   hour are far below. A process of a place probes at most 256 × 1,200 ports a minute for one front ([vantage.md](vantage.md#trust)),
@@ -152,7 +154,7 @@ def money_row(one):
 def page(figures, memory, options, machine):
     now = datetime.datetime.now(datetime.timezone.utc)
     command = "./dev scale"
-    if options.rate != 30:
+    if options.rate != 40:
         command += f" --rate {options.rate:g}"
     return PAGE.format(
         date=now.strftime("%Y-%m-%d, %H:%M UTC"), command=command,

@@ -198,9 +198,9 @@ class Service(Child):
 class Verifier(Child):
     """port-verifier with a report as JSON."""
 
-    def __init__(self, binary, *arguments):
+    def __init__(self, binary, *arguments, **options):
         super().__init__([binary, "--json", *arguments], env=own_environment(),
-                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **options)
 
     def report(self):
         return json.loads(self.process.stdout.readline() or "{}")

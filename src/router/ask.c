@@ -111,13 +111,13 @@ static void ask_start(struct ask *ask, const struct address *router,
     struct call *call = &ask->calls[ROUTER_NATPMP];
     if (address_family_number(router) == 4 && call_open(call, router, NULL, NULL)) {
         call->len = natpmp_write(&natpmp, call->bytes);
-        call_start(call, deadline);
+        call_start(call, span_ms(CALL_WAIT_MS), deadline);
     }
     call = &ask->calls[ROUTER_PCP];
     if (call_open(call, router, NULL, NULL)) {
         ask->pcp = (struct pcp_request){.opcode = PCP_ANNOUNCE, .client = call->local};
         call->len = pcp_write(&ask->pcp, call->bytes);
-        call_start(call, deadline);
+        call_start(call, span_ms(CALL_WAIT_MS), deadline);
     }
 }
 

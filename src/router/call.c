@@ -9,7 +9,6 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-#define FIRST_WAIT_MS 250
 #define DATAGRAMS_MAX 16 /* of one event: a flood must not keep the loop */
 
 static void finish(struct call *call, enum call_end end)
@@ -110,11 +109,12 @@ bool call_open(struct call *call, const struct address *router, const struct add
     return true;
 }
 
-bool call_start(struct call *call, struct instant deadline)
+bool call_start(struct call *call, struct span wait, struct instant deadline)
 {
+    call->begun = clock_now();
     call->deadline = deadline;
-    call->wait = span_ms(FIRST_WAIT_MS);
-    struct instant next = instant_min(deadline, instant_add(clock_now(), call->wait));
+    call->wait = wait;
+    struct instant next = instant_min(deadline, instant_add(call->begun, call->wait));
     if (!loop_timer_set(call->loop, &call->timer, next)) {
         call_close(call);
         return false;

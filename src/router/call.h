@@ -40,7 +40,7 @@ struct call {
     struct loop_watch watch;
     struct timer timer;
     struct address local; /* the source of the request */
-    struct instant deadline;
+    struct instant begun, deadline;
     struct span wait;
     size_t len;
     uint8_t bytes[PCP_REQUEST_MAX]; /* no request is longer */
@@ -61,6 +61,9 @@ static inline bool call_is_open(const struct call *call)
 bool call_open(struct call *call, const struct address *router, const struct address *local,
                struct err *err);
 
-/* Sends call->bytes, call->len long. A request that cannot be sent counts as sent: the
- * next may be. False without memory; then the call is closed. */
-bool call_start(struct call *call, struct instant deadline);
+#define CALL_WAIT_MS 250 /* before the first repetition, usually */
+
+/* Sends call->bytes, call->len long, again after `wait`, and then after ever longer ones. A
+ * request that cannot be sent counts as sent: the next may be. False without memory; then
+ * the call is closed. */
+bool call_start(struct call *call, struct span wait, struct instant deadline);

@@ -22,6 +22,9 @@
 #define RETRY_MAX_SECONDS 1800
 #define RENEW_MIN_SECONDS 1
 #define HEAR_MIN_SECONDS  10
+#define PATIENCE_MAX_MS   1000
+#define UPSET_MIN_SECONDS 30
+#define UPSET_MAX_SECONDS 480
 #define LEASE_MAX_SECONDS 86400 /* RFC 6887, section 15: longer ones are not believed */
 
 struct port {
@@ -48,7 +51,8 @@ struct mapper {
     size_t port_count;
     struct port *ports; /* owned */
     struct slot slots[MAPPER_CALLS_MAX];
-    size_t calls; /* slots in use */
+    size_t calls;         /* slots in use */
+    struct span patience; /* before a request is repeated */
     struct timer timer;
     struct epoch epoch;
     bool has_outer;
@@ -59,6 +63,8 @@ struct mapper {
     bool is_removing, has_removed;
     struct instant remove_by;
     struct instant heard_at; /* the last announcement that renewed the mappings */
+    struct instant upset_at; /* the last restart or outer address that was heeded */
+    struct span upset_pause; /* until the next one is */
 };
 
 static void wake(struct mapper *mapper)
@@ -69,30 +75,51 @@ static void wake(struct mapper *mapper)
 
 /* --- what answers mean ---------------------------------------------------------------- */
 
-static void map_anew(struct mapper *mapper, const struct port *except, bool is_forgotten)
+/* `is_forgotten`: the router says so, in a datagram that may be forged: what it may still
+ * hold is removed at the end. */
+static void map_anew(struct mapper *mapper, const struct port *except, struct instant at,
+                     bool is_forgotten)
 {
-    struct instant now = loop_now(mapper->loop);
     for (size_t i = 0; i < mapper->port_count; i++) {
         struct port *port = &mapper->ports[i];
         if (port == except)
             continue;
-        port->due = now;
+        port->due = instant_min(port->due, at);
         if (is_forgotten)
-            port->mapping.expires = now;
-        if (is_forgotten && !port->is_under_way) {
+            port->mapping.expires = at;
+        if (is_forgotten && !port->is_under_way)
             port->mapping.state = MAPPING_WAITING;
-            port->mapping.is_held = false;
-        }
     }
+}
+
+/* The router seems to be another one than before: all ports are mapped anew, at once or
+ * after a pause, which grows while this goes on. Returns whether it is at once. */
+static bool upset(struct mapper *mapper, const struct port *of, bool is_forgotten)
+{
+    struct instant now = loop_now(mapper->loop);
+    struct instant next = instant_add(mapper->upset_at, mapper->upset_pause);
+    const struct span longest = span_seconds(UPSET_MAX_SECONDS);
+    bool is_calm = instant_since(now, mapper->upset_at).ns >= longest.ns;
+    if (mapper->is_removing)
+        return false;
+    if (instant_before(now, next)) {
+        map_anew(mapper, of, next, false);
+        return false;
+    }
+    mapper->upset_at = now;
+    mapper->upset_pause.ns *= 2;
+    if (is_calm || mapper->upset_pause.ns > longest.ns)
+        mapper->upset_pause = is_calm ? span_seconds(UPSET_MIN_SECONDS) : longest;
+    map_anew(mapper, of, now, is_forgotten);
+    return true;
 }
 
 static void note_epoch(struct mapper *mapper, uint32_t seconds, const struct port *of)
 {
-    if (epoch_note(&mapper->epoch, mapper->config.protocol, seconds,
-                   loop_now(mapper->loop)))
-        return;
-    mapper->news.is_restarted = true;
-    map_anew(mapper, of, true);
+    if (!epoch_note(&mapper->epoch, mapper->config.protocol, seconds,
+                    loop_now(mapper->loop)) &&
+        upset(mapper, of, true))
+        mapper->news.is_restarted = true;
 }
 
 static void note_outer(struct mapper *mapper, const struct address *outer,
@@ -104,10 +131,8 @@ static void note_outer(struct mapper *mapper, const struct address *outer,
         return;
     mapper->has_outer = true;
     mapper->outer_address = *outer;
-    if (is_moved) {
+    if (is_moved && upset(mapper, of, false))
         mapper->news.is_moved = true;
-        map_anew(mapper, of, false);
-    }
 }
 
 static struct span retry_after(const struct map_reply *reply)
@@ -248,7 +273,7 @@ static bool slot_begin(struct slot *slot, struct port *port, bool is_removal)
         .lifetime = is_removal ? 0 : config->lease,
     };
     slot->call.len = map_request_write(&slot->request, slot->call.bytes);
-    if (!call_start(&slot->call, deadline))
+    if (!call_start(&slot->call, mapper->patience, deadline))
         return false;
 
     slot->port = port;
@@ -290,12 +315,24 @@ static void mapping_end(struct slot *slot, struct port *port, enum call_end end)
         slot_begin(slot, port, true);
 }
 
+/* Some routers take their time for each request: to repeat those that wait would add to
+ * what they have to do. */
+static void note_pace(struct mapper *mapper, struct instant begun)
+{
+    int64_t twice_ms = 2 * instant_since(clock_now(), begun).ns / NS_PER_MS;
+    if (twice_ms > PATIENCE_MAX_MS)
+        twice_ms = PATIENCE_MAX_MS;
+    mapper->patience = span_ms(twice_ms > CALL_WAIT_MS ? twice_ms : CALL_WAIT_MS);
+}
+
 static void call_ended(void *ctx, enum call_end end)
 {
     struct slot *slot = ctx;
     struct mapper *mapper = slot->mapper;
     struct port *port = slot->port;
     const struct map_reply reply = slot->reply;
+    if (end == CALL_ANSWERED)
+        note_pace(mapper, slot->call.begun);
     slot_release(slot);
     if (end == CALL_ANSWERED && reply.has_epoch)
         note_epoch(mapper, reply.epoch, port);
@@ -434,11 +471,15 @@ bool mapper_new(struct loop *loop, const struct mapper_config *config,
     mapper->loop = loop;
     mapper->config = *config;
     mapper->port_count = port_count;
+    mapper->patience = span_ms(CALL_WAIT_MS);
     mapper->heard_at = instant_back(clock_now(), span_seconds(HEAR_MIN_SECONDS));
+    mapper->upset_at = instant_back(clock_now(), span_seconds(UPSET_MAX_SECONDS));
     for (size_t i = 0; i < port_count; i++)
         mapper->ports[i].mapping = (struct mapping){
             .inner = ports[i].inner,
             .outer = ports[i].outer,
+            .is_held = ports[i].is_held,
+            .held_until = ports[i].held_until,
         };
     for (size_t i = 0; i < MAPPER_CALLS_MAX; i++) {
         mapper->slots[i].mapper = mapper;
@@ -495,14 +536,14 @@ void mapper_hear(struct mapper *mapper, uint32_t epoch, const struct address *ou
     if (instant_since(now, mapper->heard_at).ns >= HEAR_MIN_SECONDS * NS_PER_SECOND) {
         mapper->heard_at = now;
         mapper->news.is_announced = true;
-        map_anew(mapper, NULL, false);
+        map_anew(mapper, NULL, now, false);
     }
     wake(mapper);
 }
 
 void mapper_map_anew(struct mapper *mapper)
 {
-    map_anew(mapper, NULL, false);
+    map_anew(mapper, NULL, loop_now(mapper->loop), false);
     wake(mapper);
 }
 

@@ -22,7 +22,9 @@
  * Restarts. If the epoch of a reply does not fit (router/epoch.h), the router has forgotten
  * the mappings: all ports are mapped anew, at once. If it tells another outer address, all
  * mappings are renewed. `settled` is called when that is done, also after an announcement
- * that comes to ROUTER_ANNOUNCE_PORT: see mapper_hear().
+ * that comes to ROUTER_ANNOUNCE_PORT: see mapper_hear(). Some routers do this all the time,
+ * and datagrams are easily forged: within 30 seconds of the last time, and up to 8 minutes
+ * while it goes on, the mappings are renewed after that pause, without a word.
  *
  * Removing. mapper_remove() removes all that the router may hold for us, also where a
  * request was never answered, and calls `removed` when it has answered everything, at the

@@ -39,12 +39,14 @@ struct mapping {
     uint32_t lease;            /* MAPPED: seconds that it granted; 0: permanent */
     struct instant expires;    /* MAPPED, unless it is permanent */
     bool is_held;              /* the router has a mapping, or may have one */
-    struct instant held_until; /* is_held: when that ends by itself */
+    struct instant held_until; /* is_held: when that ends by itself; INT64_MAX: never */
 };
 
 struct mapping_port {
     uint16_t inner; /* of this machine */
     uint16_t outer; /* of the router; usually the same */
+    bool is_held;   /* for an earlier mapper, whose mapping the router may still have */
+    struct instant held_until; /* is_held */
 };
 
 /* What has happened since `settled` was last called. */

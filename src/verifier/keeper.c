@@ -19,7 +19,8 @@ struct keeper {
     struct uplink uplink;
     struct mapping_port *ports; /* owned */
     size_t port_count;
-    struct ask *ask; /* owned, as are the next three; NULL: not now */
+    size_t known_count; /* the mapper knows the first ones of them */
+    struct ask *ask;    /* owned, as are the next three; NULL: not now */
     struct announcements *announcements;
     struct mapper *mapper;    /* of NAT-PMP or PCP */
     struct upnp_mapper *upnp; /* not both */
@@ -66,8 +67,23 @@ static const struct mapping *mapping_of(const struct keeper *keeper, size_t inde
                           : upnp_mapper_mapping(keeper->upnp, index);
 }
 
+/* With what the router may hold now. */
+static struct mapping_port port_of(const struct keeper *keeper, size_t index)
+{
+    struct mapping_port port = keeper->ports[index];
+    if (index < keeper->known_count) {
+        port.is_held = mapping_of(keeper, index)->is_held;
+        port.held_until = mapping_of(keeper, index)->held_until;
+    }
+    return port;
+}
+
+/* The next mapper removes what this one would have removed. */
 static void mapper_drop(struct keeper *keeper)
 {
+    for (size_t i = 0; i < keeper->known_count; i++)
+        keeper->ports[i] = port_of(keeper, i);
+    keeper->known_count = 0;
     keeper->mapper = mapper_free(keeper->mapper);
     keeper->upnp = upnp_mapper_free(keeper->upnp);
 }
@@ -89,7 +105,7 @@ static bool lacks_mappings(const struct keeper *keeper)
 
 static bool is_silent(const struct keeper *keeper)
 {
-    for (size_t i = 0; i < keeper->port_count; i++)
+    for (size_t i = 0; i < keeper->known_count; i++)
         if (mapping_of(keeper, i)->state != MAPPING_SILENT)
             return false;
     return true;
@@ -174,7 +190,9 @@ static void mapper_begin(struct keeper *keeper)
         i++;
     keeper->protocol = order[i];
     keeper->fault = MAPPING_FAULT_NONE;
-    if (!(order[i] == ROUTER_UPNP ? upnp_begin(keeper) : datagram_begin(keeper)))
+    if (order[i] == ROUTER_UPNP ? upnp_begin(keeper) : datagram_begin(keeper))
+        keeper->known_count = keeper->port_count;
+    else
         fail(keeper, MAPPING_FAULT_FAILED);
 }
 
@@ -231,6 +249,8 @@ static void router_announced(void *ctx, enum router_protocol protocol, uint32_t 
 static void uplink_set(struct keeper *keeper, const struct uplink *uplink)
 {
     mapper_drop(keeper);
+    for (size_t i = 0; i < keeper->port_count; i++)
+        keeper->ports[i].is_held = false; /* by a router that cannot be asked any more */
     keeper->announcements = announcements_free(keeper->announcements);
     keeper->uplink = *uplink;
     /* Without announcements there still is the epoch of replies. */
@@ -437,15 +457,16 @@ size_t keeper_left(const struct keeper *keeper, uint16_t *ports, time_t *ret_unt
     size_t count = 0;
     bool is_permanent = false;
     *ret_until = 0;
-    for (size_t i = 0; i < keeper->port_count && has_mapper(keeper); i++) {
-        const struct mapping *mapping = mapping_of(keeper, i);
-        if (!mapping->is_held)
+    for (size_t i = 0; i < keeper->port_count; i++) {
+        const struct mapping_port port = port_of(keeper, i);
+        if (!port.is_held)
             continue;
-        time_t until = mapping->is_permanent ? 0 : time_of(mapping->held_until);
-        is_permanent = is_permanent || mapping->is_permanent;
+        bool has_end = port.held_until.ns != INT64_MAX;
+        time_t until = has_end ? time_of(port.held_until) : 0;
+        is_permanent = is_permanent || !has_end;
         *ret_until = until > *ret_until ? until : *ret_until;
         if (ports)
-            ports[count] = mapping->outer;
+            ports[count] = port.outer;
         count++;
     }
     if (is_permanent)

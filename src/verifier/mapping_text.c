@@ -21,22 +21,25 @@ static void fault_put(const struct family_report *family, struct text *text)
     static const char *const sentences[] = {
         [MAPPING_FAULT_NONE] = "",
         [MAPPING_FAULT_NO_ROUTER] = "nothing there speaks PCP, NAT-PMP or UPnP: switch on "
-                                    "one of them in the router, "
-                                    "or forward the ports by hand",
+                                    "one of them in the router",
         [MAPPING_FAULT_NOT_CONNECTED] = "the router forwards nothing, because it has no "
                                         "connection to the internet, or no "
                                         "public address on its other side",
         [MAPPING_FAULT_UPNP_MISSING] =
-            "it speaks neither PCP nor NAT-PMP; for UPnP, install port-verifier-upnp, or "
-            "forward the ports by hand",
-        [MAPPING_FAULT_FAILED] = "asking it to forward the ports failed: run port-verifier "
-                                 "again, or forward the ports by hand",
+            "it speaks neither PCP nor NAT-PMP; for UPnP, install port-verifier-upnp",
+        [MAPPING_FAULT_FAILED] =
+            "asking it to forward the ports failed: run port-verifier again",
     };
-    if (family->mapping.has_router)
-        text_append_str(text, sentences[family->mapping.fault]);
-    else
+    enum mapping_fault fault = family->mapping.fault;
+    if (!family->mapping.has_router) {
         text_append_str(text, "no router to map the ports: this machine has no default "
                               "gateway");
+        return;
+    }
+    text_append_str(text, sentences[fault]);
+    if (fault != MAPPING_FAULT_NONE && fault != MAPPING_FAULT_NOT_CONNECTED)
+        text_append_str(text, family->which == FAMILY_4 ? ", or forward the ports by hand"
+                                                        : ", or open the ports by hand");
 }
 
 static bool are_all_good(const struct family_report *family)
@@ -84,10 +87,16 @@ static bool is_told_before(const struct family_report *family, size_t index)
     return false;
 }
 
-static const char *refusal_of(enum router_meaning meaning)
+/* Routers that have no public address refuse in the words of those that do not allow it. */
+static const char *refusal_of(const struct family_report *family,
+                              enum router_meaning meaning)
 {
+    bool is_behind = family->router.outer == ROUTER_OUTER_PRIVATE ||
+                     family->router.outer == ROUTER_OUTER_CARRIER;
     switch (meaning) {
     case ROUTER_REFUSES:
+        if (is_behind && family->mapping.mapped == 0)
+            return "the router has no public address on its other side";
         return "refused by the router, which has to allow this machine to map ports";
     case ROUTER_OFFLINE:
         return "the router has no connection, or no public address on its other side";
@@ -105,9 +114,10 @@ static const char *refusal_of(enum router_meaning meaning)
     return "refused by the router";
 }
 
-static void reason_put(const struct mapping_view *mapped, bool is_any_mapped,
-                       struct text *text)
+static void reason_put(const struct family_report *family,
+                       const struct mapping_view *mapped, struct text *text)
 {
+    bool is_any_mapped = family->mapping.mapped > 0;
     char holder[ADDRESS_TEXT_SIZE];
     switch (mapped->state) {
     case MAPPING_OTHER_PORT:
@@ -122,7 +132,7 @@ static void reason_put(const struct mapping_view *mapped, bool is_any_mapped,
                                               "public address on its other side");
         break;
     case MAPPING_REFUSED:
-        text_append_str(text, refusal_of(mapped->meaning));
+        text_append_str(text, refusal_of(family, mapped->meaning));
         break;
     case MAPPING_SILENT:
     case MAPPING_WAITING:
@@ -148,7 +158,7 @@ bool mapping_text_put_next(const struct family_report *family, size_t *at,
             continue;
         report_format_ports(family, alike_pick, mapped, text);
         text_append_str(text, ": ");
-        reason_put(mapped, family->mapping.mapped > 0, text);
+        reason_put(family, mapped, text);
         ++*at;
         return true;
     }

@@ -82,25 +82,34 @@ static bool is_event(struct side *side, const struct mapping_news *news)
     return news->is_restarted || news->is_moved || news->is_changed || is_new;
 }
 
+static void news_put(const struct mapping_news *news, const struct mapping_summary *summary,
+                     struct text *text)
+{
+    char router[ADDRESS_TEXT_SIZE];
+    char outer[ADDRESS_TEXT_SIZE];
+    text_printf(text, "the router %s ", address_format(&summary->router, router));
+    if (news->is_restarted)
+        text_append_str(text, "has lost its port mappings, as after a restart");
+    else if (news->is_announced && !news->is_changed && !news->is_moved)
+        text_append_str(text, "announces itself, as after a restart");
+    else if (news->is_moved && summary->has_outer)
+        text_printf(text, "has the new outer address %s",
+                    address_format(&summary->outer, outer));
+    else
+        text_append_str(text, "has changed what it forwards");
+    text_printf(text, "; it forwards %zu of %zu ports", summary->mapped, summary->asked);
+}
+
 static void event_tell(const struct side *side, const struct mapping_news *news)
 {
     const struct mappings_config *config = &side->mappings->config;
     const struct mapping_summary summary = keeper_summary(side->keeper);
-    char router[ADDRESS_TEXT_SIZE];
-    char outer[ADDRESS_TEXT_SIZE];
     AUTO_TEXT text = text_up_to(SENTENCE_MAX);
-    text_printf(&text, "the router %s ", address_format(&summary.router, router));
-    if (news->is_restarted)
-        text_append_str(&text, "has lost its port mappings, as after a restart");
-    else if (news->is_announced && !news->is_changed && !news->is_moved)
-        text_append_str(&text, "announces itself, as after a restart");
-    else if (news->is_moved && summary.has_outer)
-        text_printf(&text, "has the new outer address %s",
-                    address_format(&summary.outer, outer));
+    if (summary.has_router)
+        news_put(news, &summary, &text);
     else
-        text_append_str(&text, "has changed what it forwards");
-    text_printf(&text, "; it forwards %zu of %zu ports (IPv%d) now; checking again",
-                summary.mapped, summary.asked, family_number(side->family));
+        text_append_str(&text, "this machine has no router to map ports");
+    text_printf(&text, " (IPv%d) now; checking again", family_number(side->family));
     config->event(config->ctx, text.data);
 }
 

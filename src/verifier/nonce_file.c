@@ -11,6 +11,7 @@
 #include <gnutls/gnutls.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define STATE_VERSION 1
 
@@ -76,6 +77,9 @@ bool nonce_file_load(const char *path, struct pcp_nonce *ret, struct err *err)
     char text[NONCE_FILE_MAX];
     size_t len;
     struct err reason;
+    struct stat status;
+    if (stat(path, &status) == 0 && S_ISFIFO(status.st_mode)) /* it may never be written */
+        return err_set(err, ERR_INVALID, "%s: this is a pipe, not a state file", path);
     if (fd_read_file(path, text, sizeof text, &len, &reason))
         return nonce_parse(text, len, ret, err) || err_prefix(err, "%s", path);
     if (reason.kind == ERR_LIMIT)

@@ -9,13 +9,12 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "loop/loop.h"
-#include "net/route.h"
 #include "verifier/checker.h"
+#include "verifier/diagnosis.h"
 #include "verifier/listeners.h"
 #include "verifier/look.h"
 #include "verifier/mappings.h"
-#include "verifier/packet_filter_look.h"
-#include "verifier/report.h"
+#include "verifier/round_report.h"
 #include "verifier/router_asks.h"
 #include "verifier/syn_watch.h"
 
@@ -26,19 +25,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECEIPTS_MAX (64u << 20) /* of all checkers */
-
 struct round {
     struct round_config config; /* all borrowed */
     struct proof_token token;
-    struct router_asks *router_asks; /* owned, as are the next three */
-    struct listeners *listeners;
-    struct syn_watch *syn_watch;
-    struct checker *checkers[CHECKERS_MAX * FAMILY_COUNT];
-    size_t checker_count;                   /* 0 while ports are being mapped */
+    struct round_parts parts;    /* listeners, router_asks and checkers are owned */
+    struct syn_watch *syn_watch; /* owned */
     struct local_port *local[FAMILY_COUNT]; /* owned: of the ports to check, once needed */
     bool is_looking;                        /* again */
-    struct instant start;
     struct timer step;
 };
 
@@ -60,20 +53,20 @@ static void checker_changed(void *ctx, struct checker *checker)
 static bool address_known(const struct round *round, const struct checker *asking,
                           struct address *ret)
 {
-    for (size_t i = 0; i < round->checker_count; i++)
-        if (checker_family(round->checkers[i]) == checker_family(asking) &&
-            checker_result(round->checkers[i])->vantage ==
+    for (size_t i = 0; i < round->parts.checker_count; i++)
+        if (checker_family(round->parts.checkers[i]) == checker_family(asking) &&
+            checker_result(round->parts.checkers[i])->vantage ==
                 checker_result(asking)->vantage &&
-            checker_told(round->checkers[i], ret))
+            checker_told(round->parts.checkers[i], ret))
             return true;
     return false;
 }
 
 static bool address_may_come(const struct round *round, enum family family)
 {
-    for (size_t i = 0; i < round->checker_count; i++)
-        if (checker_family(round->checkers[i]) == family &&
-            checker_phase(round->checkers[i]) == CHECKER_ASKING_ADDRESS)
+    for (size_t i = 0; i < round->parts.checker_count; i++)
+        if (checker_family(round->parts.checkers[i]) == family &&
+            checker_phase(round->parts.checkers[i]) == CHECKER_ASKING_ADDRESS)
             return true;
     return false;
 }
@@ -81,8 +74,8 @@ static bool address_may_come(const struct round *round, enum family family)
 static void addresses_pass_on(struct round *round, enum family family)
 {
     bool may_come = address_may_come(round, family);
-    for (size_t i = 0; i < round->checker_count; i++) {
-        struct checker *checker = round->checkers[i];
+    for (size_t i = 0; i < round->parts.checker_count; i++) {
+        struct checker *checker = round->parts.checkers[i];
         struct address address;
         if (checker_family(checker) != family ||
             checker_phase(checker) != CHECKER_WAITING_FOR_ADDRESS)
@@ -93,240 +86,12 @@ static void addresses_pass_on(struct round *round, enum family family)
     }
 }
 
-/* --- the report ----------------------------------------------------------------------- */
-
-static bool is_absent(const struct checker *checker)
-{
-    enum failure failure = checker_result(checker)->failure;
-    return failure == FAILURE_NO_NAME || failure == FAILURE_NO_FAMILY;
-}
-
-static struct checker *other_family_of(const struct round *round,
-                                       const struct checker *checker)
-{
-    for (size_t i = 0; i < round->checker_count; i++)
-        if (round->checkers[i] != checker && checker_is_same(round->checkers[i], checker))
-            return round->checkers[i];
-    return NULL;
-}
-
-/* If a checker or this machine lacks one family, that is not a failure as long as the other
- * works. A checker that lacks both is reported once, with IPv4. */
-static bool is_reported(const struct round *round, const struct checker *checker)
-{
-    const struct checker *other = other_family_of(round, checker);
-    if (!other || !is_absent(checker))
-        return true;
-    return is_absent(other) && checker_family(checker) == FAMILY_4;
-}
-
-static void addresses_note(struct family_report *family,
-                           const struct checker_result *result)
-{
-    if (!family->has_public && result->has_public) {
-        family->has_public = true;
-        family->public_address = result->public_address;
-    }
-    if (!family->has_local && result->has_local) {
-        family->has_local = true;
-        family->local_address = result->local_address;
-    }
-}
-
-/* Where this machine is. */
-static void place_find(struct family_report *family)
-{
-    family->link = link_find(&family->local_address);
-    for (size_t i = 0; i < family->checker_count && !family->has_gateway; i++)
-        if (family->checkers[i].result.has_local)
-            family->has_gateway =
-                route_gateway(&family->checkers[i].result.peer_address, &family->gateway);
-}
-
-/* From the one that tells most about us to the one that tells least. */
-enum rank {
-    RANK_OUTSIDE, /* it answered, from the internet */
-    RANK_INSIDE,  /* it answered */
-    RANK_FAILED,
-    RANK_HIDDEN, /* it cannot know us: what it sees never becomes our address */
-};
-
-static enum rank rank_of(const struct checker_result *result)
-{
-    if (result->failure == FAILURE_CALLER_HIDDEN)
-        return RANK_HIDDEN;
-    if (result->failure != FAILURE_NONE)
-        return RANK_FAILED;
-    return result->vantage == VANTAGE_INTERNET ? RANK_OUTSIDE : RANK_INSIDE;
-}
-
-static void addresses_collect(struct family_report *family)
-{
-    for (enum rank rank = RANK_OUTSIDE; rank < RANK_HIDDEN; rank++)
-        for (size_t i = 0; i < family->checker_count; i++)
-            if (rank_of(&family->checkers[i].result) == rank)
-                addresses_note(family, &family->checkers[i].result);
-
-    for (size_t i = 0; i < family->checker_count; i++) {
-        const struct checker_result *result = &family->checkers[i].result;
-        if (family->has_public && result->has_public &&
-            result->vantage == VANTAGE_INTERNET &&
-            !address_equals(&family->public_address, &result->public_address))
-            signs_add(&family->signs, SIGN_ADDRESSES_DISAGREE);
-    }
-}
-
-/* Our address as the internet sees it; NULL if no checker there told it. */
-static const struct address *seen_from_internet(const struct family_report *family)
-{
-    for (size_t i = 0; i < family->checker_count; i++) {
-        const struct checker_result *result = &family->checkers[i].result;
-        if (family->has_public && result->has_public && rank_of(result) != RANK_HIDDEN &&
-            result->vantage == VANTAGE_INTERNET &&
-            address_equals(&result->public_address, &family->public_address))
-            return &family->public_address;
-    }
-    return NULL;
-}
-
-/* What the router told when it mapped ports: PCP tells the outer address only then. */
-static void mapping_collect(const struct mappings *mappings, struct family_report *family)
-{
-    struct router_answer *answer = &family->router.answer;
-    family->mapping = mappings_summary(mappings, family->which);
-    if (!answer->has_outer && family->mapping.has_outer) {
-        answer->has_outer = true;
-        answer->outer_address = family->mapping.outer;
-    }
-}
-
-static void router_collect(const struct round *round, struct family_report *family)
-{
-    family->router = router_asks_view(round->router_asks, family->which);
-    if (round->config.mappings)
-        mapping_collect(round->config.mappings, family);
-    router_view_judge(&family->router, seen_from_internet(family));
-    family->signs.bits |= router_view_signs(&family->router).bits;
-}
-
-static bool checkers_collect(const struct round *round, struct family_report *family)
-{
-    for (size_t i = 0; i < round->checker_count; i++) {
-        struct checker *checker = round->checkers[i];
-        if (checker_family(checker) != family->which || !is_reported(round, checker))
-            continue;
-        struct report_checker *entry = &family->checkers[family->checker_count];
-        entry->url = strdup(checker_url(checker));
-        if (!entry->url)
-            return false;
-        entry->result = checker_take_result(checker);
-        family->checker_count++;
-    }
-    addresses_collect(family);
-    if (family->has_local)
-        place_find(family);
-    if (family->has_public && family->has_local) {
-        struct signs signs =
-            signs_read(&family->local_address, family->link.kind, &family->public_address);
-        family->signs.bits |= signs.bits;
-    }
-    router_collect(round, family);
-    return true;
-}
-
-/* What was seen here of the ports to check, each at its index. */
-static void local_fill(const struct round *round, enum family which, struct local_port *ret)
-{
-    const struct arguments *arguments = round->config.arguments;
-    const struct local_port *held = listeners_local(round->listeners, which);
-    for (size_t i = 0; i < arguments->port_count; i++) {
-        ret[i] = held[arguments->held_index[i]];
-        if (round->config.mappings)
-            ret[i].mapped = mappings_view(round->config.mappings, which, i);
-    }
-}
-
-static bool family_make(const struct round *round, enum family which,
-                        struct family_report **ret)
-{
-    const struct arguments *arguments = round->config.arguments;
-    struct family_report *family;
-    if (!family_report_new(which, arguments->ports, arguments->port_count,
-                           round->checker_count, &family, NULL))
-        return false;
-
-    local_fill(round, which, family->local);
-    memcpy(family->inner, arguments->inner, arguments->port_count * sizeof *family->inner);
-    const struct report_policy policy = {
-        .quorum = arguments->quorum,
-        .required = arguments->required,
-        .required_count = arguments->required_count,
-        .in_use = arguments->in_use,
-        .in_use_count = arguments->in_use_count,
-        .is_lan = arguments->is_lan,
-    };
-    if (!checkers_collect(round, family)) {
-        family_report_free(family);
-        return false;
-    }
-    if (family_report_has_doubt(family))
-        packet_filter_look(which, family->has_local ? &family->local_address : NULL,
-                           family->inner, family->port_count, family->local);
-    if (!family_report_judge(family, &policy, NULL)) {
-        family_report_free(family);
-        return false;
-    }
-    if (family->checker_count == 0)
-        family = family_report_free(family);
-    *ret = family;
-    return true;
-}
-
-/* Of a checker that has failed, the report says why. */
-static bool receipts_collect(const struct round *round, struct report *report)
-{
-    AUTO_TEXT receipts = text_up_to(RECEIPTS_MAX);
-    AUTO_TEXT missing = text_up_to(RECEIPTS_MAX);
-    size_t len;
-    if (!round->config.arguments->receipt)
-        return true;
-    for (size_t i = 0; i < round->checker_count; i++) {
-        const struct checker *checker = round->checkers[i];
-        const char *given = checker_receipts(checker);
-        if (given[0])
-            text_append_str(&receipts, given);
-        else if (checker_result(checker)->failure == FAILURE_NONE)
-            text_printf(&missing, "%s: no receipt: %s\n", checker_url(checker),
-                        checker_no_receipt(checker));
-    }
-    report->receipts = text_take(&receipts, &len);
-    report->no_receipts = text_take(&missing, &len);
-    return report->receipts && report->no_receipts;
-}
-
-static struct report *report_make(const struct round *round)
-{
-    const struct arguments *arguments = round->config.arguments;
-    struct report *report;
-    if (!report_new(arguments->required, arguments->required_count, &report, NULL))
-        return NULL;
-
-    report->quorum = arguments->quorum;
-    if (!receipts_collect(round, report))
-        return report_free(report);
-    for (enum family family = 0; family < FAMILY_COUNT; family++)
-        if (!family_make(round, family, &report->families[family]))
-            return report_free(report);
-    report->duration = instant_since(clock_now(), round->start);
-    return report;
-}
-
 /* --- what the next round uses -----------------------------------------------------------
  */
 
 static void answer_remember(const struct round *round, const struct checker *checker)
 {
-    const struct arguments *arguments = round->config.arguments;
+    const struct arguments *arguments = round->parts.arguments;
     const char *url = checker_url(checker);
     for (size_t i = 0; i < arguments->endpoint_count; i++) {
         const struct endpoint *endpoint = &arguments->endpoints[i];
@@ -338,17 +103,17 @@ static void answer_remember(const struct round *round, const struct checker *che
 
 static void answers_remember(const struct round *round)
 {
-    for (size_t i = 0; i < round->checker_count; i++)
-        if (checker_result(round->checkers[i])->failure == FAILURE_NONE)
-            answer_remember(round, round->checkers[i]);
+    for (size_t i = 0; i < round->parts.checker_count; i++)
+        if (checker_result(round->parts.checkers[i])->failure == FAILURE_NONE)
+            answer_remember(round, round->parts.checkers[i]);
 }
 
 /* --- steps ---------------------------------------------------------------------------- */
 
 static bool all_done(const struct round *round)
 {
-    for (size_t i = 0; i < round->checker_count; i++)
-        if (checker_phase(round->checkers[i]) != CHECKER_DONE)
+    for (size_t i = 0; i < round->parts.checker_count; i++)
+        if (checker_phase(round->parts.checkers[i]) != CHECKER_DONE)
             return false;
     return true;
 }
@@ -359,15 +124,15 @@ static bool is_worth_looking(const struct round *round, const struct checker *ch
 {
     const struct checker_result *result = checker_result(checker);
     return checker_family(checker) == which && result->verdicts &&
-           (result->vantage == VANTAGE_INTERNET || round->config.arguments->is_lan);
+           (result->vantage == VANTAGE_INTERNET || round->parts.arguments->is_lan);
 }
 
 /* By how many of these checkers. */
 static unsigned reached_count(const struct round *round, enum family which, size_t index)
 {
     unsigned count = 0;
-    for (size_t i = 0; i < round->checker_count; i++) {
-        const struct checker *checker = round->checkers[i];
+    for (size_t i = 0; i < round->parts.checker_count; i++) {
+        const struct checker *checker = round->parts.checkers[i];
         count += is_worth_looking(round, checker, which) &&
                  diagnosis_is_reached(&round->local[which][index],
                                       &checker_result(checker)->verdicts[index]);
@@ -378,7 +143,7 @@ static unsigned reached_count(const struct round *round, enum family which, size
 static bool checker_again(const struct round *round, struct checker *checker,
                           struct instant deadline)
 {
-    const struct arguments *arguments = round->config.arguments;
+    const struct arguments *arguments = round->parts.arguments;
     enum family which = checker_family(checker);
     const struct local_port *local = round->local[which];
     size_t *wanted = calloc(arguments->port_count, sizeof *wanted);
@@ -399,22 +164,22 @@ static bool checker_again(const struct round *round, struct checker *checker,
  * nothing to look at. */
 static bool look_again(struct round *round)
 {
-    const struct arguments *arguments = round->config.arguments;
+    const struct arguments *arguments = round->parts.arguments;
     bool is_any = false;
     if (round->is_looking || arguments->patience.ns == 0)
         return false;
 
     round->is_looking = true;
-    listeners_sweep(round->listeners);
+    listeners_sweep(round->parts.listeners);
     struct instant deadline = instant_add(clock_now(), arguments->patience);
     for (enum family which = 0; which < FAMILY_COUNT; which++) {
         round->local[which] = calloc(arguments->port_count, sizeof **round->local);
         if (!round->local[which])
             return is_any;
-        local_fill(round, which, round->local[which]);
-        for (size_t i = 0; i < round->checker_count; i++)
-            if (is_worth_looking(round, round->checkers[i], which))
-                is_any = checker_again(round, round->checkers[i], deadline) || is_any;
+        round_local(&round->parts, which, round->local[which]);
+        for (size_t i = 0; i < round->parts.checker_count; i++)
+            if (is_worth_looking(round, round->parts.checkers[i], which))
+                is_any = checker_again(round, round->parts.checkers[i], deadline) || is_any;
     }
     return is_any;
 }
@@ -424,7 +189,7 @@ static bool checkers_start(struct round *round, struct err *err);
 static void step_fire(struct timer *timer)
 {
     struct round *round = CONTAINER_OF(timer, struct round, step);
-    if (round->checker_count == 0 && !checkers_start(round, NULL)) {
+    if (round->parts.checker_count == 0 && !checkers_start(round, NULL)) {
         round->config.done(round->config.ctx, NULL);
         return;
     }
@@ -435,9 +200,9 @@ static void step_fire(struct timer *timer)
 
     answers_remember(round);
     /* Connections that the loop has not reported yet count as well. */
-    listeners_sweep(round->listeners);
+    listeners_sweep(round->parts.listeners);
     syn_watch_look(round->syn_watch);
-    round->config.done(round->config.ctx, report_make(round));
+    round->config.done(round->config.ctx, round_report(&round->parts));
 }
 
 /* --- life ----------------------------------------------------------------------------- */
@@ -471,7 +236,7 @@ struct fetch_source round_source(const struct arguments *arguments, enum family 
 
 static bool checkers_start(struct round *round, struct err *err)
 {
-    const struct arguments *arguments = round->config.arguments;
+    const struct arguments *arguments = round->parts.arguments;
     for (size_t i = 0; i < arguments->endpoint_count; i++)
         for (enum family family = 0; family < FAMILY_COUNT; family++) {
             const struct endpoint *endpoint = &arguments->endpoints[i];
@@ -497,18 +262,19 @@ static bool checkers_start(struct round *round, struct err *err)
                 .changed = checker_changed,
                 .ctx = round,
             };
-            if (!checker_new(&config, &round->checkers[round->checker_count], err))
+            if (!checker_new(&config, &round->parts.checkers[round->parts.checker_count],
+                             err))
                 return false;
-            round->checker_count++;
+            round->parts.checker_count++;
         }
-    assert(round->checker_count > 0);
+    assert(round->parts.checker_count > 0);
     return true;
 }
 
 /* Where checkers are asked from, the routers of the same families are asked. */
 static bool routers_start(struct round *round, struct err *err)
 {
-    const struct arguments *arguments = round->config.arguments;
+    const struct arguments *arguments = round->parts.arguments;
     struct fetch_source from[FAMILY_COUNT];
     const struct fetch_source *sources[FAMILY_COUNT] = {NULL};
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
@@ -518,7 +284,7 @@ static bool routers_start(struct round *round, struct err *err)
                 !arguments->has_no_router)
                 sources[family] = &from[family];
     }
-    return router_asks_new(round->config.loop, sources, &round->router_asks, err);
+    return router_asks_new(round->config.loop, sources, &round->parts.router_asks, err);
 }
 
 /* What the router forwards by now is what the checkers are to prove. */
@@ -529,22 +295,22 @@ static void mappings_settled(void *ctx)
 
 static bool begin(struct round *round, struct err *err)
 {
-    const struct arguments *arguments = round->config.arguments;
+    const struct arguments *arguments = round->parts.arguments;
     if (!routers_start(round, err) || !token_make(&round->token, err) ||
         !listeners_open(round->config.loop, arguments->held, arguments->held_count,
-                        &round->token, round->config.connections_max, &round->listeners,
-                        err))
+                        &round->token, round->config.connections_max,
+                        &round->parts.listeners, err))
         return false;
 
     struct local_port *local[FAMILY_COUNT];
     for (enum family family = 0; family < FAMILY_COUNT; family++)
-        local[family] = listeners_local(round->listeners, family);
+        local[family] = listeners_local(round->parts.listeners, family);
     if (!syn_watch_new(round->config.loop, arguments->held, arguments->held_count, local,
                        &round->syn_watch, err))
         return false;
-    if (!round->config.mappings)
+    if (!round->parts.mappings)
         return checkers_start(round, err);
-    mappings_map(round->config.mappings, local, mappings_settled, round);
+    mappings_map(round->parts.mappings, local, mappings_settled, round);
     return true;
 }
 
@@ -555,7 +321,11 @@ bool round_new(const struct round_config *config, struct round **ret, struct err
         return err_sys(err, ENOMEM, "verification");
 
     round->config = *config;
-    round->start = clock_now();
+    round->parts = (struct round_parts){
+        .arguments = config->arguments,
+        .mappings = config->mappings,
+        .start = clock_now(),
+    };
     timer_init(&round->step, step_fire);
     if (!begin(round, err)) {
         round_free(round);
@@ -571,13 +341,13 @@ struct round *round_free(struct round *round)
         return NULL;
 
     loop_timer_stop(round->config.loop, &round->step);
-    if (round->config.mappings)
-        mappings_leave(round->config.mappings);
-    for (size_t i = 0; i < round->checker_count; i++)
-        checker_free(round->checkers[i]);
-    router_asks_free(round->router_asks);
+    if (round->parts.mappings)
+        mappings_leave(round->parts.mappings);
+    for (size_t i = 0; i < round->parts.checker_count; i++)
+        checker_free(round->parts.checkers[i]);
+    router_asks_free(round->parts.router_asks);
     syn_watch_free(round->syn_watch);
-    listeners_free(round->listeners);
+    listeners_free(round->parts.listeners);
     for (enum family which = 0; which < FAMILY_COUNT; which++)
         free(round->local[which]);
     free(round);
@@ -587,13 +357,13 @@ struct round *round_free(struct round *round)
 struct round_progress round_progress(const struct round *round)
 {
     struct round_progress progress = {
-        .is_mapping = round->checker_count == 0,
-        .checkers = round->checker_count,
-        .ports = round->config.arguments->port_count,
+        .is_mapping = round->parts.checker_count == 0,
+        .checkers = round->parts.checker_count,
+        .ports = round->parts.arguments->port_count,
     };
-    for (size_t i = 0; i < round->checker_count; i++) {
-        size_t judged = checker_judged(round->checkers[i]);
-        progress.answered += checker_phase(round->checkers[i]) == CHECKER_DONE;
+    for (size_t i = 0; i < round->parts.checker_count; i++) {
+        size_t judged = checker_judged(round->parts.checkers[i]);
+        progress.answered += checker_phase(round->parts.checkers[i]) == CHECKER_DONE;
         if (judged > progress.judged)
             progress.judged = judged;
     }
@@ -610,9 +380,9 @@ static void looking_put(const struct round *round, struct text *text)
 {
     size_t most = 0;
     struct span shortest = span_seconds(INT32_MAX);
-    for (size_t i = 0; i < round->checker_count; i++) {
+    for (size_t i = 0; i < round->parts.checker_count; i++) {
         struct span pause;
-        size_t waiting = checker_waiting(round->checkers[i], clock_now(), &pause);
+        size_t waiting = checker_waiting(round->parts.checkers[i], clock_now(), &pause);
         most = waiting > most ? waiting : most;
         if (waiting > 0 && pause.ns < shortest.ns)
             shortest = pause;
@@ -632,9 +402,9 @@ void round_format_waiting(const struct round *round, struct text *text)
         return;
     }
     const char *between = ", waiting for ";
-    for (size_t i = 0; progress.answered > 0 && i < round->checker_count; i++) {
-        const struct checker *checker = round->checkers[i];
-        const struct checker *other = other_family_of(round, checker);
+    for (size_t i = 0; progress.answered > 0 && i < round->parts.checker_count; i++) {
+        const struct checker *checker = round->parts.checkers[i];
+        const struct checker *other = round_other_family(&round->parts, checker);
         bool is_told = checker_family(checker) != FAMILY_4 && is_waited_for(other);
         if (!is_waited_for(checker) || is_told)
             continue;

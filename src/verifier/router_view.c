@@ -64,7 +64,7 @@ void router_view_judge(struct router_view *view, const struct address *seen)
     view->outer = ROUTER_OUTER_UNKNOWN;
     if (answer->has_outer)
         view->outer = outer_of(&answer->outer_address, seen);
-    else if (seen && is_said_by_any(view, ROUTER_OFFLINE))
+    else if (seen && (view->is_offline || is_said_by_any(view, ROUTER_OFFLINE)))
         view->outer = ROUTER_OUTER_MISSING;
 }
 

@@ -36,6 +36,7 @@ struct router_view {
     struct address address; /* of the router; its port is 0 */
     struct router_answer answer;
     enum router_outer outer;
+    bool is_offline; /* it said so when it was asked to map ports */
 };
 
 /* For programs; NULL for UNKNOWN and MISSING. */

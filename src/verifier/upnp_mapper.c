@@ -421,6 +421,8 @@ bool upnp_mapper_new(struct loop *loop, const struct upnp_mapper_config *config,
         mapper->ports[i].mapping = (struct mapping){
             .inner = ports[i].inner,
             .outer = ports[i].outer,
+            .is_held = ports[i].is_held,
+            .held_until = ports[i].held_until,
         };
     jitter_choose(mapper);
     if (!loop_timer_set(loop, &mapper->timer, clock_now())) {

@@ -266,14 +266,16 @@ class Daemon:
     def is_running(self):
         try:
             stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # it ended before the file was read
             return False
-        return stat.rpartition(")")[2].split()[0] != "Z"  # if pid 1 does not wait for it
+        return stat.rpartition(")")[2].split()[0] != "Z"
 
     def stop(self):
         if self.pid and self.is_running():
             os.kill(self.pid, signal.SIGTERM)
             eventually(lambda: not self.is_running(), "miniupnpd ends")
+            with contextlib.suppress(ChildProcessError):  # it is ours if we are pid 1
+                os.waitpid(self.pid, 0)
         self.pid = None
 
     def forget(self):

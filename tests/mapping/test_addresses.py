@@ -3,7 +3,7 @@
 import pytest
 
 from harness.homes import ALL, CARRIER, NATPMP, PCP, PRIVATE, PUBLIC, UPNP
-from verifier.program import cause_of
+from verifier.program import cause_of, verify
 from world import PORTS, causes_of, good_of, mapped_of, states_of
 
 BETWEEN = pytest.mark.parametrize("between", [PRIVATE, CARRIER])
@@ -88,6 +88,24 @@ def test_upnp_behind_another_router(world, between, outer):
     assert "not_connected" == router["mapping"]["error"] or router["outer"] == outer
     assert "allow this machine" not in cause_of(family, 7466)["remedy"]
     assert one.daemon.is_empty()
+
+
+@pytest.mark.parametrize("manner", [{"is_connected": False}, {"outer": "0.0.0.0"}])
+def test_upnp_without_a_connection_or_an_address(world, manner):
+    one = world()
+    one.start_upnp(**manner)
+    family = one.verify("--map")
+    assert "no outer address" in cause_of(family, 7466)["text"]
+
+
+def test_the_text_of_a_refusal_behind_another_router(world):
+    """It does not send the user to a setting of the router that would not help."""
+    one = world()
+    one.start_upnp(outer="192.168.7.2", results={"AddPortMapping": 501})
+    lines = verify("--map", "--patience", "0", "--ports", "7466", one.urls[4],
+                   inside=one.home.provider).lines
+    (line,) = [line for line in lines if "not mapped" in line]
+    assert "no public address" in line and "allow" not in line
 
 
 @pytest.mark.parametrize("protocol", ALL)

@@ -2,7 +2,7 @@
 """--map with --watch: mappings outlive the router's restarts and its moves."""
 import pytest
 
-from harness.homes import ALL, NATPMP, PCP, PROVIDER, SECOND_PUBLIC
+from harness.homes import ALL, NATPMP, PCP, PROVIDER, ROUTER, SECOND_PUBLIC
 from harness.waiting import eventually
 from world import PORTS, good_of
 
@@ -48,3 +48,14 @@ def test_another_public_address(world, protocol):
         eventually(lambda: last(running)["ip"] == SECOND_PUBLIC
                    and good_of(last(running)) == PORTS, "the new address", within=30)
         running.end()
+
+
+def test_the_gateway_goes_away_and_comes_back(world):
+    one = world(PCP)
+    with one.mapped() as running:
+        one.home.provider.ip("route del default\n")
+        eventually(lambda: "no router to map ports" in running.err_path.read_text(), "the loss")
+        one.home.provider.ip(f"route add default via {ROUTER}\n")
+        eventually(lambda: "answer again" in running.err_path.read_text(), "the return", within=30)
+        running.end()
+    assert one.daemon.is_empty()

@@ -16,9 +16,10 @@ def test_short_leases_are_renewed(world, later):
               NATPMP: world(), UPNP: world()}
     gateway = worlds[NATPMP].start_gateway(protocols=(NATPMP,), lease_max=LEASE)
     upnp = worlds[UPNP].start_upnp(lease_max=LEASE)
-    granted = {protocol: later.enter_context(contextlib.closing(Grants(worlds[protocol].home))).times
-               for protocol in (PCP, NATPMP)}
-    granted[UPNP] = upnp.granted
+    granted = {UPNP: upnp.granted}
+    for protocol in PCP, NATPMP:
+        grants = later.enter_context(contextlib.closing(Grants(worlds[protocol].home)))
+        granted[protocol] = grants.times
     running = {protocol: one.watch("--map") for protocol, one in worlds.items()}
     for each in running.values():
         each.wait_reports(1, within=30)

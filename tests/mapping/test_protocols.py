@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """--map with a real router: each protocol alone, then none."""
+import shutil
+
 import pytest
 
 from harness.homes import ALL, NATPMP, OTHER, PCP, PROVIDER, PUBLIC, ROUTER, UPNP, hold
 from harness.targets import listener
+from verifier.program import BINARY
 from world import PORTS, causes_of, good_of, mapped_of, states_of
 
 EACH = pytest.mark.parametrize("protocol", ALL)
@@ -52,8 +55,10 @@ def test_ipv6_pinholes(world, protocol):
 @EACH
 def test_outer_and_inner_port_may_differ(world, protocol):
     one = world(protocol)
-    family = one.verify("--map", ports="17466:7466")
-    assert good_of(family) == [17466]
+    with one.mapped(ports="17466:7466") as running:
+        assert good_of(running.reports[0]["families"][0]) == [17466]
+        assert one.daemon.forwards() == {17466: (PROVIDER, 7466)}
+        running.end()
     assert one.daemon.is_empty()
 
 
@@ -93,6 +98,15 @@ def test_a_router_that_speaks_nothing(world):
     assert spoken_of(family) == set()
     assert family["router"]["mapping"]["error"] == "no_router"
     assert family["router"]["mapping"]["mapped"] == 0
+
+
+def test_upnp_takes_its_program(world, tmp_path):
+    """port-verifier-upnp is looked for in the folder of port-verifier only."""
+    one = world(UPNP)
+    copy = shutil.copy(BINARY, tmp_path)
+    family = one.verify("--map", binary=copy)
+    assert good_of(family) == []
+    assert family["router"]["mapping"]["error"] == "upnp_missing"
 
 
 def test_a_forward_of_the_user_stays(world):

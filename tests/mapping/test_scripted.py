@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """--map with routers that answer as the test tells them to."""
+import contextlib
 import struct
 
 import pytest
 
 from harness.gateway import NATPMP, PCP, garbage, silent
 from harness.homes import OTHER, PROVIDER, ROUTER
+from harness.targets import listener
 from harness.waiting import eventually
 from world import PORTS, causes_of, good_of, mapped_of, states_of
 
@@ -81,7 +83,8 @@ def test_the_router_takes_32(world, protocol):
     assert len(good_of(family)) == 32 and {7466, 50900} <= set(good_of(family))
     states = list(states_of(family).values())
     assert (states.count("mapped"), states.count("full")) == (32, 70)
-    assert (family["router"]["mapping"]["mapped"], family["router"]["mapping"]["asked"]) == (32, 102)
+    mapping = family["router"]["mapping"]
+    assert (mapping["mapped"], mapping["asked"]) == (32, 102)
     assert gateway.table == {}
 
 
@@ -139,6 +142,44 @@ def test_a_restart_without_an_announcement(world, protocol):
         gateway.restart()
         eventually(lambda: gateway.forwards == FORWARDS, "mapped anew", within=60)
         running.end()
+    assert gateway.table == {}
+
+
+@contextlib.contextmanager
+def used(one, port):
+    """Another program of the provider's machine uses it."""
+    with contextlib.ExitStack() as later:
+        with one.home.provider:
+            later.enter_context(listener(PROVIDER, port))
+        yield
+
+
+def test_a_port_that_becomes_free_while_the_router_says_nothing(world):
+    one = world()
+    gateway = one.start_gateway(protocols=(PCP,), alter=only_of_maps(silent))
+    with used(one, 50802):
+        running = one.watch("--map")
+        running.wait_reports(1, within=30)
+    gateway.forget_requests()
+    eventually(lambda: 50802 in [request.inner for request in gateway.maps()], "it is asked for",
+               within=60)
+    running.end()
+
+
+def test_a_signal_while_a_further_port_is_added(world):
+    """A router that answers slowly has not been asked again for most of them then."""
+    one = world()
+    gateway = one.start_gateway(protocols=(PCP,))
+    with used(one, 50830):
+        running = one.watch("--map", ports="7466,50800-50830")
+        running.wait_reports(1, within=30)
+    assert len(gateway.table) == 31
+    gateway.forget_requests()
+    gateway.delay = 1.5
+    eventually(gateway.maps, "the first request", within=60)
+    running.process.terminate()
+    gateway.delay = 0
+    running.wait()
     assert gateway.table == {}
 
 

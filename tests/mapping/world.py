@@ -94,9 +94,10 @@ class World:
     def _words(self, family, ports, arguments):
         return ["--json", "--patience", "0", "--ports", ports, *arguments, self.urls[family]]
 
-    def verify(self, *arguments, family=4, ports=LIST):
+    def verify(self, *arguments, family=4, ports=LIST, **options):
         """The report on that family of one run."""
-        ended = verify(*self._words(family, ports, arguments), inside=self.home.provider)
+        ended = verify(*self._words(family, ports, arguments), inside=self.home.provider,
+                       **options)
         return ended.family(family)
 
     def watch(self, *arguments, family=4, ports=LIST):

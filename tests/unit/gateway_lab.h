@@ -58,6 +58,8 @@ struct gateway {
     int lose;             /* so many requests from now on are lost */
     int delay_ms;         /* of each reply */
     uint32_t epoch_begin; /* seconds on top of those since the gateway began */
+    bool is_fickle;       /* another epoch and another outer address in each reply */
+    bool has_turned;
     uint32_t lease_max;
     size_t table_max;
     uint16_t taken;    /* another machine has this outer port: the next one is given */
@@ -99,7 +101,7 @@ static inline uint16_t gateway_number(const uint8_t *at)
 
 static inline uint32_t gateway_epoch(const struct gateway *gateway)
 {
-    return gateway->epoch_begin +
+    return gateway->epoch_begin + (gateway->has_turned ? 5000 : 0) +
            (uint32_t)(instant_since(clock_now(), gateway->began).ns / NS_PER_SECOND);
 }
 
@@ -309,6 +311,10 @@ static inline void gateway_come(void *ctx, uint32_t events)
         assert_true(
             address_from_sockaddr((struct sockaddr *)&from, from_len, &gateway->asked_by));
         gateway_note(gateway, bytes, (size_t)len);
+        if (gateway->is_fickle) {
+            gateway->has_turned = !gateway->has_turned;
+            gateway->outer = gateway->has_turned ? "45.12.7.2" : OUTER_ADDRESS;
+        }
         if (gateway->lose > 0) {
             gateway->lose--;
             continue;

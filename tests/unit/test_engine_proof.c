@@ -325,12 +325,15 @@ static bool play_scene(void)
     rig_run(rig);
     assert_state(scene.check, 0, PORT_STATE_OPEN);
     assert_int_equal(scene.check->verdicts[0].proof, PROOF_MATCH);
-    assert_true(instant_before(scene.check->done_at, scene.fill->done_at));
-    assert_int_equal(scene.fill->settled, 300);
     int64_t open_ms = scene.check->verdicts[0].duration.ns / NS_PER_MS;
+    bool has_played = scene.attempted == 1 + 3 && open_ms > 900 && open_ms < 1150;
+    if (has_played) {
+        assert_true(instant_before(scene.check->done_at, scene.fill->done_at));
+        assert_int_equal(scene.fill->settled, 300);
+    }
     speaker_end(&speaker);
     rig_free(rig);
-    return scene.attempted == 1 + 3 && open_ms > 900 && open_ms < 1150;
+    return has_played;
 }
 
 static void a_proof_is_read_though_another_attempt_was_queued(void **state)

@@ -87,7 +87,8 @@ static int lab_begin(void **state)
     };
     lab.count = PORTS;
     for (size_t i = 0; i < PORTS; i++)
-        lab.ports[i] = (struct mapping_port){(uint16_t)(FIRST + i), (uint16_t)(FIRST + i)};
+        lab.ports[i] = (struct mapping_port){.inner = (uint16_t)(FIRST + i),
+                                             .outer = (uint16_t)(FIRST + i)};
     timer_init(&lab.timer, later);
     timer_init(&lab.guard, guard);
     return loop_timer_set(lab.loop, &lab.guard, instant_add(clock_now(), span_seconds(60)))
@@ -249,6 +250,18 @@ static void a_router_may_take_two_seconds(void **state)
     start();
     run_until(1);
     check_all_are_mapped();
+}
+
+/* Repetitions would make it slower still. */
+static void a_router_that_is_known_to_be_slow_is_not_asked_twice(void **state)
+{
+    (void)state;
+    lab.gateway->delay_ms = 400;
+    lab.count = (size_t)4 * MAPPER_CALLS_MAX;
+    start();
+    run_until(1);
+    check_all_are_mapped();
+    assert_true(lab.gateway->maps <= 5 * MAPPER_CALLS_MAX);
 }
 
 static void a_mapping_of_another_port_is_given_back(void **state)
@@ -601,6 +614,50 @@ static void an_announced_address_renews_all(void **state)
     check_all_are_mapped();
 }
 
+/* A router with several outer addresses, a broken one, or a neighbour that forges replies.
+ */
+static void a_fickle_router_is_not_asked_without_end(void **state)
+{
+    (void)state;
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
+        lab_begin(NULL);
+        lab.config.protocol = which;
+        lab.gateway->is_fickle = true;
+        start();
+        after(3000, stop);
+        assert_true(loop_run(lab.loop, NULL));
+        assert_int_equal(count_of(MAPPING_MAPPED), PORTS);
+        assert_true(lab.gateway->maps <= 2 * PORTS);
+        assert_true(lab.settled <= 2);
+        lab_end(NULL);
+    }
+}
+
+static int forged;
+
+static void forge(void)
+{
+    if (++forged == 300) {
+        loop_stop(lab.loop);
+        return;
+    }
+    struct address outer = address_of(forged % 2 ? "45.12.7.2" : OUTER_ADDRESS);
+    mapper_hear(lab.mapper, forged % 2 ? 0 : 500000, &outer);
+    after(10, forge);
+}
+
+static void forged_announcements_renew_once(void **state)
+{
+    (void)state;
+    forged = 0;
+    start();
+    lab.at_first = forge;
+    assert_true(loop_run(lab.loop, NULL));
+    assert_int_equal(count_of(MAPPING_MAPPED), PORTS);
+    assert_true(lab.gateway->maps <= 3 * PORTS);
+    assert_true(lab.settled <= 3);
+}
+
 /* --- removing ------------------------------------------------------------------------- */
 
 static void check_all_are_removed(void)
@@ -694,6 +751,27 @@ static void what_cannot_be_removed_is_known_with_its_end(void **state)
     }
 }
 
+static void change_the_epoch_and_remove(void)
+{
+    lab.gateway->epoch_begin = 0;
+    remove_all();
+}
+
+/* An epoch is easily forged, and not every router forgets when it says so. */
+static void an_epoch_that_went_back_does_not_end_the_removal(void **state)
+{
+    (void)state;
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
+        lab_begin(NULL);
+        lab.config.protocol = which;
+        start();
+        lab.at_first = change_the_epoch_and_remove;
+        assert_true(loop_run(lab.loop, NULL));
+        check_all_are_removed();
+        lab_end(NULL);
+    }
+}
+
 static void refuse_and_remove(void)
 {
     lab.gateway->result = 2;
@@ -738,6 +816,7 @@ int main(void)
         TEST(eight_requests_are_under_way),
         TEST(lost_requests_are_repeated),
         TEST(a_router_may_take_two_seconds),
+        TEST(a_router_that_is_known_to_be_slow_is_not_asked_twice),
         cmocka_unit_test(a_mapping_of_another_port_is_given_back),
         cmocka_unit_test(a_full_table_has_the_first_ports),
         cmocka_unit_test(a_refusal_is_kept_with_its_code),
@@ -756,11 +835,14 @@ int main(void)
         TEST(an_announcement_with_an_epoch_that_fits_renews_once),
         TEST(another_outer_address_is_news),
         TEST(an_announced_address_renews_all),
+        cmocka_unit_test(a_fickle_router_is_not_asked_without_end),
+        TEST(forged_announcements_renew_once),
         cmocka_unit_test(at_the_end_all_are_removed),
         TEST(also_in_the_middle_of_mapping),
         TEST(requests_without_an_answer_are_removed_and_not_repeated),
         TEST(lost_removals_are_repeated),
         TEST(what_cannot_be_removed_is_known_with_its_end),
+        cmocka_unit_test(an_epoch_that_went_back_does_not_end_the_removal),
         TEST(a_refused_removal_ends_the_wait),
         TEST(another_process_with_the_nonce_can_remove),
     };

@@ -78,6 +78,14 @@ static void a_missing_file_is_created_and_read_again(void **state)
     assert_true(nonce_file_load(path, &read, NULL));
     assert_memory_not_equal(&made, &read, sizeof made);
     unlink(path);
+
+    struct err err;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    alarm(10); /* it is not waited for */
+    assert_false(nonce_file_load(path, &read, &err));
+    alarm(0);
+    assert_int_equal(err.kind, ERR_INVALID);
+    unlink(path);
     rmdir(folder);
 }
 

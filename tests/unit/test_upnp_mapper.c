@@ -171,7 +171,8 @@ static int lab_begin(void **state)
     };
     lab.count = 3;
     for (size_t i = 0; i < PORTS_MAX; i++)
-        lab.ports[i] = (struct mapping_port){(uint16_t)(FIRST + i), (uint16_t)(FIRST + i)};
+        lab.ports[i] = (struct mapping_port){.inner = (uint16_t)(FIRST + i),
+                                             .outer = (uint16_t)(FIRST + i)};
     timer_init(&lab.timer, later);
     timer_init(&lab.guard, guard);
     return loop_timer_set(lab.loop, &lab.guard, instant_add(clock_now(), span_seconds(60)))
@@ -634,8 +635,10 @@ static void a_mapper_can_be_freed_during_a_run(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, lab_begin, lab_end)
 #define ENDS(name)                                                                         \
-    {"a_run_ends_" #name, a_run_without_answers_says_why, lab_begin, lab_end,              \
-     (void *)(intptr_t)UPNP_END_##name}
+    {                                                                                      \
+        "a_run_ends_" #name, a_run_without_answers_says_why, lab_begin, lab_end,           \
+            (void *)(intptr_t)UPNP_END_##name                                              \
+    }
 
 int main(void)
 {

@@ -103,11 +103,12 @@ class Client:
 
 
 class ScriptedPlace(Client):
-    """Calls answer(job) for each job and sends the ports that it returns, `noise` before them."""
+    """Calls answer(job) for each job and sends the ports that it returns, `noise` before them and
+    a heartbeat after them."""
 
     def __init__(self, server, name, seed, answer, claims=None, replies_as=None, noise=()):
         self.answer, self.claims, self.replies_as = answer, claims or name, replies_as or name
-        self.noise = noise
+        self.name, self.noise = name, noise
         self.jobs = []
         super().__init__(server, seed, f"vp.check.* {name}")
 
@@ -117,6 +118,7 @@ class ScriptedPlace(Client):
             self.publish(f"{reply}.{self.replies_as}", message)
         self.publish(f"{reply}.{self.replies_as}",
                      {"v": 1, "place": self.claims, "ports": self.answer(job)})
+        self.publish(f"vp.beat.{self.name}", b"")
 
 
 class ScriptedFront(Client):
