@@ -143,9 +143,11 @@ def address_of(kind, number):
 
 
 def faults_of(reply, kind):
-    """Verdicts that are wrong, of the quorum and of the places; and places that gave none."""
+    """Verdicts that are wrong, of the quorum and of the places; places that gave none; and whether
+    that left the quorum without a verdict."""
     results = reply["results"].values()
-    wrong = sum(result["accessible"] != (kind == "open") for result in results)
+    wrong = sum(result["state"] not in (kind, "limited") for result in results)
+    undecided = any(result["state"] == "limited" for result in results)
     missing = set()
     for result in results:
         for name, place in result["vantages"].items():
@@ -153,7 +155,7 @@ def faults_of(reply, kind):
                 missing.add(name)
             else:
                 wrong += place["state"] != kind
-    return wrong, len(missing)
+    return wrong, len(missing), undecided
 
 
 async def verify(kind, number, results):
@@ -208,8 +210,9 @@ def measure(made, kind, count, rate):
     times = sorted(taken for taken, *_ in results)
     return {"kind": kind, "checks": done, "busy": count - done, "rate": count / took,
             "p50": times[len(times) // 2], "p99": times[len(times) * 99 // 100],
-            "wrong": sum(wrong for _, wrong, _, _ in results),
-            "missing": sum(missing for _, _, missing, _ in results),
+            "wrong": sum(wrong for _, wrong, *_ in results),
+            "missing": sum(missing for _, _, missing, *_ in results),
+            "undecided": sum(undecided for *_, undecided, _ in results),
             "reply_bytes": sum(size for *_, size in results) / done,
             "tracked_most": max(tracked),
             "tracked_usual": statistics.median(tracked[len(tracked) // 2:]), **spent}
@@ -219,7 +222,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="./dev scale", description=__doc__.split(":")[0] + ".")
     parser.add_argument("--providers", type=int, default=10000,
                         help="how many (10000); fewer write no page")
-    parser.add_argument("--rate", type=float, default=40, help="checks a second (40)")
+    parser.add_argument("--rate", type=float, default=30, help="checks a second (30)")
     return parser.parse_args()
 
 

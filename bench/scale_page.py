@@ -37,6 +37,7 @@ def measured(figures):
         row("checks per second", lambda one: f"{one['rate']:.1f}"),
         row("wrong verdicts, all places and ports", lambda one: f"{one['wrong']}"),
         row("answers of a place that came too late", lambda one: f"{one['missing']}"),
+        row("checks without a quorum for that reason", lambda one: f"{one['undecided']}"),
         row("time: median, p99",
             lambda one: f"{1e3 * one['p50']:,.0f} ms, {1e3 * one['p99']:,.0f} ms"),
         row("processor: its front", lambda one: f"{1e3 * one['front']:.1f} ms"),
@@ -154,7 +155,9 @@ def money_row(one):
 def page(figures, memory, options, machine):
     now = datetime.datetime.now(datetime.timezone.utc)
     command = "./dev scale"
-    if options.rate != 40:
+    if options.providers != 10000:
+        command += f" --providers {options.providers}"
+    if options.rate != 30:
         command += f" --rate {options.rate:g}"
     return PAGE.format(
         date=now.strftime("%Y-%m-%d, %H:%M UTC"), command=command,
