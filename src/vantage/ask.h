@@ -29,6 +29,9 @@ struct vantage_request;
 
 /* Never called from within vantage_ask(). Either may cancel the request. */
 struct vantage_answers {
+    /* Whether an answer of that place is read: only its first one, whatever that is, so
+     * that no place can keep us busy. */
+    bool (*admit)(void *ctx, const char *place);
     /* One place has answered; it may take `answer->verdicts`, and leaves NULL then. The
      * same name can come twice. */
     void (*answered)(void *ctx, struct vantage_answer *answer);

@@ -60,8 +60,9 @@ struct courier {
 
     /* Our thread's. */
     struct instant next_beat;
-    bool has_left;   /* the queue group */
-    char fault[320]; /* why there is no connection, as it was logged */
+    struct instant next_attempt; /* to connect */
+    bool has_left;               /* the queue group */
+    char fault[320];             /* why there is no connection, as it was logged */
 };
 
 static void lock(struct courier *courier)
@@ -380,8 +381,9 @@ static bool connect_to(struct courier *courier, const struct nats_target *target
 
     lock(courier);
     courier->connection = connection;
-    courier->is_lost = false;
-    atomic_store(&courier->is_up, true);
+    /* is_lost() did not know it before. */
+    courier->is_lost = nats_connection_is_closed(connection);
+    atomic_store(&courier->is_up, !courier->is_lost);
     unlock(courier);
     courier->next_beat = (struct instant){0};
     courier->fault[0] = '\0';
@@ -401,11 +403,20 @@ static void tell_fault(struct courier *courier, const char *url, const struct er
                 url, err->message);
 }
 
+static bool is_stopping(struct courier *courier)
+{
+    lock(courier);
+    bool is_stopping = courier->is_stopping;
+    unlock(courier);
+    return is_stopping;
+}
+
 static void connect_to_any(struct courier *courier)
 {
     const struct nats_access *access = courier->config.access;
     struct err err = {.message = "no server has an address"};
-    for (size_t i = 0; i < access->target_count; i++)
+    courier->next_attempt = instant_add(clock_now(), span_ms(COURIER_RETRY_MS));
+    for (size_t i = 0; i < access->target_count && !is_stopping(courier); i++)
         if (connect_to(courier, &access->targets[i], &err))
             return;
     tell_fault(courier, access->target_count > 0 ? access->targets[0].url : "NATS", &err);
@@ -443,14 +454,6 @@ static void wait_until(struct courier *courier, struct instant end)
     unlock(courier);
 }
 
-static bool is_stopping(struct courier *courier)
-{
-    lock(courier);
-    bool is_stopping = courier->is_stopping;
-    unlock(courier);
-    return is_stopping;
-}
-
 static bool has_lost(struct courier *courier)
 {
     lock(courier);
@@ -481,12 +484,12 @@ static void turn(struct courier *courier)
         disconnect(courier);
         log_message(LOG_LEVEL_WARNING, "nats", "the connection is lost");
     }
-    if (!courier->connection)
+    if (!courier->connection && !instant_before(now, courier->next_attempt))
         connect_to_any(courier);
     tell_tried(courier);
     if (!courier->connection) {
         publish_all(courier);
-        wait_until(courier, instant_add(now, span_ms(COURIER_RETRY_MS)));
+        wait_until(courier, courier->next_attempt);
         return;
     }
     beat(courier);

@@ -14,6 +14,7 @@
 
 struct gather_place {
     struct expected_place expected;
+    bool is_heard; /* something came from it */
     bool has_answered;
     const char *reason;            /* why it is missing; NULL = not known yet */
     struct port_verdict *verdicts; /* owned; NULL until it has answered with verdicts */
@@ -96,6 +97,15 @@ static struct gather_place *find(struct gather *gather, const char *name)
     return NULL;
 }
 
+static bool place_is_admitted(void *ctx, const char *name)
+{
+    struct gather_place *place = find(ctx, name);
+    bool is_first = place && !place->is_heard;
+    if (is_first)
+        place->is_heard = true;
+    return is_first;
+}
+
 static void place_has_answered(void *ctx, struct vantage_answer *answer)
 {
     struct gather *gather = ctx;
@@ -151,8 +161,10 @@ static bool ask(struct gather *gather, const struct vantage_job *asked)
 {
     struct vantage_job job = *asked;
     struct instant now = loop_now(gather->config.loop);
-    int64_t ms = instant_since(gather->deadline, now).ns / NS_PER_MS;
+    int64_t left = instant_since(gather->deadline, now).ns / NS_PER_MS;
+    int64_t ms = left - GATHER_MARGIN_MS;
     const struct vantage_answers answers = {
+        .admit = place_is_admitted,
         .answered = place_has_answered,
         .ended = no_more_answers,
         .ctx = gather,
@@ -162,7 +174,7 @@ static bool ask(struct gather *gather, const struct vantage_job *asked)
 
     strncpy(job.place, gather->config.own, PLACE_NAME_MAX);
     job.budget_ms = (unsigned)(ms < VANTAGE_BUDGET_MS ? ms : VANTAGE_BUDGET_MS);
-    job.exp_ms = clock_unix_ms() + ms;
+    job.exp_ms = clock_unix_ms() + left;
     return vantage_ask(gather->config.asker, &job, gather->deadline, &answers,
                        &gather->request);
 }

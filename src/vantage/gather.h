@@ -19,6 +19,10 @@ struct loop;
 
 #define GATHER_WAIT_SECONDS 3
 
+/* Other places have so much less time than the check, so that their answers arrive in it.
+ */
+#define GATHER_MARGIN_MS    500
+
 struct gather;
 
 /* What is asked, of whom. All borrowed by each gathering until its end. */

@@ -113,8 +113,9 @@ struct mailbox *mailbox_free(struct mailbox *mailbox)
 
 static bool has_room(const struct mailbox *mailbox, const struct letter *letter)
 {
-    return letter->len == 0 || (mailbox->count < MAILBOX_LETTERS_MAX &&
-                                mailbox->bytes + letter->len <= MAILBOX_BYTES_MAX);
+    return letter->kind == LETTER_NOT_SENT || letter->kind == LETTER_DISCONNECTED ||
+           (mailbox->count < MAILBOX_LETTERS_MAX &&
+            mailbox->bytes + letter->len <= MAILBOX_BYTES_MAX);
 }
 
 bool mailbox_post(struct mailbox *mailbox, struct letter *letter)

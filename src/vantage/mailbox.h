@@ -52,6 +52,7 @@ bool mailbox_new(struct loop *loop, mailbox_open_fn *open, void *ctx, struct mai
 /* No thread may post any more. */
 struct mailbox *mailbox_free(struct mailbox *mailbox);
 
-/* Takes the letter in any case. False if it was dropped, because the mailbox is full. A
- * letter without data is never dropped. */
+/* Takes the letter in any case. False if it was dropped, because the mailbox is full. What
+ * this process reports itself, LETTER_NOT_SENT and LETTER_DISCONNECTED, is never dropped.
+ */
 bool mailbox_post(struct mailbox *mailbox, struct letter *letter);

@@ -136,11 +136,12 @@ static void end_all(struct nats_asker *asker, enum vantage_end end)
 
 static void read_answer(struct nats_request *request, const struct letter *letter)
 {
+    struct vantage_answers answers = request->answers;
     struct vantage_answer answer;
-    if (!vantage_answer_parse(letter->data, letter->len, &request->job, &answer))
+    if (!answers.admit(answers.ctx, letter->place) ||
+        !vantage_answer_parse(letter->data, letter->len, &request->job, &answer))
         return;
 
-    struct vantage_answers answers = request->answers;
     if (strcmp(answer.place, letter->place) == 0)
         answers.answered(answers.ctx, &answer);
     vantage_answer_done(&answer);

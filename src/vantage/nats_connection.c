@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "vantage/nats_connection.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 
+#include <assert.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <nats/nats.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +47,40 @@ int SSL_CTX_set_default_verify_paths(SSL_CTX *context)
     return 1;
 }
 
+/* OpenSSL's own. */
+static union {
+    void *symbol;
+    int (*call)(SSL *ssl);
+} handshake;
+
+/* Whether the socket is ready for the handshake to go on. */
+static bool wait_for(const SSL *ssl, int error, struct instant end)
+{
+    struct pollfd fd = {
+        .fd = SSL_get_fd(ssl),
+        .events = error == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN,
+    };
+    int64_t ms = instant_since(end, clock_now()).ns / NS_PER_MS;
+    return (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) && ms > 0 &&
+           poll(&fd, 1, (int)ms) > 0;
+}
+
+/* In place of OpenSSL's function, which libnats calls with a socket that blocks: a server
+ * that never answers would hold our thread for ever. libnats sets O_NONBLOCK next. */
+int SSL_do_handshake(SSL *ssl)
+{
+    struct instant end = instant_add(clock_now(), span_ms(WAIT_MS));
+    int result, error, flags = fcntl(SSL_get_fd(ssl), F_GETFL);
+    if (flags < 0 || fcntl(SSL_get_fd(ssl), F_SETFL, flags | O_NONBLOCK) != 0)
+        return -1;
+
+    do {
+        result = handshake.call(ssl);
+        error = SSL_get_error(ssl, result);
+    } while (result != 1 && wait_for(ssl, error, end));
+    return result;
+}
+
 bool nats_is_built(void)
 {
     return true;
@@ -49,6 +88,8 @@ bool nats_is_built(void)
 
 void nats_library_hold(void)
 {
+    handshake.symbol = dlsym(RTLD_NEXT, "SSL_do_handshake");
+    assert(handshake.symbol);
     /* libnats frees a part of OpenSSL that would free it again at the exit. */
     OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
     /* OpenSSL reads its configuration when the first context is made. */
@@ -200,6 +241,11 @@ struct nats_connection *nats_connection_free(struct nats_connection *connection)
 bool nats_connection_is(const struct nats_connection *connection, const void *which)
 {
     return connection && connection->nc == which;
+}
+
+bool nats_connection_is_closed(const struct nats_connection *connection)
+{
+    return natsConnection_IsClosed(connection->nc);
 }
 
 /* ---- messages ----------------------------------------------------------------------- */

@@ -51,6 +51,9 @@ struct nats_connection *nats_connection_free(struct nats_connection *connection)
 /* Whether this is the connection that was lost. */
 bool nats_connection_is(const struct nats_connection *connection, const void *which);
 
+/* It is lost. The client hears of that soon, or has heard of it. */
+bool nats_connection_is_closed(const struct nats_connection *connection);
+
 /* `group` NULL = every message. A further call with the same group is a further
  * subscription. */
 bool nats_subscribe(struct nats_connection *connection, const char *subject,

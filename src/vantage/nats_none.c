@@ -53,6 +53,12 @@ bool nats_connection_is(const struct nats_connection *connection, const void *wh
     return false;
 }
 
+bool nats_connection_is_closed(const struct nats_connection *connection)
+{
+    (void)connection;
+    return true;
+}
+
 bool nats_subscribe(struct nats_connection *connection, const char *subject,
                     const char *group, struct err *err)
 {

@@ -635,10 +635,8 @@ static void a_mapper_can_be_freed_during_a_run(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, lab_begin, lab_end)
 #define ENDS(name)                                                                         \
-    {                                                                                      \
-        "a_run_ends_" #name, a_run_without_answers_says_why, lab_begin, lab_end,           \
-            (void *)(intptr_t)UPNP_END_##name                                              \
-    }
+    {"a_run_ends_" #name, a_run_without_answers_says_why, lab_begin, lab_end,              \
+     (void *)(intptr_t)UPNP_END_##name}
 
 int main(void)
 {

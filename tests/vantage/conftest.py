@@ -7,7 +7,7 @@ import pytest
 from harness import nats, targets
 from harness.service import BINARY
 from laboratory import TARGET, Networks, World
-from scripted import ScriptedPlace
+from scripted import ScriptedFront, ScriptedPlace
 
 
 def pytest_collection_modifyitems(items):
@@ -49,4 +49,13 @@ def scripted(world, later):
     def make(name, answer, **more):
         place = ScriptedPlace(world.servers[name], name, world.keys[name], answer, **more)
         return later.enter_context(contextlib.closing(place))
+    return make
+
+
+@pytest.fixture
+def scripted_front(world, later):
+    """scripted_front(): a ScriptedFront with the key of gw, at the server of eu-1."""
+    def make(name="gw"):
+        front = ScriptedFront(world.servers["eu-1"], name, world.keys[name])
+        return later.enter_context(contextlib.closing(front))
     return make

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A vantage point that says what a test wants: it speaks NATS over TLS with the key of a place, and
-probes nothing."""
+"""A vantage point that says what a test wants and probes nothing, and a front that asks what a test
+wants. They speak NATS over TLS with keys of their own."""
 import base64
 import contextlib
 import json
@@ -51,14 +51,11 @@ def signed(seed_file, nonce):
             base64.urlsafe_b64encode(signature).decode().rstrip("="))
 
 
-class ScriptedPlace:
-    """Calls answer(job) for each job, sends the ports that it returns, and then a heartbeat. Opened
-    in the namespace of the calling thread."""
+class Client:
+    """Speaks NATS over TLS with a key. Opened in the namespace of the calling thread."""
 
-    def __init__(self, server, name, seed, answer, claims=None, replies_as=None):
-        self.name, self.answer = name, answer
-        self.claims, self.replies_as = claims or name, replies_as or name
-        self.jobs, self.denials = [], []
+    def __init__(self, server, seed, *subscriptions):
+        self.denials = []
         plain = socket.create_connection((server.address, server.port), 10)
         hello = json.loads(plain.recv(65536).split(b"\r\n")[0].removeprefix(b"INFO "))
         context = ssl.create_default_context(cafile=server.path / "ca.pem")
@@ -67,7 +64,8 @@ class ScriptedPlace:
         self.send("CONNECT " + json.dumps({
             "verbose": False, "pedantic": False, "tls_required": True, "nkey": public,
             "sig": signature, "headers": True, "protocol": 1, "lang": "python", "version": "0"}))
-        self.send(f"SUB vp.check.* {name} 1")
+        for number, subscription in enumerate(subscriptions, 1):
+            self.send(f"SUB {subscription} {number}")
         self.send("PING")
         self.file = self.sock.makefile("rb")
         line = b""
@@ -82,6 +80,10 @@ class ScriptedPlace:
         data = line.encode() + b"\r\n"
         self.sock.sendall(data if payload is None else data + payload + b"\r\n")
 
+    def publish(self, subject, message, reply=""):
+        payload = message if isinstance(message, bytes) else json.dumps(message).encode()
+        self.send(f"PUB {subject} {reply} {len(payload)}", payload)
+
     def serve(self):
         with contextlib.suppress(OSError, ValueError):
             while line := self.file.readline():
@@ -89,23 +91,58 @@ class ScriptedPlace:
                 if words[0] == "PING":
                     self.send("PONG")
                 elif words[0] == "MSG":
-                    job = json.loads(self.file.read(int(words[-1]) + 2))
-                    self.jobs.append(job)
-                    self.reply(f"{words[-2]}.{self.replies_as}",
-                               {"v": 1, "place": self.claims, "ports": self.answer(job)})
+                    self.read(words[1], words[-2], json.loads(self.file.read(int(words[-1]) + 2)))
                 elif words[0] == "-ERR":
                     self.denials.append(line.decode())
-
-    def reply(self, subject, answer):
-        payload = json.dumps(answer).encode()
-        self.send(f"PUB {subject} {len(payload)}", payload)
-        self.send(f"PUB vp.beat.{self.name} 0", b"")
 
     def close(self):
         self.sock.shutdown(socket.SHUT_RDWR)
         self.thread.join(10)
         self.file.close()
         self.sock.close()
+
+
+class ScriptedPlace(Client):
+    """Calls answer(job) for each job and sends the ports that it returns, `noise` before them and
+    a heartbeat after them."""
+
+    def __init__(self, server, name, seed, answer, claims=None, replies_as=None, noise=()):
+        self.answer, self.claims, self.replies_as = answer, claims or name, replies_as or name
+        self.name, self.noise = name, noise
+        self.jobs = []
+        super().__init__(server, seed, f"vp.check.* {name}")
+
+    def read(self, subject, reply, job):
+        self.jobs.append(job)
+        for message in self.noise:
+            self.publish(f"{reply}.{self.replies_as}", message)
+        self.publish(f"{reply}.{self.replies_as}",
+                     {"v": 1, "place": self.claims, "ports": self.answer(job)})
+        self.publish(f"vp.beat.{self.name}", b"")
+
+
+class ScriptedFront(Client):
+    """Publishes the jobs that a test wants."""
+
+    def __init__(self, server, name, seed):
+        self.name, self.answers, self.count = name, {}, 0
+        super().__init__(server, seed, f"_INBOX.{name}.>")
+
+    def read(self, subject, reply, answer):
+        self.answers.setdefault(subject.split(".")[-2], []).append(answer)
+
+    def job(self, **members):
+        self.count += 1
+        job = {"v": 1, "id": f"{self.count:032x}", "place": self.name, "budget_ms": 5000,
+               "exp": int(time.time() * 1000) + 10000, "caller": "9.9.9.9", "target": "9.9.9.9",
+               "ports": "7"}
+        return {name: value for name, value in {**job, **members}.items() if value is not None}
+
+    def ask(self, job, as_front=None):
+        """Sends a job; its id."""
+        id = job["id"] if isinstance(job, dict) else f"{self.count:032x}"
+        self.publish(f"vp.check.{as_front or self.name}", job, f"_INBOX.{self.name}.0.0.{id}")
+        return id
 
 
 def ports_of(job):

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from harness import targets
 from harness.places import connected, states
 from harness.waiting import eventually, sooner_than
 from laboratory import TARGET
@@ -88,6 +89,22 @@ def test_a_place_that_lies(world, scripted, open_target, closed_target):
     asked = len(liar.jobs)
     assert said(front, closed_target) == (False, {**ALL_CLOSED, "ap-1": "open"})
     assert len(liar.jobs) == asked + 1
+
+
+@pytest.mark.parametrize("noise, says_then", [
+    ([b""], {"no_answer", "absent"}),
+    ([b"[" * 9000], {"no_answer", "absent"}),
+    ([b"x" * 900000] * 100, {"no_answer", "absent"}),
+    ([{"v": 1, "place": "ap-1", "refused": "busy"}] * 5, {"refused: busy"}),
+])
+def test_only_the_first_answer_of_a_place_is_read(noise, says_then, world, scripted, open_target):
+    """However many it sends: it can neither keep the front busy nor vote twice."""
+    front, *_ = world.open("eu-1", "us-1")
+    scripted("ap-1", all_closed, noise=noise)
+    says(front, open_target, {"eu-1": "open", "us-1": "open"})
+    is_open, places = said(front, open_target)
+    assert is_open and places.pop("ap-1") in says_then
+    assert set(places.values()) == {"open"}
 
 
 @pytest.mark.parametrize("replies_as", ["ap-1", "us-1"])
@@ -186,3 +203,22 @@ def test_all_servers_are_killed_for_five_seconds(world, open_target, closed_targ
         for service in front, *places:
             connected(service, 2)
     says(front, open_target, ALL_OPEN)
+
+
+def test_a_place_that_needs_all_the_time_is_heard(world, networks, later):
+    """The target stops answering everyone: it takes the whole time of a check to say so."""
+    ports = range(30000, 30060)
+    with networks.spaces["target"]:
+        for port in ports:
+            later.enter_context(targets.listener(TARGET, port=port))
+    networks.spaces["target"].nft(
+        "table ip sparse {\nset seen {\ntype ipv4_addr\nflags dynamic\n}\nchain input {\n"
+        "type filter hook input priority 0;\ntcp flags & (syn | ack) == syn "
+        "add @seen { ip saddr limit rate over 1/hour burst 6 packets } drop\n}\n}\n")
+    world.cluster.start()
+    front = world.front(PORT_CHECK_TIMEOUT=5, PORT_CHECKER_VANTAGES="eu-1")
+    connected(front)
+    connected(world.place("eu-1", PORT_CHECK_TIMEOUT=5))
+    results = ask(front, *ports)["results"].values()
+    assert "limited" in {result["state"] for result in results}
+    assert {states(result)["eu-1"] for result in results} <= {"open", "limited"}

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""A NATS server that misbehaves: it must cost a front no more than the other places."""
+import contextlib
+import socket
+import threading
+import time
+
+import pytest
+
+from harness import nats
+from harness.places import connected
+from harness.service import BINARY
+from harness.waiting import eventually, sooner_than
+
+pytestmark = pytest.mark.skipif(b"libnats.so" not in BINARY.read_bytes(),
+                                reason="a build without libnats")
+
+INFO = (b'INFO {"server_id":"X","version":"2.9.10","proto":1,"headers":true,'
+        b'"max_payload":1048576%s}\r\n')
+
+
+class Broker:
+    """Calls serve(connection) on a thread for each connection."""
+
+    def __init__(self, serve):
+        self.accepted = 0
+        self.serve = serve
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.kept = []
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                self.accepted += 1
+                self.kept.append(connection)
+                threading.Thread(target=self.answer, args=[connection], daemon=True).start()
+
+    def answer(self, connection):
+        with contextlib.suppress(OSError):
+            self.serve(connection)
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(10)
+        for connection in self.kept:
+            connection.close()
+
+
+def settle_and_leave(connection):
+    """Answers both PINGs of a client, of the connection and of its subscriptions, and closes soon."""
+    connection.sendall(INFO % b"")
+    file = connection.makefile("rb")
+    pings = 0
+    while pings < 2:
+        line = file.readline()
+        if not line:
+            return
+        if line.startswith(b"PING"):
+            pings += 1
+            connection.sendall(b"PONG\r\n")
+    time.sleep(0.02)
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def begin_tls_and_stall(connection):
+    connection.sendall(INFO % b',"tls_required":true')
+
+
+@pytest.fixture
+def broker(own_network):
+    with contextlib.ExitStack() as stack:
+        yield lambda serve: stack.enter_context(contextlib.closing(Broker(serve)))
+
+
+def front_of(start, *urls, **settings):
+    return start(PORT_CHECKER_NATS_URL=",".join(urls), PORT_CHECKER_FRONT="gw",
+                 PORT_CHECKER_VANTAGES="eu-1", **settings)
+
+
+def test_a_server_that_always_leaves_is_not_stormed(start, broker):
+    """It is tried four times a second, and for as long as that goes on."""
+    server = broker(settle_and_leave)
+    front = front_of(start, f"nats://127.0.0.1:{server.port}")
+    connected(front)
+    for _ in range(5):
+        before = server.accepted
+        time.sleep(1)
+        assert 1 <= server.accepted - before <= 6
+
+
+def test_a_handshake_that_never_ends_holds_nothing_back(start, broker, tmp_path):
+    """Neither the next server nor the end of the service."""
+    server = broker(begin_tls_and_stall)
+    nats.make_certificates(tmp_path)
+    front = front_of(start, f"tls://localhost:{server.port}",
+                     PORT_CHECKER_NATS_CA=tmp_path / "ca.pem")
+    eventually(lambda: server.accepted >= 1, "it connects")
+    eventually(lambda: server.accepted >= 2, "it connects again")
+    with sooner_than(5):
+        front.stop()
+
+
+def test_many_silent_servers_do_not_delay_the_end(start, broker):
+    server = broker(lambda connection: None)
+    front = front_of(start, *[f"nats://127.0.0.1:{server.port}"] * 8)
+    eventually(lambda: server.accepted >= 1, "it connects")
+    with sooner_than(5):
+        front.stop()
