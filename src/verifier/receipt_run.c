@@ -17,10 +17,12 @@
 #define FILE_MAX     (8u << 20)
 #define RECEIPTS_MAX 256
 #define SPACES       " \t\r\n"
+#define KEYS_PATH    "/.well-known/jwks.json" /* of an issuer */
 
 struct run {
     const struct arguments *arguments; /* borrowed */
     struct receipt_key_set keys;       /* with --jwks */
+    char *issuer;                      /* owned; NULL: any */
     size_t count;
     struct receipt_result results[RECEIPTS_MAX];
 };
@@ -34,6 +36,22 @@ static bool may_show(enum receipt_fault fault)
            fault == RECEIPT_FAULT_EXPIRED;
 }
 
+/* The keys at an issuer's URL are that issuer's, and not good for what others are said to
+ * have stated. */
+static bool issuer_find(struct run *run, struct err *err)
+{
+    const char *text = run->arguments->issuer;
+    const char *jwks = run->arguments->jwks;
+    size_t len = text ? strlen(text) : 0;
+    if (!text && jwks && strstr(jwks, "://") && strlen(jwks) > strlen(KEYS_PATH) &&
+        strcmp(jwks + strlen(jwks) - strlen(KEYS_PATH), KEYS_PATH) == 0) {
+        text = jwks;
+        len = strlen(jwks) - strlen(KEYS_PATH);
+    }
+    run->issuer = text ? strndup(text, len) : NULL;
+    return !text || run->issuer || err_sys(err, ENOMEM, "receipts");
+}
+
 static struct receipt_result judge(const struct run *run, const char *text, size_t len)
 {
     const struct arguments *arguments = run->arguments;
@@ -41,8 +59,7 @@ static struct receipt_result judge(const struct run *run, const char *text, size
     enum receipt_fault fault =
         receipt_read(text, len, arguments->jwks ? &run->keys : NULL, &result.receipt);
     if (fault == RECEIPT_FAULT_NONE)
-        fault = receipt_judge(&result.receipt, time(NULL), arguments->issuer,
-                              arguments->for_text);
+        fault = receipt_judge(&result.receipt, time(NULL), run->issuer, arguments->for_text);
     result.fault = fault;
     result.has_claims = may_show(fault);
     if (fault == RECEIPT_FAULT_NONE)
@@ -140,11 +157,12 @@ enum status receipt_run(const struct arguments *arguments, struct err *err)
     enum status status = STATUS_SYSTEM;
     if (arguments->jwks && !receipt_keys_find(arguments, &run->keys, &why))
         status = keys_missing(&why, err);
-    else if (file_judge(run, err) && print(run, err))
+    else if (issuer_find(run, err) && file_judge(run, err) && print(run, err))
         status = status_of(run);
     for (size_t i = 0; i < run->count; i++)
         receipt_done(&run->results[i].receipt);
     receipt_key_set_done(&run->keys);
+    free(run->issuer);
     free(run);
     return status;
 }

@@ -262,7 +262,8 @@ def test_without_keys_it_is_read_and_not_verified(signed):
 
 def test_keys_may_come_from_a_url(giving, signed, stub):
     path = signed()
-    ended = verify("receipt", path, "--jwks", giving.url + KEYS, lan=False)
+    ended = verify("receipt", path, "--jwks", giving.url + KEYS, "--issuer", receipts.ISSUER,
+                   lan=False)
     assert (ended.status, ended.err) == (OK, "")
 
     six = verify("receipt", path, "-6", "--jwks", giving.url + KEYS, lan=False)
@@ -286,6 +287,12 @@ def test_keys_may_come_from_a_url(giving, signed, stub):
         assert f"port-verifier: --jwks {checker.url}: {why}" in ended.err
 
 
+def test_the_keys_of_an_issuer_are_good_for_that_issuer_alone(giving, signed):
+    own = signed(iss=giving.url)
+    assert verify("receipt", own, "--jwks", giving.url + KEYS, lan=False).status == OK
+    assert reason(signed(), giving.url + KEYS) == ("refused", "issuer")
+
+
 def test_a_url_with_https_needs_a_certificate_that_is_trusted(start, tmp_path):
     cert, key = tls.make_pair(tmp_path, "checker")
     service = start(**tls.tls_settings(cert, key), **receipts.settings(tmp_path))
@@ -293,7 +300,8 @@ def test_a_url_with_https_needs_a_certificate_that_is_trusted(start, tmp_path):
     keys = service.url + KEYS
     path = tmp_path / "r"
     assert verify(service.url, "-p", PORTS, "--receipt", path, "--ca", cert).status == OK
-    trusting = verify("receipt", path, "--jwks", keys, "--ca", cert, lan=False)
+    trusting = verify("receipt", path, "--jwks", keys, "--ca", cert, "--issuer",
+                      receipts.ISSUER, lan=False)
     doubting = verify("receipt", path, "--jwks", keys, lan=False)
 
     assert trusting.status == OK

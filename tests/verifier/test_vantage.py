@@ -58,7 +58,8 @@ def test_a_receipt_names_the_places_that_counted(front, tmp_path):
     path = tmp_path / "receipts.txt"
     ended = verify("--receipt", path, "--ports", "7466,50800", front.url)
     assert ended.status == OK, ended
-    ended = verify("receipt", path, "--jwks", f"{front.url}/.well-known/jwks.json", lan=False)
+    ended = verify("receipt", path, "--jwks", f"{front.url}/.well-known/jwks.json", "--issuer",
+                   "https://checker.example", lan=False)
     assert ended.status == OK, ended
     assert ended.lines[0].startswith("valid: https://checker.example about 127.0.0.1, ")
     assert ended.lines[1:4] == ["  open         7466,50800", "  proved       7466,50800",
