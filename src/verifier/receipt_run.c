@@ -59,7 +59,8 @@ static struct receipt_result judge(const struct run *run, const char *text, size
     enum receipt_fault fault =
         receipt_read(text, len, arguments->jwks ? &run->keys : NULL, &result.receipt);
     if (fault == RECEIPT_FAULT_NONE)
-        fault = receipt_judge(&result.receipt, time(NULL), run->issuer, arguments->for_text);
+        fault =
+            receipt_judge(&result.receipt, time(NULL), run->issuer, arguments->for_text);
     result.fault = fault;
     result.has_claims = may_show(fault);
     if (fault == RECEIPT_FAULT_NONE)
