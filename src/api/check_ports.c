@@ -2,11 +2,12 @@
 #include "api/check_ports.h"
 
 #include "api/check_answer.h"
+#include "api/check_log.h"
+#include "api/check_receipt.h"
 #include "api/check_reply.h"
 #include "api/check_request.h"
 #include "api/problem.h"
 #include "base/err.h"
-#include "base/log.h"
 #include "http/exchange.h"
 #include "loop/loop.h"
 #include "metrics/metrics.h"
@@ -22,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Seconds for Retry-After where nothing better is known: a restart takes a moment, an
  * overload a few; a missing route does not come back by itself. */
@@ -43,14 +43,9 @@ struct check {
     struct job *job;       /* the engine's, until `done` or engine_cancel(); NULL then */
     struct gather *gather; /* owned: what other places say; NULL = this place alone */
     struct job_limit limit;
-    struct address caller;
-    struct address target;
-    struct instant begun;
-    size_t port_count;
+    struct check_subject subject;
     size_t place_count; /* that the caller is charged for */
     bool is_foreign;    /* the target is not the caller's own address */
-    bool has_target;    /* the request was read far enough to know it */
-    bool has_cost;      /* it used up a part of a budget */
     bool has_token;
     struct proof_token token;
     bool wants_receipt;
@@ -83,86 +78,6 @@ struct checks *checks_free(struct checks *checks)
     return NULL;
 }
 
-/* ---- the log ---------------------------------------------------------------------- */
-
-static bool log_check_begin(struct log_line *line, const struct check *check)
-{
-    char text[ADDRESS_TEXT_SIZE];
-    bool may_log = check->has_cost ? log_begin(line, LOG_LEVEL_INFO, "check")
-                                   : log_begin_limited(line, LOG_LEVEL_INFO, "check");
-
-    if (!may_log)
-        return false;
-    log_str(line, "caller", address_format(&check->caller, text));
-    if (check->has_target) {
-        log_str(line, "target", address_format(&check->target, text));
-        log_int(line, "ports", (int64_t)check->port_count);
-    }
-    return true;
-}
-
-static void log_check_end(struct log_line *line, const struct check *check)
-{
-    /* Not the loop's now: a check that was answered within one turn took time too. */
-    log_ms(line, "ms", instant_since(clock_now(), check->begun));
-    log_end(line);
-}
-
-static void log_verdicts(const struct check *check, const struct check_summary *summary)
-{
-    struct log_line line;
-
-    if (!log_check_begin(&line, check))
-        return;
-    for (size_t i = 0; i < PORT_STATE_COUNT; i++)
-        log_int(&line, port_state_text((enum port_state)i), (int64_t)summary->states[i]);
-    if (summary->places.places > 0) {
-        log_int(&line, "places", (int64_t)summary->places.places);
-        log_int(&line, "places_answered", (int64_t)summary->places.answered);
-    }
-    if (check_summary_is_limited(summary)) {
-        log_int(&line, "limit_answered", (int64_t)summary->limit.answered);
-        log_rate(&line, "limit_rate", summary->limit.rate);
-    }
-    log_check_end(&line, check);
-}
-
-/* `status` 0: the client has left. */
-static void log_failure(const struct check *check, unsigned status, const char *reason)
-{
-    struct log_line line;
-
-    if (!log_check_begin(&line, check))
-        return;
-    if (status > 0)
-        log_int(&line, "status", status);
-    log_str(&line, "reason", reason);
-    log_check_end(&line, check);
-}
-
-static void log_port(const struct check *check, const struct port_verdict *verdict)
-{
-    struct log_line line;
-    char text[ADDRESS_TEXT_SIZE];
-
-    if (!log_begin(&line, LOG_LEVEL_DEBUG, "verdict"))
-        return;
-    const char *error = port_verdict_error(verdict);
-    log_str(&line, "target", address_format(&check->target, text));
-    log_int(&line, "port", verdict->port);
-    log_str(&line, "state", port_state_text(verdict->state));
-    if (error)
-        log_str(&line, "error", error);
-    if (verdict->icmp.is_there) {
-        log_str(&line, "icmp", icmp_meaning(&verdict->icmp));
-        log_str(&line, "icmp_from", verdict->icmp.is_from_target ? "target" : "path");
-    }
-    if (verdict->has_rtt)
-        log_ms(&line, "rtt_ms", verdict->rtt);
-    log_ms(&line, "ms", verdict->duration);
-    log_end(&line);
-}
-
 /* ---- replies that are not 200 ------------------------------------------------------- */
 
 static void count(const struct check *check, enum metric metric)
@@ -175,14 +90,14 @@ static void count(const struct check *check, enum metric metric)
 static void reply_problem(struct check *check, enum problem problem, const char *reason,
                           const char *detail, const char *retry_after)
 {
-    log_failure(check, problem_status(problem), reason);
+    check_log_failure(&check->subject, problem_status(problem), reason);
     answer_problem(&check->answer, problem, detail, retry_after);
 }
 
 static void reply_violations(struct check *check, const char *reason,
                              const struct violation_list *violations)
 {
-    log_failure(check, 422, reason);
+    check_log_failure(&check->subject, 422, reason);
     answer_violations(&check->answer, violations);
 }
 
@@ -200,8 +115,8 @@ static void reply_not_allowed(struct check *check, const struct access_caller *c
 
     count(check, metrics[decision->reason]);
     access_explain(caller, decision, detail);
-    log_failure(check, problem_status(PROBLEM_TARGET_NOT_ALLOWED),
-                access_reason_code(decision->reason));
+    check_log_failure(&check->subject, problem_status(PROBLEM_TARGET_NOT_ALLOWED),
+                      access_reason_code(decision->reason));
     answer_refusal(&check->answer, decision->reason, detail,
                    caller->kind == CALLER_OPERATOR);
 }
@@ -211,9 +126,10 @@ static void reply_unknown_caller(struct check *check, const struct access_caller
     const struct checks_config *config = &check->checks->config;
 
     count(check, caller_unknown_metric(caller));
-    caller_warn_unknown(check->answer.exchange, caller, config->warnings, check->begun);
-    log_failure(check, problem_status(PROBLEM_CALLER_UNKNOWN),
-                access_ground_code(caller->ground));
+    caller_warn_unknown(check->answer.exchange, caller, config->warnings,
+                        check->subject.begun);
+    check_log_failure(&check->subject, problem_status(PROBLEM_CALLER_UNKNOWN),
+                      access_ground_code(caller->ground));
     answer_unknown_caller(&check->answer, access_ground_sentence(caller->ground));
 }
 
@@ -223,12 +139,12 @@ static void reply_no_budget(struct check *check, struct budget_answer answer)
     char detail[320], target[ADDRESS_TEXT_SIZE], retry_after[24];
 
     count(check, is_target ? METRIC_BUDGET_DENIED_TARGET : METRIC_BUDGET_DENIED_CALLER);
-    address_format(&check->target, target);
+    address_format(&check->subject.target, target);
     if (answer.retry_after.ns < 0) {
         snprintf(detail, sizeof detail,
                  "%zu ports exceed what this checker's rate limit allows at once: "
                  "request fewer ports at a time",
-                 check->port_count);
+                 check->subject.port_count);
         reply_problem(check, PROBLEM_RATE_LIMITED, "never_enough_budget", detail, NULL);
         return;
     }
@@ -278,66 +194,6 @@ static void reply_unjudged(struct check *check, const struct job_result *result)
                   ends[result->end].retry_after);
 }
 
-/* ---- receipts ---------------------------------------------------------------------- */
-
-/* The names of the places that have given verdicts, the own one first; none if this place
- * is alone. */
-static size_t places_that_counted(const struct check_places *places,
-                                  const char *ret_names[PLACES_MAX])
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < places->count; i++)
-        if (places->views[i].verdict)
-            ret_names[count++] = places->views[i].place;
-    return count;
-}
-
-static bool receipt_write(const struct check *check, const struct answer_source *source,
-                          struct receipt_port *ports, struct text *text, struct err *err)
-{
-    struct check_places places;
-    struct port_verdict scratch;
-    const char *names[PLACES_MAX];
-
-    for (size_t i = 0; i < check->port_count; i++) {
-        const struct port_verdict *verdict = answer_source_verdict(source, i, &scratch);
-        ports[i] = (struct receipt_port){.port = verdict->port,
-                                         .state = verdict->state,
-                                         .is_proved = verdict->proof == PROOF_MATCH};
-    }
-    answer_source_places(source, 0, &places); /* a place answers for all ports or none */
-    struct receipt_facts facts = {
-        .now = time(NULL),
-        .target = check->target,
-        .for_text = check->for_text,
-        .vantages = names,
-        .vantage_count = places_that_counted(&places, names),
-        .ports = ports,
-        .port_count = check->port_count,
-    };
-    return receipts_write(check->checks->config.receipts, &facts, text, err);
-}
-
-/* The receipt of a judged check; the caller frees it. */
-static char *receipt_make(const struct check *check, const struct answer_source *source,
-                          struct err *err)
-{
-    AUTO_TEXT text = text_up_to(RECEIPT_LEN_MAX(check->port_count));
-    struct receipt_port *ports = calloc(check->port_count, sizeof *ports);
-    size_t len;
-    if (!ports) {
-        err_sys(err, ENOMEM, "receipt");
-        return NULL;
-    }
-    bool is_written = receipt_write(check, source, ports, &text, err);
-    free(ports);
-    char *receipt = is_written ? text_take(&text, &len) : NULL;
-    if (is_written && !receipt)
-        err_sys(err, ENOMEM, "receipt");
-    return receipt;
-}
-
 /* This checker gives none. */
 static void reply_no_receipts(struct check *check)
 {
@@ -357,7 +213,8 @@ static void reply_not_own_receipt(struct check *check, const struct access_calle
     snprintf(detail, sizeof detail,
              "receipts are only for your own address: name %s in provider_ip instead of "
              "%s, or leave out receipt",
-             address_format(&caller->address, own), address_format(&check->target, target));
+             address_format(&caller->address, own),
+             address_format(&check->subject.target, target));
     count(check, METRIC_REFUSED_RECEIPT);
     reply_problem(check, PROBLEM_RECEIPT_NOT_ALLOWED, "receipt_not_allowed", detail, NULL);
 }
@@ -370,14 +227,14 @@ static void check_end(struct check *check, size_t untried, size_t silent)
 {
     struct checks *checks = check->checks;
 
-    check->has_cost = untried < check->port_count;
+    check->subject.has_cost = untried < check->subject.port_count;
 
     if (untried > 0)
-        budget_give_back(checks->config.budget, &check->caller, &check->target,
-                         check->is_foreign, untried, check->place_count,
-                         loop_now(checks->config.loop));
-    budget_settle_silent(checks->config.budget, &check->target, check->is_foreign, silent,
-                         loop_now(checks->config.loop));
+        budget_give_back(checks->config.budget, &check->subject.caller,
+                         &check->subject.target, check->is_foreign, untried,
+                         check->place_count, loop_now(checks->config.loop));
+    budget_settle_silent(checks->config.budget, &check->subject.target, check->is_foreign,
+                         silent, loop_now(checks->config.loop));
     checks->running--;
     metrics_add(checks->config.metrics, METRIC_CHECKS_RUNNING, -1);
 }
@@ -390,20 +247,21 @@ static void reply_verdicts(struct check *check, const struct answer_source *sour
 
     if (source->gather)
         summary.places = gather_summary(source->gather);
-    for (size_t i = 0; i < check->port_count; i++)
+    for (size_t i = 0; i < check->subject.port_count; i++)
         check_summary_add(&summary, answer_source_verdict(source, i, &scratch));
     char *receipt = NULL;
     struct err err;
     if (check->wants_receipt)
-        receipt = receipt_make(check, source, &err);
+        receipt = check_receipt_make(check->checks->config.receipts, &check->subject,
+                                     check->for_text, source, &err);
     if (check->wants_receipt && !receipt) {
         reply_unjudged(check, &(struct job_result){.end = JOB_FAULT, .reason = err});
         return;
     }
     if (receipt)
         count(check, METRIC_RECEIPTS);
-    log_verdicts(check, &summary);
-    answer_verdicts(&check->answer, &summary, &check->target, source, receipt);
+    check_log_verdicts(&check->subject, &summary);
+    answer_verdicts(&check->answer, &summary, &check->subject.target, source, receipt);
     free(receipt);
 }
 
@@ -429,7 +287,7 @@ static void answer_gathered_port(struct check *check, size_t index)
 
     answer_source_places(&source, index, &places);
     answer_port(&check->answer, answer_source_verdict(&source, index, &scratch), &places,
-                check->port_count);
+                check->subject.port_count);
 }
 
 /* The other places have answered, or are missing. */
@@ -437,7 +295,8 @@ static void places_are_complete(void *ctx)
 {
     struct check *check = ctx;
 
-    for (size_t i = 0; check->answer.form == ANSWER_STREAM && i < check->port_count; i++)
+    for (size_t i = 0; check->answer.form == ANSWER_STREAM && i < check->subject.port_count;
+         i++)
         if (gather_has_own(check->gather, i))
             answer_gathered_port(check, i);
     if (!check->job)
@@ -447,7 +306,7 @@ static void places_are_complete(void *ctx)
 /* Keeps the own verdicts, which end with the job, and waits for the other places. */
 static void gather_rest(struct check *check, const struct job *job)
 {
-    for (size_t i = 0; i < check->port_count; i++)
+    for (size_t i = 0; i < check->subject.port_count; i++)
         gather_own(check->gather, i, job_verdict(job, i));
     if (gather_is_complete(check->gather))
         reply_gathered(check);
@@ -479,11 +338,11 @@ static void port_is_settled(void *ctx, size_t index, const struct port_verdict *
     struct check *check = ctx;
 
     if (check->checks->config.settings->debug)
-        log_port(check, verdict);
+        check_log_port(&check->subject, verdict);
     if (check->gather)
         gather_own(check->gather, index, verdict);
     if (!check->gather)
-        answer_port(&check->answer, verdict, NULL, check->port_count);
+        answer_port(&check->answer, verdict, NULL, check->subject.port_count);
     else if (gather_is_complete(check->gather) && check->answer.form == ANSWER_STREAM)
         answer_gathered_port(check, index);
 }
@@ -498,7 +357,7 @@ static void client_is_gone(void *ctx, struct exchange *exchange)
         check_end(check, untried, silent);
     }
     count(check, METRIC_CHECKS_ABANDONED);
-    log_failure(check, 0, "client_left");
+    check_log_failure(&check->subject, 0, "client_left");
     answer_drop(&check->answer);
     check_free(check);
 }
@@ -511,8 +370,8 @@ static void reply_no_ports(struct check *check)
     const struct check_summary summary = {0};
     const struct answer_source source = {0};
 
-    log_verdicts(check, &summary);
-    answer_verdicts(&check->answer, &summary, &check->target, &source, NULL);
+    check_log_verdicts(&check->subject, &summary);
+    answer_verdicts(&check->answer, &summary, &check->subject.target, &source, NULL);
 }
 
 /* ERR_LIMIT is the engine's "too many"; anything else is a lack of memory. */
@@ -529,12 +388,12 @@ static bool start_job(struct check *check, struct err *err)
     const struct checks_config *config = &check->checks->config;
     bool needs_each = config->settings->debug || check->answer.form == ANSWER_STREAM;
     const struct job_request request = {
-        .target = check->target,
-        .caller = &check->caller,
+        .target = check->subject.target,
+        .caller = &check->subject.caller,
         .token = check->has_token ? &check->token : NULL,
         .ports = check->checks->ports.ports,
-        .port_count = check->port_count,
-        .deadline = instant_add(check->begun, span_ms(CHECK_MILLISECONDS)),
+        .port_count = check->subject.port_count,
+        .deadline = instant_add(check->subject.begun, span_ms(CHECK_MILLISECONDS)),
         .settled = needs_each ? port_is_settled : NULL,
         .done = job_is_done,
         .ctx = check,
@@ -549,16 +408,16 @@ static void ask_places(struct check *check)
         return;
 
     const struct vantage_job job = {
-        .caller = check->caller,
-        .target = check->target,
+        .caller = check->subject.caller,
+        .target = check->subject.target,
         .has_token = check->has_token,
         .token = check->token,
         .ports = check->checks->ports.ports,
-        .port_count = check->port_count,
+        .port_count = check->subject.port_count,
     };
-    check->gather = gather_new(config->front, &job,
-                               instant_add(check->begun, span_ms(CHECK_MILLISECONDS)),
-                               places_are_complete, check);
+    check->gather = gather_new(
+        config->front, &job, instant_add(check->subject.begun, span_ms(CHECK_MILLISECONDS)),
+        places_are_complete, check);
 }
 
 /* Call it after the budget was charged. */
@@ -577,8 +436,9 @@ static void start_check(struct check *request)
     }
     if (!is_started) {
         free(check);
-        budget_give_back(checks->config.budget, &request->caller, &request->target,
-                         request->is_foreign, request->port_count, request->place_count,
+        budget_give_back(checks->config.budget, &request->subject.caller,
+                         &request->subject.target, request->is_foreign,
+                         request->subject.port_count, request->place_count,
                          loop_now(checks->config.loop));
         reply_not_started(request, &err);
         return;
@@ -593,9 +453,9 @@ static void charge_and_start(struct check *check)
 {
     const struct checks_config *config = &check->checks->config;
     check->place_count = config->front ? gather_expected(config->front) : 1;
-    struct budget_answer answer =
-        budget_take(config->budget, &check->caller, &check->target, check->is_foreign,
-                    check->port_count, check->place_count, loop_now(config->loop));
+    struct budget_answer answer = budget_take(
+        config->budget, &check->subject.caller, &check->subject.target, check->is_foreign,
+        check->subject.port_count, check->place_count, loop_now(config->loop));
 
     if (answer.denied != BUDGET_NONE)
         reply_no_budget(check, answer);
@@ -619,9 +479,9 @@ static bool read_request(struct check *check, const char *body, size_t len,
             reply_problem(check, PROBLEM_OVERLOADED, "no_memory", NULL, RETRY_SOON);
         return false;
     }
-    check->target = request.target;
-    check->port_count = check->checks->ports.count;
-    check->has_target = true;
+    check->subject.target = request.target;
+    check->subject.port_count = check->checks->ports.count;
+    check->subject.has_target = true;
     check->answer.has_details = request.wants_details;
 
     /* A proof is one of the details: without them it is not shown. */
@@ -655,9 +515,9 @@ static bool read_query(struct check *check)
         reply_violations(check, "invalid_query", &violations);
         return false;
     }
-    check->target = check->caller;
-    check->port_count = ports->count;
-    check->has_target = true;
+    check->subject.target = check->subject.caller;
+    check->subject.port_count = ports->count;
+    check->subject.has_target = true;
     return true;
 }
 
@@ -666,8 +526,8 @@ static bool read_form(struct check *check)
 {
     char own[ADDRESS_TEXT_SIZE];
     size_t len = 0;
-    char *json =
-        check_form_json(&check->answer.typed, address_format(&check->caller, own), &len);
+    char *json = check_form_json(&check->answer.typed,
+                                 address_format(&check->subject.caller, own), &len);
     if (!json) {
         reply_problem(check, PROBLEM_OVERLOADED, "no_memory", NULL, RETRY_SOON);
         return false;
@@ -680,16 +540,16 @@ static bool read_form(struct check *check)
 static void decide(struct check *check, const struct access_caller *caller)
 {
     const struct checks_config *config = &check->checks->config;
-    struct access_decision decision =
-        access_decide(caller, &check->target, config->settings->targets, &config->machine);
+    struct access_decision decision = access_decide(
+        caller, &check->subject.target, config->settings->targets, &config->machine);
 
-    check->target = decision.target;
+    check->subject.target = decision.target;
     check->is_foreign = !address_equals(&decision.target, &caller->address);
     if (!decision.is_allowed)
         reply_not_allowed(check, caller, &decision);
     else if (check->wants_receipt && check->is_foreign)
         reply_not_own_receipt(check, caller);
-    else if (check->port_count == 0)
+    else if (check->subject.port_count == 0)
         reply_no_ports(check);
     else
         charge_and_start(check);
@@ -712,8 +572,7 @@ static struct check check_init(struct checks *checks, struct exchange *exchange,
     return (struct check){
         .checks = checks,
         .answer = {.exchange = exchange, .pages = checks->config.pages},
-        .caller = caller->address,
-        .begun = loop_now(checks->config.loop),
+        .subject = {.caller = caller->address, .begun = loop_now(checks->config.loop)},
     };
 }
 
@@ -737,7 +596,7 @@ static void answer_unknown(struct check *check, const struct access_caller *call
 {
     if (!read_body(check))
         return;
-    if (check->port_count == 0)
+    if (check->subject.port_count == 0)
         reply_no_ports(check);
     else
         reply_unknown_caller(check, caller);

@@ -21,9 +21,6 @@
  * A client can get the verdicts one by one, see check_answer.h. A GET asks about the
  * caller's own address only, and the form of the page takes the same path. A page of
  * another site gets a 403, because its reader did not request the check.
- *
- * One log line per check (`event=check`), at info; with debug also one per port
- * (`event=verdict`).
  */
 #pragma once
 
