@@ -108,13 +108,11 @@ void answer_port(struct answer *answer, const struct port_verdict *verdict,
     exchange_stream_write(answer->exchange, line, len);
 }
 
-/* Without memory the stream just ends, and the client can see that it is incomplete. */
+/* `body` NULL: without memory the client sees that the stream is incomplete. */
 static void end_with_body(struct answer *answer, const char *body, size_t len)
 {
-    if (body) {
-        exchange_stream_write(answer->exchange, body, len);
-        exchange_stream_write(answer->exchange, "\n", 1);
-    }
+    exchange_stream_write(answer->exchange, body, len);
+    exchange_stream_write(answer->exchange, "\n", 1);
     exchange_stream_end(answer->exchange);
 }
 
@@ -128,8 +126,7 @@ static void reply_last_line(struct answer *answer, const struct check_summary *s
         exchange_reply(answer->exchange, 200, STREAM_TYPE, line, len);
         return;
     }
-    if (line)
-        exchange_stream_write(answer->exchange, line, len);
+    exchange_stream_write(answer->exchange, line, len);
     exchange_stream_end(answer->exchange);
     free(line);
 }

@@ -264,10 +264,12 @@ void exchange_stream_begin(struct exchange *exchange, unsigned status,
 void exchange_stream_write(struct exchange *exchange, const char *bytes, size_t len)
 {
     assert(exchange->state == EXCHANGE_STREAMING);
-    if (len == 0 || exchange->is_head)
+    if (bytes && (len == 0 || exchange->is_head))
         return;
 
-    response_append_piece(&exchange->out, exchange->form, bytes, len);
+    if (bytes)
+        response_append_piece(&exchange->out, exchange->form, bytes, len);
+    exchange->out.failed |= !bytes;
     tell_connection(exchange);
 }
 

@@ -79,7 +79,8 @@ void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx);
  * are chunks; over 1.0 the reply ends with the connection. Until exchange_stream_end() the
  * exchange counts as waiting: it has no time limit, and `gone` is called when the client
  * leaves or the connection must end, but never from within these functions. After the end
- * the exchange is over, and the rest has the time of STATE_SENDING. */
+ * the exchange is over, and the rest has the time of STATE_SENDING. `bytes` NULL stands for
+ * "out of memory": the connection then ends before the end of the reply. */
 void exchange_stream_begin(struct exchange *exchange, unsigned status,
                            const char *content_type, size_t max);
 void exchange_stream_write(struct exchange *exchange, const char *bytes, size_t len);
