@@ -14,7 +14,7 @@
  *   proof       of an open port, if the job had a token; `proof_port` with "other_port"
  *
  * Pure, bounded and as strict as job.h: a state without its error, a port that the job does
- * not have at that place, or a proof that nobody asked for spoils the answer.
+ * not have at that place, or a proof that was not requested spoils the answer.
  */
 #pragma once
 

@@ -35,7 +35,7 @@ struct places;
 /* All borrowed until the end. */
 struct courier_config {
     const struct nats_access *access;
-    const char *front;                /* "" = this process asks nobody */
+    const char *front;                /* "" = this process asks no other places */
     const char *place;                /* "" = it answers nobody */
     struct places *places;            /* of a front; NULL = none */
     struct mailbox *const *mailboxes; /* one of each worker */
