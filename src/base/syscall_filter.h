@@ -33,6 +33,20 @@ struct syscall_rule {
     struct syscall_test tests[SYSCALL_TESTS_MAX];
 };
 
+/* A rule without tests, one with these, and the mask for the type of a socket: without
+ * SOCK_NONBLOCK and SOCK_CLOEXEC. */
+#define SYSCALL_ANY(call) {.name = (call)}
+#define SYSCALL_TESTED(call, ...)                                                          \
+    {                                                                                      \
+        .name = (call),                                                                    \
+        .test_count =                                                                      \
+            sizeof((struct syscall_test[]){__VA_ARGS__}) / sizeof(struct syscall_test),    \
+        .tests = {                                                                         \
+            __VA_ARGS__                                                                    \
+        }                                                                                  \
+    }
+#define SYSCALL_SOCKET_TYPE 0xfu
+
 enum syscall_denial {
     SYSCALL_DENIAL_KILLS, /* SIGSYS ends the whole process */
     SYSCALL_DENIAL_FAILS, /* the call fails with ENOSYS */

@@ -486,7 +486,7 @@ bool mapper_new(struct loop *loop, const struct mapper_config *config,
         call_init(&mapper->slots[i].call, loop, reply_take, call_ended, &mapper->slots[i]);
     }
     ssize_t got = getrandom(&mapper->jitter, sizeof mapper->jitter, GRND_NONBLOCK);
-    (void)got; /* without any, there is none */
+    (void)got; /* without random bytes, there is no jitter */
     timer_init(&mapper->timer, timer_fire);
     if (!loop_timer_set(loop, &mapper->timer, clock_now())) {
         mapper_free(mapper);

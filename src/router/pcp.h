@@ -30,7 +30,7 @@ enum pcp_opcode {
     PCP_MAP = 1,
 };
 
-/* What only the owner of a mapping knows: without it nobody can change the mapping. */
+/* What only the owner of a mapping knows: no one else can change the mapping. */
 struct pcp_nonce {
     uint8_t bytes[PCP_NONCE_SIZE];
 };

@@ -187,21 +187,9 @@ static enum layer_state files_apply(const struct confine_plan *plan, struct err 
 
 /* --- system calls --------------------------------------------------------------------- */
 
-#define SOCKET_TYPE 0xfu /* without SOCK_NONBLOCK and SOCK_CLOEXEC */
-
-#define PLAIN(call) {.name = (call)}
-#define TESTED(call, ...)                                                                  \
-    {                                                                                      \
-        .name = (call),                                                                    \
-        .test_count =                                                                      \
-            sizeof((struct syscall_test[]){__VA_ARGS__}) / sizeof(struct syscall_test),    \
-        .tests = {                                                                         \
-            __VA_ARGS__                                                                    \
-        }                                                                                  \
-    }
-#define FCNTL(command) TESTED("fcntl", SYSCALL_IS(1, (command)))
+#define FCNTL(command) SYSCALL_TESTED("fcntl", SYSCALL_IS(1, (command)))
 #define SOCKET(family, type)                                                               \
-    TESTED("socket", SYSCALL_IS(0, (family)), {1, SOCKET_TYPE, (type)})
+    SYSCALL_TESTED("socket", SYSCALL_IS(0, (family)), {1, SYSCALL_SOCKET_TYPE, (type)})
 
 /* What a thread of the service calls after its start, with either C library and on any
  * architecture. No call opens a file or starts a process. */
@@ -211,42 +199,42 @@ static enum layer_state calls_apply(const struct confine_plan *plan, struct err 
     /* clang-format off */
     const struct syscall_rule rules[] = {
         /* events and time */
-        PLAIN("epoll_wait"), PLAIN("epoll_pwait"), PLAIN("epoll_pwait2"),
-        PLAIN("epoll_ctl"), PLAIN("eventfd2"), PLAIN("poll"), PLAIN("ppoll"),
-        PLAIN("clock_gettime"), PLAIN("clock_gettime64"), PLAIN("gettimeofday"),
-        PLAIN("time"), PLAIN("clock_nanosleep"), PLAIN("nanosleep"),
-        PLAIN("restart_syscall"),
+        SYSCALL_ANY("epoll_wait"), SYSCALL_ANY("epoll_pwait"), SYSCALL_ANY("epoll_pwait2"),
+        SYSCALL_ANY("epoll_ctl"), SYSCALL_ANY("eventfd2"), SYSCALL_ANY("poll"), SYSCALL_ANY("ppoll"),
+        SYSCALL_ANY("clock_gettime"), SYSCALL_ANY("clock_gettime64"), SYSCALL_ANY("gettimeofday"),
+        SYSCALL_ANY("time"), SYSCALL_ANY("clock_nanosleep"), SYSCALL_ANY("nanosleep"),
+        SYSCALL_ANY("restart_syscall"),
         /* what is open already */
-        PLAIN("read"), PLAIN("readv"), PLAIN("pread64"), PLAIN("write"), PLAIN("writev"),
-        PLAIN("close"), PLAIN("lseek"), PLAIN("getdents64"),
+        SYSCALL_ANY("read"), SYSCALL_ANY("readv"), SYSCALL_ANY("pread64"), SYSCALL_ANY("write"), SYSCALL_ANY("writev"),
+        SYSCALL_ANY("close"), SYSCALL_ANY("lseek"), SYSCALL_ANY("getdents64"),
         FCNTL(F_GETFD), FCNTL(F_SETFD), FCNTL(F_GETFL), FCNTL(F_SETFL),
         FCNTL(F_DUPFD_CLOEXEC),
         /* sockets */
         SOCKET(AF_INET, SOCK_STREAM), SOCKET(AF_INET, SOCK_DGRAM),
         SOCKET(AF_INET6, SOCK_STREAM), SOCKET(AF_INET6, SOCK_DGRAM),
-        TESTED("socket", SYSCALL_IS(0, AF_NETLINK), SYSCALL_IS(2, NETLINK_ROUTE)),
-        PLAIN("accept4"), PLAIN("bind"), PLAIN("connect"), PLAIN("shutdown"),
-        PLAIN("getsockname"), PLAIN("getpeername"), PLAIN("getsockopt"),
-        PLAIN("setsockopt"), PLAIN("sendto"), PLAIN("sendmsg"), PLAIN("recvfrom"),
-        PLAIN("recvmsg"), TESTED("ioctl", SYSCALL_IS(1, SIOCINQ)),
+        SYSCALL_TESTED("socket", SYSCALL_IS(0, AF_NETLINK), SYSCALL_IS(2, NETLINK_ROUTE)),
+        SYSCALL_ANY("accept4"), SYSCALL_ANY("bind"), SYSCALL_ANY("connect"), SYSCALL_ANY("shutdown"),
+        SYSCALL_ANY("getsockname"), SYSCALL_ANY("getpeername"), SYSCALL_ANY("getsockopt"),
+        SYSCALL_ANY("setsockopt"), SYSCALL_ANY("sendto"), SYSCALL_ANY("sendmsg"), SYSCALL_ANY("recvfrom"),
+        SYSCALL_ANY("recvmsg"), SYSCALL_TESTED("ioctl", SYSCALL_IS(1, SIOCINQ)),
         /* memory that is never executed */
-        TESTED("mmap", SYSCALL_NONE(2, PROT_EXEC)),
-        TESTED("mmap2", SYSCALL_NONE(2, PROT_EXEC)),
-        TESTED("mprotect", SYSCALL_NONE(2, PROT_EXEC)),
-        PLAIN("munmap"), PLAIN("mremap"), PLAIN("madvise"), PLAIN("brk"),
+        SYSCALL_TESTED("mmap", SYSCALL_NONE(2, PROT_EXEC)),
+        SYSCALL_TESTED("mmap2", SYSCALL_NONE(2, PROT_EXEC)),
+        SYSCALL_TESTED("mprotect", SYSCALL_NONE(2, PROT_EXEC)),
+        SYSCALL_ANY("munmap"), SYSCALL_ANY("mremap"), SYSCALL_ANY("madvise"), SYSCALL_ANY("brk"),
         /* threads; the flags of clone3() are in memory, and C libraries know its absence */
-        TESTED("clone", SYSCALL_ALL(0, CLONE_THREAD)),
+        SYSCALL_TESTED("clone", SYSCALL_ALL(0, CLONE_THREAD)),
         {.name = "clone3", .fails_with = ENOSYS},
-        PLAIN("futex"), PLAIN("futex_time64"), PLAIN("set_robust_list"), PLAIN("rseq"),
-        PLAIN("membarrier"), PLAIN("sched_yield"), PLAIN("sched_getaffinity"),
-        PLAIN("gettid"), PLAIN("getpid"), PLAIN("exit"), PLAIN("exit_group"),
+        SYSCALL_ANY("futex"), SYSCALL_ANY("futex_time64"), SYSCALL_ANY("set_robust_list"), SYSCALL_ANY("rseq"),
+        SYSCALL_ANY("membarrier"), SYSCALL_ANY("sched_yield"), SYSCALL_ANY("sched_getaffinity"),
+        SYSCALL_ANY("gettid"), SYSCALL_ANY("getpid"), SYSCALL_ANY("exit"), SYSCALL_ANY("exit_group"),
         /* signals, to this process only */
-        PLAIN("rt_sigprocmask"), PLAIN("rt_sigaction"), PLAIN("rt_sigreturn"),
-        TESTED("tgkill", SYSCALL_IS(0, (uint64_t)getpid())),
-        TESTED("tkill", SYSCALL_IS(0, (uint64_t)getpid())),
+        SYSCALL_ANY("rt_sigprocmask"), SYSCALL_ANY("rt_sigaction"), SYSCALL_ANY("rt_sigreturn"),
+        SYSCALL_TESTED("tgkill", SYSCALL_IS(0, (uint64_t)getpid())),
+        SYSCALL_TESTED("tkill", SYSCALL_IS(0, (uint64_t)getpid())),
         /* the rest; prlimit64() reads the limits of this process */
-        PLAIN("getrandom"), PLAIN("getrusage"), PLAIN("getrlimit"), PLAIN("ugetrlimit"),
-        TESTED("prlimit64", SYSCALL_IS(0, 0), {2, UINT64_MAX, 0}),
+        SYSCALL_ANY("getrandom"), SYSCALL_ANY("getrusage"), SYSCALL_ANY("getrlimit"), SYSCALL_ANY("ugetrlimit"),
+        SYSCALL_TESTED("prlimit64", SYSCALL_IS(0, 0), {2, UINT64_MAX, 0}),
     };
     /* clang-format on */
     if (syscall_filter_install(rules, sizeof rules / sizeof *rules, SYSCALL_DENIAL_KILLS,

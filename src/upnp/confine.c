@@ -97,45 +97,33 @@ static bool privileges_drop(struct err *err)
 
 /* --- system calls --------------------------------------------------------------------- */
 
-#define SOCKET_TYPE 0xfu /* without SOCK_NONBLOCK and SOCK_CLOEXEC */
-
-#define PLAIN(call) {.name = (call)}
-#define TESTED(call, ...)                                                                  \
-    {                                                                                      \
-        .name = (call),                                                                    \
-        .test_count =                                                                      \
-            sizeof((struct syscall_test[]){__VA_ARGS__}) / sizeof(struct syscall_test),    \
-        .tests = {                                                                         \
-            __VA_ARGS__                                                                    \
-        }                                                                                  \
-    }
 #define SOCKET(family, type)                                                               \
-    TESTED("socket", SYSCALL_IS(0, (family)), {1, SOCKET_TYPE, (type)})
+    SYSCALL_TESTED("socket", SYSCALL_IS(0, (family)), {1, SYSCALL_SOCKET_TYPE, (type)})
 
 /* No call opens a file, starts a process or sends a signal to another one. */
 static bool calls_limit(struct err *err)
 {
     /* clang-format off */
     const struct syscall_rule rules[] = {
-        PLAIN("read"), PLAIN("readv"), PLAIN("write"), PLAIN("writev"), PLAIN("close"),
-        PLAIN("fstat"), PLAIN("fstat64"), PLAIN("newfstatat"), PLAIN("lseek"),
+        SYSCALL_ANY("read"), SYSCALL_ANY("readv"), SYSCALL_ANY("write"), SYSCALL_ANY("writev"), SYSCALL_ANY("close"),
+        SYSCALL_ANY("fstat"), SYSCALL_ANY("fstat64"), SYSCALL_ANY("newfstatat"), SYSCALL_ANY("lseek"),
         SOCKET(AF_INET, SOCK_STREAM), SOCKET(AF_INET, SOCK_DGRAM),
         SOCKET(AF_INET6, SOCK_STREAM), SOCKET(AF_INET6, SOCK_DGRAM),
         /* the name and the number of an interface */
         SOCKET(AF_UNIX, SOCK_DGRAM),
-        TESTED("ioctl", SYSCALL_IS(1, SIOCGIFNAME)),
-        TESTED("ioctl", SYSCALL_IS(1, SIOCGIFINDEX)),
-        PLAIN("bind"), PLAIN("connect"), PLAIN("getsockname"), PLAIN("getpeername"),
-        PLAIN("getsockopt"), PLAIN("setsockopt"), PLAIN("sendto"), PLAIN("sendmsg"),
-        PLAIN("recvfrom"), PLAIN("recvmsg"), PLAIN("poll"), PLAIN("ppoll"),
-        PLAIN("select"), PLAIN("pselect6"), PLAIN("shutdown"),
-        PLAIN("clock_gettime"), PLAIN("clock_gettime64"), PLAIN("gettimeofday"),
-        PLAIN("time"), PLAIN("restart_syscall"), PLAIN("rt_sigreturn"),
-        TESTED("mmap", SYSCALL_NONE(2, PROT_EXEC)),
-        TESTED("mmap2", SYSCALL_NONE(2, PROT_EXEC)),
-        TESTED("mprotect", SYSCALL_NONE(2, PROT_EXEC)),
-        PLAIN("munmap"), PLAIN("mremap"), PLAIN("madvise"), PLAIN("brk"), PLAIN("futex"),
-        PLAIN("getrandom"), PLAIN("exit"), PLAIN("exit_group"),
+        SYSCALL_TESTED("ioctl", SYSCALL_IS(1, SIOCGIFNAME)),
+        SYSCALL_TESTED("ioctl", SYSCALL_IS(1, SIOCGIFINDEX)),
+        SYSCALL_ANY("bind"), SYSCALL_ANY("connect"), SYSCALL_ANY("getsockname"), SYSCALL_ANY("getpeername"),
+        SYSCALL_ANY("getsockopt"), SYSCALL_ANY("setsockopt"), SYSCALL_ANY("sendto"), SYSCALL_ANY("sendmsg"),
+        SYSCALL_ANY("recvfrom"), SYSCALL_ANY("recvmsg"), SYSCALL_ANY("poll"), SYSCALL_ANY("ppoll"),
+        SYSCALL_ANY("select"), SYSCALL_ANY("pselect6"), SYSCALL_ANY("shutdown"),
+        SYSCALL_ANY("clock_gettime"), SYSCALL_ANY("clock_gettime64"), SYSCALL_ANY("gettimeofday"),
+        SYSCALL_ANY("time"), SYSCALL_ANY("restart_syscall"), SYSCALL_ANY("rt_sigreturn"),
+        SYSCALL_TESTED("mmap", SYSCALL_NONE(2, PROT_EXEC)),
+        SYSCALL_TESTED("mmap2", SYSCALL_NONE(2, PROT_EXEC)),
+        SYSCALL_TESTED("mprotect", SYSCALL_NONE(2, PROT_EXEC)),
+        SYSCALL_ANY("munmap"), SYSCALL_ANY("mremap"), SYSCALL_ANY("madvise"), SYSCALL_ANY("brk"), SYSCALL_ANY("futex"),
+        SYSCALL_ANY("getrandom"), SYSCALL_ANY("exit"), SYSCALL_ANY("exit_group"),
     };
     /* clang-format on */
     struct err why;

@@ -9,8 +9,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define PLAIN(call) {.name = (call)}
-
 /* Modules of the name services are code of others: a call that is not here fails as if the
  * kernel did not have it, and does not end the process. */
 bool lockdown_apply(struct err *err)
@@ -18,47 +16,47 @@ bool lockdown_apply(struct err *err)
     /* clang-format off */
     const struct syscall_rule rules[] = {
         /* events, time and signals */
-        PLAIN("epoll_create1"), PLAIN("epoll_wait"), PLAIN("epoll_pwait"),
-        PLAIN("epoll_pwait2"), PLAIN("epoll_ctl"), PLAIN("eventfd2"), PLAIN("poll"),
-        PLAIN("ppoll"), PLAIN("select"), PLAIN("pselect6"), PLAIN("clock_gettime"),
-        PLAIN("clock_gettime64"), PLAIN("clock_getres"), PLAIN("gettimeofday"),
-        PLAIN("time"), PLAIN("clock_nanosleep"), PLAIN("nanosleep"),
-        PLAIN("restart_syscall"), PLAIN("timerfd_create"), PLAIN("timerfd_settime"),
-        PLAIN("signalfd4"), PLAIN("rt_sigprocmask"), PLAIN("rt_sigaction"),
-        PLAIN("rt_sigreturn"), PLAIN("rt_sigtimedwait"), PLAIN("sigaltstack"),
+        SYSCALL_ANY("epoll_create1"), SYSCALL_ANY("epoll_wait"), SYSCALL_ANY("epoll_pwait"),
+        SYSCALL_ANY("epoll_pwait2"), SYSCALL_ANY("epoll_ctl"), SYSCALL_ANY("eventfd2"), SYSCALL_ANY("poll"),
+        SYSCALL_ANY("ppoll"), SYSCALL_ANY("select"), SYSCALL_ANY("pselect6"), SYSCALL_ANY("clock_gettime"),
+        SYSCALL_ANY("clock_gettime64"), SYSCALL_ANY("clock_getres"), SYSCALL_ANY("gettimeofday"),
+        SYSCALL_ANY("time"), SYSCALL_ANY("clock_nanosleep"), SYSCALL_ANY("nanosleep"),
+        SYSCALL_ANY("restart_syscall"), SYSCALL_ANY("timerfd_create"), SYSCALL_ANY("timerfd_settime"),
+        SYSCALL_ANY("signalfd4"), SYSCALL_ANY("rt_sigprocmask"), SYSCALL_ANY("rt_sigaction"),
+        SYSCALL_ANY("rt_sigreturn"), SYSCALL_ANY("rt_sigtimedwait"), SYSCALL_ANY("sigaltstack"),
         /* files: certificates, name services, /proc, --output */
-        PLAIN("open"), PLAIN("openat"), PLAIN("read"), PLAIN("readv"), PLAIN("pread64"),
-        PLAIN("write"), PLAIN("writev"), PLAIN("pwrite64"), PLAIN("close"),
-        PLAIN("lseek"), PLAIN("_llseek"), PLAIN("getdents64"), PLAIN("fstat"),
-        PLAIN("fstat64"), PLAIN("stat"), PLAIN("stat64"), PLAIN("lstat"),
-        PLAIN("newfstatat"), PLAIN("fstatat64"), PLAIN("statx"), PLAIN("statfs"),
-        PLAIN("fstatfs"), PLAIN("access"), PLAIN("faccessat"), PLAIN("faccessat2"),
-        PLAIN("readlink"), PLAIN("readlinkat"), PLAIN("getcwd"), PLAIN("dup"),
-        PLAIN("dup2"), PLAIN("dup3"), PLAIN("fcntl"), PLAIN("fcntl64"), PLAIN("ioctl"),
-        PLAIN("flock"), PLAIN("rename"), PLAIN("renameat"), PLAIN("renameat2"),
-        PLAIN("unlink"), PLAIN("unlinkat"), PLAIN("fsync"), PLAIN("fdatasync"),
-        PLAIN("ftruncate"), PLAIN("fchmod"), PLAIN("fchown"), PLAIN("umask"),
-        PLAIN("memfd_create"), PLAIN("pipe"), PLAIN("pipe2"), PLAIN("fadvise64"),
-        PLAIN("sendfile"), PLAIN("copy_file_range"),
+        SYSCALL_ANY("open"), SYSCALL_ANY("openat"), SYSCALL_ANY("read"), SYSCALL_ANY("readv"), SYSCALL_ANY("pread64"),
+        SYSCALL_ANY("write"), SYSCALL_ANY("writev"), SYSCALL_ANY("pwrite64"), SYSCALL_ANY("close"),
+        SYSCALL_ANY("lseek"), SYSCALL_ANY("_llseek"), SYSCALL_ANY("getdents64"), SYSCALL_ANY("fstat"),
+        SYSCALL_ANY("fstat64"), SYSCALL_ANY("stat"), SYSCALL_ANY("stat64"), SYSCALL_ANY("lstat"),
+        SYSCALL_ANY("newfstatat"), SYSCALL_ANY("fstatat64"), SYSCALL_ANY("statx"), SYSCALL_ANY("statfs"),
+        SYSCALL_ANY("fstatfs"), SYSCALL_ANY("access"), SYSCALL_ANY("faccessat"), SYSCALL_ANY("faccessat2"),
+        SYSCALL_ANY("readlink"), SYSCALL_ANY("readlinkat"), SYSCALL_ANY("getcwd"), SYSCALL_ANY("dup"),
+        SYSCALL_ANY("dup2"), SYSCALL_ANY("dup3"), SYSCALL_ANY("fcntl"), SYSCALL_ANY("fcntl64"), SYSCALL_ANY("ioctl"),
+        SYSCALL_ANY("flock"), SYSCALL_ANY("rename"), SYSCALL_ANY("renameat"), SYSCALL_ANY("renameat2"),
+        SYSCALL_ANY("unlink"), SYSCALL_ANY("unlinkat"), SYSCALL_ANY("fsync"), SYSCALL_ANY("fdatasync"),
+        SYSCALL_ANY("ftruncate"), SYSCALL_ANY("fchmod"), SYSCALL_ANY("fchown"), SYSCALL_ANY("umask"),
+        SYSCALL_ANY("memfd_create"), SYSCALL_ANY("pipe"), SYSCALL_ANY("pipe2"), SYSCALL_ANY("fadvise64"),
+        SYSCALL_ANY("sendfile"), SYSCALL_ANY("copy_file_range"),
         /* sockets, also those of name services */
-        PLAIN("socket"), PLAIN("socketpair"), PLAIN("accept"), PLAIN("accept4"),
-        PLAIN("bind"), PLAIN("connect"), PLAIN("listen"), PLAIN("shutdown"),
-        PLAIN("getsockname"), PLAIN("getpeername"), PLAIN("getsockopt"),
-        PLAIN("setsockopt"), PLAIN("sendto"), PLAIN("sendmsg"), PLAIN("sendmmsg"),
-        PLAIN("recvfrom"), PLAIN("recvmsg"), PLAIN("recvmmsg"),
+        SYSCALL_ANY("socket"), SYSCALL_ANY("socketpair"), SYSCALL_ANY("accept"), SYSCALL_ANY("accept4"),
+        SYSCALL_ANY("bind"), SYSCALL_ANY("connect"), SYSCALL_ANY("listen"), SYSCALL_ANY("shutdown"),
+        SYSCALL_ANY("getsockname"), SYSCALL_ANY("getpeername"), SYSCALL_ANY("getsockopt"),
+        SYSCALL_ANY("setsockopt"), SYSCALL_ANY("sendto"), SYSCALL_ANY("sendmsg"), SYSCALL_ANY("sendmmsg"),
+        SYSCALL_ANY("recvfrom"), SYSCALL_ANY("recvmsg"), SYSCALL_ANY("recvmmsg"),
         /* memory and threads */
-        PLAIN("mmap"), PLAIN("mmap2"), PLAIN("mprotect"), PLAIN("munmap"),
-        PLAIN("mremap"), PLAIN("madvise"), PLAIN("brk"), PLAIN("futex"),
-        PLAIN("futex_time64"), PLAIN("set_robust_list"), PLAIN("get_robust_list"),
-        PLAIN("rseq"), PLAIN("membarrier"), PLAIN("sched_yield"),
-        PLAIN("sched_getaffinity"), PLAIN("gettid"), PLAIN("getpid"), PLAIN("getppid"),
-        PLAIN("set_tid_address"), PLAIN("exit"), PLAIN("exit_group"),
+        SYSCALL_ANY("mmap"), SYSCALL_ANY("mmap2"), SYSCALL_ANY("mprotect"), SYSCALL_ANY("munmap"),
+        SYSCALL_ANY("mremap"), SYSCALL_ANY("madvise"), SYSCALL_ANY("brk"), SYSCALL_ANY("futex"),
+        SYSCALL_ANY("futex_time64"), SYSCALL_ANY("set_robust_list"), SYSCALL_ANY("get_robust_list"),
+        SYSCALL_ANY("rseq"), SYSCALL_ANY("membarrier"), SYSCALL_ANY("sched_yield"),
+        SYSCALL_ANY("sched_getaffinity"), SYSCALL_ANY("gettid"), SYSCALL_ANY("getpid"), SYSCALL_ANY("getppid"),
+        SYSCALL_ANY("set_tid_address"), SYSCALL_ANY("exit"), SYSCALL_ANY("exit_group"),
         /* the rest */
-        PLAIN("getrandom"), PLAIN("getrusage"), PLAIN("getrlimit"), PLAIN("ugetrlimit"),
-        PLAIN("prlimit64"), PLAIN("setrlimit"), PLAIN("uname"), PLAIN("sysinfo"),
-        PLAIN("getuid"), PLAIN("geteuid"), PLAIN("getgid"), PLAIN("getegid"),
-        PLAIN("getresuid"), PLAIN("getresgid"), PLAIN("capget"), PLAIN("prctl"),
-        PLAIN("wait4"), PLAIN("waitid"),
+        SYSCALL_ANY("getrandom"), SYSCALL_ANY("getrusage"), SYSCALL_ANY("getrlimit"), SYSCALL_ANY("ugetrlimit"),
+        SYSCALL_ANY("prlimit64"), SYSCALL_ANY("setrlimit"), SYSCALL_ANY("uname"), SYSCALL_ANY("sysinfo"),
+        SYSCALL_ANY("getuid"), SYSCALL_ANY("geteuid"), SYSCALL_ANY("getgid"), SYSCALL_ANY("getegid"),
+        SYSCALL_ANY("getresuid"), SYSCALL_ANY("getresgid"), SYSCALL_ANY("capget"), SYSCALL_ANY("prctl"),
+        SYSCALL_ANY("wait4"), SYSCALL_ANY("waitid"),
         /* threads, but no processes; clone3() has its flags in memory */
         {"clone", .test_count = 1, .tests = {SYSCALL_ALL(0, CLONE_THREAD)}},
         /* signals, to this process only */
