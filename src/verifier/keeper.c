@@ -155,6 +155,7 @@ static bool datagram_begin(struct keeper *keeper)
         .local = keeper->uplink.local,
         .nonce = keeper->config.nonce,
         .lease = MAPPER_LEASE_SECONDS,
+        .lease_min = MAPPING_LEASE_MIN_SECONDS,
         .deadline = instant_add(clock_now(), span_ms(KEEPER_MAP_MS)),
         .settled = mapper_settled,
         .removed = mapper_removed,
@@ -172,6 +173,7 @@ static bool upnp_begin(struct keeper *keeper)
         .gateway = keeper->uplink.router,
         .has_gateway = true,
         .lease = MAPPER_LEASE_SECONDS,
+        .lease_min = MAPPING_LEASE_MIN_SECONDS,
         .settled = mapper_settled,
         .removed = mapper_removed,
         .ctx = keeper,
@@ -375,6 +377,9 @@ static enum mapping_fault fault_of(const struct keeper *keeper)
         [UPNP_END_NOT_CONNECTED] = MAPPING_FAULT_NOT_CONNECTED,
         [UPNP_END_FAILED] = MAPPING_FAULT_FAILED,
     };
+    for (size_t i = 0; i < keeper->known_count; i++)
+        if (mapping_of(keeper, i)->state == MAPPING_MAPPED)
+            return MAPPING_FAULT_NONE;
     if (keeper->upnp)
         return faults[upnp_mapper_end(keeper->upnp)];
     for (size_t i = 0; i < keeper->port_count && keeper->mapper; i++)
@@ -438,6 +443,12 @@ struct mapping_view keeper_view(const struct keeper *keeper, uint16_t inner)
     case MAPPING_MAPPED:
         view.has_expiry = !mapping->is_permanent;
         view.expires = view.has_expiry ? time_of(mapping->expires) : 0;
+        break;
+    case MAPPING_SHORT_LEASE:
+        view.lease = mapping->lease;
+        break;
+    case MAPPING_OFFLINE:
+        view.meaning = ROUTER_OFFLINE;
         break;
     case MAPPING_WAITING:
     case MAPPING_SILENT:

@@ -47,7 +47,8 @@ struct upnp_mapper_config {
     struct address local;   /* of this machine, on the link to the router */
     struct address gateway; /* only a router with this address is asked, if has_gateway */
     bool has_gateway;
-    uint32_t lease; /* seconds, wished */
+    uint32_t lease;     /* seconds, wished */
+    uint32_t lease_min; /* seconds: shorter ones are not kept */
     mapping_settled_fn *settled;
     mapping_removed_fn *removed;
     void *ctx;

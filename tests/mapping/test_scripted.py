@@ -9,6 +9,7 @@ from harness.gateway import NATPMP, PCP, garbage, silent
 from harness.homes import OTHER, PROVIDER, ROUTER
 from harness.targets import listener
 from harness.waiting import eventually
+from verifier.program import verify
 from world import PORTS, causes_of, good_of, mapped_of, states_of
 
 MANY = "7466,50800-50900"
@@ -115,6 +116,32 @@ def test_a_router_that_refuses(world, protocol, result):
     assert set(states_of(family).values()) == {"refused"}
     assert mapped_of(family)[7466]["result"]
     assert set(causes_of(family).values()).isdisjoint({"no_way_in", "not_forwarded"})
+
+
+@EACH
+@pytest.mark.parametrize("lease", [1, 29])
+def test_leases_that_are_too_short(world, protocol, lease):
+    """They are not renewed without end; the router is asked once, and once to remove each."""
+    one = world()
+    gateway = one.start_gateway(protocols=(protocol,), lease_max=lease)
+    running = one.watch("--map")
+    running.wait_reports(1, within=30)
+    one.wait_proved()
+    family = running.reports[0]["families"][0]
+    assert set(states_of(family).values()) == {"short_lease"}
+    assert {(request.inner, request.lifetime > 0) for request in gateway.maps()} == {
+        (port, True) for port in PORTS}
+    assert len(gateway.maps()) == len(PORTS)
+    running.end()
+    assert gateway.table == {}
+
+
+def test_the_text_on_leases_that_are_too_short(world):
+    one = world()
+    one.start_upnp(lease_max=3, outer="45.12.7.9")
+    ended = verify("--map", "--patience", "0", "--ports", "7466,50800", one.urls[4],
+                   inside=one.home.provider)
+    assert "7466,50800: forwarded for 3 s at a time, which is too short" in ended.out
 
 
 @EACH
