@@ -5,6 +5,10 @@
  *   {"do": "map", "family": 4, "local": "192.168.1.2", "gateway": "192.168.1.1",
  *    "lease": 3600, "is_renewal": false, "deadline_ms": 10000, "ports": [[7466, 7466]]}
  *
+ * With "waits": true, it looks for the router and says what it found, but asks it to map
+ * only when a second, empty line comes. If the input ends before that, it has changed
+ * nothing.
+ *
  * A port is [outer, inner] or, for a pinhole that is known, [outer, inner, its number]. The
  * line comes from port-verifier, or from a user who runs the program by hand.
  */
@@ -30,6 +34,7 @@ struct request_port {
 
 struct request {
     bool is_removal;
+    bool waits;
     bool is_renewal; /* the first port is mapped already, as far as we know */
     int family;      /* 4 or 6; 6: pinholes */
     struct address local;

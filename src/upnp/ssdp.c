@@ -135,7 +135,7 @@ static bool answers_read(int fd, struct instant until, ssdp_found_fn *found, voi
 void ssdp_search(const struct address *local, unsigned interface,
                  const struct address *gateway, ssdp_found_fn *found, void *ctx)
 {
-    static const int sends_ms[] = {0, 300, 1200, SSDP_SEARCH_MS};
+    static const int sends_ms[] = {0, 300, 900, SSDP_SEARCH_MS};
     const struct address all = all_devices(local->sa.sa_family, interface);
     struct address alone = gateway ? *gateway : all;
     struct instant begin = clock_now();

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #define SSDP_URL_SIZE  128 /* longer ones are ignored, as in the library */
-#define SSDP_SEARCH_MS 2500
+#define SSDP_SEARCH_MS 2000
 
 /* Whether the search is over. */
 typedef bool(ssdp_found_fn)(void *ctx, const char *url);

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOK_EVERY_MS 50
+
 struct keeper {
     struct keeper_config config;
     struct uplink uplink;
@@ -25,6 +27,8 @@ struct keeper {
     struct mapper *mapper;    /* of NAT-PMP or PCP */
     struct upnp_mapper *upnp; /* not both */
     bool is_asked_twice;      /* the second question has been put */
+    bool is_searching;        /* while it runs, `upnp` only looks for the router */
+    bool is_search_over;      /* is_searching: and has found none that it can ask */
     bool may_speak[ROUTER_PROTOCOL_COUNT];
     enum router_protocol protocol; /* of the mapper */
     enum mapping_fault fault;      /* without a mapper */
@@ -78,12 +82,20 @@ static struct mapping_port port_of(const struct keeper *keeper, size_t index)
     return port;
 }
 
+static void search_end(struct keeper *keeper)
+{
+    if (keeper->is_searching && !keeper->has_to_tell)
+        loop_timer_stop(keeper->config.loop, &keeper->timer);
+    keeper->is_searching = false;
+}
+
 /* The next mapper removes what this one would have removed. */
 static void mapper_drop(struct keeper *keeper)
 {
     for (size_t i = 0; i < keeper->known_count; i++)
         keeper->ports[i] = port_of(keeper, i);
     keeper->known_count = 0;
+    search_end(keeper);
     keeper->mapper = mapper_free(keeper->mapper);
     keeper->upnp = upnp_mapper_free(keeper->upnp);
 }
@@ -130,6 +142,10 @@ static void mapper_begin(struct keeper *keeper);
 static void mapper_settled(void *ctx, const struct mapping_news *news)
 {
     struct keeper *keeper = ctx;
+    if (keeper->is_searching) {
+        keeper->is_search_over = true;
+        return;
+    }
     if (news->is_first && lacks_mappings(keeper) && keeper->protocol != ROUTER_UPNP) {
         keeper->may_speak[keeper->protocol] = false;
         mapper_begin(keeper);
@@ -165,13 +181,14 @@ static bool datagram_begin(struct keeper *keeper)
                       &keeper->mapper, NULL);
 }
 
-static bool upnp_begin(struct keeper *keeper)
+static bool upnp_begin(struct keeper *keeper, bool waits)
 {
     const struct upnp_mapper_config config = {
         .family = keeper->config.family,
         .local = keeper->uplink.local,
         .gateway = keeper->uplink.router,
         .has_gateway = true,
+        .waits = waits,
         .lease = MAPPER_LEASE_SECONDS,
         .lease_min = MAPPING_LEASE_MIN_SECONDS,
         .settled = mapper_settled,
@@ -192,7 +209,7 @@ static void mapper_begin(struct keeper *keeper)
         i++;
     keeper->protocol = order[i];
     keeper->fault = MAPPING_FAULT_NONE;
-    if (order[i] == ROUTER_UPNP ? upnp_begin(keeper) : datagram_begin(keeper))
+    if (order[i] == ROUTER_UPNP ? upnp_begin(keeper, false) : datagram_begin(keeper))
         keeper->known_count = keeper->port_count;
     else
         fail(keeper, MAPPING_FAULT_FAILED);
@@ -202,6 +219,35 @@ static void mapper_begin(struct keeper *keeper)
  */
 
 static void ask_begin(struct keeper *keeper, struct span timeout);
+
+static void look_in(struct keeper *keeper, int64_t ms)
+{
+    loop_timer_set(keeper->config.loop, &keeper->timer,
+                   instant_add(clock_now(), span_ms(ms)));
+}
+
+/* UPnP is tried only if no datagram is answered, but the search for it takes time. */
+static void search_begin(struct keeper *keeper)
+{
+    keeper->protocol = ROUTER_UPNP;
+    if (!upnp_begin(keeper, true))
+        return;
+    keeper->known_count = keeper->port_count;
+    keeper->is_searching = true;
+    keeper->is_search_over = false;
+    look_in(keeper, KEEPER_UPNP_MS);
+}
+
+/* No datagram was answered. */
+static void search_use(struct keeper *keeper)
+{
+    const struct mapping_news news = {.is_first = true, .is_changed = true};
+    search_end(keeper);
+    if (keeper->is_search_over)
+        mapper_settled(keeper, &news);
+    else
+        upnp_mapper_go(keeper->upnp);
+}
 
 static void ask_ended(void *ctx, const struct router_answer *answer)
 {
@@ -218,19 +264,37 @@ static void ask_ended(void *ctx, const struct router_answer *answer)
     }
     if (!is_spoken && !keeper->is_waited_for && has_mapper(keeper)) {
         told(keeper); /* it asks over UPnP by itself */
+    } else if (!is_spoken && keeper->is_searching) {
+        search_use(keeper);
     } else if (is_spoken || !is_silent || keeper->is_asked_twice) {
         mapper_begin(keeper);
     } else {
         keeper->is_asked_twice = true;
+        search_begin(keeper);
         ask_begin(keeper, span_ms(KEEPER_ASK_MS));
     }
+}
+
+/* While both are looked for: what has been found is used. */
+static void search_look(struct keeper *keeper)
+{
+    const struct router_answer answer = *ask_answer(keeper->ask);
+    bool is_spoken = false;
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++)
+        is_spoken = is_spoken || answer.speech[which].state == SPEECH_SPOKEN;
+    if (is_spoken || upnp_mapper_has_router(keeper->upnp))
+        ask_ended(keeper, &answer);
+    else
+        look_in(keeper, LOOK_EVERY_MS);
 }
 
 static void ask_begin(struct keeper *keeper, struct span timeout)
 {
     if (!ask_new(keeper->config.loop, &keeper->uplink.router, timeout, ask_ended, keeper,
-                 &keeper->ask, NULL))
+                 &keeper->ask, NULL)) {
+        mapper_drop(keeper);
         fail(keeper, MAPPING_FAULT_FAILED);
+    }
 }
 
 /* --- the uplink -------------------------------------------------------------------------
@@ -322,7 +386,7 @@ void keeper_map(struct keeper *keeper, const struct mapping_port *ports, size_t 
         fail(keeper, MAPPING_FAULT_FAILED);
     } else if (!uplink.needs_mapping || !uplink.has_router || keeper->port_count == 0) {
         fail(keeper, uplink.has_router ? MAPPING_FAULT_NONE : MAPPING_FAULT_NO_ROUTER);
-    } else if (!has_mapper(keeper) || is_silent(keeper)) {
+    } else if (!has_mapper(keeper) || keeper->is_searching || is_silent(keeper)) {
         mapper_drop(keeper);
         keeper->fault = MAPPING_FAULT_NONE;
         keeper->is_asked_twice = false;
@@ -497,7 +561,9 @@ static void timer_fire(struct timer *timer)
     struct keeper *keeper = CONTAINER_OF(timer, struct keeper, timer);
     const struct mapping_news news = {.is_first = true, .is_changed = true};
     if (!keeper->has_to_tell) {
-        if (!keeper->is_removing)
+        if (keeper->is_searching && keeper->ask)
+            search_look(keeper);
+        else if (!keeper->is_removing)
             ask_anew(keeper);
         return;
     }

@@ -182,7 +182,7 @@ static void run_ended(void *ctx, enum upnp_end end)
 {
     struct upnp_mapper *mapper = ctx;
     const struct upnp_reply *reply = &mapper->run.reply;
-    bool is_cut = end == UPNP_END_FAILED && reply->is_connected;
+    bool is_cut = end == UPNP_END_FAILED && reply->is_connected && !mapper->run.order.waits;
     int64_t again =
         is_cut && reply->answer_count > 0 ? UNFINISHED_SECONDS : KEPT_SILENCE_SECONDS;
     mapper->end = end;
@@ -243,6 +243,7 @@ static void run_begin(struct upnp_mapper *mapper, struct instant now)
     upnp_run_start(&mapper->run,
                    &(struct upnp_run_order){
                        .is_removal = mapper->is_removing,
+                       .waits = config->waits,
                        .is_renewal = first->state == MAPPING_MAPPED && first->is_held &&
                                      instant_before(now, first->held_until),
                        .family = config->family,
@@ -395,6 +396,17 @@ const struct mapping *upnp_mapper_mapping(const struct upnp_mapper *mapper, size
     return &mapper->ports[index].kept.mapping;
 }
 
+void upnp_mapper_go(struct upnp_mapper *mapper)
+{
+    mapper->config.waits = false;
+    upnp_run_go(&mapper->run);
+}
+
+bool upnp_mapper_has_router(const struct upnp_mapper *mapper)
+{
+    return mapper->run.reply.has_router;
+}
+
 enum upnp_end upnp_mapper_end(const struct upnp_mapper *mapper)
 {
     return mapper->end;
@@ -425,6 +437,7 @@ void upnp_mapper_remove(struct upnp_mapper *mapper, struct span timeout)
         upnp_run_close(&mapper->run);
         run_ended(mapper, UPNP_END_FAILED);
     }
+    mapper->config.waits = false;
     mapper->is_removing = true;
     mapper->remove_by = instant_add(clock_now(), timeout);
     wake(mapper);

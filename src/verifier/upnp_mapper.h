@@ -47,6 +47,7 @@ struct upnp_mapper_config {
     struct address local;   /* of this machine, on the link to the router */
     struct address gateway; /* only a router with this address is asked, if has_gateway */
     bool has_gateway;
+    bool waits;         /* only looks for the router until upnp_mapper_go() */
     uint32_t lease;     /* seconds, wished */
     uint32_t lease_min; /* seconds: shorter ones are not kept */
     mapping_settled_fn *settled;
@@ -64,6 +65,12 @@ bool upnp_mapper_new(struct loop *loop, const struct upnp_mapper_config *config,
 struct upnp_mapper *upnp_mapper_free(struct upnp_mapper *mapper);
 
 const struct mapping *upnp_mapper_mapping(const struct upnp_mapper *mapper, size_t index);
+
+/* Lets a mapper that waits ask for the ports. */
+void upnp_mapper_go(struct upnp_mapper *mapper);
+
+/* Whether this run of the program has found a router. */
+bool upnp_mapper_has_router(const struct upnp_mapper *mapper);
 
 /* How the last run of the program ended; NONE before the first has. */
 enum upnp_end upnp_mapper_end(const struct upnp_mapper *mapper);

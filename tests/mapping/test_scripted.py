@@ -2,6 +2,7 @@
 """--map with routers that answer as the test tells them to."""
 import contextlib
 import struct
+import time
 
 import pytest
 
@@ -208,6 +209,76 @@ def test_a_signal_while_a_further_port_is_added(world):
     gateway.delay = 0
     running.wait()
     assert gateway.table == {}
+
+
+# --- which protocol -----------------------------------------------------------------------
+
+def protocol_of(family):
+    return family["router"]["mapping"]["protocol"]
+
+
+def changes_of(router):
+    return [action for action, _ in router.actions if not action.startswith("Get")]
+
+
+def test_upnp_does_not_wait_for_pcp_longer_than_a_second(world):
+    """What answers later than that is not used, and mapped in neither protocol twice."""
+    one = world()
+    gateway, router = one.start_gateway(delay=2.4), one.start_upnp()
+    family = one.verify("--map")
+    assert protocol_of(family) == "UPnP" and good_of(family) == PORTS
+    assert gateway.maps() == [] and router.table == {}
+
+
+def test_upnp_does_not_wait_for_a_router_that_refuses(world):
+    one = world()
+    router = one.start_upnp()
+    begun = time.monotonic()
+    family = one.verify("--map")
+    quick = time.monotonic() - begun
+    assert protocol_of(family) == "UPnP" and good_of(family) == PORTS
+    one.home.router.nft("add rule inet filter spoken udp dport 5351 drop\n")
+    begun = time.monotonic()
+    assert protocol_of(one.verify("--map")) == "UPnP"
+    assert time.monotonic() - begun > 1 and quick < time.monotonic() - begun
+    assert router.table == {}
+
+
+def test_pcp_that_answers_within_a_second_is_preferred(world):
+    """The search has found the router by then, and has changed nothing in it."""
+    one = world()
+    gateway, router = one.start_gateway(delay=0.5), one.start_upnp()
+    family = one.verify("--map")
+    assert protocol_of(family) == PCP and good_of(family) == PORTS
+    assert router.searches > 0 and changes_of(router) == []
+    assert gateway.table == {}
+
+
+def test_pcp_that_answers_at_once_keeps_upnp_out_of_it(world):
+    one = world()
+    one.start_gateway()
+    router = one.start_upnp()
+    assert protocol_of(one.verify("--map")) == PCP
+    assert router.searches == 0
+
+
+def test_a_router_without_a_connection_while_pcp_says_nothing(world):
+    one = world()
+    one.start_gateway(alter=silent)
+    one.start_upnp(is_connected=False)
+    family = one.verify("--map")
+    assert set(states_of(family).values()) == {"not_connected"}
+    assert family["router"]["mapping"]["error"] == "not_connected"
+
+
+def test_a_signal_during_the_search(world):
+    one = world()
+    gateway, router = one.start_gateway(alter=silent), one.start_upnp(ignore=2)
+    running = one.watch("--map")
+    eventually(lambda: router.searches, "the search")
+    ended = running.end()
+    assert changes_of(router) == [] and gateway.maps() == []
+    assert "may still be" not in ended.err
 
 
 # --- UPnP ---------------------------------------------------------------------------------

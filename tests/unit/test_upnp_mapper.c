@@ -282,7 +282,7 @@ static void all_ports_are_mapped(void **state)
     }
     assert_asked(1, "{\"do\": \"map\", \"family\": 4, \"local\": \"192.168.50.2\", "
                     "\"gateway\": \"192.168.50.1\", \"lease\": 3600, "
-                    "\"is_renewal\": false, \"deadline_ms\": ");
+                    "\"is_renewal\": false, \"waits\": false, \"deadline_ms\": ");
     assert_asked(1, "\"ports\": [[50800,50800],[50801,50801],");
 }
 
