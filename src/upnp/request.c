@@ -73,7 +73,11 @@ static bool object_read(const json_t *json, struct request *ret)
     ret->lease = (uint32_t)lease;
     ret->deadline_ms = (int)deadline;
     ret->has_gateway = !json_is_null(gateway);
+    const json_t *client = json_object_get(json, ret->is_removal ? "client" : "local");
+    if (!client)
+        client = json_object_get(json, "local");
     return address_read(json_object_get(json, "local"), ret->family, &ret->local) &&
+           address_read(client, ret->family, &ret->client) &&
            (!ret->has_gateway || address_read(gateway, ret->family, &ret->gateway)) &&
            ports_read(json_object_get(json, "ports"), ret);
 }

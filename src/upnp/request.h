@@ -9,6 +9,9 @@
  * only when a second, empty line comes. If the input ends before that, it has changed
  * nothing.
  *
+ * With "client", another address, mappings to that one are removed: this machine had it
+ * before.
+ *
  * A port is [outer, inner] or, for a pinhole that is known, [outer, inner, its number]. The
  * line comes from port-verifier, or from a user who runs the program by hand.
  */
@@ -38,6 +41,7 @@ struct request {
     bool is_renewal; /* the first port is mapped already, as far as we know */
     int family;      /* 4 or 6; 6: pinholes */
     struct address local;
+    struct address client; /* where the ports lead: `local`, or in a removal another one */
     bool has_gateway;
     struct address gateway;
     uint32_t lease; /* seconds, wished */

@@ -29,6 +29,7 @@ struct port {
 struct upnp_mapper {
     struct loop *loop; /* borrowed */
     struct upnp_mapper_config config;
+    struct address local; /* from where the router is asked */
     size_t port_count;
     struct port *ports; /* owned */
     struct upnp_run run;
@@ -247,7 +248,8 @@ static void run_begin(struct upnp_mapper *mapper, struct instant now)
                        .is_renewal = first->state == MAPPING_MAPPED && first->is_held &&
                                      instant_before(now, first->held_until),
                        .family = config->family,
-                       .local = config->local,
+                       .local = mapper->local,
+                       .client = config->local,
                        .has_gateway = config->has_gateway,
                        .gateway = config->gateway,
                        .lease = config->lease,
@@ -360,6 +362,7 @@ bool upnp_mapper_new(struct loop *loop, const struct upnp_mapper_config *config,
         return err_sys(err, ENOMEM, "mapping ports");
     mapper->loop = loop;
     mapper->config = *config;
+    mapper->local = config->local;
     mapper->port_count = port_count;
     mapper->settle_by = instant_add(clock_now(), span_ms(SETTLE_MS));
     mapper->ports = calloc(port_count + 1, sizeof *mapper->ports);
@@ -441,4 +444,11 @@ void upnp_mapper_remove(struct upnp_mapper *mapper, struct span timeout)
     mapper->is_removing = true;
     mapper->remove_by = instant_add(clock_now(), timeout);
     wake(mapper);
+}
+
+void upnp_mapper_remove_from(struct upnp_mapper *mapper, const struct address *local,
+                             struct span timeout)
+{
+    mapper->local = *local;
+    upnp_mapper_remove(mapper, timeout);
 }

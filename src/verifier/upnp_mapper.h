@@ -79,4 +79,8 @@ void upnp_mapper_map_anew(struct upnp_mapper *mapper);
 
 /* How many ports have been removed so far, for a line of progress. */
 size_t upnp_mapper_removed(const struct upnp_mapper *mapper);
+/* The same at an address from which the router can be reached now: the mappings lead to
+ * another one, which this machine had before. */
+void upnp_mapper_remove_from(struct upnp_mapper *mapper, const struct address *local,
+                             struct span timeout);
 void upnp_mapper_remove(struct upnp_mapper *mapper, struct span timeout);

@@ -166,6 +166,8 @@ static void request_write(const struct upnp_run *run, int64_t rest_ms, struct te
     text_printf(text, "{\"do\": \"%s\", \"family\": %d, \"local\": \"%s\"",
                 order->is_removal ? "remove" : "map", family_number(order->family),
                 address_format(&order->local, literal));
+    if (!address_equals(&order->client, &order->local))
+        text_printf(text, ", \"client\": \"%s\"", address_format(&order->client, literal));
     if (order->has_gateway)
         text_printf(text, ", \"gateway\": \"%s\"",
                     address_format(&order->gateway, literal));

@@ -38,6 +38,7 @@ struct upnp_run_order {
     bool waits;      /* asks a router for nothing until upnp_run_go() */
     enum family family;
     struct address local;
+    struct address client; /* to which the mappings lead; that of this machine, or was */
     bool has_gateway;
     struct address gateway;
     uint32_t lease;

@@ -235,6 +235,13 @@ static void firm_deliver(struct verify *verify, bool is_news)
 
 /* --- the mappings --------------------------------------------------------------------- */
 
+static void lines_print(void *ctx, const char *lines)
+{
+    (void)ctx;
+    for (const char *line = lines; *line; line += strcspn(line, "\n") + 1)
+        fprintf(stderr, "port-verifier: %.*s\n", (int)strcspn(line, "\n"), line);
+}
+
 /* A single round looks again at ports that are not reached anyway. */
 static void mappings_changed(void *ctx, const char *sentence)
 {
@@ -482,6 +489,7 @@ static bool mappings_begin(struct verify *verify, const struct pcp_nonce *nonce,
         .arguments = verify->arguments,
         .nonce = *nonce,
         .event = mappings_changed,
+        .note = lines_print,
         .ctx = verify,
     };
     for (enum family family = 0; family < FAMILY_COUNT; family++)
@@ -513,8 +521,7 @@ static void left_tell(const struct verify *verify)
     if (verify->arguments->is_map_kept && verify->signal == 0)
         return; /* the report says so */
     mappings_format_left(verify->mappings, &text);
-    for (const char *line = text.data; *line; line += strcspn(line, "\n") + 1)
-        fprintf(stderr, "port-verifier: %.*s\n", (int)strcspn(line, "\n"), line);
+    lines_print(NULL, text.data);
 }
 
 static void end(struct verify *verify)

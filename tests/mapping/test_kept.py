@@ -2,7 +2,7 @@
 """--map with --watch: mappings outlive the router's restarts and its moves."""
 import pytest
 
-from harness.homes import ALL, NATPMP, PCP, PROVIDER, ROUTER, SECOND_PUBLIC
+from harness.homes import ALL, NATPMP, PCP, PROVIDER, ROUTER, SECOND_PUBLIC, UPNP
 from harness.waiting import eventually
 from world import PORTS, good_of
 
@@ -59,3 +59,55 @@ def test_the_gateway_goes_away_and_comes_back(world):
         eventually(lambda: "answer again" in running.err_path.read_text(), "the return", within=30)
         running.end()
     assert one.daemon.is_empty()
+
+
+# --- another address of this machine ------------------------------------------------------
+
+NEXT = "192.168.50.4"
+MOVED = {port: (NEXT, port) for port in PORTS}
+ADD = f"addr add {NEXT}/24 dev eth0\n"
+USE = f"route replace default via {ROUTER} src {NEXT}\n"
+LOSE = f"addr del {PROVIDER}/24 dev eth0\n"
+
+
+@pytest.mark.parametrize("protocol", ALL)
+def test_another_address_beside_the_old_one(world, protocol):
+    """What led to the old one is removed first: it would be in the way."""
+    one = world(protocol)
+    with one.mapped(watch="1h") as running:
+        one.home.provider.ip(ADD + USE)
+        eventually(lambda: one.daemon.forwards() == MOVED, "mapped anew", within=10)
+        eventually(lambda: len(one.service.events("check")) > 1, "a check", within=10)
+        said = running.end().err
+        assert "another address or router" in said and "former address" not in said, said
+    assert one.daemon.is_empty()
+
+
+def test_another_address_in_place_of_the_old_one_upnp(world):
+    """The mappings are deleted from the new address, where the router allows that, but not
+    those that another machine has made for the old one."""
+    one = world()
+    router = one.start_upnp()
+    with one.mapped(watch="1h") as running:
+        router.table[50801]["description"] = "of another machine"
+        one.home.provider.ip(LOSE + ADD + USE)
+        wanted = {7466: NEXT, 50800: NEXT, 50801: PROVIDER, 50802: NEXT}
+        eventually(lambda: {port: entry["client"] for port, entry in router.table.items()}
+                   == wanted, "mapped anew", within=10)
+        said = running.end().err
+        assert "a former address of this machine, until" in said, said
+    assert list(router.table) == [50801]
+
+
+@pytest.mark.parametrize("protocol", ALL)
+def test_another_address_in_place_of_the_old_one(world, protocol):
+    """The router, also miniupnpd over UPnP, removes mappings only for the address that made
+    them."""
+    one = world(protocol)
+    with one.mapped(watch="1h") as running:
+        one.home.provider.ip(LOSE + ADD + USE)
+        eventually(lambda: f"to {PROVIDER}, a former address of this machine, until"
+                   in running.err_path.read_text(), "what is left is told", within=10)
+        said = running.end().err
+        assert said.count("7466,50800-50802\n") == 2, said  # and at the end
+    assert one.daemon.forwards() == FORWARDS
