@@ -125,8 +125,13 @@ static bool answers_read(int fd, struct instant until, ssdp_found_fn *found, voi
             return false;
         if (poll(&waiting, 1, (int)rest_ms) <= 0)
             continue;
-        ssize_t got = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-        if (got > 0 && ssdp_location(bytes, (size_t)got, url) && found(ctx, url))
+        struct sockaddr_in6 name;
+        struct address from;
+        socklen_t name_len = sizeof name;
+        ssize_t got = recvfrom(fd, bytes, sizeof bytes, MSG_DONTWAIT,
+                               (struct sockaddr *)&name, &name_len);
+        if (got > 0 && address_from_sockaddr((struct sockaddr *)&name, name_len, &from) &&
+            ssdp_location(bytes, (size_t)got, url) && found(ctx, &from, url))
             return true;
     }
 }
