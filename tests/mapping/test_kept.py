@@ -2,7 +2,7 @@
 """--map with --watch: mappings outlive the router's restarts and its moves."""
 import pytest
 
-from harness.homes import ALL, NATPMP, PCP, PROVIDER, ROUTER, SECOND_PUBLIC, UPNP
+from harness.homes import ALL, NATPMP, PCP, PROVIDER, ROUTER, SECOND_PUBLIC
 from harness.waiting import eventually
 from world import PORTS, good_of
 
