@@ -55,11 +55,11 @@ static void mapper_drop(struct keeper *keeper)
 /* The router speaks this protocol, but knows no mappings in it. */
 static bool lacks_mappings(const struct keeper *keeper)
 {
-    for (size_t i = 0; i < keeper->port_count; i++)
+    for (size_t i = 0; i < keeper->known_count; i++)
         if (keeper_mapping(keeper, i)->state != MAPPING_REFUSED ||
             keeper_meaning(keeper, i) != ROUTER_LACKS)
             return false;
-    return keeper_has_mapper(keeper) && keeper->port_count > 0;
+    return keeper_has_mapper(keeper) && keeper->known_count > 0;
 }
 
 static bool is_silent(const struct keeper *keeper)

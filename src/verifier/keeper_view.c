@@ -53,7 +53,7 @@ static enum mapping_fault fault_of(const struct keeper *keeper)
             return MAPPING_FAULT_NONE;
     if (keeper->upnp)
         return faults[upnp_mapper_end(keeper->upnp)];
-    for (size_t i = 0; i < keeper->port_count && keeper->mapper; i++)
+    for (size_t i = 0; i < keeper->known_count && keeper->mapper; i++)
         if (keeper_mapping(keeper, i)->state != MAPPING_REFUSED ||
             keeper_meaning(keeper, i) != ROUTER_OFFLINE)
             return keeper->fault;
@@ -82,7 +82,7 @@ struct mapping_summary keeper_summary(const struct keeper *keeper)
     summary.has_outer = keeper->mapper
                             ? mapper_outer_address(keeper->mapper, &summary.outer)
                             : upnp_mapper_outer_address(keeper->upnp, &summary.outer);
-    for (size_t i = 0; i < keeper->port_count; i++) {
+    for (size_t i = 0; i < keeper->known_count; i++) {
         const struct mapping *mapping = keeper_mapping(keeper, i);
         if (mapping->state != MAPPING_MAPPED)
             continue;
@@ -99,7 +99,8 @@ struct mapping_view keeper_view(const struct keeper *keeper, uint16_t inner)
     size_t index;
     enum mapping_fault fault = fault_of(keeper);
     if (!keeper_has_mapper(keeper) || fault == MAPPING_FAULT_NO_ROUTER ||
-        fault == MAPPING_FAULT_UPNP_MISSING || !keeper_find(keeper, inner, &index))
+        fault == MAPPING_FAULT_UPNP_MISSING || !keeper_find(keeper, inner, &index) ||
+        index >= keeper->known_count)
         return (struct mapping_view){0};
 
     const struct mapping *mapping = keeper_mapping(keeper, index);

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
 """--map with --watch: mappings outlive the router's restarts and its moves."""
+import contextlib
+import os
+import signal
+
 import pytest
 
-from harness.homes import ALL, NATPMP, PCP, PROVIDER, ROUTER, SECOND_PUBLIC
+from harness.homes import ALL, NATPMP, PCP, PROVIDER, ROUTER, SECOND_PUBLIC, UPNP
+from harness.targets import listener
 from harness.waiting import eventually
 from world import PORTS, good_of
 
@@ -111,3 +116,48 @@ def test_another_address_in_place_of_the_old_one(world, protocol):
         said = running.end().err
         assert said.count("7466,50800-50802\n") == 2, said  # and at the end
     assert one.daemon.forwards() == FORWARDS
+
+
+def test_a_further_port_while_the_old_mappings_are_removed(world, later):
+    """The router takes its time for that."""
+    one = world()
+    gateway = one.start_gateway()
+    busy = later.enter_context(contextlib.ExitStack())
+    with one.home.provider:
+        busy.enter_context(listener(PROVIDER, 50802))
+    with one.mapped() as running:
+        assert len(gateway.table) == 3
+        gateway.delay = 0.5
+        busy.close()
+        one.home.provider.ip(ADD + USE)
+        eventually(lambda: gateway.forwards == MOVED, "mapped anew")
+        gateway.delay = 0
+        running.end()
+    assert gateway.table == {}
+
+
+@pytest.mark.parametrize("protocol", [PCP, UPNP])
+def test_a_signal_while_the_old_mappings_are_removed(world, protocol):
+    one = world(protocol)
+    with one.mapped(watch="1h") as running:
+        os.kill(one.daemon.pid, signal.SIGSTOP)
+        one.home.provider.ip(ADD + USE)
+        eventually(lambda: "another address" in running.err_path.read_text(), "the event")
+        running.process.terminate()
+        os.kill(one.daemon.pid, signal.SIGCONT)
+        running.wait()
+    assert one.daemon.is_empty()
+
+
+def test_addresses_that_come_and_go(world):
+    """Each has its mappings only while it is in use."""
+    one = world(PCP)
+    with one.mapped() as running:
+        for _ in range(2):
+            one.home.provider.ip(ADD + USE)
+            eventually(lambda: one.daemon.forwards() == MOVED, "mapped for the next one")
+            one.home.provider.ip(f"route replace default via {ROUTER} src {PROVIDER}\n")
+            eventually(lambda: one.daemon.forwards() == FORWARDS, "mapped for the first one")
+            one.home.provider.ip(f"addr del {NEXT}/24 dev eth0\n")
+        running.end()
+    assert one.daemon.is_empty()
