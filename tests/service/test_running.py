@@ -601,10 +601,11 @@ def test_a_reload_may_move_the_service(moving):
         assert service.get("/health").status == 200
 
 
-def test_a_new_program_that_says_more_than_a_pipe_holds_is_heard_out(copied_service):
-    service, binary = copied_service
+def test_a_new_program_that_says_more_than_a_pipe_holds_is_heard_out(copied):
+    service, binary = copied()
     text = "#!/bin/sh\nyes no | head -c 300000 >&2\necho never >&2\nexit 3\n"
     replace(binary, lambda new: new.write_text(text))
+    service.signal(signal.SIGHUP)
 
     assert service.wait_event("reload_refused", within=60)["reason"] == "never"
 
@@ -615,17 +616,19 @@ def test_a_new_program_that_says_more_than_a_pipe_holds_is_heard_out(copied_serv
     ("echo a fault >&2; exit 1", "a fault"),
     ("exit 7", "exit status 7"),
 ])
-def test_how_a_new_program_ended_is_the_reason(copied_service, text, reason):
-    service, binary = copied_service
+def test_how_a_new_program_ended_is_the_reason(copied, text, reason):
+    service, binary = copied()
     replace(binary, lambda new: new.write_text(f"#!/bin/sh\n{text}\n"))
+    service.signal(signal.SIGHUP)
 
     assert service.wait_event("reload_refused")["reason"] == reason
 
 
-def test_a_new_program_inherits_no_signal_that_is_ignored(copied_service):
-    service, binary = copied_service
+def test_a_new_program_inherits_no_signal_that_is_ignored(copied):
+    service, binary = copied()
     text = "#!/bin/sh\ngrep -E 'Sig(Blk|Ign)' /proc/self/status | tr -s '\\n\\t' ' ' >&2\nexit 3\n"
     replace(binary, lambda new: new.write_text(text))
+    service.signal(signal.SIGHUP)
 
     _, blocked, _, ignored = service.wait_event("reload_refused")["reason"].split()
     assert int(blocked, 16) == 0
@@ -727,8 +730,8 @@ def test_in_debug_a_long_check_does_not_hold_up_a_reload(start, long_check):
     assert running.is_ended()
 
 
-def test_in_debug_a_new_binary_is_taken_by_itself(copied_service):
-    service, binary = copied_service
+def test_in_debug_a_new_binary_is_taken_by_itself(copied):
+    service, binary = copied(PORT_CHECKER_DEBUG="true")
     with Hammer(service) as hammer:
         replace(binary, lambda new: shutil.copyfile(BINARY, new))
         service.wait_ready(2)
@@ -738,8 +741,8 @@ def test_in_debug_a_new_binary_is_taken_by_itself(copied_service):
 
 
 @pytest.mark.parametrize("text", ["", "no program", "#!/bin/sh\nexit 1\n"])
-def test_a_binary_that_does_not_work_is_not_taken(copied_service, text):
-    service, binary = copied_service
+def test_a_binary_that_does_not_work_is_not_taken(copied, text):
+    service, binary = copied(PORT_CHECKER_DEBUG="true")
     replace(binary, lambda new: new.write_text(text))
     service.wait_event("reload_refused")
 
