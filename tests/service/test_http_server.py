@@ -18,13 +18,13 @@ import time
 
 import pytest
 
-from harness.waiting import eventually
+from harness.waiting import PATIENCE, eventually, soon
 
 BUILD_DIR = os.environ.get("BUILD_DIR", "build")
 PROGRAM = os.path.join(BUILD_DIR, "tests", "echo_server")
 with open(PROGRAM, "rb") as program:
     IS_SANITIZED = b"_asan_" in (code := program.read()) or b"_tsan_" in code
-WAIT = 10  # seconds; far longer than anything takes that works
+WAIT = 10 * PATIENCE  # seconds; far longer than anything takes that works
 
 
 class Reply:
@@ -967,21 +967,21 @@ def test_out_of_descriptors_each_is_told_at_once(options):
     """Not only after a pause: the queue is empty after each."""
     with serving(files=24, **options) as server:
         held = [server.raw() for _ in range(22)]
-        times = []
-        for _ in range(10):
-            begun = time.monotonic()
-            client = Client(server.raw())
-            assert not client.fill() or b" 503 " in client.data
-            times.append(time.monotonic() - begun)
-            client.sock.close()
+
+        def ten_are_told():
+            for _ in range(10):
+                client = Client(server.raw())
+                assert not client.fill() or b" 503 " in client.data
+                client.sock.close()
+        soon(0.5, ten_are_told)
         for sock in held:
             sock.close()
-    assert sorted(times)[5] < 0.05, times
 
 
 # --- limits of time ------------------------------------------------------------------------------
 
-SHORT = {"idle_ms": 400, "head_ms": 300, "body_ms": 300, "send_ms": 400, "linger_ms": 200}
+# Not of a handshake, nor between two requests: a busy machine may need more time for them.
+SHORT = {"head_ms": 300, "body_ms": 300, "send_ms": 400, "linger_ms": 200}
 
 
 @pytest.fixture
@@ -1035,30 +1035,31 @@ def test_slow_bodies(hasty, before):
 
 
 @pytest.mark.parametrize("before", ["nothing", "a request", "a wait"])
-def test_idle_connections_end_quietly(hasty, before):
-    started = time.monotonic()  # ahead of the server's own clock: a reply may be read late
-    client = hasty.client()
-    if before == "a request":
-        assert client.is_open()
-    if before == "a wait":
-        assert client.get("/wait", "X-Wait: 10\r\n").status == 200
-    assert client.ended()
-    assert 0.4 <= time.monotonic() - started < WAIT
+def test_idle_connections_end_quietly(options, before):
+    with serving(**options, idle_ms=800) as server:
+        started = time.monotonic()  # ahead of the server's own clock: a reply may be read late
+        client = server.client()
+        if before == "a request":
+            assert client.is_open()
+        if before == "a wait":
+            assert client.get("/wait", "X-Wait: 10\r\n").status == 200
+        assert client.ended()
+        assert 0.8 <= time.monotonic() - started < WAIT
 
 
 @pytest.mark.parametrize("sent", [b"", HELLO[:1], HELLO])
-def test_a_handshake_that_stalls_has_the_time_of_a_head(pem, sent):
-    with serving(head_ms=400, idle_ms=600_000, **pem) as server:
+def test_a_handshake_that_stalls_is_ended(pem, sent):
+    with serving(handshake_ms=800, **pem) as server:
         client = Client(server.raw())
         started = time.monotonic()
         client.send(sent)
         assert client.ended()
-        assert time.monotonic() - started > 0.3
+        assert time.monotonic() - started > 0.7
         assert server.metric("http_connections_timed_out_total") == 1
 
 
 def test_a_handshake_that_trickles_is_not_prolonged(pem):
-    with serving(head_ms=400, idle_ms=600_000, **pem) as server:
+    with serving(handshake_ms=400, **pem) as server:
         hello = b"\x16\x03\x01\x10\0\x01\0\x0f\xfc"
         assert drip(Client(server.raw()), hello + b"\x03" * 4000) > 0.3
 
@@ -1461,7 +1462,7 @@ ENDING = {
 @pytest.mark.parametrize("how", ENDING)
 def test_tls_ends_before_its_connection(pem, how, version):
     """Without it, the end might be a truncation by a third party."""
-    with serving(**pem, **SHORT) as server:
+    with serving(**pem, **SHORT, idle_ms=800) as server:
         client = tls_client(server, **version)
         ENDING[how](client)
         assert client.sock.recv(1) == b""
@@ -1605,14 +1606,16 @@ def test_no_handshake_is_computed_for_who_has_left(pem):
 def test_the_end_of_a_handshake_is_acknowledged_at_once(pem):
     """Otherwise a client with Nagle's algorithm would usually send its first request 40 ms later.
     """
-    times = []
     with serving(**pem) as server:
-        for _ in range(15):
-            client = tls_client(server, **TLS_1_3)
-            begun = time.monotonic()
-            assert client.is_open()
-            times.append(time.monotonic() - begun)
-    assert sorted(times)[10] < 0.03, times
+        def are_most_answered_at_once():
+            times = []
+            for _ in range(15):
+                client = tls_client(server, **TLS_1_3)
+                begun = time.monotonic()
+                assert client.is_open()
+                times.append(time.monotonic() - begun)
+            return sorted(times)[10] < 0.03
+        eventually(are_most_answered_at_once, "most are answered at once")
 
 
 class GnuTls:
@@ -1779,14 +1782,15 @@ def test_time_to_ask_while_draining_counts_from_its_begin(server):
     assert 1.5 < time.monotonic() - drained < WAIT
 
 
-def test_draining_prolongs_nothing(hasty):
-    client = hasty.client()
-    client.send(b"GET /hea")
-    hasty.process.send_signal(signal.SIGHUP)
-    started = time.monotonic()
-    assert client.reply().status == 408
-    assert client.ended()
-    assert time.monotonic() - started < 1.5
+def test_draining_prolongs_nothing(options):
+    def drain_during_a_head():
+        with serving(**options, **SHORT) as server:
+            client = server.client()
+            client.send(b"GET /hea")
+            server.process.send_signal(signal.SIGHUP)
+            assert client.reply().status == 408
+            assert client.ended()
+    soon(1.5, drain_during_a_head)
 
 
 def test_stop_accepting_leaves_connections_in_the_queue(plain):
