@@ -366,7 +366,7 @@ static void predecessor_ended(struct parent *parent, int status)
 static void start_late(struct timer *timer)
 {
     struct parent *parent = CONTAINER_OF(timer, struct parent, start_timer);
-    snprintf(parent->reason, sizeof parent->reason, "it does not serve after %d seconds",
+    snprintf(parent->reason, sizeof parent->reason, "it did not serve within %d seconds",
              START_SECONDS);
     tell(parent->child.pid, SIGKILL);
 }
