@@ -104,7 +104,7 @@ static struct page_mix *mix_of(struct check_page *page)
     return mix;
 }
 
-/* That a router forwards nothing is no advice where some places get through. */
+/* Where some places get through, advice about a missing forward would be wrong. */
 static void count_row(struct check_page *page)
 {
     size_t ports = 1u + page->last - page->first.port;

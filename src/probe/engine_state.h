@@ -231,7 +231,7 @@ void port_attempt(struct port *port);
 void port_do_without(struct port *port);
 
 /* The port waits for its turn at its limited address, at the head or the tail; what is
- * known of it counts no more. */
+ * known about it no longer counts. */
 void port_limit(struct port *port, bool is_first);
 
 /* Back to the queue of its job, as if new. */

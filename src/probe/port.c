@@ -23,7 +23,7 @@ static void port_look(struct port *port);
 
 /* --- what it holds and waits for ---------------------------------------------------- */
 
-/* It refused, or was prohibited: true of its port, or of a limit. */
+/* It refused, or was prohibited: by the port itself, or by a limit. */
 static void port_doubt(struct port *port)
 {
     if (port->first_negative.ns != 0)
@@ -413,7 +413,7 @@ static bool answer_has_come(struct port *port)
     return false;
 }
 
-/* What is known of it counts no more. */
+/* What is known about it no longer counts. */
 static void port_forget(struct port *port)
 {
     port->evidence = (struct evidence){0};
@@ -479,7 +479,8 @@ static void port_look(struct port *port)
     }
 }
 
-/* Nothing is known of it that way: it waits for another turn, as if new. */
+/* It gives back a socket on loan, and waits for another turn as if it had not been probed.
+ */
 static void port_give_back(struct port *port)
 {
     struct job *job = port->job;

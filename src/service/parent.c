@@ -102,7 +102,7 @@ static void overdue_fire(struct timer *timer)
         tell(parent->predecessor.pid, SIGKILL);
 }
 
-/* The children know how long they have; this is for one that no longer obeys. */
+/* The children end in time by themselves; this is for one that does not. */
 static void expect_end(struct parent *parent)
 {
     timer_in(parent, &parent->overdue, span_seconds(DRAIN_SECONDS + OVERDUE_SECONDS));
