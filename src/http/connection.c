@@ -127,6 +127,12 @@ static void make_due(void *ctx)
     turns_add(&connection->all->turns, rank, &connection->task);
 }
 
+static bool may_wait(void *ctx)
+{
+    const struct connection *connection = ctx;
+    return admission_may_work(connection->all->config->admission, connection->place);
+}
+
 /* --- the end ---------------------------------------------------------------------- */
 
 static void end_exchange(struct connection *connection)
@@ -678,7 +684,8 @@ bool connections_new(struct loop *loop, const struct http_config *config,
 
     all->loop = loop;
     all->config = config;
-    all->world = (struct exchange_world){.site = config->site, .has_output = make_due};
+    all->world = (struct exchange_world){
+        .site = config->site, .has_output = make_due, .may_wait = may_wait};
     LIST_INIT(&all->active);
     LIST_INIT(&all->lingering);
     turns_init(&all->turns, loop);
