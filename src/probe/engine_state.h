@@ -158,7 +158,7 @@ struct job {
     size_t doubted;       /* ports that refused, or were prohibited, and have no verdict */
     size_t second_looks;  /* attempts under way at ports that have refused once */
     size_t refused_twice; /* ports that a second look found refusing again ... */
-    size_t turned;        /* ... and ports that were open after they had refused */
+    size_t opened_late;   /* ... and ports that were open after they had refused */
     size_t unlimited;     /* ports that had answered before its address was limited */
     size_t next_fresh;    /* into order[]: ports that have not had a turn */
     struct port_queue again;  /* ports that want another attempt */

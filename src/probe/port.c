@@ -233,7 +233,7 @@ static void port_opened(struct port *port, struct attempt *attempt,
         return;
     }
     if (port->first_negative.ns != 0)
-        port->job->turned++;
+        port->job->opened_late++;
     attempts_heard(port, reading, attempt->window.since, true);
     host_witnessed(port->job->host, port->verdict.port, true,
                    engine_now(port->job->engine));
