@@ -159,7 +159,7 @@ static int plain_connect(const char *target, uint16_t port)
 {
     struct address address = address_and_port(target, port);
     int fd = socket(address.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const struct timeval limit = {.tv_usec = 300000};
+    const struct timeval limit = {.tv_sec = 1};
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), 0);
     if (connect(fd, &address.sa, address.len) == 0)
         return fd;

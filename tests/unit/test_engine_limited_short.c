@@ -7,14 +7,14 @@
 
 #include <sys/resource.h>
 
-/* In the first row, ports or controls are asked until then; in the second, only controls:
- * a ban lets no port be asked. */
+/* In the first row, ports and controls are asked. In the second, a ban has lasted for so
+ * long that only controls leave, the next one within three seconds. */
 static const struct {
     const char *rules;
     int64_t after_ms, deadline_ms;
 } rows[] = {
     {SYNS "limit rate over 3/second burst 9 packets drop", 3500, 7000},
-    {BAN, 5500, 8500},
+    {BAN, 4000, 9000},
 };
 
 static void exhaust_descriptors(struct timer *timer)

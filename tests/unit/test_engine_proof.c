@@ -271,7 +271,7 @@ static void a_job_cancelled_while_it_reads_leaves_nothing_behind(void **state)
     to_cancel = rig_check_one(rig, THERE, PORT);
     struct timer timer;
     timer_init(&timer, cancel_job);
-    assert_true(loop_timer_set(rig->loop, &timer, instant_add(clock_now(), span_ms(400))));
+    assert_true(loop_timer_set(rig->loop, &timer, instant_add(clock_now(), span_ms(900))));
     rig_run(rig);
     assert_int_equal(to_cancel->settled, 0);
     assert_int_equal(speaker.client_count, 1);
@@ -295,7 +295,7 @@ static void fill_window(struct timer *timer)
 {
     (void)timer;
     scene.rig->token = NULL;
-    scene.fill = rig_check(scene.rig, THERE, silent_ports, 300, 4000);
+    scene.fill = rig_check(scene.rig, THERE, silent_ports, 300, 20000);
 }
 
 /* The port's attempts are due at 0, 300, 500 and 900 ms. With the third, others fill the

@@ -61,7 +61,7 @@ static void silence_five(struct rig *rig)
 {
     assert_true(firewall("tcp flags syn drop"));
     for (int i = 1; i <= NETWORKS; i++)
-        check_network(rig, i, (uint16_t[]){998, 997}, 2, 5000);
+        check_network(rig, i, (uint16_t[]){998, 997}, 2, 7000);
 }
 
 static void five_networks_that_fall_silent_together_are_our_own_trouble(void **state)
