@@ -167,21 +167,44 @@ static int plain_connect(const char *target, uint16_t port)
     return -1;
 }
 
+static int accept_all(int fd)
+{
+    int count = 0;
+    for (int server; (server = accept(fd, NULL, NULL)) >= 0; count++)
+        close(server);
+    assert_int_equal(errno, EAGAIN);
+    return count;
+}
+
+/* Returns whether the probes were on time: a probe that is not reset within 40 ms becomes a
+ * connection, because the kernel acknowledges the handshake after all. */
+static bool probe_two_hundred_times(int fd)
+{
+    struct rig *rig = rig_new();
+    for (int i = 0; i < 200; i++)
+        rig_check_one(rig, THERE, 999);
+    rig_watch_delays(rig);
+    rig_run(rig);
+    for (size_t i = 0; i < rig->check_count; i++)
+        assert_state(&rig->checks[i], 0, PORT_STATE_OPEN);
+    bool is_on_time = rig->delays == 0;
+    rig_free(rig);
+    int accepted = accept_all(fd);
+    if (is_on_time)
+        assert_int_equal(accepted, 0);
+    return is_on_time;
+}
+
 static void two_hundred_probes_and_the_listener_accepts_none(void **state)
 {
     (void)state;
     need_lab();
     assert_true(firewall(""));
     int fd = listener_there(THERE, 999, 512);
-    struct rig *rig = rig_new();
-    for (int i = 0; i < 200; i++)
-        rig_check_one(rig, THERE, 999);
-    rig_run(rig);
-    for (size_t i = 0; i < rig->check_count; i++)
-        assert_state(&rig->checks[i], 0, PORT_STATE_OPEN);
-    rig_free(rig);
-    assert_int_equal(accept(fd, NULL, NULL), -1);
-    assert_int_equal(errno, EAGAIN);
+    bool is_on_time = false;
+    for (int i = 0; i < 100 && !is_on_time; i++)
+        is_on_time = probe_two_hundred_times(fd);
+    assert_true(is_on_time);
 
     int client = plain_connect(THERE, 999);
     assert_true(client >= 0);
@@ -209,8 +232,7 @@ static void a_full_accept_queue_is_silence_and_a_drained_one_is_open(void **stat
     assert_state(check, 0, PORT_STATE_FILTERED);
     rig_free(rig);
 
-    for (int server; (server = accept(fd, NULL, NULL)) >= 0;)
-        close(server);
+    assert_true(accept_all(fd) >= count);
     rig = rig_new();
     check = rig_check_one(rig, THERE, 999);
     rig_run(rig);
