@@ -17,7 +17,7 @@ static void what_this_machine_drops_while_limited_is_a_fault(void **state)
     open_ports(FIRST, 40);
     assert_true(firewall(BAN));
     struct rig *rig = rig_of_five_seconds();
-    struct check *check = rig_check(rig, THERE, ports, 40, 9000);
+    struct check *check = rig_check(rig, THERE, ports, 40, 13000);
     rig_after(rig, 3000, lose_our_output);
     rig_run(rig);
     assert_fault(check, "lose what it sends");

@@ -13,8 +13,8 @@ static const struct {
     const char *rules;
     int64_t after_ms, deadline_ms;
 } rows[] = {
-    {SYNS "limit rate over 3/second burst 9 packets drop", 3500, 7000},
-    {BAN, 4000, 9000},
+    {SYNS "limit rate over 3/second burst 9 packets drop", 2000, 4500},
+    {BAN, 5000, 9500},
 };
 
 static void exhaust_descriptors(struct timer *timer)
