@@ -43,7 +43,8 @@ struct oldest {
 struct group {
     struct address_entry entry;
     size_t connections;
-    struct oldest *oldest; /* owned; only of a network that has reached its limit */
+    _Atomic size_t working; /* of them; counted only for networks */
+    struct oldest *oldest;  /* owned; only of a network that has reached its limit */
 };
 
 struct place {
@@ -54,10 +55,11 @@ struct place {
 };
 
 struct admission {
-    pthread_mutex_t lock; /* of everything except the elements of `since` */
+    pthread_mutex_t lock; /* of everything except what is atomic */
     struct admission_limits limits;
-    size_t connections; /* that have not left and were not evicted */
-    size_t places_used; /* by them and by those that were evicted and have not left */
+    _Atomic size_t working; /* connections */
+    size_t connections;     /* that have not left and were not evicted */
+    size_t places_used;     /* by them and by those that were evicted and have not left */
     struct address_table groups; /* its entries are owned */
     struct oldest oldest;
 
@@ -323,30 +325,62 @@ enum admission_answer admission_enter(struct admission *admission,
     return answer;
 }
 
-static bool since_set(struct admission *admission, uint32_t place, int64_t value)
+/* Call it only for a place that works and does not give way: its network then stays. */
+static void count_working(struct admission *admission, uint32_t place, size_t change)
 {
-    int64_t since = atomic_load_explicit(&admission->since[place], memory_order_relaxed);
-    while (since != EVICTED)
-        if (atomic_compare_exchange_weak(&admission->since[place], &since, value))
-            return true;
-    return false;
+    struct group *network = admission->places[place].network;
+    atomic_fetch_add_explicit(&admission->working, change, memory_order_relaxed);
+    if (network)
+        atomic_fetch_add_explicit(&network->working, change, memory_order_relaxed);
 }
 
+bool admission_may_work(struct admission *admission, uint32_t place)
+{
+    size_t limit = admission->limits.connections;
+    size_t most = limit - limit / ADMISSION_WORK_RESERVE;
+    size_t working = atomic_load_explicit(&admission->working, memory_order_relaxed);
+    if (working >= most)
+        return false;
+
+    pthread_mutex_lock(&admission->lock); /* an eviction may end the network */
+    const struct group *network = admission->places[place].network;
+    size_t own =
+        network ? atomic_load_explicit(&network->working, memory_order_relaxed) : 0;
+    pthread_mutex_unlock(&admission->lock);
+    return !network || own < ADMISSION_WORK_SHARE * (most - working);
+}
+
+/* Only the worker that owns the connection lets it work and wait; others only evict it. */
 bool admission_work(struct admission *admission, uint32_t place)
 {
-    return since_set(admission, place, WORKING);
+    _Atomic int64_t *place_since = &admission->since[place];
+    int64_t since = atomic_load_explicit(place_since, memory_order_relaxed);
+    if (since == WORKING)
+        return true;
+    if (since == EVICTED || !atomic_compare_exchange_strong(place_since, &since, WORKING))
+        return false;
+    count_working(admission, place, 1);
+    return true;
 }
 
 bool admission_wait(struct admission *admission, uint32_t place, struct instant since)
 {
-    return since_set(admission, place, since.ns);
+    _Atomic int64_t *place_since = &admission->since[place];
+    int64_t before = atomic_load_explicit(place_since, memory_order_relaxed);
+    if (before == WORKING)
+        count_working(admission, place, (size_t)-1);
+    return before != EVICTED &&
+           atomic_compare_exchange_strong(place_since, &before, since.ns);
 }
 
 bool admission_leave(struct admission *admission, uint32_t number)
 {
     struct place *place = &admission->places[number];
     pthread_mutex_lock(&admission->lock);
-    bool is_evicted = atomic_exchange(&admission->since[number], WORKING) == EVICTED;
+    int64_t since = atomic_exchange(&admission->since[number], WORKING);
+    bool is_evicted = since == EVICTED;
+    if (since == WORKING)
+        count_working(admission, number, (size_t)-1);
     if (!is_evicted)
         uncount(admission, place);
     assert(admission->places_used > 0);
