@@ -21,8 +21,9 @@
 #define ACCEPTS_PER_TURN 8
 
 /* Bytes of replies that the kernel keeps for a client that does not read them, beyond those
- * on their way; it would keep up to 4 MB. */
-#define UNSENT_MAX       (128 * 1024)
+ * on their way; it would keep up to 4 MB. Its memory for TCP is shared by all programs of
+ * the machine, and a socket buffer takes about twice its bytes. */
+#define UNSENT_MAX       (16 * 1024)
 
 #define PAUSE_MS         100
 #define TLS_REFUSALS     50 /* per second: each costs a handshake */
