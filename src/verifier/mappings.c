@@ -76,7 +76,7 @@ static size_t wanted_fill(struct mappings *mappings, const struct local_port *he
 
 static void until_put(bool has_end, time_t until, struct text *text)
 {
-    text_append_str(text, has_end ? ", until " : ", with no end");
+    text_append_str(text, has_end ? ", until " : ", with no time limit");
     if (has_end)
         local_time_put(until, text);
     text_append_str(text, ": ");

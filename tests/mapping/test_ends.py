@@ -6,20 +6,19 @@ import select
 import signal
 import subprocess
 
-import pytest
-
 from harness.homes import ALL, PCP, PROVIDER, UPNP
 from harness.service import environment
+from harness.together import together
 from harness.waiting import PATIENCE, eventually
 from verifier.program import BINARY
 from world import PORTS, good_of, states_of
 
-EACH = pytest.mark.parametrize("protocol", ALL)
+EACH = together("protocol", ALL)
 FORWARDS = {port: (PROVIDER, port) for port in PORTS}
 
 
 @EACH
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@together("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_removes_everything(world, protocol, number):
     one = world(protocol)
     with one.mapped() as running:
@@ -57,11 +56,11 @@ class OnTerminal:
 
 
 @EACH
-def test_a_terminal_that_is_closed(world, later, protocol):
+def test_a_terminal_that_is_closed(world, protocol):
     """The kernel signals SIGHUP, and nothing can be written any more."""
     one = world(protocol)
     running = OnTerminal(one)
-    later.callback(running.discard)
+    one.later.callback(running.discard)
     running.read_until(b"port reachable")
     assert one.daemon.forwards() == {7466: (PROVIDER, 7466)}
     running.close()
@@ -69,11 +68,11 @@ def test_a_terminal_that_is_closed(world, later, protocol):
     assert one.daemon.is_empty()
 
 
-def test_nohup(world, later):
+def test_nohup(world):
     """The mappings are kept after the terminal is closed."""
     one = world(PCP)
     running = OnTerminal(one, "sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
-    later.callback(running.discard)
+    one.later.callback(running.discard)
     running.read_until(b"port reachable")
     running.close()
     running.process.send_signal(signal.SIGHUP)
@@ -156,7 +155,7 @@ def test_the_state_file_lets_the_next_run_remove(world, tmp_path):
     assert one.daemon.is_empty()
 
 
-@pytest.mark.parametrize("protocol", [PCP, UPNP])
+@together("protocol", [PCP, UPNP])
 def test_pinholes_are_removed(world, protocol):
     one = world(protocol)
     with one.mapped(family=6) as running:

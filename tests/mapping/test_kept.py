@@ -4,10 +4,9 @@ import contextlib
 import os
 import signal
 
-import pytest
-
 from harness.homes import ALL, NATPMP, PCP, PROVIDER, ROUTER, SECOND_PUBLIC, UPNP
 from harness.targets import listener
+from harness.together import together
 from harness.waiting import eventually
 from world import PORTS, good_of
 
@@ -18,8 +17,8 @@ def last(running):
     return running.reports[-1]["families"][0]
 
 
-@pytest.mark.parametrize("protocol", ALL)
-@pytest.mark.parametrize("uptime", ["no", "yes"])
+@together("protocol", ALL)
+@together("uptime", ["no", "yes"])
 def test_a_router_that_restarts(world, protocol, uptime):
     """With system_uptime=yes, its epoch goes on, unlike that of a router that really restarted.
     miniupnpd announces a start by PCP, but not by NAT-PMP."""
@@ -45,7 +44,7 @@ def test_pinholes_after_a_restart(world):
     assert one.daemon.is_empty()
 
 
-@pytest.mark.parametrize("protocol", [PCP, NATPMP])
+@together("protocol", [PCP, NATPMP])
 def test_another_public_address(world, protocol):
     one = world(protocol)
     with one.mapped() as running:
@@ -75,7 +74,7 @@ USE = f"route replace default via {ROUTER} src {NEXT}\n"
 LOSE = f"addr del {PROVIDER}/24 dev eth0\n"
 
 
-@pytest.mark.parametrize("protocol", ALL)
+@together("protocol", ALL)
 def test_another_address_beside_the_old_one(world, protocol):
     """What led to the old one is removed first: it would be in the way."""
     one = world(protocol)
@@ -104,7 +103,7 @@ def test_another_address_in_place_of_the_old_one_upnp(world):
     assert list(router.table) == [50801]
 
 
-@pytest.mark.parametrize("protocol", ALL)
+@together("protocol", ALL)
 def test_another_address_in_place_of_the_old_one(world, protocol):
     """The router, also miniupnpd over UPnP, removes mappings only for the address that made
     them."""
@@ -136,7 +135,7 @@ def test_a_further_port_while_the_old_mappings_are_removed(world, later):
     assert gateway.table == {}
 
 
-@pytest.mark.parametrize("protocol", [PCP, UPNP])
+@together("protocol", [PCP, UPNP])
 def test_a_signal_while_the_old_mappings_are_removed(world, protocol):
     one = world(protocol)
     with one.mapped(watch="1h") as running:
