@@ -45,17 +45,8 @@ struct keeper {
     struct timer timer; /* for that, or to ask anew */
 };
 
-static inline bool keeper_has_mapper(const struct keeper *keeper)
-{
-    return keeper->mapper || keeper->upnp;
-}
-
-static inline const struct mapping *keeper_mapping(const struct keeper *keeper,
-                                                   size_t index)
-{
-    return keeper->mapper ? mapper_mapping(keeper->mapper, index)
-                          : upnp_mapper_mapping(keeper->upnp, index);
-}
+bool keeper_has_mapper(const struct keeper *keeper);
+const struct mapping *keeper_mapping(const struct keeper *keeper, size_t index);
 
 /* With what the router may hold now. */
 struct mapping_port keeper_port(const struct keeper *keeper, size_t index);

@@ -3,6 +3,17 @@
 
 #include <stddef.h>
 
+bool keeper_has_mapper(const struct keeper *keeper)
+{
+    return keeper->mapper || keeper->upnp;
+}
+
+const struct mapping *keeper_mapping(const struct keeper *keeper, size_t index)
+{
+    return keeper->mapper ? mapper_mapping(keeper->mapper, index)
+                          : upnp_mapper_mapping(keeper->upnp, index);
+}
+
 struct mapping_port keeper_port(const struct keeper *keeper, size_t index)
 {
     struct mapping_port port = keeper->ports[index];

@@ -135,7 +135,8 @@ static void reason_put(const struct family_report *family,
         text_append_str(text, refusal_of(family, mapped->meaning));
         break;
     case MAPPING_SHORT_LEASE:
-        text_printf(text, "forwarded for %u s at a time, which is too short", mapped->lease);
+        text_printf(text, "forwarded for %u s at a time, which is too short",
+                    mapped->lease);
         break;
     case MAPPING_OFFLINE:
         text_append_str(text, refusal_of(family, ROUTER_OFFLINE));
