@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The inside of a checker, for checker.c, checker_ask.c and checker_end.c only.
+ * The inside of a checker, for checker.c, checker_ask.c, checker_take.c and
+ * checker_end.c only.
  */
 #pragma once
 
@@ -55,6 +56,16 @@ void checker_timer_init(struct checker *checker);
 
 /* POST /check-ports: all ports, from the beginning. */
 bool checker_ask(struct checker *checker, struct err *err);
+
+/* --- checker_take.c ------------------------------------------------------------------- */
+
+/* The reply to the POST under way. False: it is invalid, and the checker has failed. */
+bool checker_take(struct checker *checker, const struct fetch_result *result);
+
+bool checker_asks_for_receipt(const struct checker *checker);
+
+/* Whether it refused the question because of the receipt: then it is asked without. */
+bool checker_receipt_is_refused(struct checker *checker, const struct fetch_result *result);
 
 /* --- checker_end.c -------------------------------------------------------------------- */
 
