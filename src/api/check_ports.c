@@ -194,6 +194,13 @@ static void reply_unjudged(struct check *check, const struct job_result *result)
                   ends[result->end].retry_after);
 }
 
+/* Checks of this network, or of all, keep so many connections that others need the rest. */
+static void reply_crowded(struct check *check)
+{
+    count(check, METRIC_REFUSED_OVERLOADED);
+    reply_problem(check, PROBLEM_OVERLOADED, "too_many_checks", NULL, RETRY_SOON);
+}
+
 /* This checker gives none. */
 static void reply_no_receipts(struct check *check)
 {
@@ -551,6 +558,8 @@ static void decide(struct check *check, const struct access_caller *caller)
         reply_not_own_receipt(check, caller);
     else if (check->subject.port_count == 0)
         reply_no_ports(check);
+    else if (!exchange_may_wait(check->answer.exchange))
+        reply_crowded(check);
     else
         charge_and_start(check);
 }

@@ -91,7 +91,7 @@ static void limited_end(struct engine *engine, struct host *host)
     timers_stop(&engine->timers, &host->limit.timer);
     struct job *job;
     LIST_FOREACH(job, &host->jobs, host_link)
-        job->turned = 0;
+        job->opened_late = 0;
     while ((port = TAILQ_FIRST(&host->limit.unsure)))
         port_unlimit(port);
     while ((port = TAILQ_FIRST(&host->limit.turns)))
