@@ -56,15 +56,15 @@ class OnTerminal:
 
 
 @EACH
-def test_a_terminal_that_is_closed(world, later, protocol):
+def test_a_terminal_that_is_closed(world, protocol):
     """The kernel signals SIGHUP, and nothing can be written any more."""
     one = world(protocol)
     running = OnTerminal(one)
-    later.callback(running.discard)
+    one.later.callback(running.discard)
     running.read_until(b"port reachable")
     assert one.daemon.forwards() == {7466: (PROVIDER, 7466)}
     running.close()
-    running.process.wait(timeout=30)
+    running.process.wait(timeout=30 * PATIENCE)
     assert one.daemon.is_empty()
 
 
@@ -79,7 +79,7 @@ def test_nohup(world, later):
     one.daemon.restart()
     eventually(one.daemon.forwards, "mapped anew")
     running.process.terminate()
-    running.process.wait(timeout=30)
+    running.process.wait(timeout=30 * PATIENCE)
     assert one.daemon.is_empty()
 
 
