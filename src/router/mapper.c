@@ -11,26 +11,21 @@
 #include "loop/loop.h"
 #include "router/call.h"
 #include "router/epoch.h"
+#include "router/kept_port.h"
 #include "router/map_request.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
-#define RETRY_SECONDS     600
-#define RETRY_MIN_SECONDS 60 /* also after silence */
+#define RETRY_MIN_SECONDS 60
 #define RETRY_MAX_SECONDS 1800
-#define RENEW_MIN_SECONDS 1
 #define HEAR_MIN_SECONDS  10
 #define PATIENCE_MAX_MS   1000
 #define UPSET_MIN_SECONDS 30
 #define UPSET_MAX_SECONDS 480
-#define LEASE_MAX_SECONDS 86400 /* RFC 6887, section 15: longer ones are not believed */
 
 struct port {
-    struct mapping mapping;
-    enum mapping_state told; /* by the last `settled` */
-    struct instant due;      /* when to ask for it next */
+    struct kept_port kept;
     bool is_under_way;
     bool is_displaced; /* its outer port was given to another port of ours for a moment */
     bool is_retried;   /* for that reason, since it was last due */
@@ -84,11 +79,11 @@ static void map_anew(struct mapper *mapper, const struct port *except, struct in
         struct port *port = &mapper->ports[i];
         if (port == except)
             continue;
-        port->due = instant_min(port->due, at);
+        port->kept.due = instant_min(port->kept.due, at);
         if (is_forgotten)
-            port->mapping.expires = at;
+            port->kept.mapping.expires = at;
         if (is_forgotten && !port->is_under_way)
-            port->mapping.state = MAPPING_WAITING;
+            port->kept.mapping.state = MAPPING_WAITING;
     }
 }
 
@@ -139,7 +134,7 @@ static struct span retry_after(const struct map_reply *reply)
 {
     uint32_t seconds = reply->lifetime;
     if (reply->result == 0 || seconds == 0) /* granted, but not as wished; or not told */
-        seconds = RETRY_SECONDS;
+        seconds = KEPT_REFUSED_SECONDS;
     if (seconds < RETRY_MIN_SECONDS)
         seconds = RETRY_MIN_SECONDS;
     return span_seconds(seconds < RETRY_MAX_SECONDS ? seconds : RETRY_MAX_SECONDS);
@@ -148,33 +143,14 @@ static struct span retry_after(const struct map_reply *reply)
 static void port_granted(struct mapper *mapper, struct port *port,
                          const struct map_reply *reply)
 {
-    struct mapping *mapping = &port->mapping;
     struct instant now = loop_now(mapper->loop);
-    int64_t lease =
-        reply->lifetime < LEASE_MAX_SECONDS ? reply->lifetime : LEASE_MAX_SECONDS;
-    struct span lasts = span_seconds(lease);
-    mapping->state = MAPPING_MAPPED;
-    mapping->lease = (uint32_t)lease;
-    mapping->expires = instant_add(now, lasts);
-    mapping->held_until = instant_add(now, span_seconds(reply->lifetime));
-    port->due =
-        instant_add(now, (struct span){lasts.ns / 2 + lasts.ns / 8 * mapper->jitter / 255});
-}
-
-/* Whether the mapping that the port had is still good; then it is asked for again after
- * half of the rest. */
-static bool port_lasts(const struct mapper *mapper, struct port *port)
-{
-    struct instant now = loop_now(mapper->loop);
-    const struct instant expires = port->mapping.expires;
-    if (port->mapping.state != MAPPING_MAPPED || !instant_before(now, expires))
-        return false;
-
-    struct span half = {instant_since(expires, now).ns / 2};
-    if (half.ns < RENEW_MIN_SECONDS * NS_PER_SECOND)
-        half = span_seconds(RENEW_MIN_SECONDS);
-    port->due = instant_min(expires, instant_add(now, half));
-    return true;
+    const struct kept_grant grant = {
+        .lease = reply->lifetime,
+        .lease_min = mapper->config.lease_min,
+        .asked_at = now,
+        .jitter = mapper->jitter,
+    };
+    kept_port_grant(&port->kept, &grant, now);
 }
 
 /* The ports that have not been mapped yet need not be asked for. */
@@ -183,11 +159,11 @@ static void table_full(struct mapper *mapper, const struct map_reply *reply)
     struct instant now = loop_now(mapper->loop);
     for (size_t i = 0; i < mapper->port_count; i++) {
         struct port *port = &mapper->ports[i];
-        if (port->is_under_way || port->mapping.is_held)
+        if (port->is_under_way || port->kept.mapping.is_held)
             continue;
-        port->mapping.state = MAPPING_FULL;
-        port->mapping.result = reply->result;
-        port->due = instant_add(now, retry_after(reply));
+        port->kept.mapping.state = MAPPING_FULL;
+        port->kept.mapping.result = reply->result;
+        port->kept.due = instant_add(now, retry_after(reply));
     }
 }
 
@@ -195,7 +171,7 @@ static void table_full(struct mapper *mapper, const struct map_reply *reply)
 static void displaced_mark(struct mapper *mapper, uint16_t outer)
 {
     for (size_t i = 0; i < mapper->port_count; i++)
-        if (mapper->ports[i].mapping.outer == outer)
+        if (mapper->ports[i].kept.mapping.outer == outer)
             mapper->ports[i].is_displaced = true;
 }
 
@@ -213,14 +189,15 @@ static void port_refused(struct mapper *mapper, struct port *port,
     /* clang-format on */
     const struct router_result said =
         router_result_of(mapper->config.protocol, reply->result);
-    if (said.meaning != ROUTER_GRANTED && port_lasts(mapper, port))
+    if (said.meaning != ROUTER_GRANTED &&
+        kept_port_lasts(&port->kept, loop_now(mapper->loop)))
         return;
 
-    port->mapping.state = states[said.meaning];
-    port->mapping.result = reply->result;
-    port->mapping.given = reply->result == 0 ? reply->outer : 0;
-    port->mapping.is_held = said.meaning == ROUTER_GRANTED;
-    port->due = instant_add(loop_now(mapper->loop), retry_after(reply));
+    port->kept.mapping.state = states[said.meaning];
+    port->kept.mapping.result = reply->result;
+    port->kept.mapping.given = reply->result == 0 ? reply->outer : 0;
+    port->kept.mapping.is_held = said.meaning == ROUTER_GRANTED;
+    port->kept.due = instant_add(loop_now(mapper->loop), retry_after(reply));
     if (said.meaning == ROUTER_GRANTED)
         displaced_mark(mapper, reply->outer);
     if (said.meaning == ROUTER_FULL)
@@ -229,10 +206,8 @@ static void port_refused(struct mapper *mapper, struct port *port,
 
 static void port_unanswered(struct mapper *mapper, struct port *port)
 {
-    if (port_lasts(mapper, port))
-        return;
-    port->mapping.state = MAPPING_SILENT;
-    port->due = instant_add(loop_now(mapper->loop), span_seconds(RETRY_MIN_SECONDS));
+    kept_port_fail(&port->kept, MAPPING_SILENT, KEPT_SILENCE_SECONDS,
+                   loop_now(mapper->loop));
 }
 
 /* --- requests ------------------------------------------------------------------------- */
@@ -259,8 +234,8 @@ static bool slot_begin(struct slot *slot, struct port *port, bool is_removal)
     struct instant deadline = instant_add(now, span_ms(MAPPER_REQUEST_MS));
     if (mapper->is_removing)
         deadline = instant_min(deadline, mapper->remove_by);
-    else if (port->mapping.state == MAPPING_MAPPED) /* no longer than that is true */
-        deadline = instant_min(deadline, port->mapping.expires);
+    else if (port->kept.mapping.state == MAPPING_MAPPED) /* no longer than that is true */
+        deadline = instant_min(deadline, port->kept.mapping.expires);
     if (!call_open(&slot->call, &config->router, config->has_local ? &config->local : NULL,
                    NULL))
         return false;
@@ -268,8 +243,8 @@ static bool slot_begin(struct slot *slot, struct port *port, bool is_removal)
         .protocol = config->protocol,
         .client = slot->call.local,
         .nonce = config->nonce,
-        .inner = port->mapping.inner,
-        .outer = is_removal ? 0 : port->mapping.outer,
+        .inner = port->kept.mapping.inner,
+        .outer = is_removal ? 0 : port->kept.mapping.outer,
         .lifetime = is_removal ? 0 : config->lease,
     };
     slot->call.len = map_request_write(&slot->request, slot->call.bytes);
@@ -279,13 +254,8 @@ static bool slot_begin(struct slot *slot, struct port *port, bool is_removal)
     slot->port = port;
     port->is_under_way = true;
     mapper->calls++;
-    if (!is_removal) {
-        /* Whatever becomes of it: the request may be granted. */
-        struct instant until = instant_add(deadline, span_seconds(config->lease));
-        if (!port->mapping.is_held || instant_before(port->mapping.held_until, until))
-            port->mapping.held_until = until;
-        port->mapping.is_held = true;
-    }
+    if (!is_removal)
+        kept_port_hold(&port->kept, deadline, config->lease);
     return true;
 }
 
@@ -293,25 +263,25 @@ static void removal_end(struct slot *slot, struct port *port, enum call_end end)
 {
     if (end != CALL_ANSWERED || slot->reply.result != 0 || slot->reply.lifetime != 0)
         return;
-    port->mapping.is_held = false;
+    port->kept.mapping.is_held = false;
     if (slot->mapper->is_removing)
-        port->mapping.state = MAPPING_REMOVED;
+        port->kept.mapping.state = MAPPING_REMOVED;
 }
 
 static void mapping_end(struct slot *slot, struct port *port, enum call_end end)
 {
     struct mapper *mapper = slot->mapper;
     const struct map_reply *reply = &slot->reply;
-    if (end == CALL_CLOSED && port->mapping.state != MAPPING_MAPPED)
-        port->mapping.is_held = false;
+    if (end == CALL_CLOSED && port->kept.mapping.state != MAPPING_MAPPED)
+        port->kept.mapping.is_held = false;
     if (end != CALL_ANSWERED)
         port_unanswered(mapper, port);
-    else if (reply->result == 0 && reply->outer == port->mapping.outer)
+    else if (reply->result == 0 && reply->outer == port->kept.mapping.outer)
         port_granted(mapper, port, reply);
     else
         port_refused(mapper, port, reply);
     /* What is not wanted is given back at once: for its owner, not for us. */
-    if (port->mapping.state == MAPPING_OTHER_PORT && port->mapping.is_held)
+    if (port->kept.mapping.state == MAPPING_OTHER_PORT && port->kept.mapping.is_held)
         slot_begin(slot, port, true);
 }
 
@@ -352,7 +322,7 @@ static struct port *displaced_next(struct mapper *mapper)
 {
     for (size_t i = 0; i < mapper->port_count && mapper->calls == 0; i++) {
         struct port *port = &mapper->ports[i];
-        if (port->mapping.state == MAPPING_OTHER_PORT && port->is_displaced &&
+        if (port->kept.mapping.state == MAPPING_OTHER_PORT && port->is_displaced &&
             !port->is_retried)
             return port;
     }
@@ -364,8 +334,8 @@ static struct port *port_next(struct mapper *mapper, struct instant now)
 {
     for (size_t i = 0; i < mapper->port_count; i++) {
         struct port *port = &mapper->ports[i];
-        bool is_next = mapper->is_removing ? port->mapping.is_held && !port->is_tried
-                                           : !instant_before(now, port->due);
+        bool is_next = mapper->is_removing ? port->kept.mapping.is_held && !port->is_tried
+                                           : !instant_before(now, port->kept.due);
         if (is_next && !port->is_under_way)
             return port;
     }
@@ -379,11 +349,9 @@ static void requests_begin(struct mapper *mapper, struct instant now)
         struct port *port = slot->port ? NULL : port_next(mapper, now);
         if (!port)
             continue;
-        if (port->mapping.state == MAPPING_MAPPED &&
-            !instant_before(now, port->mapping.expires))
-            port->mapping.state = MAPPING_SILENT;
+        kept_port_expire(&port->kept, now);
         port->is_tried = mapper->is_removing;
-        port->is_retried = instant_before(now, port->due);
+        port->is_retried = instant_before(now, port->kept.due);
         port->is_displaced = false;
         if (!slot_begin(slot, port, mapper->is_removing) && !mapper->is_removing)
             port_unanswered(mapper, port);
@@ -402,7 +370,7 @@ static struct instant next_time(const struct mapper *mapper)
         return next;
     for (size_t i = 0; i < mapper->port_count; i++)
         if (!mapper->ports[i].is_under_way)
-            next = instant_min(next, mapper->ports[i].due);
+            next = instant_min(next, mapper->ports[i].kept.due);
     return next;
 }
 
@@ -410,8 +378,8 @@ static struct instant next_time(const struct mapper *mapper)
 static void waiting_end(struct mapper *mapper)
 {
     for (size_t i = 0; i < mapper->port_count; i++)
-        if (mapper->ports[i].mapping.state == MAPPING_WAITING)
-            mapper->ports[i].mapping.state = MAPPING_SILENT;
+        if (mapper->ports[i].kept.mapping.state == MAPPING_WAITING)
+            mapper->ports[i].kept.mapping.state = MAPPING_SILENT;
 }
 
 /* Calls `settled` if there is news. */
@@ -419,15 +387,11 @@ static void news_tell(struct mapper *mapper)
 {
     struct mapping_news news = mapper->news;
     news.is_first = news.is_changed = !mapper->has_settled;
-    for (size_t i = 0; i < mapper->port_count; i++) {
-        struct port *port = &mapper->ports[i];
-        news.is_changed = news.is_changed || port->told != port->mapping.state;
-        port->told = port->mapping.state;
-    }
+    for (size_t i = 0; i < mapper->port_count; i++)
+        news.is_changed = kept_port_tell(&mapper->ports[i].kept) || news.is_changed;
     mapper->has_settled = true;
     mapper->news = (struct mapping_news){0};
-    ssize_t got = getrandom(&mapper->jitter, sizeof mapper->jitter, GRND_NONBLOCK);
-    (void)got; /* without any, the last one serves */
+    mapper->jitter = kept_jitter(mapper->jitter);
     if (news.is_changed || news.is_restarted || news.is_moved || news.is_announced)
         mapper->config.settled(mapper->config.ctx, &news);
 }
@@ -475,18 +439,12 @@ bool mapper_new(struct loop *loop, const struct mapper_config *config,
     mapper->heard_at = instant_back(clock_now(), span_seconds(HEAR_MIN_SECONDS));
     mapper->upset_at = instant_back(clock_now(), span_seconds(UPSET_MAX_SECONDS));
     for (size_t i = 0; i < port_count; i++)
-        mapper->ports[i].mapping = (struct mapping){
-            .inner = ports[i].inner,
-            .outer = ports[i].outer,
-            .is_held = ports[i].is_held,
-            .held_until = ports[i].held_until,
-        };
+        mapper->ports[i].kept = kept_port_new(&ports[i]);
     for (size_t i = 0; i < MAPPER_CALLS_MAX; i++) {
         mapper->slots[i].mapper = mapper;
         call_init(&mapper->slots[i].call, loop, reply_take, call_ended, &mapper->slots[i]);
     }
-    ssize_t got = getrandom(&mapper->jitter, sizeof mapper->jitter, GRND_NONBLOCK);
-    (void)got; /* without random bytes, there is no jitter */
+    mapper->jitter = kept_jitter(0);
     timer_init(&mapper->timer, timer_fire);
     if (!loop_timer_set(loop, &mapper->timer, clock_now())) {
         mapper_free(mapper);
@@ -517,7 +475,7 @@ struct mapper *mapper_free(struct mapper *mapper)
 
 const struct mapping *mapper_mapping(const struct mapper *mapper, size_t index)
 {
-    return &mapper->ports[index].mapping;
+    return &mapper->ports[index].kept.mapping;
 }
 
 bool mapper_outer_address(const struct mapper *mapper, struct address *ret)

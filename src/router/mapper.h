@@ -13,11 +13,9 @@
  * router says that its table is full, ports that were not asked for yet are FULL as well,
  * without a request.
  *
- * Keeping. A mapping is renewed after 1/2 to 5/8 of its lease, whatever lease the router
- * granted. While renewals are not answered, or refused, it stays MAPPED until its lease
- * ends, and is asked for again after half of the rest. Ports in other states are asked for
- * again: after 1 minute of silence; after a refusal in 10 minutes, or when the router said
- * (PCP), between 1 and 30 minutes.
+ * Keeping. router/kept_port.h says when a mapping is renewed, whatever lease the router
+ * granted. Ports in other states are asked for again: after 1 minute of silence; after a
+ * refusal in 10 minutes, or when the router said (PCP), between 1 and 30 minutes.
  *
  * Restarts. If the epoch of a reply does not fit (router/epoch.h), the router has forgotten
  * the mappings: all ports are mapped anew, at once. If it tells another outer address, all
@@ -61,6 +59,7 @@ struct mapper_config {
     struct address local; /* has_local: source of the requests. The router forwards to it */
     struct pcp_nonce nonce;  /* PCP */
     uint32_t lease;          /* seconds, wished */
+    uint32_t lease_min;      /* seconds: shorter ones are not kept */
     struct instant deadline; /* for the first `settled` */
     mapping_settled_fn *settled;
     mapping_removed_fn *removed;

@@ -11,14 +11,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define MAPPING_LEASE_MIN_SECONDS 30 /* 102 ports are renewed every 15 to 19 s then */
+
 #define MAPPING_STATE_MAP(X)                                                               \
-    X(WAITING, "waiting")       /* not answered yet */                                     \
-    X(MAPPED, "mapped")         /* the router promises to forward it */                    \
-    X(OTHER_PORT, "other_port") /* only at another outer port: given back */               \
-    X(FULL, "full")             /* its table, or our share of it, is full */               \
-    X(REFUSED, "refused")       /* for another reason */                                   \
-    X(SILENT, "silent")         /* no answer */                                            \
-    X(REMOVED, "removed")       /* at the end */
+    X(WAITING, "waiting")         /* not answered yet */                                   \
+    X(MAPPED, "mapped")           /* the router promises to forward it */                  \
+    X(OTHER_PORT, "other_port")   /* only at another outer port: given back */             \
+    X(FULL, "full")               /* its table, or our share of it, is full */             \
+    X(REFUSED, "refused")         /* for another reason */                                 \
+    X(SHORT_LEASE, "short_lease") /* mapped for too short a time to be kept so */          \
+    X(OFFLINE, "not_connected")   /* it maps none: it has no connection */                 \
+    X(SILENT, "silent")           /* no answer */                                          \
+    X(REMOVED, "removed")         /* at the end */
 
 enum mapping_state {
 #define X(NAME, text) MAPPING_##NAME,
@@ -35,10 +39,10 @@ struct mapping {
     uint16_t given;  /* OTHER_PORT: the one it gave, 0: none */
     bool has_holder; /* OTHER_PORT: the router tells which machine has the port */
     struct address holder;
-    bool is_permanent;         /* MAPPED: the router knows no leases */
-    uint32_t lease;            /* MAPPED: seconds that it granted; 0: permanent */
-    struct instant expires;    /* MAPPED, unless it is permanent */
-    bool is_held;              /* the router has a mapping, or may have one */
+    bool is_permanent;      /* MAPPED: the router knows no leases */
+    uint32_t lease;         /* MAPPED, SHORT_LEASE: seconds that it granted; 0: permanent */
+    struct instant expires; /* MAPPED, unless it is permanent */
+    bool is_held;           /* the router has a mapping, or may have one */
     struct instant held_until; /* is_held: when that ends by itself; INT64_MAX: never */
 };
 

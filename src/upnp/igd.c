@@ -123,7 +123,7 @@ struct discovery {
     char seen[SEEN_MAX][SSDP_URL_SIZE]; /* each is tried once */
 };
 
-static bool device_found(void *ctx, const char *url)
+static bool device_found(void *ctx, const struct address *from, const char *url)
 {
     struct discovery *discovery = ctx;
     for (size_t i = 0; i < discovery->seen_count; i++)
@@ -133,7 +133,7 @@ static bool device_found(void *ctx, const char *url)
         return false;
 
     snprintf(discovery->seen[discovery->seen_count++], SSDP_URL_SIZE, "%s", url);
-    if (neighbourhood_has_url(url))
+    if (neighbourhood_is_told_by(from, url))
         discovery->is_found =
             device_try(url, discovery->zone, discovery->family, discovery->igd);
     else

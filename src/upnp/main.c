@@ -28,7 +28,9 @@
 
 enum { STATUS_DONE, STATUS_SYSTEM, STATUS_USAGE };
 
-static bool line_read(char ret_line[REQUEST_LINE_MAX], size_t *ret_len, struct err *err)
+/* *ret_is_more: more than a line has come. */
+static bool line_read(char ret_line[REQUEST_LINE_MAX], size_t *ret_len, bool *ret_is_more,
+                      struct err *err)
 {
     size_t len = 0;
     while (len < REQUEST_LINE_MAX && !memchr(ret_line, '\n', len)) {
@@ -44,10 +46,22 @@ static bool line_read(char ret_line[REQUEST_LINE_MAX], size_t *ret_len, struct e
         return err_set(err, ERR_INVALID, "the request is not one line of at most %d bytes",
                        REQUEST_LINE_MAX);
     *ret_len = (size_t)(end - ret_line);
+    *ret_is_more = *ret_len + 1 < len;
     return true;
 }
 
-static void request_serve(const struct request *request)
+/* False at the end of standard input. */
+static bool go_read(void)
+{
+    char byte;
+    ssize_t got;
+    while ((got = read(STDIN_FILENO, &byte, 1)) < 0 && errno == EINTR)
+        continue;
+    return got == 1;
+}
+
+/* `may_go`: the line for which request->waits has come. False if it never does. */
+static bool request_serve(const struct request *request, bool may_go)
 {
     struct igd igd = {.is_connected = false};
     size_t ignored;
@@ -56,11 +70,14 @@ static void request_serve(const struct request *request)
                   igd.has_outer ? &igd.outer : NULL, ignored);
     /* A router that has lost its connection can still remove. */
     bool is_able = igd.is_connected || request->is_removal;
+    if (is_found && is_able && request->waits && !may_go && !go_read())
+        return false;
     if (is_found && is_able)
         forward_all(&igd, request);
     if (is_found)
         igd_done(&igd);
     answer_end(!is_found ? "no_router" : is_able ? "done" : "not_connected");
+    return true;
 }
 
 static bool run(struct err *err)
@@ -68,13 +85,14 @@ static bool run(struct err *err)
     static char line[REQUEST_LINE_MAX];
     static struct request request;
     size_t len = 0;
+    bool is_more = false;
     if (!fd_open_standard(err) || !confine_time(REQUEST_WAIT_MS, err) ||
-        !line_read(line, &len, err) || !request_parse(line, len, &request, err) ||
+        !line_read(line, &len, &is_more, err) || !request_parse(line, len, &request, err) ||
         !confine_time(request.deadline_ms, err) || !neighbourhood_init(&request, err) ||
         !confine_all(err))
         return false;
-    request_serve(&request);
-    return true;
+    return request_serve(&request, is_more) ||
+           err_set(err, ERR_SYSTEM, "standard input was closed");
 }
 
 int main(int argc, char *argv[])

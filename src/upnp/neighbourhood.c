@@ -93,10 +93,10 @@ static bool is_url_text(const char *url)
     return len < URL_MAX;
 }
 
-bool neighbourhood_has_url(const char *url)
+/* The host of "http://HOST...", a literal address; false for anything else. */
+static bool host_read(const char *url, struct address *ret)
 {
     static const char scheme[] = "http://";
-    struct address address;
     if (!is_url_text(url) || strncmp(url, scheme, sizeof scheme - 1) != 0)
         return false;
 
@@ -104,7 +104,25 @@ bool neighbourhood_has_url(const char *url)
     bool is_bracketed = *host == '[';
     host += is_bracketed;
     size_t len = strcspn(host, is_bracketed ? "%]/" : ":/"); /* a zone is not looked at */
-    return address_parse(host, len, &address, NULL) && neighbourhood_has(&address);
+    return address_parse(host, len, ret, NULL);
+}
+
+bool neighbourhood_has_url(const char *url)
+{
+    struct address host;
+    return host_read(url, &host) && neighbourhood_has(&host);
+}
+
+static bool is_gateway(const struct address *address)
+{
+    return here.has_gateway && address_equals(address, &here.gateway);
+}
+
+bool neighbourhood_is_told_by(const struct address *from, const char *url)
+{
+    struct address host;
+    return host_read(url, &host) && neighbourhood_has(&host) && neighbourhood_has(from) &&
+           (address_equals(&host, from) || is_gateway(&host) || is_gateway(from));
 }
 
 /* --- in the place of the C library's -------------------------------------------------- */

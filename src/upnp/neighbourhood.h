@@ -30,3 +30,7 @@ bool neighbourhood_has(const struct address *address);
 /* The same for the host of "http://HOST[:PORT]/...", which must be a literal address. False
  * also if the text has characters that do not belong in a URL. */
 bool neighbourhood_has_url(const char *url);
+
+/* Whether such a URL may come from this sender: both are allowed, and the host is the
+ * sender, or one of the two is the gateway. */
+bool neighbourhood_is_told_by(const struct address *from, const char *url);

@@ -80,7 +80,12 @@ void pinhole_remove(struct dialogue *dialogue, const struct request_port *port,
                     struct answer_port *ret)
 {
     struct answer_port added = {.has_pinhole = port->has_pinhole, .pinhole = port->pinhole};
-    ret->result = port->has_pinhole ? 0 : pinhole_add(dialogue, port, 1, &added);
+    const struct request *request = dialogue->request;
+    ret->result = ANSWER_SILENT; /* without its number, one of a former address */
+    if (port->has_pinhole)
+        ret->result = 0;
+    else if (address_equals(&request->client, &request->local))
+        ret->result = pinhole_add(dialogue, port, 1, &added);
     if (ret->result == 0)
         ret->result = pinhole_delete(dialogue, added.pinhole);
     if (ret->result == NOT_THERE)

@@ -23,6 +23,7 @@ struct entry {
     uint32_t lease;
     bool is_ours;       /* it leads to this machine and port */
     bool is_foreign;    /* another program has made it */
+    bool is_described;  /* as one of ours */
     char bytes[5][128]; /* client, port, description, whether it is enabled, lease */
 };
 
@@ -52,9 +53,10 @@ static int entry_get(const struct dialogue *dialogue, const struct request_port 
 
     entry.inner = (uint16_t)inner;
     entry.lease = number_read(entry.bytes[4], UINT32_MAX, &lease) ? (uint32_t)lease : 0;
-    entry.is_ours = address_equals(&entry.client, &dialogue->request->local) &&
+    entry.is_ours = address_equals(&entry.client, &dialogue->request->client) &&
                     entry.inner == port->inner;
-    entry.is_foreign = entry.bytes[2][0] && strcmp(entry.bytes[2], DESCRIPTION) != 0;
+    entry.is_described = strcmp(entry.bytes[2], DESCRIPTION) == 0;
+    entry.is_foreign = entry.bytes[2][0] && !entry.is_described;
     *ret = entry;
     return 0;
 }
@@ -163,15 +165,22 @@ void port_mapping_make(struct dialogue *dialogue, const struct request_port *por
 }
 
 /* Only a mapping that leads to us is deleted. One that is gone needs no removal, and
- * neither does one that has become another machine's. */
+ * neither does one that has become another machine's. At an address that this machine has
+ * no longer, another one may be: only a mapping with our description is deleted there. */
 void port_mapping_remove(struct dialogue *dialogue, const struct request_port *port,
                          struct answer_port *ret)
 {
     struct entry entry;
+    const struct request *request = dialogue->request;
+    bool is_former = !address_equals(&request->client, &request->local);
     int found = entry_get(dialogue, port, &entry);
     ret->result = 0;
     if (found == NOT_THERE || (found == 0 && !entry.is_ours))
         return;
+    if (is_former && (found != 0 || !entry.is_described)) {
+        ret->result = ANSWER_SILENT;
+        return;
+    }
     ret->result = mapping_delete(dialogue, port);
     if (ret->result == NOT_THERE)
         ret->result = 0;

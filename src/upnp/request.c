@@ -54,6 +54,7 @@ static bool address_read(const json_t *json, int family, struct address *ret)
 static bool object_read(const json_t *json, struct request *ret)
 {
     const json_t *gateway = json_object_get(json, "gateway");
+    const json_t *waits = json_object_get(json, "waits");
     const char *what = json_string_value(json_object_get(json, "do"));
     json_int_t family, lease, deadline;
     if (!what || (strcmp(what, "map") != 0 && strcmp(what, "remove") != 0) ||
@@ -61,16 +62,22 @@ static bool object_read(const json_t *json, struct request *ret)
         !number_read(json_object_get(json, "lease"), 1, LEASE_MAX, &lease) ||
         !number_read(json_object_get(json, "deadline_ms"), 1, REQUEST_DEADLINE_MS,
                      &deadline) ||
-        !json_is_boolean(json_object_get(json, "is_renewal")))
+        !json_is_boolean(json_object_get(json, "is_renewal")) ||
+        (waits && !json_is_boolean(waits)))
         return false;
 
     ret->is_removal = strcmp(what, "remove") == 0;
+    ret->waits = json_is_true(waits);
     ret->is_renewal = json_is_true(json_object_get(json, "is_renewal"));
     ret->family = (int)family;
     ret->lease = (uint32_t)lease;
     ret->deadline_ms = (int)deadline;
     ret->has_gateway = !json_is_null(gateway);
+    const json_t *client = json_object_get(json, ret->is_removal ? "client" : "local");
+    if (!client)
+        client = json_object_get(json, "local");
     return address_read(json_object_get(json, "local"), ret->family, &ret->local) &&
+           address_read(client, ret->family, &ret->client) &&
            (!ret->has_gateway || address_read(gateway, ret->family, &ret->gateway)) &&
            ports_read(json_object_get(json, "ports"), ret);
 }

@@ -5,6 +5,13 @@
  *   {"do": "map", "family": 4, "local": "192.168.1.2", "gateway": "192.168.1.1",
  *    "lease": 3600, "is_renewal": false, "deadline_ms": 10000, "ports": [[7466, 7466]]}
  *
+ * With "waits": true, it looks for the router and says what it found, but asks it to map
+ * only when a second, empty line comes. If the input ends before that, it has changed
+ * nothing.
+ *
+ * With "client", another address, mappings to that one are removed: this machine had it
+ * before.
+ *
  * A port is [outer, inner] or, for a pinhole that is known, [outer, inner, its number]. The
  * line comes from port-verifier, or from a user who runs the program by hand.
  */
@@ -30,9 +37,11 @@ struct request_port {
 
 struct request {
     bool is_removal;
+    bool waits;
     bool is_renewal; /* the first port is mapped already, as far as we know */
     int family;      /* 4 or 6; 6: pinholes */
     struct address local;
+    struct address client; /* where the ports lead: `local`, or in a removal another one */
     bool has_gateway;
     struct address gateway;
     uint32_t lease; /* seconds, wished */

@@ -125,8 +125,13 @@ static bool answers_read(int fd, struct instant until, ssdp_found_fn *found, voi
             return false;
         if (poll(&waiting, 1, (int)rest_ms) <= 0)
             continue;
-        ssize_t got = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-        if (got > 0 && ssdp_location(bytes, (size_t)got, url) && found(ctx, url))
+        struct sockaddr_in6 name;
+        struct address from;
+        socklen_t name_len = sizeof name;
+        ssize_t got = recvfrom(fd, bytes, sizeof bytes, MSG_DONTWAIT,
+                               (struct sockaddr *)&name, &name_len);
+        if (got > 0 && address_from_sockaddr((struct sockaddr *)&name, name_len, &from) &&
+            ssdp_location(bytes, (size_t)got, url) && found(ctx, &from, url))
             return true;
     }
 }
@@ -135,7 +140,7 @@ static bool answers_read(int fd, struct instant until, ssdp_found_fn *found, voi
 void ssdp_search(const struct address *local, unsigned interface,
                  const struct address *gateway, ssdp_found_fn *found, void *ctx)
 {
-    static const int sends_ms[] = {0, 300, 1200, SSDP_SEARCH_MS};
+    static const int sends_ms[] = {0, 300, 900, SSDP_SEARCH_MS};
     const struct address all = all_devices(local->sa.sa_family, interface);
     struct address alone = gateway ? *gateway : all;
     struct instant begin = clock_now();

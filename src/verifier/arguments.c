@@ -6,18 +6,16 @@
 #include "base/text.h"
 #include "net/port_set.h"
 #include "receipt/receipts.h"
+#include "verifier/arguments_fit.h"
 #include "verifier/fetch.h"
 #include "verifier/ports.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_PORTS     "7466,50800-50900"
-#define DEFAULT_REQUIRED  7466
 #define SERVER_SEPARATORS ", \t\n"
 
 /* --- values --------------------------------------------------------------------------- */
@@ -358,142 +356,10 @@ static bool take(void *ctx, size_t row, const char *value, struct err *err)
 
 /* --- what must fit together ----------------------------------------------------------- */
 
-static bool listed_check(const struct arguments *arguments, const char *option,
-                         const uint16_t *ports, size_t count, struct err *err)
-{
-    size_t ignored;
-    for (size_t i = 0; i < count; i++)
-        if (!ports_find(arguments->ports, arguments->port_count, ports[i], &ignored))
-            return err_set(err, ERR_INVALID,
-                           "--%s names port %u, which is not one of the ports to check",
-                           option, ports[i]);
-    return true;
-}
-
-/* Where the ports lead, and which of them this machine has to hold. */
-static bool inner_fill(struct arguments *arguments, struct err *err)
-{
-    size_t count = arguments->port_count;
-    assert(count > 0 && arguments->ports);
-    arguments->inner = calloc(count, sizeof *arguments->inner);
-    arguments->held = calloc(count, sizeof *arguments->held);
-    arguments->held_index = calloc(count, sizeof *arguments->held_index);
-    if (!arguments->inner || !arguments->held || !arguments->held_index)
-        return err_sys(err, ENOMEM, "arguments");
-
-    for (size_t i = 0; i < count; i++) {
-        uint16_t inner = arguments->inner_of[arguments->ports[i]];
-        arguments->inner[i] = inner != 0 ? inner : arguments->ports[i];
-        arguments->held[i] = arguments->inner[i];
-    }
-    ports_sort(arguments->held, count);
-    for (size_t i = 0; i < count; i++)
-        if (i == 0 || arguments->held[i] != arguments->held[i - 1])
-            arguments->held[arguments->held_count++] = arguments->held[i];
-    for (size_t i = 0; i < count; i++) {
-        bool is_there = ports_find(arguments->held, arguments->held_count,
-                                   arguments->inner[i], &arguments->held_index[i]);
-        assert(is_there);
-        (void)is_there;
-    }
-    return true;
-}
-
-/* A checker looks at the first ports of a question first, and an address that protects
- * itself may answer no others. */
-static bool order_fill(struct arguments *arguments, struct err *err)
-{
-    size_t ignored;
-    size_t at = 0;
-    arguments->order = calloc(arguments->port_count, sizeof *arguments->order);
-    if (!arguments->order)
-        return err_sys(err, ENOMEM, "arguments");
-    for (int is_required = 1; is_required >= 0; is_required--)
-        for (size_t i = 0; i < arguments->port_count; i++)
-            if (ports_find(arguments->required, arguments->required_count,
-                           arguments->ports[i], &ignored) == (is_required == 1))
-                arguments->order[at++] = i;
-    return true;
-}
-
-static bool required_default(struct arguments *arguments, struct err *err)
-{
-    if (arguments->required)
-        return true;
-    if (!list_add("", &arguments->required, &arguments->required_count, NULL, err))
-        return false;
-    for (size_t i = 0; i < arguments->port_count && arguments->required_count == 0; i++) {
-        if (arguments->inner[i] != DEFAULT_REQUIRED)
-            continue;
-        arguments->required[0] = arguments->ports[i]; /* lists have room for one more */
-        arguments->required_count = 1;
-    }
-    return true;
-}
-
-/* A router forwards to a port of this machine from one port only. */
-static bool mappable_check(const struct arguments *arguments, struct err *err)
-{
-    for (size_t i = 0; i < arguments->port_count && arguments->is_mapping; i++)
-        for (size_t j = 0; j < i; j++)
-            if (arguments->inner[i] == arguments->inner[j])
-                return err_set(
-                    err, ERR_INVALID,
-                    "--map: ports %u and %u both lead to port %u of this machine, "
-                    "but a router forwards only one port to it",
-                    arguments->ports[j], arguments->ports[i], arguments->inner[i]);
-    return true;
-}
-
-static bool ports_check(struct arguments *arguments, struct err *err)
-{
-    if (arguments->port_count == 0)
-        return err_set(err, ERR_INVALID, "no ports given; example: --ports " DEFAULT_PORTS);
-    return inner_fill(arguments, err) && required_default(arguments, err) &&
-           listed_check(arguments, "required", arguments->required,
-                        arguments->required_count, err) &&
-           listed_check(arguments, "in-use", arguments->in_use, arguments->in_use_count,
-                        err) &&
-           order_fill(arguments, err) && mappable_check(arguments, err);
-}
-
-bool arguments_want(const struct arguments *arguments, const struct endpoint *endpoint,
-                    enum family family)
-{
-    const bool *has_ip = arguments->has_ip;
-    const bool *has_source = arguments->has_source;
-    bool has_any_ip = has_ip[FAMILY_4] || has_ip[FAMILY_6];
-    bool has_any_source = has_source[FAMILY_4] || has_source[FAMILY_6];
-    if (!arguments->is_family[family] || (has_any_ip && !has_ip[family]) ||
-        (has_any_source && !has_source[family]))
-        return false;
-    return endpoint->literal_family == 0 ||
-           endpoint->literal_family == family_number(family);
-}
-
-static bool endpoints_check(const struct arguments *arguments, struct err *err)
-{
-    if (arguments->endpoint_count == 0)
-        return err_set(err, ERR_INVALID,
-                       "no checker given; example: port-verifier checker.example");
-    if (arguments->quorum > arguments->endpoint_count)
-        return err_set(err, ERR_INVALID,
-                       "--quorum %u needs at least %u checkers, but %zu %s given",
-                       arguments->quorum, arguments->quorum, arguments->endpoint_count,
-                       arguments->endpoint_count == 1 ? "is" : "are");
-    for (size_t i = 0; i < arguments->endpoint_count; i++)
-        for (enum family family = 0; family < FAMILY_COUNT; family++)
-            if (arguments_want(arguments, &arguments->endpoints[i], family))
-                return true;
-    return err_set(err, ERR_INVALID,
-                   "-4, -6, --ip and --source leave no address family to check with these "
-                   "checkers");
-}
-
 static bool verify_check(const struct option_rest *rest, const char *servers,
                          struct arguments *arguments, struct err *err)
 {
-    if (!arguments->ports && !take_ports(arguments, DEFAULT_PORTS, err))
+    if (!arguments->ports && !take_ports(arguments, ARGUMENTS_PORTS, err))
         return false;
     for (int i = 0; i < rest->operand_count; i++)
         if (!endpoint_add(arguments, rest->operands[i], err))
@@ -501,7 +367,7 @@ static bool verify_check(const struct option_rest *rest, const char *servers,
     if (arguments->endpoint_count == 0 && servers &&
         !endpoints_parse(arguments, servers, err))
         return false;
-    return ports_check(arguments, err) && endpoints_check(arguments, err);
+    return arguments_fit_ports(arguments, err) && arguments_fit_endpoints(arguments, err);
 }
 
 static bool probe_check(const struct option_rest *rest, struct arguments *arguments,
@@ -510,7 +376,7 @@ static bool probe_check(const struct option_rest *rest, struct arguments *argume
     if (rest->operand_count != 2)
         return err_set(err, ERR_INVALID,
                        "probe needs a host and a list of ports, for example "
-                       "port-verifier probe 203.0.113.7 " DEFAULT_PORTS);
+                       "port-verifier probe 203.0.113.7 " ARGUMENTS_PORTS);
     struct address address;
     arguments->target = rest->operands[0];
     if (address_parse(arguments->target, strlen(arguments->target), &address, NULL) &&
@@ -522,12 +388,12 @@ static bool probe_check(const struct option_rest *rest, struct arguments *argume
         return false;
     if (!list_add(rest->operands[1], &arguments->ports, &arguments->port_count, NULL, &why))
         return err_set(err, why.kind, "\"%.60s\": PORTS must be %s, for example %s",
-                       rest->operands[1], why.message, DEFAULT_PORTS);
+                       rest->operands[1], why.message, ARGUMENTS_PORTS);
     if (arguments->timeout.ns < span_ms(500).ns ||
         arguments->timeout.ns > span_seconds(20).ns)
         return err_set(err, ERR_INVALID,
                        "probe: --timeout must be between 500ms and 20s, for example 5s");
-    return ports_check(arguments, err);
+    return arguments_fit_ports(arguments, err);
 }
 
 static bool receipt_check(const struct option_rest *rest, struct arguments *arguments,

@@ -217,6 +217,8 @@ static enum cause cause_of_mapping(const struct mapping_view *mapped, enum cause
     case MAPPING_OTHER_PORT:
     case MAPPING_FULL:
     case MAPPING_REFUSED:
+    case MAPPING_SHORT_LEASE:
+    case MAPPING_OFFLINE:
         return CAUSE_MAPPING_REFUSED;
     case MAPPING_WAITING:
     case MAPPING_SILENT:

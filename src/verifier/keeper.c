@@ -1,38 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include "verifier/keeper.h"
+#include "verifier/keeper_state.h"
 
 #include "base/container.h"
 #include "base/err.h"
 #include "loop/loop.h"
-#include "router/announce.h"
-#include "router/ask.h"
-#include "router/mapper.h"
-#include "verifier/uplink.h"
-#include "verifier/upnp_mapper.h"
+#include "verifier/link.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct keeper {
-    struct keeper_config config;
-    struct uplink uplink;
-    struct mapping_port *ports; /* owned */
-    size_t port_count;
-    size_t known_count; /* the mapper knows the first ones of them */
-    struct ask *ask;    /* owned, as are the next three; NULL: not now */
-    struct announcements *announcements;
-    struct mapper *mapper;    /* of NAT-PMP or PCP */
-    struct upnp_mapper *upnp; /* not both */
-    bool is_asked_twice;      /* the second question has been put */
-    bool may_speak[ROUTER_PROTOCOL_COUNT];
-    enum router_protocol protocol; /* of the mapper */
-    enum mapping_fault fault;      /* without a mapper */
-    bool is_waited_for;            /* `settled` is due with is_first */
-    bool is_removing;
-    bool has_to_tell;   /* the owner, what no mapper tells it */
-    struct timer timer; /* for that, or to ask anew */
-};
+#define LOOK_EVERY_MS 50
 
 static void tell_soon(struct keeper *keeper)
 {
@@ -56,57 +34,38 @@ static void ask_anew_in(struct keeper *keeper, struct span pause)
 
 /* --- a mapper of any protocol --------------------------------------------------------- */
 
-static bool has_mapper(const struct keeper *keeper)
+static void search_end(struct keeper *keeper)
 {
-    return keeper->mapper || keeper->upnp;
-}
-
-static const struct mapping *mapping_of(const struct keeper *keeper, size_t index)
-{
-    return keeper->mapper ? mapper_mapping(keeper->mapper, index)
-                          : upnp_mapper_mapping(keeper->upnp, index);
-}
-
-/* With what the router may hold now. */
-static struct mapping_port port_of(const struct keeper *keeper, size_t index)
-{
-    struct mapping_port port = keeper->ports[index];
-    if (index < keeper->known_count) {
-        port.is_held = mapping_of(keeper, index)->is_held;
-        port.held_until = mapping_of(keeper, index)->held_until;
-    }
-    return port;
+    if (keeper->is_searching && !keeper->has_to_tell)
+        loop_timer_stop(keeper->config.loop, &keeper->timer);
+    keeper->is_searching = false;
 }
 
 /* The next mapper removes what this one would have removed. */
 static void mapper_drop(struct keeper *keeper)
 {
     for (size_t i = 0; i < keeper->known_count; i++)
-        keeper->ports[i] = port_of(keeper, i);
+        keeper->ports[i] = keeper_port(keeper, i);
     keeper->known_count = 0;
+    search_end(keeper);
     keeper->mapper = mapper_free(keeper->mapper);
     keeper->upnp = upnp_mapper_free(keeper->upnp);
-}
-
-static enum router_meaning meaning_of(const struct keeper *keeper, size_t index)
-{
-    return router_result_of(keeper->protocol, mapping_of(keeper, index)->result).meaning;
 }
 
 /* The router speaks this protocol, but knows no mappings in it. */
 static bool lacks_mappings(const struct keeper *keeper)
 {
-    for (size_t i = 0; i < keeper->port_count; i++)
-        if (mapping_of(keeper, i)->state != MAPPING_REFUSED ||
-            meaning_of(keeper, i) != ROUTER_LACKS)
+    for (size_t i = 0; i < keeper->known_count; i++)
+        if (keeper_mapping(keeper, i)->state != MAPPING_REFUSED ||
+            keeper_meaning(keeper, i) != ROUTER_LACKS)
             return false;
-    return has_mapper(keeper) && keeper->port_count > 0;
+    return keeper_has_mapper(keeper) && keeper->known_count > 0;
 }
 
 static bool is_silent(const struct keeper *keeper)
 {
     for (size_t i = 0; i < keeper->known_count; i++)
-        if (mapping_of(keeper, i)->state != MAPPING_SILENT)
+        if (keeper_mapping(keeper, i)->state != MAPPING_SILENT)
             return false;
     return true;
 }
@@ -130,6 +89,10 @@ static void mapper_begin(struct keeper *keeper);
 static void mapper_settled(void *ctx, const struct mapping_news *news)
 {
     struct keeper *keeper = ctx;
+    if (keeper->is_searching) {
+        keeper->is_search_over = true;
+        return;
+    }
     if (news->is_first && lacks_mappings(keeper) && keeper->protocol != ROUTER_UPNP) {
         keeper->may_speak[keeper->protocol] = false;
         mapper_begin(keeper);
@@ -140,10 +103,15 @@ static void mapper_settled(void *ctx, const struct mapping_news *news)
     keeper->config.settled(keeper->config.ctx, news);
 }
 
+static void retire_end(struct keeper *keeper);
+
 static void mapper_removed(void *ctx)
 {
     struct keeper *keeper = ctx;
-    keeper->config.removed(keeper->config.ctx);
+    if (keeper->is_retiring)
+        retire_end(keeper);
+    else
+        keeper->config.removed(keeper->config.ctx);
 }
 
 static bool datagram_begin(struct keeper *keeper)
@@ -155,6 +123,7 @@ static bool datagram_begin(struct keeper *keeper)
         .local = keeper->uplink.local,
         .nonce = keeper->config.nonce,
         .lease = MAPPER_LEASE_SECONDS,
+        .lease_min = MAPPING_LEASE_MIN_SECONDS,
         .deadline = instant_add(clock_now(), span_ms(KEEPER_MAP_MS)),
         .settled = mapper_settled,
         .removed = mapper_removed,
@@ -164,14 +133,16 @@ static bool datagram_begin(struct keeper *keeper)
                       &keeper->mapper, NULL);
 }
 
-static bool upnp_begin(struct keeper *keeper)
+static bool upnp_begin(struct keeper *keeper, bool waits)
 {
     const struct upnp_mapper_config config = {
         .family = keeper->config.family,
         .local = keeper->uplink.local,
         .gateway = keeper->uplink.router,
         .has_gateway = true,
+        .waits = waits,
         .lease = MAPPER_LEASE_SECONDS,
+        .lease_min = MAPPING_LEASE_MIN_SECONDS,
         .settled = mapper_settled,
         .removed = mapper_removed,
         .ctx = keeper,
@@ -190,7 +161,7 @@ static void mapper_begin(struct keeper *keeper)
         i++;
     keeper->protocol = order[i];
     keeper->fault = MAPPING_FAULT_NONE;
-    if (order[i] == ROUTER_UPNP ? upnp_begin(keeper) : datagram_begin(keeper))
+    if (order[i] == ROUTER_UPNP ? upnp_begin(keeper, false) : datagram_begin(keeper))
         keeper->known_count = keeper->port_count;
     else
         fail(keeper, MAPPING_FAULT_FAILED);
@@ -200,6 +171,35 @@ static void mapper_begin(struct keeper *keeper)
  */
 
 static void ask_begin(struct keeper *keeper, struct span timeout);
+
+static void look_in(struct keeper *keeper, int64_t ms)
+{
+    loop_timer_set(keeper->config.loop, &keeper->timer,
+                   instant_add(clock_now(), span_ms(ms)));
+}
+
+/* UPnP is tried only if no datagram is answered, but the search for it takes time. */
+static void search_begin(struct keeper *keeper)
+{
+    keeper->protocol = ROUTER_UPNP;
+    if (!upnp_begin(keeper, true))
+        return;
+    keeper->known_count = keeper->port_count;
+    keeper->is_searching = true;
+    keeper->is_search_over = false;
+    look_in(keeper, KEEPER_UPNP_MS);
+}
+
+/* No datagram was answered. */
+static void search_use(struct keeper *keeper)
+{
+    const struct mapping_news news = {.is_first = true, .is_changed = true};
+    search_end(keeper);
+    if (keeper->is_search_over)
+        mapper_settled(keeper, &news);
+    else
+        upnp_mapper_go(keeper->upnp);
+}
 
 static void ask_ended(void *ctx, const struct router_answer *answer)
 {
@@ -214,21 +214,39 @@ static void ask_ended(void *ctx, const struct router_answer *answer)
         is_spoken = is_spoken || state == SPEECH_SPOKEN;
         is_silent = is_silent || (has_family && state == SPEECH_SILENT);
     }
-    if (!is_spoken && !keeper->is_waited_for && has_mapper(keeper)) {
+    if (!is_spoken && keeper->is_searching) {
+        search_use(keeper);
+    } else if (!is_spoken && !keeper->is_waited_for && keeper_has_mapper(keeper)) {
         told(keeper); /* it asks over UPnP by itself */
     } else if (is_spoken || !is_silent || keeper->is_asked_twice) {
         mapper_begin(keeper);
     } else {
         keeper->is_asked_twice = true;
+        search_begin(keeper);
         ask_begin(keeper, span_ms(KEEPER_ASK_MS));
     }
+}
+
+/* While both are looked for: what has been found is used. */
+static void search_look(struct keeper *keeper)
+{
+    const struct router_answer answer = *ask_answer(keeper->ask);
+    bool is_spoken = false;
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++)
+        is_spoken = is_spoken || answer.speech[which].state == SPEECH_SPOKEN;
+    if (is_spoken || upnp_mapper_has_router(keeper->upnp))
+        ask_ended(keeper, &answer);
+    else
+        look_in(keeper, LOOK_EVERY_MS);
 }
 
 static void ask_begin(struct keeper *keeper, struct span timeout)
 {
     if (!ask_new(keeper->config.loop, &keeper->uplink.router, timeout, ask_ended, keeper,
-                 &keeper->ask, NULL))
+                 &keeper->ask, NULL)) {
+        mapper_drop(keeper);
         fail(keeper, MAPPING_FAULT_FAILED);
+    }
 }
 
 /* --- the uplink -------------------------------------------------------------------------
@@ -246,11 +264,32 @@ static void router_announced(void *ctx, enum router_protocol protocol, uint32_t 
         ask_anew_in(keeper, span_ms(0)); /* not within its own callback */
 }
 
+/* What the router holds, although it cannot be asked any more. */
+static void former_note(struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->port_count; i++) {
+        struct mapping_port *port = &keeper->ports[i];
+        size_t at = 0;
+        if (!port->is_held)
+            continue;
+        while (at < keeper->former_count && keeper->former[at].outer != port->outer)
+            at++;
+        keeper->former[at] = (struct former_port){
+            .outer = port->outer,
+            .until = port->held_until,
+            .router = keeper->uplink.router,
+            .local = keeper->uplink.local,
+        };
+        address_set_port(&keeper->former[at].router, 0);
+        keeper->former_count += at == keeper->former_count;
+        port->is_held = false;
+    }
+}
+
 static void uplink_set(struct keeper *keeper, const struct uplink *uplink)
 {
     mapper_drop(keeper);
-    for (size_t i = 0; i < keeper->port_count; i++)
-        keeper->ports[i].is_held = false; /* by a router that cannot be asked any more */
+    former_note(keeper);
     keeper->announcements = announcements_free(keeper->announcements);
     keeper->uplink = *uplink;
     /* Without announcements there still is the epoch of replies. */
@@ -277,16 +316,6 @@ static void ask_anew(struct keeper *keeper)
 /* --- what the owner asks for -------------------------------------------------------------
  */
 
-static bool port_find(const struct keeper *keeper, uint16_t inner, size_t *ret)
-{
-    for (size_t i = 0; i < keeper->port_count; i++)
-        if (keeper->ports[i].inner == inner) {
-            *ret = i;
-            return true;
-        }
-    return false;
-}
-
 /* Whether all are there; *ret_is_more: some were not. */
 static bool ports_add(struct keeper *keeper, const struct mapping_port *ports, size_t count,
                       bool *ret_is_more)
@@ -298,8 +327,13 @@ static bool ports_add(struct keeper *keeper, const struct mapping_port *ports, s
     if (!all)
         return false;
     keeper->ports = all;
+    struct former_port *former =
+        realloc(keeper->former, (keeper->port_count + count + 1) * sizeof *former);
+    if (!former)
+        return false;
+    keeper->former = former;
     for (size_t i = 0; i < count; i++) {
-        if (port_find(keeper, ports[i].inner, &ignored))
+        if (keeper_find(keeper, ports[i].inner, &ignored))
             continue;
         all[keeper->port_count++] = ports[i];
         *ret_is_more = true;
@@ -307,20 +341,13 @@ static bool ports_add(struct keeper *keeper, const struct mapping_port *ports, s
     return true;
 }
 
-void keeper_map(struct keeper *keeper, const struct mapping_port *ports, size_t count)
+/* At the router of this uplink. */
+static void map_all(struct keeper *keeper, bool is_more)
 {
-    const struct uplink uplink = uplink_find(keeper->config.family, &keeper->config.source);
-    bool is_more;
-    keeper->is_waited_for = true;
-    keeper->has_to_tell = false;
-    keeper->ask = ask_free(keeper->ask);
-    if (!uplink_equals(&uplink, &keeper->uplink))
-        uplink_set(keeper, &uplink);
-    if (!ports_add(keeper, ports, count, &is_more)) {
-        fail(keeper, MAPPING_FAULT_FAILED);
-    } else if (!uplink.needs_mapping || !uplink.has_router || keeper->port_count == 0) {
-        fail(keeper, uplink.has_router ? MAPPING_FAULT_NONE : MAPPING_FAULT_NO_ROUTER);
-    } else if (!has_mapper(keeper) || is_silent(keeper)) {
+    const struct uplink *uplink = &keeper->uplink;
+    if (!uplink->needs_mapping || !uplink->has_router || keeper->port_count == 0) {
+        fail(keeper, uplink->has_router ? MAPPING_FAULT_NONE : MAPPING_FAULT_NO_ROUTER);
+    } else if (!keeper_has_mapper(keeper) || keeper->is_searching || is_silent(keeper)) {
         mapper_drop(keeper);
         keeper->fault = MAPPING_FAULT_NONE;
         keeper->is_asked_twice = false;
@@ -330,6 +357,68 @@ void keeper_map(struct keeper *keeper, const struct mapping_port *ports, size_t 
     } else {
         tell_soon(keeper);
     }
+}
+
+/* Whether mappings of the uplink are being removed that this machine has left for `next`.
+ * PCP and NAT-PMP want the address for which they were made, UPnP only the same router. */
+static bool retire_begin(struct keeper *keeper, const struct uplink *next)
+{
+    const struct uplink *uplink = &keeper->uplink;
+    bool is_held = false;
+    for (size_t i = 0; i < keeper->known_count; i++)
+        is_held = is_held || keeper_mapping(keeper, i)->is_held;
+    if (!is_held)
+        return false;
+    bool is_there = link_find(&uplink->local).name[0];
+    bool is_same_router =
+        next->has_router && address_equals(&next->router, &uplink->router);
+    if (keeper->mapper && is_there)
+        mapper_remove(keeper->mapper, span_ms(MAPPER_REMOVE_MS));
+    else if (keeper->upnp && (is_there || is_same_router))
+        upnp_mapper_remove_from(keeper->upnp, is_there ? &uplink->local : &next->local,
+                                span_ms(UPNP_MAP_MS));
+    else
+        return false;
+    keeper->is_retiring = true;
+    return true;
+}
+
+static void retire_end(struct keeper *keeper)
+{
+    const struct uplink uplink = uplink_find(keeper->config.family, &keeper->config.source);
+    keeper->is_retiring = false;
+    uplink_set(keeper, &uplink);
+    if (keeper->is_removing)
+        keeper->config.removed(keeper->config.ctx);
+    else
+        map_all(keeper, false);
+}
+
+void keeper_map(struct keeper *keeper, const struct mapping_port *ports, size_t count)
+{
+    const struct uplink uplink = uplink_find(keeper->config.family, &keeper->config.source);
+    bool is_more;
+    bool is_added = ports_add(keeper, ports, count, &is_more);
+    keeper->is_waited_for = true;
+    keeper->has_to_tell = false;
+    keeper->ask = ask_free(keeper->ask);
+    if (!is_added)
+        fail(keeper, MAPPING_FAULT_FAILED);
+    if (!is_added || keeper->is_retiring)
+        return;
+    bool is_moved = !uplink_equals(&uplink, &keeper->uplink);
+    if (is_moved && retire_begin(keeper, &uplink))
+        return;
+    if (is_moved)
+        uplink_set(keeper, &uplink);
+    map_all(keeper, is_more);
+}
+
+bool keeper_has_moved(const struct keeper *keeper)
+{
+    const struct uplink uplink = uplink_find(keeper->config.family, &keeper->config.source);
+    return keeper->port_count > 0 && !keeper->is_removing && !keeper->is_retiring &&
+           !uplink_equals(&uplink, &keeper->uplink);
 }
 
 void keeper_doubt(struct keeper *keeper)
@@ -345,138 +434,14 @@ void keeper_remove(struct keeper *keeper)
     keeper->is_removing = true;
     keeper->has_to_tell = false;
     keeper->ask = ask_free(keeper->ask);
+    if (keeper->is_retiring)
+        return; /* it ends soon */
     if (keeper->mapper)
         mapper_remove(keeper->mapper, span_ms(MAPPER_REMOVE_MS));
     else if (keeper->upnp)
         upnp_mapper_remove(keeper->upnp, span_ms(UPNP_REMOVE_MS));
     else
         tell_soon(keeper);
-}
-
-/* --- what is known ----------------------------------------------------------------------
- */
-
-/* The wall-clock time of an instant. */
-static time_t time_of(struct instant at)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t rest = instant_since(at, clock_now()).ns + now.tv_nsec;
-    return now.tv_sec + (time_t)(rest / NS_PER_SECOND);
-}
-
-static enum mapping_fault fault_of(const struct keeper *keeper)
-{
-    static const enum mapping_fault faults[] = {
-        [UPNP_END_NONE] = MAPPING_FAULT_NONE,
-        [UPNP_END_DONE] = MAPPING_FAULT_NONE,
-        [UPNP_END_MISSING] = MAPPING_FAULT_UPNP_MISSING,
-        [UPNP_END_NO_ROUTER] = MAPPING_FAULT_NO_ROUTER,
-        [UPNP_END_NOT_CONNECTED] = MAPPING_FAULT_NOT_CONNECTED,
-        [UPNP_END_FAILED] = MAPPING_FAULT_FAILED,
-    };
-    if (keeper->upnp)
-        return faults[upnp_mapper_end(keeper->upnp)];
-    for (size_t i = 0; i < keeper->port_count && keeper->mapper; i++)
-        if (mapping_of(keeper, i)->state != MAPPING_REFUSED ||
-            meaning_of(keeper, i) != ROUTER_OFFLINE)
-            return keeper->fault;
-    return keeper->mapper ? MAPPING_FAULT_NOT_CONNECTED : keeper->fault;
-}
-
-struct mapping_summary keeper_summary(const struct keeper *keeper)
-{
-    struct mapping_summary summary = {
-        .is_there = keeper->uplink.needs_mapping && keeper->port_count > 0,
-        .has_router = keeper->uplink.has_router,
-        .router = keeper->uplink.router,
-        .fault = fault_of(keeper),
-        .asked = keeper->port_count,
-    };
-    if (!summary.is_there)
-        return (struct mapping_summary){0};
-    if (summary.has_router)
-        address_set_port(&summary.router, 0);
-    if (!has_mapper(keeper))
-        return summary;
-
-    summary.has_protocol = summary.fault != MAPPING_FAULT_NO_ROUTER &&
-                           summary.fault != MAPPING_FAULT_UPNP_MISSING;
-    summary.protocol = keeper->protocol;
-    summary.has_outer = keeper->mapper
-                            ? mapper_outer_address(keeper->mapper, &summary.outer)
-                            : upnp_mapper_outer_address(keeper->upnp, &summary.outer);
-    for (size_t i = 0; i < keeper->port_count; i++) {
-        const struct mapping *mapping = mapping_of(keeper, i);
-        if (mapping->state != MAPPING_MAPPED)
-            continue;
-        summary.mapped++;
-        if (!mapping->is_permanent &&
-            (summary.lease == 0 || mapping->lease < summary.lease))
-            summary.lease = mapping->lease;
-    }
-    return summary;
-}
-
-struct mapping_view keeper_view(const struct keeper *keeper, uint16_t inner)
-{
-    size_t index;
-    enum mapping_fault fault = fault_of(keeper);
-    if (!has_mapper(keeper) || fault == MAPPING_FAULT_NO_ROUTER ||
-        fault == MAPPING_FAULT_UPNP_MISSING || !port_find(keeper, inner, &index))
-        return (struct mapping_view){0};
-
-    const struct mapping *mapping = mapping_of(keeper, index);
-    struct mapping_view view = {.is_asked = true, .state = mapping->state};
-    switch (mapping->state) {
-    case MAPPING_OTHER_PORT:
-    case MAPPING_REFUSED:
-    case MAPPING_FULL:
-        view.result = router_result_of(keeper->protocol, mapping->result).name;
-        view.meaning = meaning_of(keeper, index);
-        break;
-    case MAPPING_MAPPED:
-        view.has_expiry = !mapping->is_permanent;
-        view.expires = view.has_expiry ? time_of(mapping->expires) : 0;
-        break;
-    case MAPPING_WAITING:
-    case MAPPING_SILENT:
-    case MAPPING_REMOVED:
-        break;
-    }
-    if (mapping->state == MAPPING_OTHER_PORT) {
-        view.given = mapping->given;
-        view.has_holder = mapping->has_holder;
-        view.holder = mapping->holder;
-    }
-    return view;
-}
-
-size_t keeper_left(const struct keeper *keeper, uint16_t *ports, time_t *ret_until)
-{
-    size_t count = 0;
-    bool is_permanent = false;
-    *ret_until = 0;
-    for (size_t i = 0; i < keeper->port_count; i++) {
-        const struct mapping_port port = port_of(keeper, i);
-        if (!port.is_held)
-            continue;
-        bool has_end = port.held_until.ns != INT64_MAX;
-        time_t until = has_end ? time_of(port.held_until) : 0;
-        is_permanent = is_permanent || !has_end;
-        *ret_until = until > *ret_until ? until : *ret_until;
-        if (ports)
-            ports[count] = port.outer;
-        count++;
-    }
-    if (is_permanent)
-        *ret_until = 0;
-    return count;
-}
-
-size_t keeper_port_count(const struct keeper *keeper)
-{
-    return keeper->port_count;
 }
 
 /* --- life ----------------------------------------------------------------------------- */
@@ -486,7 +451,9 @@ static void timer_fire(struct timer *timer)
     struct keeper *keeper = CONTAINER_OF(timer, struct keeper, timer);
     const struct mapping_news news = {.is_first = true, .is_changed = true};
     if (!keeper->has_to_tell) {
-        if (!keeper->is_removing)
+        if (keeper->is_searching && keeper->ask)
+            search_look(keeper);
+        else if (!keeper->is_removing)
             ask_anew(keeper);
         return;
     }
@@ -528,6 +495,7 @@ struct keeper *keeper_free(struct keeper *keeper)
     mapper_drop(keeper);
     announcements_free(keeper->announcements);
     free(keeper->ports);
+    free(keeper->former);
     free(keeper);
     return NULL;
 }

@@ -7,8 +7,10 @@
  *
  * The router is the gateway to the internet. It is asked twice before it counts as one that
  * speaks neither PCP nor NAT-PMP: first for ASK_MS, and, unless it answered that it does
- * not, once more for KEEPER_ASK_MS. If it then lacks mappings altogether in a protocol that
- * it speaks, the next protocol is tried.
+ * not, once more for KEEPER_ASK_MS. At the same time, port-verifier-upnp looks for it; if
+ * that finds it, the question ends after KEEPER_UPNP_MS, and the ports are mapped over
+ * UPnP. If the router lacks mappings altogether in a protocol that it speaks, the next
+ * protocol is tried.
  *
  * As long as no router is found, one is looked for every KEEPER_RETRY_SECONDS, and when the
  * gateway announces that it speaks one of the protocols.
@@ -33,6 +35,7 @@ struct keeper;
 struct loop;
 
 #define KEEPER_ASK_MS        2500  /* for a slow router, which answers within 2 s */
+#define KEEPER_UPNP_MS       750   /* of that, if it speaks UPnP */
 #define KEEPER_MAP_MS        10000 /* until each port has an answer; late ones count, too */
 #define KEEPER_RETRY_SECONDS 60
 
@@ -55,9 +58,13 @@ struct keeper *keeper_free(struct keeper *keeper);
 
 /* Maps these ports as well, in this order, and `settled` is called with `is_first` when
  * that has succeeded or failed; at once if there is nothing to do. Inner ports are
- * distinct. If this machine's router or address is another one than before, all ports are
- * mapped anew; what the old router holds is left to it. */
+ * distinct. If this machine's router or address is another one than before, mappings are
+ * removed first as far as that is still possible, and all ports are mapped anew. */
 void keeper_map(struct keeper *keeper, const struct mapping_port *ports, size_t count);
+
+/* Whether this machine has another router or address than at keeper_map(), which is then to
+ * be called again. */
+bool keeper_has_moved(const struct keeper *keeper);
 
 /* Asks for all ports again: there is reason to believe that they are not forwarded. */
 void keeper_doubt(struct keeper *keeper);
@@ -74,6 +81,22 @@ struct mapping_view keeper_view(const struct keeper *keeper, uint16_t inner);
  * is held; *ret_until is 0 if one is permanent. `ports`, if not NULL, receives their outer
  * ports, in the order of keeper_map(). */
 size_t keeper_left(const struct keeper *keeper, uint16_t *ports, time_t *ret_until);
+
+/* Mappings for an earlier address of this machine, or in an earlier router, which could not
+ * be removed. */
+struct former {
+    struct address router, local;
+    size_t count;
+    bool is_permanent; /* one of them is */
+    time_t until;      /* the last of the others ends */
+};
+
+/* Those from *at on that have the same two addresses; `ports`, with room for as many ports
+ * as were asked for, receives the outer ones. *at is 0 at first. False if there are no
+ * more.
+ */
+bool keeper_former_next(const struct keeper *keeper, size_t *at, uint16_t *ports,
+                        struct former *ret);
 
 /* How many ports were asked for. */
 size_t keeper_port_count(const struct keeper *keeper);

@@ -134,6 +134,13 @@ static void reason_put(const struct family_report *family,
     case MAPPING_REFUSED:
         text_append_str(text, refusal_of(family, mapped->meaning));
         break;
+    case MAPPING_SHORT_LEASE:
+        text_printf(text, "forwarded for %u s at a time, which is too short",
+                    mapped->lease);
+        break;
+    case MAPPING_OFFLINE:
+        text_append_str(text, refusal_of(family, ROUTER_OFFLINE));
+        break;
     case MAPPING_SILENT:
     case MAPPING_WAITING:
         text_append_str(text, "the router did not answer");

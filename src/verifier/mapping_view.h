@@ -18,11 +18,13 @@
 struct mapping_view {
     bool is_asked;
     enum mapping_state state;
-    enum router_meaning meaning; /* as is the next, of REFUSED, FULL and OTHER_PORT */
+    enum router_meaning meaning; /* as is the next, of REFUSED, FULL and OTHER_PORT; OFFLINE
+                                    has no code */
     const char *result;          /* the name of the router's code, static; or NULL */
     uint16_t given;              /* OTHER_PORT: the outer port that it gave, 0: none */
     bool has_holder;             /* OTHER_PORT: the router tells who has the port */
     struct address holder;
+    uint32_t lease;  /* SHORT_LEASE: seconds */
     bool has_expiry; /* MAPPED, unless the mapping is permanent */
     time_t expires;
 };

@@ -7,12 +7,14 @@
 #include "verifier/local_time.h"
 #include "verifier/ports.h"
 #include "verifier/report.h"
+#include "verifier/uplink_watch.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SENTENCE_MAX     512
+#define LEFT_MAX         (1u << 16)
 #define ANNOUNCE_SECONDS 300 /* a router repeats its announcements for some minutes */
 
 struct side {
@@ -23,10 +25,12 @@ struct side {
     size_t mapped;         /* ports, when its keeper last settled */
     bool has_announced;
     struct instant announced_at; /* the last announcement that was told */
+    size_t former_told;          /* so many mappings for former addresses */
 };
 
 struct mappings {
     struct mappings_config config;
+    struct uplink_watch *uplink_watch; /* owned; NULL without --watch */
     struct side sides[FAMILY_COUNT];
     struct mapping_port *wanted;  /* owned: to tell a keeper, arguments->port_count long */
     mappings_settled_fn *settled; /* NULL: no round waits */
@@ -65,6 +69,57 @@ static size_t wanted_fill(struct mappings *mappings, const struct local_port *he
             };
     }
     return count;
+}
+
+/* --- mappings for former addresses -----------------------------------------------------
+ */
+
+static void until_put(bool has_end, time_t until, struct text *text)
+{
+    text_append_str(text, has_end ? ", until " : ", with no time limit");
+    if (has_end)
+        local_time_put(until, text);
+    text_append_str(text, ": ");
+}
+
+static void ports_put(uint16_t *ports, size_t count, struct text *text)
+{
+    ports_sort(ports, count);
+    ports_format(ports, count, text);
+    text_append_str(text, "\n");
+}
+
+/* A line for each address and router. Returns how many ports. */
+static size_t former_put(const struct side *side, uint16_t *ports, struct text *text)
+{
+    char router[ADDRESS_TEXT_SIZE];
+    char local[ADDRESS_TEXT_SIZE];
+    struct former former;
+    size_t count = 0;
+    for (size_t at = 0; keeper_former_next(side->keeper, &at, ports, &former);) {
+        count += former.count;
+        text_printf(text,
+                    "%zu port%s may still be forwarded by the router %s to %s, a former "
+                    "address of this machine",
+                    former.count, former.count == 1 ? "" : "s",
+                    address_format(&former.router, router),
+                    address_format(&former.local, local));
+        until_put(!former.is_permanent, former.until, text);
+        ports_put(ports, former.count, text);
+    }
+    return count;
+}
+
+static void former_tell(struct side *side)
+{
+    const struct mappings_config *config = &side->mappings->config;
+    AUTO_TEXT text = text_up_to(LEFT_MAX);
+    uint16_t *ports = calloc(config->arguments->port_count, sizeof *ports);
+    size_t count = ports ? former_put(side, ports, &text) : side->former_told;
+    if (count > side->former_told)
+        config->note(config->ctx, text.data);
+    side->former_told = count;
+    free(ports);
 }
 
 /* --- what happens --------------------------------------------------------------------- */
@@ -134,6 +189,7 @@ static void keeper_settled(void *ctx, const struct mapping_news *news)
     struct mappings *mappings = side->mappings;
     size_t before = side->mapped;
     side->mapped = keeper_summary(side->keeper).mapped;
+    former_tell(side);
     if (!mappings->removed &&
         (news->is_first ? is_first_event(side, before) : is_event(side, news)))
         event_tell(side, news);
@@ -144,6 +200,22 @@ static void keeper_settled(void *ctx, const struct mapping_news *news)
     if (settled && !is_any_waited_for(mappings)) {
         mappings->settled = NULL;
         settled(mappings->settled_ctx);
+    }
+}
+
+static void uplink_changed(void *ctx)
+{
+    struct mappings *mappings = ctx;
+    for (enum family family = 0; family < FAMILY_COUNT; family++) {
+        const struct side *side = &mappings->sides[family];
+        if (mappings->removed || !side->keeper || !keeper_has_moved(side->keeper))
+            continue;
+        mappings->config.event(mappings->config.ctx,
+                               family == FAMILY_4
+                                   ? "this machine has another address or router (IPv4); "
+                                     "checking again"
+                                   : "this machine has another address or router (IPv6); "
+                                     "checking again");
     }
 }
 
@@ -252,21 +324,14 @@ static void left_put(const struct side *side, uint16_t *ports, struct text *text
     char router[ADDRESS_TEXT_SIZE];
     time_t until;
     size_t count = keeper_left(side->keeper, ports, &until);
-    if (count == 0)
-        return;
-    const struct mapping_summary summary = keeper_summary(side->keeper);
-    text_printf(text, "%zu port%s may still be forwarded by the router %s, ", count,
-                count == 1 ? "" : "s", address_format(&summary.router, router));
-    if (until == 0) {
-        text_append_str(text, "with no time limit");
-    } else {
-        text_append_str(text, "until ");
-        local_time_put(until, text);
+    if (count > 0) {
+        const struct mapping_summary summary = keeper_summary(side->keeper);
+        text_printf(text, "%zu port%s may still be forwarded by the router %s", count,
+                    count == 1 ? "" : "s", address_format(&summary.router, router));
+        until_put(until != 0, until, text);
+        ports_put(ports, count, text);
     }
-    text_append_str(text, ": ");
-    ports_sort(ports, count);
-    ports_format(ports, count, text);
-    text_append_str(text, "\n");
+    former_put(side, ports, text);
 }
 
 void mappings_format_left(const struct mappings *mappings, struct text *text)
@@ -314,6 +379,12 @@ bool mappings_new(const struct mappings_config *config, struct mappings **ret,
         return err_sys(err, ENOMEM, "mapping ports");
     }
     mappings->config = *config;
+    if (config->arguments->is_watching &&
+        !uplink_watch_new(config->loop, uplink_changed, mappings, &mappings->uplink_watch,
+                          err)) {
+        mappings_free(mappings);
+        return false;
+    }
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
         struct side *side = &mappings->sides[family];
         side->mappings = mappings;
@@ -332,6 +403,7 @@ struct mappings *mappings_free(struct mappings *mappings)
     if (!mappings)
         return NULL;
 
+    uplink_watch_free(mappings->uplink_watch);
     for (enum family family = 0; family < FAMILY_COUNT; family++)
         keeper_free(mappings->sides[family].keeper);
     free(mappings->wanted);

@@ -29,6 +29,9 @@ struct text;
 /* Something happened to the mappings after a round: the ports should be checked again. */
 typedef void(mappings_event_fn)(void *ctx, const char *sentence);
 
+/* Lines about what could not be removed, for people. */
+typedef void(mappings_note_fn)(void *ctx, const char *lines);
+
 /* Each family has an answer for each of its ports, or has failed. */
 typedef void(mappings_settled_fn)(void *ctx);
 
@@ -41,6 +44,7 @@ struct mappings_config {
     struct fetch_source source[FAMILY_COUNT]; /* from where checkers are asked */
     struct pcp_nonce nonce;
     mappings_event_fn *event; /* from the loop, not while a round waits */
+    mappings_note_fn *note;
     void *ctx;
 };
 

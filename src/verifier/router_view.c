@@ -90,6 +90,14 @@ struct signs router_view_signs(const struct router_view *view)
 
 /* --- what it speaks ------------------------------------------------------------------- */
 
+bool router_view_speaks(const struct router_view *view)
+{
+    for (enum router_protocol i = 0; i < ROUTER_DATAGRAM_COUNT; i++)
+        if (view->answer.speech[i].state == SPEECH_SPOKEN)
+            return true;
+    return false;
+}
+
 /* Without ANNOUNCE, or without another opcode that was tried, it may still know mappings.
  */
 bool router_view_can_map(const struct router_view *view)

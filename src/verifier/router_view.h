@@ -48,6 +48,9 @@ void router_view_judge(struct router_view *view, const struct address *seen);
 /* The sign of `outer`, or none. */
 struct signs router_view_signs(const struct router_view *view);
 
+/* Whether it spoke a protocol at all. */
+bool router_view_speaks(const struct router_view *view);
+
 /* Whether it spoke a protocol in which it can be asked to forward ports. */
 bool router_view_can_map(const struct router_view *view);
 

@@ -185,17 +185,37 @@ static bool has_reached(const struct family_report *family)
     return false;
 }
 
-/* The router speaks a protocol for that, and nothing that it says shows that it would not
- * help. */
-static bool can_map(const struct family_report *family)
+enum can_map {
+    CAN_MAP_NO,
+    CAN_MAP_PERHAPS, /* over UPnP, which is not asked without --map */
+    CAN_MAP_YES,     /* the router speaks a protocol for that */
+};
+
+/* Whether --map may help: nothing that the router says shows that it would not. */
+static enum can_map can_map(const struct family_report *family)
 {
+    const struct router_view *router = &family->router;
     enum router_outer outer = family->router.outer;
     bool is_needed =
         family->which == FAMILY_6 || signs_have(family->signs, SIGN_ADDRESS_DIFFERS);
     bool may_help = outer == ROUTER_OUTER_UNKNOWN || outer == ROUTER_OUTER_PUBLIC ||
                     outer == ROUTER_OUTER_SAME;
-    return !family->mapping.is_there && is_needed && may_help &&
-           router_view_can_map(&family->router);
+    if (family->mapping.is_there || !is_needed || !may_help)
+        return CAN_MAP_NO;
+    if (router_view_can_map(router))
+        return CAN_MAP_YES;
+    return router->is_asked && !router_view_speaks(router) ? CAN_MAP_PERHAPS : CAN_MAP_NO;
+}
+
+static void or_map_put(const struct family_report *family, struct text *text)
+{
+    static const char *const words[] = {
+        [CAN_MAP_NO] = "",
+        [CAN_MAP_PERHAPS] = ", or, if the router allows UPnP, PCP or NAT-PMP, run "
+                            "port-verifier again with --map",
+        [CAN_MAP_YES] = ", or run port-verifier again with --map",
+    };
+    text_append_str(text, words[can_map(family)]);
 }
 
 static uint16_t leads_to_pick(const struct family_report *family, size_t index,

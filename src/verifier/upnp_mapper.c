@@ -8,26 +8,20 @@
 #include "base/container.h"
 #include "base/err.h"
 #include "loop/loop.h"
+#include "router/kept_port.h"
 #include "router/protocol.h"
 #include "verifier/upnp_run.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #define SETTLE_MS          (UPNP_MAP_MS + 500) /* the first run has ended then */
-#define SILENCE_SECONDS    60
-#define REFUSED_SECONDS    600
-#define UNFINISHED_SECONDS 1 /* after a run that would have gone on */
-#define RENEW_MIN_SECONDS  1
-#define LEASE_MAX_SECONDS  86400 /* as in mapper.c */
+#define UNFINISHED_SECONDS 1                   /* after a run that would have gone on */
 
 struct port {
-    struct mapping mapping;
-    enum mapping_state told; /* by the last `settled` */
-    struct instant due;      /* when to ask for it next */
-    bool is_answered;        /* in this run */
-    bool is_tried;           /* a removal was asked for */
+    struct kept_port kept;
+    bool is_answered; /* in this run */
+    bool is_tried;    /* a removal was asked for */
     bool has_pinhole;
     uint16_t pinhole;
 };
@@ -35,6 +29,7 @@ struct port {
 struct upnp_mapper {
     struct loop *loop; /* borrowed */
     struct upnp_mapper_config config;
+    struct address local; /* from where the router is asked */
     size_t port_count;
     struct port *ports; /* owned */
     struct upnp_run run;
@@ -60,56 +55,23 @@ static void wake(struct upnp_mapper *mapper)
     loop_timer_set(mapper->loop, &mapper->timer, loop_now(mapper->loop));
 }
 
-static void jitter_choose(struct upnp_mapper *mapper)
-{
-    ssize_t got = getrandom(&mapper->jitter, sizeof mapper->jitter, GRND_NONBLOCK);
-    (void)got; /* without any, the last one serves */
-}
-
 /* --- one port ------------------------------------------------------------------------- */
-
-/* Whether the mapping that the port had is still good; then it is asked for again after
- * half of the rest. */
-static bool port_lasts(const struct upnp_mapper *mapper, struct port *port)
-{
-    struct instant now = loop_now(mapper->loop);
-    const struct mapping *mapping = &port->mapping;
-    if (mapping->state != MAPPING_MAPPED ||
-        (!mapping->is_permanent && !instant_before(now, mapping->expires)))
-        return false;
-
-    struct span half = {instant_since(mapping->expires, now).ns / 2};
-    if (mapping->is_permanent)
-        half = span_seconds(SILENCE_SECONDS);
-    if (half.ns < RENEW_MIN_SECONDS * NS_PER_SECOND)
-        half = span_seconds(RENEW_MIN_SECONDS);
-    port->due = instant_add(now, half);
-    return true;
-}
 
 static void port_granted(struct upnp_mapper *mapper, struct port *port,
                          const struct upnp_port_reply *answer)
 {
-    struct mapping *mapping = &port->mapping;
-    struct instant now = loop_now(mapper->loop);
-    bool is_permanent = answer->lease == 0;
-    int64_t lease = is_permanent ? mapper->config.lease : answer->lease;
-    if (lease > LEASE_MAX_SECONDS)
-        lease = LEASE_MAX_SECONDS;
-    struct span lasts = span_seconds(lease);
-    mapping->state = MAPPING_MAPPED;
-    mapping->is_permanent = is_permanent;
-    mapping->lease = is_permanent ? 0 : (uint32_t)lease;
-    mapping->expires = instant_add(now, lasts);
-    mapping->is_held = !answer->is_foreign;
-    mapping->held_until = instant_add(now, span_seconds(answer->lease));
-    if (is_permanent)
-        mapping->held_until = (struct instant){INT64_MAX};
+    const struct kept_grant grant = {
+        .lease = answer->lease,
+        .is_permanent = answer->lease == 0,
+        .renew_seconds = mapper->config.lease,
+        .lease_min = mapper->config.lease_min,
+        .asked_at = mapper->run_began,
+        .jitter = mapper->jitter,
+    };
+    kept_port_grant(&port->kept, &grant, loop_now(mapper->loop));
+    port->kept.mapping.is_held = !answer->is_foreign;
     port->has_pinhole = answer->has_pinhole;
     port->pinhole = answer->pinhole;
-    port->due =
-        instant_add(mapper->run_began,
-                    (struct span){lasts.ns / 2 + lasts.ns / 8 * mapper->jitter / 255});
 }
 
 static void port_refused(struct upnp_mapper *mapper, struct port *port,
@@ -124,18 +86,19 @@ static void port_refused(struct upnp_mapper *mapper, struct port *port,
     };
     /* clang-format on */
     enum router_meaning meaning = router_result_of(ROUTER_UPNP, answer->result).meaning;
-    if (meaning != ROUTER_TAKEN && port_lasts(mapper, port))
+    if (meaning != ROUTER_TAKEN && kept_port_lasts(&port->kept, loop_now(mapper->loop)))
         return;
 
-    port->mapping = (struct mapping){
-        .inner = port->mapping.inner,
-        .outer = port->mapping.outer,
+    port->kept.mapping = (struct mapping){
+        .inner = port->kept.mapping.inner,
+        .outer = port->kept.mapping.outer,
         .state = states[meaning],
         .result = answer->result,
         .has_holder = answer->has_holder,
         .holder = answer->holder,
     };
-    port->due = instant_add(loop_now(mapper->loop), span_seconds(REFUSED_SECONDS));
+    port->kept.due =
+        instant_add(loop_now(mapper->loop), span_seconds(KEPT_REFUSED_SECONDS));
 }
 
 /* `is_asked`: the router may have mapped it without our having been told. */
@@ -143,15 +106,9 @@ static void port_unanswered(struct upnp_mapper *mapper, struct port *port, bool 
                             int64_t again_seconds)
 {
     struct instant now = loop_now(mapper->loop);
-    struct instant until = instant_add(now, span_seconds(mapper->config.lease));
-    if (is_asked &&
-        (!port->mapping.is_held || instant_before(port->mapping.held_until, until)))
-        port->mapping.held_until = until;
-    port->mapping.is_held = port->mapping.is_held || is_asked;
-    if (port_lasts(mapper, port))
-        return;
-    port->mapping.state = MAPPING_SILENT;
-    port->due = instant_add(now, span_seconds(again_seconds));
+    if (is_asked)
+        kept_port_hold(&port->kept, now, mapper->config.lease);
+    kept_port_fail(&port->kept, MAPPING_SILENT, again_seconds, now);
 }
 
 static void port_removed(struct upnp_mapper *mapper, struct port *port,
@@ -159,8 +116,8 @@ static void port_removed(struct upnp_mapper *mapper, struct port *port,
 {
     if (!answer->is_answered || answer->result != 0)
         return;
-    port->mapping.is_held = false;
-    port->mapping.state = MAPPING_REMOVED;
+    port->kept.mapping.is_held = false;
+    port->kept.mapping.state = MAPPING_REMOVED;
     mapper->removed++;
 }
 
@@ -177,10 +134,10 @@ static void map_others_anew(struct upnp_mapper *mapper, bool is_forgotten)
             is_in_run = is_in_run || mapper->asked[j] == port;
         if (is_in_run)
             continue;
-        port->due = now;
-        if (is_forgotten && port->mapping.is_held) {
-            port->mapping.state = MAPPING_WAITING;
-            port->mapping.is_held = false;
+        port->kept.due = now;
+        if (is_forgotten && port->kept.mapping.is_held) {
+            port->kept.mapping.state = MAPPING_WAITING;
+            port->kept.mapping.is_held = false;
         }
     }
 }
@@ -215,7 +172,7 @@ static void port_answered(void *ctx, size_t index, const struct upnp_port_reply 
         mapper->news.is_restarted = true;
     }
     if (!answer->is_answered)
-        port_unanswered(mapper, port, true, SILENCE_SECONDS);
+        port_unanswered(mapper, port, true, KEPT_SILENCE_SECONDS);
     else if (answer->result == 0)
         port_granted(mapper, port, answer);
     else
@@ -226,17 +183,20 @@ static void run_ended(void *ctx, enum upnp_end end)
 {
     struct upnp_mapper *mapper = ctx;
     const struct upnp_reply *reply = &mapper->run.reply;
-    bool is_cut = end == UPNP_END_FAILED && reply->is_connected;
+    bool is_cut = end == UPNP_END_FAILED && reply->is_connected && !mapper->run.order.waits;
     int64_t again =
-        is_cut && reply->answer_count > 0 ? UNFINISHED_SECONDS : SILENCE_SECONDS;
+        is_cut && reply->answer_count > 0 ? UNFINISHED_SECONDS : KEPT_SILENCE_SECONDS;
     mapper->end = end;
     outer_note(mapper);
     for (size_t i = 0; i < mapper->run.port_count && !mapper->is_removing; i++) {
         struct port *port = mapper->asked[i];
-        if (!port->is_answered)
+        if (end == UPNP_END_NOT_CONNECTED)
+            kept_port_fail(&port->kept, MAPPING_OFFLINE, KEPT_SILENCE_SECONDS,
+                           loop_now(mapper->loop));
+        else if (!port->is_answered)
             port_unanswered(mapper, port, is_cut, again);
         if (mapper->is_anew)
-            port->due = loop_now(mapper->loop);
+            port->kept.due = loop_now(mapper->loop);
     }
     mapper->is_anew = false;
     mapper->run.port_count = 0;
@@ -248,8 +208,8 @@ static void run_ended(void *ctx, enum upnp_end end)
 static bool is_next(const struct upnp_mapper *mapper, const struct port *port,
                     struct instant now)
 {
-    return mapper->is_removing ? port->mapping.is_held && !port->is_tried
-                               : !instant_before(now, port->due);
+    return mapper->is_removing ? port->kept.mapping.is_held && !port->is_tried
+                               : !instant_before(now, port->kept.due);
 }
 
 /* Returns whether there is anything to ask for. */
@@ -260,7 +220,7 @@ static bool ports_choose(struct upnp_mapper *mapper, struct instant now)
     for (size_t i = 0; i < mapper->port_count && run->port_count < UPNP_RUN_PORTS_MAX;
          i++) {
         struct port *port = &mapper->ports[i];
-        const struct mapping *mapping = &port->mapping;
+        const struct mapping *mapping = &port->kept.mapping;
         if (!is_next(mapper, port, now))
             continue;
         port->is_answered = false;
@@ -279,15 +239,17 @@ static bool ports_choose(struct upnp_mapper *mapper, struct instant now)
 static void run_begin(struct upnp_mapper *mapper, struct instant now)
 {
     const struct upnp_mapper_config *config = &mapper->config;
-    const struct mapping *first = &mapper->asked[0]->mapping;
+    const struct mapping *first = &mapper->asked[0]->kept.mapping;
     mapper->run_began = now;
     upnp_run_start(&mapper->run,
                    &(struct upnp_run_order){
                        .is_removal = mapper->is_removing,
+                       .waits = config->waits,
                        .is_renewal = first->state == MAPPING_MAPPED && first->is_held &&
                                      instant_before(now, first->held_until),
                        .family = config->family,
-                       .local = config->local,
+                       .local = mapper->local,
+                       .client = config->local,
                        .has_gateway = config->has_gateway,
                        .gateway = config->gateway,
                        .lease = config->lease,
@@ -299,12 +261,8 @@ static void run_begin(struct upnp_mapper *mapper, struct instant now)
 
 static void expired_mark(struct upnp_mapper *mapper, struct instant now)
 {
-    for (size_t i = 0; i < mapper->port_count; i++) {
-        struct mapping *mapping = &mapper->ports[i].mapping;
-        if (mapping->state == MAPPING_MAPPED && !mapping->is_permanent &&
-            !instant_before(now, mapping->expires))
-            mapping->state = MAPPING_SILENT;
-    }
+    for (size_t i = 0; i < mapper->port_count; i++)
+        kept_port_expire(&mapper->ports[i].kept, now);
 }
 
 /* When the timer is to fire if no run ends before. */
@@ -316,15 +274,15 @@ static struct instant next_time(const struct upnp_mapper *mapper)
     if (!mapper->has_settled)
         next = mapper->settle_by;
     for (size_t i = 0; i < mapper->port_count && !mapper->run.is_busy; i++)
-        next = instant_min(next, mapper->ports[i].due);
+        next = instant_min(next, mapper->ports[i].kept.due);
     return next;
 }
 
 static void waiting_end(struct upnp_mapper *mapper)
 {
     for (size_t i = 0; i < mapper->port_count; i++)
-        if (mapper->ports[i].mapping.state == MAPPING_WAITING)
-            mapper->ports[i].mapping.state = MAPPING_SILENT;
+        if (mapper->ports[i].kept.mapping.state == MAPPING_WAITING)
+            mapper->ports[i].kept.mapping.state = MAPPING_SILENT;
 }
 
 /* Calls `settled` if there is news. */
@@ -332,14 +290,11 @@ static void news_tell(struct upnp_mapper *mapper)
 {
     struct mapping_news news = mapper->news;
     news.is_first = news.is_changed = !mapper->has_settled;
-    for (size_t i = 0; i < mapper->port_count; i++) {
-        struct port *port = &mapper->ports[i];
-        news.is_changed = news.is_changed || port->told != port->mapping.state;
-        port->told = port->mapping.state;
-    }
+    for (size_t i = 0; i < mapper->port_count; i++)
+        news.is_changed = kept_port_tell(&mapper->ports[i].kept) || news.is_changed;
     mapper->has_settled = true;
     mapper->news = (struct mapping_news){0};
-    jitter_choose(mapper);
+    mapper->jitter = kept_jitter(mapper->jitter);
     if (news.is_changed || news.is_restarted || news.is_moved)
         mapper->config.settled(mapper->config.ctx, &news);
 }
@@ -407,6 +362,7 @@ bool upnp_mapper_new(struct loop *loop, const struct upnp_mapper_config *config,
         return err_sys(err, ENOMEM, "mapping ports");
     mapper->loop = loop;
     mapper->config = *config;
+    mapper->local = config->local;
     mapper->port_count = port_count;
     mapper->settle_by = instant_add(clock_now(), span_ms(SETTLE_MS));
     mapper->ports = calloc(port_count + 1, sizeof *mapper->ports);
@@ -418,13 +374,8 @@ bool upnp_mapper_new(struct loop *loop, const struct upnp_mapper_config *config,
         return err_sys(err, ENOMEM, "mapping ports");
     }
     for (size_t i = 0; i < port_count; i++)
-        mapper->ports[i].mapping = (struct mapping){
-            .inner = ports[i].inner,
-            .outer = ports[i].outer,
-            .is_held = ports[i].is_held,
-            .held_until = ports[i].held_until,
-        };
-    jitter_choose(mapper);
+        mapper->ports[i].kept = kept_port_new(&ports[i]);
+    mapper->jitter = kept_jitter(mapper->jitter);
     if (!loop_timer_set(loop, &mapper->timer, clock_now())) {
         upnp_mapper_free(mapper);
         return err_sys(err, ENOMEM, "mapping ports");
@@ -445,7 +396,18 @@ struct upnp_mapper *upnp_mapper_free(struct upnp_mapper *mapper)
 
 const struct mapping *upnp_mapper_mapping(const struct upnp_mapper *mapper, size_t index)
 {
-    return &mapper->ports[index].mapping;
+    return &mapper->ports[index].kept.mapping;
+}
+
+void upnp_mapper_go(struct upnp_mapper *mapper)
+{
+    mapper->config.waits = false;
+    upnp_run_go(&mapper->run);
+}
+
+bool upnp_mapper_has_router(const struct upnp_mapper *mapper)
+{
+    return mapper->run.reply.has_router;
 }
 
 enum upnp_end upnp_mapper_end(const struct upnp_mapper *mapper)
@@ -478,7 +440,15 @@ void upnp_mapper_remove(struct upnp_mapper *mapper, struct span timeout)
         upnp_run_close(&mapper->run);
         run_ended(mapper, UPNP_END_FAILED);
     }
+    mapper->config.waits = false;
     mapper->is_removing = true;
     mapper->remove_by = instant_add(clock_now(), timeout);
     wake(mapper);
+}
+
+void upnp_mapper_remove_from(struct upnp_mapper *mapper, const struct address *local,
+                             struct span timeout)
+{
+    mapper->local = *local;
+    upnp_mapper_remove(mapper, timeout);
 }

@@ -47,7 +47,9 @@ struct upnp_mapper_config {
     struct address local;   /* of this machine, on the link to the router */
     struct address gateway; /* only a router with this address is asked, if has_gateway */
     bool has_gateway;
-    uint32_t lease; /* seconds, wished */
+    bool waits;         /* only looks for the router until upnp_mapper_go() */
+    uint32_t lease;     /* seconds, wished */
+    uint32_t lease_min; /* seconds: shorter ones are not kept */
     mapping_settled_fn *settled;
     mapping_removed_fn *removed;
     void *ctx;
@@ -64,6 +66,12 @@ struct upnp_mapper *upnp_mapper_free(struct upnp_mapper *mapper);
 
 const struct mapping *upnp_mapper_mapping(const struct upnp_mapper *mapper, size_t index);
 
+/* Lets a mapper that waits ask for the ports. */
+void upnp_mapper_go(struct upnp_mapper *mapper);
+
+/* Whether this run of the program has found a router. */
+bool upnp_mapper_has_router(const struct upnp_mapper *mapper);
+
 /* How the last run of the program ended; NONE before the first has. */
 enum upnp_end upnp_mapper_end(const struct upnp_mapper *mapper);
 bool upnp_mapper_outer_address(const struct upnp_mapper *mapper, struct address *ret);
@@ -71,4 +79,8 @@ void upnp_mapper_map_anew(struct upnp_mapper *mapper);
 
 /* How many ports have been removed so far, for a line of progress. */
 size_t upnp_mapper_removed(const struct upnp_mapper *mapper);
+/* The same at an address from which the router can be reached now: the mappings lead to
+ * another one, which this machine had before. */
+void upnp_mapper_remove_from(struct upnp_mapper *mapper, const struct address *local,
+                             struct span timeout);
 void upnp_mapper_remove(struct upnp_mapper *mapper, struct span timeout);

@@ -166,14 +166,18 @@ static void request_write(const struct upnp_run *run, int64_t rest_ms, struct te
     text_printf(text, "{\"do\": \"%s\", \"family\": %d, \"local\": \"%s\"",
                 order->is_removal ? "remove" : "map", family_number(order->family),
                 address_format(&order->local, literal));
+    if (!address_equals(&order->client, &order->local))
+        text_printf(text, ", \"client\": \"%s\"", address_format(&order->client, literal));
     if (order->has_gateway)
         text_printf(text, ", \"gateway\": \"%s\"",
                     address_format(&order->gateway, literal));
     else
         text_append_str(text, ", \"gateway\": null");
     text_printf(text,
-                ", \"lease\": %u, \"is_renewal\": %s, \"deadline_ms\": %d, \"ports\": [",
+                ", \"lease\": %u, \"is_renewal\": %s, \"waits\": %s, \"deadline_ms\": %d, "
+                "\"ports\": [",
                 order->lease, order->is_renewal ? "true" : "false",
+                order->waits ? "true" : "false",
                 (int)(rest_ms < DEADLINE_MAX ? rest_ms : DEADLINE_MAX));
     for (size_t i = 0; i < run->port_count; i++) {
         const struct upnp_run_port *port = &run->ports[i];
@@ -278,4 +282,12 @@ void upnp_run_start(struct upnp_run *run, const struct upnp_run_order *order)
     run->reply.is_ipv6 = order->family == FAMILY_6;
     run->reply.is_removal = order->is_removal;
     loop_timer_set(run->loop, &run->timer, loop_now(run->loop));
+}
+
+void upnp_run_go(struct upnp_run *run)
+{
+    if (run->order.waits && run->fd >= 0)
+        send(run->fd, "\n", 1,
+             MSG_DONTWAIT | MSG_NOSIGNAL); /* else it ends at its deadline */
+    run->order.waits = false;
 }

@@ -35,8 +35,10 @@ struct upnp_run_port {
 struct upnp_run_order {
     bool is_removal;
     bool is_renewal; /* the first port should be mapped already */
+    bool waits;      /* asks a router for nothing until upnp_run_go() */
     enum family family;
     struct address local;
+    struct address client; /* to which the mappings lead; that of this machine, or was */
     bool has_gateway;
     struct address gateway;
     uint32_t lease;
@@ -76,6 +78,9 @@ void upnp_run_done(struct upnp_run *run);
 /* Fill run->ports and run->port_count before. Waits for the end of a program that was given
  * up. Calls back from the loop only. */
 void upnp_run_start(struct upnp_run *run, const struct upnp_run_order *order);
+
+/* Lets a run that waits go on. */
+void upnp_run_go(struct upnp_run *run);
 
 /* Ends a run without calling back. */
 void upnp_run_close(struct upnp_run *run);

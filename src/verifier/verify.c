@@ -18,6 +18,7 @@
 #include "verifier/packet_filter_look.h"
 #include "verifier/progress.h"
 #include "verifier/round.h"
+#include "verifier/stop_signals.h"
 #include "verifier/upnp_mapper.h"
 #include "verifier/watch.h"
 
@@ -27,7 +28,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,12 +52,10 @@ struct verify {
     size_t connections_max;
     struct timer timer; /* for the next round */
     struct instant round_start;
-    bool is_due;    /* at once, when this round has ended */
-    bool is_ending; /* the mappings are being removed */
-    int signal;     /* that ended this before its time, 0 = none */
-    unsigned signal_count;
-    int signal_fd; /* owned; -1 without --watch and --map */
-    struct loop_watch signal_watch;
+    bool is_due;                 /* at once, when this round has ended */
+    bool is_ending;              /* the mappings are being removed */
+    int signal;                  /* that ended this before its time, 0 = none */
+    struct stop_signals signals; /* with --watch or --map */
     struct loop_watch hook_watch;
 
     enum status status;
@@ -235,6 +233,13 @@ static void firm_deliver(struct verify *verify, bool is_news)
 
 /* --- the mappings --------------------------------------------------------------------- */
 
+static void lines_print(void *ctx, const char *lines)
+{
+    (void)ctx;
+    for (const char *line = lines; *line; line += strcspn(line, "\n") + 1)
+        fprintf(stderr, "port-verifier: %.*s\n", (int)strcspn(line, "\n"), line);
+}
+
 /* A single round looks again at ports that are not reached anyway. */
 static void mappings_changed(void *ctx, const char *sentence)
 {
@@ -404,46 +409,16 @@ static void command_ended(void *ctx, uint32_t events)
         loop_watch_drop(verify->loop, verify->hook.helper_fd, &verify->hook_watch);
 }
 
-/* When a terminal is closed, the kernel and the shell both send SIGHUP: the second one does
- * not count as a user's second signal. */
-static void signal_event(void *ctx, uint32_t events)
+static void signal_come(void *ctx, int number, bool is_second)
 {
     struct verify *verify = ctx;
-    struct signalfd_siginfo info;
-    (void)events;
-    while (read(verify->signal_fd, &info, sizeof info) == sizeof info) {
-        bool is_hangup = info.ssi_signo == SIGHUP;
-        bool is_report_out = verify->is_ending && verify->signal == 0;
-        bool is_second = !is_hangup && verify->signal_count++ > 0;
-        if (!is_report_out || is_second)
-            verify->signal = (int)info.ssi_signo;
-        if (is_second)
-            loop_stop(verify->loop);
-        else if (!verify->is_ending)
-            stop(verify, STATUS_OK);
-    }
-}
-
-/* Blocked, a signal comes even if it is ignored, as SIGHUP is under nohup. */
-static bool signals_watch(struct verify *verify, struct err *err)
-{
-    sigset_t signals;
-    struct sigaction hangup;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    if (sigaction(SIGHUP, NULL, &hangup) != 0)
-        return err_sys(err, errno, "sigaction");
-    if (hangup.sa_handler != SIG_IGN)
-        sigaddset(&signals, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0)
-        return err_sys(err, errno, "sigprocmask");
-
-    verify->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (verify->signal_fd < 0)
-        return err_sys(err, errno, "signalfd");
-    return loop_watch_add(verify->loop, verify->signal_fd, EPOLLIN, signal_event, verify,
-                          &verify->signal_watch, err);
+    bool is_report_out = verify->is_ending && verify->signal == 0;
+    if (!is_report_out || is_second)
+        verify->signal = number;
+    if (is_second)
+        loop_stop(verify->loop);
+    else if (!verify->is_ending)
+        stop(verify, STATUS_OK);
 }
 
 /* --- life ----------------------------------------------------------------------------- */
@@ -482,6 +457,7 @@ static bool mappings_begin(struct verify *verify, const struct pcp_nonce *nonce,
         .arguments = verify->arguments,
         .nonce = *nonce,
         .event = mappings_changed,
+        .note = lines_print,
         .ctx = verify,
     };
     for (enum family family = 0; family < FAMILY_COUNT; family++)
@@ -502,7 +478,7 @@ static bool begin(struct verify *verify, const struct pcp_nonce *nonce, struct e
             address_watch_new(verify->loop, verify->arguments, address_changed, verify,
                               &verify->address_watch, err)) &&
            ((!verify->arguments->is_watching && !is_mapping) ||
-            signals_watch(verify, err)) &&
+            stop_signals_watch(&verify->signals, verify->loop, signal_come, verify, err)) &&
            (!is_mapping || mappings_begin(verify, nonce, err)) && lockdown_apply(err) &&
            round_begin(verify, err);
 }
@@ -513,8 +489,7 @@ static void left_tell(const struct verify *verify)
     if (verify->arguments->is_map_kept && verify->signal == 0)
         return; /* the report says so */
     mappings_format_left(verify->mappings, &text);
-    for (const char *line = text.data; *line; line += strcspn(line, "\n") + 1)
-        fprintf(stderr, "port-verifier: %.*s\n", (int)strcspn(line, "\n"), line);
+    lines_print(NULL, text.data);
 }
 
 static void end(struct verify *verify)
@@ -531,23 +506,11 @@ static void end(struct verify *verify)
     if (verify->loop) {
         loop_watch_drop(verify->loop, verify->hook.helper_fd, &verify->hook_watch);
         loop_timer_stop(verify->loop, &verify->timer);
-        loop_watch_drop(verify->loop, -1, &verify->signal_watch);
     }
     hook_done(&verify->hook);
     packet_filter_end();
-    fd_close(&verify->signal_fd);
+    stop_signals_done(&verify->signals, verify->loop);
     loop_free(verify->loop);
-}
-
-/* Without --watch, a signal ends this as it ends a program that does not watch for it. */
-static void die(int number)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, number);
-    signal(number, SIG_DFL);
-    raise(number);
-    sigprocmask(SIG_UNBLOCK, &signals, NULL);
 }
 
 enum status verify_run(const struct arguments *arguments, const struct pcp_nonce *nonce,
@@ -556,7 +519,7 @@ enum status verify_run(const struct arguments *arguments, const struct pcp_nonce
     struct verify verify = {
         .arguments = arguments,
         .hook.helper_fd = -1,
-        .signal_fd = -1,
+        .signals.fd = -1,
         .status = STATUS_SYSTEM,
     };
     timer_init(&verify.timer, timer_fire);
@@ -564,6 +527,6 @@ enum status verify_run(const struct arguments *arguments, const struct pcp_nonce
         *err = verify.failure;
     end(&verify);
     if (verify.signal != 0 && !arguments->is_watching)
-        die(verify.signal);
+        stop_signals_die(verify.signal); /* as it does without --map */
     return verify.status;
 }

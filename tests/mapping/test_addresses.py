@@ -85,6 +85,7 @@ def test_upnp_behind_another_router(world, between, outer):
     assert good_of(family) == []
     router = family["router"]
     assert "not_connected" == router["mapping"]["error"] or router["outer"] == outer
+    assert set(states_of(family).values()) <= {"not_connected", "refused"}
     assert "allow this machine" not in cause_of(family, 7466)["remedy"]
     assert one.daemon.is_empty()
 
@@ -94,7 +95,11 @@ def test_upnp_without_a_connection_or_an_address(world, manner):
     one = world()
     one.start_upnp(**manner)
     family = one.verify("--map")
-    assert "no outer address" in cause_of(family, 7466)["text"]
+    assert set(states_of(family).values()) == {"not_connected"}
+    cause = cause_of(family, 7466)
+    assert cause["cause"] == "mapping_refused" and "no outer address" in cause["text"]
+    assert "look up its WAN address" in cause["remedy"]
+    assert {mapped["result"] for mapped in mapped_of(family).values()} == {None}
 
 
 def test_the_text_of_a_refusal_behind_another_router(world):

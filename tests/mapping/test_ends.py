@@ -68,11 +68,11 @@ def test_a_terminal_that_is_closed(world, protocol):
     assert one.daemon.is_empty()
 
 
-def test_nohup(world, later):
+def test_nohup(world):
     """The mappings are kept after the terminal is closed."""
     one = world(PCP)
     running = OnTerminal(one, "sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
-    later.callback(running.discard)
+    one.later.callback(running.discard)
     running.read_until(b"port reachable")
     running.close()
     running.process.send_signal(signal.SIGHUP)

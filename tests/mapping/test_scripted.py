@@ -2,12 +2,14 @@
 """--map with routers that answer as the test tells them to."""
 import contextlib
 import struct
+import time
 
 from harness.gateway import NATPMP, PCP, garbage, silent
 from harness.homes import OTHER, PROVIDER, ROUTER
 from harness.targets import listener
 from harness.together import together
 from harness.waiting import eventually
+from verifier.program import verify
 from world import PORTS, causes_of, good_of, mapped_of, states_of
 
 MANY = "7466,50800-50900"
@@ -118,6 +120,32 @@ def test_a_router_that_refuses(world, protocol, result):
 
 
 @EACH
+@together("lease", [1, 29])
+def test_leases_that_are_too_short(world, protocol, lease):
+    """They are not renewed without end; the router is asked once, and once to remove each."""
+    one = world()
+    gateway = one.start_gateway(protocols=(protocol,), lease_max=lease)
+    running = one.watch("--map")
+    running.wait_reports(1, within=30)
+    one.wait_proved()
+    family = running.reports[0]["families"][0]
+    assert set(states_of(family).values()) == {"short_lease"}
+    assert {(request.inner, request.lifetime > 0) for request in gateway.maps()} == {
+        (port, True) for port in PORTS}
+    assert len(gateway.maps()) == len(PORTS)
+    running.end()
+    assert gateway.table == {}
+
+
+def test_the_text_on_leases_that_are_too_short(world):
+    one = world()
+    one.start_upnp(lease_max=3, outer="45.12.7.9")
+    ended = verify("--map", "--patience", "0", "--ports", "7466,50800", one.urls[4],
+                   inside=one.home.provider)
+    assert "7466,50800: forwarded for 3 s at a time, which is too short" in ended.out
+
+
+@EACH
 def test_an_epoch_that_went_back(world, protocol):
     """The router announces its restart, and has forgotten everything."""
     one = world()
@@ -181,6 +209,76 @@ def test_a_signal_while_a_further_port_is_added(world):
     gateway.delay = 0
     running.wait()
     assert gateway.table == {}
+
+
+# --- which protocol -----------------------------------------------------------------------
+
+def protocol_of(family):
+    return family["router"]["mapping"]["protocol"]
+
+
+def changes_of(router):
+    return [action for action, _ in router.actions if not action.startswith("Get")]
+
+
+def test_upnp_does_not_wait_for_pcp_longer_than_a_second(world):
+    """What answers later than that is not used, and mapped in neither protocol twice."""
+    one = world()
+    gateway, router = one.start_gateway(delay=2.4), one.start_upnp()
+    family = one.verify("--map")
+    assert protocol_of(family) == "UPnP" and good_of(family) == PORTS
+    assert gateway.maps() == [] and router.table == {}
+
+
+def test_upnp_does_not_wait_for_a_router_that_refuses(world):
+    one = world()
+    router = one.start_upnp()
+    begun = time.monotonic()
+    family = one.verify("--map")
+    quick = time.monotonic() - begun
+    assert protocol_of(family) == "UPnP" and good_of(family) == PORTS
+    one.home.router.nft("add rule inet filter spoken udp dport 5351 drop\n")
+    begun = time.monotonic()
+    assert protocol_of(one.verify("--map")) == "UPnP"
+    assert time.monotonic() - begun > 1 and quick < time.monotonic() - begun
+    assert router.table == {}
+
+
+def test_pcp_that_answers_within_a_second_is_preferred(world):
+    """The search has found the router by then, and has changed nothing in it."""
+    one = world()
+    gateway, router = one.start_gateway(delay=0.5), one.start_upnp()
+    family = one.verify("--map")
+    assert protocol_of(family) == PCP and good_of(family) == PORTS
+    assert router.searches > 0 and changes_of(router) == []
+    assert gateway.table == {}
+
+
+def test_pcp_that_answers_at_once_keeps_upnp_out_of_it(world):
+    one = world()
+    one.start_gateway()
+    router = one.start_upnp()
+    assert protocol_of(one.verify("--map")) == PCP
+    assert router.searches == 0
+
+
+def test_a_router_without_a_connection_while_pcp_says_nothing(world):
+    one = world()
+    one.start_gateway(alter=silent)
+    one.start_upnp(is_connected=False)
+    family = one.verify("--map")
+    assert set(states_of(family).values()) == {"not_connected"}
+    assert family["router"]["mapping"]["error"] == "not_connected"
+
+
+def test_a_signal_during_the_search(world):
+    one = world()
+    gateway, router = one.start_gateway(alter=silent), one.start_upnp(ignore=2)
+    running = one.watch("--map")
+    eventually(lambda: router.searches, "the search")
+    ended = running.end()
+    assert changes_of(router) == [] and gateway.maps() == []
+    assert "may still be" not in ended.err
 
 
 # --- UPnP ---------------------------------------------------------------------------------

@@ -112,8 +112,8 @@ class World:
                        **options)
         return ended.family(family)
 
-    def watch(self, *arguments, family=4, ports=LIST):
-        words = self._words(family, ports, ["--watch", "1s", "--confirm", "300ms", *arguments])
+    def watch(self, *arguments, family=4, ports=LIST, watch="1s"):
+        words = self._words(family, ports, ["--watch", watch, "--confirm", "300ms", *arguments])
         return self.later.enter_context(Running(*words, inside=self.home.provider))
 
     @contextlib.contextmanager

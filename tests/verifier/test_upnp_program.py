@@ -78,6 +78,22 @@ def mapped(port, lease=3600, **members):
     return {"port": port, "result": 0, "lease": lease, **members}
 
 
+def run_waiting(home, rest):
+    """With `rest` after a request that waits."""
+    with home.home:
+        return subprocess.run([BINARY], input=json.dumps(request(waits=True)) + "\n" + rest,
+                              text=True, capture_output=True, env=environment({}), timeout=100)
+
+
+def test_a_request_that_waits_changes_nothing_until_it_is_told_to(home, router):
+    upnp = router()
+    ended = run_waiting(home, "")
+    assert ended.returncode == 1 and len(ended.stdout.splitlines()) == 1
+    assert json.loads(ended.stdout)["router"] and upnp.table == {}
+    ended = run_waiting(home, "\n")
+    assert ended.returncode == 0 and len(upnp.table) == 3
+
+
 # --- mapping ----------------------------------------------------------------------------
 
 
@@ -183,6 +199,21 @@ def test_a_description_of_another_machine_is_not_fetched(in_homes):
         "http://192.168.50.3:%d/description.xml", "http://192.168.50.1@192.168.50.3:%d/",
         "http://neighbour.example:%d/", "https://192.168.50.1:%d/", "http://192.168.50.1\"", "",
         "http://[::ffff:192.168.50.3]:%d/", "x" * 200])
+
+
+def test_a_description_is_told_by_its_own_machine_only(in_homes):
+    """Another one of the link says that it is the gateway's, or that of a third one."""
+    def check(home, router, case):
+        gateway, told = case
+        upnp = router(ignore=1000)
+        neighbour = router(NEIGHBOUR, home.neighbour, ignore=0 if told == GATEWAY else 1000,
+                           location=f"{upnp.url}/description.xml")
+        if told == NEIGHBOUR:
+            upnp.manner.ignore, upnp.manner.location = 0, f"{neighbour.url}/description.xml"
+        first, _, end = run(home, request(gateway=gateway))
+        assert first == {"router": None, "ignored": 1} and end == "no_router"
+        assert (upnp.paths, neighbour.paths) == ([], [])
+    in_homes(check, [(GATEWAY, GATEWAY), (None, GATEWAY), (None, NEIGHBOUR)])
 
 
 def test_a_router_that_leads_elsewhere_is_not_followed(in_homes):
@@ -299,6 +330,19 @@ def test_only_mappings_to_us_are_removed(home, router):
     _, lines, end = run(home, request("remove"))
     assert lines == [{"port": port, "result": 0} for port in (7466, 50800, 50801)]
     assert (end, list(upnp.table)) == ("done", [50800])
+
+
+def test_mappings_to_a_former_address_are_removed_if_they_are_ours(home, router):
+    upnp = router()
+    former = "192.168.50.77"
+    for port, client, description in ((7466, former, "port-verifier"), (50800, former, "game"),
+                                      (50801, NEIGHBOUR, "port-verifier")):
+        upnp.table[port] = {"client": client, "inner": port, "lease": 9,
+                            "description": description}
+    _, lines, end = run(home, request("remove", client=former))
+    assert lines == [{"port": 7466, "result": 0}, {"port": 50800, "result": None},
+                     {"port": 50801, "result": 0}]
+    assert sorted(upnp.table) == [50800, 50801] and end == "done"
 
 
 def test_a_refused_removal_is_told(home, router):
@@ -498,6 +542,8 @@ INVALID = [
     json.dumps(request(lease=0)).encode() + b"\n",
     json.dumps(request(deadline_ms=60001)).encode() + b"\n",
     json.dumps(request(is_renewal=1)).encode() + b"\n",
+    json.dumps(request(waits=1)).encode() + b"\n",
+    json.dumps(request("remove", client="::1")).encode() + b"\n",
     json.dumps(request(ports=[])).encode() + b"\n",
     json.dumps(request(ports=[[0, 1]])).encode() + b"\n",
     json.dumps(request(ports=[[1, 65536]])).encode() + b"\n",

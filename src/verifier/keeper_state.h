@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The inside of a keeper, for keeper.c, which maps, and keeper_view.c, which tells what is
+ * known, only.
+ */
+#pragma once
+
+#include "loop/timers.h"
+#include "router/announce.h"
+#include "router/ask.h"
+#include "router/mapper.h"
+#include "verifier/keeper.h"
+#include "verifier/uplink.h"
+#include "verifier/upnp_mapper.h"
+
+/* A mapping that could not be removed when this machine got another address or router. */
+struct former_port {
+    uint16_t outer;
+    struct instant until;
+    struct address router, local;
+};
+
+struct keeper {
+    struct keeper_config config;
+    struct uplink uplink;
+    struct mapping_port *ports; /* owned */
+    size_t port_count;
+    struct former_port *former; /* owned; port_count at most, as their outer ports differ */
+    size_t former_count;
+    size_t known_count; /* the mapper knows the first ones of them */
+    struct ask *ask;    /* owned, as are the next three; NULL: not now */
+    struct announcements *announcements;
+    struct mapper *mapper;    /* of NAT-PMP or PCP */
+    struct upnp_mapper *upnp; /* not both */
+    bool is_asked_twice;      /* the second question has been put */
+    bool is_searching;        /* while it runs, `upnp` only looks for the router */
+    bool is_search_over;      /* is_searching: and has found none that it can ask */
+    bool may_speak[ROUTER_PROTOCOL_COUNT];
+    enum router_protocol protocol; /* of the mapper */
+    enum mapping_fault fault;      /* without a mapper */
+    bool is_waited_for;            /* `settled` is due with is_first */
+    bool is_removing;
+    bool is_retiring;   /* the mapper removes what it can: another one follows */
+    bool has_to_tell;   /* the owner, what no mapper tells it */
+    struct timer timer; /* for that, or to ask anew */
+};
+
+bool keeper_has_mapper(const struct keeper *keeper);
+const struct mapping *keeper_mapping(const struct keeper *keeper, size_t index);
+
+/* With what the router may hold now. */
+struct mapping_port keeper_port(const struct keeper *keeper, size_t index);
+
+enum router_meaning keeper_meaning(const struct keeper *keeper, size_t index);
+bool keeper_find(const struct keeper *keeper, uint16_t inner, size_t *ret);
