@@ -13,7 +13,9 @@
  * budget.
  *
  * A front asks other places as well (vantage/gather.h). The own verdict is always one of
- * them; if this place cannot judge, there is no reply with verdicts.
+ * them; if this place cannot judge, there is no reply with verdicts. Nor is there one if
+ * other places are missing for the verdict about a port, and the reply would not show it:
+ * JSON without details.
  *
  * A receipt (receipt/receipts.h) is given only for the caller's own address: otherwise the
  * answer is a 403. If this checker gives none, it is a 422.

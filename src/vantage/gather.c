@@ -336,6 +336,16 @@ struct gather_view gather_view(const struct gather *gather, size_t place, size_t
     };
 }
 
+bool gather_is_undecided(const struct gather *gather, size_t index)
+{
+    for (size_t i = 0; i < gather_places(gather); i++) {
+        struct gather_view view = gather_view(gather, i, index);
+        if (view.verdict && view.verdict->state == PORT_STATE_LIMITED)
+            return false;
+    }
+    return gather_verdict(gather, index).state == PORT_STATE_LIMITED;
+}
+
 struct gather_summary gather_summary(const struct gather *gather)
 {
     struct gather_summary summary = {.places = gather_places(gather), .answered = 1};

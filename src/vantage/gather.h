@@ -67,6 +67,9 @@ bool gather_has_own(const struct gather *gather, size_t index);
 /* What all places say together about that port, which must have an own verdict. */
 struct port_verdict gather_verdict(const struct gather *gather, size_t index);
 
+/* Whether that is LIMITED because places are missing, and not because of the target. */
+bool gather_is_undecided(const struct gather *gather, size_t index);
+
 /* One of the places, the own one first. */
 struct gather_view {
     const char *place;

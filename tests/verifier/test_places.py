@@ -139,20 +139,14 @@ def test_places_that_are_missing_are_not_the_fault_of_the_ports(stub):
     entry = placed("limited", eu_1="open", us_1="missing", ap_1="unplugged")
     checker = stub(checker_of(entry))
     ended = verify("--ports", PORTS, "--patience", "3", checker.url)
-    assert ended.status == NOT_OK, ended
+    assert ended.status == UNKNOWN, ended
     assert lines_of(ended)[1:] == [
         f"ipv4 checker {checker.url}: answered in N s, from this machine, not from the internet; "
         "places: eu-1; missing: us-1 (no answer), ap-1 (not connected)",
-        "ipv4 7466 no verdict: places of the checker are missing, reached by 1 of 3: no verdict "
-        "from us-1 and ap-1",
-        "ipv4 50800-50803 no verdict: places of the checker are missing, reached by 1 of 3: no "
-        "verdict from us-1 and ap-1",
         "ipv4 why: could not judge ports 7466,50800-50803: the checker has no verdict from its "
         "places us-1 and ap-1, and the other places are too few",
         "ipv4 do: try again later, or use another checker; no change of a forward or a firewall "
         "follows from this",
-        "ipv4 0 of 5 ports reachable; 5 are without a verdict",
-        "ipv4 advertise: none",
     ]
     assert len(checker.posts()) >= 2  # the second look came at once, not after a ban
 
