@@ -8,7 +8,7 @@
 
 #include "api/check_answer.h"
 #include "api/check_log.h"
-#include "api/check_ports.h"
+#include "api/checks_config.h"
 #include "metrics/metrics.h"
 #include "net/port_set.h"
 #include "probe/engine.h"
