@@ -147,7 +147,7 @@ Providers that ask only for what has changed, without `details`, cost less; that
 - The round trips are those of one machine. Longer ones keep sockets and checks for longer.
 - No provider proved its listeners: requests had no token. With one, a probe of an open port is a whole connection.
 - IPv6, several nats-servers, several workers, and machines with more processors were not measured. `./dev test vantage` has a
-  cluster of three servers; `./dev bench --only vantage` compares 1, 2 and 4 processes of one place.
+  cluster of three servers; `./dev bench vantage` compares 1, 2 and 4 processes of one place.
 """
 
 
