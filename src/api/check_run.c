@@ -56,7 +56,7 @@ static void reply_lacking_places(struct check *check)
     AUTO_TEXT names = text_up_to(PLACES_MAX * (PLACE_NAME_SIZE + 1));
     for (size_t i = 0; i < gather_places(check->gather); i++) {
         struct gather_view view = gather_view(check->gather, i, 0);
-        if (!view.verdict)
+        if (view.reason)
             text_printf(&names, "%s%s", names.len > 0 ? ", " : "", view.place);
     }
     err_set(
