@@ -118,6 +118,12 @@ void check_refuse_unjudged(struct check *check, const struct job_result *result)
                  ends[result->end].retry_after);
 }
 
+void check_refuse_crowded(struct check *check)
+{
+    check_count(check, METRIC_REFUSED_OVERLOADED);
+    check_refuse(check, PROBLEM_OVERLOADED, "too_many_checks", NULL, RETRY_SOON);
+}
+
 void check_refuse_no_receipts(struct check *check)
 {
     struct violation_list violations = {0};

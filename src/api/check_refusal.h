@@ -31,6 +31,9 @@ void check_refuse_budget(struct check *check, struct budget_answer answer);
 /* Says why there are no verdicts, in the engine's words, and what the client can do. */
 void check_refuse_unjudged(struct check *check, const struct job_result *result);
 
+/* Checks of this network, or of all, keep so many connections that others need the rest. */
+void check_refuse_crowded(struct check *check);
+
 /* This checker gives none, or not to this caller. */
 void check_refuse_no_receipts(struct check *check);
 void check_refuse_foreign_receipt(struct check *check, const struct access_caller *caller);

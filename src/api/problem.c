@@ -109,7 +109,7 @@ bool violation_add_message(struct violation_list *list, enum violation_type type
     return list->count < VIOLATIONS_MAX;
 }
 
-const char *violation_type_text(enum violation_type type)
+static const char *type_text(enum violation_type type)
 {
     assert(type < VIOLATION_TYPE_COUNT);
     return violation_types[type].type;
@@ -144,8 +144,7 @@ static json_t *message_json(const char *message)
 static json_t *violation_json(const struct violation *violation)
 {
     return json_pack("{s:o, s:o, s:s}", "loc", place_json(&violation->place), "msg",
-                     message_json(violation->message), "type",
-                     violation_type_text(violation->type));
+                     message_json(violation->message), "type", type_text(violation->type));
 }
 
 char *violation_list_body(const struct violation_list *list, size_t *ret_len)

@@ -153,7 +153,5 @@ bool violation_add_message(struct violation_list *list, enum violation_type type
                            struct violation_place place, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-const char *violation_type_text(enum violation_type type);
-
 /* The body of the 422; free() it. NULL without memory. */
 char *violation_list_body(const struct violation_list *list, size_t *ret_len);

@@ -191,6 +191,11 @@ void exchange_set_header(struct exchange *exchange, const char *name, const char
     text_append_str(&exchange->fields, "\r\n");
 }
 
+bool exchange_may_wait(const struct exchange *exchange)
+{
+    return exchange->world->may_wait(exchange->connection);
+}
+
 void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx)
 {
     exchange->gone = gone;

@@ -39,12 +39,15 @@ struct exchange_world {
 
     /* Called when an exchange that waits has output, or has failed. */
     void (*has_output)(void *connection);
+
+    /* Whether the connection may wait for its handler. */
+    bool (*may_wait)(void *connection);
 };
 
 /* Finds the route of a request whose head is complete, and refuses what cannot be served:
  * the exchange then has its reply and wants no body. `view` is NULL for a request that was
- * not understood, which the caller refuses. `connection` is passed to has_output().
- * Everything is borrowed, `view` only during the call. NULL without memory. */
+ * not understood, which the caller refuses. `connection` is passed to the world's
+ * functions. Everything is borrowed, `view` only during the call. NULL without memory. */
 struct exchange *exchange_new(struct exchange_world *world, void *connection,
                               struct transport *transport, const struct request_view *view);
 

@@ -239,7 +239,7 @@ static void append_gauge(struct text *text, const char *name, const char *help,
 static void append_log_lines(struct text *text, const struct metrics_facts *facts)
 {
     const char *name = PREFIX "log_lines_lost_total";
-    append_header(text, name, "counter", "Lines that the log does not have, by reason.");
+    append_header(text, name, "counter", "Log lines that were not written, by reason.");
     text_printf(text, "%s{reason=\"suppressed\"} %" PRIu64 "\n", name,
                 facts->log_suppressed);
     text_printf(text, "%s{reason=\"dropped\"} %" PRIu64 "\n", name, facts->log_dropped);

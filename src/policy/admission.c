@@ -24,6 +24,10 @@
 #define WORKING     INT64_MAX /* or the place is free */
 #define EVICTED     (INT64_MAX - 1)
 
+/* Of a newcomer: workers read the clock once a turn, so that the waits of another worker
+ * may have begun after its time. */
+#define ANY_WAIT    ((struct instant){EVICTED - 1})
+
 /* The connections that have been waiting longest, the longest wait first. One that has
  * worked meanwhile has another time now, and all others are later than these, so that the
  * list is valid until it is used up. */
@@ -39,7 +43,8 @@ struct oldest {
 struct group {
     struct address_entry entry;
     size_t connections;
-    struct oldest *oldest; /* owned; only of a network that has reached its limit */
+    _Atomic size_t working; /* of them; counted only for networks */
+    struct oldest *oldest;  /* owned; only of a network that has reached its limit */
 };
 
 struct place {
@@ -50,10 +55,11 @@ struct place {
 };
 
 struct admission {
-    pthread_mutex_t lock; /* of everything except the elements of `since` */
+    pthread_mutex_t lock; /* of everything except what is atomic */
     struct admission_limits limits;
-    size_t connections; /* that have not left and were not evicted */
-    size_t places_used; /* by them and by those that were evicted and have not left */
+    _Atomic size_t working; /* connections */
+    size_t connections;     /* that have not left and were not evicted */
+    size_t places_used;     /* by them and by those that were evicted and have not left */
     struct address_table groups; /* its entries are owned */
     struct oldest oldest;
 
@@ -182,14 +188,14 @@ static void oldest_add(struct oldest *oldest, int64_t since, uint32_t place)
     oldest->items[at].place = place;
 }
 
-/* `network` NULL: of all. */
+/* Of those before `until`. `network` NULL: of all. */
 static void oldest_search(const struct admission *admission, struct oldest *oldest,
-                          const struct group *network, struct instant now)
+                          const struct group *network, struct instant until)
 {
     oldest->next = oldest->count = 0;
     for (uint32_t i = 0; i < admission->places_ever; i++) {
         int64_t since = atomic_load_explicit(&admission->since[i], memory_order_relaxed);
-        if (since <= now.ns && (!network || admission->places[i].network == network))
+        if (since <= until.ns && (!network || admission->places[i].network == network))
             oldest_add(oldest, since, i);
     }
 }
@@ -232,21 +238,20 @@ static bool evict(struct admission *admission, struct oldest *oldest,
     return oldest_evict(admission, oldest, until);
 }
 
-static bool evict_of_network(struct admission *admission, struct group *network,
-                             struct instant now)
+static bool evict_of_network(struct admission *admission, struct group *network)
 {
     if (!network->oldest)
         network->oldest = calloc(1, sizeof *network->oldest);
-    return network->oldest && evict(admission, network->oldest, network, now);
+    return network->oldest && evict(admission, network->oldest, network, ANY_WAIT);
 }
 
 /* --- in and out ----------------------------------------------------------------------- */
 
 /* Makes room for one more in all. */
-static enum admission_answer make_room(struct admission *admission, struct instant now)
+static enum admission_answer make_room(struct admission *admission)
 {
     bool has_room = admission->connections < admission->limits.connections ||
-                    evict(admission, &admission->oldest, NULL, now);
+                    evict(admission, &admission->oldest, NULL, ANY_WAIT);
     return has_room && admission->places_used < admission->place_count ? ADMISSION_GRANTED
                                                                        : ADMISSION_FULL;
 }
@@ -254,7 +259,7 @@ static enum admission_answer make_room(struct admission *admission, struct insta
 /* The same in these groups too. Both stay, although evicting may take their last
  * connection. */
 static enum admission_answer make_room_in(struct admission *admission, struct group *caller,
-                                          struct group *network, struct instant now)
+                                          struct group *network)
 {
     if (caller->connections >= admission->limits.per_caller)
         return ADMISSION_CALLER_FULL;
@@ -263,10 +268,10 @@ static enum admission_answer make_room_in(struct admission *admission, struct gr
     network->connections++;
     enum admission_answer answer = ADMISSION_GRANTED;
     if (network->connections > admission->limits.per_network &&
-        !evict_of_network(admission, network, now))
+        !evict_of_network(admission, network))
         answer = ADMISSION_NETWORK_FULL;
     if (answer == ADMISSION_GRANTED)
-        answer = make_room(admission, now);
+        answer = make_room(admission);
     if (answer != ADMISSION_GRANTED) {
         caller->connections--;
         network->connections--;
@@ -275,7 +280,7 @@ static enum admission_answer make_room_in(struct admission *admission, struct gr
 }
 
 static enum admission_answer join(struct admission *admission, const struct address *peer,
-                                  struct instant now, struct place *ret)
+                                  struct place *ret)
 {
     struct address_key key = address_key_caller(peer);
     ret->caller = group_get(admission, &key);
@@ -284,7 +289,7 @@ static enum admission_answer join(struct admission *admission, const struct addr
     ret->network = group_get(admission, &key);
     enum admission_answer answer = ADMISSION_FULL;
     if (ret->caller && ret->network)
-        answer = make_room_in(admission, ret->caller, ret->network, now);
+        answer = make_room_in(admission, ret->caller, ret->network);
     if (answer != ADMISSION_GRANTED) {
         group_put(admission, ret->caller);
         group_put(admission, ret->network);
@@ -308,7 +313,7 @@ enum admission_answer admission_enter(struct admission *admission,
     pthread_mutex_lock(&admission->lock);
     struct place place = {.fd = fd};
     enum admission_answer answer =
-        is_unlimited ? make_room(admission, now) : join(admission, peer, now, &place);
+        is_unlimited ? make_room(admission) : join(admission, peer, &place);
     if (answer == ADMISSION_GRANTED) {
         *ret_place = place_take(admission);
         admission->places[*ret_place] = place;
@@ -320,30 +325,62 @@ enum admission_answer admission_enter(struct admission *admission,
     return answer;
 }
 
-static bool since_set(struct admission *admission, uint32_t place, int64_t value)
+/* Call it only for a place that works and does not give way: its network then stays. */
+static void count_working(struct admission *admission, uint32_t place, size_t change)
 {
-    int64_t since = atomic_load_explicit(&admission->since[place], memory_order_relaxed);
-    while (since != EVICTED)
-        if (atomic_compare_exchange_weak(&admission->since[place], &since, value))
-            return true;
-    return false;
+    struct group *network = admission->places[place].network;
+    atomic_fetch_add_explicit(&admission->working, change, memory_order_relaxed);
+    if (network)
+        atomic_fetch_add_explicit(&network->working, change, memory_order_relaxed);
 }
 
+bool admission_may_work(struct admission *admission, uint32_t place)
+{
+    size_t limit = admission->limits.connections;
+    size_t most = limit - limit / ADMISSION_WORK_RESERVE;
+    size_t working = atomic_load_explicit(&admission->working, memory_order_relaxed);
+    if (working >= most)
+        return false;
+
+    pthread_mutex_lock(&admission->lock); /* an eviction may end the network */
+    const struct group *network = admission->places[place].network;
+    size_t own =
+        network ? atomic_load_explicit(&network->working, memory_order_relaxed) : 0;
+    pthread_mutex_unlock(&admission->lock);
+    return !network || own < ADMISSION_WORK_SHARE * (most - working);
+}
+
+/* Only the worker that owns the connection lets it work and wait; others only evict it. */
 bool admission_work(struct admission *admission, uint32_t place)
 {
-    return since_set(admission, place, WORKING);
+    _Atomic int64_t *place_since = &admission->since[place];
+    int64_t since = atomic_load_explicit(place_since, memory_order_relaxed);
+    if (since == WORKING)
+        return true;
+    if (since == EVICTED || !atomic_compare_exchange_strong(place_since, &since, WORKING))
+        return false;
+    count_working(admission, place, 1);
+    return true;
 }
 
 bool admission_wait(struct admission *admission, uint32_t place, struct instant since)
 {
-    return since_set(admission, place, since.ns);
+    _Atomic int64_t *place_since = &admission->since[place];
+    int64_t before = atomic_load_explicit(place_since, memory_order_relaxed);
+    if (before == WORKING)
+        count_working(admission, place, (size_t)-1);
+    return before != EVICTED &&
+           atomic_compare_exchange_strong(place_since, &before, since.ns);
 }
 
 bool admission_leave(struct admission *admission, uint32_t number)
 {
     struct place *place = &admission->places[number];
     pthread_mutex_lock(&admission->lock);
-    bool is_evicted = atomic_exchange(&admission->since[number], WORKING) == EVICTED;
+    int64_t since = atomic_exchange(&admission->since[number], WORKING);
+    bool is_evicted = since == EVICTED;
+    if (since == WORKING)
+        count_working(admission, number, (size_t)-1);
     if (!is_evicted)
         uncount(admission, place);
     assert(admission->places_used > 0);

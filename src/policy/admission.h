@@ -50,11 +50,19 @@ enum admission_answer admission_enter(struct admission *admission,
                                       const struct address *peer, bool is_unlimited, int fd,
                                       struct instant now, uint32_t *ret_place);
 
+/* Whether the connection may begin to work. Then it keeps its place for as long as its
+ * check takes, so checks leave one place in ADMISSION_WORK_RESERVE to connections that
+ * wait. Of the others, a network may have ADMISSION_WORK_SHARE times as many as are left: N
+ * networks that want everything leave one in 2N + 1. Unlimited connections have no network.
+ * Workers that ask at the same time may exceed both limits by one each. */
+#define ADMISSION_WORK_SHARE   2
+#define ADMISSION_WORK_RESERVE 16
+bool admission_may_work(struct admission *admission, uint32_t place);
+
 /* The connection does not give way from now on. False if it already has. */
 bool admission_work(struct admission *admission, uint32_t place);
 
-/* The connection gives way again, from `since` on, which may be in the future. False if it
- * already has. */
+/* The connection gives way again, and waits from `since` on. False if it already has. */
 bool admission_wait(struct admission *admission, uint32_t place, struct instant since);
 
 /* Counts a connection out. True if it had to give way. */

@@ -4,7 +4,8 @@
  *
  *   engine.c         jobs: start, turns, fairness, end
  *   limited.c        addresses that stopped answering: one SYN at a time
- *   port.c           one port of a job: its attempts, from the first to the verdict
+ *   port.c           one port of a job: what happens to it, up to its verdict
+ *   port_attempts.c  its attempts: their sockets, and what they count for
  *   judge.c          what the facts about a port mean
  *   proving.c        the proof of an open port's listener
  *   control_probe.c  attempts at ports that have answered before, see controls.h
@@ -45,9 +46,10 @@
 /* So many ports that refused are asked again at a time. */
 #define JOB_SECOND_LOOKS 8
 
+struct attempt_reading;
 struct port;
 
-/* One connect in flight. Leaves the engine only through attempt_end() of port.c. */
+/* One connect in flight. Leaves the engine only through attempt_end(). */
 struct attempt {
     struct port *port; /* borrowed: outlives every attempt */
     LIST_ENTRY(attempt) link;
@@ -229,7 +231,7 @@ void port_attempt(struct port *port);
 void port_do_without(struct port *port);
 
 /* The port waits for its turn at its limited address, at the head or the tail; what is
- * known of it counts no more. */
+ * known about it no longer counts. */
 void port_limit(struct port *port, bool is_first);
 
 /* Back to the queue of its job, as if new. */
@@ -249,6 +251,30 @@ void job_abandon_ports(struct job *job);
 
 /* This checker cannot reach the target at all: ends the job without a verdict. */
 void job_fail(struct job *job, enum job_end end, const struct err *reason);
+
+/* --- port_attempts.c ---------------------------------------------------------------- */
+
+/* Sends the port's next SYN and watches its socket: on_event() is called with the attempt.
+ * On any outcome but OUTCOME_PENDING there is no attempt, the quota has been returned, and
+ * *ret_errnum says why. */
+enum outcome attempt_start(struct port *port, loop_event_fn *on_event, int *ret_errnum);
+
+/* Its host no longer counts it as under way. */
+void attempt_answered(struct attempt *attempt);
+
+/* Closes the socket: quota and window have their place back before any callback runs. */
+void attempt_close(struct attempt *attempt);
+
+/* Closes and forgets it. */
+void attempt_end(struct attempt *attempt);
+
+/* All but one, which may be NULL. */
+void attempts_end(struct port *port, const struct attempt *but);
+
+/* Records an answer to an attempt that was sent at `sent_at`: earlier attempts at this port
+ * that are still open were lost. */
+void attempts_heard(struct port *port, const struct attempt_reading *reading,
+                    struct instant sent_at, bool is_open);
 
 /* --- judge.c ------------------------------------------------------------------------ */
 

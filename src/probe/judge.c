@@ -56,7 +56,7 @@ unsigned judge_limited_needed(const struct host *host, struct instant now)
 }
 
 /* May another engine use the same source ports at the same time? Then a refusal may be for
- * a connection of its. */
+ * a connection of that engine. */
 static bool may_share_sources(const struct engine *engine)
 {
     return engine->config.parts > 1 && engine->sources.first == 0;

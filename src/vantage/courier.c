@@ -291,10 +291,11 @@ static void tell_fault(struct courier *courier, const char *url, const struct er
     if (strcmp(courier->fault, err->message) == 0)
         return;
     snprintf(courier->fault, sizeof courier->fault, "%s", err->message);
-    log_message(LOG_LEVEL_WARNING, "nats",
-                "no connection to %s: %s; it is tried again, and checks are made from this "
-                "place alone until then",
-                url, err->message);
+    log_message(
+        LOG_LEVEL_WARNING, "nats",
+        "cannot connect to %s: %s; trying again; until then, checks are made from this "
+        "place alone",
+        url, err->message);
 }
 
 static bool is_stopping(struct courier *courier)
@@ -308,7 +309,7 @@ static bool is_stopping(struct courier *courier)
 static void connect_to_any(struct courier *courier)
 {
     const struct nats_access *access = courier->config.access;
-    struct err err = {.message = "no server has an address"};
+    struct err err = {.message = "no host name of a server can be resolved"};
     courier->next_attempt = instant_add(clock_now(), span_ms(COURIER_RETRY_MS));
     for (size_t i = 0; i < access->target_count && !is_stopping(courier); i++)
         if (connect_to(courier, &access->targets[i], &err))

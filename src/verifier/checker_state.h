@@ -15,7 +15,7 @@
 
 struct checker {
     struct checker_config config;                                  /* all borrowed */
-    bool (*begin)(struct checker *checker, struct err *err);       /* at `url`, from anew */
+    bool (*begin)(struct checker *checker, struct err *err);       /* at `url`, from the start */
     bool (*ask_address)(struct checker *checker, struct err *err); /* GET /ip */
     const char *url;                                               /* one of the two */
     struct fetch *fetch;                                           /* owned */

@@ -42,13 +42,15 @@ def shared(latest):
 
 
 @pytest.fixture
-def copied_service(tmp_path):
-    """A service whose binary is a copy that the test may replace."""
-    binary = tmp_path / "port-checker"
-    shutil.copy(BINARY, binary)
-    settings = {"PORT_CHECKER_DEBUG": "true"}
-    with kept(Service(settings, directory=tmp_path, binary=binary)) as service:
-        yield service.wait_ready(), binary
+def copied(tmp_path, later):
+    """copied(NAME=value, ...): a service whose binary is a copy that the test may replace, and that
+    copy."""
+    def begin(**settings):
+        binary = tmp_path / "port-checker"
+        shutil.copy(BINARY, binary)
+        service = later.enter_context(kept(Service(settings, directory=tmp_path, binary=binary)))
+        return service.wait_ready(), binary
+    return begin
 
 
 @pytest.fixture

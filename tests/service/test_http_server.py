@@ -18,13 +18,13 @@ import time
 
 import pytest
 
-from harness.waiting import eventually
+from harness.waiting import PATIENCE, eventually, soon
 
 BUILD_DIR = os.environ.get("BUILD_DIR", "build")
 PROGRAM = os.path.join(BUILD_DIR, "tests", "echo_server")
 with open(PROGRAM, "rb") as program:
     IS_SANITIZED = b"_asan_" in (code := program.read()) or b"_tsan_" in code
-WAIT = 10  # seconds; far longer than anything takes that works
+WAIT = 10 * PATIENCE  # seconds; far longer than anything takes that works
 
 
 class Reply:
@@ -254,6 +254,38 @@ def server(options):
         yield server
 
 
+@pytest.fixture(scope="module")
+def running():
+    """running(NAME=value, ...): the server with these options, started when it is first asked for.
+    Its end is checked after the last test of the file."""
+    with contextlib.ExitStack() as stack:
+        servers = {}
+
+        def get(**options):
+            key = tuple(sorted(options.items()))
+            if key not in servers:
+                servers[key] = stack.enter_context(serving(**options))
+            return servers[key]
+        yield get
+
+
+@contextlib.contextmanager
+def used(server):
+    """For one of many tests of the same server: it must go on, and the test's clients leave."""
+    yield server
+    for client in server.clients:
+        client.sock.close()
+    server.clients.clear()
+    assert server.process.poll() is None, server.process.stderr.read()
+
+
+@pytest.fixture
+def common(options, running):
+    """One server for all cases of the tables."""
+    with used(running(**options)) as server:
+        yield server
+
+
 @pytest.fixture
 def plain():
     with serving() as server:
@@ -314,15 +346,15 @@ def test_a_forged_reply_header_is_left_out(server):
 
 @pytest.mark.parametrize("path", ["/health", "/health/", "/health?a=b", "/health/?a=b&c",
                                   "http://other/health", "/health?%00"])
-def test_ways_to_name_a_path(server, path):
-    assert server.get(path).status == 200
+def test_ways_to_name_a_path(common, path):
+    assert common.get(path).status == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/healt", "/healthy", "/health//", "//health",
                                   "/health/x", "/HEALTH", "/health%00", "/%68ealth",
                                   "http://other", "*", "/../health"])
-def test_unknown_paths(server, path):
-    client = server.client()
+def test_unknown_paths(common, path):
+    client = common.client()
     reply = client.get(path)
     assert (reply.status, reply.body) == (404, b'{"detail": "NOT_FOUND"}')
     assert client.is_open()
@@ -505,8 +537,8 @@ def test_blank_lines_before_a_request(server):
 @pytest.mark.parametrize("request_text", [
     "\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n", "GET /health HTTP/1.1\nHost: x\r\n\r\n",
     "GET /health HTTP/1.1\r\nHost: x\n\r\n", "GET /health HTTP/1.1\r\nHost: x\r\n\n"])
-def test_bare_line_feeds_are_refused(server, request_text):
-    client = server.client()
+def test_bare_line_feeds_are_refused(common, request_text):
+    client = common.client()
     assert client.ask(request_text).status == 400
     assert client.ended()
 
@@ -553,8 +585,8 @@ def test_expect_100_continue(server):
 @pytest.mark.parametrize("path,length,encoding,status", [
     ("/echo", 65537, "identity", 413), ("/nope", 3, "identity", 404),
     ("/health", 3, "identity", 405), ("/echo", 3, "gzip", 415)])
-def test_a_refusal_comes_instead_of_100_continue(server, path, length, encoding, status):
-    client = server.client()
+def test_a_refusal_comes_instead_of_100_continue(common, path, length, encoding, status):
+    client = common.client()
     client.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
                 f"Content-Encoding: {encoding}\r\nExpect: 100-continue\r\n\r\n".encode())
     reply = client.reply()
@@ -578,17 +610,18 @@ def test_no_100_continue_where_it_is_not_waited_for(server, version, body):
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "x", "gzip, identity"])
-def test_an_encoded_body_is_refused(server, encoding):
+def test_an_encoded_body_is_refused(common, encoding):
+    handled = common.stats()["handled"]
     line = f"Content-Encoding: {encoding}\r\n"
     for request in (post("/echo", "abc", line),
                     f"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{line}"
                     "\r\n3\r\nabc\r\n0\r\n\r\n"):
-        client = server.client()
+        client = common.client()
         reply = client.ask(request + SMUGGLED)
         assert (reply.status, reply.body) == (415, b'{"detail": "UNSUPPORTED_ENCODING"}')
         assert reply.one("connection") == "close"
         assert client.ended()
-    assert server.stats()["handled"] == 0
+    assert common.stats()["handled"] == handled
 
 
 def test_an_encoding_that_changes_nothing(server):
@@ -659,9 +692,9 @@ ANSWERED_BY_THE_SERVER = {
 
 @pytest.mark.parametrize("before", BEFORE)
 @pytest.mark.parametrize("what", ANSWERED_BY_THE_SERVER)
-def test_the_servers_own_answers_know_the_request(hasty, what, before):
+def test_the_servers_own_answers_know_the_request(common_hasty, what, before):
     head, body, status = ANSWERED_BY_THE_SERVER[what]
-    client = hasty.client()
+    client = common_hasty.client()
     BEFORE[before](client)
     with contextlib.suppress(OSError):
         client.send(head + b"Host: x\r\nMark: known\r\n\r\n")
@@ -678,9 +711,9 @@ NOT_UNDERSTOOD = {
 
 @pytest.mark.parametrize("before", BEFORE)
 @pytest.mark.parametrize("what", NOT_UNDERSTOOD)
-def test_nothing_is_taken_from_a_head_that_was_not_understood(server, what, before):
+def test_nothing_is_taken_from_a_head_that_was_not_understood(common, what, before):
     lines, status = NOT_UNDERSTOOD[what]
-    client = server.client()
+    client = common.client()
     BEFORE[before](client)
     reply = client.get("/health", "Mark: known\r\n" + lines)
     assert (reply.status, reply.all("marked")) == (status, [])
@@ -724,8 +757,9 @@ AMBIGUOUS = {
 
 @pytest.mark.parametrize("before", BEFORE)
 @pytest.mark.parametrize("name", AMBIGUOUS)
-def test_ambiguous_framing_is_refused(server, name, before):
-    client = server.client()
+def test_ambiguous_framing_is_refused(common, name, before):
+    handled = common.stats()["handled"]
+    client = common.client()
     BEFORE[before](client)
     request = f"POST /echo HTTP/1.1\r\nHost: x\r\n{AMBIGUOUS[name]}\r\n"
     client.send((request + "0\r\n\r\n" + SMUGGLED * 2).encode("latin-1"))
@@ -733,7 +767,7 @@ def test_ambiguous_framing_is_refused(server, name, before):
     assert reply.status == (413 if name == "a length beyond the limit" else 400), reply
     assert reply.one("connection") == "close"
     assert client.ended()
-    assert server.stats()["handled"] == 0
+    assert common.stats()["handled"] == handled
 
 
 def test_http_1_0_has_no_chunks(server):
@@ -747,13 +781,14 @@ def test_http_1_0_has_no_chunks(server):
 
 @pytest.mark.parametrize("chunks", ["x\r\n", "-1\r\n", "5\r\nhelloX\r\n", "\r\n", "0x5\r\nhello",
                                     "5 \r\nhello\r\n", "fffffffffffffffff\r\n"])
-def test_broken_chunks(server, chunks):
-    client = server.client()
+def test_broken_chunks(common, chunks):
+    handled = common.stats()["handled"]
+    client = common.client()
     client.send(("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
                  + chunks + "\r\n0\r\n\r\n" + SMUGGLED).encode())
     assert client.reply().status == (413 if chunks.startswith("f") else 400)
     assert client.ended()
-    assert server.stats()["handled"] == 0
+    assert common.stats()["handled"] == handled
 
 
 @pytest.mark.parametrize("garbage", [b"\0" * 100 + b"\n\n",
@@ -967,26 +1002,32 @@ def test_out_of_descriptors_each_is_told_at_once(options):
     """Not only after a pause: the queue is empty after each."""
     with serving(files=24, **options) as server:
         held = [server.raw() for _ in range(22)]
-        times = []
-        for _ in range(10):
-            begun = time.monotonic()
-            client = Client(server.raw())
-            assert not client.fill() or b" 503 " in client.data
-            times.append(time.monotonic() - begun)
-            client.sock.close()
+
+        def ten_are_told():
+            for _ in range(10):
+                client = Client(server.raw())
+                assert not client.fill() or b" 503 " in client.data
+                client.sock.close()
+        soon(0.5, ten_are_told)
         for sock in held:
             sock.close()
-    assert sorted(times)[5] < 0.05, times
 
 
 # --- limits of time ------------------------------------------------------------------------------
 
-SHORT = {"idle_ms": 400, "head_ms": 300, "body_ms": 300, "send_ms": 400, "linger_ms": 200}
+# Not of a handshake, nor between two requests: a busy machine may need more time for them.
+SHORT = {"head_ms": 300, "body_ms": 300, "send_ms": 400, "linger_ms": 200}
 
 
 @pytest.fixture
 def hasty(options):
     with serving(**options, **SHORT) as server:
+        yield server
+
+
+@pytest.fixture
+def common_hasty(options, running):
+    with used(running(**options, **SHORT)) as server:
         yield server
 
 
@@ -1035,30 +1076,31 @@ def test_slow_bodies(hasty, before):
 
 
 @pytest.mark.parametrize("before", ["nothing", "a request", "a wait"])
-def test_idle_connections_end_quietly(hasty, before):
-    started = time.monotonic()  # ahead of the server's own clock: a reply may be read late
-    client = hasty.client()
-    if before == "a request":
-        assert client.is_open()
-    if before == "a wait":
-        assert client.get("/wait", "X-Wait: 10\r\n").status == 200
-    assert client.ended()
-    assert 0.4 <= time.monotonic() - started < WAIT
+def test_idle_connections_end_quietly(options, before):
+    with serving(**options, idle_ms=800) as server:
+        started = time.monotonic()  # ahead of the server's own clock: a reply may be read late
+        client = server.client()
+        if before == "a request":
+            assert client.is_open()
+        if before == "a wait":
+            assert client.get("/wait", "X-Wait: 10\r\n").status == 200
+        assert client.ended()
+        assert 0.8 <= time.monotonic() - started < WAIT
 
 
 @pytest.mark.parametrize("sent", [b"", HELLO[:1], HELLO])
-def test_a_handshake_that_stalls_has_the_time_of_a_head(pem, sent):
-    with serving(head_ms=400, idle_ms=600_000, **pem) as server:
+def test_a_handshake_that_stalls_is_ended(pem, sent):
+    with serving(handshake_ms=800, **pem) as server:
         client = Client(server.raw())
         started = time.monotonic()
         client.send(sent)
         assert client.ended()
-        assert time.monotonic() - started > 0.3
+        assert time.monotonic() - started > 0.7
         assert server.metric("http_connections_timed_out_total") == 1
 
 
 def test_a_handshake_that_trickles_is_not_prolonged(pem):
-    with serving(head_ms=400, idle_ms=600_000, **pem) as server:
+    with serving(handshake_ms=400, **pem) as server:
         hello = b"\x16\x03\x01\x10\0\x01\0\x0f\xfc"
         assert drip(Client(server.raw()), hello + b"\x03" * 4000) > 0.3
 
@@ -1461,7 +1503,7 @@ ENDING = {
 @pytest.mark.parametrize("how", ENDING)
 def test_tls_ends_before_its_connection(pem, how, version):
     """Without it, the end might be a truncation by a third party."""
-    with serving(**pem, **SHORT) as server:
+    with serving(**pem, **SHORT, idle_ms=800) as server:
         client = tls_client(server, **version)
         ENDING[how](client)
         assert client.sock.recv(1) == b""
@@ -1605,14 +1647,16 @@ def test_no_handshake_is_computed_for_who_has_left(pem):
 def test_the_end_of_a_handshake_is_acknowledged_at_once(pem):
     """Otherwise a client with Nagle's algorithm would usually send its first request 40 ms later.
     """
-    times = []
     with serving(**pem) as server:
-        for _ in range(15):
-            client = tls_client(server, **TLS_1_3)
-            begun = time.monotonic()
-            assert client.is_open()
-            times.append(time.monotonic() - begun)
-    assert sorted(times)[10] < 0.03, times
+        def are_most_answered_at_once():
+            times = []
+            for _ in range(15):
+                client = tls_client(server, **TLS_1_3)
+                begun = time.monotonic()
+                assert client.is_open()
+                times.append(time.monotonic() - begun)
+            return sorted(times)[10] < 0.03
+        eventually(are_most_answered_at_once, "most are answered at once")
 
 
 class GnuTls:
@@ -1779,14 +1823,15 @@ def test_time_to_ask_while_draining_counts_from_its_begin(server):
     assert 1.5 < time.monotonic() - drained < WAIT
 
 
-def test_draining_prolongs_nothing(hasty):
-    client = hasty.client()
-    client.send(b"GET /hea")
-    hasty.process.send_signal(signal.SIGHUP)
-    started = time.monotonic()
-    assert client.reply().status == 408
-    assert client.ended()
-    assert time.monotonic() - started < 1.5
+def test_draining_prolongs_nothing(options):
+    def drain_during_a_head():
+        with serving(**options, **SHORT) as server:
+            client = server.client()
+            client.send(b"GET /hea")
+            server.process.send_signal(signal.SIGHUP)
+            assert client.reply().status == 408
+            assert client.ended()
+    soon(1.5, drain_during_a_head)
 
 
 def test_stop_accepting_leaves_connections_in_the_queue(plain):

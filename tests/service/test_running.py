@@ -23,25 +23,33 @@ JSON = ("Content-Type", "application/json")
 WORKERS = pytest.mark.parametrize("workers", [1, 4])
 
 
-@pytest.fixture
-def long_check(silent_ports):
-    """long_check(service): a connection with a check that takes PORT_CHECK_TIMEOUT."""
-    connections = []
-    ports = silent_ports(3)
+class LongCheck:
+    """long_check(service): a connection with a check of ports that are silent. It takes
+    PORT_CHECK_TIMEOUT; release() lets the ports refuse, which ends it soon."""
 
-    def begin(service, **options):
-        connection = service.connect(**options)
-        connections.append(connection)
+    def __init__(self, packet_filter, ports, later):
+        self.packet_filter, self.ports, self.later = packet_filter, ports, later
+
+    def __call__(self, service):
+        connection = self.later.enter_context(service.connect())
         running = service.metric("checks_running")
-        connection.request("POST", "/check-ports", [JSON], check_body(ports))
+        connection.request("POST", "/check-ports", [JSON], check_body(self.ports))
         eventually(lambda: service.metric("checks_running") > running, "the check runs")
         return connection
-    yield begin
-    for connection in connections:
-        connection.close()
+
+    def hold(self):
+        self.packet_filter.rule(self.ports, "drop")
+
+    def release(self):
+        self.packet_filter.clear()
 
 
-def assert_filtered(reply):
+@pytest.fixture
+def long_check(packet_filter, silent_ports, later):
+    return LongCheck(packet_filter, silent_ports(3), later)
+
+
+def assert_none_open(reply):
     assert reply.status == 200, reply
     assert reply.json()["message"] == "Successfully verified 0 out of 3 ports"
 
@@ -376,7 +384,7 @@ def test_nothing_of_a_request_can_forge_a_line(start):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_running_checks_finish_and_takes_no_new_ones(
         start, long_check, workers, number):
-    service = start(PORT_CHECK_TIMEOUT=4, PORT_CHECKER_WORKERS=workers)
+    service = start(PORT_CHECK_TIMEOUT=20, PORT_CHECKER_WORKERS=workers)
     running = [long_check(service) for _ in range(4)]
     service.signal(number)
     service.wait_draining()
@@ -387,8 +395,9 @@ def test_a_signal_lets_running_checks_finish_and_takes_no_new_ones(
     assert (refused.status, refused.json()["code"]) == (503, "draining")
     assert int(refused.header("Retry-After")) > 0
     assert service.post(b"{").status == 503
+    long_check.release()
     for connection in running:
-        assert_filtered(connection.reply())
+        assert_none_open(connection.reply())
         assert connection.is_ended()
     assert service.wait() == 0
     assert service.events("stopped")
@@ -438,7 +447,7 @@ def test_sighup_takes_new_settings_and_no_client_notices(start, long_check, work
         running = long_check(service)
         service.env_file.write_text(settings + "PORT_CHECKER_MAX_PORTS=4\n")
         service.signal(signal.SIGHUP)
-        assert_filtered(running.reply())
+        assert_none_open(running.reply())
         service.wait_ready(2)
         hammer.more(20)
 
@@ -601,10 +610,11 @@ def test_a_reload_may_move_the_service(moving):
         assert service.get("/health").status == 200
 
 
-def test_a_new_program_that_says_more_than_a_pipe_holds_is_heard_out(copied_service):
-    service, binary = copied_service
+def test_a_new_program_that_says_more_than_a_pipe_holds_is_heard_out(copied):
+    service, binary = copied()
     text = "#!/bin/sh\nyes no | head -c 300000 >&2\necho never >&2\nexit 3\n"
     replace(binary, lambda new: new.write_text(text))
+    service.signal(signal.SIGHUP)
 
     assert service.wait_event("reload_refused", within=60)["reason"] == "never"
 
@@ -615,17 +625,19 @@ def test_a_new_program_that_says_more_than_a_pipe_holds_is_heard_out(copied_serv
     ("echo a fault >&2; exit 1", "a fault"),
     ("exit 7", "exit status 7"),
 ])
-def test_how_a_new_program_ended_is_the_reason(copied_service, text, reason):
-    service, binary = copied_service
+def test_how_a_new_program_ended_is_the_reason(copied, text, reason):
+    service, binary = copied()
     replace(binary, lambda new: new.write_text(f"#!/bin/sh\n{text}\n"))
+    service.signal(signal.SIGHUP)
 
     assert service.wait_event("reload_refused")["reason"] == reason
 
 
-def test_a_new_program_inherits_no_signal_that_is_ignored(copied_service):
-    service, binary = copied_service
+def test_a_new_program_inherits_no_signal_that_is_ignored(copied):
+    service, binary = copied()
     text = "#!/bin/sh\ngrep -E 'Sig(Blk|Ign)' /proc/self/status | tr -s '\\n\\t' ' ' >&2\nexit 3\n"
     replace(binary, lambda new: new.write_text(text))
+    service.signal(signal.SIGHUP)
 
     _, blocked, _, ignored = service.wait_event("reload_refused")["reason"].split()
     assert int(blocked, 16) == 0
@@ -675,14 +687,16 @@ def test_a_new_program_that_does_not_answer_does_not_keep_the_port(start, unansw
 
 
 def test_signals_while_a_reload_is_under_way(start, long_check):
-    service = start(PORT_CHECK_TIMEOUT=4)
+    service = start(PORT_CHECK_TIMEOUT=20)
     running = long_check(service)
     for _ in range(5):
         service.signal(signal.SIGHUP)
     service.wait_event("reload")
     service.signal(signal.SIGTERM)
+    service.wait_event("draining")
 
-    assert_filtered(running.reply())
+    long_check.release()
+    assert_none_open(running.reply())
     assert service.wait() == 0
     assert len(service.events("stopped")) == 1
 
@@ -727,8 +741,8 @@ def test_in_debug_a_long_check_does_not_hold_up_a_reload(start, long_check):
     assert running.is_ended()
 
 
-def test_in_debug_a_new_binary_is_taken_by_itself(copied_service):
-    service, binary = copied_service
+def test_in_debug_a_new_binary_is_taken_by_itself(copied):
+    service, binary = copied(PORT_CHECKER_DEBUG="true")
     with Hammer(service) as hammer:
         replace(binary, lambda new: shutil.copyfile(BINARY, new))
         service.wait_ready(2)
@@ -738,8 +752,8 @@ def test_in_debug_a_new_binary_is_taken_by_itself(copied_service):
 
 
 @pytest.mark.parametrize("text", ["", "no program", "#!/bin/sh\nexit 1\n"])
-def test_a_binary_that_does_not_work_is_not_taken(copied_service, text):
-    service, binary = copied_service
+def test_a_binary_that_does_not_work_is_not_taken(copied, text):
+    service, binary = copied(PORT_CHECKER_DEBUG="true")
     replace(binary, lambda new: new.write_text(text))
     service.wait_event("reload_refused")
 
@@ -868,16 +882,20 @@ def test_half_a_record_and_the_end(start_tls):
 
 
 def test_draining_and_reloading_over_https(start_tls, long_check):
-    service = start_tls(PORT_CHECK_TIMEOUT=4)
+    service = start_tls(PORT_CHECK_TIMEOUT=20)
     running = long_check(service)
     service.signal(signal.SIGHUP)
-    assert_filtered(running.reply())
+    service.wait_event("reload")
+    long_check.release()
+    assert_none_open(running.reply())
     service.wait_ready(2)
 
+    long_check.hold()
     running = long_check(service)
     service.signal(signal.SIGTERM)
     service.wait_draining()
-    assert_filtered(running.reply())
+    long_check.release()
+    assert_none_open(running.reply())
     assert service.wait() == 0
 
 

@@ -212,16 +212,83 @@ static void who_works_does_not_give_way(void **state)
     assert_int_equal(admission_enter(admission, &peer, false, NO_FD, at(9), &place),
                      ADMISSION_FULL);
 
-    /* not before its time */
+    /* its worker's turn began after that of the newcomer's */
     assert_true(admission_wait(admission, places[7], at(20)));
     assert_int_equal(admission_enter(admission, &peer, false, NO_FD, at(19), &place),
-                     ADMISSION_FULL);
-    assert_int_equal(admission_enter(admission, &peer, false, NO_FD, at(20), &place),
                      ADMISSION_GRANTED);
     assert_false(admission_wait(admission, places[7], at(21)));
     assert_true(admission_leave(admission, places[7]));
     admission_free(admission);
 }
+
+/* --- shares of those that work ---------------------------------------------------------
+ */
+
+/* Enters and works, if it may. */
+static bool begin_work(struct admission *admission, const char *peer, bool is_unlimited,
+                       uint32_t *ret_place)
+{
+    struct address address = address_of(peer);
+    return admission_enter(admission, &address, is_unlimited, NO_FD, at(0), ret_place) ==
+               ADMISSION_GRANTED &&
+           admission_may_work(admission, *ret_place) &&
+           admission_work(admission, *ret_place);
+}
+
+/* Four networks, each of which may have all of its quarter. */
+static void checks_of_networks_leave_places(void **state)
+{
+    (void)state;
+    enum { LIMIT = 96, NETWORKS = 4, SHARE = 20 }; /* 6 in reserve */
+    uint32_t places[NETWORKS], place;
+    struct admission *admission = admission_of(LIMIT, LIMIT, LIMIT / NETWORKS);
+    for (unsigned i = 0, refused = 0; refused < NETWORKS; i++) {
+        char peer[32];
+        snprintf(peer, sizeof peer, "192.0.%u.1", i % NETWORKS);
+        if (begin_work(admission, peer, false, &places[i % NETWORKS]))
+            assert_true(i < NETWORKS * SHARE);
+        else
+            refused++;
+    }
+    /* 80 work, 20 of each network, which is twice as many as are left */
+    assert_true(begin_work(admission, "198.51.100.1", false, &place));
+    assert_false(begin_work(admission, "192.0.0.1", false, &place));
+    admission_free(admission);
+}
+
+static void who_has_worked_leaves_its_share(void **state)
+{
+    (void)state;
+    uint32_t first, second, place;
+    struct admission *admission = admission_of(3, 3, 3);
+    assert_true(begin_work(admission, "192.0.2.1", false, &first));
+    assert_true(begin_work(admission, "192.0.2.1", false, &second));
+    assert_false(begin_work(admission, "192.0.2.1", false, &place));
+
+    assert_true(admission_wait(admission, first, at(1)));
+    assert_true(admission_may_work(admission, place));
+    assert_true(admission_work(admission, first));
+    assert_true(admission_work(admission, first)); /* counts once */
+    assert_false(admission_may_work(admission, place));
+    assert_false(admission_leave(admission, second));
+    assert_true(admission_may_work(admission, place));
+    admission_free(admission);
+}
+
+static void checks_leave_a_reserve(void **state)
+{
+    (void)state;
+    enum { LIMIT = 32, RESERVE = LIMIT / ADMISSION_WORK_RESERVE };
+    uint32_t place;
+    struct admission *admission = admission_of(LIMIT, 1, 1);
+    for (int i = 0; i < LIMIT - RESERVE; i++)
+        assert_true(begin_work(admission, "192.0.2.1", true, &place));
+    assert_false(begin_work(admission, "192.0.2.1", true, &place));
+    assert_false(begin_work(admission, "198.51.100.1", false, &place));
+    admission_free(admission);
+}
+
+/* --- more about giving way ------------------------------------------------------------ */
 
 static void a_request_resets_the_wait(void **state)
 {
@@ -388,6 +455,7 @@ static void *come_and_go(void *ctx)
         if (admission_enter(admission, &peer, false, NO_FD, now, &place) !=
             ADMISSION_GRANTED)
             continue;
+        admission_may_work(admission, place);
         bool stays = admission_work(admission, place);
         if (stays && i % 2 == 0)
             stays = admission_wait(admission, place, now);
@@ -410,8 +478,12 @@ static void threads_share_it(void **state)
     for (size_t i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(admission_connections(admission), 0);
+
+    /* None is counted as working any longer: all three places may work. */
+    static const char *const peers[] = {"192.0.2.1", "198.51.100.1", "203.0.113.1"};
     uint32_t place;
-    assert_int_equal(enter(admission, "192.0.2.1", &place), ADMISSION_GRANTED);
+    for (size_t i = 0; i < sizeof peers / sizeof *peers; i++)
+        assert_true(begin_work(admission, peers[i], false, &place));
     admission_free(admission);
 }
 
@@ -437,6 +509,9 @@ int main(void)
         cmocka_unit_test(a_proxy_has_no_network),
         cmocka_unit_test(the_longest_wait_gives_way_first),
         cmocka_unit_test(who_works_does_not_give_way),
+        cmocka_unit_test(checks_of_networks_leave_places),
+        cmocka_unit_test(who_has_worked_leaves_its_share),
+        cmocka_unit_test(checks_leave_a_reserve),
         cmocka_unit_test(a_request_resets_the_wait),
         cmocka_unit_test(a_full_network_makes_room_in_itself),
         cmocka_unit_test(the_evicted_is_shut_down),

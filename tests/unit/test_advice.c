@@ -379,7 +379,7 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
         "blocked by the firewall of this machine",
         "the firewall of this machine blocks port 50800 (table inet f, chain in)",
         "allow TCP port 50800 from any address in the firewall of this machine, and "
-        "run port-verifier again: only then it can tell whether connections get past "
+        "run port-verifier again: only then can it tell whether connections get past "
         "the router");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {MAY_BE_DROPPED}, {FILTERED}},
                 "filtered: no incoming connections",
@@ -421,7 +421,7 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
                 "closed: nothing listens (in use by another program)",
                 "port 50800 is closed: another program has bound it on this machine, but "
                 "does not listen",
-                "start the program that is to listen on port 50800, or stop the one that "
+                "start the program that should listen on port 50800, or stop the one that "
                 "has bound it and run port-verifier again");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {HIDDEN}, {CLOSED}},
                 "closed: nothing listens (in use by another program)",
@@ -695,7 +695,7 @@ static void what_the_router_told_replaces_what_was_guessed(void **state)
         "the firewall of this machine blocks port 50800 (table inet f, chain in), "
         "and the internet provider uses carrier-grade NAT (the outer address of the "
         "router 192.168.1.1 is 100.64.0.2, and the checker sees 203.0.113.7)",
-        "to allow TCP port 50800 in the firewall of this machine is not enough "
+        "allowing TCP port 50800 in the firewall of this machine is not enough "
         "behind carrier-grade NAT: ask the internet provider for a public IPv4 "
         "address, or use IPv6");
     check_words(

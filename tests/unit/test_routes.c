@@ -67,6 +67,7 @@ struct exchange {
     const char *body, *query;
     const char *headers[HEADERS_MAX][2]; /* of the request */
     bool is_http_1_0;
+    bool is_crowded; /* it may not wait */
 
     exchange_fn *gone;
     void *gone_ctx;
@@ -187,6 +188,11 @@ void exchange_stream_end(struct exchange *exchange)
 {
     assert_true(exchange->is_stream && !exchange->is_stream_ended);
     exchange->is_stream_ended = true;
+}
+
+bool exchange_may_wait(const struct exchange *exchange)
+{
+    return !exchange->is_crowded;
 }
 
 void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx)
@@ -683,6 +689,22 @@ static void a_fault_and_a_missing_route_are_the_checker_s(void **state)
                         "{\"detail\": \"this checker has no IPv6 route: use another "
                         "checker\", \"code\": \"checker_fault\"}");
     assert_metric("port_checker_refusals_total{reason=\"no_route\"} 1");
+}
+
+static void among_too_many_checks_one_more_is_not_charged(void **state)
+{
+    (void)state;
+    struct exchange exchange = {.is_crowded = true}, empty = {.is_crowded = true};
+    check(&exchange, OWN("[\"1-10\"]"));
+    assert_int_equal(exchange.status, 503);
+    assert_string_equal(exchange.reply_headers, "Retry-After: 5\n");
+    assert_non_null(strstr(exchange.reply, "\"code\": \"overloaded\"}"));
+    assert_metric("port_checker_refusals_total{reason=\"overloaded\"} 1");
+    assert_metric("port_checker_checks_running 0");
+    assert_true(is_granted(OWN("[\"1-10\"]")));
+
+    check(&empty, OWN("[]")); /* waits for nothing */
+    assert_int_equal(empty.status, 200);
 }
 
 static void a_job_that_cannot_start_is_not_charged(void **state)
@@ -1378,6 +1400,7 @@ int main(void)
         TEST(silent_ports_cost_a_target_more),
         TEST(silence_costs_a_target_more_when_the_client_leaves),
         TEST(an_overloaded_checker_says_so_and_gives_back),
+        TEST(among_too_many_checks_one_more_is_not_charged),
         TEST(a_fault_and_a_missing_route_are_the_checker_s),
         TEST(a_job_that_cannot_start_is_not_charged),
         TEST(a_client_that_leaves_cancels_and_gets_its_ports_back),

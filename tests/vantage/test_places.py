@@ -11,7 +11,7 @@ import pytest
 
 from harness import nats, targets
 from harness.places import connected, states
-from harness.waiting import eventually, sooner_than
+from harness.waiting import eventually, soon
 from laboratory import TARGET
 from scripted import Client, all_closed, all_open, all_open_after
 
@@ -66,8 +66,7 @@ def test_a_partition_of_one(world, networks, open_target, closed_target):
     networks.partition("us-1")
     assert said(front, open_target) == (True, {**ALL_OPEN, "us-1": "no_answer"})
     assert said(front, closed_target) == (False, {**ALL_CLOSED, "us-1": "no_answer"})
-    with sooner_than(WAIT):
-        assert said(front, open_target) == (True, {**ALL_OPEN, "us-1": "absent"})
+    assert soon(WAIT, lambda: said(front, open_target)) == (True, {**ALL_OPEN, "us-1": "absent"})
     networks.heal()
     says(front, open_target, ALL_OPEN)
 
@@ -228,28 +227,40 @@ def test_one_of_two_processes_is_killed(world, open_target):
 def test_the_server_of_the_front_is_killed(world, open_target):
     """The front goes to another server, and so does a place that was there."""
     front, *_ = world.open("eu-1", "us-1", "ap-1")
-    says(front, open_target, ALL_OPEN)
-    world.server_of(front).kill()
-    with sooner_than(1):
-        connected(front, 2)
+    killed, seen = [], []
+
+    def kill():
+        """The server that it has now, while the others run."""
+        for server in killed:
+            server.start()
+        says(front, open_target, ALL_OPEN)
+        killed[:] = [world.server_of(front)]
+        seen[:] = connected(front)
+        killed[0].kill()
+    soon(1, lambda: connected(front, len(seen) + 1), kill)
     says(front, open_target, ALL_OPEN)
 
 
 def test_all_servers_are_killed_for_five_seconds(world, open_target, closed_target):
     front, *places = world.open("eu-1", "us-1", "ap-1")
     says(front, open_target, ALL_OPEN)
-    world.cluster.kill()
-    end = time.monotonic() + DOWN
     alone = {"gw": "open", **dict.fromkeys(("eu-1", "us-1", "ap-1"), "not_connected")}
-    says(front, open_target, alone)
-    while time.monotonic() < end:
-        with sooner_than(WAIT):
-            assert said(front, open_target) == (True, alone)
-            assert not said(front, closed_target)[0]
-    world.cluster.start()
-    with sooner_than(5):  # a service tries four times a second
-        for service in front, *places:
-            connected(service, 2)
+    wanted = []
+
+    def are_down():
+        wanted[:] = [(service, len(connected(service)) + 1) for service in (front, *places)]
+        world.cluster.kill()
+        end = time.monotonic() + DOWN
+        says(front, open_target, alone)
+        while time.monotonic() < end:
+            assert soon(WAIT, lambda: said(front, open_target)) == (True, alone)
+            assert not soon(WAIT, lambda: said(front, closed_target))[0]
+        world.cluster.start()
+
+    def are_back():
+        for service, count in wanted:
+            connected(service, count)
+    soon(5, are_back, are_down)  # a service tries four times a second
     says(front, open_target, ALL_OPEN)
 
 
