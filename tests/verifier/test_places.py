@@ -7,7 +7,8 @@ import re
 import jsonschema
 
 import stub as stubs
-from program import NOT_OK, OK, UNKNOWN, cause_of, ports_of, verify
+from harness.waiting import eventually
+from program import NOT_OK, OK, UNKNOWN, Running, cause_of, ports_of, verify
 
 SCHEMA = json.loads((pathlib.Path(__file__).resolve().parents[2] /
                      "docs/verifier-report.schema.json").read_text())
@@ -149,6 +150,21 @@ def test_places_that_are_missing_are_not_the_fault_of_the_ports(stub):
         "follows from this",
     ]
     assert len(checker.posts()) >= 2  # the second look came at once, not after a ban
+
+
+def test_missing_places_withdraw_nothing(stub, later):
+    """With --watch: the checker answers, but without a verdict."""
+    said = {"entry": placed("open", eu_1="open", us_1="open", ap_1="open")}
+    checker = stub(checker_of(lambda port: said["entry"]))
+    running = later.enter_context(Running("--json", "--ports", "7466", "--watch", "1s", "--confirm",
+                                          "300ms", "--patience", "0", checker.url))
+    running.wait_reports(1)
+    said["entry"] = placed("limited", eu_1="open", us_1="missing", ap_1="missing")
+    told = (f"port-verifier: checker {checker.url}: no verdict, because too few of its places "
+            "answered\nport-verifier: no checker answered; keeping the last confirmed report\n")
+    eventually(lambda: told in running.err_path.read_text(), "a notice", 20)
+    assert len(running.reports) == 1
+    running.end()
 
 
 def test_a_second_look_replaces_what_places_said(stub):
