@@ -86,17 +86,22 @@ const char *problem_of_http_error(enum http_error error)
     return problem_text(of_error[error]);
 }
 
-bool violation_add(struct violation_list *list, enum violation_type type,
-                   struct violation_place place)
+bool violation_list_is_full(const struct violation_list *list)
 {
-    return violation_add_message(list, type, place, "%s", violation_types[type].message);
+    return list->count == VIOLATIONS_MAX;
 }
 
-bool violation_add_message(struct violation_list *list, enum violation_type type,
+void violation_add(struct violation_list *list, enum violation_type type,
+                   struct violation_place place)
+{
+    violation_add_message(list, type, place, "%s", violation_types[type].message);
+}
+
+void violation_add_message(struct violation_list *list, enum violation_type type,
                            struct violation_place place, const char *format, ...)
 {
-    if (list->count == VIOLATIONS_MAX)
-        return false;
+    if (violation_list_is_full(list))
+        return;
 
     struct violation *violation = &list->items[list->count++];
     violation->type = type;
@@ -106,7 +111,6 @@ bool violation_add_message(struct violation_list *list, enum violation_type type
     va_start(args, format);
     vsnprintf(violation->message, sizeof violation->message, format, args);
     va_end(args);
-    return list->count < VIOLATIONS_MAX;
 }
 
 static const char *type_text(enum violation_type type)

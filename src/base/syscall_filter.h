@@ -46,6 +46,17 @@ struct syscall_rule {
         }                                                                                  \
     }
 #define SYSCALL_SOCKET_TYPE 0xfu
+#define SYSCALL_SOCKET(family, type, protocol)                                             \
+    SYSCALL_TESTED("socket", SYSCALL_IS(0, (family)), {1, SYSCALL_SOCKET_TYPE, (type)},    \
+                   SYSCALL_IS(2, (protocol)))
+
+/* TCP and UDP. For other protocols of the same types, such as MPTCP or SCTP, the kernel may
+ * load modules. */
+#define SYSCALL_IP_SOCKETS(family)                                                         \
+    SYSCALL_SOCKET(family, SOCK_STREAM, 0),                                                \
+        SYSCALL_SOCKET(family, SOCK_STREAM, IPPROTO_TCP),                                  \
+        SYSCALL_SOCKET(family, SOCK_DGRAM, 0),                                             \
+        SYSCALL_SOCKET(family, SOCK_DGRAM, IPPROTO_UDP)
 
 enum syscall_denial {
     SYSCALL_DENIAL_KILLS, /* SIGSYS ends the whole process */

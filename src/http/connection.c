@@ -183,7 +183,7 @@ static void end(struct connection *connection)
 /* Nothing can be done before the next event. */
 static void await(struct connection *connection)
 {
-    input_settle(&connection->input);
+    input_shrink(&connection->input);
     if (connection->watch.generation == 0 &&
         !loop_watch_add(connection->all->loop, connection->transport.fd, WATCHED_EVENTS,
                         on_event, connection, &connection->watch, NULL))

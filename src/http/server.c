@@ -21,8 +21,9 @@
 #define ACCEPTS_PER_TURN 8
 
 /* Bytes of replies that the kernel keeps for a client that does not read them, beyond those
- * on their way; it would keep up to 4 MB. */
-#define UNSENT_MAX       (128 * 1024)
+ * on their way; it would keep up to 4 MB. Its memory for TCP is shared by all programs of
+ * the machine, and a socket buffer takes about twice its bytes. */
+#define UNSENT_MAX       (16 * 1024)
 
 #define PAUSE_MS         100
 #define TLS_REFUSALS     50 /* per second: each costs a handshake */
@@ -122,29 +123,28 @@ static void on_relief(struct timer *timer)
 
 static void admit(struct http_server *server, int fd, const struct address *peer)
 {
+    static const struct {
+        enum metric metric;
+        enum http_error error;
+    } refusals[] = {
+        [ADMISSION_FULL] = {METRIC_CONNECTIONS_REFUSED_FULL, HTTP_ERROR_CONNECTIONS},
+        [ADMISSION_CALLER_FULL] = {METRIC_CONNECTIONS_REFUSED_CALLER,
+                                   HTTP_ERROR_CALLER_CONNECTIONS},
+        [ADMISSION_NETWORK_FULL] = {METRIC_CONNECTIONS_REFUSED_NETWORK,
+                                    HTTP_ERROR_CALLER_CONNECTIONS},
+    };
     const struct cidr_list *list = server->config.unlimited;
     bool is_unlimited = list && cidr_list_contains(list, peer);
     uint32_t place;
-    switch (admission_enter(server->config.admission, peer, is_unlimited, fd,
-                            loop_now(server->loop), &place)) {
-    case ADMISSION_GRANTED:
-        connection_begin(server->connections, fd, peer,
-                         is_unlimited ? SEAT_UNLIMITED : SEAT_COUNTED, place,
-                         HTTP_ERROR_NONE);
-        relieve_later(server);
-        return;
-    case ADMISSION_FULL:
-        refuse(server, fd, peer, METRIC_CONNECTIONS_REFUSED_FULL, HTTP_ERROR_CONNECTIONS);
-        return;
-    case ADMISSION_CALLER_FULL:
-        refuse(server, fd, peer, METRIC_CONNECTIONS_REFUSED_CALLER,
-               HTTP_ERROR_CALLER_CONNECTIONS);
-        return;
-    case ADMISSION_NETWORK_FULL:
-        refuse(server, fd, peer, METRIC_CONNECTIONS_REFUSED_NETWORK,
-               HTTP_ERROR_CALLER_CONNECTIONS);
+    enum admission_answer answer = admission_enter(
+        server->config.admission, peer, is_unlimited, fd, loop_now(server->loop), &place);
+    if (answer != ADMISSION_GRANTED) {
+        refuse(server, fd, peer, refusals[answer].metric, refusals[answer].error);
         return;
     }
+    connection_begin(server->connections, fd, peer,
+                     is_unlimited ? SEAT_UNLIMITED : SEAT_COUNTED, place, HTTP_ERROR_NONE);
+    relieve_later(server);
 }
 
 /* --- accepting -------------------------------------------------------------------- */

@@ -40,6 +40,9 @@
     "this checker's own machine seems to lose what it sends (a firewall rule, a full "     \
     "connection table, or its uplink)"
 
+/* Why there is none when no socket can be opened. */
+#define NO_CONNECTION    "this checker could not open a connection"
+
 /* So many ports of a request, its first, are asked first. */
 #define JOB_PORTS_FIRST  4
 
@@ -158,7 +161,7 @@ struct job {
     size_t doubted;       /* ports that refused, or were prohibited, and have no verdict */
     size_t second_looks;  /* attempts under way at ports that have refused once */
     size_t refused_twice; /* ports that a second look found refusing again ... */
-    size_t turned;        /* ... and ports that were open after they had refused */
+    size_t opened_late;   /* ... and ports that were open after they had refused */
     size_t unlimited;     /* ports that had answered before its address was limited */
     size_t next_fresh;    /* into order[]: ports that have not had a turn */
     struct port_queue again;  /* ports that want another attempt */
@@ -334,9 +337,16 @@ bool limited_deadline(struct job *job);
 /* How many may be open at one address. */
 #define CONTROL_PROBES_MAX 16
 
-/* Sends a control, if there is a witness and quota; `except`: not at that port if there is
- * another. False when none was sent. */
-bool control_probe_send(struct engine *engine, struct host *host, uint16_t except);
+enum control_sending {
+    CONTROL_SENT,
+    CONTROL_NONE,  /* no witness is known, or enough controls are under way */
+    CONTROL_SHORT, /* no quota */
+    CONTROL_FAULT, /* this checker could not try: *ret_errnum says why */
+};
+
+/* Sends a control; `except`: not at that port if there is another. */
+enum control_sending control_probe_send(struct engine *engine, struct host *host,
+                                        uint16_t except, int *ret_errnum);
 
 /* Closes all of an address. */
 void control_probes_end(struct host *host);

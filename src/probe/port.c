@@ -138,7 +138,7 @@ static void port_note_local_fault(struct port *port, int errnum, bool is_of_sent
     struct engine *engine = port->job->engine;
     if (is_of_sent || !port->local_fault.is_of_sent)
         port->local_fault = (struct local_fault){
-            .text = "this checker could not open a connection",
+            .text = NO_CONNECTION,
             .errnum = errnum,
             .is_of_sent = is_of_sent,
         };
@@ -233,7 +233,7 @@ static void port_opened(struct port *port, struct attempt *attempt,
         return;
     }
     if (port->first_negative.ns != 0)
-        port->job->turned++;
+        port->job->opened_late++;
     attempts_heard(port, reading, attempt->window.since, true);
     host_witnessed(port->job->host, port->verdict.port, true,
                    engine_now(port->job->engine));

@@ -13,6 +13,7 @@
 #include <linux/landlock.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
@@ -188,8 +189,6 @@ static enum layer_state files_apply(const struct confine_plan *plan, struct err 
 /* --- system calls --------------------------------------------------------------------- */
 
 #define FCNTL(command) SYSCALL_TESTED("fcntl", SYSCALL_IS(1, (command)))
-#define SOCKET(family, type)                                                               \
-    SYSCALL_TESTED("socket", SYSCALL_IS(0, (family)), {1, SYSCALL_SOCKET_TYPE, (type)})
 
 /* What a thread of the service calls after its start, with either C library and on any
  * architecture. No call opens a file or starts a process. */
@@ -210,9 +209,8 @@ static enum layer_state calls_apply(const struct confine_plan *plan, struct err 
         FCNTL(F_GETFD), FCNTL(F_SETFD), FCNTL(F_GETFL), FCNTL(F_SETFL),
         FCNTL(F_DUPFD_CLOEXEC),
         /* sockets */
-        SOCKET(AF_INET, SOCK_STREAM), SOCKET(AF_INET, SOCK_DGRAM),
-        SOCKET(AF_INET6, SOCK_STREAM), SOCKET(AF_INET6, SOCK_DGRAM),
-        SYSCALL_TESTED("socket", SYSCALL_IS(0, AF_NETLINK), SYSCALL_IS(2, NETLINK_ROUTE)),
+        SYSCALL_IP_SOCKETS(AF_INET), SYSCALL_IP_SOCKETS(AF_INET6),
+        SYSCALL_SOCKET(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE),
         SYSCALL_ANY("accept4"), SYSCALL_ANY("bind"), SYSCALL_ANY("connect"), SYSCALL_ANY("shutdown"),
         SYSCALL_ANY("getsockname"), SYSCALL_ANY("getpeername"), SYSCALL_ANY("getsockopt"),
         SYSCALL_ANY("setsockopt"), SYSCALL_ANY("sendto"), SYSCALL_ANY("sendmsg"), SYSCALL_ANY("recvfrom"),

@@ -184,7 +184,7 @@ static void watch_read(const struct invocation *invocation, struct timespec ret[
 void reload_watch_init(struct reload_watch *watch, const struct invocation *invocation)
 {
     watch_read(invocation, watch->seen);
-    memcpy(watch->settled, watch->seen, sizeof watch->settled);
+    memcpy(watch->confirmed, watch->seen, sizeof watch->confirmed);
 }
 
 bool reload_watch_look(struct reload_watch *watch, const struct invocation *invocation)
@@ -193,11 +193,11 @@ bool reload_watch_look(struct reload_watch *watch, const struct invocation *invo
     watch_read(invocation, now);
 
     bool is_same = memcmp(now, watch->seen, sizeof now) == 0;
-    bool is_new = memcmp(now, watch->settled, sizeof now) != 0;
+    bool is_new = memcmp(now, watch->confirmed, sizeof now) != 0;
     memcpy(watch->seen, now, sizeof now);
     bool is_missing = now[0].tv_sec == 0 && now[0].tv_nsec == 0;
     if (!is_same || !is_new || is_missing)
         return false;
-    memcpy(watch->settled, now, sizeof now);
+    memcpy(watch->confirmed, now, sizeof now);
     return true;
 }

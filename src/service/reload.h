@@ -52,7 +52,7 @@ bool reload_execute(const struct invocation *invocation, struct err *err);
  * change counts when it is the same in two calls: a linker writes for a while. */
 struct reload_watch {
     struct timespec seen[2];
-    struct timespec settled[2];
+    struct timespec confirmed[2];
 };
 
 void reload_watch_init(struct reload_watch *watch, const struct invocation *invocation);

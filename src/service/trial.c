@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -103,6 +104,12 @@ static bool can_listen(void)
     return fd >= 0 && listen(fd, 1) == 0;
 }
 
+static bool can_open_other_protocol(void)
+{
+    AUTO_FD fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+    return fd >= 0;
+}
+
 static const struct trial {
     enum layer layer;
     const char *what;
@@ -122,6 +129,7 @@ static const struct trial {
     {LAYER_CALLS, "fork", can_fork},
     {LAYER_CALLS, "trace a process", can_trace},
     {LAYER_CALLS, "open a packet socket", can_open_packet_socket},
+    {LAYER_CALLS, "open an MPTCP socket", can_open_other_protocol},
     {LAYER_CALLS, "execute memory", can_execute_memory},
     {LAYER_CALLS, "signal other processes", can_signal_group},
     {LAYER_CALLS, "listen", can_listen},

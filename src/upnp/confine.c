@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -97,9 +98,6 @@ static bool privileges_drop(struct err *err)
 
 /* --- system calls --------------------------------------------------------------------- */
 
-#define SOCKET(family, type)                                                               \
-    SYSCALL_TESTED("socket", SYSCALL_IS(0, (family)), {1, SYSCALL_SOCKET_TYPE, (type)})
-
 /* No call opens a file, starts a process or sends a signal to another one. */
 static bool calls_limit(struct err *err)
 {
@@ -107,10 +105,9 @@ static bool calls_limit(struct err *err)
     const struct syscall_rule rules[] = {
         SYSCALL_ANY("read"), SYSCALL_ANY("readv"), SYSCALL_ANY("write"), SYSCALL_ANY("writev"), SYSCALL_ANY("close"),
         SYSCALL_ANY("fstat"), SYSCALL_ANY("fstat64"), SYSCALL_ANY("newfstatat"), SYSCALL_ANY("lseek"),
-        SOCKET(AF_INET, SOCK_STREAM), SOCKET(AF_INET, SOCK_DGRAM),
-        SOCKET(AF_INET6, SOCK_STREAM), SOCKET(AF_INET6, SOCK_DGRAM),
+        SYSCALL_IP_SOCKETS(AF_INET), SYSCALL_IP_SOCKETS(AF_INET6),
         /* the name and the number of an interface */
-        SOCKET(AF_UNIX, SOCK_DGRAM),
+        SYSCALL_SOCKET(AF_UNIX, SOCK_DGRAM, 0),
         SYSCALL_TESTED("ioctl", SYSCALL_IS(1, SIOCGIFNAME)),
         SYSCALL_TESTED("ioctl", SYSCALL_IS(1, SIOCGIFINDEX)),
         SYSCALL_ANY("bind"), SYSCALL_ANY("connect"), SYSCALL_ANY("getsockname"), SYSCALL_ANY("getpeername"),

@@ -6,20 +6,19 @@ import select
 import signal
 import subprocess
 
-import pytest
-
 from harness.homes import ALL, PCP, PROVIDER, UPNP
 from harness.service import environment
+from harness.together import together
 from harness.waiting import PATIENCE, eventually
 from verifier.program import BINARY
 from world import PORTS, good_of, states_of
 
-EACH = pytest.mark.parametrize("protocol", ALL)
+EACH = together("protocol", ALL)
 FORWARDS = {port: (PROVIDER, port) for port in PORTS}
 
 
 @EACH
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@together("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_removes_everything(world, protocol, number):
     one = world(protocol)
     with one.mapped() as running:
@@ -156,7 +155,7 @@ def test_the_state_file_lets_the_next_run_remove(world, tmp_path):
     assert one.daemon.is_empty()
 
 
-@pytest.mark.parametrize("protocol", [PCP, UPNP])
+@together("protocol", [PCP, UPNP])
 def test_pinholes_are_removed(world, protocol):
     one = world(protocol)
     with one.mapped(family=6) as running:

@@ -216,7 +216,7 @@ def test_replies_that_are_not_read_do_not_fill_the_kernels_memory(start):
     service = start()
     with Crowd(service, first=200 * DOCS, count=8):
         until_stuck(service)
-        assert 0 < max(unsent(service)) < 1 << 19
+        assert 0 < max(unsent(service)) < 1 << 16
 
 
 def test_a_client_that_reads_gives_way_later(start):

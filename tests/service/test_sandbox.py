@@ -208,7 +208,8 @@ def test_every_layer_is_tried(tmp_path):
     for denied in ("open a file", "create a file", "execute a program"):
         assert denied in found["files"][1]
     for denied in ("open a file", "execute a program", "fork", "trace a process", "listen",
-                   "open a packet socket", "execute memory", "signal other processes"):
+                   "open a packet socket", "open an MPTCP socket", "execute memory",
+                   "signal other processes"):
         assert denied in found["calls"][1]
 
 

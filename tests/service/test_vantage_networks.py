@@ -169,7 +169,8 @@ def test_a_place_that_dies_changes_no_verdict(world):
         is_accessible, places, _ = world.ask()
         assert is_accessible and places == world.all_but(us_1=places["us-1"])
         said.append(places["us-1"])
-    assert said == ["no_answer", "no_answer", "absent"]
+    # The server may not know yet that it is gone.
+    assert set(said[:2]) <= {"no_answer", "no_responders"} and said[2] == "absent"
 
 
 @pytest.mark.parametrize("places, state", [(["us-1"], "open"), (["us-1", "ap-1"], "filtered")])

@@ -143,3 +143,17 @@ static inline struct check *check_cancelled(struct rig *rig, enum port_state sta
     assert_false(check->is_done);
     return check;
 }
+
+/* A fault of this machine, whose reason has these words, and nothing is said of the
+ * address. */
+static inline void assert_fault(const struct check *check, const char *words)
+{
+    assert_true(check->is_done);
+    if (check->result.end != JOB_FAULT)
+        fail_msg("end %d: %s; %zu are limited", (int)check->result.end,
+                 check->result.reason.message, count_state(check, PORT_STATE_LIMITED));
+    assert_non_null(strstr(check->result.reason.message, words));
+    assert_int_equal(count_state(check, PORT_STATE_LIMITED), 0);
+    assert_int_equal(count_state(check, PORT_STATE_FILTERED), 0);
+    assert_int_equal(count_state(check, PORT_STATE_CLOSED), 0);
+}

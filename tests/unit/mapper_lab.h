@@ -7,6 +7,7 @@
 #pragma once
 
 #include "gateway_lab.h"
+#include "router/call.h"
 #include "router/mapper.h"
 
 #define PORTS 102
@@ -45,6 +46,7 @@ static inline void settled(void *ctx, const struct mapping_news *news)
     lab.settled_at = clock_now();
     assert_int_equal(news->is_first, lab.settled == 1);
     assert_int_equal(lab.removed, 0);
+    gateway_next_round(lab.gateway);
     if (news->is_first && lab.at_first)
         after(0, lab.at_first);
     if (lab.settled == lab.stop_at)
@@ -127,6 +129,7 @@ static inline void stop(void)
 
 static inline void remove_all(void)
 {
+    gateway_next_round(lab.gateway);
     mapper_remove(lab.mapper, span_ms(MAPPER_REMOVE_MS));
 }
 
@@ -141,6 +144,12 @@ static inline size_t count_of(enum mapping_state state)
     for (size_t i = 0; i < lab.count; i++)
         count += mapping_of(i)->state == state;
     return count;
+}
+
+/* Since start(). */
+static inline int64_t age_ms(void)
+{
+    return instant_since(clock_now(), lab.started_at).ns / NS_PER_MS;
 }
 
 static inline bool is_in_future(struct instant at)

@@ -20,18 +20,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-#define OPEN                                                                               \
-    {                                                                                      \
-        .state = PORT_STATE_OPEN, .has_rtt = true, .rtt = { 12340000 }                     \
-    }
-#define CLOSED                                                                             \
-    {                                                                                      \
-        .state = PORT_STATE_CLOSED, .errnum = ECONNREFUSED                                 \
-    }
-#define UNJUDGED                                                                           \
-    {                                                                                      \
-        .state = PORT_STATE_LIMITED, .errnum = ETIMEDOUT                                   \
-    }
+#define OPEN         {.state = PORT_STATE_OPEN, .has_rtt = true, .rtt = {12340000}}
+#define CLOSED       {.state = PORT_STATE_CLOSED, .errnum = ECONNREFUSED}
+#define UNJUDGED     {.state = PORT_STATE_LIMITED, .errnum = ETIMEDOUT}
 
 static const struct port_verdict open_verdict = OPEN;
 static const struct port_verdict closed_verdict = CLOSED;

@@ -44,8 +44,9 @@ static void what_a_slow_limit_leaves_unknown_is_limited(void **state)
     assert_open_or_limited(check, ETIMEDOUT);
     for (size_t i = 0; i < 4; i++)
         assert_state(check, i, PORT_STATE_OPEN);
+    /* Five at first, then one a second at most. */
     assert_in_range(count_state(check, PORT_STATE_LIMITED), 40, 55);
-    assert_in_range(check->result.limit.answered, 4, 6);
+    assert_in_range(check->result.limit.answered, 4, count_state(check, PORT_STATE_OPEN));
     assert_in_range(rig_age_ms(rig, check->done_at), 8000, 11999);
     assert_int_equal(rig->suspected, 0);
     rig_free(rig);
@@ -60,7 +61,7 @@ static void closed_ports_behind_a_limit_that_drops_are_closed(void **state)
     open_ports(FIRST, 10);
     assert_true(firewall(SYNS "limit rate over 5/second burst 5 packets drop"));
     struct rig *rig = rig_of_five_seconds();
-    struct check *check = rig_check(rig, THERE, ports, 20, 9000);
+    struct check *check = rig_check(rig, THERE, ports, 20, 20000);
     rig_run(rig);
     for (size_t i = 0; i < 20; i++)
         if (check->verdicts[i].state == PORT_STATE_LIMITED)
@@ -81,7 +82,7 @@ static void a_limit_of_connections_closes_nothing(void **state)
     if (!firewall(SYNS "ct state new ct count over 8 reject with tcp reset"))
         skip();
     struct rig *rig = rig_of_five_seconds();
-    struct check *check = rig_check(rig, THERE, ports, 60, 15000);
+    struct check *check = rig_check(rig, THERE, ports, 60, 25000);
     rig_run(rig);
     assert_open(check);
     rig_free(rig);

@@ -18,8 +18,8 @@ static void a_ban_is_no_verdict_and_is_not_prolonged(void **state)
     open_ports(FIRST, 40);
     assert_true(firewall(COUNT_SYNS SYNS "limit rate over 1/hour burst 9 packets drop"));
     struct rig *rig = rig_of_five_seconds();
-    struct check *check = rig_check(rig, THERE, ports, 40, 8000);
-    rig_after(rig, 5500, count_them);
+    struct check *check = rig_check(rig, THERE, ports, 40, 9500);
+    rig_after(rig, 6500, count_them);
     rig_run(rig);
     /* Since then only controls left; not five SYNs, two a second. */
     assert_in_range(rig->attempted, attempted_then, attempted_then + 2);

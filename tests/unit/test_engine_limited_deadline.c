@@ -47,7 +47,7 @@ static void a_deadline_ends_proofs_and_limits(void **state)
     assert_true(firewall(SYNS "limit rate over 4/second burst 5 packets drop"));
     struct rig *rig = rig_of_five_seconds();
     rig->token = &token;
-    struct check *check = rig_check(rig, THERE, ports, 40, 4000);
+    struct check *check = rig_check(rig, THERE, ports, 40, 6000);
     rig_run(rig);
     assert_open_or_limited(check, ETIMEDOUT);
     assert_true(count_state(check, PORT_STATE_OPEN) >= 8);

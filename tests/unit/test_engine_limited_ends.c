@@ -22,7 +22,7 @@ static void a_job_may_be_cancelled_while_limited(void **state)
     assert_true(firewall(SYNS "limit rate over 4/second burst 5 packets drop"));
     struct rig *rig = rig_of_five_seconds();
     to_cancel = rig_check(rig, THERE, ports, 40, 20000);
-    struct check *other = rig_check(rig, THERE, ports + 40, 12, 9000);
+    struct check *other = rig_check(rig, THERE, ports + 40, 12, 20000);
     rig_after(rig, 3500, cancel_it);
     rig_run(rig);
     assert_false(to_cancel->is_done);

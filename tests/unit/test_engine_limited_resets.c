@@ -65,12 +65,14 @@ static void a_refusal_beside_open_ports_is_looked_at_again_with_controls(void **
     assert_true(firewall(""));
     struct rig *rig = rig_of_five_seconds();
     struct check *check = rig_check(rig, THERE, ports, 5, 5000);
+    rig_watch_delays(rig);
     rig_run(rig);
     for (size_t i = 0; i < 5; i++)
         assert_state(check, i, i < 2 ? PORT_STATE_OPEN : PORT_STATE_CLOSED);
     assert_in_range(rig->attempted, 2 + 3 * 2, 2 + 3 * 4);
-    assert_true(rig->controls >= 2);
-    assert_int_equal(rig->controls, rig->controls_answered);
+    assert_true(rig->controls_answered >= 2);
+    if (rig->delay_max.ns < 100 * NS_PER_MS) /* an answer after 200 ms is a missed one */
+        assert_int_equal(rig->controls, rig->controls_answered);
     rig_free(rig);
 }
 

@@ -19,20 +19,23 @@ static int64_t duration_ms(const struct check *check, size_t index)
 
 /* --- a host that answers ------------------------------------------------------------ */
 
-static void a_provider_with_closed_and_dropped_ports_is_judged_soon(void **state)
-{
-    (void)state;
-    need_lab();
-    enum { OPEN = 61, CLOSED = 20, DROPPED = 21, ALL = OPEN + CLOSED + DROPPED };
-    uint16_t ports[ALL];
-    int fds[OPEN];
-    count_ports(ports, ALL, 20000);
-    assert_true(firewall("tcp dport 20081-20101 " COUNT_SYNS "tcp dport 20081-20101 drop"));
-    for (int i = 0; i < OPEN; i++)
-        fds[i] = listener_there(THERE, ports[i], 8);
+#define OPEN    61
+#define CLOSED  20
+#define DROPPED 21
+#define ALL     (OPEN + CLOSED + DROPPED)
 
+/* Lower limits hold whatever was late. Returns whether nothing seemed to be lost, and then
+ * the engine must not have asked more than that takes. */
+static bool judge_provider(void)
+{
+    uint16_t ports[ALL];
+    count_ports(ports, ALL, 20000);
+    assert_true(firewall("tcp dport 20000-20060 " COUNT_SYNS_AS("open")    /**/
+                         "tcp dport 20081-20101 " COUNT_SYNS_AS("dropped") /**/
+                         "tcp dport 20081-20101 drop"));
     struct rig *rig = rig_with_ms(5000);
     struct check *check = rig_check(rig, THERE, ports, ALL, 20000);
+    rig_watch_delays(rig);
     rig_run(rig);
     for (size_t i = 0; i < ALL; i++)
         assert_state(check, i,
@@ -42,17 +45,39 @@ static void a_provider_with_closed_and_dropped_ports_is_judged_soon(void **state
 
     /* One attempt at each open port, one to four at each that refuses, because others can
      * be opened, and four at each that is silent. */
-    assert_in_range(rig->attempted, OPEN + CLOSED + 8 + 4 * DROPPED,
-                    OPEN + 4 * CLOSED + 4 * DROPPED);
-    assert_in_range(rig->controls, 2 + 3 * 2, CLOSED);
-    assert_int_equal(rig->controls, rig->controls_answered);
-    int64_t seconds = rig_age_ms(rig, check->done_at) / 1000;
-    assert_in_range(syns_there(), 5 * DROPPED, /* with the kernel's, one a second */
-                    4 * DROPPED * (1 + seconds));
+    assert_true(rig->attempted >= OPEN + CLOSED + 8 + 4 * DROPPED);
+    assert_true(rig->controls >= 2 + 3 * 2);
+    assert_true(syns_there_as("dropped") >= 5 * DROPPED); /* with the kernel's */
     for (size_t i = OPEN + CLOSED; i < ALL; i++)
-        assert_in_range(duration_ms(check, i), 1000, 2999); /* of a silent host */
+        assert_true(duration_ms(check, i) >= 1000);
     assert_int_equal(rig->suspected, 0);
+
+    bool is_clean = rig->delay_max.ns < 80 * NS_PER_MS &&
+                    rig->controls == rig->controls_answered &&
+                    syns_there_as("open") == OPEN + rig->controls;
+    if (is_clean) {
+        int64_t seconds = rig_age_ms(rig, check->done_at) / 1000;
+        assert_true(rig->attempted <= OPEN + 4 * CLOSED + 4 * DROPPED);
+        assert_true(rig->controls <= CLOSED);
+        assert_true(syns_there_as("dropped") <= 4 * DROPPED * (1 + seconds));
+        for (size_t i = OPEN + CLOSED; i < ALL; i++)
+            assert_true(duration_ms(check, i) < 3000); /* of a silent host */
+    }
     rig_free(rig);
+    return is_clean;
+}
+
+static void a_provider_with_closed_and_dropped_ports_is_judged_soon(void **state)
+{
+    (void)state;
+    need_lab();
+    int fds[OPEN];
+    for (int i = 0; i < OPEN; i++)
+        fds[i] = listener_there(THERE, (uint16_t)(20000 + i), 8);
+    bool is_clean = false;
+    for (int i = 0; i < 20 && !is_clean; i++)
+        is_clean = judge_provider();
+    assert_true(is_clean);
     for (int i = 0; i < OPEN; i++)
         close(fds[i]);
 }

@@ -13,14 +13,14 @@ static void check_renewals(void)
         after(10, check_renewals);
         return;
     }
-    assert_true(instant_since(clock_now(), lab.started_at).ns >= 3 * NS_PER_SECOND);
+    assert_true(age_ms() >= 4500);
     stop();
 }
 
 static void short_leases_are_renewed_at_half(void **state)
 {
     (void)state;
-    lab.gateway->lease_max = 2;
+    lab.gateway->lease_max = 3;
     start();
     lab.at_first = check_renewals;
     assert_true(loop_run(lab.loop, NULL));
@@ -56,7 +56,7 @@ static void what_a_restart_took_away_is_mapped_anew(void **state)
     for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
         lab_begin(NULL);
         lab.config.protocol = which;
-        lab.gateway->lease_max = 2;
+        lab.gateway->lease_max = 3;
         start();
         lab.at_first = restart;
         run_until(2);
@@ -290,7 +290,8 @@ static void lost_removals_are_repeated(void **state)
     lab.at_first = lose_and_remove;
     assert_true(loop_run(lab.loop, NULL));
     check_all_are_removed();
-    assert_int_equal(lab.gateway->removals, PORTS + 10);
+    assert_int_equal(lab.gateway->removals, PORTS);
+    assert_true(lab.gateway->repetitions >= 10);
 }
 
 static void fall_silent_and_remove(void)

@@ -327,6 +327,9 @@ def test_a_checker_that_is_too_slow(stub, path):
     assert ended.status == UNKNOWN, ended
     told = ended.family()["checkers"][0]
     assert (told["error"], told["message"]) == ("timeout", "timed out while waiting for the answer")
+    # What answered before its probes may have been banned for them.
+    remedy = ended.family()["causes"][0]["remedy"]
+    assert ("scan protection" in remedy) == (path == "/check-ports"), remedy
 
 
 def test_a_refused_connection_is_reported(later):
