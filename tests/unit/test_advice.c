@@ -427,6 +427,21 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
                 "port 50800 is reachable, but nginx closes connections at once",
                 "make sure that the program behind nginx runs: a proxy in front of a dead "
                 "container accepts and closes connections like this");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {IN_USE_HANGING}, {FILTERED}},
+                "filtered: connections are not accepted (in use by another program)",
+                "no answer from port 50800: another program listens there and does not "
+                "accept connections, so that its queue is full",
+                "restart that program: it hangs or is overloaded; if port 50800 is still "
+                "silent then, allow TCP port 50800 from any address in the firewall of "
+                "203.0.113.7 and of every router in front of it");
+    check_words(
+        &(struct setup){PUBLIC, 1, {50800}, {IN_USE_LET_IN}, {CLOSED}},
+        "closed: connection refused (in use by nginx)",
+        "port 50800 is closed, although nginx listens and the firewall of this "
+        "machine lets it in: nginx listens on another interface only, or a firewall "
+        "on the path rejects connections",
+        "make nginx listen on all interfaces; if it does, allow TCP port 50800 from "
+        "any address in the firewall of every router in front of 203.0.113.7");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {IN_USE_INSIDE}, {CLOSED}},
                 "closed: connection refused (in use by nginx)",
                 "port 50800 is closed: nginx listens on 172.17.0.1 only, and connections "
