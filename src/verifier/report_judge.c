@@ -49,7 +49,8 @@ static bool led_alike(const struct family_report *family, size_t a, size_t b,
 static bool owners_alike(const struct owner *a, const struct owner *b)
 {
     if (a->use != b->use || a->is_on_all != b->is_on_all ||
-        a->address_count != b->address_count || strcmp(a->name, b->name) != 0)
+        a->has_waiting != b->has_waiting || a->address_count != b->address_count ||
+        strcmp(a->name, b->name) != 0)
         return false;
     for (size_t i = 0; i < a->address_count; i++)
         if (!address_equals(&a->addresses[i], &b->addresses[i]))
