@@ -121,7 +121,7 @@ column for open ports plus *s* times its column for filtered ones.
   hour are far below. A process of a place probes at most 256 × 1,200 ports a minute for one front ([vantage.md](vantage.md#trust)),
   {front_ports:,.0f} a second. A million providers need {probes:,.0f}: the number of front *names* times the number of processes of each
   place must be at least {products}, or `PORT_CHECKER_RATE` of the vantage points must be higher.
-- **NATS.** A check is one message in, {places} out to the places, {places} answers in, and {places} out to the front. The rest are heartbeats.
+- **NATS.** A check is {places} messages in and out to the places, and {places} answers in and out to the front. The rest are heartbeats.
 
 ## What it costs in money
 

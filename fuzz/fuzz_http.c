@@ -388,7 +388,7 @@ static void advance(struct talk *talk)
         }
         switch (progress) {
         case REQUEST_MORE:
-            input_settle(&talk->input);
+            input_shrink(&talk->input);
             return;
         case REQUEST_HEAD:
             begin(talk);
@@ -401,7 +401,7 @@ static void advance(struct talk *talk)
             break;
         }
         if (!talk->exchange)
-            input_settle(&talk->input);
+            input_shrink(&talk->input);
     }
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Turns words.json, the texts of the page with and without JavaScript, into what each needs.
 
-    make_words.py words.json > page_words.def          for api/check_page.c
+    make_words.py words.json > page_words.def          for api/page_words.c
     make_words.py words.json words.js > words.js       the module, with the texts before it
 
 The same input gives the same output, byte for byte. A placeholder that is not among `words`

@@ -2,261 +2,24 @@
 #include "api/check_page.h"
 
 #include "api/page_places.h"
+#include "api/page_words.h"
 #include "api/pages.h"
-#include "base/template.h"
 #include "net/scope.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
-#define ROW_MAX       512 /* of HTML, for one row */
-#define FRAME_MAX     8192
-
-#define SENTENCES_MAX 5
-
-#define RUNS_MAX      2048 /* of text, for the ports of one mix */
-
-/* --- the texts, which web/words.js shares ----------------------------------------- */
-
-struct remedy {
-    enum port_state state;
-    bool is_ipv6; /* for IPv6 only */
-    const char
-        *sentences[SENTENCES_MAX]; /* what it means, then the steps; NULL ends the list */
-};
-
-enum which {
-    WHICH_ALL,
-    WHICH_SOME,
-    WHICH_NONE,
-};
-
-struct headline {
-    bool is_public; /* of an address that the whole internet can reach */
-    enum which open;
-    const char *one, *many;
-};
-
-struct refusal {
-    enum access_reason reason;
-    const char *title, *text;
-};
-
-struct trouble {
-    unsigned status;  /* 0: any other */
-    const char *code; /* NULL: any */
-    const char *title, *text;
-};
-
-/* clang-format off */
-static const struct remedy remedies[] = {
-#define REMEDY(STATE, is_ipv6, ...) {PORT_STATE_##STATE, is_ipv6, {__VA_ARGS__}},
-#include "api/page_words.def"
-};
-
-enum {
-    ADVICE_DIFFER,
-    ADVICE_UNDECIDED,
-};
-
-static const struct remedy place_remedies[] = {
-#define PLACES(WORD, ...) [ADVICE_##WORD] = {.sentences = {__VA_ARGS__}},
-#include "api/page_words.def"
-};
-
-static const struct headline headlines[] = {
-#define HEADLINE(is_public, OPEN, one, many) {is_public, WHICH_##OPEN, one, many},
-#include "api/page_words.def"
-};
-
-static const struct refusal refusals[] = {
-#define REFUSAL(REASON, title, text) {ACCESS_##REASON, title, text},
-#include "api/page_words.def"
-};
-
-static const struct trouble troubles[] = {
-#define PROBLEM(status, code, title, text) {status, code, title, text},
-#include "api/page_words.def"
-};
-
-enum {
-    STATES_WITH_REMEDY = 0
-#define REMEDY(STATE, is_ipv6, ...) +!(is_ipv6) /* NOLINT(bugprone-macro-parentheses) */
-#include "api/page_words.def"
-};
-/* clang-format on */
-
-_Static_assert((size_t)STATES_WITH_REMEDY == PORT_STATE_COUNT,
-               "words.json: a state has no remedy");
-
-/* Whose address and ports a remedy names. */
-struct subject {
-    const char *address;
-    size_t ports;
-    size_t open;     /* the number of open ports */
-    size_t judged;   /* the number of ports that are not LIMITED */
-    size_t answered; /* before the address stopped answering; 0: unknown */
-    const struct check_places *places; /* of which some reached it and others could not */
-};
-
-static void put_address(const void *ctx, struct text *text)
-{
-    text_append_str(text, ((const struct subject *)ctx)->address);
-}
-
-static void put_these(const void *ctx, struct text *text)
-{
-    const struct subject *subject = ctx;
-    text_append_str(text, subject->ports == 1 ? "this port" : "these ports");
-}
-
-static void put_s(const void *ctx, struct text *text)
-{
-    const struct subject *subject = ctx;
-    text_append_str(text, subject->ports == 1 ? "" : "s");
-}
-
-static void put_open(const void *ctx, struct text *text)
-{
-    text_printf(text, "%zu", ((const struct subject *)ctx)->open);
-}
-
-static void put_total(const void *ctx, struct text *text)
-{
-    text_printf(text, "%zu", ((const struct subject *)ctx)->ports);
-}
-
-static void put_judged(const void *ctx, struct text *text)
-{
-    text_printf(text, "%zu", ((const struct subject *)ctx)->judged);
-}
-
-static void put_when(const void *ctx, struct text *text)
-{
-    size_t answered = ((const struct subject *)ctx)->answered;
-    if (answered > 0)
-        text_printf(text, "after %zu port%s", answered, answered == 1 ? "" : "s");
-    else
-        text_append_str(text, "during the check");
-}
-
-static void put_from(const void *ctx, struct text *text)
-{
-    const struct check_places *places = ((const struct subject *)ctx)->places;
-    page_places_put_names(text, places, page_reach_of(places).from);
-}
-
-static void put_without(const void *ctx, struct text *text)
-{
-    const struct check_places *places = ((const struct subject *)ctx)->places;
-    page_places_put_names(text, places, page_reach_of(places).without);
-}
-
-/* The arguments of port-verifier. Only the browser knows the URL of the page. */
-static void put_asked(const void *ctx, struct text *text)
-{
-    (void)ctx;
-    text_append_str(text, "-p PORTS ");
-}
-
-static void put_checker(const void *ctx, struct text *text)
-{
-    (void)ctx;
-    text_append_str(text, "URL-OF-THIS-PAGE");
-}
-
-/* The page lists the ports themselves in the table above. */
-static const struct template_word words[] = {
-    {"address", put_address},
-    {"ports", put_these},
-    {"s", put_s},
-    {"these", put_these},
-    {"open", put_open},
-    {"total", put_total},
-    {"judged", put_judged},
-    {"when", put_when},
-    {"from", put_from},
-    {"without", put_without},
-    {"asked", put_asked},
-    {"checker", put_checker},
-    {NULL, NULL},
-};
-
-/* A port without a verdict must not be counted as one that cannot be reached. */
-static const char *headline_of(bool is_public, const struct subject *subject)
-{
-    if (subject->judged < subject->ports)
-        return "Incomplete: verdicts for {judged} of {total} port{s}.";
-
-    enum which open = subject->open == 0                ? WHICH_NONE
-                      : subject->open == subject->ports ? WHICH_ALL
-                                                        : WHICH_SOME;
-    size_t i = 0;
-    while (headlines[i].is_public != is_public || headlines[i].open != open)
-        i++;
-    size_t told = subject->open > 0 ? subject->open : subject->ports;
-    return told == 1 ? headlines[i].one : headlines[i].many;
-}
-
-static const struct remedy *remedy_of(enum port_state state, bool is_ipv6)
-{
-    size_t i = 0;
-    while (remedies[i].state != state || (remedies[i].is_ipv6 && !is_ipv6))
-        i++;
-    return &remedies[i];
-}
-
-/* `This` is code. Changes `plain`. */
-static void put_marked(struct text *html, char *plain)
-{
-    bool is_code = false;
-    for (char *part; (part = strsep(&plain, "`")); is_code = !is_code) {
-        text_append_str(html, is_code ? "<code>" : "");
-        html_append(html, part);
-        text_append_str(html, is_code ? "</code>" : "");
-    }
-}
-
-static void put_sentence(struct text *html, const char *sentence,
-                         const struct subject *subject)
-{
-    struct text plain;
-    text_init(&plain, FRAME_MAX);
-    bool is_known = template_expand(sentence, words, subject, &plain);
-    assert(is_known);
-    (void)is_known;
-    if (plain.data)
-        put_marked(html, plain.data);
-    html->failed = html->failed || plain.failed;
-    text_done(&plain);
-}
-
-static void put_remedy(struct text *html, const struct remedy *remedy,
-                       const struct subject *subject)
-{
-    text_append_str(html, "<p>");
-    put_sentence(html, remedy->sentences[0], subject);
-    text_append_str(html, "</p>");
-    if (!remedy->sentences[1])
-        return;
-    text_append_str(html, "<ul>");
-    for (size_t i = 1; i < SENTENCES_MAX && remedy->sentences[i]; i++) {
-        text_append_str(html, "<li>");
-        put_sentence(html, remedy->sentences[i], subject);
-        text_append_str(html, "</li>");
-    }
-    text_append_str(html, "</ul>");
-}
+#define ROW_MAX   512 /* of HTML, for one row */
+#define FRAME_MAX 8192
+#define RUNS_MAX  2048 /* of text, for the ports of one mix */
 
 static void begin(struct text *html, const char *class, const char *title,
-                  const struct subject *subject)
+                  const struct page_subject *subject)
 {
     text_printf(html,
                 "<section class=\"%s\" aria-labelledby=\"answer-title\">\n"
                 "<h2 id=\"answer-title\">",
                 class);
-    put_sentence(html, title, subject);
+    page_words_put(html, title, subject);
     text_append_str(html, "</h2>\n");
 }
 
@@ -273,7 +36,7 @@ void check_page_begin(struct check_page *page, const struct check_summary *summa
                       const struct address *target)
 {
     bool is_public = address_scope(target) == SCOPE_GLOBAL;
-    const struct subject subject = {
+    const struct page_subject subject = {
         .ports = summary->ports,
         .open = summary->states[PORT_STATE_OPEN],
         .judged = summary->ports - summary->states[PORT_STATE_LIMITED],
@@ -286,7 +49,7 @@ void check_page_begin(struct check_page *page, const struct check_summary *summa
     size_t row = ROW_MAX + (summary->places.places > 0 ? PAGE_PLACES_MAX : 0);
     text_init(&page->html, 2ul * FRAME_MAX + summary->ports * row);
     address_format(target, page->address);
-    begin(&page->html, "answer", headline_of(is_public, &subject), &subject);
+    begin(&page->html, "answer", page_words_headline(is_public, &subject), &subject);
     if (summary->ports > 0)
         text_append_str(&page->html, "<table><thead><tr><th>Port</th><th>State</th>"
                                      "<th>Reason</th></tr></thead><tbody>\n");
@@ -341,7 +104,7 @@ static struct page_mix *mix_of(struct check_page *page)
     return mix;
 }
 
-/* That a router forwards nothing is no advice where some places get through. */
+/* Where some places get through, advice about a missing forward would be wrong. */
 static void count_row(struct check_page *page)
 {
     size_t ports = 1u + page->last - page->first.port;
@@ -394,8 +157,8 @@ void check_page_add(struct check_page *page, const struct port_verdict *verdict,
 /* ---- the advice -------------------------------------------------------------------- */
 
 static void put_section(struct text *html, const char *state, const char *name,
-                        const char *runs, const struct remedy *remedy,
-                        const struct subject *subject)
+                        const char *runs, const struct page_remedy *remedy,
+                        const struct page_subject *subject)
 {
     text_printf(html,
                 "<section data-state=\"%s\"><h3><span class=\"glyph\" "
@@ -403,14 +166,14 @@ static void put_section(struct text *html, const char *state, const char *name,
                 state, state, name, subject->ports);
     if (runs)
         text_printf(html, "<p class=\"runs\">%s</p>", runs);
-    put_remedy(html, remedy, subject);
+    page_words_put_remedy(html, remedy, subject);
     text_append_str(html, "</div></section>\n");
 }
 
 static void put_states(struct check_page *page)
 {
     for (size_t i = 0; i < PORT_STATE_COUNT; i++) {
-        const struct subject subject = {
+        const struct page_subject subject = {
             .address = page->address,
             .ports = page->told_states[i],
             .answered = page->summary->limit.answered,
@@ -418,22 +181,22 @@ static void put_states(struct check_page *page)
         const char *state = port_state_text((enum port_state)i);
         if (page->told_states[i] > 0)
             put_section(&page->html, state, state, NULL,
-                        remedy_of((enum port_state)i, page->is_ipv6), &subject);
+                        page_words_remedy((enum port_state)i, page->is_ipv6), &subject);
     }
 }
 
 static void put_of_places(struct check_page *page)
 {
-    const struct subject undecided = {.ports = page->undecided};
+    const struct page_subject undecided = {.ports = page->undecided};
     if (page->undecided > 0)
         put_section(&page->html, "limited", "places missing", NULL,
-                    &place_remedies[ADVICE_UNDECIDED], &undecided);
+                    page_words_place_remedy(ADVICE_UNDECIDED), &undecided);
     for (size_t i = 0; i < page->mix_count; i++) {
         struct page_mix *mix = &page->mixes[i];
-        const struct subject subject = {.ports = mix->count, .places = &mix->places};
+        const struct page_subject subject = {.ports = mix->count, .places = &mix->places};
         /* text beyond its limit leaves out the ports, which the table has */
         put_section(&page->html, "open", "mixed", mix->runs.failed ? NULL : mix->runs.data,
-                    &place_remedies[ADVICE_DIFFER], &subject);
+                    page_words_place_remedy(ADVICE_DIFFER), &subject);
         text_done(&mix->runs);
     }
 }
@@ -458,30 +221,14 @@ char *check_page_end(struct check_page *page)
 
 /* ---- anything else ---------------------------------------------------------------- */
 
-static bool is_of(const struct trouble *trouble, unsigned status, const char *code)
-{
-    if (trouble->status == 0)
-        return true;
-    return trouble->status == status &&
-           (!trouble->code || (code && strcmp(trouble->code, code) == 0));
-}
-
-static const struct trouble *trouble_of(unsigned status, const char *code)
-{
-    size_t i = 0;
-    while (!is_of(&troubles[i], status, code))
-        i++;
-    return &troubles[i];
-}
-
-static char *make_problem(const char *title, const char *text, const char *detail)
+static char *make_problem(struct page_message message, const char *detail)
 {
     struct text html;
 
     text_init(&html, FRAME_MAX);
-    begin(&html, "answer card problem", title, NULL);
+    begin(&html, "answer card problem", message.title, NULL);
     text_append_str(&html, "<p>");
-    html_append(&html, text);
+    html_append(&html, message.text);
     text_append_str(&html, "</p>\n");
     if (detail) {
         text_append_str(&html, "<p class=\"hint\">");
@@ -493,17 +240,13 @@ static char *make_problem(const char *title, const char *text, const char *detai
 
 char *check_page_problem(enum problem problem, const char *detail)
 {
-    const struct trouble *trouble =
-        trouble_of(problem_status(problem), problem_code(problem));
-    return make_problem(trouble->title, trouble->text, detail);
+    return make_problem(page_words_problem(problem_status(problem), problem_code(problem)),
+                        detail);
 }
 
 char *check_page_refusal(enum access_reason reason, const char *detail)
 {
-    size_t i = 0;
-    while (refusals[i].reason != reason)
-        i++;
-    return make_problem(refusals[i].title, refusals[i].text, detail);
+    return make_problem(page_words_refusal(reason), detail);
 }
 
 char *check_page_violations(const struct violation_list *violations)
@@ -511,7 +254,7 @@ char *check_page_violations(const struct violation_list *violations)
     struct text html;
 
     text_init(&html, FRAME_MAX + violations->count * 8 * VIOLATION_MESSAGE_SIZE);
-    begin(&html, "answer card problem", trouble_of(422, NULL)->title, NULL);
+    begin(&html, "answer card problem", page_words_problem(422, NULL).title, NULL);
     text_append_str(&html, "<ul>\n");
     for (size_t i = 0; i < violations->count; i++) {
         const struct violation_place *place = &violations->items[i].place;

@@ -19,15 +19,8 @@
 struct reader {
     struct port_set *ports;
     struct violation_list *violations;
-    bool is_full;  /* of violations: stop reading */
     bool has_more; /* ports than the set may hold */
 };
-
-static void tell(struct reader *reader, enum violation_type type,
-                 struct violation_place place)
-{
-    reader->is_full = !violation_add(reader->violations, type, place);
-}
 
 /* RFC 6838 names a subtype's suffix, RFC 9110 the token. */
 static bool is_json_type(const char *content_type)
@@ -98,7 +91,7 @@ static json_t *load(const char *body, size_t len, const char *content_type,
     const struct violation_place whole = {0};
 
     if (len == 0) {
-        tell(reader, VIOLATION_MISSING, whole);
+        violation_add(reader->violations, VIOLATION_MISSING, whole);
         return NULL;
     }
 
@@ -147,10 +140,9 @@ static void read_range(struct reader *reader, const char *text, size_t len,
 {
     uint16_t first, last;
     if (!port_range_parse(text, len, &first, &last, NULL)) {
-        reader->is_full =
-            !violation_add_message(reader->violations, VIOLATION_VALUE, place,
-                                   "Invalid port range: write it as first-last, "
-                                   "both 1-65535, first not above last");
+        violation_add_message(reader->violations, VIOLATION_VALUE, place,
+                              "Invalid port range: write it as first-last, "
+                              "both 1-65535, first not above last");
         return;
     }
     add_ports(reader, first, last);
@@ -159,9 +151,8 @@ static void read_range(struct reader *reader, const char *text, size_t len,
 static void read_port(struct reader *reader, json_int_t port, struct violation_place place)
 {
     if (port < 1 || port > PORT_MAX) {
-        reader->is_full =
-            !violation_add_message(reader->violations, VIOLATION_VALUE, place,
-                                   "Invalid port number: %" JSON_INTEGER_FORMAT, port);
+        violation_add_message(reader->violations, VIOLATION_VALUE, place,
+                              "Invalid port number: %" JSON_INTEGER_FORMAT, port);
         return;
     }
     add_ports(reader, (uint16_t)port, (uint16_t)port);
@@ -172,15 +163,15 @@ static void read_real(struct reader *reader, double number, struct violation_pla
     /* From 2^52 on, a double has no room for a fraction. */
     bool is_small = number > -0x1p52 && number < 0x1p52;
     if (is_small && number != (double)(json_int_t)number) {
-        tell(reader, VIOLATION_INTEGER, place);
+        violation_add(reader->violations, VIOLATION_INTEGER, place);
         return;
     }
     if (is_small) {
         read_port(reader, (json_int_t)number, place);
         return;
     }
-    reader->is_full = !violation_add_message(reader->violations, VIOLATION_VALUE, place,
-                                             "Invalid port number: %.0f", number);
+    violation_add_message(reader->violations, VIOLATION_VALUE, place,
+                          "Invalid port number: %.0f", number);
 }
 
 static void read_text(struct reader *reader, const char *text, size_t len,
@@ -193,7 +184,7 @@ static void read_text(struct reader *reader, const char *text, size_t len,
     else if (len <= PORT_DIGITS_MAX && text_parse_u64(text, len, UINT32_MAX, &port))
         read_port(reader, (json_int_t)port, place);
     else
-        tell(reader, VIOLATION_INTEGER, place);
+        violation_add(reader->violations, VIOLATION_INTEGER, place);
 }
 
 static void read_element(struct reader *reader, const json_t *item,
@@ -214,15 +205,15 @@ static void read_element(struct reader *reader, const json_t *item,
     case JSON_TRUE:
     case JSON_FALSE:
     case JSON_NULL:
-        tell(reader, VIOLATION_INTEGER, place);
+        violation_add(reader->violations, VIOLATION_INTEGER, place);
         return;
     }
 }
 
 static void tell_if_too_many(struct reader *reader, struct violation_place place)
 {
-    if (reader->has_more && !reader->is_full)
-        reader->is_full = !violation_add_message(
+    if (reader->has_more)
+        violation_add_message(
             reader->violations, VIOLATION_VALUE, place,
             "too many ports: at most %zu different ones may be asked for at once",
             reader->ports->max);
@@ -233,16 +224,16 @@ static void read_ports(struct reader *reader, const json_t *list)
     struct violation_place place = {.field = "ports"};
 
     if (!list || json_is_null(list)) {
-        tell(reader, VIOLATION_MISSING, place);
+        violation_add(reader->violations, VIOLATION_MISSING, place);
         return;
     }
     if (!json_is_array(list)) {
-        tell(reader, VIOLATION_LIST, place);
+        violation_add(reader->violations, VIOLATION_LIST, place);
         return;
     }
 
     size_t count = json_array_size(list);
-    for (size_t i = 0; i < count && !reader->is_full; i++) {
+    for (size_t i = 0; i < count && !violation_list_is_full(reader->violations); i++) {
         place = (struct violation_place){.field = "ports", .has_index = true, .index = i};
         read_element(reader, json_array_get(list, i), place);
     }
@@ -254,9 +245,9 @@ static void read_target(struct reader *reader, const json_t *value, struct addre
     const struct violation_place place = {.field = "provider_ip"};
 
     if (!value || json_is_null(value))
-        tell(reader, VIOLATION_MISSING, place);
+        violation_add(reader->violations, VIOLATION_MISSING, place);
     else if (!json_is_string(value))
-        tell(reader, VIOLATION_STRING, place);
+        violation_add(reader->violations, VIOLATION_STRING, place);
     else if (!address_parse(json_string_value(value), json_string_length(value), ret, NULL))
         violation_add_message(
             reader->violations, VIOLATION_VALUE, place,
@@ -272,7 +263,8 @@ static void read_flag(struct reader *reader, const json_t *value, const char *fi
     else if (json_is_boolean(value))
         *ret = json_is_true(value);
     else
-        tell(reader, VIOLATION_BOOL, (struct violation_place){.field = field});
+        violation_add(reader->violations, VIOLATION_BOOL,
+                      (struct violation_place){.field = field});
 }
 
 static void read_token(struct reader *reader, const json_t *value,
@@ -282,7 +274,7 @@ static void read_token(struct reader *reader, const json_t *value,
     if (!value)
         return;
     if (!json_is_string(value))
-        tell(reader, VIOLATION_STRING, place);
+        violation_add(reader->violations, VIOLATION_STRING, place);
     else if (proof_token_parse(json_string_value(value), json_string_length(value),
                                &ret->token))
         ret->has_token = true;
@@ -300,7 +292,7 @@ static void read_for(struct reader *reader, const json_t *value,
     if (!value)
         return;
     if (!text) {
-        tell(reader, VIOLATION_STRING, place);
+        violation_add(reader->violations, VIOLATION_STRING, place);
         return;
     }
     bool is_fine = len >= 1 && len <= RECEIPT_FOR_MAX;
@@ -322,7 +314,7 @@ static void read_receipt(struct reader *reader, const json_t *root,
     if (!request->wants_receipt)
         return;
     if (!json_object_get(root, "token"))
-        reader->is_full = !violation_add_message(
+        violation_add_message(
             reader->violations, VIOLATION_MISSING,
             (struct violation_place){.field = "token"},
             "field required: a receipt needs a token of 32 lower-case hex digits, which "
@@ -331,8 +323,7 @@ static void read_receipt(struct reader *reader, const json_t *root,
         violation_add_message(reader->violations, VIOLATION_VALUE,
                               (struct violation_place){.field = "ports"},
                               "the list is empty: a receipt needs at least one port");
-    if (!reader->is_full)
-        read_for(reader, json_object_get(root, "for"), request->for_text);
+    read_for(reader, json_object_get(root, "for"), request->for_text);
 }
 
 bool check_request_parse(const char *body, size_t len, const char *content_type,
@@ -351,16 +342,14 @@ bool check_request_parse(const char *body, size_t len, const char *content_type,
     if (json_is_object(root)) {
         read_target(&reader, json_object_get(root, "provider_ip"), &request.target);
         read_ports(&reader, json_object_get(root, "ports"));
-        if (!reader.is_full)
-            read_flag(&reader, json_object_get(root, "details"), "details",
-                      &request.wants_details);
-        if (!reader.is_full)
-            read_token(&reader, json_object_get(root, "token"), &request);
-        if (!reader.is_full)
-            read_receipt(&reader, root, &request);
+        read_flag(&reader, json_object_get(root, "details"), "details",
+                  &request.wants_details);
+        read_token(&reader, json_object_get(root, "token"), &request);
+        read_receipt(&reader, root, &request);
     } else {
-        tell(&reader, json_is_null(root) ? VIOLATION_MISSING : VIOLATION_OBJECT,
-             (struct violation_place){0});
+        violation_add(ret_violations,
+                      json_is_null(root) ? VIOLATION_MISSING : VIOLATION_OBJECT,
+                      (struct violation_place){0});
     }
     json_decref(root);
 
@@ -380,13 +369,13 @@ static void read_query_value(struct reader *reader, const char *value, size_t le
     char text[QUERY_VALUE_MAX];
     size_t text_len = 0;
     if (!query_decode(value, len, text, &text_len)) {
-        reader->is_full = !violation_add_message(
+        violation_add_message(
             reader->violations, VIOLATION_VALUE, place,
             "value is not percent-encoded: write two hexadecimal digits after every %%");
         return;
     }
 
-    for (size_t at = 0; at <= text_len && !reader->is_full;) {
+    for (size_t at = 0; at <= text_len && !violation_list_is_full(reader->violations);) {
         const char *comma = memchr(text + at, ',', text_len - at);
         size_t one = comma ? (size_t)(comma - text) - at : text_len - at;
         read_text(reader, text + at, one, place);
@@ -405,12 +394,13 @@ bool check_query_parse(const char *query, struct port_set *ports,
 
     ret_violations->count = 0;
     port_set_clear(ports);
-    while (!reader.is_full && (value = query_next(&query, place.field, &len))) {
+    while (!violation_list_is_full(ret_violations) &&
+           (value = query_next(&query, place.field, &len))) {
         has_ports = true;
         read_query_value(&reader, value, len, place);
     }
     if (!has_ports)
-        tell(&reader, VIOLATION_MISSING, place);
+        violation_add(ret_violations, VIOLATION_MISSING, place);
     tell_if_too_many(&reader, place);
     if (ret_violations->count > 0)
         port_set_clear(ports);

@@ -86,17 +86,22 @@ const char *problem_of_http_error(enum http_error error)
     return problem_text(of_error[error]);
 }
 
-bool violation_add(struct violation_list *list, enum violation_type type,
-                   struct violation_place place)
+bool violation_list_is_full(const struct violation_list *list)
 {
-    return violation_add_message(list, type, place, "%s", violation_types[type].message);
+    return list->count == VIOLATIONS_MAX;
 }
 
-bool violation_add_message(struct violation_list *list, enum violation_type type,
+void violation_add(struct violation_list *list, enum violation_type type,
+                   struct violation_place place)
+{
+    violation_add_message(list, type, place, "%s", violation_types[type].message);
+}
+
+void violation_add_message(struct violation_list *list, enum violation_type type,
                            struct violation_place place, const char *format, ...)
 {
-    if (list->count == VIOLATIONS_MAX)
-        return false;
+    if (violation_list_is_full(list))
+        return;
 
     struct violation *violation = &list->items[list->count++];
     violation->type = type;
@@ -106,10 +111,9 @@ bool violation_add_message(struct violation_list *list, enum violation_type type
     va_start(args, format);
     vsnprintf(violation->message, sizeof violation->message, format, args);
     va_end(args);
-    return list->count < VIOLATIONS_MAX;
 }
 
-const char *violation_type_text(enum violation_type type)
+static const char *type_text(enum violation_type type)
 {
     assert(type < VIOLATION_TYPE_COUNT);
     return violation_types[type].type;
@@ -144,8 +148,7 @@ static json_t *message_json(const char *message)
 static json_t *violation_json(const struct violation *violation)
 {
     return json_pack("{s:o, s:o, s:s}", "loc", place_json(&violation->place), "msg",
-                     message_json(violation->message), "type",
-                     violation_type_text(violation->type));
+                     message_json(violation->message), "type", type_text(violation->type));
 }
 
 char *violation_list_body(const struct violation_list *list, size_t *ret_len)

@@ -145,15 +145,16 @@ struct violation_list {
     struct violation items[VIOLATIONS_MAX];
 };
 
-/* Adds a violation with its message from the table, or with its own. False if the list is
- * now full: stop reading. Further violations are dropped. */
-bool violation_add(struct violation_list *list, enum violation_type type,
+/* Adds a violation with its message from the table, or with its own. Dropped if the list is
+ * full. */
+void violation_add(struct violation_list *list, enum violation_type type,
                    struct violation_place place);
-bool violation_add_message(struct violation_list *list, enum violation_type type,
+void violation_add_message(struct violation_list *list, enum violation_type type,
                            struct violation_place place, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-const char *violation_type_text(enum violation_type type);
+/* Whether to stop reading. */
+bool violation_list_is_full(const struct violation_list *list);
 
 /* The body of the 422; free() it. NULL without memory. */
 char *violation_list_body(const struct violation_list *list, size_t *ret_len);

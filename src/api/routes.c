@@ -115,6 +115,14 @@ static void reply_constant(struct exchange *exchange, unsigned status, const cha
     exchange_reply_const(exchange, status, JSON_TYPE, body, strlen(body));
 }
 
+static void reply_problem(struct exchange *exchange, enum problem problem,
+                          const char *sentence)
+{
+    size_t len = 0;
+    char *body = problem_body(problem, sentence, &len);
+    exchange_reply(exchange, problem_status(problem), JSON_TYPE, body, len);
+}
+
 static void handle_check_ports(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
@@ -154,17 +162,13 @@ static void warn_unknown(const struct api *api, struct exchange *exchange,
 static bool know_caller(const struct api *api, struct exchange *exchange,
                         struct access_caller *ret)
 {
-    size_t len = 0;
-
     *ret = caller_of(exchange, api->config.settings);
     if (ret->kind != CALLER_UNKNOWN)
         return true;
 
     metrics_add(api->config.metrics, caller_unknown_metric(ret), 1);
     warn_unknown(api, exchange, ret);
-    char *body =
-        problem_body(PROBLEM_CALLER_UNKNOWN, access_ground_sentence(ret->ground), &len);
-    exchange_reply(exchange, problem_status(PROBLEM_CALLER_UNKNOWN), JSON_TYPE, body, len);
+    reply_problem(exchange, PROBLEM_CALLER_UNKNOWN, access_ground_sentence(ret->ground));
     return false;
 }
 
@@ -328,10 +332,8 @@ static void handle_metrics(void *ctx, struct exchange *exchange)
     if (!know_caller(api, exchange, &caller))
         return;
     if (!may_read_metrics(config->settings, exchange, &caller.address, reason)) {
-        char *body = problem_body(PROBLEM_METRICS_NOT_ALLOWED, reason, &len);
         metrics_add(config->metrics, METRIC_REFUSED_METRICS, 1);
-        exchange_reply(exchange, problem_status(PROBLEM_METRICS_NOT_ALLOWED), JSON_TYPE,
-                       body, len);
+        reply_problem(exchange, PROBLEM_METRICS_NOT_ALLOWED, reason);
         return;
     }
 

@@ -221,7 +221,7 @@ static void notice_gap(void)
     writer.notice.len = 0;
     writer.notice_written = 0;
     notice_begin(&writer.notice, "log_dropped", "dropped", writer.untold,
-                 "standard error did not take these lines");
+                 "standard error did not accept these lines");
     writer.untold = 0;
 }
 

@@ -5,8 +5,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "http/input.h"
+#include "http/turns.h"
 #include "loop/loop.h"
-#include "loop/tasks.h"
 #include "loop/trim.h"
 #include "metrics/metrics.h"
 #include "net/address_table.h"
@@ -24,8 +24,6 @@
 #define LINGER_CALLER    16           /* of them per caller */
 #define LINGER_BYTES     (16 * 1024 * 1024) /* discarded per connection */
 #define LINGER_PIECES    16                 /* per turn */
-#define HANDSHAKE_MS     2                  /* of each turn for TLS handshakes */
-#define HELLOS_MAX       8                  /* that wait for our processor */
 #define TRIM_CONNECTIONS 512
 #define SINCE_NS         (100 * NS_PER_MS) /* the exactness of `since` */
 
@@ -60,12 +58,10 @@ struct connections {
     const struct http_config *config; /* borrowed */
     struct exchange_world world;
     struct connection_list active, lingering; /* each is on one of them */
-    struct tasks due;
-    struct tasks hellos, answered; /* handshakes: new ones, and those with our answer */
+    struct turns turns;
     size_t seated_count;
     size_t exchange_count; /* of those with a seat */
     size_t lingering_count;
-    struct instant turned; /* the start of the last turn that turn() has finished */
     struct instant logged; /* when a wrong protocol was last logged */
     struct trim trim;      /* of the memory of ended connections */
 };
@@ -125,13 +121,10 @@ static bool enter(struct connection *connection, enum connection_state state)
 static void make_due(void *ctx)
 {
     struct connection *connection = ctx;
-    struct connections *all = connection->all;
-    struct tasks *tasks = connection->state != STATE_HANDSHAKE       ? &all->due
-                          : connection->transport.tls == TLS_SHAKING ? &all->answered
-                                                                     : &all->hellos;
-    tasks_add(tasks, &connection->task);
-    if (loop_now(all->loop).ns == all->turned.ns)
-        loop_again(all->loop);
+    enum turns_rank rank = connection->state != STATE_HANDSHAKE       ? TURNS_SERVE
+                           : connection->transport.tls == TLS_SHAKING ? TURNS_SHAKE
+                                                                      : TURNS_GREET;
+    turns_add(&connection->all->turns, rank, &connection->task);
 }
 
 static bool may_wait(void *ctx)
@@ -190,7 +183,7 @@ static void end(struct connection *connection)
 /* Nothing can be done before the next event. */
 static void await(struct connection *connection)
 {
-    input_settle(&connection->input);
+    input_shrink(&connection->input);
     if (connection->watch.generation == 0 &&
         !loop_watch_add(connection->all->loop, connection->transport.fd, WATCHED_EVENTS,
                         on_event, connection, &connection->watch, NULL))
@@ -613,22 +606,6 @@ static void on_event(void *ctx, uint32_t events)
         proceed(connection);
 }
 
-/* Connections that become due meanwhile wait for the next turn. */
-static bool turn(void *ctx)
-{
-    struct connections *all = ctx;
-    for (size_t left = all->due.count; left > 0; left--)
-        tasks_run_next(&all->due);
-    if (all->answered.count + all->hellos.count > 0) {
-        struct instant until = instant_add(clock_now(), span_ms(HANDSHAKE_MS));
-        while ((tasks_run_next(&all->answered) || tasks_run_next(&all->hellos)) &&
-               instant_before(clock_now(), until))
-            continue;
-    }
-    all->turned = loop_now(all->loop);
-    return all->due.count + all->answered.count + all->hellos.count > 0;
-}
-
 /* --- life ------------------------------------------------------------------------- */
 
 void connection_begin(struct connections *all, int fd, const struct address *peer,
@@ -685,7 +662,7 @@ void connections_drain(struct connections *all)
 
 bool connections_may_begin(const struct connections *all)
 {
-    return all->hellos.count < HELLOS_MAX;
+    return turns_may_begin(&all->turns);
 }
 
 size_t connections_exchanges(const struct connections *all)
@@ -711,11 +688,8 @@ bool connections_new(struct loop *loop, const struct http_config *config,
         .site = config->site, .has_output = make_due, .may_wait = may_wait};
     LIST_INIT(&all->active);
     LIST_INIT(&all->lingering);
-    tasks_init(&all->due);
-    tasks_init(&all->hellos);
-    tasks_init(&all->answered);
+    turns_init(&all->turns, loop);
     trim_init(&all->trim, loop, TRIM_CONNECTIONS);
-    loop_each_turn(loop, turn, all);
     *ret = all;
     return true;
 }
@@ -730,7 +704,7 @@ struct connections *connections_free(struct connections *all)
         end(connection);
     connections_drop_lingering(all);
     trim_done(&all->trim);
-    loop_each_turn_end(all->loop, turn, all);
+    turns_done(&all->turns);
     free(all);
     return NULL;
 }

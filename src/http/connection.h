@@ -87,10 +87,7 @@ void connection_begin(struct connections *all, int fd, const struct address *pee
                       enum connection_seat seat, uint32_t place, enum http_error refusal);
 
 /* False while new handshakes wait for the processor: accept no connection until it is true
- * again. Newcomers then wait in the kernel's queue, where they make no connection give way.
- * Otherwise clients that reconnect at once would arrive faster than handshakes proceed, and
- * the connection that gives way could be one whose client waits for the service. Handshakes
- * that the service has answered come before new ones, because they are almost complete. */
+ * again. turns.h has the reason. */
 bool connections_may_begin(const struct connections *all);
 
 /* Ends the lingering connections. Returns how many there were. */

@@ -50,7 +50,7 @@ void input_drop(struct input *input)
     input->buffer = NULL;
 }
 
-void input_settle(struct input *input)
+void input_shrink(struct input *input)
 {
     if (input_has_begun(input))
         resize(input, input->buffer->len); /* on failure it stays as it is */

@@ -40,6 +40,6 @@ bool input_has_begun(const struct input *input);
 void input_consume(struct input *input);
 
 /* Call it before the connection waits: returns unused memory. */
-void input_settle(struct input *input);
+void input_shrink(struct input *input);
 
 void input_drop(struct input *input);

@@ -123,29 +123,28 @@ static void on_relief(struct timer *timer)
 
 static void admit(struct http_server *server, int fd, const struct address *peer)
 {
+    static const struct {
+        enum metric metric;
+        enum http_error error;
+    } refusals[] = {
+        [ADMISSION_FULL] = {METRIC_CONNECTIONS_REFUSED_FULL, HTTP_ERROR_CONNECTIONS},
+        [ADMISSION_CALLER_FULL] = {METRIC_CONNECTIONS_REFUSED_CALLER,
+                                   HTTP_ERROR_CALLER_CONNECTIONS},
+        [ADMISSION_NETWORK_FULL] = {METRIC_CONNECTIONS_REFUSED_NETWORK,
+                                    HTTP_ERROR_CALLER_CONNECTIONS},
+    };
     const struct cidr_list *list = server->config.unlimited;
     bool is_unlimited = list && cidr_list_contains(list, peer);
     uint32_t place;
-    switch (admission_enter(server->config.admission, peer, is_unlimited, fd,
-                            loop_now(server->loop), &place)) {
-    case ADMISSION_GRANTED:
-        connection_begin(server->connections, fd, peer,
-                         is_unlimited ? SEAT_UNLIMITED : SEAT_COUNTED, place,
-                         HTTP_ERROR_NONE);
-        relieve_later(server);
-        return;
-    case ADMISSION_FULL:
-        refuse(server, fd, peer, METRIC_CONNECTIONS_REFUSED_FULL, HTTP_ERROR_CONNECTIONS);
-        return;
-    case ADMISSION_CALLER_FULL:
-        refuse(server, fd, peer, METRIC_CONNECTIONS_REFUSED_CALLER,
-               HTTP_ERROR_CALLER_CONNECTIONS);
-        return;
-    case ADMISSION_NETWORK_FULL:
-        refuse(server, fd, peer, METRIC_CONNECTIONS_REFUSED_NETWORK,
-               HTTP_ERROR_CALLER_CONNECTIONS);
+    enum admission_answer answer = admission_enter(
+        server->config.admission, peer, is_unlimited, fd, loop_now(server->loop), &place);
+    if (answer != ADMISSION_GRANTED) {
+        refuse(server, fd, peer, refusals[answer].metric, refusals[answer].error);
         return;
     }
+    connection_begin(server->connections, fd, peer,
+                     is_unlimited ? SEAT_UNLIMITED : SEAT_COUNTED, place, HTTP_ERROR_NONE);
+    relieve_later(server);
 }
 
 /* --- accepting -------------------------------------------------------------------- */

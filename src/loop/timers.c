@@ -100,7 +100,7 @@ static void sift_down(struct timers *timers, struct timer *timer, uint32_t index
 }
 
 /* Puts a timer where it belongs, starting at the free place `index`. */
-static void settle(struct timers *timers, struct timer *timer, uint32_t index)
+static void sift(struct timers *timers, struct timer *timer, uint32_t index)
 {
     if (index > 0 && is_earlier(timer, timers->heap[(index - 1) / 2]))
         sift_up(timers, timer, index);
@@ -118,7 +118,7 @@ void timers_set(struct timers *timers, struct timer *timer, struct instant deadl
     timer->order = timers->next_order++;
 
     if (timer->position > 0) {
-        settle(timers, timer, timer->position - 1);
+        sift(timers, timer, timer->position - 1);
         return;
     }
     assert(timers->count < timers->size);
@@ -134,7 +134,7 @@ void timers_stop(struct timers *timers, struct timer *timer)
     timer->position = 0;
     struct timer *last = timers->heap[--timers->count];
     if (last != timer)
-        settle(timers, last, index);
+        sift(timers, last, index);
 }
 
 bool timers_next(const struct timers *timers, struct instant *ret_deadline)

@@ -4,17 +4,16 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "metrics/exposition.h"
 #include "metrics/process.h"
 #include "probe/verdict.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PREFIX           "port_checker_"
 #define CACHE_LINE       64
 #define STATUS_FIRST     100
 #define STATUS_LAST      599
@@ -29,7 +28,7 @@ enum family {
 static const struct {
     const char *type, *name, *help;
 } families[] = {
-#define FAMILY(id, type, name, help) {type, PREFIX name, help},
+#define FAMILY(id, type, name, help) {type, METRICS_PREFIX name, help},
 #include "metrics/metrics.def"
 };
 
@@ -156,19 +155,13 @@ static int64_t sum(struct metrics *const blocks[], size_t count, size_t offset)
 #define OFFSET_OF(member, index)                                                           \
     (offsetof(struct metrics, member) + (index) * sizeof(int64_t))
 
-static void append_header(struct text *text, const char *name, const char *type,
-                          const char *help)
-{
-    text_printf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
 static void render_series(struct metrics *const blocks[], size_t count, struct text *text)
 {
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         enum family family = series[i].family;
         const char *name = families[family].name;
         if (i == 0 || family != series[i - 1].family)
-            append_header(text, name, families[family].type, families[family].help);
+            exposition_header(text, name, families[family].type, families[family].help);
 
         bool has_labels = series[i].labels[0] != '\0';
         text_printf(text, "%s%s%s%s %" PRId64 "\n", name, has_labels ? "{" : "",
@@ -184,10 +177,10 @@ static void render_requests(struct metrics *const blocks[], size_t count, struct
         METRIC_ROUTE_MAP(X)
 #undef X
     };
-    const char *name = PREFIX "http_requests_total";
+    const char *name = METRICS_PREFIX "http_requests_total";
 
-    append_header(text, name, "counter",
-                  "HTTP requests, by route and status of the reply.");
+    exposition_header(text, name, "counter",
+                      "HTTP requests, by route and status of the reply.");
     for (size_t i = 0; i < (size_t)METRIC_ROUTE_COUNT * STATUS_COUNT; i++) {
         int64_t value = sum(blocks, count, OFFSET_OF(requests, i));
         if (value != 0)
@@ -199,10 +192,10 @@ static void render_requests(struct metrics *const blocks[], size_t count, struct
 static void render_local_faults(struct metrics *const blocks[], size_t count,
                                 struct text *text)
 {
-    const char *name = PREFIX "local_faults_total";
+    const char *name = METRICS_PREFIX "local_faults_total";
 
-    append_header(text, name, "counter",
-                  "Attempts that failed because of a fault of this checker, by errno.");
+    exposition_header(text, name, "counter",
+                      "Attempts that failed because of a fault of this checker, by errno.");
     for (size_t i = 0; i <= LOCAL_FAULT_OTHER; i++) {
         text_printf(text, "%s{errno=\"%s\"} %" PRId64 "\n", name,
                     i < LOCAL_FAULT_OTHER ? local_fault_errnos[i].name : "other",
@@ -215,10 +208,11 @@ static void render_local_faults(struct metrics *const blocks[], size_t count,
 static void render_verdict_times(struct metrics *const blocks[], size_t count,
                                  struct text *text)
 {
-    const char *name = PREFIX "verdict_seconds";
+    const char *name = METRICS_PREFIX "verdict_seconds";
     int64_t cumulated = 0;
 
-    append_header(text, name, "histogram", "Time from a port's first SYN to its verdict.");
+    exposition_header(text, name, "histogram",
+                      "Time from a port's first SYN to its verdict.");
     for (size_t i = 0; i <= BUCKET_COUNT; i++) {
         cumulated += sum(blocks, count, OFFSET_OF(verdict_buckets, i));
         text_printf(text, "%s_bucket{le=\"%s\"} %" PRId64 "\n", name,
@@ -229,17 +223,10 @@ static void render_verdict_times(struct metrics *const blocks[], size_t count,
                 ns / NS_PER_SECOND, ns % NS_PER_SECOND, name, cumulated);
 }
 
-static void append_gauge(struct text *text, const char *name, const char *help,
-                         size_t value)
-{
-    append_header(text, name, "gauge", help);
-    text_printf(text, "%s %zu\n", name, value);
-}
-
 static void append_log_lines(struct text *text, const struct metrics_facts *facts)
 {
-    const char *name = PREFIX "log_lines_lost_total";
-    append_header(text, name, "counter", "Lines that the log does not have, by reason.");
+    const char *name = METRICS_PREFIX "log_lines_lost_total";
+    exposition_header(text, name, "counter", "Log lines that were not written, by reason.");
     text_printf(text, "%s{reason=\"suppressed\"} %" PRIu64 "\n", name,
                 facts->log_suppressed);
     text_printf(text, "%s{reason=\"dropped\"} %" PRIu64 "\n", name, facts->log_dropped);
@@ -248,21 +235,22 @@ static void append_log_lines(struct text *text, const struct metrics_facts *fact
 void metrics_render(struct metrics *const blocks[], size_t count,
                     const struct metrics_facts *facts, struct text *text)
 {
-    append_header(text, PREFIX "build_info", "gauge", "1, with the version as its label.");
-    text_printf(text, PREFIX "build_info{version=\"%s\"} 1\n", facts->version);
-    append_gauge(text, PREFIX "workers", "Worker threads.", count);
+    exposition_header(text, METRICS_PREFIX "build_info", "gauge",
+                      "1, with the version as its label.");
+    text_printf(text, METRICS_PREFIX "build_info{version=\"%s\"} 1\n", facts->version);
+    exposition_gauge(text, METRICS_PREFIX "workers", "Worker threads.", count);
 
     render_requests(blocks, count, text);
     render_series(blocks, count, text);
     render_verdict_times(blocks, count, text);
     render_local_faults(blocks, count, text);
 
-    append_gauge(text, PREFIX "probes_in_flight", "Open probe sockets.",
-                 facts->probes_in_flight);
-    append_gauge(text, PREFIX "probes_max", "Maximum number of open probe sockets.",
-                 facts->probes_max);
-    append_gauge(text, PREFIX "budget_entries", "Port budgets in use.",
-                 facts->budget_entries);
+    exposition_gauge(text, METRICS_PREFIX "probes_in_flight", "Open probe sockets.",
+                     facts->probes_in_flight);
+    exposition_gauge(text, METRICS_PREFIX "probes_max",
+                     "Maximum number of open probe sockets.", facts->probes_max);
+    exposition_gauge(text, METRICS_PREFIX "budget_entries", "Port budgets in use.",
+                     facts->budget_entries);
     append_log_lines(text, facts);
     process_render(text);
 }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "metrics/exposition.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -76,19 +77,6 @@ static bool read_stat(uint64_t fields[STAT_FIELDS])
     return fields[STAT_START_TIME] > 0;
 }
 
-static void append_header(struct text *text, const char *name, const char *type,
-                          const char *help)
-{
-    text_printf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void append_gauge(struct text *text, const char *name, const char *help,
-                         uint64_t value)
-{
-    append_header(text, name, "gauge", help);
-    text_printf(text, "%s %" PRIu64 "\n", name, value);
-}
-
 static int64_t clock_ns(clockid_t clock)
 {
     struct timespec ts;
@@ -99,8 +87,8 @@ static int64_t clock_ns(clockid_t clock)
 static void append_cpu(struct text *text)
 {
     int64_t ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    append_header(text, "process_cpu_seconds_total", "counter",
-                  "Total user and system CPU time spent in seconds.");
+    exposition_header(text, "process_cpu_seconds_total", "counter",
+                      "Total user and system CPU time spent in seconds.");
     text_printf(text, "process_cpu_seconds_total %" PRId64 ".%09" PRId64 "\n",
                 ns / NS_PER_SECOND, ns % NS_PER_SECOND);
 }
@@ -114,8 +102,8 @@ static void append_start_time(struct text *text, uint64_t ticks_since_boot)
     int64_t boot_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME);
     int64_t start_ns =
         boot_ns + (int64_t)ticks_since_boot * (NS_PER_SECOND / ticks_per_second);
-    append_header(text, "process_start_time_seconds", "gauge",
-                  "Start time of the process since the Unix epoch in seconds.");
+    exposition_header(text, "process_start_time_seconds", "gauge",
+                      "Start time of the process since the Unix epoch in seconds.");
     text_printf(text, "process_start_time_seconds %" PRId64 ".%02" PRId64 "\n",
                 start_ns / NS_PER_SECOND, start_ns % NS_PER_SECOND / (10 * NS_PER_MS));
 }
@@ -155,21 +143,21 @@ void process_render(struct text *text)
 
     uint64_t fields[STAT_FIELDS];
     if (read_stat(fields)) {
-        append_gauge(text, "process_resident_memory_bytes",
-                     "Resident memory size in bytes.",
-                     fields[STAT_RESIDENT] * (uint64_t)sysconf(_SC_PAGESIZE));
-        append_gauge(text, "process_virtual_memory_bytes", "Virtual memory size in bytes.",
-                     fields[STAT_VIRTUAL]);
+        exposition_gauge(text, "process_resident_memory_bytes",
+                         "Resident memory size in bytes.",
+                         fields[STAT_RESIDENT] * (uint64_t)sysconf(_SC_PAGESIZE));
+        exposition_gauge(text, "process_virtual_memory_bytes",
+                         "Virtual memory size in bytes.", fields[STAT_VIRTUAL]);
         append_start_time(text, fields[STAT_START_TIME]);
     }
 
     uint64_t open_fds;
     if (count_open_fds(&open_fds))
-        append_gauge(text, "process_open_fds", "Number of open file descriptors.",
-                     open_fds);
+        exposition_gauge(text, "process_open_fds", "Number of open file descriptors.",
+                         open_fds);
 
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        append_gauge(text, "process_max_fds", "Maximum number of open file descriptors.",
-                     limit.rlim_cur);
+        exposition_gauge(text, "process_max_fds",
+                         "Maximum number of open file descriptors.", limit.rlim_cur);
 }

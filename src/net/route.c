@@ -129,7 +129,7 @@ static void hop_read(union reply *reply, struct hop *hop)
         hop->neighbour.in6.sin6_scope_id = (uint32_t)hop->interface;
 }
 
-/* `source` and `interface` as in route_default_gateway_from(); 0: no interface. */
+/* `source` and `interface` as in route_default_gateway(); 0: no interface. */
 static bool hop_find_from(const struct address *to, const struct address *source,
                           unsigned interface, struct hop *ret, struct err *err)
 {
@@ -196,15 +196,8 @@ static struct address internet(int family)
     return root;
 }
 
-bool route_default_gateway(int family, struct address *ret)
-{
-    const struct address to = internet(family);
-    return route_gateway(&to, ret);
-}
-
-bool route_default_gateway_from(int family, const struct address *source,
-                                const char *interface, struct address *ret,
-                                struct address *ret_source)
+bool route_default_gateway(int family, const struct address *source, const char *interface,
+                           struct address *ret, struct address *ret_source)
 {
     struct hop hop;
     const struct address to = internet(family);

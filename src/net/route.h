@@ -20,15 +20,11 @@ bool route_has_gateway(const struct address *to, bool *ret_has_gateway, struct e
 bool route_gateway(const struct address *to, struct address *ret);
 
 /* The gateway for packets to the internet over `family`, 4 or 6: usually the home's router.
- * False as above. */
-bool route_default_gateway(int family, struct address *ret);
-
-/* The same for packets that leave from `source`, an address of this machine, or through
- * `interface`, each NULL for what the kernel chooses. `ret_source` is the address from
- * which they leave. */
-bool route_default_gateway_from(int family, const struct address *source,
-                                const char *interface, struct address *ret,
-                                struct address *ret_source);
+ * They leave from `source`, an address of this machine, and through `interface`, each NULL
+ * for what the kernel chooses; `ret_source` is the address from which they leave. False as
+ * above. */
+bool route_default_gateway(int family, const struct address *source, const char *interface,
+                           struct address *ret, struct address *ret_source);
 
 /* Whether the neighbour that receives packets for `to` answers (ARP, neighbour
  * discovery). The kernel reports a failure only occasionally, and drops the packets that

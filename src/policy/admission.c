@@ -24,6 +24,10 @@
 #define WORKING     INT64_MAX /* or the place is free */
 #define EVICTED     (INT64_MAX - 1)
 
+/* Of a newcomer: workers read the clock once a turn, so that the waits of another worker
+ * may have begun after its time. */
+#define ANY_WAIT    ((struct instant){EVICTED - 1})
+
 /* The connections that have been waiting longest, the longest wait first. One that has
  * worked meanwhile has another time now, and all others are later than these, so that the
  * list is valid until it is used up. */
@@ -184,14 +188,14 @@ static void oldest_add(struct oldest *oldest, int64_t since, uint32_t place)
     oldest->items[at].place = place;
 }
 
-/* `network` NULL: of all. */
+/* Of those before `until`. `network` NULL: of all. */
 static void oldest_search(const struct admission *admission, struct oldest *oldest,
-                          const struct group *network, struct instant now)
+                          const struct group *network, struct instant until)
 {
     oldest->next = oldest->count = 0;
     for (uint32_t i = 0; i < admission->places_ever; i++) {
         int64_t since = atomic_load_explicit(&admission->since[i], memory_order_relaxed);
-        if (since <= now.ns && (!network || admission->places[i].network == network))
+        if (since <= until.ns && (!network || admission->places[i].network == network))
             oldest_add(oldest, since, i);
     }
 }
@@ -234,21 +238,20 @@ static bool evict(struct admission *admission, struct oldest *oldest,
     return oldest_evict(admission, oldest, until);
 }
 
-static bool evict_of_network(struct admission *admission, struct group *network,
-                             struct instant now)
+static bool evict_of_network(struct admission *admission, struct group *network)
 {
     if (!network->oldest)
         network->oldest = calloc(1, sizeof *network->oldest);
-    return network->oldest && evict(admission, network->oldest, network, now);
+    return network->oldest && evict(admission, network->oldest, network, ANY_WAIT);
 }
 
 /* --- in and out ----------------------------------------------------------------------- */
 
 /* Makes room for one more in all. */
-static enum admission_answer make_room(struct admission *admission, struct instant now)
+static enum admission_answer make_room(struct admission *admission)
 {
     bool has_room = admission->connections < admission->limits.connections ||
-                    evict(admission, &admission->oldest, NULL, now);
+                    evict(admission, &admission->oldest, NULL, ANY_WAIT);
     return has_room && admission->places_used < admission->place_count ? ADMISSION_GRANTED
                                                                        : ADMISSION_FULL;
 }
@@ -256,7 +259,7 @@ static enum admission_answer make_room(struct admission *admission, struct insta
 /* The same in these groups too. Both stay, although evicting may take their last
  * connection. */
 static enum admission_answer make_room_in(struct admission *admission, struct group *caller,
-                                          struct group *network, struct instant now)
+                                          struct group *network)
 {
     if (caller->connections >= admission->limits.per_caller)
         return ADMISSION_CALLER_FULL;
@@ -265,10 +268,10 @@ static enum admission_answer make_room_in(struct admission *admission, struct gr
     network->connections++;
     enum admission_answer answer = ADMISSION_GRANTED;
     if (network->connections > admission->limits.per_network &&
-        !evict_of_network(admission, network, now))
+        !evict_of_network(admission, network))
         answer = ADMISSION_NETWORK_FULL;
     if (answer == ADMISSION_GRANTED)
-        answer = make_room(admission, now);
+        answer = make_room(admission);
     if (answer != ADMISSION_GRANTED) {
         caller->connections--;
         network->connections--;
@@ -277,7 +280,7 @@ static enum admission_answer make_room_in(struct admission *admission, struct gr
 }
 
 static enum admission_answer join(struct admission *admission, const struct address *peer,
-                                  struct instant now, struct place *ret)
+                                  struct place *ret)
 {
     struct address_key key = address_key_caller(peer);
     ret->caller = group_get(admission, &key);
@@ -286,7 +289,7 @@ static enum admission_answer join(struct admission *admission, const struct addr
     ret->network = group_get(admission, &key);
     enum admission_answer answer = ADMISSION_FULL;
     if (ret->caller && ret->network)
-        answer = make_room_in(admission, ret->caller, ret->network, now);
+        answer = make_room_in(admission, ret->caller, ret->network);
     if (answer != ADMISSION_GRANTED) {
         group_put(admission, ret->caller);
         group_put(admission, ret->network);
@@ -310,7 +313,7 @@ enum admission_answer admission_enter(struct admission *admission,
     pthread_mutex_lock(&admission->lock);
     struct place place = {.fd = fd};
     enum admission_answer answer =
-        is_unlimited ? make_room(admission, now) : join(admission, peer, now, &place);
+        is_unlimited ? make_room(admission) : join(admission, peer, &place);
     if (answer == ADMISSION_GRANTED) {
         *ret_place = place_take(admission);
         admission->places[*ret_place] = place;

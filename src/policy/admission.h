@@ -62,8 +62,7 @@ bool admission_may_work(struct admission *admission, uint32_t place);
 /* The connection does not give way from now on. False if it already has. */
 bool admission_work(struct admission *admission, uint32_t place);
 
-/* The connection gives way again, from `since` on, which may be in the future. False if it
- * already has. */
+/* The connection gives way again, and waits from `since` on. False if it already has. */
 bool admission_wait(struct admission *admission, uint32_t place, struct instant since);
 
 /* Counts a connection out. True if it had to give way. */

@@ -12,6 +12,7 @@
 #include "probe/attempt.h"
 #include "probe/engine_state.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #define MISS_MIN_MS    200 /* less than the age at which a SYN counts, see evidence.c */
@@ -150,16 +151,18 @@ static struct span miss_after(const struct host *host)
     return after.ns > MISS_MAX_MS * NS_PER_MS ? span_ms(MISS_MAX_MS) : after;
 }
 
-bool control_probe_send(struct engine *engine, struct host *host, uint16_t except)
+enum control_sending control_probe_send(struct engine *engine, struct host *host,
+                                        uint16_t except, int *ret_errnum)
 {
     struct instant now = engine_now(engine);
     struct witness *witness = host_next_witness(host, except, now);
-    if (!witness || host->open_control_count >= CONTROL_PROBES_MAX ||
-        !quota_take(engine, &host->open_control_count, !host->limit.is_on))
-        return false;
+    if (!witness || host->open_control_count >= CONTROL_PROBES_MAX)
+        return CONTROL_NONE;
+    if (!quota_take(engine, &host->open_control_count, !host->limit.is_on))
+        return CONTROL_SHORT;
 
     struct control_probe *probe = malloc(sizeof *probe);
-    int fd = -1, errnum;
+    int fd = -1, errnum = ENOMEM;
     if (!probe)
         goto failed;
     *probe = (struct control_probe){
@@ -173,13 +176,18 @@ bool control_probe_send(struct engine *engine, struct host *host, uint16_t excep
     };
     address_set_port(&probe->to, witness->port);
     struct source_choice source = source_choice_make(engine_random(engine));
-    if (attempt_open(&probe->to, &engine->sources, &source, false, &fd, &errnum) !=
-        OUTCOME_PENDING)
+    enum outcome outcome =
+        attempt_open(&probe->to, &engine->sources, &source, false, &fd, &errnum);
+    if (outcome == OUTCOME_REFUSED) /* at once: by loopback, where no limit is */
+        errnum = 0;
+    if (outcome != OUTCOME_PENDING)
         goto failed;
     probe->fd = fd;
     if (!loop_watch_add(engine->loop, fd, EPOLLOUT | EPOLLET, control_probe_event, probe,
-                        &probe->watch, NULL))
+                        &probe->watch, NULL)) {
+        errnum = ENOMEM;
         goto failed;
+    }
 
     witness->asked_at = now;
     probe->number = controls_sent(&host->controls, now);
@@ -188,11 +196,12 @@ bool control_probe_send(struct engine *engine, struct host *host, uint16_t excep
     timer_init(&probe->timer, control_probe_timer);
     timers_set(&engine->timers, &probe->timer, instant_add(now, miss_after(host)));
     LIST_INSERT_HEAD(&host->open_controls, probe, link);
-    return true;
+    return CONTROL_SENT;
 
 failed:
     fd_close(&fd);
     free(probe);
     quota_return(engine, &host->open_control_count);
-    return false;
+    *ret_errnum = errnum;
+    return errnum != 0 ? CONTROL_FAULT : CONTROL_NONE;
 }

@@ -265,16 +265,17 @@ static void attempt_with_controls(struct port *port)
     uint16_t number = port->verdict.port;
     bool is_doubted = port->first_negative.ns != 0;
     unsigned before = 0, after = 0;
+    int errnum; /* what comes of the port's own attempt tells enough */
 
     if (port->evidence.attempts > 0 && host_is_answering(host))
         control_plan_next(is_doubted ? &host->controls.refused : &host->controls.silent,
                           is_doubted ? doubted_wave(job) : job->unsettled,
                           engine_random(engine), &before, &after);
     while (before-- > 0)
-        control_probe_send(engine, host, number);
+        control_probe_send(engine, host, number, &errnum);
     port_attempt(port);
     while (after-- > 0 && host->users > 0) /* the job may be gone */
-        control_probe_send(engine, host, number);
+        control_probe_send(engine, host, number, &errnum);
 }
 
 /* Where nothing answers at all, only its time-out ends a port, and further attempts do not

@@ -4,7 +4,8 @@
  *
  *   engine.c         jobs: start, turns, fairness, end
  *   limited.c        addresses that stopped answering: one SYN at a time
- *   port.c           one port of a job: its attempts, from the first to the verdict
+ *   port.c           one port of a job: what happens to it, up to its verdict
+ *   port_attempts.c  its attempts: their sockets, and what they count for
  *   judge.c          what the facts about a port mean
  *   proving.c        the proof of an open port's listener
  *   control_probe.c  attempts at ports that have answered before, see controls.h
@@ -39,15 +40,19 @@
     "this checker's own machine seems to lose what it sends (a firewall rule, a full "     \
     "connection table, or its uplink)"
 
+/* Why there is none when no socket can be opened. */
+#define NO_CONNECTION    "this checker could not open a connection"
+
 /* So many ports of a request, its first, are asked first. */
 #define JOB_PORTS_FIRST  4
 
 /* So many ports that refused are asked again at a time. */
 #define JOB_SECOND_LOOKS 8
 
+struct attempt_reading;
 struct port;
 
-/* One connect in flight. Leaves the engine only through attempt_end() of port.c. */
+/* One connect in flight. Leaves the engine only through attempt_end(). */
 struct attempt {
     struct port *port; /* borrowed: outlives every attempt */
     LIST_ENTRY(attempt) link;
@@ -156,7 +161,7 @@ struct job {
     size_t doubted;       /* ports that refused, or were prohibited, and have no verdict */
     size_t second_looks;  /* attempts under way at ports that have refused once */
     size_t refused_twice; /* ports that a second look found refusing again ... */
-    size_t turned;        /* ... and ports that were open after they had refused */
+    size_t opened_late;   /* ... and ports that were open after they had refused */
     size_t unlimited;     /* ports that had answered before its address was limited */
     size_t next_fresh;    /* into order[]: ports that have not had a turn */
     struct port_queue again;  /* ports that want another attempt */
@@ -229,7 +234,7 @@ void port_attempt(struct port *port);
 void port_do_without(struct port *port);
 
 /* The port waits for its turn at its limited address, at the head or the tail; what is
- * known of it counts no more. */
+ * known about it no longer counts. */
 void port_limit(struct port *port, bool is_first);
 
 /* Back to the queue of its job, as if new. */
@@ -249,6 +254,30 @@ void job_abandon_ports(struct job *job);
 
 /* This checker cannot reach the target at all: ends the job without a verdict. */
 void job_fail(struct job *job, enum job_end end, const struct err *reason);
+
+/* --- port_attempts.c ---------------------------------------------------------------- */
+
+/* Sends the port's next SYN and watches its socket: on_event() is called with the attempt.
+ * On any outcome but OUTCOME_PENDING there is no attempt, the quota has been returned, and
+ * *ret_errnum says why. */
+enum outcome attempt_start(struct port *port, loop_event_fn *on_event, int *ret_errnum);
+
+/* Its host no longer counts it as under way. */
+void attempt_answered(struct attempt *attempt);
+
+/* Closes the socket: quota and window have their place back before any callback runs. */
+void attempt_close(struct attempt *attempt);
+
+/* Closes and forgets it. */
+void attempt_end(struct attempt *attempt);
+
+/* All but one, which may be NULL. */
+void attempts_end(struct port *port, const struct attempt *but);
+
+/* Records an answer to an attempt that was sent at `sent_at`: earlier attempts at this port
+ * that are still open were lost. */
+void attempts_heard(struct port *port, const struct attempt_reading *reading,
+                    struct instant sent_at, bool is_open);
 
 /* --- judge.c ------------------------------------------------------------------------ */
 
@@ -308,9 +337,16 @@ bool limited_deadline(struct job *job);
 /* How many may be open at one address. */
 #define CONTROL_PROBES_MAX 16
 
-/* Sends a control, if there is a witness and quota; `except`: not at that port if there is
- * another. False when none was sent. */
-bool control_probe_send(struct engine *engine, struct host *host, uint16_t except);
+enum control_sending {
+    CONTROL_SENT,
+    CONTROL_NONE,  /* no witness is known, or enough controls are under way */
+    CONTROL_SHORT, /* no quota */
+    CONTROL_FAULT, /* this checker could not try: *ret_errnum says why */
+};
+
+/* Sends a control; `except`: not at that port if there is another. */
+enum control_sending control_probe_send(struct engine *engine, struct host *host,
+                                        uint16_t except, int *ret_errnum);
 
 /* Closes all of an address. */
 void control_probes_end(struct host *host);

@@ -67,6 +67,7 @@ struct limit {
     bool is_on;
     bool is_by_refusal; /* then only a handshake is an answer */
     bool is_short;      /* the next SYN waits for quota */
+    int control_errnum; /* the next control could not be sent; 0 = it could */
     bool is_held_back;  /* a control never left this machine */
     struct pace pace;
     struct instant began_at, used_at, heard_at;

@@ -14,7 +14,7 @@
 #define REPEAT_MIN_NS    (900 * NS_PER_MS) /* the kernel's first repetition: after 1 s */
 #define SECOND_LOOK_MS   10 /* beyond it, a connection that we reset is forgotten */
 #define SAMPLE           JOB_SECOND_LOOKS /* ports that refused twice, if none opened */
-#define TURNED_MAX       1  /* more ports than this that refuse and then open: a limit */
+#define OPENED_LATE_MAX  1  /* more ports than this that refuse and then open: a limit */
 #define WAVE_MS          20 /* a second look and its controls leave within this time */
 #define DOUBT_VERDICT_MS 20 /* how old a look for doubts may be then */
 
@@ -56,7 +56,7 @@ unsigned judge_limited_needed(const struct host *host, struct instant now)
 }
 
 /* May another engine use the same source ports at the same time? Then a refusal may be for
- * a connection of its. */
+ * a connection of that engine. */
 static bool may_share_sources(const struct engine *engine)
 {
     return engine->config.parts > 1 && engine->sources.first == 0;
@@ -71,7 +71,7 @@ static struct schedule_rules port_rules(const struct port *port)
     const struct job *job = port->job;
     struct schedule_rules rules = job->engine->rules;
     struct instant now = engine_now(job->engine);
-    bool has_sample = job->refused_twice >= SAMPLE && job->turned == 0;
+    bool has_sample = job->refused_twice >= SAMPLE && job->opened_late == 0;
     unsigned needed = 1;
     if (controls_was_open(&job->host->controls, port->verdict.port, now))
         needed = SCHEDULE_ATTEMPTS_MAX;
@@ -161,7 +161,8 @@ static struct judgement with_controls(const struct port *port, struct judgement 
     struct control_tally tally = controls_tally(&host->controls, port->first_negative, now);
     bool is_refused = verdict.state == PORT_STATE_CLOSED;
     bool is_contradicted =
-        is_refused ? tally.refused > 0 || port->job->turned > TURNED_MAX : tally.denied > 0;
+        is_refused ? tally.refused > 0 || port->job->opened_late > OPENED_LATE_MAX
+                   : tally.denied > 0;
     if (is_contradicted) {
         verdict.step = JUDGE_LIMITED;
         verdict.is_by_refusal = is_refused;

@@ -67,7 +67,8 @@ static void limited_begin(struct engine *engine, struct host *host)
     struct instant now = engine_now(engine);
     limit->is_on = true;
     limit->is_by_refusal = host->is_to_limit_by_refusal;
-    limit->is_held_back = false;
+    limit->is_held_back = limit->is_short = false;
+    limit->control_errnum = 0;
     limit->pace = pace_begin();
     limit->pace.known = known;
     limit->began_at = limit->used_at = limit->heard_at = limit->next_at = now;
@@ -90,7 +91,7 @@ static void limited_end(struct engine *engine, struct host *host)
     timers_stop(&engine->timers, &host->limit.timer);
     struct job *job;
     LIST_FOREACH(job, &host->jobs, host_link)
-        job->turned = 0;
+        job->opened_late = 0;
     while ((port = TAILQ_FIRST(&host->limit.unsure)))
         port_unlimit(port);
     while ((port = TAILQ_FIRST(&host->limit.turns)))
@@ -164,6 +165,20 @@ static struct port *next_port(struct limit *limit)
     return NULL;
 }
 
+static bool send_control(struct engine *engine, struct host *host, uint16_t except)
+{
+    struct limit *limit = &host->limit;
+    limit->control_errnum = 0;
+    enum control_sending sending =
+        control_probe_send(engine, host, except, &limit->control_errnum);
+    limit->is_short = sending == CONTROL_SHORT;
+    if (sending != CONTROL_SENT)
+        return false;
+    limit->control = limit->sent;
+    limit->unheard = 0;
+    return true;
+}
+
 /* False when nothing could be sent now. */
 static bool send_one(struct engine *engine, struct host *host)
 {
@@ -171,16 +186,11 @@ static bool send_one(struct engine *engine, struct host *host)
     struct port *port = next_port(limit);
     bool is_unvouched = !port && limit->sent - limit->control >= ALONE_MAX;
     if (pace_is_waiting(&limit->pace) || limit->unheard >= UNHEARD_MAX ||
-        limit->sent - limit->control >= BETWEEN_MAX || is_unvouched) {
-        if (!control_probe_send(engine, host, port ? port->verdict.port : 0))
-            return false;
-        limit->control = limit->sent;
-        limit->unheard = 0;
-        limit->is_short = false;
-        return true;
-    }
+        limit->sent - limit->control >= BETWEEN_MAX || is_unvouched)
+        return send_control(engine, host, port ? port->verdict.port : 0);
     if (!port)
         return false;
+    limit->control_errnum = 0;
     limit->is_short = !quota_take(engine, &port->job->share->held, false);
     if (limit->is_short)
         return false;
@@ -278,6 +288,9 @@ static bool is_own_fault(struct job *job)
         struct port *port = &job->ports[i];
         if (port->phase != PORT_LIMITED)
             continue;
+        if (limit->control_errnum != 0)
+            port->local_fault = (struct local_fault){.text = NO_CONNECTION,
+                                                     .errnum = limit->control_errnum};
         if (is_doubted)
             port->local_fault =
                 (struct local_fault){.text = SELF_DOUBT, .is_of_sent = true};

@@ -5,14 +5,11 @@
  * what their results mean.
  */
 #include "base/container.h"
-#include "base/fd.h"
 #include "base/libc.h"
 #include "probe/attempt.h"
 #include "probe/engine_state.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define SELF_CONNECTS_MAX 3
 #define BACKOFF_FIRST_MS  50
@@ -24,51 +21,9 @@
 
 static void port_look(struct port *port);
 
-/* --- attempts ----------------------------------------------------------------------- */
+/* --- what it holds and waits for ---------------------------------------------------- */
 
-/* Its host no longer counts it as under way. */
-static void attempt_answered(struct attempt *attempt)
-{
-    struct job *job = attempt->port->job;
-    if (attempt->is_answered)
-        return;
-    attempt->is_answered = true;
-    host_ended(job->host, &attempt->window);
-    host_wake(job->engine, job->host);
-}
-
-/* Closes the socket: quota and window have their place back before any callback runs. */
-static void attempt_close(struct attempt *attempt)
-{
-    struct engine *engine = attempt->port->job->engine;
-    if (attempt->fd < 0)
-        return;
-    loop_watch_drop(engine->loop, -1, &attempt->watch);
-    fd_close(&attempt->fd);
-    quota_return(engine, &attempt->port->job->share->held);
-    attempt_answered(attempt);
-}
-
-/* Closes and forgets it. */
-static void attempt_end(struct attempt *attempt)
-{
-    LIST_REMOVE(attempt, link);
-    attempt_close(attempt);
-    free(attempt);
-}
-
-/* All but one, which may be NULL. */
-static void attempts_end(struct port *port, const struct attempt *but)
-{
-    for (struct attempt *attempt = LIST_FIRST(&port->attempts), *next; attempt;
-         attempt = next) {
-        next = LIST_NEXT(attempt, link);
-        if (attempt != but)
-            attempt_end(attempt);
-    }
-}
-
-/* It refused, or was prohibited: true of its port, or of a limit. */
+/* It refused, or was prohibited: by the port itself, or by a limit. */
 static void port_doubt(struct port *port)
 {
     if (port->first_negative.ns != 0)
@@ -183,17 +138,11 @@ static void port_note_local_fault(struct port *port, int errnum, bool is_of_sent
     struct engine *engine = port->job->engine;
     if (is_of_sent || !port->local_fault.is_of_sent)
         port->local_fault = (struct local_fault){
-            .text = "this checker could not open a connection",
+            .text = NO_CONNECTION,
             .errnum = errnum,
             .is_of_sent = is_of_sent,
         };
     engine->config.observer.local_fault(engine->config.observer.ctx, errnum);
-}
-
-static void port_defer(struct port *port, int errnum, bool is_of_sent)
-{
-    port_note_local_fault(port, errnum, is_of_sent);
-    port_pause(port);
 }
 
 /* In words, because only the operator of this checker can correct it. */
@@ -230,36 +179,6 @@ static void port_no_route(struct port *port, int errnum)
     job_fail(job, JOB_NO_ROUTE, &reason);
 }
 
-/* Records an answer to an attempt that was sent at `sent_at`: earlier attempts at this port
- * that are still open were lost. */
-static void port_answered(struct port *port, const struct attempt_reading *reading,
-                          struct instant sent_at, bool is_open)
-{
-    struct engine *engine = port->job->engine;
-    struct instant now = engine_now(engine);
-    unsigned syns = 1 + reading->repeats, lost = reading->repeats;
-    const struct attempt *attempt;
-    LIST_FOREACH(attempt, &port->attempts, link) {
-        if (attempt->fd < 0 || !instant_before(attempt->window.since, sent_at))
-            continue;
-        unsigned unanswered = 1 + attempt_repeats_read(attempt->fd).sent;
-        syns += unanswered;
-        lost += unanswered;
-    }
-    struct host *host = port->job->host;
-    host_answered(host, reading->has_rtt ? &reading->rtt : NULL, syns, lost, now);
-    if (port->phase == PORT_LIMITED && (is_open || !host->limit.is_by_refusal))
-        host_limit_heard(host, port->asked, false, now);
-    loss_add(&engine->loss, syns, lost, now);
-    engine->answered_at = now;
-    port->local_fault = (struct local_fault){0};
-
-    if (!reading->has_rtt)
-        return;
-    port->verdict.has_rtt = true;
-    port->verdict.rtt = reading->rtt;
-}
-
 static void port_refused(struct port *port, const struct attempt_reading *reading,
                          struct instant sent_at)
 {
@@ -273,7 +192,7 @@ static void port_refused(struct port *port, const struct attempt_reading *readin
     port_doubt(port);
     port->evidence.refusals++;
     port->evidence.icmp = reading->icmp;
-    port_answered(port, reading, sent_at, false);
+    attempts_heard(port, reading, sent_at, false);
     if (host_reset(host, engine_now(engine)))
         host_refresh_silent(engine, host);
     if (port->phase == PORT_LIMITED)
@@ -314,8 +233,8 @@ static void port_opened(struct port *port, struct attempt *attempt,
         return;
     }
     if (port->first_negative.ns != 0)
-        port->job->turned++;
-    port_answered(port, reading, attempt->window.since, true);
+        port->job->opened_late++;
+    attempts_heard(port, reading, attempt->window.since, true);
     host_witnessed(port->job->host, port->verdict.port, true,
                    engine_now(port->job->engine));
     port->verdict.icmp = (struct icmp_error){0};
@@ -387,7 +306,8 @@ static bool attempt_take(struct attempt *attempt, bool may_have_error)
         attempt_end(attempt);
         if (port->evidence.attempts > 0)
             port->evidence.attempts--;
-        port_defer(port, reading.errnum, true);
+        port_note_local_fault(port, reading.errnum, true);
+        port_pause(port);
         return true;
     }
     return false;
@@ -447,75 +367,34 @@ static void port_sent(struct port *port)
     engine->config.observer.attempted(engine->config.observer.ctx);
 }
 
-/* connect(2) has sent the SYN; from here on the attempt is watched. */
-static bool attempt_watch(struct port *port, int fd, struct instant sent_at)
+/* The port keeps the attempts that it has. It is not deferred: ports would wait for each
+ * other if their clocks stood still while they hold sockets that other ports need. */
+static void port_not_sent(struct port *port, int errnum)
 {
-    struct engine *engine = port->job->engine;
-    struct attempt *attempt = malloc(sizeof *attempt);
-    if (!attempt)
-        return false;
-    *attempt = (struct attempt){
-        .port = port,
-        .fd = fd,
-        .sent_at = sent_at,
-    };
-
-    /* Edge-triggered, and registered after connect(2): a fresh socket reports HUP. */
-    uint32_t events = EPOLLOUT | EPOLLET;
-    if (port->job->has_token)
-        events |= EPOLLIN | EPOLLRDHUP;
-    if (!loop_watch_add(engine->loop, fd, events, attempt_event, attempt, &attempt->watch,
-                        NULL)) {
-        free(attempt);
-        return false;
-    }
-    LIST_INSERT_HEAD(&port->attempts, attempt, link);
-    host_started(port->job->host, &attempt->window, !port->is_tried, engine_now(engine));
-    return true;
+    quota_shrink(port->job->engine);
+    port_note_local_fault(port, errnum, false);
+    if (port->phase == PORT_LIMITED)
+        port_ask_again(port, true);
+    else if (LIST_EMPTY(&port->attempts))
+        port_pause(port);
+    else
+        port_do_without(port);
 }
 
 void port_attempt(struct port *port)
 {
-    struct engine *engine = port->job->engine;
     struct attempt_reading reading = {0};
-    struct address to = port->job->target;
-    address_set_port(&to, port->verdict.port);
-
-    AUTO_FD fd = -1;
-    struct instant sent_at = clock_now();
-    enum outcome outcome = attempt_open(&to, &engine->sources, &port->source,
-                                        port->job->has_token, &fd, &reading.errnum);
-    if (outcome == OUTCOME_PENDING && attempt_watch(port, fd, sent_at)) {
-        fd_take(&fd);
+    enum outcome outcome = attempt_start(port, attempt_event, &reading.errnum);
+    if (outcome == OUTCOME_PENDING) {
         port_sent(port);
         port_look(port);
-        return;
-    }
-
-    fd_close(&fd);
-    quota_return(engine, &port->job->share->held);
-    if (outcome == OUTCOME_REFUSED) {
+    } else if (outcome == OUTCOME_REFUSED) {
         port_sent(port);
-        port_refused(port, &reading, engine_now(engine));
+        port_refused(port, &reading, engine_now(port->job->engine));
     } else if (outcome == OUTCOME_NO_ROUTE) {
         port_no_route(port, reading.errnum);
     } else {
-        int errnum = reading.errnum ? reading.errnum : ENOMEM;
-        quota_shrink(engine);
-        if (port->phase == PORT_LIMITED) {
-            port_note_local_fault(port, errnum, false);
-            port_ask_again(port, true);
-            return;
-        }
-        if (LIST_EMPTY(&port->attempts)) {
-            port_defer(port, errnum, false);
-            return;
-        }
-
-        /* Not deferred: ports would wait for each other if their clocks stood still while
-         * they hold sockets that other ports need. */
-        port_note_local_fault(port, errnum, false);
-        port_do_without(port);
+        port_not_sent(port, reading.errnum);
     }
 }
 
@@ -534,7 +413,7 @@ static bool answer_has_come(struct port *port)
     return false;
 }
 
-/* What is known of it counts no more. */
+/* What is known about it no longer counts. */
 static void port_forget(struct port *port)
 {
     port->evidence = (struct evidence){0};
@@ -600,7 +479,8 @@ static void port_look(struct port *port)
     }
 }
 
-/* Nothing is known of it that way: it waits for another turn, as if new. */
+/* It gives back a socket on loan, and waits for another turn as if it had not been probed.
+ */
 static void port_give_back(struct port *port)
 {
     struct job *job = port->job;

@@ -30,12 +30,12 @@ struct err;
 #define RECEIPT_FAULT_MAP(X)                                                               \
     X(NONE, "", "")                                                                        \
     X(TOO_LONG, "too_long", "it is longer than a receipt can be (1 MiB)")                  \
-    X(FORM, "form", "it is not three texts in base64url with dots between them")           \
+    X(FORM, "form", "it is not three base64url parts separated by dots")                   \
     X(HEADER, "header",                                                                    \
       "its header is not a JSON object in which every member occurs once")                 \
     X(ALGORITHM, "algorithm", "alg in its header is not EdDSA")                            \
     X(TYPE, "type", "typ in its header is not port-receipt+jwt")                           \
-    X(CRITICAL, "critical", "its header has a crit, and receipts have none")               \
+    X(CRITICAL, "critical", "its header has a crit, which receipts do not have")           \
     X(KEY_ID, "key_id", "kid in its header is not the name of a key")                      \
     X(KEY_UNKNOWN, "key_unknown", "the key set has no key with its kid")                   \
     X(KEY_KIND, "key_kind",                                                                \
@@ -45,8 +45,8 @@ struct err;
     X(PAYLOAD, "payload",                                                                  \
       "its payload is not a JSON object in which every member occurs once")                \
     X(CLAIM, "claim", "a claim is missing or wrong")                                       \
-    X(ISSUER, "issuer", "its iss is another one")                                          \
-    X(FOR, "for", "its for is another one")                                                \
+    X(ISSUER, "issuer", "its iss is that of another checker")                              \
+    X(FOR, "for", "its for is another text")                                               \
     X(EARLY, "early", "it is from the future: compare the clocks")                         \
     X(EXPIRED, "expired", "it has expired")
 

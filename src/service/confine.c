@@ -284,7 +284,7 @@ static void warn_fallback(const struct confine_plan *plan)
                     "; create that user, or set PORT_CHECKER_USER");
 }
 
-/* Of a build that lacks a layer the start says nothing: --check-sandbox does. */
+/* Not about layers that the build lacks: --check-sandbox reports these. */
 static void warn_lacking(enum layer layer, const struct err *why)
 {
     if (!IS_SANITIZED && (layer != LAYER_CALLS || syscall_filter_is_built()))

@@ -18,7 +18,7 @@ struct settings;
 #define LAYER_MAP(LAYER)                                                                   \
     LAYER(USER, "user", "runs as an unprivileged user")                                    \
     LAYER(CAPABILITIES, "capabilities", "has no capabilities")                             \
-    LAYER(PRIVILEGES, "privileges", "gains none from any program (no_new_privs)")          \
+    LAYER(PRIVILEGES, "privileges", "gains no privileges from programs (no_new_privs)")    \
     LAYER(MEMORY, "memory", "is not dumped, nor traced by its own user")                   \
     LAYER(FILES, "files", "opens no file (Landlock)")                                      \
     LAYER(CALLS, "calls", "ends at a system call outside its list (seccomp)")

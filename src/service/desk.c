@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "metrics/exposition.h"
 #include "net/route.h"
 #include "policy/budget.h"
 #include "settings/settings.h"
@@ -16,7 +17,6 @@
 #include "vantage/point.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -87,15 +87,6 @@ bool office_open(struct office *office, struct err *err)
 /* ---- metrics --------------------------------------------------------------------------
  */
 
-#define PREFIX "port_checker_"
-
-static void render_header(struct text *text, const char *name, const char *type,
-                          const char *help)
-{
-    text_printf(text, "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", name, help, name,
-                type);
-}
-
 static void render_place(struct text *text, const struct place_count *place)
 {
     const struct {
@@ -108,7 +99,8 @@ static void render_place(struct text *text, const struct place_count *place)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         text_printf(text,
-                    PREFIX "place_answers_total{place=\"%s\",result=\"%s\"} %" PRIu64 "\n",
+                    METRICS_PREFIX
+                    "place_answers_total{place=\"%s\",result=\"%s\"} %" PRIu64 "\n",
                     place->name, rows[i].result, rows[i].value);
 }
 
@@ -116,28 +108,28 @@ static void render_places(struct text *text, struct places *places)
 {
     struct place_count counts[PLACES_MAX];
     size_t count = places_count(places, counts);
-    render_header(text, "place_answers_total", "counter",
-                  "What became of jobs for other places, by place and result.");
+    exposition_header(text, METRICS_PREFIX "place_answers_total", "counter",
+                      "What became of jobs for other places, by place and result.");
     for (size_t i = 0; i < count; i++)
         render_place(text, &counts[i]);
-    render_header(text, "place_awaited", "gauge",
-                  "1 if checks wait for that place, 0 after misses.");
+    exposition_header(text, METRICS_PREFIX "place_awaited", "gauge",
+                      "1 if checks wait for that place, 0 after misses.");
     for (size_t i = 0; i < count; i++)
-        text_printf(text, PREFIX "place_awaited{place=\"%s\"} %d\n", counts[i].name,
+        text_printf(text, METRICS_PREFIX "place_awaited{place=\"%s\"} %d\n", counts[i].name,
                     counts[i].is_awaited);
 }
 
 static void render_jobs(struct text *text, const struct point_counts *counts)
 {
-    static const char name[] = "vantage_jobs_total";
-    render_header(text, name, "counter", "Jobs of fronts that ended here, by result.");
+    static const char name[] = METRICS_PREFIX "vantage_jobs_total";
+    exposition_header(text, name, "counter", "Jobs of fronts that ended here, by result.");
     for (size_t i = 0; i < REFUSAL_COUNT; i++) {
         const char *refusal = vantage_refusal_text((enum vantage_refusal)i);
-        text_printf(text, PREFIX "%s{result=\"%s\"} %" PRIu64 "\n", name,
+        text_printf(text, "%s{result=\"%s\"} %" PRIu64 "\n", name,
                     refusal ? refusal : "judged",
                     atomic_load_explicit(&counts->results[i], memory_order_relaxed));
     }
-    text_printf(text, PREFIX "%s{result=\"cancelled\"} %" PRIu64 "\n", name,
+    text_printf(text, "%s{result=\"cancelled\"} %" PRIu64 "\n", name,
                 atomic_load_explicit(&counts->cancelled, memory_order_relaxed));
 }
 
@@ -145,8 +137,8 @@ void office_render(const struct office *office, struct text *text)
 {
     if (!office->courier)
         return;
-    render_header(text, "nats_connected", "gauge", "1 while connected to a NATS server.");
-    text_printf(text, PREFIX "nats_connected %d\n", courier_is_up(office->courier));
+    exposition_gauge(text, METRICS_PREFIX "nats_connected",
+                     "1 while connected to a NATS server.", courier_is_up(office->courier));
     if (office->places)
         render_places(text, office->places);
     if (office->targets)

@@ -47,6 +47,23 @@ bool generation_fork(struct generation *ret, struct err *err)
     return true;
 }
 
+void generation_write_end(const struct generation *generation, int status,
+                          char ret[static REPORT_REASON_SIZE])
+{
+    int pid = (int)generation->pid;
+    if (!WIFSIGNALED(status)) {
+        snprintf(ret, REPORT_REASON_SIZE, "exit status %d ended the serving process %d",
+                 WEXITSTATUS(status), pid);
+        return;
+    }
+    int number = WTERMSIG(status);
+    const char *advice = number == SIGSYS ? "; the sandbox forbids a system call that it "
+                                            "used: the kernel's log has its number"
+                                          : "";
+    snprintf(ret, REPORT_REASON_SIZE, "signal %d (%s) ended the serving process %d%s",
+             number, strsignal(number), pid, advice);
+}
+
 /* --- across execve(2) ----------------------------------------------------------------- */
 
 bool generation_is_left(void)

@@ -22,6 +22,10 @@ struct generation {
 /* Forks. In the child, which dies with this process, `ret->pid` is 0. */
 bool generation_fork(struct generation *ret, struct err *err);
 
+/* In the main process: why a child has ended, for the log, from its wait status. */
+void generation_write_end(const struct generation *generation, int status,
+                          char ret[static REPORT_REASON_SIZE]);
+
 /* --- across execve(2) --- */
 
 /* Whether the program that ran in this process before has left a child. */

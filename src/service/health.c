@@ -49,7 +49,7 @@ static bool reach(const struct settings *settings, int *ret_fd, struct err *err)
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
         return err_sys(err, errno, "setsockopt");
     if (connect(fd, &address.sa, address.len) != 0)
-        return err_sys(err, errno, "connect to the service");
+        return err_sys(err, errno, "cannot connect to the service");
 
     *ret_fd = fd_take(&fd);
     return true;
@@ -65,7 +65,7 @@ static bool ask_plainly(int fd, struct err *err)
 {
     char start[sizeof success - 1];
     if (send(fd, request, strlen(request), MSG_NOSIGNAL) != (ssize_t)strlen(request))
-        return err_sys(err, errno, "send to the service");
+        return err_sys(err, errno, "cannot send to the service");
     if (recv(fd, start, sizeof start, MSG_WAITALL) != (ssize_t)sizeof start)
         return err_set(err, ERR_SYSTEM, "the service does not answer");
     return judge(start, err);

@@ -45,10 +45,8 @@ struct parent {
     struct timer watch_timer;
     struct reload_watch watch;
     struct reload_check check;
-    struct loop_watch check_watch; /* of what it says */
-    struct timer check_timer;      /* of its answer */
-    bool is_reload_wanted;         /* requested while another could not begin */
-    bool is_accepted;              /* the new binary has accepted the configuration */
+    bool is_reload_wanted; /* requested while another could not begin */
+    bool is_accepted;      /* the new binary has accepted the configuration */
 
     bool is_ending;
     bool is_killed; /* the children, by us */
@@ -104,7 +102,7 @@ static void overdue_fire(struct timer *timer)
         tell(parent->predecessor.pid, SIGKILL);
 }
 
-/* The children know how long they have; this is for one that no longer obeys. */
+/* The children end in time by themselves; this is for one that does not. */
 static void expect_end(struct parent *parent)
 {
     timer_in(parent, &parent->overdue, span_seconds(DRAIN_SECONDS + OVERDUE_SECONDS));
@@ -249,21 +247,6 @@ static void predecessor_restore(struct parent *parent)
     parent->reason[0] = '\0';
 }
 
-/* A child blocks if nothing reads its output. */
-static void check_said(void *ctx, uint32_t events)
-{
-    struct parent *parent = ctx;
-    (void)events;
-    if (!reload_check_read(&parent->check))
-        loop_watch_drop(parent->loop, parent->check.said_fd, &parent->check_watch);
-}
-
-static void check_late(struct timer *timer)
-{
-    struct parent *parent = CONTAINER_OF(timer, struct parent, check_timer);
-    reload_check_end_late(&parent->check);
-}
-
 static bool is_reload_possible(const struct parent *parent)
 {
     return parent->check.child == 0 && parent->is_ready && parent->predecessor.pid == 0;
@@ -271,7 +254,6 @@ static bool is_reload_possible(const struct parent *parent)
 
 static void reload_begin(struct parent *parent, const char *why)
 {
-    struct reload_check *check = &parent->check;
     struct err err;
     if (parent->is_ending || parent->is_accepted)
         return;
@@ -280,16 +262,10 @@ static void reload_begin(struct parent *parent, const char *why)
         return;
 
     log_message(LOG_LEVEL_INFO, "reload_check", "%s: checking the configuration", why);
-    if (!reload_check_start(check, parent->invocation, parent->service->sockets.fds[0],
-                            &err)) {
+    if (!reload_check_start(&parent->check, parent->loop, parent->invocation,
+                            parent->service->sockets.fds[0], &err))
         reload_refuse(parent, "the new program could not be started; nothing has changed",
                       err.message);
-        return;
-    }
-    timer_in(parent, &parent->check_timer, span_seconds(RELOAD_CHECK_SECONDS));
-    if (!loop_watch_add(parent->loop, check->said_fd, EPOLLIN, check_said, parent,
-                        &parent->check_watch, &err))
-        log_message(LOG_LEVEL_WARNING, "reload_check", "%s", err.message);
 }
 
 static void reload_request(struct parent *parent, const char *why)
@@ -302,8 +278,6 @@ static void reload_request(struct parent *parent, const char *why)
 static void reload_check_ended(struct parent *parent, int status)
 {
     char reason[RELOAD_REASON_SIZE];
-    loop_timer_stop(parent->loop, &parent->check_timer);
-    loop_watch_drop(parent->loop, parent->check.said_fd, &parent->check_watch);
     bool is_accepted = reload_check_end(&parent->check, status, reason);
     if (!is_accepted)
         reload_refuse(parent, "the configuration was not accepted; nothing has changed",
@@ -344,22 +318,6 @@ static void watch_fire(struct timer *timer)
 
 /* --- the ends of children ------------------------------------------------------------- */
 
-/* Why a child has ended, for the log. */
-static void write_end(pid_t child, int status, char ret[static REPORT_REASON_SIZE])
-{
-    if (!WIFSIGNALED(status)) {
-        snprintf(ret, REPORT_REASON_SIZE, "exit status %d ended the serving process %d",
-                 WEXITSTATUS(status), (int)child);
-        return;
-    }
-    int number = WTERMSIG(status);
-    const char *advice = number == SIGSYS ? "; the sandbox forbids a system call that it "
-                                            "used: the kernel's log has its number"
-                                          : "";
-    snprintf(ret, REPORT_REASON_SIZE, "signal %d (%s) ended the serving process %d%s",
-             number, strsignal(number), (int)child, advice);
-}
-
 static void log_failed(const char *reason)
 {
     log_message(LOG_LEVEL_ERROR, "failed", "%s", reason);
@@ -372,7 +330,7 @@ static void child_ended(struct parent *parent, int status)
     reason_keep(parent, last.reason);
     bool has_said = parent->reason[0] != '\0';
     if (!has_said)
-        write_end(parent->child.pid, status, parent->reason);
+        generation_write_end(&parent->child, status, parent->reason);
     parent->child.pid = 0;
     if (!parent->is_serving && parent->predecessor.pid > 0 && !parent->is_killed) {
         predecessor_restore(parent);
@@ -399,7 +357,7 @@ static void child_ended(struct parent *parent, int status)
 static void predecessor_ended(struct parent *parent, int status)
 {
     char reason[REPORT_REASON_SIZE];
-    write_end(parent->predecessor.pid, status, reason);
+    generation_write_end(&parent->predecessor, status, reason);
     parent->predecessor.pid = 0;
     if (!parent->is_killed && WIFSIGNALED(status))
         log_failed(reason);
@@ -408,7 +366,7 @@ static void predecessor_ended(struct parent *parent, int status)
 static void start_late(struct timer *timer)
 {
     struct parent *parent = CONTAINER_OF(timer, struct parent, start_timer);
-    snprintf(parent->reason, sizeof parent->reason, "it does not serve after %d seconds",
+    snprintf(parent->reason, sizeof parent->reason, "it did not serve within %d seconds",
              START_SECONDS);
     tell(parent->child.pid, SIGKILL);
 }
@@ -490,7 +448,6 @@ static bool parent_init(struct parent *parent, struct err *err)
 {
     timer_init(&parent->overdue, overdue_fire);
     timer_init(&parent->watch_timer, watch_fire);
-    timer_init(&parent->check_timer, check_late);
     timer_init(&parent->start_timer, start_late);
     if (!loop_new(&parent->loop, err) || !watches_add(parent, err))
         return false;

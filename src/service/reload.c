@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/reload.h"
 
+#include "base/container.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/spawn.h"
 #include "service/service.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -33,24 +34,6 @@ static bool spawn_check(const struct invocation *invocation, int in_fd, int err_
     return spawn_program(invocation->binary, argv, fds, ret_child, err);
 }
 
-bool reload_check_start(struct reload_check *check, const struct invocation *invocation,
-                        int listener, struct err *err)
-{
-    int ends[2];
-    *check = (struct reload_check){.said_fd = -1};
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return err_sys(err, errno, "pipe2");
-
-    AUTO_FD said_fd = ends[0];
-    AUTO_FD err_fd = ends[1];
-    if (fcntl(said_fd, F_SETFL, O_NONBLOCK) != 0)
-        return err_sys(err, errno, "fcntl");
-    if (!spawn_check(invocation, listener, err_fd, &check->child, err))
-        return false;
-    check->said_fd = fd_take(&said_fd);
-    return true;
-}
-
 static ssize_t read_some(struct reload_check *check)
 {
     const size_t max = sizeof check->said - 1;
@@ -66,9 +49,46 @@ static ssize_t read_some(struct reload_check *check)
     return n;
 }
 
-bool reload_check_read(struct reload_check *check)
+/* The child blocks if nothing reads its output. */
+static void on_said(void *ctx, uint32_t events)
 {
-    return read_some(check) != 0;
+    struct reload_check *check = ctx;
+    (void)events;
+    if (read_some(check) == 0)
+        loop_watch_drop(check->loop, check->said_fd, &check->watch);
+}
+
+static void on_late(struct timer *timer)
+{
+    struct reload_check *check = CONTAINER_OF(timer, struct reload_check, timer);
+    check->is_late = true;
+    kill(check->child, SIGKILL);
+}
+
+bool reload_check_start(struct reload_check *check, struct loop *loop,
+                        const struct invocation *invocation, int listener, struct err *err)
+{
+    int ends[2];
+    *check = (struct reload_check){.loop = loop, .said_fd = -1};
+    timer_init(&check->timer, on_late);
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_sys(err, errno, "pipe2");
+
+    AUTO_FD said_fd = ends[0];
+    AUTO_FD err_fd = ends[1];
+    if (fcntl(said_fd, F_SETFL, O_NONBLOCK) != 0)
+        return err_sys(err, errno, "fcntl");
+    if (!spawn_check(invocation, listener, err_fd, &check->child, err))
+        return false;
+
+    struct err of_watch;
+    check->said_fd = fd_take(&said_fd);
+    loop_timer_set(loop, &check->timer,
+                   instant_add(loop_now(loop), span_seconds(RELOAD_CHECK_SECONDS)));
+    if (!loop_watch_add(loop, check->said_fd, EPOLLIN, on_said, check, &check->watch,
+                        &of_watch))
+        log_message(LOG_LEVEL_WARNING, "reload_check", "%s", of_watch.message);
+    return true;
 }
 
 /* Without the program's name, which complain() in main.c puts before the message. */
@@ -83,13 +103,6 @@ static const char *last_line(struct reload_check *check)
     const char *newline = strrchr(check->said, '\n');
     const char *line = newline ? newline + 1 : check->said;
     return strncmp(line, name, strlen(name)) == 0 ? line + strlen(name) : line;
-}
-
-void reload_check_end_late(struct reload_check *check)
-{
-    assert(check->child > 0);
-    check->is_late = true;
-    kill(check->child, SIGKILL);
 }
 
 /* Output before a signal need not explain it: it may be a warning. */
@@ -116,6 +129,10 @@ static void write_reason(const struct reload_check *check, const char *line, int
 static void forget(struct reload_check *check)
 {
     check->child = 0;
+    if (check->said_fd < 0)
+        return;
+    loop_timer_stop(check->loop, &check->timer);
+    loop_watch_drop(check->loop, check->said_fd, &check->watch);
     fd_close(&check->said_fd);
 }
 
@@ -167,7 +184,7 @@ static void watch_read(const struct invocation *invocation, struct timespec ret[
 void reload_watch_init(struct reload_watch *watch, const struct invocation *invocation)
 {
     watch_read(invocation, watch->seen);
-    memcpy(watch->settled, watch->seen, sizeof watch->settled);
+    memcpy(watch->confirmed, watch->seen, sizeof watch->confirmed);
 }
 
 bool reload_watch_look(struct reload_watch *watch, const struct invocation *invocation)
@@ -176,11 +193,11 @@ bool reload_watch_look(struct reload_watch *watch, const struct invocation *invo
     watch_read(invocation, now);
 
     bool is_same = memcmp(now, watch->seen, sizeof now) == 0;
-    bool is_new = memcmp(now, watch->settled, sizeof now) != 0;
+    bool is_new = memcmp(now, watch->confirmed, sizeof now) != 0;
     memcpy(watch->seen, now, sizeof now);
     bool is_missing = now[0].tv_sec == 0 && now[0].tv_nsec == 0;
     if (!is_same || !is_new || is_missing)
         return false;
-    memcpy(watch->settled, now, sizeof now);
+    memcpy(watch->confirmed, now, sizeof now);
     return true;
 }

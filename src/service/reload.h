@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "base/clock.h"
+#include "loop/loop.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,26 +20,22 @@ struct invocation;
 
 /* `BINARY --check-config`, running. Its standard input is one of our listening sockets,
  * which tells it that this is a reload and which address is ours; it tries to bind any
- * other address. Its output need not have the format of our log; the end of it is kept. */
+ * other address. Its output need not have the format of our log; the end of it is kept. If
+ * it has not answered within RELOAD_CHECK_SECONDS, it is killed. */
 struct reload_check {
-    pid_t child; /* reaped by the caller; 0 = no child */
-    int said_fd; /* owned: its standard error, our end non-blocking */
+    struct loop *loop; /* borrowed */
+    struct timer timer;
+    struct loop_watch watch; /* of its output */
+    pid_t child;             /* reaped by the caller; 0 = no child */
+    int said_fd;             /* owned: its standard error, our end non-blocking */
     bool is_late;
     size_t said_len;
     char said[2 * RELOAD_REASON_SIZE];
 };
 
 /* With this process's arguments and environment. */
-bool reload_check_start(struct reload_check *check, const struct invocation *invocation,
-                        int listener, struct err *err);
-
-/* Reads its output so far, so that the child need not wait for us. False at the end of the
- * output. */
-bool reload_check_read(struct reload_check *check);
-
-/* Ends a child that has not answered within RELOAD_CHECK_SECONDS; the caller must reap it
- * as usual. */
-void reload_check_end_late(struct reload_check *check);
+bool reload_check_start(struct reload_check *check, struct loop *loop,
+                        const struct invocation *invocation, int listener, struct err *err);
 
 /* After the child, with its wait status. False if it refused: the reason is its last line
  * of output, or else its exit status, or the signal that ended it. */
@@ -56,7 +52,7 @@ bool reload_execute(const struct invocation *invocation, struct err *err);
  * change counts when it is the same in two calls: a linker writes for a while. */
 struct reload_watch {
     struct timespec seen[2];
-    struct timespec settled[2];
+    struct timespec confirmed[2];
 };
 
 void reload_watch_init(struct reload_watch *watch, const struct invocation *invocation);

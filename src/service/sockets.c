@@ -320,8 +320,7 @@ void sockets_close_part(struct sockets *sockets, size_t first, size_t step)
 
 void sockets_done(struct sockets *sockets)
 {
-    for (size_t i = 0; i < sockets->count; i++)
-        fd_close(&sockets->fds[i]);
+    sockets_close_part(sockets, 0, 1);
     sockets->count = sockets->distinct = 0;
 }
 

@@ -215,22 +215,6 @@ static bool read_value(const struct sources *s, size_t id, struct settings *sett
                    hint.message[0] ? " (" : "", hint.message, hint.message[0] ? ")" : "");
 }
 
-/* Checks settings that depend on each other. */
-static bool check_pair(const struct sources *s, size_t one, size_t other, struct err *err)
-{
-    const char *from;
-    bool has_one = effective(s, one, &from) != NULL;
-    if (has_one == (effective(s, other, &from) != NULL))
-        return true;
-
-    size_t given = has_one ? one : other;
-    size_t missing = has_one ? other : one;
-    effective(s, given, &from);
-    return err_set(err, ERR_INVALID,
-                   "%s is not set, but %s is (from %s): set both or neither",
-                   settings_table[missing].name, settings_table[given].name, from);
-}
-
 /* The source of a setting that is set; NULL otherwise. */
 static const char *source_of(const struct sources *s, size_t id)
 {
@@ -238,23 +222,24 @@ static const char *source_of(const struct sources *s, size_t id)
     return effective(s, id, &from) ? from : NULL;
 }
 
-/* Refuses a setting that has no effect without another one. */
-static bool check_needed(const struct sources *s, size_t given, size_t needed,
-                         struct err *err)
+static bool check_pair(const struct sources *s, size_t one, size_t other, struct err *err)
 {
-    const char *from = source_of(s, given);
-    if (!from || source_of(s, needed))
+    const char *from_one = source_of(s, one), *from_other = source_of(s, other);
+    if (!from_one == !from_other)
         return true;
-    return err_set(err, ERR_INVALID, "%s is set (from %s), but %s is not: set both",
-                   settings_table[given].name, from, settings_table[needed].name);
+    return err_set(
+        err, ERR_INVALID, "%s is not set, but %s is (from %s): set both or neither",
+        settings_table[from_one ? other : one].name,
+        settings_table[from_one ? one : other].name, from_one ? from_one : from_other);
 }
 
-static bool check_places(const struct sources *s, const struct settings *settings,
-                         struct err *err)
+/* Settings that have no effect without another one are refused without it. */
+static bool check_needs(const struct sources *s, struct err *err)
 {
     static const struct {
         size_t given, needed;
     } needs[] = {
+        {SETTING_RECEIPT_OTHER_KEY, SETTING_RECEIPT_KEY},
         {SETTING_FRONT, SETTING_NATS_URL},
         {SETTING_VANTAGE, SETTING_NATS_URL},
         {SETTING_NATS_CREDENTIALS, SETTING_NATS_URL},
@@ -262,34 +247,31 @@ static bool check_places(const struct sources *s, const struct settings *setting
         {SETTING_VANTAGES, SETTING_FRONT},
         {SETTING_QUORUM, SETTING_FRONT},
     };
-    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
-        if (!check_needed(s, needs[i].given, needs[i].needed, err))
-            return false;
-
-    if (source_of(s, SETTING_NATS_URL) && !source_of(s, SETTING_FRONT) &&
-        !source_of(s, SETTING_VANTAGE))
-        return err_set(err, ERR_INVALID,
-                       "PORT_CHECKER_NATS_URL is set (from %s), but neither "
-                       "PORT_CHECKER_FRONT nor PORT_CHECKER_VANTAGE is: set one or both",
-                       source_of(s, SETTING_NATS_URL));
-    if (settings->vantages.count > 0 && settings->quorum > settings->vantages.count + 1)
-        return err_set(err, ERR_INVALID,
-                       "PORT_CHECKER_QUORUM=%zu is more than the places in "
-                       "PORT_CHECKER_VANTAGES and the own one",
-                       settings->quorum);
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) {
+        const char *from = source_of(s, needs[i].given);
+        if (from && !source_of(s, needs[i].needed))
+            return err_set(err, ERR_INVALID, "%s is set (from %s), but %s is not: set both",
+                           settings_table[needs[i].given].name, from,
+                           settings_table[needs[i].needed].name);
+    }
     return true;
 }
 
-static bool check_other_key(const struct sources *s, struct err *err)
+static bool check_places(const struct sources *s, const struct settings *settings,
+                         struct err *err)
 {
-    const char *from;
-    return effective(s, SETTING_RECEIPT_KEY, &from) ||
-           !effective(s, SETTING_RECEIPT_OTHER_KEY, &from) ||
-           err_set(err, ERR_INVALID,
-                   "PORT_CHECKER_RECEIPT_KEY is not set, but "
-                   "PORT_CHECKER_RECEIPT_OTHER_KEY is (from %s): set both, or only the "
-                   "first",
-                   from);
+    const char *from = source_of(s, SETTING_NATS_URL);
+    if (from && !source_of(s, SETTING_FRONT) && !source_of(s, SETTING_VANTAGE))
+        return err_set(err, ERR_INVALID,
+                       "PORT_CHECKER_NATS_URL is set (from %s), but neither "
+                       "PORT_CHECKER_FRONT nor PORT_CHECKER_VANTAGE is: set one or both",
+                       from);
+    if (settings->vantages.count > 0 && settings->quorum > settings->vantages.count + 1)
+        return err_set(err, ERR_INVALID,
+                       "PORT_CHECKER_QUORUM=%zu is more than the places in "
+                       "PORT_CHECKER_VANTAGES and this one",
+                       settings->quorum);
+    return true;
 }
 
 /* Processors that this process may use. If the mask is wider than cpu_set_t, all processors
@@ -313,7 +295,7 @@ static bool read_values(const struct sources *s, struct settings *ret, struct er
             return false;
     if (!check_pair(s, SETTING_TLS_CERT, SETTING_TLS_KEY, err) ||
         !check_pair(s, SETTING_RECEIPT_KEY, SETTING_RECEIPT_ISSUER, err) ||
-        !check_other_key(s, err) || !check_places(s, &settings, err))
+        !check_needs(s, err) || !check_places(s, &settings, err))
         return false;
 
     address_set_port(&settings.host, settings.port);

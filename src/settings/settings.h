@@ -50,7 +50,7 @@ enum targets {
 #define SANDBOX_MAP(X)                                                                     \
     X(AUTO, "auto", "with every layer that the kernel has")                                \
     X(REQUIRE, "require", "with all layers; the service does not start without one")       \
-    X(OFF, "off", "not at all, for a search after an error")
+    X(OFF, "off", "not at all, to track down an error")
 
 enum sandbox {
 #define X(NAME, text, description) SANDBOX_##NAME,

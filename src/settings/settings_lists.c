@@ -259,7 +259,7 @@ static bool parse_places(const struct setting *row, const char *text, size_t len
             return refuse_item(hint, item, item_len,
                                "a name has lower-case letters, digits and hyphens");
         if (has_name(list, name))
-            return refuse_item(hint, item, item_len, "the list has it twice");
+            return refuse_item(hint, item, item_len, "it is listed twice");
         if (list->count == PLACES_MAX)
             return err_set(hint, ERR_INVALID, "the list has more");
         memcpy(list->names[list->count++], name, sizeof name);
@@ -301,7 +301,7 @@ static const char *parse_nats_url(const char *item, size_t len, struct nats_serv
     if (!ret->is_tls && !take_scheme(&item, &len, nats_scheme))
         return "it must begin with tls:// or nats://";
     if (memchr(item, '@', len))
-        return "the key belongs into PORT_CHECKER_NATS_CREDENTIALS";
+        return "the key belongs in PORT_CHECKER_NATS_CREDENTIALS";
 
     char host[sizeof ret->host + 2]; /* with brackets */
     size_t host_len = parse_host(item, len, host, sizeof host);

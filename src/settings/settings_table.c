@@ -4,11 +4,36 @@
 #include <stddef.h>
 
 /* clang-format off */
+static const char *const targets_words[] = {
+#define X(NAME, text, description) [TARGETS_##NAME] = (text),
+    TARGETS_MAP(X)
+#undef X
+};
+
+/* A vantage point knows no caller. */
+static const char *const vantage_targets_words[] = {
+    [TARGETS_PUBLIC] = "public",
+    [TARGETS_ANY] = "any",
+};
+
+static const char *const sandbox_words[] = {
+#define X(NAME, text, description) [SANDBOX_##NAME] = (text),
+    SANDBOX_MAP(X)
+#undef X
+};
+
+static const char *const log_format_words[] = {
+    [LOG_FORMAT_TEXT] = "text",
+    [LOG_FORMAT_JSON] = "json",
+};
+
 #define MEMBER(field) \
     .offset = offsetof(struct settings, field), .size = sizeof(((struct settings *)0)->field)
 
 #define TO(field, row_kind, row_accepted) \
     .kind = &(row_kind), .accepted = (row_accepted), MEMBER(field)
+#define TO_WORD(field, list, row_accepted) \
+    TO(field, kind_word, row_accepted), .words = (list), .max = sizeof(list) / sizeof *(list) - 1
 #define SHOWN(number) #number
 #define SHOW(number)  SHOWN(number)
 
@@ -27,7 +52,7 @@
        "a URL of at most 255 characters such as https://checker.example, without a slash " \
        "at its end")
 #define TO_LOG_FORMAT(field) \
-    TO(field, kind_log_format, "text or json")
+    TO_WORD(field, log_format_words, "text or json")
 #define TO_NATS_URLS(field) \
     TO(field, kind_nats_urls, "at most " SHOW(SETTINGS_NATS_SERVERS_MAX) \
        " URLs such as tls://nats.example.org:4222 or nats://127.0.0.1")
@@ -45,17 +70,17 @@
     TO(field, kind_rate, "a rate such as 20/s, 1200/min or 72000/h (at most " \
        SHOW(RATE_PER_SECOND_MAX) "/s), or 0 for no limit")
 #define TO_SANDBOX(field) \
-    TO(field, kind_sandbox, "auto, require or off")
+    TO_WORD(field, sandbox_words, "auto, require or off")
 #define TO_SECONDS(field, low, high) \
     TO(field, kind_seconds, SHOW(low) " to " SHOW(high) " seconds"), \
     .min = (int64_t)((low) * 1000), .max = (int64_t)((high) * 1000)
 #define TO_TARGETS(field) \
-    TO(field, kind_targets, "auto, caller, public or any")
+    TO_WORD(field, targets_words, "auto, caller, public or any")
 #define TO_TLS_PRIORITY(field) \
     TO(field, kind_path, "a GnuTLS priority string of at most 511 bytes, such as " \
        SETTINGS_TLS_PRIORITY_EXAMPLE)
 #define TO_VANTAGE_TARGETS(field) \
-    TO(field, kind_vantage_targets, "public or any")
+    TO_WORD(field, vantage_targets_words, "public or any")
 #define TO_USER(field) \
     TO(field, kind_path, "the name of a user, at most 32 characters")
 

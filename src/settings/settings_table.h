@@ -33,8 +33,10 @@ struct setting {
     const struct setting_kind *kind;
     size_t offset; /* of the member in struct settings */
     size_t size;
-    int64_t min; /* counts: as they are; spans: milliseconds */
+    int64_t
+        min; /* counts: as they are; spans: milliseconds; words: `max` is the last index */
     int64_t max;
+    const char *const *words; /* by the value of the enum; NULL = a value without a word */
 };
 
 enum setting_id {
@@ -56,17 +58,14 @@ extern const struct setting_kind kind_bool;
 extern const struct setting_kind kind_cidrs;
 extern const struct setting_kind kind_count;
 extern const struct setting_kind kind_issuer;
-extern const struct setting_kind kind_log_format;
 extern const struct setting_kind kind_nats_urls;
 extern const struct setting_kind kind_origins;
 extern const struct setting_kind kind_path;
 extern const struct setting_kind kind_place;
 extern const struct setting_kind kind_places;
 extern const struct setting_kind kind_rate;
-extern const struct setting_kind kind_sandbox;
 extern const struct setting_kind kind_seconds;
-extern const struct setting_kind kind_targets;
-extern const struct setting_kind kind_vantage_targets;
+extern const struct setting_kind kind_word;
 
 /* Text from outside for one line of a terminal: bytes other than printable ASCII become
  * \xHH, `"` and `\` get a backslash, and a long text ends in "...". Returns `ret`. */

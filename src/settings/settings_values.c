@@ -140,114 +140,26 @@ const struct setting_kind kind_count = {parse_count, print_count};
 
 /* --- words ------------------------------------------------------------------------ */
 
-static const char *const targets_words[] = {
-#define X(NAME, text, description) [TARGETS_##NAME] = (text),
-    TARGETS_MAP(X)
-#undef X
-};
-
-static const char *const sandbox_words[] = {
-#define X(NAME, text, description) [SANDBOX_##NAME] = (text),
-    SANDBOX_MAP(X)
-#undef X
-};
-
-static const char *const log_format_words[] = {
-    [LOG_FORMAT_TEXT] = "text",
-    [LOG_FORMAT_JSON] = "json",
-};
-
-/* The index of the word in the list; `count` if it is not there. */
-static size_t find_word(const char *const *words, size_t count, const char *text,
-                        size_t len)
+/* The target is an enum, with the index of the word. */
+static bool parse_word(const struct setting *row, const char *text, size_t len,
+                       void *target, struct err *hint)
 {
-    size_t i = 0;
-    while (i < count && !text_equals_nocase(text, len, words[i]))
-        i++;
-    return i;
-}
-
-static bool parse_targets(const struct setting *row, const char *text, size_t len,
-                          void *target, struct err *hint)
-{
-    (void)row;
     (void)hint;
-    size_t count = sizeof targets_words / sizeof *targets_words;
-    size_t found = find_word(targets_words, count, text, len);
-    if (found == count)
-        return false;
-
-    *(enum targets *)target = (enum targets)found;
-    return true;
+    assert(row->size == sizeof(unsigned));
+    for (unsigned i = 0; i <= row->max; i++)
+        if (row->words[i] && text_equals_nocase(text, len, row->words[i])) {
+            *(unsigned *)target = i;
+            return true;
+        }
+    return false;
 }
 
-static void print_targets(const struct setting *row, const void *target, struct text *out)
+static void print_word(const struct setting *row, const void *target, struct text *out)
 {
-    (void)row;
-    text_append_str(out, targets_words[*(const enum targets *)target]);
+    text_append_str(out, row->words[*(const unsigned *)target]);
 }
 
-const struct setting_kind kind_targets = {parse_targets, print_targets};
-
-/* The same words, but a vantage point knows no caller. */
-static bool parse_vantage_targets(const struct setting *row, const char *text, size_t len,
-                                  void *target, struct err *hint)
-{
-    enum targets targets;
-    if (!parse_targets(row, text, len, &targets, hint) ||
-        (targets != TARGETS_PUBLIC && targets != TARGETS_ANY))
-        return false;
-
-    *(enum targets *)target = targets;
-    return true;
-}
-
-const struct setting_kind kind_vantage_targets = {parse_vantage_targets, print_targets};
-
-static bool parse_sandbox(const struct setting *row, const char *text, size_t len,
-                          void *target, struct err *hint)
-{
-    (void)row;
-    (void)hint;
-    size_t count = sizeof sandbox_words / sizeof *sandbox_words;
-    size_t found = find_word(sandbox_words, count, text, len);
-    if (found == count)
-        return false;
-
-    *(enum sandbox *)target = (enum sandbox)found;
-    return true;
-}
-
-static void print_sandbox(const struct setting *row, const void *target, struct text *out)
-{
-    (void)row;
-    text_append_str(out, sandbox_words[*(const enum sandbox *)target]);
-}
-
-const struct setting_kind kind_sandbox = {parse_sandbox, print_sandbox};
-
-static bool parse_log_format(const struct setting *row, const char *text, size_t len,
-                             void *target, struct err *hint)
-{
-    (void)row;
-    (void)hint;
-    size_t count = sizeof log_format_words / sizeof *log_format_words;
-    size_t found = find_word(log_format_words, count, text, len);
-    if (found == count)
-        return false;
-
-    *(enum log_format *)target = (enum log_format)found;
-    return true;
-}
-
-static void print_log_format(const struct setting *row, const void *target,
-                             struct text *out)
-{
-    (void)row;
-    text_append_str(out, log_format_words[*(const enum log_format *)target]);
-}
-
-const struct setting_kind kind_log_format = {parse_log_format, print_log_format};
+const struct setting_kind kind_word = {parse_word, print_word};
 
 /* --- paths ------------------------------------------------------------------------ */
 

@@ -85,8 +85,8 @@ int main(int argc, char *argv[])
         return fflush(stdout) == 0 ? STATUS_DONE : STATUS_SYSTEM;
     }
     if (argc > 1) {
-        fprintf(stderr, "port-verifier-upnp: it takes no arguments but a request on "
-                        "standard input: see port-verifier-upnp(1)\n");
+        fprintf(stderr, "port-verifier-upnp: no arguments are accepted; the request "
+                        "is read from standard input: see port-verifier-upnp(1)\n");
         return STATUS_USAGE;
     }
     if (run(&err))

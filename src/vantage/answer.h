@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include "base/place_name.h"
 #include "base/text.h"
 #include "probe/verdict.h"
 #include "vantage/job.h"

@@ -13,7 +13,6 @@
 /* Why no further answer follows. */
 #define VANTAGE_END_MAP(X)                                                                 \
     X(DEADLINE, "no_answer")          /* its time is over */                               \
-    X(NO_RESPONDERS, "no_responders") /* no vantage point subscribes to our jobs */        \
     X(NOT_CONNECTED, "not_connected") /* or not sent */                                    \
     X(TOO_LARGE, "too_many_ports")    /* for one job */
 
@@ -35,6 +34,8 @@ struct vantage_answers {
     /* One place has answered; it may take `answer->verdicts`, and leaves NULL then. The
      * same name can come twice. */
     void (*answered)(void *ctx, struct vantage_answer *answer);
+    /* No process of that place takes jobs. */
+    void (*unmanned)(void *ctx, const char *place);
     /* The last call; the request no longer exists. */
     void (*ended)(void *ctx, enum vantage_end end);
     void *ctx;
@@ -43,8 +44,9 @@ struct vantage_answers {
 /* The head of an asker of one kind. */
 struct vantage_asker {
     bool (*ask)(struct vantage_asker *asker, const struct vantage_job *job,
-                struct instant deadline, const struct vantage_answers *answers,
-                struct vantage_request **ret);
+                const struct place_list *places, struct instant deadline,
+                const struct vantage_answers *answers, struct vantage_request **ret);
+    void (*repeat)(struct vantage_request *request, const struct place_list *places);
     void (*cancel)(struct vantage_request *request, bool is_told);
 };
 
@@ -53,14 +55,22 @@ struct vantage_request {
     struct vantage_asker *asker; /* borrowed */
 };
 
-/* Sends the job, which is copied, to all vantage points, and reports their answers until
- * the deadline. False if it cannot be sent at present; then nothing is reported. */
+/* Sends the job, which is copied, to these places, and reports their answers until the
+ * deadline. False if it cannot be sent at present; then nothing is reported. */
 static inline bool vantage_ask(struct vantage_asker *asker, const struct vantage_job *job,
-                               struct instant deadline,
+                               const struct place_list *places, struct instant deadline,
                                const struct vantage_answers *answers,
                                struct vantage_request **ret)
 {
-    return asker->ask(asker, job, deadline, answers, ret);
+    return asker->ask(asker, job, places, deadline, answers, ret);
+}
+
+/* Sends the same job once more to these places: to another process, if the one that had it
+ * has died. One that has it does not take it again. */
+static inline void vantage_repeat(struct vantage_request *request,
+                                  const struct place_list *places)
+{
+    request->asker->repeat(request, places);
 }
 
 /* Ends the request at once. The vantage points stop probing if they are told. */

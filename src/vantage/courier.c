@@ -3,10 +3,10 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "vantage/job.h"
-#include "vantage/mailbox.h"
 #include "vantage/nats_connection.h"
+#include "vantage/outbox.h"
 #include "vantage/places.h"
+#include "vantage/sorter.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,28 +19,13 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define CHECK_SUBJECT  "vp.check."
-#define CANCEL_SUBJECT "vp.cancel."
-#define BEAT_SUBJECT   "vp.beat."
-#define PROCESS_LEN    16
-#define INBOX_SIZE     (SUBJECT_SIZE / 2)
-#define DENIALS_SPAN   span_seconds(60) /* one log line in it */
-
-/* Something to publish. */
-struct parcel {
-    struct parcel *next;
-    char subject[SUBJECT_SIZE];
-    char reply[SUBJECT_SIZE];    /* "" = none */
-    char id[VANTAGE_ID_LEN + 1]; /* of a job of ours; "" = another message */
-    size_t worker;               /* that asked */
-    size_t len;
-    char *data; /* owned */
-};
+#define PROCESS_LEN  16
+#define DENIALS_SPAN span_seconds(60) /* one log line in it */
 
 struct courier {
     struct courier_config config;
     struct nats_client client;
-    char inbox[INBOX_SIZE]; /* _INBOX.FRONT.PROCESS. */
+    struct sorter sorter;
     pthread_t thread;
     bool is_started;
     atomic_bool is_up;
@@ -48,10 +33,9 @@ struct courier {
 
     pthread_mutex_t mutex; /* of what follows */
     pthread_cond_t cond;
-    struct parcel *first;
-    struct parcel **last;
-    size_t count, bytes;
+    struct outbox outbox;
     bool is_stopping;
+    bool is_greeted;                    /* by a front */
     bool has_tried;                     /* to connect */
     bool is_lost;                       /* the connection */
     struct nats_connection *connection; /* owned; changed by our thread only */
@@ -59,7 +43,7 @@ struct courier {
     bool has_denied;
 
     /* Our thread's. */
-    struct instant next_beat;
+    struct instant beaten, next_beat;
     struct instant next_attempt; /* to connect */
     bool has_left;               /* the queue group */
     char fault[320];             /* why there is no connection, as it was logged */
@@ -90,114 +74,19 @@ static bool is_place(const struct courier *courier)
 /* ---- what arrives, on threads of libnats ----------------------------------------------
  */
 
-/* What follows `prefix`; NULL if the subject does not begin with it. */
-static const char *after(const char *subject, const char *prefix)
-{
-    size_t len = strlen(prefix);
-    return strncmp(subject, prefix, len) == 0 ? subject + len : NULL;
-}
-
-static void post(struct courier *courier, size_t worker, struct letter *letter)
-{
-    if (letter)
-        mailbox_post(courier->config.mailboxes[worker], letter);
-}
-
-/* The same job, delivered twice, gets to the same worker (FNV-1a). */
-static size_t worker_of(const struct courier *courier, const char *data, size_t len)
-{
-    uint64_t hash = 0xcbf29ce484222325;
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (unsigned char)data[i]) * 0x100000001b3;
-    return (size_t)((hash >> 32) % courier->config.mailbox_count);
-}
-
-static void job_has_arrived(struct courier *courier, const char *front,
-                            const struct nats_message *message)
-{
-    if (!message->reply || strlen(message->reply) >= SUBJECT_SIZE - PLACE_NAME_SIZE ||
-        message->len > VANTAGE_JOB_SIZE_MAX || !place_name_is_valid(front, strlen(front)))
-        return;
-    struct letter *letter = letter_new(LETTER_JOB, message->data, message->len);
-    if (!letter)
-        return;
-
-    snprintf(letter->front, sizeof letter->front, "%s", front);
-    snprintf(letter->reply, sizeof letter->reply, "%s", message->reply);
-    post(courier, worker_of(courier, message->data, message->len), letter);
-}
-
-static void cancel_has_arrived(struct courier *courier, const char *front,
-                               const struct nats_message *message)
-{
-    if (message->len != VANTAGE_ID_LEN || !place_name_is_valid(front, strlen(front)))
-        return;
-
-    for (size_t i = 0; i < courier->config.mailbox_count; i++) {
-        struct letter *letter = letter_new(LETTER_CANCEL, NULL, 0);
-        if (!letter)
-            return;
-        snprintf(letter->front, sizeof letter->front, "%s", front);
-        memcpy(letter->id, message->data, VANTAGE_ID_LEN);
-        post(courier, i, letter);
-    }
-}
-
-/* `rest` is WORKER.ID.PLACE, or WORKER.ID from the server itself. */
-static void answer_has_arrived(struct courier *courier, const char *rest,
-                               const struct nats_message *message)
-{
-    size_t worker = 0;
-    for (; *rest >= '0' && *rest <= '9' && worker < courier->config.mailbox_count; rest++)
-        worker = worker * 10 + (size_t)(*rest - '0');
-    if (*rest != '.' || worker >= courier->config.mailbox_count)
-        return;
-
-    const char *id = rest + 1;
-    size_t id_len = strcspn(id, ".");
-    const char *place = id[id_len] == '.' ? id + id_len + 1 : "";
-    bool is_answer = place_name_is_valid(place, strlen(place));
-    if (!vantage_id_is_valid(id, id_len) || is_answer == message->is_no_responders)
-        return;
-
-    struct letter *letter = message->is_no_responders
-                                ? letter_new(LETTER_NO_RESPONDERS, NULL, 0)
-                                : letter_new(LETTER_ANSWER, message->data, message->len);
-    if (letter) {
-        memcpy(letter->id, id, VANTAGE_ID_LEN);
-        snprintf(letter->place, sizeof letter->place, "%s", place);
-    }
-    post(courier, worker, letter);
-}
-
-static void beat_has_arrived(struct courier *courier, const char *place,
-                             const struct nats_message *message)
-{
-    (void)message;
-    if (courier->config.places && place_name_is_valid(place, strlen(place)))
-        places_heard(courier->config.places, place, clock_now());
-}
-
 static void has_arrived(void *ctx, const struct nats_message *message)
 {
     struct courier *courier = ctx;
-    const struct {
-        const char *prefix;
-        void (*arrive)(struct courier *courier, const char *rest,
-                       const struct nats_message *message);
-    } subjects[] = {
-        {courier->inbox, answer_has_arrived},
-        {CHECK_SUBJECT, job_has_arrived},
-        {CANCEL_SUBJECT, cancel_has_arrived},
-        {BEAT_SUBJECT, beat_has_arrived},
-    };
-    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
-        const char *rest = after(message->subject, subjects[i].prefix);
-        if (rest) {
-            subjects[i].arrive(courier, rest, message);
-            return;
-        }
-    }
+    sorter_read(&courier->sorter, message);
+}
+
+static void is_greeted(void *ctx)
+{
+    struct courier *courier = ctx;
+    lock(courier);
+    courier->is_greeted = true;
+    pthread_cond_signal(&courier->cond);
+    unlock(courier);
 }
 
 static void is_lost(void *ctx, const void *which)
@@ -231,30 +120,6 @@ static void is_denied(void *ctx, const char *reason)
 /* ---- what leaves ----------------------------------------------------------------------
  */
 
-static struct parcel *parcel_free(struct parcel *parcel)
-{
-    if (!parcel)
-        return NULL;
-    free(parcel->data);
-    free(parcel);
-    return NULL;
-}
-
-static struct parcel *parcel_new(const char *subject, const char *reply, char *data,
-                                 size_t len)
-{
-    struct parcel *parcel = calloc(1, sizeof *parcel);
-    if (!parcel) {
-        free(data);
-        return NULL;
-    }
-    parcel->data = data;
-    parcel->len = len;
-    snprintf(parcel->subject, sizeof parcel->subject, "%s", subject);
-    snprintf(parcel->reply, sizeof parcel->reply, "%s", reply);
-    return parcel;
-}
-
 /* Takes the parcel in any case. */
 static bool hand_in(struct courier *courier, struct parcel *parcel)
 {
@@ -262,29 +127,24 @@ static bool hand_in(struct courier *courier, struct parcel *parcel)
         return false;
 
     lock(courier);
-    bool is_taken = atomic_load(&courier->is_up) && courier->count < COURIER_PARCELS_MAX &&
-                    courier->bytes + parcel->len <= COURIER_BYTES_MAX;
-    if (is_taken) {
-        *courier->last = parcel;
-        courier->last = &parcel->next;
-        courier->count++;
-        courier->bytes += parcel->len;
+    bool is_taken = atomic_load(&courier->is_up) && outbox_add(&courier->outbox, parcel);
+    if (is_taken)
         pthread_cond_signal(&courier->cond);
-    }
     unlock(courier);
     if (!is_taken)
         parcel_free(parcel);
     return is_taken;
 }
 
-bool courier_ask(struct courier *courier, size_t worker, const char *id, char *data,
-                 size_t len)
+bool courier_ask(struct courier *courier, size_t worker, const char *id,
+                 const struct place_list *places, char *data, size_t len)
 {
     char subject[SUBJECT_SIZE], reply[SUBJECT_SIZE];
     snprintf(subject, sizeof subject, CHECK_SUBJECT "%s", courier->config.front);
-    snprintf(reply, sizeof reply, "%s%zu.%s", courier->inbox, worker, id);
+    snprintf(reply, sizeof reply, "%s%zu.%s", courier->sorter.inbox, worker, id);
     struct parcel *parcel = parcel_new(subject, reply, data, len);
     if (parcel) {
+        parcel->to = *places;
         memcpy(parcel->id, id, VANTAGE_ID_LEN);
         parcel->worker = worker;
     }
@@ -293,9 +153,7 @@ bool courier_ask(struct courier *courier, size_t worker, const char *id, char *d
 
 bool courier_answer(struct courier *courier, const char *reply, char *data, size_t len)
 {
-    char subject[SUBJECT_SIZE];
-    snprintf(subject, sizeof subject, "%s.%s", reply, courier->config.place);
-    return hand_in(courier, parcel_new(subject, "", data, len));
+    return hand_in(courier, parcel_new(reply, "", data, len));
 }
 
 void courier_cancel(struct courier *courier, const char *id)
@@ -312,30 +170,60 @@ static void is_not_sent(struct courier *courier, const struct parcel *parcel)
     struct letter *letter = parcel->id[0] ? letter_new(LETTER_NOT_SENT, NULL, 0) : NULL;
     if (letter)
         memcpy(letter->id, parcel->id, sizeof letter->id);
-    post(courier, parcel->worker, letter);
+    sorter_post(&courier->sorter, parcel->worker, letter);
 }
 
 static struct parcel *take_all(struct courier *courier)
 {
     lock(courier);
-    struct parcel *first = courier->first;
-    courier->first = NULL;
-    courier->last = &courier->first;
-    courier->count = courier->bytes = 0;
+    struct parcel *first = outbox_take(&courier->outbox);
     unlock(courier);
     return first;
+}
+
+static bool publish(struct courier *courier, const char *subject, const char *reply,
+                    const struct parcel *parcel)
+{
+    return nats_publish(courier->connection, subject, reply[0] ? reply : NULL, parcel->data,
+                        parcel->len, NULL);
+}
+
+static bool publish_to_places(struct courier *courier, const struct parcel *parcel)
+{
+    char subject[SUBJECT_SIZE + PLACE_NAME_SIZE], reply[SUBJECT_SIZE + PLACE_NAME_SIZE];
+    bool is_sent = true;
+    for (size_t i = 0; i < parcel->to.count && is_sent; i++) {
+        snprintf(subject, sizeof subject, "%s.%s", parcel->subject, parcel->to.names[i]);
+        snprintf(reply, sizeof reply, "%s.%s", parcel->reply, parcel->to.names[i]);
+        is_sent = publish(courier, subject, reply, parcel);
+    }
+    return is_sent;
 }
 
 static void publish_all(struct courier *courier)
 {
     for (struct parcel *parcel = take_all(courier), *next; parcel; parcel = next) {
         next = parcel->next;
-        if (!courier->connection || !nats_publish(courier->connection, parcel->subject,
-                                                  parcel->reply[0] ? parcel->reply : NULL,
-                                                  parcel->data, parcel->len, NULL))
+        bool is_sent = courier->connection &&
+                       (parcel->to.count > 0
+                            ? publish_to_places(courier, parcel)
+                            : publish(courier, parcel->subject, parcel->reply, parcel));
+        if (!is_sent)
             is_not_sent(courier, parcel);
         parcel_free(parcel);
     }
+}
+
+/* A hello brings the next heartbeat forward. */
+static void read_greeting(struct courier *courier)
+{
+    lock(courier);
+    bool is_greeted = courier->is_greeted;
+    courier->is_greeted = false;
+    unlock(courier);
+    if (is_greeted)
+        courier->next_beat = instant_min(
+            courier->next_beat, instant_add(courier->beaten, span_ms(COURIER_BEAT_MS)));
 }
 
 static void beat(struct courier *courier)
@@ -347,6 +235,7 @@ static void beat(struct courier *courier)
 
     snprintf(subject, sizeof subject, BEAT_SUBJECT "%s", courier->config.place);
     nats_publish(courier->connection, subject, NULL, NULL, 0, NULL);
+    courier->beaten = now;
     courier->next_beat = instant_add(now, span_seconds(PLACES_HEARTBEAT_SECONDS));
 }
 
@@ -356,14 +245,19 @@ static void beat(struct courier *courier)
 static bool subscribe(struct courier *courier, struct nats_connection *connection,
                       struct err *err)
 {
-    char inbox[INBOX_SIZE + 1];
-    snprintf(inbox, sizeof inbox, "%s>", courier->inbox);
-    if (is_front(courier) && (!nats_subscribe(connection, inbox, NULL, err) ||
-                              !nats_subscribe(connection, BEAT_SUBJECT "*", NULL, err)))
-        return false;
+    const char *front = courier->config.front, *place = courier->config.place;
+    char inbox[SUBJECT_SIZE], jobs[SUBJECT_SIZE], hello[SUBJECT_SIZE];
+    snprintf(inbox, sizeof inbox, "%s>", courier->sorter.inbox);
+    snprintf(jobs, sizeof jobs, CHECK_SUBJECT "*.%s", place);
+    snprintf(hello, sizeof hello, HELLO_SUBJECT "%s", front);
     if (is_place(courier) && !courier->has_left &&
-        (!nats_subscribe(connection, CHECK_SUBJECT "*", courier->config.place, err) ||
-         !nats_subscribe(connection, CANCEL_SUBJECT "*", NULL, err)))
+        (!nats_subscribe(connection, jobs, place, err) ||
+         !nats_subscribe(connection, CANCEL_SUBJECT "*", NULL, err) ||
+         !nats_subscribe(connection, HELLO_SUBJECT "*", NULL, err)))
+        return false;
+    if (is_front(courier) && (!nats_subscribe(connection, inbox, NULL, err) ||
+                              !nats_subscribe(connection, BEAT_SUBJECT "*", NULL, err) ||
+                              !nats_publish(connection, hello, NULL, NULL, 0, err)))
         return false;
     return nats_settle(connection, err);
 }
@@ -385,7 +279,7 @@ static bool connect_to(struct courier *courier, const struct nats_target *target
     courier->is_lost = nats_connection_is_closed(connection);
     atomic_store(&courier->is_up, !courier->is_lost);
     unlock(courier);
-    courier->next_beat = (struct instant){0};
+    courier->beaten = courier->next_beat = (struct instant){0};
     courier->fault[0] = '\0';
     log_message(LOG_LEVEL_INFO, "nats", "connected to %s", target->url);
     return true;
@@ -397,10 +291,11 @@ static void tell_fault(struct courier *courier, const char *url, const struct er
     if (strcmp(courier->fault, err->message) == 0)
         return;
     snprintf(courier->fault, sizeof courier->fault, "%s", err->message);
-    log_message(LOG_LEVEL_WARNING, "nats",
-                "no connection to %s: %s; it is tried again, and checks are made from this "
-                "place alone until then",
-                url, err->message);
+    log_message(
+        LOG_LEVEL_WARNING, "nats",
+        "cannot connect to %s: %s; trying again; until then, checks are made from this "
+        "place alone",
+        url, err->message);
 }
 
 static bool is_stopping(struct courier *courier)
@@ -414,7 +309,7 @@ static bool is_stopping(struct courier *courier)
 static void connect_to_any(struct courier *courier)
 {
     const struct nats_access *access = courier->config.access;
-    struct err err = {.message = "no server has an address"};
+    struct err err = {.message = "no host name of a server can be resolved"};
     courier->next_attempt = instant_add(clock_now(), span_ms(COURIER_RETRY_MS));
     for (size_t i = 0; i < access->target_count && !is_stopping(courier); i++)
         if (connect_to(courier, &access->targets[i], &err))
@@ -432,7 +327,7 @@ static void disconnect(struct courier *courier)
     nats_connection_free(connection);
     publish_all(courier); /* nothing is: their senders are told */
     for (size_t i = 0; connection && i < courier->config.mailbox_count; i++)
-        post(courier, i, letter_new(LETTER_DISCONNECTED, NULL, 0));
+        sorter_post(&courier->sorter, i, letter_new(LETTER_DISCONNECTED, NULL, 0));
 }
 
 /* ---- the thread -----------------------------------------------------------------------
@@ -448,8 +343,8 @@ static void wait_until(struct courier *courier, struct instant end)
 {
     const struct timespec ts = timespec_of(end);
     lock(courier);
-    if (!courier->first && !courier->is_stopping && !courier->is_lost &&
-        atomic_load(&courier->is_retired) == courier->has_left)
+    if (!courier->outbox.first && !courier->is_stopping && !courier->is_greeted &&
+        !courier->is_lost && atomic_load(&courier->is_retired) == courier->has_left)
         pthread_cond_timedwait(&courier->cond, &courier->mutex, &ts);
     unlock(courier);
 }
@@ -475,6 +370,7 @@ static void tell_tried(struct courier *courier)
 static void turn(struct courier *courier)
 {
     struct instant now = clock_now();
+    read_greeting(courier);
     if (atomic_load(&courier->is_retired) && !courier->has_left) {
         courier->has_left = true;
         if (courier->connection)
@@ -521,7 +417,7 @@ static bool inbox_make(struct courier *courier, struct err *err)
     uint64_t random;
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
         return err_sys(err, errno, "getrandom");
-    snprintf(courier->inbox, sizeof courier->inbox, "_INBOX.%s.%0*llx.",
+    snprintf(courier->sorter.inbox, sizeof courier->sorter.inbox, "_INBOX.%s.%0*llx.",
              is_front(courier) ? courier->config.front : "none", PROCESS_LEN,
              (unsigned long long)random);
     return true;
@@ -547,7 +443,15 @@ bool courier_new(const struct courier_config *config, struct courier **ret, stru
     if (!courier)
         return err_sys(err, ENOMEM, "NATS");
     courier->config = *config;
-    courier->last = &courier->first;
+    outbox_init(&courier->outbox);
+    courier->sorter = (struct sorter){
+        .place = config->place,
+        .places = config->places,
+        .mailboxes = config->mailboxes,
+        .mailbox_count = config->mailbox_count,
+        .greeted = is_greeted,
+        .ctx = courier,
+    };
     courier->client = (struct nats_client){
         .access = config->access,
         .arrived = has_arrived,

@@ -2,15 +2,8 @@
  *
  * The connection of this process to NATS: one thread of ours connects, publishes and sends
  * the heartbeat; messages arrive on threads of libnats (nats_connection.h). What arrives
- * goes into the workers' mailboxes; what leaves is queued. No call waits for the network.
- *
- *   vp.check.FRONT    jobs. Vantage points subscribe to vp.check.* in the queue group that
- *                     has their name, so that one process of each name gets a job
- *   vp.cancel.FRONT   the id of a job that is no longer needed, to all processes
- *   vp.beat.NAME      an empty message every PLACES_HEARTBEAT_SECONDS
- *   _INBOX.FRONT.PROCESS.WORKER.ID   where a job wants its answers; PROCESS is a random
- *                     number. A vantage point adds .NAME, so that the server's permissions
- *                     let none answer for another
+ * goes into the workers' mailboxes (sorter.h, which has the subjects); what leaves is
+ * queued. No call waits for the network.
  *
  * While there is no connection, one is tried every COURIER_RETRY_MS. Nothing is kept for
  * later: a job that cannot be published now is LETTER_NOT_SENT.
@@ -28,9 +21,8 @@ struct mailbox;
 struct nats_access;
 struct places;
 
-#define COURIER_RETRY_MS    250
-#define COURIER_PARCELS_MAX 4096
-#define COURIER_BYTES_MAX   (16ul << 20) /* of all parcels that wait */
+#define COURIER_RETRY_MS 250
+#define COURIER_BEAT_MS  250 /* between heartbeats, however often fronts say hello */
 
 /* All borrowed until the end. */
 struct courier_config {
@@ -65,8 +57,8 @@ bool courier_is_up(const struct courier *courier);
 
 /* Any thread. These take `data`, which is from malloc(). False if it is dropped: without a
  * connection, or if too much waits. `reply` is that of the job. */
-bool courier_ask(struct courier *courier, size_t worker, const char *id, char *data,
-                 size_t len);
+bool courier_ask(struct courier *courier, size_t worker, const char *id,
+                 const struct place_list *places, char *data, size_t len);
 bool courier_answer(struct courier *courier, const char *reply, char *data, size_t len);
 
 /* Tells all vantage points that the job is over. Any thread. */

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define NOT_AWAITED "absent"
+#define NOT_AWAITED   "absent"
+#define NO_RESPONDERS "no_responders"
 
 struct gather_place {
     struct expected_place expected;
@@ -26,7 +27,9 @@ struct gather {
     gather_complete_fn *complete;
     void *ctx;
     struct timer timer;              /* runs from the last own verdict on */
+    struct instant end;              /* of the wait */
     struct vantage_request *request; /* NULL = none, or ended */
+    bool is_repeated;                /* the request */
     bool is_made;                    /* gather_new() has returned */
     bool is_complete;
     size_t port_count;
@@ -37,54 +40,80 @@ struct gather {
 
 /* ---- completion ------------------------------------------------------------------- */
 
-static bool is_told_of_end(const struct gather *gather)
+static bool is_open(const struct gather_place *place)
+{
+    return !place->has_answered && !place->reason;
+}
+
+static bool is_awaited(const struct gather_place *place)
+{
+    return place->expected.is_awaited && is_open(place);
+}
+
+static bool has_any(const struct gather *gather,
+                    bool (*is_one)(const struct gather_place *place))
 {
     for (size_t i = 0; i < gather->place_count; i++)
-        if (!gather->places[i].has_answered)
+        if (is_one(&gather->places[i]))
             return true;
     return false;
 }
 
-static void request_end(struct gather *gather)
+static void request_end(struct gather *gather, bool is_told)
 {
     if (gather->request)
-        vantage_cancel(gather->request, is_told_of_end(gather));
+        vantage_cancel(gather->request, is_told || gather->is_repeated);
     gather->request = NULL;
+}
+
+/* For a reason that speaks against the place. */
+static void miss(struct gather *gather, struct gather_place *place, const char *reason)
+{
+    place->reason = place->expected.is_awaited ? reason : NOT_AWAITED;
+    if (place->expected.is_awaited)
+        places_missed(gather->config.places, place->expected.name);
 }
 
 /* What remains is missing; only an answer that did not come in time speaks against its
  * place. */
 static void complete(struct gather *gather, enum vantage_end end)
 {
+    bool is_any_open = has_any(gather, is_open);
     for (size_t i = 0; i < gather->place_count; i++) {
         struct gather_place *place = &gather->places[i];
-        if (place->has_answered)
+        if (!is_open(place))
             continue;
-        bool is_late = end == VANTAGE_END_DEADLINE && place->expected.is_awaited;
-        place->reason = end == VANTAGE_END_DEADLINE && !place->expected.is_awaited
-                            ? NOT_AWAITED
-                            : vantage_end_text(end);
-        if (is_late)
-            places_missed(gather->config.places, place->expected.name);
+        if (end == VANTAGE_END_DEADLINE)
+            miss(gather, place, vantage_end_text(end));
+        else
+            place->reason = vantage_end_text(end);
     }
     gather->is_complete = true;
-    request_end(gather);
+    request_end(gather, is_any_open);
     loop_timer_stop(gather->config.loop, &gather->timer);
     if (gather->is_made)
         gather->complete(gather->ctx);
 }
 
-static bool is_anything_awaited(const struct gather *gather)
+static void ask_again(struct gather *gather)
 {
+    struct place_list places = {.count = 0};
     for (size_t i = 0; i < gather->place_count; i++)
-        if (gather->places[i].expected.is_awaited && !gather->places[i].has_answered)
-            return true;
-    return false;
+        if (is_awaited(&gather->places[i]))
+            memcpy(places.names[places.count++], gather->places[i].expected.name,
+                   PLACE_NAME_SIZE);
+    gather->is_repeated = true;
+    vantage_repeat(gather->request, &places);
 }
 
 static void time_is_over(struct timer *timer)
 {
-    complete(CONTAINER_OF(timer, struct gather, timer), VANTAGE_END_DEADLINE);
+    struct gather *gather = CONTAINER_OF(timer, struct gather, timer);
+    if (instant_before(loop_now(gather->config.loop), gather->end) &&
+        loop_timer_set(gather->config.loop, timer, gather->end))
+        ask_again(gather);
+    else
+        complete(gather, VANTAGE_END_DEADLINE);
 }
 
 /* ---- answers ---------------------------------------------------------------------- */
@@ -110,7 +139,7 @@ static void place_has_answered(void *ctx, struct vantage_answer *answer)
 {
     struct gather *gather = ctx;
     struct gather_place *place = find(gather, answer->place);
-    if (!place || place->has_answered)
+    if (!place || !is_open(place))
         return;
 
     place->has_answered = true;
@@ -119,7 +148,19 @@ static void place_has_answered(void *ctx, struct vantage_answer *answer)
     if (!place->verdicts)
         place->reason = vantage_refusal_text(answer->refusal);
     places_answered(gather->config.places, place->expected.name, !place->verdicts);
-    if (!is_anything_awaited(gather))
+    if (!has_any(gather, is_awaited))
+        complete(gather, VANTAGE_END_DEADLINE);
+}
+
+static void place_is_unmanned(void *ctx, const char *name)
+{
+    struct gather *gather = ctx;
+    struct gather_place *place = find(gather, name);
+    if (!place || !is_open(place))
+        return;
+
+    miss(gather, place, NO_RESPONDERS);
+    if (!has_any(gather, is_awaited))
         complete(gather, VANTAGE_END_DEADLINE);
 }
 
@@ -160,22 +201,25 @@ static bool id_make(char ret_id[static VANTAGE_ID_LEN + 1])
 static bool ask(struct gather *gather, const struct vantage_job *asked)
 {
     struct vantage_job job = *asked;
+    struct place_list places = {.count = gather->place_count};
     struct instant now = loop_now(gather->config.loop);
     int64_t left = instant_since(gather->deadline, now).ns / NS_PER_MS;
     int64_t ms = left - GATHER_MARGIN_MS;
     const struct vantage_answers answers = {
         .admit = place_is_admitted,
         .answered = place_has_answered,
+        .unmanned = place_is_unmanned,
         .ended = no_more_answers,
         .ctx = gather,
     };
     if (ms < 1 || !id_make(job.id))
         return false;
 
-    strncpy(job.place, gather->config.own, PLACE_NAME_MAX);
+    for (size_t i = 0; i < gather->place_count; i++)
+        memcpy(places.names[i], gather->places[i].expected.name, PLACE_NAME_SIZE);
     job.budget_ms = (unsigned)(ms < VANTAGE_BUDGET_MS ? ms : VANTAGE_BUDGET_MS);
     job.exp_ms = clock_unix_ms() + left;
-    return vantage_ask(gather->config.asker, &job, gather->deadline, &answers,
+    return vantage_ask(gather->config.asker, &job, &places, gather->deadline, &answers,
                        &gather->request);
 }
 
@@ -196,7 +240,7 @@ static struct gather *allocate(size_t port_count)
 
 static void begin(struct gather *gather, const struct vantage_job *job)
 {
-    if (!is_anything_awaited(gather))
+    if (!has_any(gather, is_awaited))
         complete(gather, VANTAGE_END_DEADLINE);
     else if (job->port_count > VANTAGE_PORTS_MAX)
         complete(gather, VANTAGE_END_TOO_LARGE);
@@ -230,7 +274,7 @@ struct gather *gather_free(struct gather *gather)
     if (!gather)
         return NULL;
 
-    request_end(gather);
+    request_end(gather, has_any(gather, is_open));
     loop_timer_stop(gather->config.loop, &gather->timer);
     for (size_t i = 0; i < gather->place_count; i++)
         free(gather->places[i].verdicts);
@@ -250,11 +294,13 @@ void gather_own(struct gather *gather, size_t index, const struct port_verdict *
 void gather_own_ended(struct gather *gather)
 {
     struct instant now = loop_now(gather->config.loop);
-    struct instant end = instant_add(now, span_seconds(GATHER_WAIT_SECONDS));
+    struct instant again = instant_add(now, span_seconds(GATHER_REPEAT_SECONDS));
     if (gather->is_complete)
         return;
+    gather->end =
+        instant_min(instant_add(now, span_seconds(GATHER_WAIT_SECONDS)), gather->deadline);
     if (!loop_timer_set(gather->config.loop, &gather->timer,
-                        instant_min(end, gather->deadline)))
+                        instant_min(again, gather->end)))
         complete(gather, VANTAGE_END_DEADLINE);
 }
 

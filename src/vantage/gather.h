@@ -4,8 +4,10 @@
  * others, and what all of them say together. Belongs to one worker.
  *
  * A gathering is complete when every place that is waited for has answered or is missing. A
- * place is missing when it refuses, when no further answer follows, or
- * GATHER_WAIT_SECONDS after the last own verdict.
+ * place is missing when it refuses, when it is not there, when no further answer follows,
+ * or GATHER_WAIT_SECONDS after the last own verdict. GATHER_REPEAT_SECONDS after that
+ * verdict, it is asked once more: if the process that had the job was killed, another one
+ * of the same name gets it.
  */
 #pragma once
 
@@ -17,11 +19,12 @@
 
 struct loop;
 
-#define GATHER_WAIT_SECONDS 3
+#define GATHER_WAIT_SECONDS   3
+#define GATHER_REPEAT_SECONDS 1
 
 /* Other places have so much less time than the check, so that their answers arrive in it.
  */
-#define GATHER_MARGIN_MS    500
+#define GATHER_MARGIN_MS      500
 
 struct gather;
 
@@ -41,8 +44,8 @@ size_t gather_expected(const struct gather_config *config);
  * it. */
 typedef void(gather_complete_fn)(void *ctx);
 
-/* Sends the job to the places that are expected now; the members `id`, `place`, `exp_ms`
- * and `budget_ms` are filled in. `deadline` is that of the whole check. NULL without memory
+/* Sends the job to the places that are expected now; the members `id`, `exp_ms` and
+ * `budget_ms` are filled in. `deadline` is that of the whole check. NULL without memory
  * or randomness. If no place can be asked, it is complete at once, without a call. */
 struct gather *gather_new(const struct gather_config *config, const struct vantage_job *job,
                           struct instant deadline, gather_complete_fn *complete, void *ctx);

@@ -56,9 +56,9 @@ char *vantage_job_write(const struct vantage_job *job, size_t *ret_len)
     assert(job->port_count > 0 && job->port_count <= VANTAGE_PORTS_MAX);
     text_init(&text, VANTAGE_JOB_SIZE_MAX);
     text_printf(&text,
-                "{\"v\":%d,\"id\":\"%s\",\"place\":\"%s\",\"exp\":%" PRId64
+                "{\"v\":%d,\"id\":\"%s\",\"exp\":%" PRId64
                 ",\"budget_ms\":%u,\"caller\":\"%s\",\"target\":\"%s\",\"ports\":\"",
-                VANTAGE_VERSION, job->id, job->place, job->exp_ms, job->budget_ms,
+                VANTAGE_VERSION, job->id, job->exp_ms, job->budget_ms,
                 address_format(&job->caller, caller), address_format(&job->target, target));
     write_ports(&text, job);
     if (job->has_token)
@@ -79,13 +79,6 @@ static bool read_id(struct form *form, struct vantage_job *job)
     memcpy(job->id, id, len);
     job->id[len] = '\0';
     return true;
-}
-
-static bool read_place(struct form *form, struct vantage_job *job)
-{
-    size_t len;
-    const char *place = form_text(form, "place", &len);
-    return place && place_name_parse(place, len, job->place);
 }
 
 static bool read_address(struct form *form, const char *name, struct address *ret)
@@ -152,8 +145,7 @@ static enum vantage_refusal read_members(const json_t *root, struct port_set *po
     job->budget_ms = (unsigned)form_number(&form, "budget_ms", 1, VANTAGE_BUDGET_MS);
     size_t len;
     const char *text = form_text(&form, "ports", &len);
-    if (!read_id(&form, job) || !read_place(&form, job) ||
-        !read_address(&form, "caller", &job->caller) ||
+    if (!read_id(&form, job) || !read_address(&form, "caller", &job->caller) ||
         !read_address(&form, "target", &job->target) || !read_token(&form, job) ||
         !form_end(&form))
         return REFUSAL_FORM;

@@ -2,14 +2,11 @@
  *
  * A job: what a front asks the vantage points. One JSON object, version 1:
  *
- *   {"v": 1, "id": "0123456789abcdef0123456789abcdef", "place": "eu-1",
- *    "exp": 1764170000000, "budget_ms": 24000, "caller": "203.0.113.7",
- *    "target": "203.0.113.7", "ports": "7466,50800-50900",
- *    "token": "00112233445566778899aabbccddeeff"}
+ *   {"v": 1, "id": "0123456789abcdef0123456789abcdef", "exp": 1764170000000,
+ *    "budget_ms": 24000, "caller": "203.0.113.7", "target": "203.0.113.7",
+ *    "ports": "7466,50800-50900", "token": "00112233445566778899aabbccddeeff"}
  *
  *   id         128 random bits; the same id is the same job
- *   place      the front's own place, which has a verdict already: places of that name do
- *              not answer
  *   exp        Unix time in milliseconds; the job is worthless then
  *   budget_ms  how long the vantage point may collect evidence
  *   ports      distinct ports and ranges of them, in the order of the answer
@@ -20,7 +17,6 @@
  */
 #pragma once
 
-#include "base/place_name.h"
 #include "net/address.h"
 #include "probe/proof.h"
 
@@ -62,7 +58,6 @@ const char *vantage_refusal_text(enum vantage_refusal refusal);
 
 struct vantage_job {
     char id[VANTAGE_ID_LEN + 1]; /* lower-case hex digits */
-    char place[PLACE_NAME_SIZE];
     int64_t exp_ms;
     unsigned budget_ms; /* 1 to VANTAGE_BUDGET_MS */
     struct address caller, target;

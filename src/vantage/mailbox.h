@@ -24,8 +24,8 @@ enum letter_kind {
     LETTER_JOB,           /* from a front, to a vantage point: `front`, `reply`, `data` */
     LETTER_CANCEL,        /* the same: `front`, `id` */
     LETTER_ANSWER,        /* from a vantage point, to a front: `id`, `place`, `data` */
-    LETTER_NO_RESPONDERS, /* to a front: `id` */
-    LETTER_NOT_SENT,      /* the same */
+    LETTER_NO_RESPONDERS, /* to a front: `id`, `place` */
+    LETTER_NOT_SENT,      /* the same: `id` */
     LETTER_DISCONNECTED,  /* to a front: no request will be answered */
 };
 
@@ -33,9 +33,9 @@ struct letter {
     struct letter *next; /* of the mailbox */
     enum letter_kind kind;
     char front[PLACE_NAME_SIZE];
-    char place[PLACE_NAME_SIZE]; /* that the server lets send this answer */
+    char place[PLACE_NAME_SIZE]; /* that was asked, and alone may answer there */
     char id[VANTAGE_ID_LEN + 1];
-    char reply[SUBJECT_SIZE]; /* where the answer goes, before the name of the place */
+    char reply[SUBJECT_SIZE]; /* where the answer goes */
     size_t len;
     char data[]; /* not terminated */
 };

@@ -123,8 +123,8 @@ static void server_resolve(const struct nats_server *server, struct nats_access 
     int result = getaddrinfo(server->host, NULL, &hints, &found);
     if (result != 0)
         log_message(LOG_LEVEL_WARNING, "nats",
-                    "PORT_CHECKER_NATS_URL: %s cannot be resolved: %s; the name is not "
-                    "tried again before the next reload",
+                    "PORT_CHECKER_NATS_URL: %s cannot be resolved: %s; it is not "
+                    "resolved again before the next reload",
                     server->host, gai_strerror(result));
     for (const struct addrinfo *one = found; one; one = one->ai_next)
         if (address_from_sockaddr(one->ai_addr, one->ai_addrlen, &address))

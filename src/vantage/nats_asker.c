@@ -22,6 +22,7 @@ struct nats_request {
     struct nats_asker *asker; /* borrowed */
     struct vantage_answers answers;
     struct timer timer;
+    bool is_repeated;
     struct vantage_job job; /* its ports are below */
     uint16_t ports[];
 };
@@ -91,30 +92,41 @@ static struct nats_request *request_new(struct nats_asker *asker,
     return request;
 }
 
+/* The same text each time. */
+static bool dispatch(const struct nats_request *request, const struct place_list *places)
+{
+    const struct nats_asker *asker = request->asker;
+    size_t len;
+    char *text = vantage_job_write(&request->job, &len);
+    return text &&
+           courier_ask(asker->courier, asker->worker, request->job.id, places, text, len);
+}
+
 static bool ask(struct vantage_asker *head, const struct vantage_job *job,
-                struct instant deadline, const struct vantage_answers *answers,
-                struct vantage_request **ret)
+                const struct place_list *places, struct instant deadline,
+                const struct vantage_answers *answers, struct vantage_request **ret)
 {
     struct nats_asker *asker = CONTAINER_OF(head, struct nats_asker, head);
-    size_t len;
     if (!courier_is_up(asker->courier))
         return false;
     struct nats_request *request = request_new(asker, job, answers);
     if (!request)
         return false;
 
-    char *text = vantage_job_write(job, &len);
-    if (!text || !loop_timer_set(asker->loop, &request->timer, deadline)) {
-        free(text);
-        request_free(request);
-        return false;
-    }
-    if (!courier_ask(asker->courier, asker->worker, job->id, text, len)) {
+    if (!loop_timer_set(asker->loop, &request->timer, deadline) ||
+        !dispatch(request, places)) {
         request_free(request);
         return false;
     }
     *ret = &request->head;
     return true;
+}
+
+static void repeat(struct vantage_request *head, const struct place_list *places)
+{
+    struct nats_request *request = CONTAINER_OF(head, struct nats_request, head);
+    request->is_repeated = true;
+    dispatch(request, places);
 }
 
 static void cancel(struct vantage_request *head, bool is_told)
@@ -158,10 +170,11 @@ void nats_asker_read(struct nats_asker *asker, const struct letter *letter)
         return;
     if (letter->kind == LETTER_ANSWER)
         read_answer(request, letter);
-    else
-        request_end(request, letter->kind == LETTER_NO_RESPONDERS
-                                 ? VANTAGE_END_NO_RESPONDERS
-                                 : VANTAGE_END_NOT_CONNECTED);
+    else if (letter->kind == LETTER_NOT_SENT)
+        request_end(request, VANTAGE_END_NOT_CONNECTED);
+    /* A process that leaves finishes its jobs: the repeated job may be one of them. */
+    else if (!request->is_repeated)
+        request->answers.unmanned(request->answers.ctx, letter->place);
 }
 
 /* ---- life ---------------------------------------------------------------------------- */
@@ -173,7 +186,7 @@ bool nats_asker_new(struct loop *loop, struct courier *courier, size_t worker,
     if (!asker)
         return err_sys(err, ENOMEM, "NATS");
 
-    asker->head = (struct vantage_asker){.ask = ask, .cancel = cancel};
+    asker->head = (struct vantage_asker){.ask = ask, .repeat = repeat, .cancel = cancel};
     asker->loop = loop;
     asker->courier = courier;
     asker->worker = worker;

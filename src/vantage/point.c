@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -31,13 +32,22 @@ struct point_job {
     size_t port_count;
 };
 
+/* Jobs, as a ring. An id belongs to its front. */
+struct memory {
+    size_t next;
+    struct {
+        char id[VANTAGE_ID_LEN + 1];
+        char front[PLACE_NAME_SIZE];
+    } items[POINT_REMEMBERED];
+};
+
 struct point {
     struct point_config config;
     struct port_set ports; /* of the job that is being read */
     LIST_HEAD(, point_job) running;
     size_t count;
-    char had[POINT_REMEMBERED][VANTAGE_ID_LEN]; /* a ring */
-    size_t had_next;
+    struct memory had;       /* the last that came */
+    struct memory cancelled; /* the last that did not run when they were cancelled */
 };
 
 /* ---- answers and the log ---------------------------------------------------------------
@@ -178,12 +188,16 @@ static void job_is_done(void *ctx, const struct job *job, const struct job_resul
     running_free(running);
 }
 
+static void count_cancelled(const struct point *point)
+{
+    atomic_fetch_add_explicit(&point->config.counts->cancelled, 1, memory_order_relaxed);
+}
+
 static void cancel(struct point_job *running, const char *reason)
 {
     size_t silent, untried = engine_cancel(running->job, &silent);
     settle(running, untried, silent);
-    atomic_fetch_add_explicit(&running->point->config.counts->cancelled, 1,
-                              memory_order_relaxed);
+    count_cancelled(running->point);
     log_end_without(running, reason);
     running_free(running);
 }
@@ -315,15 +329,32 @@ static enum vantage_refusal charge_and_start(struct point *point,
     return refusal;
 }
 
-/* Whether it had this job before; it has now. */
-static bool had(struct point *point, const char *id)
+static bool is_remembered(const struct memory *memory, const char *front, const char *id)
 {
     for (size_t i = 0; i < POINT_REMEMBERED; i++)
-        if (memcmp(point->had[i], id, VANTAGE_ID_LEN) == 0)
+        if (strcmp(memory->items[i].id, id) == 0 &&
+            strcmp(memory->items[i].front, front) == 0)
             return true;
-    memcpy(point->had[point->had_next], id, VANTAGE_ID_LEN);
-    point->had_next = (point->had_next + 1) % POINT_REMEMBERED;
     return false;
+}
+
+static void remember(struct memory *memory, const char *front, const char *id)
+{
+    snprintf(memory->items[memory->next].id, VANTAGE_ID_LEN + 1, "%s", id);
+    snprintf(memory->items[memory->next].front, PLACE_NAME_SIZE, "%s", front);
+    memory->next = (memory->next + 1) % POINT_REMEMBERED;
+}
+
+/* Whether the job came before, or its end. */
+static bool is_over(struct point *point, const char *front, const char *id)
+{
+    if (is_remembered(&point->had, front, id))
+        return true;
+    remember(&point->had, front, id);
+    bool is_cancelled = is_remembered(&point->cancelled, front, id);
+    if (is_cancelled)
+        count_cancelled(point);
+    return is_cancelled;
 }
 
 static void read_job(struct point *point, const struct letter *letter)
@@ -332,7 +363,7 @@ static void read_job(struct point *point, const struct letter *letter)
     enum vantage_refusal refusal =
         vantage_job_parse(letter->data, letter->len, &point->ports, &job);
     if (refusal == REFUSAL_NONE) {
-        if (strcmp(job.place, point->config.settings->vantage) == 0 || had(point, job.id))
+        if (is_over(point, letter->front, job.id))
             return;
         refusal = check_exp(&job);
     }
@@ -344,7 +375,8 @@ static void read_job(struct point *point, const struct letter *letter)
         refuse(point, letter, &job, refusal);
 }
 
-/* Only the front that asked may cancel. */
+/* Only the front that asked may cancel. Jobs and cancellations take different ways: this
+ * may be the first. */
 static void read_cancel(struct point *point, const struct letter *letter)
 {
     struct point_job *running;
@@ -354,6 +386,7 @@ static void read_cancel(struct point *point, const struct letter *letter)
             cancel(running, "cancelled");
             return;
         }
+    remember(&point->cancelled, letter->front, letter->id);
 }
 
 void point_read(struct point *point, const struct letter *letter)

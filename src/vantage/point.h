@@ -10,8 +10,8 @@
  *   a job whose `exp` has passed, or is more than POINT_EXP_SECONDS ahead
  *   a job beyond the budget of its target, which is PORT_CHECKER_RATE, or of its front
  *
- * A job of its own place and a job that it had before are not answered. Belongs to the
- * worker's thread.
+ * A job that it had before, or that was cancelled before it came, is neither probed nor
+ * answered. Belongs to the worker's thread.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ struct point;
 
 #define POINT_EXP_SECONDS 30
 #define POINT_JOBS_MAX    4096 /* running */
-#define POINT_REMEMBERED  1024 /* ids of jobs that it had */
+#define POINT_REMEMBERED  1024 /* jobs that it had; the same of cancelled ones */
 
 /* A front acts for many callers: its budget is that of so many targets. */
 #define POINT_FRONT_SHARE 256

@@ -323,7 +323,7 @@ static bool take_issuer(struct arguments *arguments, const char *value, struct e
 {
     arguments->issuer = value;
     return strstr(value, "://") ||
-           err_set(err, ERR_INVALID, "a URL, as it stands in iss of the receipts");
+           err_set(err, ERR_INVALID, "a URL, as in the iss of the receipts");
 }
 
 /* Options without a value. */

@@ -165,8 +165,12 @@ void checker_fail_unanswered(struct checker *checker, const struct fetch_result 
     };
     bool is_of_system =
         result->end == FETCH_NO_CONNECTION || result->end == FETCH_NO_FAMILY;
+    bool is_lost = result->end == FETCH_TIMEOUT && checker->phase == CHECKER_ASKING &&
+                   checker->result.has_told;
     if (result->end == FETCH_NO_TLS)
         fail_scheme(checker, FAILURE_NO_TLS, "http");
+    else if (is_lost)
+        checker_fail(checker, FAILURE_ANSWER_LOST, NULL);
     else
         checker_fail(checker, failures[result->end],
                      is_of_system ? libc_error_text(result->errnum) : result->message);

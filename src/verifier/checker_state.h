@@ -14,8 +14,8 @@
 #define CHECK_PATH   "/check-ports"
 
 struct checker {
-    struct checker_config config;                                  /* all borrowed */
-    bool (*begin)(struct checker *checker, struct err *err);       /* at `url`, from anew */
+    struct checker_config config;                            /* all borrowed */
+    bool (*begin)(struct checker *checker, struct err *err); /* at `url`, from the start */
     bool (*ask_address)(struct checker *checker, struct err *err); /* GET /ip */
     const char *url;                                               /* one of the two */
     struct fetch *fetch;                                           /* owned */

@@ -119,6 +119,42 @@ static enum certainty is_true(bool condition)
     return condition ? CERTAINTY_YES : CERTAINTY_NO;
 }
 
+static unsigned flags_read(const char *list)
+{
+    unsigned flags = 0;
+    if (strcmp(list, "ALL") == 0)
+        return 0x3f;
+    for (;;) {
+        size_t len = strcspn(list, ",");
+        flags |= tcp_flag_of(list, len); /* "NONE" adds none */
+        if (list[len] == '\0')
+            return flags;
+        list += len + 1;
+    }
+}
+
+/* "--tcp-flags FIN,SYN,RST,ACK SYN": of those, these alone are set. */
+static enum certainty flags_compare(const char *mask, const char *flags)
+{
+    return is_true((flags_read(mask) & TCP_FLAG_SYN) == flags_read(flags));
+}
+
+/* "1024:65535", ":1023" or "53" */
+static enum certainty source_port_compare(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    size_t len = colon ? (size_t)(colon - text) : strlen(text);
+    uint64_t first = 0;
+    uint64_t last = UINT16_MAX;
+    if (len > 0 && !port_read(text, len, &first))
+        return CERTAINTY_MAYBE;
+    if (!colon)
+        last = first;
+    else if (colon[1] != '\0' && !port_read(colon + 1, strlen(colon + 1), &last))
+        return CERTAINTY_MAYBE;
+    return source_port_is_in((unsigned)first, (unsigned)last);
+}
+
 /* What an option with one value says; false: it is not known here. */
 static bool condition_read(const struct reader *reader, const char *option,
                            const char *value, enum certainty *ret)
@@ -128,8 +164,14 @@ static bool condition_read(const struct reader *reader, const char *option,
                        strcmp(value, "6") == 0);
     else if (strcmp(option, "-i") == 0)
         *ret = view_has_interface(&reader->ruleset->view, value, '+');
-    else if (strcmp(option, "-d") == 0)
+    else if (strcmp(option, "-d") == 0 || strcmp(option, "--dst-range") == 0)
         *ret = view_has_address(&reader->ruleset->view, value);
+    else if (strcmp(option, "-s") == 0 || strcmp(option, "--src-range") == 0)
+        *ret = view_has_source(&reader->ruleset->view, value);
+    else if (strcmp(option, "--sport") == 0)
+        *ret = source_port_compare(value);
+    else if (strcmp(option, "--pkt-type") == 0)
+        *ret = is_true(strcmp(value, "unicast") == 0);
     else if (strcmp(option, "--ctstate") == 0 || strcmp(option, "--state") == 0)
         *ret = is_true(list_has(value, "NEW"));
     else if (strcmp(option, "--dst-type") == 0)
@@ -150,7 +192,7 @@ static void target_read(const struct reader *reader, struct rule *rule, const ch
     } rows[] = {
         {"ACCEPT", RULE_ACCEPTS},     {"DROP", RULE_DROPS},
         {"REJECT", RULE_DROPS},       {"RETURN", RULE_RETURNS},
-        {"DNAT", RULE_LEADS},         {"REDIRECT", RULE_ACCEPTS},
+        {"DNAT", RULE_LEADS},         {"REDIRECT", RULE_REDIRECTS},
         {"LOG", RULE_GOES_ON},        {"NFLOG", RULE_GOES_ON},
         {"MARK", RULE_GOES_ON},       {"CONNMARK", RULE_GOES_ON},
         {"MASQUERADE", RULE_GOES_ON}, {"TCPMSS", RULE_GOES_ON},
@@ -182,7 +224,7 @@ static void lead_read(struct rule *rule, const char *to)
                                : strlen(to);
     snprintf(rule->to, sizeof rule->to, "%.*s", (int)len, to);
     if (len == 0)
-        rule->verdict = RULE_ACCEPTS; /* only the port changes */
+        rule->verdict = RULE_REDIRECTS;
 }
 
 static void option_read(const struct reader *reader, struct rule *rule, struct line *line,
@@ -199,6 +241,13 @@ static void option_read(const struct reader *reader, struct rule *rule, struct l
                strcmp(option, "--reject-with") == 0 ||
                strncmp(option, "--log-", strlen("--log-")) == 0) {
         word_next(line);
+    } else if (strcmp(option, "--tcp-flags") == 0) {
+        const char *mask = word_next(line);
+        found = flags_compare(mask, word_next(line));
+        rule_require(rule, is_not ? certainty_not(found) : found);
+    } else if (strcmp(option, "-f") == 0 || strcmp(option, "--invert") == 0) {
+        /* Later fragments; with rpfilter, senders to whom no route leads. */
+        rule_require(rule, is_not ? CERTAINTY_YES : CERTAINTY_NO);
     } else if (line->at < line->count &&
                condition_read(reader, option, line->words[line->at], &found)) {
         line->at++;
@@ -241,7 +290,8 @@ static void chain_read(const struct reader *reader, struct line *line)
     bool is_nat = strcmp(reader->table, "nat") == 0;
     bool is_early = strcmp(name, "PREROUTING") == 0;
     chain->is_declared = true;
-    chain->drops_by_policy = strcmp(word_next(line), "DROP") == 0;
+    /* Of the two kinds of iptables, either one may drop. */
+    chain->drops_by_policy = strcmp(word_next(line), "DROP") == 0 || chain->drops_by_policy;
     if (is_nat && is_early)
         chain->hook = HOOK_LEADS;
     else if (!is_nat && (is_early || strcmp(name, "INPUT") == 0))

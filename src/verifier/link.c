@@ -33,15 +33,20 @@ enum link_kind link_kind_of(const char *name, const char *driver, unsigned hardw
 {
     /* Names that programs give their interfaces; drivers and types of the kernel's. */
     static const char *const tunnels[] = {
-        "tun",      "tap",     "wg",      "utun",    "ppp",  "tailscale",
+        "tun",      "tap",     "wg",      "utun",    "l2tp", "tailscale",
         "nordlynx", "nordtun", "proton",  "mullvad", "pvpn", "zt",
         "nebula",   "ipsec",   "vti",     "xfrm",    "gpd",  "CloudflareWARP",
         "gre",      "wt",      "netbird", "amn",     "awg",  "outline",
-        "vpn",      "l2tp",
+        "vpn",
     };
     static const char *const containers[] = {"docker", "podman",  "cni",  "virbr",  "lxcbr",
                                              "lxdbr",  "incusbr", "cali", "flannel"};
+    static const char *const cellular[] = {"wwan", "wwp", "wws", "wwx", "wwu", "rmnet"};
     static const char *const drivers[] = {"wireguard", "tun", "amneziawg"};
+    if (begins_with_any(name, cellular, sizeof cellular / sizeof *cellular))
+        return LINK_CELLULAR; /* some have no link layer, as tunnels */
+    if (strncmp(name, "ppp", strlen("ppp")) == 0)
+        return LINK_DIALED;
     if (begins_with_any(driver, drivers, sizeof drivers / sizeof *drivers) ||
         begins_with_any(name, tunnels, sizeof tunnels / sizeof *tunnels))
         return LINK_TUNNEL;

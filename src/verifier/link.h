@@ -11,6 +11,8 @@
 enum link_kind {
     LINK_PLAIN,     /* anything that is not one of these, or not known */
     LINK_TUNNEL,    /* a VPN: what arrives in it was sent by its other end */
+    LINK_DIALED,    /* PPP: the line of an internet provider, or a VPN */
+    LINK_CELLULAR,  /* the modem of a mobile network */
     LINK_CONTAINER, /* the inner network of containers or virtual machines */
 };
 

@@ -258,7 +258,7 @@ static void left_put(const struct side *side, uint16_t *ports, struct text *text
     text_printf(text, "%zu port%s may still be forwarded by the router %s, ", count,
                 count == 1 ? "" : "s", address_format(&summary.router, router));
     if (until == 0) {
-        text_append_str(text, "with no end");
+        text_append_str(text, "with no time limit");
     } else {
         text_append_str(text, "until ");
         local_time_put(until, text);

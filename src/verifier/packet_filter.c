@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #define DEPTH_MAX 16     /* of chains that jump to chains: the limit of nftables */
@@ -132,27 +133,114 @@ enum certainty view_has_interface(const struct filter_view *view, const char *na
     return is_it ? CERTAINTY_YES : CERTAINTY_NO;
 }
 
+/* First and last address of what a rule names. */
+struct address_range {
+    int family;
+    uint8_t first[16], last[16];
+    size_t size;
+    bool is_all;
+};
+
+/* "24", or of IPv4 "255.255.255.0"; false also for a mask with holes. */
+static bool prefix_parse(const char *text, uint64_t most, uint64_t *ret)
+{
+    struct address mask;
+    size_t size;
+    if (text_parse_u64(text, strlen(text), most, ret))
+        return true;
+    if (!address_parse(text, strlen(text), &mask, NULL) || mask.sa.sa_family != AF_INET)
+        return false;
+    const uint8_t *bytes = address_bytes(&mask, &size);
+    for (*ret = 0; *ret < most && (bytes[*ret / 8] >> (7 - *ret % 8)) & 1;)
+        ++*ret;
+    for (uint64_t i = *ret; i < most; i++)
+        if ((bytes[i / 8] >> (7 - i % 8)) & 1)
+            return false;
+    return true;
+}
+
+static bool range_parse(const char *text, struct address_range *ret)
+{
+    struct address first;
+    struct address last;
+    const char *end = text + strcspn(text, "/-");
+    if (!address_parse(text, (size_t)(end - text), &first, NULL))
+        return false;
+    last = first;
+    if (*end == '-' && !address_parse(end + 1, strlen(end + 1), &last, NULL))
+        return false;
+    *ret = (struct address_range){.family = first.sa.sa_family};
+    const uint8_t *first_bytes = address_bytes(&first, &ret->size);
+    const uint8_t *last_bytes = address_bytes(&last, &ret->size);
+    uint64_t bits = 8 * ret->size;
+    if (last.sa.sa_family != ret->family ||
+        (*end == '/' && !prefix_parse(end + 1, bits, &bits)))
+        return false;
+    memcpy(ret->first, first_bytes, ret->size);
+    memcpy(ret->last, last_bytes, ret->size);
+    ret->is_all = bits == 0;
+    for (size_t i = (size_t)bits; i < 8 * ret->size; i++) {
+        ret->first[i / 8] &= (uint8_t)~(0x80u >> i % 8);
+        ret->last[i / 8] |= (uint8_t)(0x80u >> i % 8);
+    }
+    return true;
+}
+
+static bool range_has(const struct address_range *range, const struct address *address)
+{
+    size_t size;
+    const uint8_t *bytes = address_bytes(address, &size);
+    return size == range->size && memcmp(bytes, range->first, size) >= 0 &&
+           memcmp(bytes, range->last, size) <= 0;
+}
+
+static enum certainty view_has(const struct filter_view *view,
+                               const struct address *addresses, size_t count,
+                               const char *text)
+{
+    struct address_range range;
+    size_t inside = 0;
+    if (!range_parse(text, &range))
+        return CERTAINTY_MAYBE;
+    if (range.family != view->family)
+        return CERTAINTY_NO;
+    if (range.is_all)
+        return CERTAINTY_YES;
+    for (size_t i = 0; i < count; i++)
+        inside += range_has(&range, &addresses[i]);
+    if (count == 0 || (inside > 0 && inside < count))
+        return CERTAINTY_MAYBE;
+    return inside > 0 ? CERTAINTY_YES : CERTAINTY_NO;
+}
+
 enum certainty view_has_address(const struct filter_view *view, const char *text)
 {
-    struct address address;
-    const char *slash = strchr(text, '/');
-    size_t len = slash ? (size_t)(slash - text) : strlen(text);
-    if (!address_parse(text, len, &address, NULL))
-        return CERTAINTY_MAYBE;
-    uint64_t bits = address.sa.sa_family == AF_INET ? 32 : 128;
-    if (slash && !text_parse_u64(slash + 1, strlen(slash + 1), bits, &bits))
-        return CERTAINTY_MAYBE; /* a netmask in dotted form */
-    if (address.sa.sa_family != view->family)
+    return view_has(view, &view->address, view->has_address, text);
+}
+
+enum certainty view_has_source(const struct filter_view *view, const char *text)
+{
+    return view_has(view, view->sources, view->source_count, text);
+}
+
+enum certainty source_port_is_in(unsigned first, unsigned last)
+{
+    if (last < 1024)
         return CERTAINTY_NO;
-    if (bits == 0)
-        return CERTAINTY_YES;
-    if (!view->has_address)
-        return CERTAINTY_MAYBE;
-    size_t size;
-    return address_has_prefix(&view->address, view->family, address_bytes(&address, &size),
-                              (unsigned)bits)
-               ? CERTAINTY_YES
-               : CERTAINTY_NO;
+    return first <= 1024 && last == UINT16_MAX ? CERTAINTY_YES : CERTAINTY_MAYBE;
+}
+
+unsigned tcp_flag_of(const char *name, size_t len)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } rows[] = {{"fin", 0x01}, {"syn", TCP_FLAG_SYN}, {"rst", 0x04}, {"psh", 0x08},
+                {"ack", 0x10}, {"urg", 0x20},         {"ecn", 0x40}, {"cwr", 0x80}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strlen(rows[i].name) == len && strncasecmp(rows[i].name, name, len) == 0)
+            return rows[i].bit;
+    return 0;
 }
 
 /* --- the way of one connection -------------------------------------------------------- */
@@ -186,6 +274,7 @@ struct walk {
     size_t may_drop_in;
 
     bool is_led;
+    bool is_other; /* it may be led elsewhere, or to another port: then filters see that */
     const char *to;
     enum filter_drop drop;
     size_t drop_in; /* a chain */
@@ -242,6 +331,7 @@ static void rule_apply(struct walk *walk, struct place *place, const struct rule
             walk_end(walk, true, chain);
         return;
     case RULE_LEADS:
+        walk->is_other = true;
         if (is_unsure) {
             walk->may_accept = true;
             return;
@@ -249,6 +339,11 @@ static void rule_apply(struct walk *walk, struct place *place, const struct rule
         walk->is_led = !walk->may_accept;
         walk->to = rule->to;
         walk->depth = 0;
+        return;
+    case RULE_REDIRECTS:
+        walk->is_other = walk->may_accept = true;
+        if (!is_unsure)
+            walk->depth = 0;
         return;
     case RULE_RETURNS:
         if (is_unsure)
@@ -271,12 +366,19 @@ static void rule_apply(struct walk *walk, struct place *place, const struct rule
     }
 }
 
+static void walk_end_by_policy(struct walk *walk, size_t base)
+{
+    const struct chain *chain = &walk->ruleset->chains[base];
+    walk->may_accept = walk->may_accept || chain->is_unsure;
+    walk_end(walk, chain->drops_by_policy, base);
+}
+
 /* Through one base chain. */
 static void walk_chain(struct walk *walk, size_t base, uint16_t port)
 {
     const struct ruleset *ruleset = walk->ruleset;
     walk->may_accept = walk->may_drop = false;
-    walk_enter(walk, base, false, false);
+    walk_enter(walk, base, ruleset->chains[base].is_unsure, false);
     for (size_t steps = 0; walk->depth > 0; steps++) {
         struct place *place = &walk->places[walk->depth - 1];
         if (steps == STEPS_MAX) {
@@ -286,7 +388,7 @@ static void walk_chain(struct walk *walk, size_t base, uint16_t port)
         }
         if (place->rule == NONE) {
             if (--walk->depth == 0)
-                walk_end(walk, ruleset->chains[base].drops_by_policy, base);
+                walk_end_by_policy(walk, base);
             continue;
         }
         const struct rule *rule = &ruleset->rules[place->rule];
@@ -298,19 +400,21 @@ static void walk_chain(struct walk *walk, size_t base, uint16_t port)
         rule_apply(walk, place, rule, match == CERTAINTY_MAYBE || place->is_unsure);
         bool is_base_left = depth == 1 && rule->verdict == RULE_RETURNS && walk->depth == 0;
         if (is_base_left)
-            walk_end(walk, ruleset->chains[base].drops_by_policy, base);
+            walk_end_by_policy(walk, base);
     }
 }
 
 struct port_filter ruleset_judge(const struct ruleset *ruleset, uint16_t port)
 {
     struct port_filter found = {.is_known = true};
+    bool is_other = false;
     for (size_t i = 0; i < ruleset->chain_count && !found.is_led; i++) {
         struct walk walk = {.ruleset = ruleset};
         if (ruleset->chains[i].hook != HOOK_LEADS)
             continue;
         walk_chain(&walk, i, port);
         found.is_led = walk.is_led;
+        is_other = is_other || walk.is_other;
         memcpy(found.to, walk.is_led ? walk.to : "", walk.is_led ? sizeof found.to : 1);
     }
     for (size_t i = 0; i < ruleset->chain_count && !found.is_led; i++) {
@@ -320,7 +424,7 @@ struct port_filter ruleset_judge(const struct ruleset *ruleset, uint16_t port)
         walk_chain(&walk, i, port);
         if (walk.drop <= found.drop)
             continue;
-        found.drop = walk.drop;
+        found.drop = is_other ? FILTER_DROP_MAYBE : walk.drop;
         memcpy(found.where, ruleset->chains[walk.drop_in].name, sizeof found.where);
     }
     return found;

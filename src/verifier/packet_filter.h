@@ -5,7 +5,7 @@
  * and whether one drops or rejects it. Rules are read as nft and iptables-save write them.
  * Pure; packet_filter_look.h runs the programs.
  *
- * Rules may depend on what is not known here (the sender, marks, rates, other modules).
+ * Rules may depend on what is not known here (marks, rates, other modules).
  * Such a condition counts as "maybe", and nothing that depends on it is certain.
  */
 #pragma once
@@ -35,12 +35,17 @@ struct port_filter {
 
 bool port_filter_equals(const struct port_filter *a, const struct port_filter *b);
 
-/* What is known of the connection, besides its port. */
+#define FILTER_SOURCES_MAX 8
+
+/* What is known of the connections, besides their ports. */
 struct filter_view {
     int family; /* AF_INET or AF_INET6 */
     bool has_address;
     struct address address; /* to which it goes */
     const char *interface;  /* by which it arrives; "" if unknown */
+    /* Their senders: a condition that holds for some of them holds perhaps. 0: unknown. */
+    struct address sources[FILTER_SOURCES_MAX];
+    size_t source_count;
 };
 
 struct ruleset;

@@ -7,13 +7,13 @@
 #include "base/spawn.h"
 #include "base/text.h"
 #include "verifier/helper.h"
-#include "verifier/link.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -184,18 +184,11 @@ static void iptables_read(struct ruleset *ruleset, enum family family,
     }
 }
 
-void packet_filter_look(enum family family, const struct address *here,
-                        const uint16_t *ports, size_t count, struct local_port *ret)
+void packet_filter_look(const struct filter_view *view, const uint16_t *ports, size_t count,
+                        struct local_port *ret)
 {
-    struct link link = link_find(here);
-    struct filter_view view = {
-        .family = family_domain(family),
-        .has_address = here != NULL,
-        .interface = link.name,
-    };
-    if (here)
-        view.address = *here;
-    struct ruleset *ruleset = geteuid() == 0 ? ruleset_new(&view) : NULL;
+    const enum family family = view->family == AF_INET6 ? FAMILY_6 : FAMILY_4;
+    struct ruleset *ruleset = geteuid() == 0 ? ruleset_new(view) : NULL;
     if (!ruleset)
         return;
 

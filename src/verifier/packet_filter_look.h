@@ -10,16 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct address;
 struct err;
+struct filter_view;
 
 /* Starts the helper if this is root. Call it before threads start. */
 bool packet_filter_prepare(struct err *err);
 void packet_filter_end(void);
 
-/* Writes the `filter` of `count` ports of one family, for connections that arrive at
- * `here`; NULL if that is unknown. Takes PACKET_FILTER_SECONDS at most; leaves all as it is
- * for other users than root, and if no program tells the rules in that time. */
+/* Writes the `filter` of `count` ports for such connections. Takes PACKET_FILTER_SECONDS at
+ * most; leaves all as it is for other users than root, and if no program tells the rules in
+ * that time. */
 #define PACKET_FILTER_SECONDS 3
-void packet_filter_look(enum family family, const struct address *here,
-                        const uint16_t *ports, size_t count, struct local_port *ret);
+void packet_filter_look(const struct filter_view *view, const uint16_t *ports, size_t count,
+                        struct local_port *ret);

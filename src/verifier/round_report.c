@@ -172,6 +172,30 @@ void round_local(const struct round_parts *parts, enum family which, struct loca
     }
 }
 
+/* The connections of checkers, as the packet filter of this machine sees them. A checker
+ * probes from the address at which it was reached; its places do not. */
+static struct filter_view view_of(const struct family_report *family)
+{
+    struct filter_view view = {
+        .family = family_domain(family->which),
+        .has_address = family->has_local,
+        .address = family->local_address,
+        .interface = family->link.name,
+    };
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct checker_result *result = &family->checkers[i].result;
+        if (!result->verdicts)
+            continue;
+        if (!result->has_local || result->places ||
+            view.source_count == FILTER_SOURCES_MAX) {
+            view.source_count = 0;
+            break;
+        }
+        view.sources[view.source_count++] = address_unmap(&result->peer_address);
+    }
+    return view;
+}
+
 static bool family_make(const struct round_parts *parts, enum family which,
                         struct family_report **ret)
 {
@@ -195,9 +219,10 @@ static bool family_make(const struct round_parts *parts, enum family which,
         family_report_free(family);
         return false;
     }
-    if (family_report_has_doubt(family))
-        packet_filter_look(which, family->has_local ? &family->local_address : NULL,
-                           family->inner, family->port_count, family->local);
+    if (family_report_has_doubt(family)) {
+        const struct filter_view view = view_of(family);
+        packet_filter_look(&view, family->inner, family->port_count, family->local);
+    }
     if (!family_report_judge(family, &policy, NULL)) {
         family_report_free(family);
         return false;

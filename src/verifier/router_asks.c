@@ -36,8 +36,8 @@ static bool begin(struct one *one, struct loop *loop, enum family family,
                   const struct fetch_source *source, struct err *err)
 {
     struct address router, local;
-    if (!route_default_gateway_from(family_number(family), source->address,
-                                    source->interface, &router, &local) ||
+    if (!route_default_gateway(family_number(family), source->address, source->interface,
+                               &router, &local) ||
         (family == FAMILY_4 && is_public(&local)))
         return true;
 

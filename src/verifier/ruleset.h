@@ -20,8 +20,9 @@ enum rule_verdict {
     RULE_RETURNS,
     RULE_JUMPS,
     RULE_GOES_TO,
-    RULE_LEADS,  /* to another address */
-    RULE_UNSURE, /* does something that is not known here */
+    RULE_LEADS,     /* to another address */
+    RULE_REDIRECTS, /* to another port of this machine */
+    RULE_UNSURE,    /* does something that is not known here */
 };
 
 struct port_range {
@@ -51,6 +52,7 @@ enum chain_hook {
 struct chain {
     char name[FILTER_NAME_SIZE]; /* "table inet filter, chain input" */
     enum chain_hook hook;
+    bool is_unsure; /* whether what comes in passes it */
     bool drops_by_policy;
     bool is_declared;
     size_t first, last; /* rules, or NONE */
@@ -87,5 +89,16 @@ void rule_require(struct rule *rule, enum certainty certainty);
 enum certainty view_has_interface(const struct filter_view *view, const char *name,
                                   char wildcard);
 
-/* Whether it goes to an address of "192.0.2.0/24", or to that one without a slash. */
+/* Whether it goes to an address of "192.0.2.0/24", "192.0.2.0/255.255.255.0" or
+ * "192.0.2.1-192.0.2.9", or to that one address; whether it comes from one. */
 enum certainty view_has_address(const struct filter_view *view, const char *text);
+enum certainty view_has_source(const struct filter_view *view, const char *text);
+
+/* Whether its source port is in a range. Which one it is, is not known: one from 1024 on.
+ */
+enum certainty source_port_is_in(unsigned first, unsigned last);
+
+/* The bit of a flag in the header of TCP, in capitals or not; 0: there is no such flag. All
+ * connections begin with SYN alone. */
+#define TCP_FLAG_SYN 0x02u
+unsigned tcp_flag_of(const char *name, size_t len);

@@ -17,8 +17,8 @@ struct uplink uplink_find(enum family family, const struct fetch_source *source)
 {
     struct uplink uplink = {.needs_mapping = family == FAMILY_4};
     uplink.has_router =
-        route_default_gateway_from(family_number(family), source->address,
-                                   source->interface, &uplink.router, &uplink.local);
+        route_default_gateway(family_number(family), source->address, source->interface,
+                              &uplink.router, &uplink.local);
     if (!uplink.has_router)
         return uplink;
     address_set_port(&uplink.router, ROUTER_PORT);

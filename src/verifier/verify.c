@@ -404,14 +404,17 @@ static void command_ended(void *ctx, uint32_t events)
         loop_watch_drop(verify->loop, verify->hook.helper_fd, &verify->hook_watch);
 }
 
+/* When a terminal is closed, the kernel and the shell both send SIGHUP: the second one does
+ * not count as a user's second signal. */
 static void signal_event(void *ctx, uint32_t events)
 {
     struct verify *verify = ctx;
     struct signalfd_siginfo info;
     (void)events;
     while (read(verify->signal_fd, &info, sizeof info) == sizeof info) {
+        bool is_hangup = info.ssi_signo == SIGHUP;
         bool is_report_out = verify->is_ending && verify->signal == 0;
-        bool is_second = verify->signal_count++ > 0;
+        bool is_second = !is_hangup && verify->signal_count++ > 0;
         if (!is_report_out || is_second)
             verify->signal = (int)info.ssi_signo;
         if (is_second)
@@ -421,12 +424,18 @@ static void signal_event(void *ctx, uint32_t events)
     }
 }
 
+/* Blocked, a signal comes even if it is ignored, as SIGHUP is under nohup. */
 static bool signals_watch(struct verify *verify, struct err *err)
 {
     sigset_t signals;
+    struct sigaction hangup;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    if (sigaction(SIGHUP, NULL, &hangup) != 0)
+        return err_sys(err, errno, "sigaction");
+    if (hangup.sa_handler != SIG_IGN)
+        sigaddset(&signals, SIGHUP);
     if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0)
         return err_sys(err, errno, "sigprocmask");
 

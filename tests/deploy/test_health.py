@@ -31,7 +31,7 @@ def test_where_nothing_listens_is_no_health(tmp_path, later):
     port = port_of(later.enter_context(closed()))
     ended = ask(tmp_path, PORT_CHECKER_PORT=port)
     assert ended.returncode == 1
-    assert ended.stderr == "port-checker: connect to the service: Connection refused\n"
+    assert ended.stderr == "port-checker: cannot connect to the service: Connection refused\n"
 
 
 def test_a_stranger_on_the_port_is_no_health(tmp_path, later):

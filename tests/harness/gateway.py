@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A router that speaks NAT-PMP (RFC 6886) and PCP (RFC 6887) as a test wants. It only answers: it
 forwards nothing. What it does to a reply is a function: see `alter`."""
+import contextlib
 import heapq
 import ipaddress
 import itertools
@@ -200,17 +201,31 @@ class Gateway:
         if self.wake in ready:
             return True
         if self.socket in ready:
-            self._take()
+            self._take_all()
         while self.late and self.late[0][0] <= time.monotonic():
             _, _, came, parts, receiver = heapq.heappop(self.late)
             for part in parts:
                 self.answering.sendto(part, receiver)
             self.slowest = max(self.slowest, time.time() - came - self.delay)
             self.answered += 1
+        if not self.late:
+            self.replied()
         return False
 
+    def granted(self):
+        """Called when all requests that have come are in the table, before their replies."""
+
+    def replied(self):
+        """Called when all replies have been sent."""
+
+    def _take_all(self):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._take()
+        self.granted()
+
     def _take(self):
-        data, extra, _, sender = self.socket.recvmsg(2048, 64)
+        data, extra, _, sender = self.socket.recvmsg(2048, 64, socket.MSG_DONTWAIT)
         seconds, nanoseconds = struct.unpack("qq", extra[0][2])
         came = seconds + nanoseconds / 1e9
         request = Request(data, sender)

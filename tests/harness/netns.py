@@ -29,10 +29,10 @@ class Namespace:
 
     def __init__(self, name):
         self.name = name
-        home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             checked(libc.unshare(CLONE_NEWNET))
-            self.fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         finally:
             checked(libc.setns(home, CLONE_NEWNET))
             os.close(home)
@@ -47,7 +47,7 @@ class Namespace:
         return f"/proc/{os.getpid()}/fd/{self.fd}"
 
     def __enter__(self):
-        self.homes.append(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        self.homes.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
         checked(libc.setns(self.fd, CLONE_NEWNET))
         return self
 

@@ -24,6 +24,18 @@ def eventually(condition, what, within=10.0):
         time.sleep(0.005)
 
 
+def soon(seconds, action, before=None):
+    """Calls `before` and then `action` until `action` takes less than `seconds`, and returns what it
+    returned then. A fault delays it that long each time; a busy machine does not."""
+    def attempt():
+        if before:
+            before()
+        begun = time.monotonic()
+        answer = action()
+        return [answer] if time.monotonic() - begun < seconds else None
+    return eventually(attempt, f"it takes less than {seconds:g} s", within=10 * seconds)[0]
+
+
 @contextlib.contextmanager
 def sooner_than(seconds):
     """What happens inside takes less than `seconds`. Pass the time that a failure would take at

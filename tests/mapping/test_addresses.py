@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What the router's outer address says, without --map and with it; two routers in a row."""
-import pytest
-
 from harness.homes import ALL, CARRIER, NATPMP, PCP, PRIVATE, PUBLIC, UPNP
+from harness.together import together
 from verifier.program import cause_of, verify
 from world import PORTS, causes_of, good_of, mapped_of, states_of
 
-BETWEEN = pytest.mark.parametrize("between", [PRIVATE, CARRIER])
-BEHIND = pytest.mark.parametrize("between, outer", [(PRIVATE, "private"), (CARRIER, "carrier")])
+BETWEEN = together("between", [PRIVATE, CARRIER])
+BEHIND = together("between, outer", [(PRIVATE, "private"), (CARRIER, "carrier")])
 
 
 def protocol_of(family, protocol):
@@ -44,7 +43,7 @@ def test_the_report_knows_that_a_forward_will_do(world):
 
 
 @BETWEEN
-@pytest.mark.parametrize("protocol", [PCP, NATPMP])
+@together("protocol", [PCP, NATPMP])
 def test_a_router_behind_another_refuses(world, between, protocol):
     """In PCP, that is the code of a full table as well."""
     one = world(protocol, between=between)
@@ -90,7 +89,7 @@ def test_upnp_behind_another_router(world, between, outer):
     assert one.daemon.is_empty()
 
 
-@pytest.mark.parametrize("manner", [{"is_connected": False}, {"outer": "0.0.0.0"}])
+@together("manner", [{"is_connected": False}, {"outer": "0.0.0.0"}])
 def test_upnp_without_a_connection_or_an_address(world, manner):
     one = world()
     one.start_upnp(**manner)
@@ -108,8 +107,8 @@ def test_the_text_of_a_refusal_behind_another_router(world):
     assert "no public address" in line and "allow" not in line
 
 
-@pytest.mark.parametrize("protocol", ALL)
-@pytest.mark.parametrize("told, outer", [(PUBLIC, "same"), ("45.12.7.99", "other")])
+@together("protocol", ALL)
+@together("told, outer", [(PUBLIC, "same"), ("45.12.7.99", "other")])
 def test_a_router_that_lies(world, protocol, told, outer):
     """Everything is mapped, and nothing arrives: only the proof from outside counts."""
     one = world(protocol, between=PRIVATE, ext_ip=told)
@@ -121,7 +120,7 @@ def test_a_router_that_lies(world, protocol, told, outer):
     assert one.daemon.is_empty()
 
 
-@pytest.mark.parametrize("protocol", ALL)
+@together("protocol", ALL)
 def test_an_outer_router_that_forwards_everything(world, protocol):
     """The inner one is told the public address, as for a DMZ host."""
     one = world(protocol, between=PRIVATE, ext_ip=PUBLIC)

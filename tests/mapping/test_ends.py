@@ -2,26 +2,97 @@
 """What is left in the router when port-verifier ends."""
 import os
 import pathlib
+import select
 import signal
-
-import pytest
+import subprocess
 
 from harness.homes import ALL, PCP, PROVIDER, UPNP
-from harness.waiting import eventually
+from harness.service import environment
+from harness.together import together
+from harness.waiting import PATIENCE, eventually
+from verifier.program import BINARY
 from world import PORTS, good_of, states_of
 
-EACH = pytest.mark.parametrize("protocol", ALL)
+EACH = together("protocol", ALL)
 FORWARDS = {port: (PROVIDER, port) for port in PORTS}
 
 
 @EACH
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@together("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_removes_everything(world, protocol, number):
     one = world(protocol)
     with one.mapped() as running:
         assert good_of(running.reports[0]["families"][0]) == PORTS
         assert one.daemon.forwards() == FORWARDS
         running.process.send_signal(number)
+        running.wait()
+    assert one.daemon.is_empty()
+
+
+class OnTerminal:
+    """A port-verifier that keeps ports mapped, alone on a terminal of its own."""
+
+    def __init__(self, one, *before):
+        self.keyboard, terminal = os.openpty()
+        words = [*before, BINARY, "--map", "--watch", "1h", "--ports", "7466", one.urls[4]]
+        with one.home.provider:
+            self.process = subprocess.Popen(
+                ["setsid", "--ctty", *words], stdin=terminal, stdout=terminal, stderr=terminal,
+                env=environment({"TERM": "vt100"}))
+        os.close(terminal)
+
+    def read_until(self, wanted):
+        shown = b""
+        while wanted not in shown:
+            assert select.select([self.keyboard], [], [], 10 * PATIENCE)[0], shown
+            shown += os.read(self.keyboard, 4096)
+
+    def close(self):
+        os.close(self.keyboard)
+
+    def discard(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@EACH
+def test_a_terminal_that_is_closed(world, later, protocol):
+    """The kernel signals SIGHUP, and nothing can be written any more."""
+    one = world(protocol)
+    running = OnTerminal(one)
+    later.callback(running.discard)
+    running.read_until(b"port reachable")
+    assert one.daemon.forwards() == {7466: (PROVIDER, 7466)}
+    running.close()
+    running.process.wait(timeout=30)
+    assert one.daemon.is_empty()
+
+
+def test_nohup(world, later):
+    """The mappings are kept after the terminal is closed."""
+    one = world(PCP)
+    running = OnTerminal(one, "sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
+    later.callback(running.discard)
+    running.read_until(b"port reachable")
+    running.close()
+    running.process.send_signal(signal.SIGHUP)
+    one.daemon.restart()
+    eventually(one.daemon.forwards, "mapped anew")
+    running.process.terminate()
+    running.process.wait(timeout=30)
+    assert one.daemon.is_empty()
+
+
+def test_hangups_do_not_cut_the_removal_short(world):
+    """A shell and the kernel both signal it; systemd sends it after SIGTERM."""
+    one = world(UPNP)
+    with one.mapped() as running:
+        os.kill(one.daemon.pid, signal.SIGSTOP)
+        running.process.send_signal(signal.SIGHUP)
+        eventually(lambda: find_program(running.process.pid), "the removal")
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
+            running.process.send_signal(number)
+        os.kill(one.daemon.pid, signal.SIGCONT)
         running.wait()
     assert one.daemon.is_empty()
 
@@ -84,7 +155,7 @@ def test_the_state_file_lets_the_next_run_remove(world, tmp_path):
     assert one.daemon.is_empty()
 
 
-@pytest.mark.parametrize("protocol", [PCP, UPNP])
+@together("protocol", [PCP, UPNP])
 def test_pinholes_are_removed(world, protocol):
     one = world(protocol)
     with one.mapped(family=6) as running:

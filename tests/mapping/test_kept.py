@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """--map with --watch: mappings outlive the router's restarts and its moves."""
-import pytest
-
 from harness.homes import ALL, NATPMP, PCP, PROVIDER, ROUTER, SECOND_PUBLIC
+from harness.together import together
 from harness.waiting import eventually
 from world import PORTS, good_of
 
@@ -13,8 +12,8 @@ def last(running):
     return running.reports[-1]["families"][0]
 
 
-@pytest.mark.parametrize("protocol", ALL)
-@pytest.mark.parametrize("uptime", ["no", "yes"])
+@together("protocol", ALL)
+@together("uptime", ["no", "yes"])
 def test_a_router_that_restarts(world, protocol, uptime):
     """With system_uptime=yes, its epoch goes on, unlike that of a router that really restarted.
     miniupnpd announces a start by PCP, but not by NAT-PMP."""
@@ -40,7 +39,7 @@ def test_pinholes_after_a_restart(world):
     assert one.daemon.is_empty()
 
 
-@pytest.mark.parametrize("protocol", [PCP, NATPMP])
+@together("protocol", [PCP, NATPMP])
 def test_another_public_address(world, protocol):
     one = world(protocol)
     with one.mapped() as running:

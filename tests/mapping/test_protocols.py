@@ -2,14 +2,13 @@
 """--map with a real router: each protocol alone, then none."""
 import shutil
 
-import pytest
-
 from harness.homes import ALL, NATPMP, OTHER, PCP, PROVIDER, PUBLIC, ROUTER, UPNP, hold
 from harness.targets import listener
+from harness.together import together
 from verifier.program import BINARY
 from world import PORTS, causes_of, good_of, mapped_of, states_of
 
-EACH = pytest.mark.parametrize("protocol", ALL)
+EACH = together("protocol", ALL)
 
 
 def spoken_of(family):
@@ -42,7 +41,7 @@ def test_pcp_is_preferred_then_natpmp(world):
     assert other.verify("--map")["router"]["mapping"]["protocol"] == NATPMP
 
 
-@pytest.mark.parametrize("protocol", [PCP, UPNP])
+@together("protocol", [PCP, UPNP])
 def test_ipv6_pinholes(world, protocol):
     one = world(protocol)
     family = one.verify("--map", family=6)

@@ -3,17 +3,16 @@
 import contextlib
 import struct
 
-import pytest
-
 from harness.gateway import NATPMP, PCP, garbage, silent
 from harness.homes import OTHER, PROVIDER, ROUTER
 from harness.targets import listener
+from harness.together import together
 from harness.waiting import eventually
 from world import PORTS, causes_of, good_of, mapped_of, states_of
 
 MANY = "7466,50800-50900"
 FORWARDS = {port: (PROVIDER, port) for port in PORTS}
-EACH = pytest.mark.parametrize("protocol", [PCP, NATPMP])
+EACH = together("protocol", [PCP, NATPMP])
 
 
 def only_of_maps(change):
@@ -31,7 +30,7 @@ def other_inner_port(request, reply):
     return [reply[:at] + struct.pack("!H", port ^ 1) + reply[at + 2:]]
 
 
-@pytest.mark.parametrize("protocol, change", [
+@together("protocol, change", [
     (PCP, other_nonce), (PCP, other_inner_port), (PCP, silent),
     (NATPMP, other_inner_port), (NATPMP, silent)])
 def test_a_false_answer_is_none(world, protocol, change):
@@ -42,7 +41,7 @@ def test_a_false_answer_is_none(world, protocol, change):
     assert family["router"]["mapping"]["mapped"] == 0
 
 
-@pytest.mark.parametrize("protocol, change", [
+@together("protocol, change", [
     (PCP, other_nonce), (PCP, other_inner_port), (PCP, garbage),
     (NATPMP, other_inner_port), (NATPMP, garbage)])
 def test_false_answers_do_not_hide_the_true_one(world, protocol, change):
@@ -54,7 +53,7 @@ def test_false_answers_do_not_hide_the_true_one(world, protocol, change):
     assert gateway.table == {}
 
 
-@pytest.mark.parametrize("sender", [(ROUTER, 5352), ("192.168.50.4", 5351)])
+@together("sender", [(ROUTER, 5352), ("192.168.50.4", 5351)])
 def test_answers_of_another_sender_are_ignored(world, sender):
     one = world()
     one.home.router.ip("addr add 192.168.50.4/24 dev lan\n")
@@ -92,7 +91,8 @@ def test_the_router_takes_32(world, protocol):
 def test_a_slow_router(world, protocol):
     one = world()
     gateway = one.start_gateway(protocols=(protocol,), delay=2)
-    assert good_of(one.verify("--map")) == PORTS
+    # Its answers are waited for 2.5 s.
+    eventually(lambda: good_of(one.verify("--map")) == PORTS, "its answers come in time")
     assert gateway.table == {}
 
 
@@ -107,7 +107,7 @@ def test_a_router_that_says_nothing(world):
 
 
 @EACH
-@pytest.mark.parametrize("result", [2, 3])
+@together("result", [2, 3])
 def test_a_router_that_refuses(world, protocol, result):
     one = world()
     one.start_gateway(protocols=(protocol,), map_result=result)

@@ -16,18 +16,29 @@ LIST = "7466,50800-50802"
 
 
 class ForwardingGateway(Gateway):
-    def __init__(self, home, alter=None, **options):
+    """Forwards a port before it says so. The end of a forward comes after the reply, which is not
+    waited for long."""
+
+    def __init__(self, home, **options):
         self.home = home
         self.forwards = {}
-        self.altering = alter or (lambda request, reply: [reply])
-        super().__init__(inside=home.router, alter=self._forward, **{"outer": PUBLIC, **options})
+        super().__init__(inside=home.router, **{"outer": PUBLIC, **options})
 
-    def _forward(self, request, reply):
-        wanted = {entry.outer: (entry.client, entry.inner) for entry in self.table.values()}
+    def _wanted(self):
+        return {entry.outer: (entry.client, entry.inner) for entry in self.table.values()}
+
+    def _forward(self, wanted):
         if wanted != self.forwards:
-            self.forwards = wanted
             self.home.set_forwards(wanted)
-        return self.altering(request, reply)
+            self.forwards = wanted
+
+    def granted(self):
+        wanted = self._wanted()
+        if not wanted.items() <= self.forwards.items():
+            self._forward(wanted)
+
+    def replied(self):
+        self._forward(self._wanted())
 
     def restart(self):
         super().restart()
@@ -47,12 +58,13 @@ class ForwardingUpnp(Router):
         result = super().AddPortMapping(arguments)
         if result == {}:
             self.granted[int(arguments["NewExternalPort"])].append(time.monotonic())
-        self._forward()
+            self._forward()
         return result
 
     def DeletePortMapping(self, arguments):
         result = super().DeletePortMapping(arguments)
-        self._forward()
+        if result == {}:
+            self._forward()
         return result
 
     def _forward(self):

@@ -28,7 +28,7 @@
 
 struct options {
     uint64_t connections, per_caller, files;
-    uint64_t idle_ms, head_ms, body_ms, send_ms, linger_ms;
+    uint64_t handshake_ms, idle_ms, head_ms, body_ms, send_ms, linger_ms;
     char cert[16384], key[16384];
 };
 
@@ -422,6 +422,7 @@ static void read_options(int argc, char **argv, struct options *options)
         {"connections", &options->connections},
         {"per_caller", &options->per_caller},
         {"files", &options->files},
+        {"handshake_ms", &options->handshake_ms},
         {"idle_ms", &options->idle_ms},
         {"head_ms", &options->head_ms},
         {"body_ms", &options->body_ms},
@@ -475,6 +476,7 @@ int main(int argc, char **argv)
 {
     options = (struct options){.connections = 4096,
                                .per_caller = 4096,
+                               .handshake_ms = 10000,
                                .idle_ms = 60000,
                                .head_ms = 10000,
                                .body_ms = 10000,
@@ -518,7 +520,7 @@ int main(int argc, char **argv)
         .unlimited = &proxies,
         .admission = admission,
         .metrics = echo.metrics,
-        .limits = {[STATE_HANDSHAKE] = span_ms((int64_t)options.head_ms),
+        .limits = {[STATE_HANDSHAKE] = span_ms((int64_t)options.handshake_ms),
                    [STATE_RESTING] = span_ms((int64_t)options.idle_ms),
                    [STATE_HEAD] = span_ms((int64_t)options.head_ms),
                    [STATE_BODY] = span_ms((int64_t)options.body_ms),

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""./dev on a system without dpkg continues with what pkg-config finds, or names what is missing."""
+"""./dev on a system without dpkg continues with what pkg-config finds, or names what is missing. No
+program of the build runs, so that these tests are the same with a sanitizer."""
 import os
 import pathlib
 import subprocess
 
 import pytest
+
+pytestmark = pytest.mark.heavy
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 

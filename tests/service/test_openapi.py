@@ -221,8 +221,8 @@ def own_trouble(answers, start, keys):
     assert answers.ask(service, "POST", "/", body=form).status == 503
 
 
-def draining(answers, start, silent_ports):
-    service = start(PORT_CHECK_TIMEOUT=3, **CORS)
+def draining(answers, start, packet_filter, silent_ports):
+    service = start(PORT_CHECK_TIMEOUT=20, **CORS)
     with service.connect() as running:
         running.request("POST", "/check-ports", [JSON_BODY], check_body(silent_ports(1)))
         while service.metric("checks_running") == 0:
@@ -232,6 +232,7 @@ def draining(answers, start, silent_ports):
         for method, path in (("GET", "/health"), ("POST", "/check-ports"),
                              ("GET", "/check-ports"), ("POST", "/")):
             assert answers.ask(service, method, path).status == 503
+        packet_filter.clear()
         assert running.reply().status == 200
     service.wait()
 
@@ -264,7 +265,7 @@ def answers(start, open_port, packet_filter, silent_ports, tmp_path):
         limits(found, start, silent_ports)
         own_trouble(found, start, keys)
         packet_filter.clear()
-        draining(found, start, silent_ports)
+        draining(found, start, packet_filter, silent_ports)
         slow_requests(found, start)
         ANSWERS.replies.update(found.replies)
     return ANSWERS

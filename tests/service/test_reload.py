@@ -153,32 +153,35 @@ def test_without_descriptors_for_the_new_program_the_old_one_serves(start):
     assert_later_reload_works(service, served_by)
 
 
-def test_a_program_that_cannot_be_executed_after_its_check(copied_service):
-    service, binary = copied_service
+def test_a_program_that_cannot_be_executed_after_its_check(copied):
+    service, binary = copied()
     served_by = service.pid
     for count in (1, 2):
         replace(binary, lambda new: new.write_text(
             f"#!/bin/sh\n[ $# = 1 ] && chmod 0 {binary}\nexit 0\n"))
+        service.signal(signal.SIGHUP)
         refused = service.wait_event("reload_refused", count)
         assert "could not be executed" in refused["message"]
         assert "Permission denied" in refused["reason"]
         assert service.get("/health").status == 200
 
     replace(binary, lambda new: shutil.copyfile(BINARY, new))
+    service.signal(signal.SIGHUP)
     service.wait_ready(2)
     assert service.pid != served_by
     assert service.get("/health").status == 200
 
 
-def test_settings_that_change_after_their_check(copied_service):
+def test_settings_that_change_after_their_check(copied):
     """The program that is executed finds other settings than the one that has checked them."""
-    service, binary = copied_service
+    service, binary = copied()
     served_by = service.pid
     real = binary.with_name("real")
     shutil.copy(BINARY, real)
     replace(binary, lambda new: new.write_text(
         f"#!/bin/sh\necho PORT_CHECKER_MAX_PORTS=none > {service.env_file}\n"
         f"mv {real} {binary}\n"))
+    service.signal(signal.SIGHUP)
     refused = service.wait_event("reload_refused")
 
     assert "PORT_CHECKER_MAX_PORTS" in refused["reason"]

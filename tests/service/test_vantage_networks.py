@@ -12,7 +12,7 @@ from harness.netns import Namespace
 from harness.network import command
 from harness.places import connected, states
 from harness.service import BINARY
-from harness.waiting import eventually, sooner_than
+from harness.waiting import eventually, soon
 from test_openapi import TOKEN
 from test_receipts import verified
 from test_vantage import WAIT, ask
@@ -121,8 +121,7 @@ def test_a_partition_of_one_is_named_and_decides_nothing(world):
     assert time.monotonic() - begun >= WAIT
     is_accessible, said, _ = world.ask(1)
     assert not is_accessible and said == world.all_but("closed", us_1="no_answer")
-    with sooner_than(WAIT):
-        is_accessible, said, _ = world.ask()
+    is_accessible, said, _ = soon(WAIT, world.ask)
     assert is_accessible and said == world.all_but(us_1="absent")
 
     world.machines["us-1"].firewall("output", "accept")
@@ -170,7 +169,8 @@ def test_a_place_that_dies_changes_no_verdict(world):
         is_accessible, places, _ = world.ask()
         assert is_accessible and places == world.all_but(us_1=places["us-1"])
         said.append(places["us-1"])
-    assert said == ["no_answer", "no_answer", "absent"]
+    # The server may not know yet that it is gone.
+    assert set(said[:2]) <= {"no_answer", "no_responders"} and said[2] == "absent"
 
 
 @pytest.mark.parametrize("places, state", [(["us-1"], "open"), (["us-1", "ap-1"], "filtered")])

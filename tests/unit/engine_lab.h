@@ -10,8 +10,9 @@
  * If the rights or the programs ip and nft are missing, lab_enter() returns false and every
  * test that needs them is skipped.
  *
- * Lower limits of times are exact. An upper limit is the least time that a faulty engine
- * would take, for instance its timeout, so that a busy machine does not matter.
+ * A busy machine must not matter. Lower limits of times are exact; an upper limit is the
+ * least time that a faulty engine would take, for instance its timeout. What an engine
+ * sends in a time is limited from above only if nothing was late, see rig_watch_delays().
  */
 #pragma once
 
@@ -138,26 +139,35 @@ static inline bool firewall(const char *rules)
     return there(command);
 }
 
-/* SYNs that have come in on the other side since firewall(), which must have had
- * COUNT_SYNS in its rules. */
-#define COUNT_SYNS "tcp flags & (syn | ack) == syn counter comment \"syns\"\n"
+/* A rule that counts SYNs; what is before it in its line selects them. */
+#define COUNT_SYNS_AS(name) "tcp flags & (syn | ack) == syn counter comment \"" name "\"\n"
+#define COUNT_SYNS          COUNT_SYNS_AS("syns")
 
-static inline long syns_there(void)
+/* SYNs that have come in on the other side since firewall(), which must have had
+ * COUNT_SYNS_AS(name) in its rules. */
+static inline long syns_there_as(const char *name)
 {
+    char comment[64];
     char line[512];
     long count = -1;
     go(lab_there_ns);
     FILE *list = popen("nft list chain inet lab in", "re");
     go(lab_here_ns);
     assert_non_null(list);
+    snprintf(comment, sizeof comment, "comment \"%s\"", name);
     while (fgets(line, sizeof line, list)) {
         const char *packets = strstr(line, "counter packets ");
-        if (packets && strstr(line, "\"syns\""))
+        if (packets && strstr(line, comment))
             count = strtol(packets + strlen("counter packets "), NULL, 10);
     }
     assert_int_equal(pclose(list), 0);
     assert_true(count >= 0);
     return count;
+}
+
+static inline long syns_there(void)
+{
+    return syns_there_as("syns");
 }
 
 static inline void count_ports(uint16_t *ports, size_t count, uint16_t first)
@@ -277,7 +287,12 @@ struct rig {
     struct engine_config config;
     const struct proof_token *token; /* of the checks from here on; borrowed */
     const char *caller;              /* the same; NULL = the owner of the engine */
-    struct timer guard, idle, extra; /* the second one is the test's */
+    struct timer guard, idle;
+    struct timer extra; /* the test's */
+    struct timer tick;  /* see rig_watch_delays() */
+    struct instant tick_due;
+    struct span delay_max;
+    unsigned delays;
     int descriptors;
     struct instant started_at;
 
@@ -356,6 +371,34 @@ static inline void rig_guard(struct timer *timer)
     fail_msg("the check has not ended after 90 seconds");
 }
 
+/* A busy machine delays answers, and some of what an engine does depends on that. A test
+ * that has called this before rig_run() knows how late the loop was at most, and how many
+ * times it was late by RIG_DELAY_MS or more. */
+#define RIG_TICK_MS  10
+#define RIG_DELAY_MS 30
+
+static inline void rig_tick_set(struct rig *rig)
+{
+    rig->tick_due = instant_add(clock_now(), span_ms(RIG_TICK_MS));
+    assert_true(loop_timer_set(rig->loop, &rig->tick, rig->tick_due));
+}
+
+static inline void rig_tick(struct timer *timer)
+{
+    struct rig *rig = (void *)((char *)timer - offsetof(struct rig, tick));
+    struct span delay = instant_since(clock_now(), rig->tick_due);
+    if (delay.ns > rig->delay_max.ns)
+        rig->delay_max = delay;
+    rig->delays += delay.ns >= RIG_DELAY_MS * NS_PER_MS;
+    rig_tick_set(rig);
+}
+
+static inline void rig_watch_delays(struct rig *rig)
+{
+    timer_init(&rig->tick, rig_tick);
+    rig_tick_set(rig);
+}
+
 /* Half a second for an answer; change rig->config before the first check. */
 static inline struct rig *rig_new(void)
 {
@@ -380,6 +423,13 @@ static inline struct rig *rig_new(void)
     timer_init(&rig->guard, rig_guard);
     timer_init(&rig->idle, rig_idle);
     rig->started_at = clock_now();
+    return rig;
+}
+
+static inline struct rig *rig_with_ms(int64_t ms)
+{
+    struct rig *rig = rig_new();
+    rig->config.timeout = span_ms(ms);
     return rig;
 }
 
@@ -518,4 +568,16 @@ static inline size_t count_state(const struct check *check, enum port_state stat
         if (check->verdicts[i].port != 0 && check->verdicts[i].state == state)
             count++;
     return count;
+}
+
+/* The check ended without a verdict about its other ports because this machine seems to
+ * lose what it sends. */
+static inline void assert_self_doubt(const struct check *check, size_t settled)
+{
+    assert_true(check->is_done);
+    if (check->result.end != JOB_FAULT)
+        fail_msg("end %d: %s", (int)check->result.end, check->result.reason.message);
+    assert_non_null(strstr(check->result.reason.message, "lose what it sends"));
+    assert_int_equal(check->settled, settled);
+    assert_int_equal(count_state(check, PORT_STATE_FILTERED), 0);
 }

@@ -69,11 +69,13 @@ struct gateway {
     struct instant began;
     struct gateway_mapping table[GATEWAY_TABLE_MAX];
     size_t table_count;
-    int requests, maps, removals; /* that have come, repetitions and lost ones included */
+    int requests;                    /* that have come, lost ones included */
+    int maps, removals, repetitions; /* of them; a busy machine makes a client repeat */
     LIST_HEAD(, gateway_reply) late; /* owned: replies that are delayed */
     int pending, pending_max;
-    uint16_t asked[1024];    /* the inner ports of the first `maps` */
-    struct address asked_by; /* the source of the last request */
+    uint16_t asked[1024];               /* the inner ports of the first `maps` */
+    uint16_t last_from[UINT16_MAX + 1]; /* by source port: the inner port, 0 = none */
+    struct address asked_by;            /* the source of the last request */
 };
 
 struct gateway_reply {
@@ -82,6 +84,7 @@ struct gateway_reply {
     struct timer timer;
     struct sockaddr_storage to;
     socklen_t to_len;
+    bool is_repetition;
     size_t len;
     uint8_t bytes[64];
 };
@@ -190,7 +193,7 @@ static inline void gateway_send_late(struct timer *timer)
 {
     struct gateway_reply *reply = CONTAINER_OF(timer, struct gateway_reply, timer);
     LIST_REMOVE(reply, link);
-    reply->gateway->pending--;
+    reply->gateway->pending -= !reply->is_repetition;
     gateway_send(reply);
 }
 
@@ -263,22 +266,38 @@ static inline void gateway_pcp(struct gateway *gateway, const uint8_t *bytes, si
     memcpy(to + 56, &address.in.sin_addr, 4);
 }
 
-static inline void gateway_note(struct gateway *gateway, const uint8_t *bytes, size_t len)
+/* From here on, what a client asks again is no repetition: its requests have ended. */
+static inline void gateway_next_round(struct gateway *gateway)
+{
+    memset(gateway->last_from, 0, sizeof gateway->last_from);
+}
+
+/* A client has a socket of its own for each request. Returns whether the request is a
+ * repetition. */
+static inline bool gateway_note(struct gateway *gateway, const uint8_t *bytes, size_t len)
 {
     bool is_pcp = bytes[0] == 2;
     gateway->requests++;
     if (bytes[1] == 0)
-        return;
+        return false;
     assert_int_equal(len, is_pcp ? 60 : 12);
     const uint8_t *lifetime = bytes + (is_pcp ? 4 : 8);
     static const uint8_t zeros[4];
+    uint16_t inner = gateway_number(bytes + (is_pcp ? 40 : 4));
+    uint16_t *last = &gateway->last_from[address_port(&gateway->asked_by)];
+    if (*last == inner) {
+        gateway->repetitions++;
+        return true;
+    }
+    *last = inner;
     if (memcmp(lifetime, zeros, 4) == 0) {
         gateway->removals++;
-        return;
+        return false;
     }
     if (gateway->maps < 1024)
-        gateway->asked[gateway->maps] = gateway_number(bytes + (is_pcp ? 40 : 4));
+        gateway->asked[gateway->maps] = inner;
     gateway->maps++;
+    return false;
 }
 
 static inline void gateway_answer(struct gateway *gateway, const uint8_t *bytes, size_t len,
@@ -310,7 +329,7 @@ static inline void gateway_come(void *ctx, uint32_t events)
         assert_true(len >= 2 && (bytes[0] == 0 || bytes[0] == 2));
         assert_true(
             address_from_sockaddr((struct sockaddr *)&from, from_len, &gateway->asked_by));
-        gateway_note(gateway, bytes, (size_t)len);
+        bool is_repetition = gateway_note(gateway, bytes, (size_t)len);
         if (gateway->is_fickle) {
             gateway->has_turned = !gateway->has_turned;
             gateway->outer = gateway->has_turned ? "45.12.7.2" : OUTER_ADDRESS;
@@ -324,6 +343,7 @@ static inline void gateway_come(void *ctx, uint32_t events)
         struct gateway_reply *reply = calloc(1, sizeof *reply);
         assert_non_null(reply);
         reply->gateway = gateway;
+        reply->is_repetition = is_repetition;
         reply->to = from;
         reply->to_len = from_len;
         gateway_answer(gateway, bytes, (size_t)len, reply);
@@ -331,7 +351,8 @@ static inline void gateway_come(void *ctx, uint32_t events)
             gateway_send(reply);
             continue;
         }
-        if (++gateway->pending > gateway->pending_max)
+        gateway->pending += !is_repetition;
+        if (gateway->pending > gateway->pending_max)
             gateway->pending_max = gateway->pending;
         LIST_INSERT_HEAD(&gateway->late, reply, link);
         timer_init(&reply->timer, gateway_send_late);

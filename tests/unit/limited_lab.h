@@ -85,6 +85,13 @@ static inline struct rig *rig_of(struct timer *timer)
     return (void *)((char *)timer - offsetof(struct rig, extra));
 }
 
+/* For rig_after(): the limit, ban or outage has gone. */
+static inline void come_back(struct timer *timer)
+{
+    (void)timer;
+    assert_true(firewall(COUNT_SYNS));
+}
+
 /* Each verdict is OPEN or LIMITED, and what belongs to it is right. */
 static inline void assert_open_or_limited(const struct check *check, int errnum)
 {
@@ -112,4 +119,41 @@ static inline void assert_open(const struct check *check)
         fail_msg("%zu of %zu are open, %zu limited, end %d", open, check->count,
                  count_state(check, PORT_STATE_LIMITED), (int)check->result.end);
     assert_open_or_limited(check, 0);
+}
+
+static size_t cancel_at;
+static enum port_state cancel_state;
+
+static inline void cancel_on_settled(struct check *check)
+{
+    if (check->verdicts[check->last_index].state == cancel_state && cancel_at-- == 0)
+        check_cancel(check);
+}
+
+/* Runs a check of 40 ports that is cancelled when a port of that state is settled: the
+ * first one if `at` is 0. */
+static inline struct check *check_cancelled(struct rig *rig, enum port_state state,
+                                            size_t at, int64_t deadline_ms)
+{
+    struct check *check = rig_check(rig, THERE, ports, 40, deadline_ms);
+    check->on_settled = cancel_on_settled;
+    cancel_state = state;
+    cancel_at = at;
+    rig_run(rig);
+    assert_false(check->is_done);
+    return check;
+}
+
+/* A fault of this machine, whose reason has these words, and nothing is said of the
+ * address. */
+static inline void assert_fault(const struct check *check, const char *words)
+{
+    assert_true(check->is_done);
+    if (check->result.end != JOB_FAULT)
+        fail_msg("end %d: %s; %zu are limited", (int)check->result.end,
+                 check->result.reason.message, count_state(check, PORT_STATE_LIMITED));
+    assert_non_null(strstr(check->result.reason.message, words));
+    assert_int_equal(count_state(check, PORT_STATE_LIMITED), 0);
+    assert_int_equal(count_state(check, PORT_STATE_FILTERED), 0);
+    assert_int_equal(count_state(check, PORT_STATE_CLOSED), 0);
 }

@@ -23,7 +23,8 @@ struct scripted_asker {
     struct vantage_asker head;
     struct vantage_request request; /* at most one */
     bool is_connected;
-    unsigned asked, cancelled, told;
+    unsigned asked, repeated, cancelled, told;
+    struct place_list places; /* that were asked last */
     bool is_running;
     struct vantage_job job;
     struct instant deadline;
@@ -31,7 +32,7 @@ struct scripted_asker {
 };
 
 static inline bool scripted_ask(struct vantage_asker *head, const struct vantage_job *job,
-                                struct instant deadline,
+                                const struct place_list *places, struct instant deadline,
                                 const struct vantage_answers *answers,
                                 struct vantage_request **ret)
 {
@@ -43,11 +44,21 @@ static inline bool scripted_ask(struct vantage_asker *head, const struct vantage
     asker->asked++;
     asker->is_running = true;
     asker->job = *job;
+    asker->places = *places;
     asker->deadline = deadline;
     asker->answers = *answers;
     asker->request.asker = head;
     *ret = &asker->request;
     return true;
+}
+
+static inline void scripted_repeat(struct vantage_request *request,
+                                   const struct place_list *places)
+{
+    struct scripted_asker *asker = CONTAINER_OF(request, struct scripted_asker, request);
+    assert_true(asker->is_running);
+    asker->repeated++;
+    asker->places = *places;
 }
 
 static inline void scripted_cancel(struct vantage_request *request, bool is_told)
@@ -62,7 +73,7 @@ static inline void scripted_cancel(struct vantage_request *request, bool is_told
 static inline struct scripted_asker scripted_asker_of(bool is_connected)
 {
     return (struct scripted_asker){
-        .head = {.ask = scripted_ask, .cancel = scripted_cancel},
+        .head = {.ask = scripted_ask, .repeat = scripted_repeat, .cancel = scripted_cancel},
         .is_connected = is_connected,
     };
 }
@@ -90,6 +101,12 @@ static inline void script_refusal(struct scripted_asker *asker, const char *plac
     assert_true(asker->is_running);
     strncpy(answer.place, place, PLACE_NAME_MAX);
     asker->answers.answered(asker->answers.ctx, &answer);
+}
+
+static inline void script_unmanned(struct scripted_asker *asker, const char *place)
+{
+    assert_true(asker->is_running);
+    asker->answers.unmanned(asker->answers.ctx, place);
 }
 
 static inline void script_end(struct scripted_asker *asker, enum vantage_end end)

@@ -55,6 +55,11 @@ static void router_fill(const struct setup *setup, struct family_report *family)
     family->signs.bits |= router_view_signs(&family->router).bits;
 }
 
+static enum family family_of(const struct setup *setup)
+{
+    return strchr(setup->local_ip, ':') ? FAMILY_6 : FAMILY_4;
+}
+
 static struct report *report_of(const struct setup *setup, const uint16_t *required,
                                 size_t required_count, const uint16_t *in_use,
                                 size_t in_use_count)
@@ -62,11 +67,14 @@ static struct report *report_of(const struct setup *setup, const uint16_t *requi
     struct report *report;
     struct family_report *family;
     assert_true(report_new(required, required_count, &report, NULL));
-    assert_true(family_report_new(FAMILY_4, setup->ports, setup->count, 1, &family, NULL));
-    report->families[FAMILY_4] = family;
+    const enum family which = family_of(setup);
+    assert_true(family_report_new(which, setup->ports, setup->count, 1, &family, NULL));
+    report->families[which] = family;
     family->has_local = family->has_public = true;
     if (setup->kind == LINK_TUNNEL)
         memcpy(family->link.name, "tun0", sizeof "tun0");
+    if (setup->kind == LINK_CELLULAR)
+        memcpy(family->link.name, "wwan0", sizeof "wwan0");
     family->local_address = address_of(setup->local_ip);
     family->public_address = address_of(setup->public_ip);
     family->signs =
@@ -108,7 +116,7 @@ static void check_words(const struct setup *setup, const char *label, const char
                         const char *remedy)
 {
     struct report *report = report_of(setup, NULL, 0, NULL, 0);
-    const struct family_report *family = report->families[FAMILY_4];
+    const struct family_report *family = report->families[family_of(setup)];
     const char *expected[] = {
         [ADVICE_LABEL] = label, [ADVICE_WHY] = why, [ADVICE_REMEDY] = remedy};
     for (enum advice_part part = ADVICE_LABEL; part <= ADVICE_REMEDY; part++) {
@@ -379,15 +387,22 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
         "blocked by the firewall of this machine",
         "the firewall of this machine blocks port 50800 (table inet f, chain in)",
         "allow TCP port 50800 from any address in the firewall of this machine, and "
-        "run port-verifier again: only then it can tell whether connections get past "
+        "run port-verifier again: only then can it tell whether connections get past "
         "the router");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {MAY_BE_DROPPED}, {FILTERED}},
                 "filtered: no incoming connections",
                 "no connections arrive here: a firewall on this machine or on the path to "
                 "it blocks them",
-                "allow TCP port 50800 from any address in the firewall of 203.0.113.7 and "
-                "of every router in front of it; allow it in the firewall of this machine "
-                "as well, which may block it (table inet f, chain in)");
+                "allow TCP port 50800 from any address in the firewall of this machine, "
+                "which may block it (table inet f, chain in), and in that of every router "
+                "in front of it");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {LET_IN}, {FILTERED}},
+                "filtered: no incoming connections",
+                "no connections arrive here: a firewall on the path to this machine blocks "
+                "them",
+                "allow TCP port 50800 from any address in the firewall of every router in "
+                "front of 203.0.113.7 and, on a rented server, in that of the hosting "
+                "provider; the firewall of this machine already lets it in");
     check_words(
         &(struct setup){NATTED, 1, {50800}, {LET_IN}, {FILTERED}},
         "filtered: no incoming connections",
@@ -421,7 +436,7 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
                 "closed: nothing listens (in use by another program)",
                 "port 50800 is closed: another program has bound it on this machine, but "
                 "does not listen",
-                "start the program that is to listen on port 50800, or stop the one that "
+                "start the program that should listen on port 50800, or stop the one that "
                 "has bound it and run port-verifier again");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {HIDDEN}, {CLOSED}},
                 "closed: nothing listens (in use by another program)",
@@ -561,6 +576,9 @@ static void no_router_can_forward_there(void **state)
          LINK_PLAIN},
         {"192.0.0.2", "a port forward does not help behind the carrier NAT of DS-Lite or ",
          LINK_PLAIN},
+        {"10.120.3.2",
+         "no router of yours can forward ports into a mobile network (wwan0): ",
+         LINK_CELLULAR},
     };
     static const struct remote_verdict verdicts[] = {
         FILTERED, CLOSED, SILENT, MISMATCH, UNREACHABLE, REJECTED("", true), OTHER(50801)};
@@ -585,6 +603,101 @@ static void no_router_can_forward_there(void **state)
                     fail_msg("%s, verdict %zu: %s", places[i].ip, j, text.data);
                 report_free(report);
             }
+}
+
+/* Of carrier-grade NAT, also where it refuses, or where another customer answers. */
+static void carriers_are_known_by_our_address(void **state)
+{
+    (void)state;
+    static const struct remote_verdict verdicts[] = {FILTERED, CLOSED, SILENT, MISMATCH,
+                                                     UNREACHABLE};
+    static const char remedy[] = "a port forward does not help behind carrier-grade NAT: ";
+    static const struct local_port others_here[] = {BOUND, ACCEPTED};
+    static const struct remote_verdict others[] = {CLOSED, MATCH};
+    for (size_t i = 0; i < COUNT(verdicts); i++)
+        for (size_t is_reached = 0; is_reached < 2; is_reached++) {
+            const struct setup setup = {
+                .local_ip = "100.64.0.5",
+                .public_ip = "203.0.113.7",
+                .kind = LINK_DIALED,
+                .count = 2,
+                .ports = {50800, 50801},
+                .local = {BOUND, others_here[is_reached]},
+                .remotes = {verdicts[i], others[is_reached]},
+            };
+            struct report *report = report_of(&setup, NULL, 0, NULL, 0);
+            const struct family_report *family = report->families[FAMILY_4];
+            AUTO_TEXT text = text_up_to(4096);
+            advice_put(report, family, &family->groups[0], ADVICE_REMEDY, &text);
+            bool is_told = strncmp(text.data, remedy, sizeof remedy - 1) == 0;
+            if (is_told == (is_reached == 1))
+                fail_msg("verdict %zu, %zu: %s", i, is_reached, text.data);
+            report_free(report);
+        }
+}
+
+/* The reason speaks of the same thing as the remedy. */
+static void who_refuses_in_our_place_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ip, *why;
+        enum link_kind kind;
+    } rows[] = {
+        {"10.8.0.2",
+         "port 50800 is closed: this machine reaches the internet through a VPN or another "
+         "tunnel (tun0), and its other end, 203.0.113.7, refuses connections",
+         LINK_TUNNEL},
+        {"10.120.3.2",
+         "port 50800 is closed by the mobile network of wwan0, which translates addresses "
+         "(the checker sees 203.0.113.7 instead of 10.120.3.2)",
+         LINK_CELLULAR},
+        {"192.0.0.2",
+         "port 50800 is closed by carrier-grade NAT of the internet provider (DS-Lite or "
+         "464XLAT; the checker sees 203.0.113.7 instead of 192.0.0.2)",
+         LINK_PLAIN},
+        {"100.64.0.5",
+         "port 50800 is closed by carrier-grade NAT of the internet provider (the checker "
+         "sees 203.0.113.7 instead of 100.64.0.5)",
+         LINK_PLAIN},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct setup setup = {
+            .local_ip = rows[i].ip,
+            .public_ip = "203.0.113.7",
+            .kind = rows[i].kind,
+            .count = 1,
+            .ports = {50800},
+            .local = {BOUND},
+            .remotes = {CLOSED},
+        };
+        struct report *report = report_of(&setup, NULL, 0, NULL, 0);
+        const struct family_report *family = report->families[FAMILY_4];
+        AUTO_TEXT text = text_up_to(4096);
+        advice_put(report, family, &family->groups[0], ADVICE_WHY, &text);
+        assert_string_equal(text.data, rows[i].why);
+        report_free(report);
+    }
+}
+
+static void translated_ipv6_is_not_behind_a_carrier(void **state)
+{
+    (void)state;
+    const struct setup setup = {
+        .local_ip = "fd00::2",
+        .public_ip = "2001:db8::7",
+        .count = 1,
+        .ports = {50800},
+        .local = {BOUND},
+        .remotes = {FILTERED},
+    };
+    check_words(&setup, "filtered: no incoming connections",
+                "no connections arrive here: a missing port forward or a firewall (the "
+                "checker sees 2001:db8::7 instead of fd00::2: something on the path "
+                "translates IPv6 addresses)",
+                "in the router, forward TCP port 50800 to fd00::2 (same port number), and "
+                "allow it in the firewall of this machine; or give this machine a global "
+                "IPv6 address of its own, which needs no port forward");
 }
 
 /* --- what the router itself told ------------------------------------------------------ */
@@ -695,7 +808,7 @@ static void what_the_router_told_replaces_what_was_guessed(void **state)
         "the firewall of this machine blocks port 50800 (table inet f, chain in), "
         "and the internet provider uses carrier-grade NAT (the outer address of the "
         "router 192.168.1.1 is 100.64.0.2, and the checker sees 203.0.113.7)",
-        "to allow TCP port 50800 in the firewall of this machine is not enough "
+        "allowing TCP port 50800 in the firewall of this machine is not enough "
         "behind carrier-grade NAT: ask the internet provider for a public IPv4 "
         "address, or use IPv6");
     check_words(
@@ -752,7 +865,7 @@ static void a_port_that_is_reached_counts_more_than_the_router(void **state)
 
 /* --- the tables, row by row ----------------------------------------------------------- */
 
-#define ROWS_MAX 32
+#define ROWS_MAX 40
 
 static void every_row_of_the_table_can_be_said(void **state)
 {
@@ -1200,6 +1313,9 @@ int main(void)
         cmocka_unit_test(places_that_disagree_are_named),
         cmocka_unit_test(missing_places_blame_nothing),
         cmocka_unit_test(no_router_can_forward_there),
+        cmocka_unit_test(carriers_are_known_by_our_address),
+        cmocka_unit_test(who_refuses_in_our_place_is_told),
+        cmocka_unit_test(translated_ipv6_is_not_behind_a_carrier),
         cmocka_unit_test(a_router_that_cannot_forward_is_not_told_to),
         cmocka_unit_test(what_the_router_told_replaces_what_was_guessed),
         cmocka_unit_test(a_port_that_is_reached_counts_more_than_the_router),

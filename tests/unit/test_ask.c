@@ -123,7 +123,9 @@ static void a_lost_question_is_asked_again(void **state)
     struct gateway *gateway = gateway_new(lab.loop, "127.0.0.1");
     gateway->lose = 4; /* two of each */
     struct span took = ask_gateway(&gateway->address, span_seconds(30));
-    assert_int_equal(gateway->requests, 6);
+    /* The next ones would leave twice 450 ms later, less a tenth. */
+    assert_true(gateway->requests >= 6);
+    assert_true(gateway->requests == 6 || took.ns >= (250 + 450 + 810) * NS_PER_MS);
     assert_int_equal(lab.answer.speech[ROUTER_NATPMP].state, SPEECH_SPOKEN);
     assert_int_equal(lab.answer.speech[ROUTER_PCP].state, SPEECH_SPOKEN);
     assert_true(took.ns >= (250 + 450) * NS_PER_MS); /* and twice as long, less a tenth */
@@ -136,8 +138,8 @@ static void over_ipv6_there_is_pcp_only(void **state)
     if (!gateway_has_ipv6())
         skip();
     struct gateway *gateway = gateway_new(lab.loop, "::1");
-    ask_gateway(&gateway->address, span_seconds(20));
-    assert_int_equal(gateway->requests, 1);
+    struct span took = ask_gateway(&gateway->address, span_seconds(20));
+    assert_true(gateway->requests == 1 || took.ns >= 250 * NS_PER_MS);
     assert_int_equal(lab.answer.speech[ROUTER_NATPMP].state, SPEECH_SILENT);
     assert_int_equal(lab.answer.speech[ROUTER_PCP].state, SPEECH_SPOKEN);
     assert_false(lab.answer.has_outer);

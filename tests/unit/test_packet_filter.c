@@ -54,7 +54,20 @@ static struct ruleset *rules_of(const char *ip, const char *interface)
 #define IIF(op, name) MATCH(op, META("iifname"), "\"" name "\"")
 #define LOCAL                                                                              \
     MATCH("==", "{\"fib\": {\"result\": \"type\", \"flags\": \"daddr\"}}", "\"local\"")
-#define SADDR         MATCH("==", PAYLOAD("ip", "saddr"), "\"10.0.0.1\"")
+#define SADDR            MATCH("==", PAYLOAD("ip", "saddr"), "\"10.0.0.1\"")
+#define FLAGS(op, value) MATCH(op, PAYLOAD("tcp", "flags"), value)
+#define MASKED(op, mask, value)                                                            \
+    MATCH(op, "{\"&\": [" PAYLOAD("tcp", "flags") ", " mask "]}", value)
+#define FIB(result, flags, value)                                                          \
+    MATCH("==", "{\"fib\": {\"result\": \"" result "\", \"flags\": [" flags "]}}", value)
+#define MAP(name, elements)                                                                \
+    "{\"map\": {\"family\": \"inet\", \"table\": \"f\", \"name\": \"" name                 \
+    "\", \"elem\": [" elements "]}}, "
+#define VMAP(key, data) "{\"vmap\": {\"key\": " key ", \"data\": " data "}}"
+#define INGRESS(device)                                                                    \
+    "{\"chain\": {\"family\": \"netdev\", \"table\": \"f\", \"name\": \"in\", \"type\": "  \
+    "\"filter\", \"hook\": \"ingress\"" device ", \"policy\": \"accept\"}}, {\"rule\": "   \
+    "{\"family\": \"netdev\", \"table\": \"f\", \"chain\": \"in\", \"expr\": [" DROP "]}}"
 #define ACCEPT        "{\"accept\": null}"
 #define DROP          "{\"drop\": null}"
 #define REJECT        "{\"reject\": {\"type\": \"icmpx\", \"expr\": \"admin-prohibited\"}}"
@@ -177,6 +190,77 @@ static const struct row {
      INPUT("accept") ", " CHAIN("raw", "filter", "prerouting", "accept")
          RULE("raw", DPORT("50800") DROP),
      FILTER_DROP_CERTAIN, NULL, "table inet f, chain raw"},
+    {"flags that no SYN has",
+     INPUT("accept")
+         RULE("in", MASKED("==", "[\"fin\", \"syn\"]", "[\"fin\", \"syn\"]") DROP)
+             RULE("in", STATE("\"new\"")
+                            MASKED("!=", "[\"fin\", \"syn\", \"rst\", \"ack\"]", "\"syn\"")
+                                DROP) RULE("in", FLAGS("in", "[\"fin\", \"ack\"]") DROP)
+                 RULE("in", FLAGS("!", "[\"fin\", \"syn\", \"rst\"]") DROP)
+                     RULE("in", FLAGS("!=", "\"syn\"") DROP),
+     FILTER_DROP_NO, NULL, ""},
+    {"flags of a SYN",
+     INPUT("accept")
+         RULE("in", MASKED("==", "[\"fin\", \"syn\", \"rst\", \"ack\"]", "\"syn\"") DROP),
+     FILTER_DROP_CERTAIN, NULL, NULL},
+    {"one of several sets of flags",
+     INPUT("accept")
+         RULE("in", FLAGS("==", "{\"set\": [\"syn\", {\"|\": [\"syn\", \"ack\"]}]}") DROP),
+     FILTER_DROP_CERTAIN, NULL, NULL},
+    {"flags that are not known here",
+     INPUT("accept") RULE("in", FLAGS("in", "\"ae\"") DROP), FILTER_DROP_MAYBE, NULL, NULL},
+    {"a route leads to the sender",
+     INPUT("accept") RULE("in", FIB("oif", "\"saddr\", \"iif\"", "false") DROP),
+     FILTER_DROP_NO, NULL, ""},
+    {"an address of its interface",
+     INPUT("accept") RULE("in", FIB("type", "\"daddr\", \"iif\"", "\"local\"") DROP),
+     FILTER_DROP_CERTAIN, NULL, NULL},
+    {"an address of many",
+     INPUT("accept") RULE(
+         "in", FIB("type", "\"daddr\"", "{\"set\": [\"broadcast\", \"anycast\"]}") DROP),
+     FILTER_DROP_NO, NULL, ""},
+    {"sent to many, or to it",
+     INPUT("accept") RULE("in", MATCH("==", META("pkttype"), "\"broadcast\"") DROP)
+         RULE("in", MATCH("==", META("pkttype"), "\"host\"") DPORT("50800") REJECT),
+     FILTER_DROP_CERTAIN, NULL, NULL},
+    {"ports from one on",
+     INPUT("drop") RULE("in", MATCH(">", PAYLOAD("tcp", "dport"), "50799") ACCEPT),
+     FILTER_DROP_NO, NULL, ""},
+    {"ports up to one",
+     INPUT("drop") RULE("in", MATCH("<", PAYLOAD("tcp", "dport"), "50800") ACCEPT),
+     FILTER_DROP_CERTAIN, NULL, NULL},
+    {"by source ports",
+     INPUT("drop") RULE("in", MATCH("==", PAYLOAD("tcp", "sport"), "53") ACCEPT) RULE(
+         "in", MATCH("==", PAYLOAD("tcp", "sport"), "{\"range\": [1024, 65535]}") ACCEPT),
+     FILTER_DROP_NO, NULL, ""},
+    {"by a map with a name",
+     MAP("m", "[50800, " DROP "], [22, " ACCEPT "]") INPUT("accept")
+         RULE("in", VMAP(PAYLOAD("tcp", "dport"), "\"@m\"")),
+     FILTER_DROP_CERTAIN, NULL, NULL},
+    {"by a map of protocols and ports",
+     MAP("m", "[{\"concat\": [\"udp\", 50800]}, " DROP
+              "], [{\"concat\": [\"tcp\", 50800]}, " ACCEPT "]") INPUT("drop")
+         RULE("in", VMAP("{\"concat\": [" META("l4proto") ", " PAYLOAD("th", "dport") "]}",
+                         "\"@m\"")),
+     FILTER_DROP_NO, NULL, ""},
+    {"by a map that is not known",
+     INPUT("drop") RULE("in", VMAP(PAYLOAD("tcp", "dport"), "\"@m\"")), FILTER_DROP_MAYBE,
+     NULL, NULL},
+    {"beyond a rate of each sender",
+     INPUT("accept")
+         RULE("in", "{\"set\": {\"op\": \"add\", \"set\": \"@met\", \"stmt\": [{\"limit\": "
+                    "{\"rate\": 5, \"inv\": true}}]}}, " DROP),
+     FILTER_DROP_MAYBE, NULL, NULL},
+    {"counted for each sender",
+     INPUT("accept") RULE(
+         "in", "{\"set\": {\"op\": \"add\", \"set\": \"@met\", \"stmt\": [{\"counter\": "
+               "null}]}}, " DROP),
+     FILTER_DROP_CERTAIN, NULL, NULL},
+    {"at its device", INGRESS(", \"dev\": \"eth0\""), FILTER_DROP_CERTAIN, NULL, NULL},
+    {"at loopback", INGRESS(", \"dev\": \"lo\""), FILTER_DROP_NO, NULL, ""},
+    {"at a device that may be below it", INGRESS(", \"dev\": \"port1\""), FILTER_DROP_MAYBE,
+     NULL, NULL},
+    {"at a device that nft does not tell", INGRESS(""), FILTER_DROP_MAYBE, NULL, NULL},
     {"what is on the way out does not matter", CHAIN("out", "filter", "output", "drop"),
      FILTER_DROP_NO, NULL, ""},
 
@@ -199,9 +283,21 @@ static const struct row {
               DNAT("{\"map\": {\"key\": " PAYLOAD(
                   "tcp", "dport") ", \"data\": {\"set\": [[50800, \"10.0.0.2\"]]}}}")),
      FILTER_DROP_NO, "another address", ""},
+    {"led away by a map with a name",
+     MAP("m", "[50800, \"10.0.0.2\"]") NAT RULE(
+         "pre",
+         DNAT("{\"map\": {\"key\": " PAYLOAD("tcp", "dport") ", \"data\": \"@m\"}}")),
+     FILTER_DROP_NO, "another address", ""},
+    {"perhaps led away past a filter",
+     NAT ", " INPUT("drop") RULE("pre", SADDR DNAT("\"10.88.0.2\"")), FILTER_DROP_MAYBE,
+     NULL, NULL},
     {"redirected to another port",
      NAT RULE("pre", DPORT("50800") "{\"redirect\": {\"port\": 80}}"), FILTER_DROP_NO, NULL,
      ""},
+    {"redirected to a port that a filter sees",
+     NAT ", " INPUT("drop") RULE("pre", DPORT("50800") "{\"redirect\": {\"port\": 80}}")
+         RULE("in", DPORT("80") ACCEPT),
+     FILTER_DROP_MAYBE, NULL, NULL},
     {"led away on the way out only",
      CHAIN("out", "nat", "output", "accept") RULE("out", DNAT("\"10.88.0.2\"")),
      FILTER_DROP_NO, NULL, ""},
@@ -244,6 +340,51 @@ static void a_view_that_knows_little_is_certain_of_little(void **state)
     assert_true(ruleset_add_nft(ruleset, json, strlen(json), &has_foreign));
     assert_int_equal(ruleset_judge(ruleset, 1).drop, FILTER_DROP_MAYBE);
     ruleset_free(ruleset);
+}
+
+/* Senders are the addresses of checkers: 203.0.113.1, or that and 198.51.100.1. */
+static void rules_for_senders(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sender;
+        enum filter_drop of_one, of_two; /* where all but the sender are dropped */
+    } rows[] = {
+        {"\"203.0.113.1\"", FILTER_DROP_NO, FILTER_DROP_MAYBE},
+        {"\"203.0.113.2\"", FILTER_DROP_CERTAIN, FILTER_DROP_CERTAIN},
+        {"{\"prefix\": {\"addr\": \"192.168.0.0\", \"len\": 16}}", FILTER_DROP_CERTAIN,
+         FILTER_DROP_CERTAIN},
+        {"{\"prefix\": {\"addr\": \"203.0.112.0\", \"len\": 23}}", FILTER_DROP_NO,
+         FILTER_DROP_MAYBE},
+        {"{\"range\": [\"198.51.100.0\", \"203.0.113.1\"]}", FILTER_DROP_NO,
+         FILTER_DROP_NO},
+        {"{\"range\": [\"198.51.100.2\", \"203.0.113.0\"]}", FILTER_DROP_CERTAIN,
+         FILTER_DROP_CERTAIN},
+        {"{\"set\": [\"10.0.0.1\", \"203.0.113.1\"]}", FILTER_DROP_NO, FILTER_DROP_MAYBE},
+        {"\"a name\"", FILTER_DROP_MAYBE, FILTER_DROP_MAYBE},
+        {"\"@blocked\"", FILTER_DROP_MAYBE, FILTER_DROP_MAYBE},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t count = 1; count <= 2; count++) {
+            char json[1024];
+            bool has_foreign;
+            const struct filter_view view = {
+                .family = AF_INET,
+                .interface = "eth0",
+                .sources = {address_of("203.0.113.1"), address_of("198.51.100.1")},
+                .source_count = count,
+            };
+            struct ruleset *ruleset = ruleset_new(&view);
+            snprintf(json, sizeof json,
+                     "{\"nftables\": [" INPUT("drop")
+                         RULE("in", MATCH("==", PAYLOAD("ip", "saddr"), "%s") ACCEPT) "]}",
+                     rows[i].sender);
+            assert_true(ruleset_add_nft(ruleset, json, strlen(json), &has_foreign));
+            enum filter_drop drop = count == 1 ? rows[i].of_one : rows[i].of_two;
+            if (ruleset_judge(ruleset, 50800).drop != drop)
+                fail_msg("%s, %zu", rows[i].sender, count);
+            ruleset_free(ruleset);
+        }
 }
 
 static void tables_of_iptables_are_left_to_iptables(void **state)
@@ -323,6 +464,38 @@ static void rules_of_iptables(void **state)
          NULL, ""},
         {"by its address", FILTER("DROP", "-A INPUT -d 192.168.50.2/32 -j ACCEPT\n"),
          FILTER_DROP_NO, NULL, ""},
+        {"by a mask", FILTER("DROP", "-A INPUT -d 192.168.0.0/255.255.0.0 -j ACCEPT\n"),
+         FILTER_DROP_NO, NULL, ""},
+        {"by a mask with holes",
+         FILTER("DROP", "-A INPUT -d 192.168.0.2/255.255.0.255 -j ACCEPT\n"),
+         FILTER_DROP_MAYBE, NULL, NULL},
+        {"by a range of addresses",
+         FILTER("DROP",
+                "-A INPUT -m iprange --dst-range 192.168.50.1-192.168.50.9 -j ACCEPT\n"),
+         FILTER_DROP_NO, NULL, ""},
+        {"what no SYN is",
+         FILTER("ACCEPT",
+                "-A INPUT -f -j DROP\n"
+                "-A INPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,PSH,ACK,URG NONE -j DROP\n"
+                "-A INPUT -p tcp -m tcp --tcp-flags FIN,SYN FIN,SYN -j DROP\n"
+                "-A INPUT -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack "
+                "--ctstate NEW -j DROP\n"
+                "-A INPUT -m pkttype --pkt-type broadcast -j DROP\n"
+                "-A INPUT -m rpfilter --loose --invert -j DROP\n"
+                "-A INPUT -p tcp -m tcp --sport 53 -j DROP\n"),
+         FILTER_DROP_NO, NULL, ""},
+        {"what a SYN is",
+         FILTER("ACCEPT",
+                "-A INPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j DROP\n"),
+         FILTER_DROP_CERTAIN, NULL, NULL},
+        {"by source ports",
+         FILTER("DROP", "-A INPUT -p tcp -m tcp --sport 1024:65535 -j ACCEPT\n"),
+         FILTER_DROP_NO, NULL, ""},
+        {"by other source ports",
+         FILTER("DROP", "-A INPUT -p tcp -m tcp --sport 53 -j ACCEPT\n"),
+         FILTER_DROP_CERTAIN, NULL, NULL},
+        {"the policy of either kind of iptables", FILTER("DROP", "") FILTER("ACCEPT", ""),
+         FILTER_DROP_CERTAIN, NULL, NULL},
         {"up to a rate",
          FILTER("DROP", "-A INPUT -m limit --limit 5/min --limit-burst 9 -j ACCEPT\n"),
          FILTER_DROP_MAYBE, NULL, NULL},
@@ -392,6 +565,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_of_nftables),
         cmocka_unit_test(a_view_that_knows_little_is_certain_of_little),
+        cmocka_unit_test(rules_for_senders),
         cmocka_unit_test(tables_of_iptables_are_left_to_iptables),
         cmocka_unit_test(what_is_no_rule_set_is_refused),
         cmocka_unit_test(rules_of_iptables),

@@ -104,15 +104,15 @@ static void the_four_places_of_a_violation(void **state)
     (void)state;
     struct violation_list list = {0};
     size_t len = 0;
-    assert_true(violation_add(&list, VIOLATION_MISSING, (struct violation_place){0}));
-    assert_true(violation_add_message(
-        &list, VIOLATION_JSON, (struct violation_place){.has_index = true, .index = 17},
-        "%s", "bad \"\xc3\xa9\""));
-    assert_true(
-        violation_add(&list, VIOLATION_LIST, (struct violation_place){.field = "ports"}));
-    assert_true(violation_add(
+    violation_add(&list, VIOLATION_MISSING, (struct violation_place){0});
+    violation_add_message(&list, VIOLATION_JSON,
+                          (struct violation_place){.has_index = true, .index = 17}, "%s",
+                          "bad \"\xc3\xa9\"");
+    violation_add(&list, VIOLATION_LIST, (struct violation_place){.field = "ports"});
+    violation_add(
         &list, VIOLATION_INTEGER,
-        (struct violation_place){.field = "ports", .has_index = true, .index = 3}));
+        (struct violation_place){.field = "ports", .has_index = true, .index = 3});
+    assert_false(violation_list_is_full(&list));
     char *body = violation_list_body(&list, &len);
     assert_string_equal(
         body,
@@ -146,9 +146,10 @@ static void the_20th_violation_is_the_last(void **state)
 {
     (void)state;
     struct violation_list list = {0};
-    for (int i = 1; i <= 25; i++)
-        assert_int_equal(violation_add(&list, VIOLATION_VALUE, (struct violation_place){0}),
-                         i < 20);
+    for (int i = 1; i <= 25; i++) {
+        violation_add(&list, VIOLATION_VALUE, (struct violation_place){0});
+        assert_int_equal(violation_list_is_full(&list), i >= 20);
+    }
     assert_int_equal(list.count, 20);
 }
 

@@ -127,13 +127,15 @@ static void a_default_gateway_is_that_of_the_default_route(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[ADDRESS_TEXT_SIZE];
-        struct address gateway;
+        struct address gateway, source;
         assert_true(shell(rows[i].command));
-        if (route_default_gateway(4, &gateway) != (rows[i].gateway != NULL))
+        if (route_default_gateway(4, NULL, NULL, &gateway, &source) !=
+            (rows[i].gateway != NULL))
             fail_msg("IPv4 after: %s", rows[i].command);
         if (rows[i].gateway)
             assert_string_equal(address_format(&gateway, text), rows[i].gateway);
-        if (route_default_gateway(6, &gateway) != (rows[i].gateway6 != NULL))
+        if (route_default_gateway(6, NULL, NULL, &gateway, &source) !=
+            (rows[i].gateway6 != NULL))
             fail_msg("IPv6 after: %s", rows[i].command);
         if (rows[i].gateway6) {
             assert_string_equal(address_format(&gateway, text), rows[i].gateway6);
@@ -177,8 +179,8 @@ static void the_gateway_depends_on_where_packets_leave(void **state)
         struct address gateway, leaves_from,
             source = address_of(rows[i].source ? rows[i].source : HERE);
         bool has_gateway =
-            route_default_gateway_from(rows[i].family, rows[i].source ? &source : NULL,
-                                       rows[i].interface, &gateway, &leaves_from);
+            route_default_gateway(rows[i].family, rows[i].source ? &source : NULL,
+                                  rows[i].interface, &gateway, &leaves_from);
         if (has_gateway != (rows[i].gateway != NULL))
             fail_msg("row %zu", i);
         if (!has_gateway)

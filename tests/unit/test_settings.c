@@ -298,8 +298,8 @@ static void settings_of_places_need_one_another(void **state)
          "PORT_CHECKER_FRONT nor PORT_CHECKER_VANTAGE is: set one or both"},
         {{URL, "PORT_CHECKER_FRONT=gw", "PORT_CHECKER_VANTAGES=eu-1",
           "PORT_CHECKER_QUORUM=3"},
-         "PORT_CHECKER_QUORUM=3 is more than the places in PORT_CHECKER_VANTAGES and the "
-         "own one"},
+         "PORT_CHECKER_QUORUM=3 is more than the places in PORT_CHECKER_VANTAGES and "
+         "this one"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *entries[5] = {NULL};
@@ -409,7 +409,7 @@ static void a_wrong_value_is_refused_and_named(void **state)
         {"PORT_CHECKER_VANTAGE", "a-name-of-thirty-three-characters", ""},
         {"PORT_CHECKER_VANTAGES", "eu-1,a_b",
          " (\"a_b\": a name has lower-case letters, digits and hyphens)"},
-        {"PORT_CHECKER_VANTAGES", "eu-1 eu-1", " (\"eu-1\": the list has it twice)"},
+        {"PORT_CHECKER_VANTAGES", "eu-1 eu-1", " (\"eu-1\": it is listed twice)"},
         {"PORT_CHECKER_VANTAGES", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q",
          " (the list has more)"},
         {"PORT_CHECKER_QUORUM", "0", ""},
@@ -419,7 +419,7 @@ static void a_wrong_value_is_refused_and_named(void **state)
         {"PORT_CHECKER_NATS_URL", "nats.example.org",
          " (\"nats.example.org\": it must begin with tls:// or nats://)"},
         {"PORT_CHECKER_NATS_URL", "tls://u:p@a",
-         " (\"tls://u:p@a\": the key belongs into PORT_CHECKER_NATS_CREDENTIALS)"},
+         " (\"tls://u:p@a\": the key belongs in PORT_CHECKER_NATS_CREDENTIALS)"},
         {"PORT_CHECKER_NATS_URL", "tls://", " (\"tls://\": it has no host)"},
         {"PORT_CHECKER_NATS_URL", "tls://a:0",
          " (\"tls://a:0\": after the host there may be a colon and a port)"},

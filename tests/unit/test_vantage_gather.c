@@ -114,7 +114,9 @@ static void a_job_has_what_places_need(void **state)
     const struct vantage_job *job = &rig->asker.job;
     int64_t ahead = job->exp_ms - clock_unix_ms();
     assert_int_equal(rig->asker.asked, 1);
-    assert_string_equal(job->place, "gw");
+    assert_int_equal(rig->asker.places.count, 2);
+    assert_string_equal(rig->asker.places.names[0], "eu-1");
+    assert_string_equal(rig->asker.places.names[1], "us-1");
     assert_true(vantage_id_is_valid(job->id, strlen(job->id)));
     assert_true(ahead > 0 && ahead <= 20000);
     assert_int_equal(job->budget_ms, 20000 - GATHER_MARGIN_MS);
@@ -199,8 +201,6 @@ static void if_none_can_answer_the_own_verdict_counts(void **state)
         enum vantage_end end;
         const char *views;
     } rows[] = {
-        {VANTAGE_END_NO_RESPONDERS,
-         "gw=open eu-1=missing:no_responders us-1=missing:no_responders"},
         {VANTAGE_END_NOT_CONNECTED,
          "gw=open eu-1=missing:not_connected us-1=missing:not_connected"},
         {VANTAGE_END_DEADLINE, "gw=open eu-1=missing:no_answer us-1=missing:no_answer"},
@@ -216,6 +216,33 @@ static void if_none_can_answer_the_own_verdict_counts(void **state)
         assert_int_equal(gather_summary(rig->gather).needed, 1);
         rig_free(rig);
     }
+}
+
+static void a_place_without_processes_is_missing_at_once(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(&others, true);
+    own(rig, PORT_STATE_OPEN, 0);
+    gather_own_ended(rig->gather);
+    script_unmanned(&rig->asker, "us-1");
+    script_unmanned(&rig->asker, "ap-1");
+    script_unmanned(&rig->asker, "us-1");
+    assert_false(gather_is_complete(rig->gather));
+    script_answer(&rig->asker, "us-1", PORT_STATE_OPEN, 0); /* too late */
+    assert_false(gather_is_complete(rig->gather));
+    script_answer(&rig->asker, "eu-1", PORT_STATE_OPEN, 0);
+    assert_int_equal(rig->completions, 1);
+    assert_views(rig, "gw=open eu-1=open us-1=missing:no_responders");
+    assert_int_equal(rig->asker.told, 0);
+
+    begin(rig);
+    script_unmanned(&rig->asker, "us-1");
+    begin(rig);
+    script_unmanned(&rig->asker, "us-1");
+    script_unmanned(&rig->asker, "eu-1");
+    own(rig, PORT_STATE_OPEN, 0);
+    assert_views(rig, "gw=open eu-1=missing:no_responders us-1=missing:absent");
+    rig_free(rig);
 }
 
 static void without_a_connection_it_is_complete_at_once(void **state)
@@ -255,6 +282,35 @@ static void the_wait_begins_with_the_last_own_verdict(void **state)
     assert_views(rig, "gw=open eu-1=open us-1=missing:no_answer");
     assert_int_equal(merged(rig), PORT_STATE_OPEN);
     assert_int_equal(rig->asker.told, 1);
+    assert_int_equal(rig->asker.repeated, 1);
+    rig_free(rig);
+}
+
+static bool answer_when_repeated(void *ctx)
+{
+    struct rig *rig = ctx;
+    if (rig->completions == 0 && rig->asker.repeated > 0)
+        script_answer(&rig->asker, "us-1", PORT_STATE_OPEN, 0);
+    return stop_when_complete(ctx);
+}
+
+static void only_a_place_that_has_not_answered_is_asked_again(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(&others, true);
+    struct instant begun = clock_now();
+    own(rig, PORT_STATE_OPEN, 0);
+    script_answer(&rig->asker, "eu-1", PORT_STATE_OPEN, 0);
+    gather_own_ended(rig->gather);
+    loop_each_turn(rig->loop, answer_when_repeated, rig);
+    assert_true(loop_run(rig->loop, NULL));
+    assert_true(instant_since(clock_now(), begun).ns >=
+                span_seconds(GATHER_REPEAT_SECONDS).ns);
+    assert_int_equal(rig->asker.repeated, 1);
+    assert_int_equal(rig->asker.places.count, 1);
+    assert_string_equal(rig->asker.places.names[0], "us-1");
+    assert_views(rig, "gw=open eu-1=open us-1=open");
+    assert_int_equal(rig->asker.told, 1); /* the process that had it may still probe */
     rig_free(rig);
 }
 
@@ -300,9 +356,11 @@ int main(void)
         cmocka_unit_test(a_second_answer_and_a_stranger_do_not_count),
         cmocka_unit_test(a_refusal_is_an_answer_without_a_verdict),
         cmocka_unit_test(if_none_can_answer_the_own_verdict_counts),
+        cmocka_unit_test(a_place_without_processes_is_missing_at_once),
         cmocka_unit_test(without_a_connection_it_is_complete_at_once),
         cmocka_unit_test(without_other_places_there_is_no_gathering),
         cmocka_unit_test(the_wait_begins_with_the_last_own_verdict),
+        cmocka_unit_test(only_a_place_that_has_not_answered_is_asked_again),
         cmocka_unit_test(a_place_missed_twice_is_not_waited_for),
         cmocka_unit_test(an_end_before_completion_cancels_the_job),
     };

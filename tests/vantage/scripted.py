@@ -91,7 +91,8 @@ class Client:
                 if words[0] == "PING":
                     self.send("PONG")
                 elif words[0] == "MSG":
-                    self.read(words[1], words[-2], json.loads(self.file.read(int(words[-1]) + 2)))
+                    payload = self.file.read(int(words[-1]) + 2)
+                    self.read(words[1], words[-2], json.loads(payload.strip() or "null"))
                 elif words[0] == "-ERR":
                     self.denials.append(line.decode())
 
@@ -104,19 +105,27 @@ class Client:
 
 class ScriptedPlace(Client):
     """Calls answer(job) for each job and sends the ports that it returns, `noise` before them and
-    a heartbeat after them."""
+    a heartbeat after them. A job that comes once more is the same job. `greeted` counts fronts
+    that said hello; a heartbeat answers them."""
 
     def __init__(self, server, name, seed, answer, claims=None, replies_as=None, noise=()):
         self.answer, self.claims, self.replies_as = answer, claims or name, replies_as or name
         self.name, self.noise = name, noise
-        self.jobs = []
-        super().__init__(server, seed, f"vp.check.* {name}")
+        self.jobs, self.greeted = [], 0
+        super().__init__(server, seed, f"vp.check.*.{name} {name}", "vp.hello.*")
 
     def read(self, subject, reply, job):
+        if subject.startswith("vp.hello."):
+            self.greeted += 1
+            self.publish(f"vp.beat.{self.name}", b"")
+            return
+        if any(job["id"] == had["id"] for had in self.jobs):
+            return
         self.jobs.append(job)
+        reply = f"{reply.rpartition('.')[0]}.{self.replies_as}"
         for message in self.noise:
-            self.publish(f"{reply}.{self.replies_as}", message)
-        self.publish(f"{reply}.{self.replies_as}",
+            self.publish(reply, message)
+        self.publish(reply,
                      {"v": 1, "place": self.claims, "ports": self.answer(job)})
         self.publish(f"vp.beat.{self.name}", b"")
 
@@ -133,15 +142,19 @@ class ScriptedFront(Client):
 
     def job(self, **members):
         self.count += 1
-        job = {"v": 1, "id": f"{self.count:032x}", "place": self.name, "budget_ms": 5000,
+        job = {"v": 1, "id": f"{self.count:032x}", "budget_ms": 5000,
                "exp": int(time.time() * 1000) + 10000, "caller": "9.9.9.9", "target": "9.9.9.9",
                "ports": "7"}
         return {name: value for name, value in {**job, **members}.items() if value is not None}
 
-    def ask(self, job, as_front=None):
+    def cancel(self, id):
+        self.publish(f"vp.cancel.{self.name}", id.encode())
+
+    def ask(self, job, as_front=None, place="eu-1"):
         """Sends a job; its id."""
         id = job["id"] if isinstance(job, dict) else f"{self.count:032x}"
-        self.publish(f"vp.check.{as_front or self.name}", job, f"_INBOX.{self.name}.0.0.{id}")
+        self.publish(f"vp.check.{as_front or self.name}.{place}", job,
+                     f"_INBOX.{self.name}.0.0.{id}.{place}")
         return id
 
 

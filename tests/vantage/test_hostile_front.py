@@ -62,18 +62,21 @@ def test_what_no_setting_allows(world, scripted_front):
         assert reason(front, front.job(target=target, caller=target)) == "target", target
 
 
-@pytest.mark.parametrize("members, word", [
+REFUSED = [
     ({"v": 2}, "version"), ({"v": None}, "form"), ({"more": 1}, "form"), ({"ports": ""}, "form"),
     ({"ports": "1,1"}, "form"), ({"ports": "0"}, "form"), ({"ports": "65536"}, "form"),
     ({"ports": "9-1"}, "form"), ({"ports": "1-9"}, "ports"), ({"ports": "1-65535"}, "ports"),
     ({"exp": 0}, "expired"), ({"exp": 1 << 52}, "exp"), ({"budget_ms": 25001}, "form"),
-    ({"id": "X" * 32}, "form"), ({"place": "A.B"}, "form"), ({"token": "zz"}, "form"),
+    ({"id": "X" * 32}, "form"), ({"token": "zz"}, "form"),
     ({"caller": "9.9.9.9%eth0"}, "form"), ({"target": "fe80::1%up0"}, "form"),
     ({"target": "9.9.9.9 "}, "form"), ({"target": "9.9.9"}, "form"), ({"target": "0x9090909"}, "form"),
-])
-def test_jobs_that_it_refuses(world, place, scripted_front, members, word):
+]
+
+
+def test_jobs_that_it_refuses(world, place, scripted_front):
     front = scripted_front()
-    assert reason(front, front.job(**members)) == word
+    for members, word in REFUSED:
+        assert reason(front, front.job(**members)) == word, members
 
 
 def test_a_job_is_probed_once(world, place, scripted_front):
@@ -84,6 +87,36 @@ def test_a_job_is_probed_once(world, place, scripted_front):
     assert reason(front, front.job(target="127.0.0.1")) == "target"
     eventually(lambda: front.answers.get(job["id"]), "it is answered")
     assert len(front.answers[job["id"]]) == 1
+
+
+def cancelled(networks, place):
+    with networks.spaces["eu-1"]:
+        return place.metric("vantage_jobs_total", "cancelled")
+
+
+def test_a_cancellation_that_overtakes_its_job(networks, place, scripted_front):
+    front = scripted_front()
+    job = front.job(budget_ms=500)
+    front.cancel(job["id"])
+    assert reason(front, front.job(target="127.0.0.1")) == "target"  # all of it has arrived
+    front.ask(job)
+    eventually(lambda: cancelled(networks, place) == 1, "it is cancelled")
+    assert reason(front, front.job(target="127.0.0.1")) == "target"
+    assert job["id"] not in front.answers
+
+
+def test_a_front_cannot_cancel_the_jobs_of_another(world, networks, scripted_front):
+    world.keys["other"] = world.cluster.key("other", "--front", "other")
+    world.cluster.start()
+    place = world.place("eu-1")
+    connected(place)
+    other, front = scripted_front("other"), scripted_front()
+    job = front.job(target=TARGET, caller=TARGET, id="f" * 32)
+    other.cancel(job["id"])
+    assert reason(other, other.job(target="0.0.0.0")) == "target"
+    front.ask(job)
+    eventually(lambda: job["id"] in front.answers, "it is answered")
+    assert cancelled(networks, place) == 0
 
 
 def test_a_target_has_one_budget_for_all_ways_to_name_it(world, place, scripted_front):
@@ -104,8 +137,6 @@ def test_a_front_in_the_name_of_another(world, place, scripted_front):
     front.ask(front.job(), as_front="gw")
     eventually(lambda: front.denials, "the server refuses")
     assert not front.answers
-
-
 
 
 def test_a_front_has_a_budget_for_all_targets(world, scripted_front):

@@ -54,15 +54,19 @@ def cause_of(family, port):
     raise AssertionError(f"no cause speaks of {port}: {family['causes']}")
 
 
-def verify(*arguments, inside=None, before=(), binary=BINARY, within=60, lan=None, **settings):
+def verify(*arguments, inside=None, before=(), binary=BINARY, within=60, lan=None, patience="0",
+           **settings):
     """Runs it to its end, in the namespace `inside`, with `before` in front of the command.
 
     Checkers on loopback prove nothing about the internet: without `inside`, --lan makes them
-    count, unless `lan` is False."""
+    count, unless `lan` is False. It does not look at unreachable ports again, which takes
+    seconds, unless `arguments` say so or `patience` is None."""
     words = [*before, binary, *map(str, arguments)]
-    is_loopback = inside is None and binary == BINARY and "probe" not in arguments
-    if is_loopback if lan is None else lan:
+    is_verifying = binary == BINARY and not {"probe", "receipt"} & set(arguments)
+    if (inside is None and is_verifying) if lan is None else lan:
         words.append("--lan")
+    if is_verifying and patience is not None and "--patience" not in arguments:
+        words += ["--patience", patience]
     with inside or contextlib.nullcontext():
         ended = subprocess.run(words, env=environment(settings), stdin=subprocess.DEVNULL,
                                capture_output=True, text=True, timeout=within * PATIENCE)

@@ -231,8 +231,9 @@ def test_ipv6_with_a_firewall(make_home, checked):
     assert cause["text"] == (
         "no answer from ports 50800-50802, only from 7466: a firewall blocks them")
     assert cause["remedy"] == (
-        f"allow TCP ports 50800-50802 from any address in the firewall of {homes.PROVIDER6} and "
-        "of every router in front of it")
+        "allow TCP ports 50800-50802 from any address in the firewall of every router in front of "
+        f"{homes.PROVIDER6} and, on a rented server, in that of the hosting provider; the firewall "
+        "of this machine already lets them in")
 
 
 def test_ipv6_without_a_way_in(make_home, checked):
@@ -240,7 +241,7 @@ def test_ipv6_without_a_way_in(make_home, checked):
     home.rules(filters='meta nfproto ipv6 iifname "wan" ct state new drop; ')
     family = checked(home, "7466,50800", host=CHECKER6).family(6)
     assert family["causes"][0]["text"] == (
-        "no connections arrive here: a firewall on this machine or on the path to it blocks them")
+        "no connections arrive here: a firewall on the path to this machine blocks them")
 
 
 def test_one_name_two_families(make_home, start, tmp_path):

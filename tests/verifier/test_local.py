@@ -188,6 +188,31 @@ def test_its_own_firewall_is_found_behind_a_router(make_home, service, nobody):
     assert cause["remedy"].endswith("and allow them in the firewall of this machine")
 
 
+@pytest.mark.parametrize("rules, is_blocked", [
+    # who may come in: this network alone, as with `ufw allow from`
+    ("ip saddr 192.168.0.0/16 accept; drop", True),
+    ("ip saddr @bans drop", True),
+    # what is for others: bans of others, packets that begin no connection
+    ("ip saddr 198.51.100.7 drop; tcp flags & (fin|syn) == fin|syn drop; "
+     "ct state new tcp flags & (fin|syn|rst|ack) != syn drop; fib saddr . iif oif missing drop",
+     False),
+])
+def test_rules_for_other_senders_are_told_from_those_for_the_checker(
+        make_home, service, rules, is_blocked):
+    home = make_home()
+    home.rules(forward("7466") if not is_blocked else FORWARDED)
+    home.provider.nft("table inet f { set bans { type ipv4_addr; elements = { %s }; }\n"
+                      "chain in { type filter hook input priority 0; iifname lo accept; "
+                      "ct state established,related accept; tcp dport 7466 accept; %s; }\n}"
+                      % (CHECKER, rules))
+    ended = verify("--json", "--patience", "1s", "--ports", PORTS, service(home).url,
+                   inside=home.provider)
+    cause = cause_of(ended.family(), 50800)
+    assert cause["cause"] == ("host_firewall" if is_blocked else "not_forwarded"), cause
+    if not is_blocked:
+        assert cause["remedy"].endswith("; the firewall of this machine already lets them in")
+
+
 @pytest.mark.parametrize("how, cause", [
     ("icmpx type admin-prohibited", "unreachable"),
     ("icmp type host-prohibited", "unreachable"),

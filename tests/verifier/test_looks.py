@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Further looks at ports that a checker did not reach, and questions in pieces."""
+import contextlib
+import functools
 import re
 import socket
 import time
@@ -9,7 +11,7 @@ import pytest
 import home as homes
 import stub as stubs
 from home import PROVIDER, forward
-from program import OK, cause_of, ports_of, verify
+from program import OK, Running, cause_of, ports_of, verify as verify_once
 
 GOOD = {"accessible": True, "error": None}
 SILENT = {"accessible": False, "error": "Connection timed out"}
@@ -17,6 +19,8 @@ REFUSED = {"accessible": False, "error": "Connection refused"}
 LIMITED = {**SILENT, "state": "limited"}
 PORTS = "7466,50800-50802"
 ALL = [7466, 50800, 50801, 50802]
+
+verify = functools.partial(verify_once, patience=None)
 
 
 class Changing:
@@ -38,6 +42,32 @@ class Changing:
 
     def asked(self):
         return [request.json["ports"] for request in self.checker.posts()]
+
+
+class Patient:
+    """A run whose checker reports a limit, and the times of its questions."""
+
+    def __init__(self, stack):
+        self.times = []
+        self.checker = Changing(lambda answer: stack.enter_context(stubs.Stub(answer)),
+                                dict.fromkeys((20002, 20003, 20004), LIMITED), {},
+                                limit={"answered": 1, "rate": 0.0})
+        check = self.checker.checker.answer
+
+        def noting(request):
+            if request.method == "POST":
+                self.times.append(time.monotonic())
+            return check(request)
+        self.checker.checker.answer = noting
+        self.running = stack.enter_context(Running("--json", "--ports", "20001-20004",
+                                                   self.checker.url))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient():
+    """It begins with the first test, and waits beside the others."""
+    with contextlib.ExitStack() as stack:
+        yield Patient(stack)
 
 
 @pytest.mark.parametrize("entry", [SILENT, REFUSED, {**SILENT, "error": "No route to host"}],
@@ -126,24 +156,6 @@ def test_a_limited_port_is_no_missing_forward(stub):
     assert cause["remedy"].startswith(
         "allow the checker's address 127.0.0.1 in the flood and scan protection of 127.0.0.1 ")
     assert "forward" not in cause["remedy"]
-
-
-def test_a_limited_address_is_left_alone_first(stub):
-    checker = Changing(stub, {50800: LIMITED, 50801: LIMITED, 50802: LIMITED}, {},
-                       limit={"answered": 1, "rate": 0.0})
-    times = []
-    check = checker.checker.answer
-
-    def noting(request):
-        if request.method == "POST":
-            times.append(time.monotonic())
-        return check(request)
-    checker.checker.answer = noting
-    ended = verify("--json", "--ports", PORTS, checker.url)
-    assert checker.asked() == [ALL, [50800]]  # one at a time, and another 35 s are too long
-    assert 35 <= times[1] - times[0] < 45
-    assert ended.family()["advertise"] == [7466, 50800]
-    assert cause_of(ended.family(), 50801)["cause"] == "limited"
 
 
 def test_a_checker_that_fails_in_the_second_look_has_answered(stub):
@@ -254,3 +266,14 @@ def test_the_progress_tells_of_a_second_look(stub):
     checker = Changing(stub, {50801: SILENT})
     _, text = on_terminal("--ports", PORTS, checker.url, TERM="xterm")
     assert re.search(r"4 of 4 ports, checking 1 port again in \d s", text), text
+
+
+# --- after half a minute --------------------------------------------------------------
+
+def test_a_limited_address_is_left_alone_first(patient):
+    family = patient.running.wait(within=60).family()
+    # one at a time, and another 35 s are too long
+    assert patient.checker.asked() == [[20001, 20002, 20003, 20004], [20002]]
+    assert 35 <= patient.times[1] - patient.times[0]
+    assert family["advertise"] == [20001, 20002]
+    assert cause_of(family, 20003)["cause"] == "limited"

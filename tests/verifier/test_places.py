@@ -171,7 +171,7 @@ def test_a_second_look_replaces_what_places_said(stub):
         made = answer(request)
         looks.extend([1] * (request.method == "POST"))
         return made
-    ended = verify("--json", "--ports", "7466", stub(counting).url)
+    ended = verify("--json", "--ports", "7466", stub(counting).url, patience=None)
     assert ended.status == OK, ended
     verdict = ended.family()["ports"][0]["verdicts"][0]
     assert verdict["looks"] == 2

@@ -162,7 +162,7 @@ UNKNOWN_RECEIPT = "no receipt: this checker does not know receipts"
 
 
 @pytest.mark.parametrize("change, complaint", [
-    (lambda receipt: "x", "no receipt: its receipt is wrong: it is not three texts in base64url"),
+    (lambda receipt: "x", "no receipt: its receipt is wrong: it is not three base64url parts"),
     (lambda receipt: receipt.replace(".", "..", 1), "no receipt: its receipt is wrong: it is not"),
     (lambda receipt: receipt + "=", UNKNOWN_RECEIPT), (lambda receipt: 7, UNKNOWN_RECEIPT),
     (lambda receipt: "A" * (2 << 20), UNKNOWN_RECEIPT),
@@ -189,7 +189,7 @@ def test_a_wrong_receipt_is_not_written(giving, stub, tmp_path, change, complain
 def test_a_receipt_about_another_address_or_for_another_is_not_written(stub, signed, giving,
                                                                        tmp_path):
     for claims, why in (({}, "its sub is another address"),
-                        ({"sub": "127.0.0.1", "for": "x"}, "its for is another one"),
+                        ({"sub": "127.0.0.1", "for": "x"}, "its for is another text"),
                         ({"sub": "127.0.0.1", "exp": int(time.time()) - 1, "iat": 1},
                          "it has expired")):
         def answer(request):
@@ -242,7 +242,7 @@ def test_a_port_that_is_reached_late_has_a_newer_receipt(giving, stub, tmp_path)
         return stubs.Answer(reply.status, body)
 
     path = tmp_path / "receipts.txt"
-    ended = verify(stub(answer).url, "-p", PORTS, "--receipt", path)
+    ended = verify(stub(answer).url, "-p", PORTS, "--receipt", path, patience=None)
 
     assert ended.status == OK and [post["receipt"] for post in posts] == [True, True]
     assert [receipts.part(text, 1)["open"] for text in path.read_text().split()] == \

@@ -258,8 +258,9 @@ def test_over_ipv6_it_is_always_asked(home, router, checker, report):
                                 "protocols": [spoken("PCP")], "mapping": None}
     assert [request.protocol for request in asked.requests] == [PCP]
     assert family["causes"][0]["remedy"] == (
-        f"allow TCP port 7466 from any address in the firewall of {homes.PROVIDER6} and of every "
-        "router in front of it (port-verifier --map does that in the router)")
+        "allow TCP port 7466 from any address in the firewall of every router in front of "
+        f"{homes.PROVIDER6} (port-verifier --map does that in the router) and, on a rented server, "
+        "in that of the hosting provider; the firewall of this machine already lets it in")
 
 
 def test_a_gateway_with_a_link_local_address_is_asked(home, router, checker, report):

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from harness.service import BUILD_DIR, environment
+from harness.together import at_once
 from harness.upnp_router import FIREWALL, Home, IP_CONNECTION, Router, answer
 from harness.waiting import PATIENCE, SANITIZER, eventually
 
@@ -28,12 +29,27 @@ def home(namespaces, later):
     return later.enter_context(contextlib.closing(Home()))
 
 
-@pytest.fixture
-def router(home, later):
-    """router(manner...): the home's router."""
+def maker_of_routers(home, later):
     def make(address=GATEWAY, inside=home.router, **manner):
         return later.enter_context(contextlib.closing(Router(inside, address, **manner)))
     return make
+
+
+@pytest.fixture
+def router(home, later):
+    """router(manner...): the home's router."""
+    return maker_of_routers(home, later)
+
+
+@pytest.fixture
+def in_homes(namespaces):
+    """in_homes(check, cases): check(home, router, case) for all cases at the same time, each in a
+    home of its own, since a search in vain takes seconds."""
+    def in_a_home(check, case):
+        with contextlib.ExitStack() as later:
+            home = later.enter_context(contextlib.closing(Home()))
+            check(home, maker_of_routers(home, later), case)
+    return lambda check, cases: at_once(lambda case: in_a_home(check, case), cases)
 
 
 def request(what="map", ports=(7466, 50800, 50801), **members):
@@ -156,29 +172,32 @@ def test_the_router_is_found_beside_them(home, router):
     assert (neighbour.paths, len(upnp.table)) == ([], 3)
 
 
-@pytest.mark.parametrize("location", [
-    "http://192.168.50.3:%d/description.xml", "http://192.168.50.1@192.168.50.3:%d/",
-    "http://neighbour.example:%d/", "https://192.168.50.1:%d/", "http://192.168.50.1\"", "",
-    "http://[::ffff:192.168.50.3]:%d/", "x" * 200])
-def test_a_description_of_another_machine_is_not_fetched(home, router, location):
-    neighbour = router(NEIGHBOUR, home.neighbour, ignore=1000)
-    upnp = router(location=(location % neighbour.port if "%d" in location else location) or " ")
-    assert run(home, request())[2] == "no_router"
-    assert (upnp.paths, neighbour.paths) == ([], [])
+def test_a_description_of_another_machine_is_not_fetched(in_homes):
+    def check(home, router, location):
+        neighbour = router(NEIGHBOUR, home.neighbour, ignore=1000)
+        upnp = router(location=(location % neighbour.port if "%d" in location else location) or " ")
+        assert run(home, request())[2] == "no_router"
+        assert upnp.searches > 0
+        assert (upnp.paths, neighbour.paths) == ([], [])
+    in_homes(check, [
+        "http://192.168.50.3:%d/description.xml", "http://192.168.50.1@192.168.50.3:%d/",
+        "http://neighbour.example:%d/", "https://192.168.50.1:%d/", "http://192.168.50.1\"", "",
+        "http://[::ffff:192.168.50.3]:%d/", "x" * 200])
 
 
-@pytest.mark.parametrize("where", ["control", "base", "redirect"])
-def test_a_router_that_leads_elsewhere_is_not_followed(home, router, where):
-    neighbour = router(NEIGHBOUR, home.neighbour, ignore=1000)
-    manner = {
-        "control": {"control": f"{neighbour.url}/control"},
-        "base": {"base": f"<URLBase>{neighbour.url}</URLBase>"},
-        "redirect": {"description": lambda connection: answer(
-            connection, "302 Found", b"", f"Location: {neighbour.url}/description.xml")}}
-    upnp = router(**manner[where])
-    assert run(home, request())[2] == "no_router"
-    assert len(upnp.paths) == 1
-    assert neighbour.paths == []
+def test_a_router_that_leads_elsewhere_is_not_followed(in_homes):
+    def check(home, router, where):
+        neighbour = router(NEIGHBOUR, home.neighbour, ignore=1000)
+        manner = {
+            "control": {"control": f"{neighbour.url}/control"},
+            "base": {"base": f"<URLBase>{neighbour.url}</URLBase>"},
+            "redirect": {"description": lambda connection: answer(
+                connection, "302 Found", b"", f"Location: {neighbour.url}/description.xml")}}
+        upnp = router(**manner[where])
+        assert run(home, request())[2] == "no_router"
+        assert len(upnp.paths) == 1
+        assert neighbour.paths == []
+    in_homes(check, ["control", "base", "redirect"])
 
 
 # --- what routers refuse ----------------------------------------------------------------
@@ -390,13 +409,17 @@ def test_a_description_without_an_end_is_cut_off(home, router, description):
         assert peak < 66 << 10  # KiB
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"\0" * 5000, b"<" * 100000, b"<a>" * 100000, b"<root>" + b"<a b='" + b"x" * 100000,
-    b"<serviceType>" + b"urn:schemas-upnp-org:service:WANIPConnection:1" * 1000],
-    ids=["empty", "zeros", "brackets", "deep", "long", "types"])
-def test_a_description_that_makes_no_sense_is_none(home, router, body):
-    router(description=lambda connection: answer(connection, "200 OK", body))
-    assert run(home, request())[2] == "no_router"
+def test_a_description_that_makes_no_sense_is_none(in_homes):
+    bodies = {
+        "empty": b"", "zeros": b"\0" * 5000, "brackets": b"<" * 100000, "deep": b"<a>" * 100000,
+        "long": b"<root>" + b"<a b='" + b"x" * 100000,
+        "types": b"<serviceType>" + b"urn:schemas-upnp-org:service:WANIPConnection:1" * 1000}
+
+    def check(home, router, name):
+        upnp = router(description=lambda connection: answer(connection, "200 OK", bodies[name]))
+        assert run(home, request())[2] == "no_router"
+        assert upnp.paths
+    in_homes(check, list(bodies))
 
 
 @pytest.mark.parametrize("body", [b"", b"<" * 100000, b"<errorCode>70000</errorCode>",

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "vantage/sorter.h"
+
+#include "base/clock.h"
+#include "vantage/nats_connection.h"
+#include "vantage/places.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+void sorter_post(const struct sorter *sorter, size_t worker, struct letter *letter)
+{
+    if (letter)
+        mailbox_post(sorter->mailboxes[worker], letter);
+}
+
+/* The same job, delivered twice, gets to the same worker (FNV-1a). */
+static size_t worker_of(const struct sorter *sorter, const char *data, size_t len)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (unsigned char)data[i]) * 0x100000001b3;
+    return (size_t)((hash >> 32) % sorter->mailbox_count);
+}
+
+/* `rest` is FRONT.PLACE. */
+static void read_job(const struct sorter *sorter, const char *rest,
+                     const struct nats_message *message)
+{
+    char front[PLACE_NAME_SIZE];
+    size_t front_len = strcspn(rest, ".");
+    size_t reply_len = message->reply ? strlen(message->reply) : SUBJECT_SIZE;
+    if (reply_len >= SUBJECT_SIZE || message->len > VANTAGE_JOB_SIZE_MAX ||
+        !place_name_parse(rest, front_len, front) || rest[front_len] != '.' ||
+        strcmp(rest + front_len + 1, sorter->place) != 0)
+        return;
+
+    struct letter *letter = letter_new(LETTER_JOB, message->data, message->len);
+    if (letter) {
+        memcpy(letter->front, front, sizeof front);
+        memcpy(letter->reply, message->reply, reply_len + 1);
+    }
+    sorter_post(sorter, worker_of(sorter, message->data, message->len), letter);
+}
+
+static void read_cancel(const struct sorter *sorter, const char *rest,
+                        const struct nats_message *message)
+{
+    char front[PLACE_NAME_SIZE];
+    if (message->len != VANTAGE_ID_LEN || !place_name_parse(rest, strlen(rest), front))
+        return;
+
+    for (size_t i = 0; i < sorter->mailbox_count; i++) {
+        struct letter *letter = letter_new(LETTER_CANCEL, NULL, 0);
+        if (letter) {
+            memcpy(letter->front, front, sizeof front);
+            memcpy(letter->id, message->data, VANTAGE_ID_LEN);
+        }
+        sorter_post(sorter, i, letter);
+    }
+}
+
+/* `rest` is WORKER.ID.PLACE. */
+static void read_answer(const struct sorter *sorter, const char *rest,
+                        const struct nats_message *message)
+{
+    size_t worker = 0;
+    for (; *rest >= '0' && *rest <= '9' && worker < sorter->mailbox_count; rest++)
+        worker = worker * 10 + (size_t)(*rest - '0');
+    if (*rest != '.' || worker >= sorter->mailbox_count)
+        return;
+
+    char place[PLACE_NAME_SIZE];
+    const char *id = rest + 1;
+    size_t id_len = strcspn(id, ".");
+    const char *name = id + id_len + (id[id_len] == '.');
+    if (!vantage_id_is_valid(id, id_len) || !place_name_parse(name, strlen(name), place))
+        return;
+
+    struct letter *letter = message->is_no_responders
+                                ? letter_new(LETTER_NO_RESPONDERS, NULL, 0)
+                                : letter_new(LETTER_ANSWER, message->data, message->len);
+    if (letter) {
+        memcpy(letter->id, id, VANTAGE_ID_LEN);
+        memcpy(letter->place, place, sizeof place);
+    }
+    sorter_post(sorter, worker, letter);
+}
+
+static void read_beat(const struct sorter *sorter, const char *rest,
+                      const struct nats_message *message)
+{
+    (void)message;
+    if (sorter->places && place_name_is_valid(rest, strlen(rest)))
+        places_heard(sorter->places, rest, clock_now());
+}
+
+static void read_hello(const struct sorter *sorter, const char *rest,
+                       const struct nats_message *message)
+{
+    (void)rest;
+    (void)message;
+    sorter->greeted(sorter->ctx);
+}
+
+void sorter_read(const struct sorter *sorter, const struct nats_message *message)
+{
+    const struct {
+        const char *prefix;
+        void (*read)(const struct sorter *sorter, const char *rest,
+                     const struct nats_message *message);
+    } subjects[] = {
+        {sorter->inbox, read_answer},  {CHECK_SUBJECT, read_job},
+        {CANCEL_SUBJECT, read_cancel}, {BEAT_SUBJECT, read_beat},
+        {HELLO_SUBJECT, read_hello},
+    };
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
+        size_t len = strlen(subjects[i].prefix);
+        if (strncmp(message->subject, subjects[i].prefix, len) == 0) {
+            subjects[i].read(sorter, message->subject + len, message);
+            return;
+        }
+    }
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sorts what arrives from NATS: from a message to letters in the workers' mailboxes. It
+ * knows the subjects:
+ *
+ *   vp.check.FRONT.PLACE   jobs for that place. Its processes subscribe to vp.check.*.PLACE
+ *                          in the queue group PLACE, so that one of them gets a job
+ *   vp.cancel.FRONT        the id of a job that is no longer needed, to all vantage points
+ *   vp.beat.PLACE          an empty message every PLACES_HEARTBEAT_SECONDS
+ *   vp.hello.FRONT         an empty message of a front that has just connected: every place
+ *                          sends its heartbeat at once
+ *   _INBOX.FRONT.PROCESS.WORKER.ID.PLACE   where a job wants the answer of that place;
+ *                          PROCESS is a random number. The server lets a place publish
+ *                          there once, and only if it got that job. It also tells there
+ *                          that the place has no responders
+ *
+ * Called by threads of libnats.
+ */
+#pragma once
+
+#include "vantage/mailbox.h"
+
+#include <stddef.h>
+
+struct nats_message;
+struct places;
+
+#define CHECK_SUBJECT  "vp.check."
+#define CANCEL_SUBJECT "vp.cancel."
+#define BEAT_SUBJECT   "vp.beat."
+#define HELLO_SUBJECT  "vp.hello."
+
+struct sorter {
+    char inbox[SUBJECT_SIZE / 2]; /* _INBOX.FRONT.PROCESS. */
+    const char *place;            /* these three borrowed; "" = not a vantage point */
+    struct places *places;        /* that a front expects; NULL = not a front */
+    struct mailbox *const *mailboxes;
+    size_t mailbox_count;
+    void (*greeted)(void *ctx); /* a front says hello */
+    void *ctx;
+};
+
+/* A message that is none of these is dropped. */
+void sorter_read(const struct sorter *sorter, const struct nats_message *message);
+
+/* Takes the letter; NULL = no memory. */
+void sorter_post(const struct sorter *sorter, size_t worker, struct letter *letter);
