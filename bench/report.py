@@ -163,6 +163,8 @@ work for the target's side of each connection.
   three jobs in the logs of the vantage points; checks follow one another on {one_at_a_time}
   connections of their own per round, and the figure of a round is their median. Then wrk sends
   checks from {vantage_clients} connections, to the front and to a service without other places.
+  After each round, nats-server is killed (`kill -9`) and started again {down} s later; the time is
+  that from this start to the last `connected` in the logs of the four services.
   A *vantage point of several processes* is the only place of a front; the processor time of all its
   processes, without that of front and nats-server, is divided by the jobs.
 """.strip()

@@ -13,11 +13,6 @@ PLACES = 3
 MONTH = 3600 * 730  # seconds
 
 
-def table(*rows):
-    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
-
-
 def held(figure):
     """Entries of connection tracking that one check a second holds at a place."""
     seconds = figure["checks"] / figure["rate"]
@@ -27,59 +22,69 @@ def held(figure):
     return figure["tracked_usual"] / figure["rate"]
 
 
-def measured(figures):
-    def row(what, show):
-        return [what, *map(show, figures)]
-    return table(
-        row("one check", lambda one: f"{one['kind']} ports"),
-        row("providers", lambda one: f"{one['checks'] + one['busy']:,}"),
-        row("answered with 503: too busy", lambda one: f"{one['busy']:,}"),
-        row("checks per second", lambda one: f"{one['rate']:.1f}"),
-        row("wrong verdicts, all places and ports", lambda one: f"{one['wrong']}"),
-        row("answers of a place that came too late", lambda one: f"{one['missing']}"),
-        row("checks without a quorum for that reason", lambda one: f"{one['undecided']}"),
-        row("time: median, p99",
-            lambda one: f"{1e3 * one['p50']:,.0f} ms, {1e3 * one['p99']:,.0f} ms"),
-        row("processor: its front", lambda one: f"{1e3 * one['front']:.1f} ms"),
-        row("processor: each place", lambda one: f"{1e3 * one['place'] / PLACES:.1f} ms"),
-        row("processor: nats-server", lambda one: f"{1e3 * one['nats']:.1f} ms"),
-        row("SYNs: its front", lambda one: f"{one['own_syns']:,.0f}"),
-        row("SYNs: each place", lambda one: f"{one['place_syns'] / PLACES:,.0f}"),
-        row("bytes of IP packets that its front sends to the ports",
-            lambda one: f"{one['own_bytes']:,.0f}"),
-        row("bytes of the HTTP reply", lambda one: f"{one['reply_bytes']:,.0f}"),
-        row("conntrack entries of a place: usual, most",
-            lambda one: f"{one['tracked_usual']:,.0f}, {one['tracked_most']:,}"),
-        row("NATS messages in, out", lambda one: f"{one['in_msgs']:.2f}, {one['out_msgs']:.2f}"),
-        row("NATS bytes in, out", lambda one: f"{one['in_bytes']:,.0f}, {one['out_bytes']:,.0f}"))
-
-
 def workers(seconds):
     """Processes of one worker that do this at the planned load."""
     return math.ceil(CHECKS * seconds / LOAD)
 
 
-def planned(figures):
-    def row(what, show):
-        return [what, *map(show, figures)]
-    return table(
-        row("if all providers have", lambda one: f"{one['kind']} ports"),
-        row("processors: fronts", lambda one: f"{CHECKS * one['front']:.1f}"),
-        row("processors: each place", lambda one: f"{CHECKS * one['place'] / PLACES:.1f}"),
-        row("processors: NATS", lambda one: f"{CHECKS * one['nats']:.2f}"),
-        row("front processes", lambda one: f"{workers(one['front'])}"),
-        row("processes of each place", lambda one: f"{workers(one['place'] / PLACES)}"),
-        row("SYNs per second: all fronts, and each place",
-            lambda one: f"{CHECKS * one['own_syns']:,.0f}"),
-        row("conntrack entries: all processes of a place",
-            lambda one: f"{CHECKS * held(one):,.0f}"),
-        row("NATS messages per second, in and out",
-            lambda one: f"{CHECKS * (one['in_msgs'] + one['out_msgs']):,.0f}"),
-        row("NATS Mbit/s, in and out",
-            lambda one: f"{CHECKS * 8e-6 * (one['in_bytes'] + one['out_bytes']):,.0f}"),
-        row("probes, Mbit/s sent by the fronts, and by each place",
-            lambda one: f"{CHECKS * 8e-6 * one['own_bytes']:,.1f}"),
-        row("HTTP replies, Mbit/s", lambda one: f"{CHECKS * 8e-6 * one['reply_bytes']:,.0f}"))
+def shown(one):
+    """The figures of one kind of ports, as the tables show them: of a check, and of all checks in a
+    second."""
+    place, messages = one["place"] / PLACES, one["in_msgs"] + one["out_msgs"]
+    return {**one, "asked": one["checks"] + one["busy"],
+            "p50_ms": 1e3 * one["p50"], "p99_ms": 1e3 * one["p99"],
+            "front_ms": 1e3 * one["front"], "place_ms": 1e3 * place, "nats_ms": 1e3 * one["nats"],
+            "each_syns": one["place_syns"] / PLACES,
+            "fronts": CHECKS * one["front"], "places": CHECKS * place, "brokers": CHECKS * one["nats"],
+            "front_count": workers(one["front"]), "place_count": workers(place),
+            "syns": CHECKS * one["own_syns"], "held": CHECKS * held(one),
+            "messages": CHECKS * messages,
+            "nats_mbit": CHECKS * 8e-6 * (one["in_bytes"] + one["out_bytes"]),
+            "probes_mbit": CHECKS * 8e-6 * one["own_bytes"],
+            "replies_mbit": CHECKS * 8e-6 * one["reply_bytes"]}
+
+
+MEASURED = {
+    "one check": "{kind} ports",
+    "providers": "{asked:,}",
+    "answered with 503: too busy": "{busy:,}",
+    "checks per second": "{rate:.1f}",
+    "wrong verdicts, all places and ports": "{wrong}",
+    "answers of a place that came too late": "{missing}",
+    "checks without a quorum for that reason": "{undecided}",
+    "time: median, p99": "{p50_ms:,.0f} ms, {p99_ms:,.0f} ms",
+    "processor: its front": "{front_ms:.1f} ms",
+    "processor: each place": "{place_ms:.1f} ms",
+    "processor: nats-server": "{nats_ms:.1f} ms",
+    "SYNs: its front": "{own_syns:,.0f}",
+    "SYNs: each place": "{each_syns:,.0f}",
+    "bytes of IP packets that its front sends to the ports": "{own_bytes:,.0f}",
+    "bytes of the HTTP reply": "{reply_bytes:,.0f}",
+    "conntrack entries of a place: usual, most": "{tracked_usual:,.0f}, {tracked_most:,}",
+    "NATS messages in, out": "{in_msgs:.2f}, {out_msgs:.2f}",
+    "NATS bytes in, out": "{in_bytes:,.0f}, {out_bytes:,.0f}",
+}
+PLANNED = {
+    "if all providers have": "{kind} ports",
+    "processors: fronts": "{fronts:.1f}",
+    "processors: each place": "{places:.1f}",
+    "processors: NATS": "{brokers:.2f}",
+    "front processes": "{front_count}",
+    "processes of each place": "{place_count}",
+    "SYNs per second: all fronts, and each place": "{syns:,.0f}",
+    "conntrack entries: all processes of a place": "{held:,.0f}",
+    "NATS messages per second, in and out": "{messages:,.0f}",
+    "NATS Mbit/s, in and out": "{nats_mbit:,.0f}",
+    "probes, Mbit/s sent by the fronts, and by each place": "{probes_mbit:,.1f}",
+    "HTTP replies, Mbit/s": "{replies_mbit:,.0f}",
+}
+
+
+def table(rows, figures):
+    kinds = list(map(shown, figures))
+    lines = ["| " + " | ".join([what, *(cell.format(**kind) for kind in kinds)]) + " |"
+             for what, cell in rows.items()]
+    return "\n".join([lines[0], "|---" * (len(kinds) + 1) + "|", *lines[1:]])
 
 
 PAGE = """# A million providers
@@ -142,7 +147,7 @@ Providers that ask only for what has changed, without `details`, cost less; that
 - The round trips are those of one machine. Longer ones keep sockets and checks for longer.
 - No provider proved its listeners: requests had no token. With one, a probe of an open port is a whole connection.
 - IPv6, several nats-servers, several workers, and machines with more processors were not measured. `./dev test vantage` has a
-  cluster of three servers; `./dev bench --only vantage` compares 1, 2 and 4 processes of one place.
+  cluster of three servers; `./dev bench vantage` compares 1, 2 and 4 processes of one place.
 """
 
 
@@ -164,7 +169,7 @@ def page(figures, memory, options, machine):
         processor=machine["Processor"], kernel=machine["Kernel"],
         before=machine["Load"], providers=sum(one["checks"] + one["busy"] for one in figures), ports=PORTS,
         front_mib=memory["front"], place_mib=memory["place"], nats_mib=memory["nats"],
-        measured=measured(figures), planned=planned(figures), providers_m=PROVIDERS,
+        measured=table(MEASURED, figures), planned=table(PLANNED, figures), providers_m=PROVIDERS,
         checks=CHECKS, probes=CHECKS * PORTS, load=LOAD, syn_sent=SYN_SENT, places=PLACES,
         front_ports=FRONT_PORTS, products=math.ceil(CHECKS * PORTS / FRONT_PORTS), month=MONTH,
         money="\n".join(map(money_row, figures)))

@@ -2,10 +2,12 @@
 """The part of the benchmarks with several places: a front and three vantage points behind one
 nats-server with TLS and keys, and vantage points that several processes share."""
 import contextlib
+import datetime
 import operator
 import re
 import statistics
 import sys
+import time
 
 import stage
 from report import Figure
@@ -18,7 +20,9 @@ PLACES = "eu-1", "us-1", "ap-1"
 PROCESSES = 1, 2, 4
 CLIENTS = 16
 ONE_AT_A_TIME = 200
+DOWN = 5  # seconds without nats-server
 JOB = re.compile(r"event=job .*\bms=([\d.]+)\n")
+CONNECTED = re.compile(r"time=(\S+) .*event=nats message=\"connected to ")
 CHECK = re.compile(r"event=check .*\bms=([\d.]+)\n")
 
 
@@ -27,7 +31,7 @@ class Arrangement:
 
     def __init__(self, bench, places, stack):
         self.places = places
-        server = nats.Nats()
+        self.server = server = nats.Nats()
         stack.callback(server.close)
         keys = {name: server.key(name, "--place", name) for name in places}
         keys["gw"] = server.key("gw", "--front", "gw")
@@ -42,7 +46,6 @@ class Arrangement:
         self.points = [service(name, PORT_CHECKER_VANTAGE=name, PORT_CHECKER_VANTAGE_TARGETS="any")
                        for name, count in places.items() for _ in range(count)]
         self.front = service("gw", PORT_CHECKER_FRONT="gw", PORT_CHECKER_VANTAGES=",".join(places))
-        self.nats_pid = server.process.pid
 
     def answers(self):
         """{place: answers}; anything else spoils the figures."""
@@ -64,6 +67,23 @@ class Arrangement:
             if value - before[name] < found[0]:
                 raise Trouble(f"{name} answered {value - before[name]:g} of {found[0]} checks")
         return found
+
+    def reconnect(self):
+        """Kills nats-server, starts it again, and returns the seconds from that start until the last
+        service was connected."""
+        services = [self.front, *self.points]
+        before = [len(CONNECTED.findall(one.log.read_text())) for one in services]
+        self.server.kill()
+        time.sleep(DOWN)
+        begun = time.time()
+        self.server.start()
+
+        def connected(one, count):
+            times = CONNECTED.findall(one.log.read_text())
+            return times[count:] and datetime.datetime.fromisoformat(times[count][:-1] + "+00:00")
+        ends = [one.until(lambda: connected(one, count), "the next connection to NATS")
+                for one, count in zip(services, before)]
+        return max(ends).timestamp() - begun
 
     def last_times(self, one, pattern, count):
         def told():
@@ -98,7 +118,7 @@ def cost_per_job(arrangement, seconds, first, count):
 
 
 def several_places(bench, first):
-    over, rate, p50, p99, alone_rate, alone_p99 = [], [], [], [], [], []
+    over, rate, p50, p99, alone_rate, alone_p99, gaps = [], [], [], [], [], [], []
     with contextlib.ExitStack() as stack:
         alone = stack.enter_context(bench.service(PORT_CHECKER_WORKERS="1"))
         three = Arrangement(bench, dict.fromkeys(PLACES, 1), stack)
@@ -113,12 +133,15 @@ def several_places(bench, first):
                 alone.port, "/check-ports", CLIENTS, bench.seconds, stage.HOST, first, 1)
             alone_rate.append(checks / took)
             alone_p99.append(late)
+            gaps.append(three.reconnect())
     bench.row("front with 3 vantage points, check of 1 open port: time over the slowest place's own",
               Figure(over, "ms", 2), at_most=3)
     bench.row(f"- {CLIENTS} connections; a service alone", Figure(rate, "checks/s"),
               Figure(alone_rate, "checks/s"))
     bench.row("- its median", Figure(p50, "ms", 1))
     bench.row("- its p99; a service alone", Figure(p99, "ms", 1), Figure(alone_p99, "ms", 1))
+    bench.row(f"nats-server killed for {DOWN} s: from its next start until all four are connected",
+              Figure(gaps, "s", 2), at_most=1)
 
 
 def shared_place(bench, first):

@@ -386,7 +386,8 @@ def _unanswered(ports, attempts):
     first = {}
     for attempt in attempts:
         first.setdefault(attempt.server, attempt)
-    reasons = "; ".join(f"{attempt.server}: {attempt.error}" for attempt in first.values())
+    reasons = "; ".join(f"{attempt.server}: {attempt.error or 'too few of its places answered'}"
+                        for attempt in first.values())
     message = f"No port checker answered: {reasons or 'none is configured'}"
     logger.error(message)
     return {port: PortVerificationResult(port, False, message, None, list(first.values()))

@@ -13,7 +13,9 @@
  * budget.
  *
  * A front asks other places as well (vantage/gather.h). The own verdict is always one of
- * them; if this place cannot judge, there is no reply with verdicts.
+ * them; if this place cannot judge, there is no reply with verdicts. Nor is there one if
+ * other places are missing for the verdict about a port, and the reply would not show it:
+ * JSON without details.
  *
  * A receipt (receipt/receipts.h) is given only for the caller's own address: otherwise the
  * answer is a 403. If this checker gives none, it is a 422.
@@ -24,41 +26,13 @@
  */
 #pragma once
 
-#include "api/caller.h"
+#include "api/checks_config.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 
-/* Clients give up after 30 s; the contract says 25; the rest is for the reply. */
-#define CHECK_MILLISECONDS 24500
-
-struct budget;
 struct checks;
-struct engine;
 struct err;
 struct exchange;
-struct gather_config;
-struct loop;
-struct metrics;
-struct pages;
-struct receipts;
-struct settings;
-
-/* All borrowed, for as long as the checks live. */
-struct checks_config {
-    struct loop *loop;
-    struct engine *engine;
-    const struct settings *settings;
-    const struct gather_config *front; /* asks other places; NULL = this place alone */
-    struct budget *budget;             /* shared */
-    struct metrics *metrics;           /* this worker's */
-    const struct pages *pages;
-    const struct receipts *receipts;  /* shared; NULL = none are given */
-    struct caller_warnings *warnings; /* shared */
-    struct access_machine machine;
-    bool (*is_draining)(const void *service); /* then no new check starts */
-    const void *service;
-};
 
 /* The checks of one worker. */
 bool checks_new(const struct checks_config *config, struct checks **ret, struct err *err);

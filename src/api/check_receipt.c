@@ -18,7 +18,7 @@ static size_t places_that_counted(const struct check_places *places,
     size_t count = 0;
 
     for (size_t i = 0; i < places->count; i++)
-        if (places->views[i].verdict)
+        if (!places->views[i].reason)
             ret_names[count++] = places->views[i].place;
     return count;
 }

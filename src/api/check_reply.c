@@ -116,12 +116,12 @@ static void put_verdict(struct entry *entry, const struct port_verdict *verdict,
 /* Their names need no escapes (place_name.h). */
 static void put_view(struct text *text, const struct gather_view *view, bool has_proof)
 {
-    const struct port_verdict *verdict = view->verdict;
+    const struct port_verdict *verdict = &view->verdict;
     struct entry entry;
     entry.len = 0;
 
     text_printf(text, "\"%s\": {\"state\": ", view->place);
-    if (!verdict) {
+    if (view->reason) {
         text_printf(text, "\"missing\", \"reason\": \"%s%s\"}",
                     view->is_refusal ? "refused: " : "", view->reason);
         return;

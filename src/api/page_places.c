@@ -9,11 +9,11 @@ struct page_reach page_reach_of(const struct check_places *places)
 {
     struct page_reach reach = {0};
     for (size_t i = 0; i < places->count; i++) {
-        const struct port_verdict *verdict = places->views[i].verdict;
-        unsigned *set = !verdict                               ? &reach.missing
-                        : verdict->state == PORT_STATE_OPEN    ? &reach.from
-                        : verdict->state == PORT_STATE_LIMITED ? &reach.limited
-                                                               : &reach.without;
+        const struct gather_view *view = &places->views[i];
+        unsigned *set = view->reason                                ? &reach.missing
+                        : view->verdict.state == PORT_STATE_OPEN    ? &reach.from
+                        : view->verdict.state == PORT_STATE_LIMITED ? &reach.limited
+                                                                    : &reach.without;
         *set |= 1u << i;
     }
     return reach;
@@ -31,10 +31,10 @@ bool page_reach_wants(const struct page_reach *reach)
 
 static bool views_alike(const struct gather_view *a, const struct gather_view *b)
 {
-    if (strcmp(a->place, b->place) != 0 || !a->verdict != !b->verdict)
+    if (strcmp(a->place, b->place) != 0 || !a->reason != !b->reason)
         return false;
-    if (a->verdict)
-        return a->verdict->state == b->verdict->state;
+    if (!a->reason)
+        return a->verdict.state == b->verdict.state;
     return a->is_refusal == b->is_refusal && strcmp(a->reason, b->reason) == 0;
 }
 
@@ -50,7 +50,7 @@ bool page_places_alike(const struct check_places *a, const struct check_places *
 
 static const char *state_of(const struct gather_view *view)
 {
-    return view->verdict ? port_state_text(view->verdict->state) : "missing";
+    return view->reason ? "missing" : port_state_text(view->verdict.state);
 }
 
 /* "no_answer" is "no answer". */
@@ -74,9 +74,9 @@ static void put_time(struct text *html, double ms)
 
 static void put_view(struct text *html, const struct gather_view *view, bool has_times)
 {
-    const struct port_verdict *verdict = view->verdict;
+    const struct port_verdict *verdict = &view->verdict;
     text_printf(html, "%s %s", view->place, state_of(view));
-    if (!verdict)
+    if (view->reason)
         put_reason(html, view);
     else if (has_times && verdict->has_rtt)
         put_time(html, span_to_ms(verdict->rtt));

@@ -188,9 +188,10 @@ static bool send_one(struct engine *engine, struct host *host)
     if (pace_is_waiting(&limit->pace) || limit->unheard >= UNHEARD_MAX ||
         limit->sent - limit->control >= BETWEEN_MAX || is_unvouched)
         return send_control(engine, host, port ? port->verdict.port : 0);
+    limit->control_errnum = 0;
+    limit->is_short = false;
     if (!port)
         return false;
-    limit->control_errnum = 0;
     limit->is_short = !quota_take(engine, &port->job->share->held, false);
     if (limit->is_short)
         return false;

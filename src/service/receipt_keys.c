@@ -3,9 +3,9 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/file_text.h"
 #include "receipt/receipt_key.h"
 #include "receipt/receipts.h"
-#include "service/pem.h"
 #include "settings/settings.h"
 
 #include <errno.h>
@@ -20,11 +20,11 @@ static bool key_load(const char *setting, const char *path, bool is_private,
     struct receipt_key key = {0};
     struct err reason;
     char *pem;
-    if (!pem_read(setting, path, &pem, err))
+    if (!file_text_read(setting, path, &pem, err))
         return false;
 
     bool is_read = receipt_key_read(pem, &key, &reason);
-    pem_forget(pem);
+    file_text_forget(pem);
     if (is_read && (key.private || !is_private)) {
         *ret = key;
         return true;
@@ -81,7 +81,7 @@ bool receipt_keys_make(const char *path, FILE *out, struct err *err)
         return false;
 
     bool is_written = key_write(path, pem, err);
-    pem_forget(pem);
+    file_text_forget(pem);
     if (is_written)
         fprintf(out, "%s has a new key with the id %s\n", path, id);
     return is_written;

@@ -2,8 +2,8 @@
 #include "service/tls.h"
 
 #include "base/err.h"
+#include "base/file_text.h"
 #include "base/tls_identity.h"
-#include "service/pem.h"
 #include "settings/settings.h"
 
 static bool pair_load(const struct settings *settings, const char *cert, const char *key,
@@ -43,10 +43,11 @@ bool tls_load(const struct settings *settings, struct tls_identity **ret, struct
     }
 
     char *cert = NULL, *key = NULL;
-    bool is_loaded = pem_read("PORT_CHECKER_TLS_CERT", settings->tls_cert, &cert, err) &&
-                     pem_read("PORT_CHECKER_TLS_KEY", settings->tls_key, &key, err) &&
-                     pair_load(settings, cert, key, ret, err);
-    pem_forget(cert);
-    pem_forget(key);
+    bool is_loaded =
+        file_text_read("PORT_CHECKER_TLS_CERT", settings->tls_cert, &cert, err) &&
+        file_text_read("PORT_CHECKER_TLS_KEY", settings->tls_key, &key, err) &&
+        pair_load(settings, cert, key, ret, err);
+    file_text_forget(cert);
+    file_text_forget(key);
     return is_loaded;
 }

@@ -31,9 +31,8 @@ struct vantage_answers {
     /* Whether an answer of that place is read: only its first one, whatever that is, so
      * that no place can keep us busy. */
     bool (*admit)(void *ctx, const char *place);
-    /* One place has answered; it may take `answer->verdicts`, and leaves NULL then. The
-     * same name can come twice. */
-    void (*answered)(void *ctx, struct vantage_answer *answer);
+    /* One place has answered. The same name can come twice. */
+    void (*answered)(void *ctx, const struct vantage_answer *answer);
     /* No process of that place takes jobs. */
     void (*unmanned)(void *ctx, const char *place);
     /* The last call; the request no longer exists. */

@@ -13,12 +13,20 @@
 #define NOT_AWAITED   "absent"
 #define NO_RESPONDERS "no_responders"
 
+/* What is kept of a verdict of another place: many checks of many ports can wait. */
+struct kept_verdict {
+    uint32_t rtt_us;
+    uint16_t proof_port;
+    uint8_t state, errnum, proof;
+    bool has_rtt;
+};
+
 struct gather_place {
     struct expected_place expected;
     bool is_heard; /* something came from it */
     bool has_answered;
     const char *reason;            /* why it is missing; NULL = not known yet */
-    struct port_verdict *verdicts; /* owned; NULL until it has answered with verdicts */
+    struct kept_verdict *verdicts; /* owned; NULL until it has answered with verdicts */
 };
 
 struct gather {
@@ -135,18 +143,54 @@ static bool place_is_admitted(void *ctx, const char *name)
     return is_first;
 }
 
-static void place_has_answered(void *ctx, struct vantage_answer *answer)
+static struct kept_verdict keep(const struct port_verdict *verdict)
+{
+    return (struct kept_verdict){
+        .rtt_us = (uint32_t)(verdict->rtt.ns / 1000),
+        .proof_port = verdict->proof_port,
+        .state = (uint8_t)verdict->state,
+        .errnum = (uint8_t)verdict->errnum, /* of VERDICT_ERROR_MAP */
+        .proof = (uint8_t)verdict->proof,
+        .has_rtt = verdict->has_rtt,
+    };
+}
+
+static struct port_verdict recall(const struct kept_verdict *kept, uint16_t port)
+{
+    return (struct port_verdict){
+        .port = port,
+        .state = (enum port_state)kept->state,
+        .errnum = kept->errnum,
+        .has_rtt = kept->has_rtt,
+        .rtt.ns = (int64_t)kept->rtt_us * 1000,
+        .proof = (enum proof)kept->proof,
+        .proof_port = kept->proof_port,
+    };
+}
+
+/* NULL without memory. */
+static struct kept_verdict *keep_all(const struct port_verdict *verdicts, size_t count)
+{
+    struct kept_verdict *kept = malloc(count * sizeof *kept);
+    for (size_t i = 0; kept && i < count; i++)
+        kept[i] = keep(&verdicts[i]);
+    return kept;
+}
+
+static void place_has_answered(void *ctx, const struct vantage_answer *answer)
 {
     struct gather *gather = ctx;
     struct gather_place *place = find(gather, answer->place);
     if (!place || !is_open(place))
         return;
-
-    place->has_answered = true;
-    place->verdicts = answer->verdicts;
-    answer->verdicts = NULL;
-    if (!place->verdicts)
+    if (answer->verdicts) {
+        place->verdicts = keep_all(answer->verdicts, gather->port_count);
+        if (!place->verdicts)
+            return; /* as if it had not come */
+    } else {
         place->reason = vantage_refusal_text(answer->refusal);
+    }
+    place->has_answered = true;
     places_answered(gather->config.places, place->expected.name, !place->verdicts);
     if (!has_any(gather, is_awaited))
         complete(gather, VANTAGE_END_DEADLINE);
@@ -323,17 +367,27 @@ size_t gather_places(const struct gather *gather)
 
 struct gather_view gather_view(const struct gather *gather, size_t place, size_t index)
 {
+    struct gather_view view = {.place = gather->config.own, .verdict = gather->own[index]};
     if (place == 0)
-        return (struct gather_view){.place = gather->config.own,
-                                    .verdict = &gather->own[index]};
+        return view;
 
     const struct gather_place *other = &gather->places[place - 1];
-    return (struct gather_view){
-        .place = other->expected.name,
-        .verdict = other->verdicts ? &other->verdicts[index] : NULL,
-        .reason = other->verdicts ? NULL : other->reason,
-        .is_refusal = other->has_answered && !other->verdicts,
-    };
+    view.place = other->expected.name;
+    view.reason = other->verdicts ? NULL : other->reason;
+    view.is_refusal = other->has_answered && !other->verdicts;
+    if (other->verdicts)
+        view.verdict = recall(&other->verdicts[index], view.verdict.port);
+    return view;
+}
+
+bool gather_is_undecided(const struct gather *gather, size_t index)
+{
+    for (size_t i = 0; i < gather_places(gather); i++) {
+        struct gather_view view = gather_view(gather, i, index);
+        if (!view.reason && view.verdict.state == PORT_STATE_LIMITED)
+            return false;
+    }
+    return gather_verdict(gather, index).state == PORT_STATE_LIMITED;
 }
 
 struct gather_summary gather_summary(const struct gather *gather)
@@ -348,10 +402,13 @@ struct gather_summary gather_summary(const struct gather *gather)
 
 struct port_verdict gather_verdict(const struct gather *gather, size_t index)
 {
+    struct gather_view views[PLACES_MAX];
     const struct port_verdict *verdicts[PLACES_MAX];
     size_t count = gather_places(gather);
     assert(gather_has_own(gather, index));
-    for (size_t i = 0; i < count; i++)
-        verdicts[i] = gather_view(gather, i, index).verdict;
+    for (size_t i = 0; i < count; i++) {
+        views[i] = gather_view(gather, i, index);
+        verdicts[i] = views[i].reason ? NULL : &views[i].verdict;
+    }
     return quorum_merge(verdicts, count, quorum_needed(count, gather->config.quorum));
 }

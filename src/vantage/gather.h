@@ -67,12 +67,15 @@ bool gather_has_own(const struct gather *gather, size_t index);
 /* What all places say together about that port, which must have an own verdict. */
 struct port_verdict gather_verdict(const struct gather *gather, size_t index);
 
+/* Whether that is LIMITED because places are missing, and not because of the target. */
+bool gather_is_undecided(const struct gather *gather, size_t index);
+
 /* One of the places, the own one first. */
 struct gather_view {
     const char *place;
-    const struct port_verdict *verdict; /* NULL = missing */
-    const char *reason;                 /* of missing: a word; NULL otherwise */
-    bool is_refusal;                    /* the place itself gave the reason */
+    const char *reason;          /* why it is missing: a word; NULL = it is not */
+    bool is_refusal;             /* the place itself gave the reason */
+    struct port_verdict verdict; /* unless it is missing */
 };
 
 size_t gather_places(const struct gather *gather);

@@ -2,7 +2,7 @@
 #include "vantage/nats_access.h"
 
 #include "base/err.h"
-#include "base/fd.h"
+#include "base/file_text.h"
 #include "base/log.h"
 #include "net/address.h"
 #include "settings/settings.h"
@@ -13,35 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_MAX   (1024 * 1024)
 #define SYSTEM_CAS "/etc/ssl/certs/ca-certificates.crt"
-
-/* The text of a file, terminated. Forget it with text_forget(). */
-static bool text_read(const char *setting, const char *path, char **ret, struct err *err)
-{
-    char *text = malloc(FILE_MAX);
-    if (!text)
-        return err_sys(err, ENOMEM, "%s", setting);
-
-    unsigned long len;
-    if (!fd_read_file(path, text, FILE_MAX - 1, &len, err)) {
-        free(text);
-        err_prefix(err, "%s", setting);
-        if (err)
-            err->kind = ERR_INVALID;
-        return false;
-    }
-    text[len] = '\0';
-    *ret = text;
-    return true;
-}
-
-static void text_forget(char *text)
-{
-    if (text)
-        explicit_bzero(text, strlen(text));
-    free(text);
-}
 
 /* ---- files ------------------------------------------------------------------------- */
 
@@ -52,13 +24,13 @@ static bool key_load(const char *path, struct nats_access *access, struct err *e
     char *text;
     if (path[0] == '\0')
         return true;
-    if (!text_read("PORT_CHECKER_NATS_CREDENTIALS", path, &text, err))
+    if (!file_text_read("PORT_CHECKER_NATS_CREDENTIALS", path, &text, err))
         return false;
 
     access->has_key = nats_key_file_parse(text, &access->key, &jwt, &jwt_len);
     access->jwt = access->has_key && jwt ? strndup(jwt, jwt_len) : NULL;
     bool has_memory = !access->has_key || !jwt || access->jwt;
-    text_forget(text);
+    file_text_forget(text);
     if (!has_memory)
         return err_sys(err, ENOMEM, "PORT_CHECKER_NATS_CREDENTIALS");
     return access->has_key ? true
@@ -83,7 +55,7 @@ static bool ca_load(const struct settings *settings, struct nats_access *access,
                              "PORT_CHECKER_NATS_URL begins with tls://");
 
     const char *path = settings->nats_ca[0] ? settings->nats_ca : SYSTEM_CAS;
-    if (!text_read("PORT_CHECKER_NATS_CA", path, &access->ca, err))
+    if (!file_text_read("PORT_CHECKER_NATS_CA", path, &access->ca, err))
         return false;
     if (strstr(access->ca, "-----BEGIN CERTIFICATE-----"))
         return true;
@@ -161,7 +133,7 @@ struct nats_access *nats_access_free(struct nats_access *access)
     if (!access)
         return NULL;
 
-    text_forget(access->jwt);
+    file_text_forget(access->jwt);
     free(access->ca);
     explicit_bzero(access, sizeof *access);
     free(access);

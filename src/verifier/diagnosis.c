@@ -116,7 +116,9 @@ static enum cause cause_of(const struct local_port *local,
     case PORT_STATE_FILTERED:
         if (local->has_syn)
             return CAUSE_WAY_BACK;
-        return is_dropped_here(local) ? CAUSE_HOST_FIREWALL : CAUSE_NO_WAY_IN;
+        if (is_dropped_here(local))
+            return CAUSE_HOST_FIREWALL;
+        return local->owner.has_waiting ? CAUSE_NOT_ACCEPTED : CAUSE_NO_WAY_IN;
     case PORT_STATE_UNREACHABLE:
         if (local->filter.is_led && remote->is_icmp_from_target)
             return CAUSE_LED_AWAY;
@@ -188,6 +190,7 @@ static void silence_judge(struct finding *findings, size_t count)
     size_t silent = 0;
     for (size_t i = 0; i < count; i++)
         silent += findings[i].cause == CAUSE_NO_WAY_IN ||
+                  findings[i].cause == CAUSE_NOT_ACCEPTED ||
                   findings[i].cause == CAUSE_HOST_FIREWALL;
     if (silent == count)
         return;

@@ -50,7 +50,9 @@ static void tell(const struct report *firm, const struct report *report)
             continue;
         for (size_t i = 0; i < family->checker_count; i++)
             fprintf(stderr, "port-verifier: checker %s: %s\n", family->checkers[i].url,
-                    family->checkers[i].result.message);
+                    family->checkers[i].result.verdicts
+                        ? "no verdict, because too few of its places answered"
+                        : family->checkers[i].result.message);
         if (!is_whole)
             tell_kept(where[which], known && known->is_known);
     }

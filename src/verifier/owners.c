@@ -56,6 +56,7 @@ bool owner_take_row(struct owner *owner, const struct tcp_row *row)
         return false;
     if (row->state == TCP_STATE_LISTEN) {
         bool is_first = owner->use != OWNER_USE_LISTENER;
+        owner->has_waiting = owner->has_waiting || row->waiting > 0;
         listener_note(owner, &local);
         return is_first || is_same_family;
     }

@@ -30,6 +30,7 @@ struct owner {
     bool is_on_all;
     size_t address_count;
     struct address addresses[OWNER_ADDRESSES_MAX]; /* without the port */
+    bool has_waiting; /* OWNER_USE_LISTENER: connections wait that it has not accepted */
     char name[OWNER_NAME_SIZE]; /* of the process, printable; "" when it cannot be seen */
 };
 

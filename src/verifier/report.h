@@ -37,7 +37,7 @@ struct port_group {
 struct family_report {
     enum family which;
     struct timespec time; /* when it was judged; wall clock */
-    bool is_known;        /* at least one checker answered */
+    bool is_known;        /* at least one checker answered with a verdict */
     bool is_inside;       /* known only from this machine or network, and that counts not */
     bool counts_inside;   /* verdicts from inside count, for want of others or by wish */
     bool is_ok;           /* every required port, and one of the others, is good */

@@ -49,7 +49,8 @@ static bool led_alike(const struct family_report *family, size_t a, size_t b,
 static bool owners_alike(const struct owner *a, const struct owner *b)
 {
     if (a->use != b->use || a->is_on_all != b->is_on_all ||
-        a->address_count != b->address_count || strcmp(a->name, b->name) != 0)
+        a->has_waiting != b->has_waiting || a->address_count != b->address_count ||
+        strcmp(a->name, b->name) != 0)
         return false;
     for (size_t i = 0; i < a->address_count; i++)
         if (!address_equals(&a->addresses[i], &b->addresses[i]))
@@ -194,6 +195,16 @@ static bool family_is_ok(const struct family_report *family,
     return others == 0 || good_others > 0;
 }
 
+/* A checker that misses its places for every port has not answered. */
+static bool has_decided(const struct diagnosis *diagnosis)
+{
+    for (size_t i = 0; i < diagnosis->remote_count; i++)
+        for (size_t j = 0; j < diagnosis->port_count; j++)
+            if (!diagnosis->remotes[i][j].is_undecided)
+                return true;
+    return false;
+}
+
 static bool has_vantage_outside(const struct family_report *family)
 {
     for (size_t i = 0; i < family->checker_count; i++)
@@ -293,7 +304,7 @@ bool family_report_judge(struct family_report *family, const struct report_polic
             places[diagnosis.remote_count] = family->checkers[i].result.places;
             remotes[diagnosis.remote_count++] = family->checkers[i].result.verdicts;
         }
-    family->is_known = diagnosis.remote_count > 0;
+    family->is_known = has_decided(&diagnosis);
     family->is_inside = family->is_known && !policy->is_lan && !has_outside;
     diagnosis.is_inside = family->is_inside;
     diagnose(&diagnosis, family->findings);

@@ -219,7 +219,9 @@ static bool family_make(const struct round_parts *parts, enum family which,
         family_report_free(family);
         return false;
     }
-    if (family_report_has_doubt(family)) {
+    /* Rules for what arrives from outside tell nothing of the loopback interface. */
+    bool is_outside = !family->has_local || !address_is_loopback(&family->local_address);
+    if (is_outside && family_report_has_doubt(family)) {
         const struct filter_view view = view_of(family);
         packet_filter_look(&view, family->inner, family->port_count, family->local);
     }

@@ -12,6 +12,7 @@
 #define FIELD_LOCAL  1
 #define FIELD_REMOTE 2
 #define FIELD_STATE  3
+#define FIELD_QUEUES 4
 #define FIELD_INODE  9
 #define FIELD_COUNT  10
 #define CHUNK        16384
@@ -95,6 +96,14 @@ static bool address_read(struct field field, struct address *ret)
     return true;
 }
 
+/* "00000000:00000003": what is to be sent, and what waits to be read or accepted. */
+static bool waiting_read(struct field field, uint32_t *ret)
+{
+    const char *colon = memchr(field.text, ':', field.len);
+    size_t at = colon ? (size_t)(colon - field.text) + 1 : 0;
+    return colon && hex_read(colon + 1, field.len - at, ret);
+}
+
 bool tcp_row_parse(const char *line, size_t len, struct tcp_row *ret)
 {
     struct field fields[FIELD_COUNT];
@@ -104,6 +113,7 @@ bool tcp_row_parse(const char *line, size_t len, struct tcp_row *ret)
         !address_read(fields[FIELD_LOCAL], &row.local) ||
         !address_read(fields[FIELD_REMOTE], &row.remote) ||
         !hex_read(fields[FIELD_STATE].text, fields[FIELD_STATE].len, &state) ||
+        !waiting_read(fields[FIELD_QUEUES], &row.waiting) ||
         !text_parse_u64(fields[FIELD_INODE].text, fields[FIELD_INODE].len, UINT64_MAX,
                         &row.inode))
         return false;

@@ -22,6 +22,8 @@ struct tcp_row {
     struct address remote;
     unsigned state; /* enum tcp_state, or another number of the kernel's */
     uint64_t inode; /* 0 for a handshake that is not finished */
+    /* Of TCP_STATE_LISTEN: connections that wait to be accepted. */
+    uint32_t waiting;
 };
 
 /* Pure: one line without its newline. False for the heading and for anything else. */

@@ -131,8 +131,8 @@ def clock_steps(steps=(3600, -3600, 86400 * 365, -86400 * 365, 0.5, -0.5), timeo
     total = Sum(healthy)
     return Record(f"{total}; a silent port {min(durations):.2f}-{max(durations):.2f} s, "
                   f"{usual:.2f} s without a step",
-                  holds=total.failed == 0 and max(durations) < usual + 1
-                  and min(durations) > usual - 0.5)
+                  holds=total.failed == 0 and max(durations) < usual + timeout
+                  and min(durations) > timeout - 0.25)
 
 
 # --- killed -------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 tests; or several of them as a cluster, each in a namespace of its own. It is unpacked by ./dev, not
 installed."""
 import contextlib
+import functools
 import pathlib
 import shutil
 import signal
@@ -37,6 +38,25 @@ def make_certificates(folder, names=f"DNS:{HOST}"):
             "-copy_extensions", "copy", "-out", "server.pem")
 
 
+@functools.cache
+def certificates(names):
+    """{file: content} of make_certificates(), made once for all servers of these names."""
+    with tempfile.TemporaryDirectory(prefix="nats-") as folder:
+        make_certificates(folder, names)
+        return {file: pathlib.Path(folder, file).read_bytes()
+                for file in ("ca.pem", "server.pem", "server.key")}
+
+
+@functools.cache
+def new_key(name, *arguments):
+    """What make-keys writes into a file, and the line that it prints; one for each name."""
+    with tempfile.TemporaryDirectory(prefix="nats-") as folder:
+        seed = pathlib.Path(folder, "seed")
+        line = subprocess.run([MAKE_KEYS, *arguments, seed], check=True, stdout=subprocess.PIPE,
+                              text=True).stdout
+        return seed.read_text(), line
+
+
 def free_port(address):
     with socket.socket() as sock:
         sock.bind((address, 0))
@@ -54,14 +74,18 @@ class Nats:
         self.port = free_port(address)
         self.users = []
         self.process = None
-        make_certificates(self.path, f"DNS:{HOST},IP:{address}")
+        self._write_certificates(f"DNS:{HOST},IP:{address}")
+
+    def _write_certificates(self, names):
+        for file, content in certificates(names).items():
+            (self.path / file).write_bytes(content)
 
     def key(self, name, *arguments, is_known=True):
-        """The file with a new key, as make-keys writes it; the server knows it from its next
-        start on."""
+        """The file with the key of that name; the server knows it from its next start on."""
         seed = self.path / f"{name}.seed"
-        line = subprocess.run([MAKE_KEYS, *arguments, seed], check=True, stdout=subprocess.PIPE,
-                              text=True).stdout
+        text, line = new_key(name, *arguments)
+        seed.touch(0o600)
+        seed.write_text(text)
         if is_known:
             self.users.append(line)
         return seed
@@ -158,7 +182,7 @@ class Cluster(Nats):
         self.folder = tempfile.TemporaryDirectory(prefix="nats-")
         self.path = pathlib.Path(self.folder.name)
         self.users = []
-        make_certificates(self.path, ",".join(f"IP:{address}" for address in places))
+        self._write_certificates(",".join(f"IP:{address}" for address in places))
         self.members = []
         for address, inside in places.items():
             self.members.append(Member(self, address, inside))

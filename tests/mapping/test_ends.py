@@ -64,7 +64,7 @@ def test_a_terminal_that_is_closed(world, protocol):
     running.read_until(b"port reachable")
     assert one.daemon.forwards() == {7466: (PROVIDER, 7466)}
     running.close()
-    running.process.wait(timeout=30)
+    running.process.wait(timeout=30 * PATIENCE)
     assert one.daemon.is_empty()
 
 
@@ -79,7 +79,7 @@ def test_nohup(world):
     one.daemon.restart()
     eventually(one.daemon.forwards, "mapped anew")
     running.process.terminate()
-    running.process.wait(timeout=30)
+    running.process.wait(timeout=30 * PATIENCE)
     assert one.daemon.is_empty()
 
 

@@ -151,6 +151,42 @@ def test_the_proof_is_shown_per_place(world, open_port):
         "gw": "silent", "eu-1": "silent"}
 
 
+# --- too few places ------------------------------------------------------------------------
+
+@pytest.fixture
+def lacking(world):
+    """A front that needs three places, and has two."""
+    world.server.start()
+    world.place()
+    front = world.front(PORT_CHECKER_VANTAGES="eu-1,us-1,ap-1", PORT_CHECKER_QUORUM=3)
+    connected(front)
+    return front
+
+
+def test_missing_places_leave_a_port_without_a_verdict(lacking, open_port, closed_port):
+    body, result = ask(lacking, open_port())
+    assert states(result) == {"gw": "open", "eu-1": "open", "us-1": "no_responders",
+                              "ap-1": "no_responders"}
+    assert (result["state"], result["accessible"]) == ("limited", False)
+    assert ask(lacking, closed_port())[1]["state"] == "closed"
+
+
+def test_without_details_it_is_not_reported_as_the_targets_trouble(lacking, open_port, closed_port):
+    port, closed = open_port(), closed_port()
+    reply = lacking.check([port, closed])
+    assert (reply.status, reply.json()["code"]) == (503, "checker_fault"), reply
+    assert reply.json()["detail"] == (
+        "this checker has no verdict from its places us-1, ap-1, and the others are too few: "
+        "try again later, or use another checker")
+    assert reply.header("Retry-After") == "5"
+    reply = lacking.check([closed])
+    assert reply.json()["results"][str(closed)]["error"] == "Connection refused"
+    with lacking.connect() as connection:
+        *lines, last = Stream(ask_stream(connection, [port, closed])).lines()
+    assert [(line["port"], line["error"]) for line in lines] == [(closed, "Connection refused")]
+    assert last["code"] == "checker_fault" and "success" not in last
+
+
 # --- receipts ------------------------------------------------------------------------------
 
 def receipt_about(front, ports, **more):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A NATS server that misbehaves: it must cost a front no more than the other places."""
 import contextlib
+import itertools
 import socket
 import threading
 import time
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from harness import nats
-from harness.places import connected
+from harness.places import connected, states
 from harness.service import BINARY
 from harness.waiting import eventually, soon
 
@@ -67,6 +68,15 @@ def settle_and_leave(connection):
     connection.shutdown(socket.SHUT_RDWR)
 
 
+def lines_of(connection):
+    """What a client says; its PINGs are answered."""
+    connection.sendall(INFO % b"")
+    for line in connection.makefile("rb"):
+        if line.startswith(b"PING"):
+            connection.sendall(b"PONG\r\n")
+        yield line
+
+
 def begin_tls_and_stall(connection):
     connection.sendall(INFO % b',"tls_required":true')
 
@@ -114,3 +124,51 @@ def test_a_handshake_that_never_ends_holds_nothing_back(start, broker, tmp_path)
 def test_many_silent_servers_do_not_delay_the_end(start, broker):
     server = broker(lambda connection: None)
     ends_soon(server, lambda: front_of(start, *[f"nats://127.0.0.1:{server.port}"] * 8))
+
+
+LINES = 8  # of a front that connects: CONNECT, PING, two SUB, PUB and its payload, PING
+
+
+def test_a_server_that_dies_in_each_phase(start, broker, open_port):
+    """It resets the n-th connection after n lines, and the last ones when a job has come."""
+    numbers = itertools.count()
+
+    def serve(connection):
+        number = next(numbers)
+        for count, line in enumerate(lines_of(connection) if number else ()):
+            if count + 1 == number < LINES or line.startswith(b"PUB vp.check."):
+                break
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.shutdown(socket.SHUT_RDWR)
+    front = front_of(start, f"nats://127.0.0.1:{broker(serve).port}")
+    port = open_port()
+    for count in 1, 2, 3:
+        connected(front, count)
+        reply = front.check([port], details=True)
+        assert reply.status == 200, reply
+        assert states(reply.json()["results"][str(port)])["gw"] == "open"
+        assert states(reply.json()["results"][str(port)])["eu-1"] == "not_connected"
+
+
+@pytest.mark.parametrize("noise", [
+    b"MSG\r\n", b"MSG x\r\n", b"MSG x 1 99999999999999999999\r\n", b"MSG x 77 2\r\nab\r\n",
+    b"MSG vp.beat.%s 2 0\r\n\r\n" % (b"x" * 3000), b"MSG vp.beat.\xff\xfe 2 0\r\n\r\n",
+    b"HMSG _INBOX.gw 1 99 3\r\n", b"INFO {\r\n", b"INFO " + b"[" * 5000 + b"\r\n",
+    b"-ERR 'Permissions Violation'\r\n" * 1000, b"-ERR\r\n", b"+OK\r\n" * 1000, b"\0" * 5000,
+    b"x" * 100000, b"PING\r\n" * 1000, b"PONG\r\n" * 1000,
+])
+def test_a_server_that_talks_nonsense(start, broker, open_port, noise):
+    def serve(connection):
+        pings = 0
+        for line in lines_of(connection):
+            pings += line.startswith(b"PING")
+            if pings == 2:
+                connection.sendall(noise)
+                pings += 1
+    front = front_of(start, f"nats://127.0.0.1:{broker(serve).port}")
+    connected(front)
+    port = open_port()
+    reply = front.check([port], details=True)
+    assert reply.status == 200, reply
+    assert states(reply.json()["results"][str(port)])["gw"] == "open"
+    assert not front.events("failed")

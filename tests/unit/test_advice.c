@@ -159,7 +159,8 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
         "already does, look for a SYN proxy or DDoS protection that answers in place of "
         "192.168.1.5; if a rule of this machine leads port 50800 to a machine that you "
         "rent out, add "
-        "it to --in-use, or run port-verifier as root, which sees such rules");
+        "it to --in-use, or run port-verifier as root with nft or iptables-save, "
+        "which show such rules");
     check_words(
         &(struct setup){NATTED, .count = 2, .ports = {60800, 60801},
                         .inner = {50800, 50801}, .local = {BOUND, BOUND},
@@ -171,7 +172,8 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
         "192.168.1.5; if it already does, look for a SYN proxy or DDoS protection "
         "that answers in place of 192.168.1.5; if a rule of this machine leads ports "
         "60800-60801 to a machine that you rent out, add them to --in-use, or run "
-        "port-verifier as root, which sees such rules");
+        "port-verifier as root with nft or iptables-save, "
+        "which show such rules");
     check_words(
         &(struct setup){NATTED, .count = 2, .ports = {50800, 50801},
                         .local = {BOUND, BOUND}, .remotes = {LIMITED, LIMITED},
@@ -199,7 +201,8 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
                 "look for a SYN proxy or DDoS protection in front of 203.0.113.7 that "
                 "answers in its place; if a rule of this machine leads port 50800 to a "
                 "machine that you rent out, add "
-                "it to --in-use, or run port-verifier as root, which sees such rules");
+                "it to --in-use, or run port-verifier as root with nft or iptables-save, "
+                "which show such rules");
     check_words(
         &(struct setup){NATTED, 1, {50800}, {BOUND}, {OPEN}}, "good: listener not verified",
         "port 50800 is reachable, but what answers could not be verified: the checker "
@@ -239,7 +242,7 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
         "another machine, or a firewall rejects connections",
         "in the router, forward TCP port 50800 to 192.168.1.5 (same port number), and "
         "allow "
-        "it in every firewall on the path");
+        "it in every firewall on the path; " SAID_SECOND_OF("it"));
     check_words(
         &(struct setup){PUBLIC, 2, {50800, 50801}, {BOUND, BOUND}, {CLOSED, CLOSED}},
         "closed: connection refused",
@@ -427,6 +430,21 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
                 "port 50800 is reachable, but nginx closes connections at once",
                 "make sure that the program behind nginx runs: a proxy in front of a dead "
                 "container accepts and closes connections like this");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {IN_USE_HANGING}, {FILTERED}},
+                "filtered: connections are not accepted (in use by another program)",
+                "no answer from port 50800: another program listens there and does not "
+                "accept connections, so that its queue is full",
+                "restart that program: it hangs or is overloaded; if port 50800 is still "
+                "silent then, allow TCP port 50800 from any address in the firewall of "
+                "203.0.113.7 and of every router in front of it");
+    check_words(
+        &(struct setup){PUBLIC, 1, {50800}, {IN_USE_LET_IN}, {CLOSED}},
+        "closed: connection refused (in use by nginx)",
+        "port 50800 is closed, although nginx listens and the firewall of this "
+        "machine lets it in: nginx listens on another interface only, or a firewall "
+        "on the path rejects connections",
+        "make nginx listen on all interfaces; if it does, allow TCP port 50800 from "
+        "any address in the firewall of every router in front of 203.0.113.7");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {IN_USE_INSIDE}, {CLOSED}},
                 "closed: connection refused (in use by nginx)",
                 "port 50800 is closed: nginx listens on 172.17.0.1 only, and connections "
@@ -476,7 +494,7 @@ static void who_sent_an_icmp_error_is_told(void **state)
         "a machine that does not answer the router",
         "allow TCP port 50800 from any address in the firewall of this machine and "
         "of the router (firewalld rejects like this by default), and check that the "
-        "router forwards it to this machine");
+        "router forwards it to this machine; " SAID_SECOND_OF("it"));
     check_words(&(struct setup){PUBLIC, 1, {50800}, {BOUND}, {REJECTED("host", false)}},
                 "unreachable: No route to host",
                 "the network reports that port 50800 is unreachable: No route to host",
@@ -637,47 +655,55 @@ static void carriers_are_known_by_our_address(void **state)
 }
 
 /* The reason speaks of the same thing as the remedy. */
+#define REJECTED_BY                                                                        \
+    "203.0.113.7 itself rejects connections to port 50800 (No route to host): the "        \
+    "address "                                                                             \
+    "of "
+
 static void who_refuses_in_our_place_is_told(void **state)
 {
     (void)state;
     static const struct {
-        const char *ip, *why;
+        const char *ip;
         enum link_kind kind;
+        const char *refused, *rejected;
     } rows[] = {
-        {"10.8.0.2",
+        {"10.8.0.2", LINK_TUNNEL,
          "port 50800 is closed: this machine reaches the internet through a VPN or another "
          "tunnel (tun0), and its other end, 203.0.113.7, refuses connections",
-         LINK_TUNNEL},
-        {"10.120.3.2",
+         REJECTED_BY "the other end of the VPN or tunnel tun0 of this machine"},
+        {"10.120.3.2", LINK_CELLULAR,
          "port 50800 is closed by the mobile network of wwan0, which translates addresses "
          "(the checker sees 203.0.113.7 instead of 10.120.3.2)",
-         LINK_CELLULAR},
-        {"192.0.0.2",
+         REJECTED_BY "the mobile network of wwan0"},
+        {"192.0.0.2", LINK_PLAIN,
          "port 50800 is closed by carrier-grade NAT of the internet provider (DS-Lite or "
          "464XLAT; the checker sees 203.0.113.7 instead of 192.0.0.2)",
-         LINK_PLAIN},
-        {"100.64.0.5",
+         REJECTED_BY "the carrier-grade NAT of the internet provider (DS-Lite or 464XLAT)"},
+        {"100.64.0.5", LINK_PLAIN,
          "port 50800 is closed by carrier-grade NAT of the internet provider (the checker "
          "sees 203.0.113.7 instead of 100.64.0.5)",
-         LINK_PLAIN},
+         REJECTED_BY "the carrier-grade NAT of the internet provider"},
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        const struct setup setup = {
-            .local_ip = rows[i].ip,
-            .public_ip = "203.0.113.7",
-            .kind = rows[i].kind,
-            .count = 1,
-            .ports = {50800},
-            .local = {BOUND},
-            .remotes = {CLOSED},
-        };
-        struct report *report = report_of(&setup, NULL, 0, NULL, 0);
-        const struct family_report *family = report->families[FAMILY_4];
-        AUTO_TEXT text = text_up_to(4096);
-        advice_put(report, family, &family->groups[0], ADVICE_WHY, &text);
-        assert_string_equal(text.data, rows[i].why);
-        report_free(report);
-    }
+    static const struct remote_verdict verdicts[] = {CLOSED, REJECTED("", true)};
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t j = 0; j < COUNT(verdicts); j++) {
+            const struct setup setup = {
+                .local_ip = rows[i].ip,
+                .public_ip = "203.0.113.7",
+                .kind = rows[i].kind,
+                .count = 1,
+                .ports = {50800},
+                .local = {BOUND},
+                .remotes = {verdicts[j]},
+            };
+            struct report *report = report_of(&setup, NULL, 0, NULL, 0);
+            const struct family_report *family = report->families[FAMILY_4];
+            AUTO_TEXT text = text_up_to(4096);
+            advice_put(report, family, &family->groups[0], ADVICE_WHY, &text);
+            assert_string_equal(text.data, j == 0 ? rows[i].refused : rows[i].rejected);
+            report_free(report);
+        }
 }
 
 static void translated_ipv6_is_not_behind_a_carrier(void **state)

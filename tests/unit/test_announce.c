@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * In namespaces of its own (engine_lab.h): the router's side is there, and sends to all on
+ * In namespaces of its own (network_lab.h): the router's side is there, and sends to all on
  * the link.
  */
 #include "router/announce.h"
 
-#include "engine_lab.h"
+#include "base/err.h"
+#include "loop/loop.h"
+#include "network_lab.h"
 
 #include <net/if.h>
 

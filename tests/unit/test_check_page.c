@@ -20,16 +20,17 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static const struct port_verdict open_verdict = {
-    .state = PORT_STATE_OPEN, .has_rtt = true, .rtt = {12340000}};
-static const struct port_verdict closed_verdict = {.state = PORT_STATE_CLOSED,
-                                                   .errnum = ECONNREFUSED};
-static const struct port_verdict limited_verdict = {.state = PORT_STATE_LIMITED,
-                                                    .errnum = ETIMEDOUT};
+#define OPEN         {.state = PORT_STATE_OPEN, .has_rtt = true, .rtt = {12340000}}
+#define CLOSED       {.state = PORT_STATE_CLOSED, .errnum = ECONNREFUSED}
+#define UNJUDGED     {.state = PORT_STATE_LIMITED, .errnum = ETIMEDOUT}
 
-#define UP      .verdict = &open_verdict
-#define DOWN    .verdict = &closed_verdict
-#define LIMITED .verdict = &limited_verdict
+static const struct port_verdict open_verdict = OPEN;
+static const struct port_verdict closed_verdict = CLOSED;
+static const struct port_verdict limited_verdict = UNJUDGED;
+
+#define UP      .verdict = OPEN
+#define DOWN    .verdict = CLOSED
+#define LIMITED .verdict = UNJUDGED
 #define GONE    .reason = "no_answer"
 #define REFUSED .reason = "budget", .is_refusal = true
 
@@ -193,9 +194,8 @@ static void many_places_fit(void **state)
         struct port_verdict verdict = open_verdict;
         verdict.port = (uint16_t)(1 + 2 * i);
         for (size_t j = 0; j < PLACES_MAX; j++)
-            places.views[j] = (struct gather_view){.place = names[j],
-                                                   .verdict = (i >> j) & 1 ? &closed_verdict
-                                                                           : &open_verdict};
+            places.views[j] = (struct gather_view){
+                .place = names[j], .verdict = (i >> j) & 1 ? closed_verdict : open_verdict};
         check_page_add(&page, &verdict, &places);
     }
     char *html = check_page_end(&page);

@@ -73,21 +73,6 @@ static void closed_ports_behind_a_limit_that_drops_are_closed(void **state)
     rig_free(rig);
 }
 
-/* A half-open connection that was reset is off the count. */
-static void a_limit_of_connections_closes_nothing(void **state)
-{
-    (void)state;
-    need_lab();
-    open_ports(FIRST, 60);
-    if (!firewall(SYNS "ct state new ct count over 8 reject with tcp reset"))
-        skip();
-    struct rig *rig = rig_of_five_seconds();
-    struct check *check = rig_check(rig, THERE, ports, 60, 25000);
-    rig_run(rig);
-    assert_open(check);
-    rig_free(rig);
-}
-
 /* The other ports are judged as if nothing had been. */
 static void when_the_limit_has_gone_the_usual_rules_apply(void **state)
 {
@@ -114,7 +99,6 @@ int main(void)
         TEST(a_rate_limit_that_drops_is_kept_to),
         TEST(what_a_slow_limit_leaves_unknown_is_limited),
         TEST(closed_ports_behind_a_limit_that_drops_are_closed),
-        TEST(a_limit_of_connections_closes_nothing),
         TEST(when_the_limit_has_gone_the_usual_rules_apply),
     };
     return cmocka_run_group_tests_name("engine_limited", tests, NULL, NULL);

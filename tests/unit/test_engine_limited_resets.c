@@ -55,6 +55,21 @@ static void a_ban_that_resets_closes_nothing(void **state)
     rig_free(rig);
 }
 
+/* A half-open connection that was reset is off the count. */
+static void a_limit_of_connections_closes_nothing(void **state)
+{
+    (void)state;
+    need_lab();
+    open_ports(FIRST, 60);
+    if (!firewall(SYNS "ct state new ct count over 8 reject with tcp reset"))
+        skip();
+    struct rig *rig = rig_of_five_seconds();
+    struct check *check = rig_check(rig, THERE, ports, 60, 25000);
+    rig_run(rig);
+    assert_open(check);
+    rig_free(rig);
+}
+
 /* --- refusals ----------------------------------------------------------------------- */
 
 static void a_refusal_beside_open_ports_is_looked_at_again_with_controls(void **state)
@@ -168,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_rate_limit_that_resets_closes_nothing),
         TEST(what_a_slow_limit_resets_is_limited),
+        TEST(a_limit_of_connections_closes_nothing),
         TEST(a_ban_that_resets_closes_nothing),
         TEST(a_refusal_beside_open_ports_is_looked_at_again_with_controls),
         TEST(a_refusal_of_an_address_that_opens_nothing_is_believed),

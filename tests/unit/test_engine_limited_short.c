@@ -13,7 +13,7 @@ static const struct {
     const char *rules;
     int64_t after_ms, deadline_ms;
 } rows[] = {
-    {SYNS "limit rate over 3/second burst 9 packets drop", 2000, 4500},
+    {SYNS "limit rate over 3/second burst 9 packets drop", 3000, 5500},
     {BAN, 5000, 9500},
 };
 

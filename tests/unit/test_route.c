@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/route.h"
 
-#include "engine_lab.h"
+#include "base/err.h"
+#include "network_lab.h"
 
 #include <net/if.h>
 

@@ -3,7 +3,8 @@
  * The parts of the range, and the ports that real sockets get from them. The latter in a
  * network namespace of this program's own, where no other program takes ports.
  */
-#include "engine_lab.h"
+#include "base/err.h"
+#include "network_lab.h"
 #include "probe/attempt.h"
 #include "probe/source_ports.h"
 

@@ -22,18 +22,19 @@ static void rows_of_the_kernel_are_read(void **state)
         uint16_t port;
         unsigned state;
         uint64_t inode;
+        uint32_t waiting;
     } rows[] = {
-        {"   0: 0100007F:1D2A 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0"
+        {"   0: 0100007F:1D2A 00000000:0000 0A 00000000:00000011 00:00000000 00000000     0"
          "        0 27421 1 0000000000000000 100 0 0 10 0",
-         "127.0.0.1", 7466, TCP_STATE_LISTEN, 27421},
+         "127.0.0.1", 7466, TCP_STATE_LISTEN, 27421, 17},
         {"  10: 0232A8C0:C670 017100CB:8AE2 03 00000000:00000000 01:00000063 00000000     0"
          "        0 0 2 0000000000000000",
-         "192.168.50.2", 50800, TCP_STATE_SYN_RECV, 0},
+         "192.168.50.2", 50800, TCP_STATE_SYN_RECV, 0, 0},
         {"   1: B80D0120000000000000000002000000:C671 "
          "00000000000000000000000000000000:0000 0A "
          "00000000:00000000 00:00000000 00000000     0        0 99 1 0000000000000000 100 "
          "0 0 10 0",
-         "2001:db8::2", 50801, TCP_STATE_LISTEN, 99},
+         "2001:db8::2", 50801, TCP_STATE_LISTEN, 99, 0},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct tcp_row row;
@@ -43,6 +44,7 @@ static void rows_of_the_kernel_are_read(void **state)
         assert_int_equal(address_port(&row.local), rows[i].port);
         assert_int_equal(row.state, rows[i].state);
         assert_int_equal(row.inode, rows[i].inode);
+        assert_int_equal(row.waiting, rows[i].waiting);
     }
 }
 

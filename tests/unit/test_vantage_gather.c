@@ -86,7 +86,7 @@ static void assert_views(const struct rig *rig, const char *wanted)
         struct gather_view view = gather_view(rig->gather, i, 0);
         len += (size_t)snprintf(text + len, sizeof text - len, "%s%s=%s%s",
                                 i > 0 ? " " : "", view.place,
-                                view.verdict      ? port_state_text(view.verdict->state)
+                                !view.reason      ? port_state_text(view.verdict.state)
                                 : view.is_refusal ? "refused:"
                                                   : "missing:",
                                 view.reason ? view.reason : "");

@@ -47,6 +47,13 @@
 #define IN_USE_INSIDE    {.binding = BINDING_IN_USE,                                       \
                           .owner = {.use = OWNER_USE_LISTENER, .name = "nginx",            \
                                     .address_count = 1, .addresses = {INSIDE}}}
+#define IN_USE_LET_IN    {.binding = BINDING_IN_USE,                                       \
+                          .owner = {.use = OWNER_USE_LISTENER, .is_on_all = true,          \
+                                    .name = "nginx"},                                      \
+                          .filter = {.is_known = true}}
+#define IN_USE_HANGING   {.binding = BINDING_IN_USE,                                       \
+                          .owner = {.use = OWNER_USE_LISTENER, .is_on_all = true,          \
+                                    .has_waiting = true}}
 #define BOUND_BY_OTHER   {.binding = BINDING_IN_USE, .owner = {.use = OWNER_USE_BOUND}}
 #define HIDDEN           {.binding = BINDING_IN_USE}
 #define LED              {.binding = BINDING_BOUND,                                        \

@@ -41,6 +41,11 @@ def says(front, port, wanted):
     eventually(lambda: wanted.items() <= said(front, port)[1].items(), f"they say {wanted}")
 
 
+def joins(front, port, name):
+    """Waits until jobs reach that place."""
+    eventually(lambda: said(front, port)[1][name] != "no_responders", f"{name} is there")
+
+
 def kill(service):
     """As by `kill -9` of both processes, first of the one that serves."""
     os.kill(service.pid, signal.SIGKILL)
@@ -103,6 +108,7 @@ def test_a_place_answers_a_job_once(noise, says_then, world, scripted, open_targ
     front, *_ = world.open("eu-1", "us-1")
     liar = scripted("ap-1", all_closed, noise=noise)
     says(front, open_target, {"eu-1": "open", "us-1": "open"})
+    joins(front, open_target, "ap-1")
     is_open, places = said(front, open_target)
     assert is_open and places.pop("ap-1") in says_then
     assert set(places.values()) == {"open"}
@@ -118,6 +124,7 @@ def test_a_place_that_answers_for_another(replies_as, world, scripted, open_targ
     liar = scripted("ap-1", all_closed, claims="us-1", replies_as=replies_as)
     scripted("us-1", all_open_after(0.5))
     says(front, open_target, {"us-1": "open"})
+    joins(front, open_target, "ap-1")
     asked = len(liar.jobs)
     is_open, places = said(front, open_target)
     assert len(liar.jobs) > asked

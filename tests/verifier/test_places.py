@@ -7,7 +7,8 @@ import re
 import jsonschema
 
 import stub as stubs
-from program import NOT_OK, OK, UNKNOWN, cause_of, ports_of, verify
+from harness.waiting import eventually
+from program import NOT_OK, OK, UNKNOWN, Running, cause_of, ports_of, verify
 
 SCHEMA = json.loads((pathlib.Path(__file__).resolve().parents[2] /
                      "docs/verifier-report.schema.json").read_text())
@@ -139,22 +140,31 @@ def test_places_that_are_missing_are_not_the_fault_of_the_ports(stub):
     entry = placed("limited", eu_1="open", us_1="missing", ap_1="unplugged")
     checker = stub(checker_of(entry))
     ended = verify("--ports", PORTS, "--patience", "3", checker.url)
-    assert ended.status == NOT_OK, ended
+    assert ended.status == UNKNOWN, ended
     assert lines_of(ended)[1:] == [
         f"ipv4 checker {checker.url}: answered in N s, from this machine, not from the internet; "
         "places: eu-1; missing: us-1 (no answer), ap-1 (not connected)",
-        "ipv4 7466 no verdict: places of the checker are missing, reached by 1 of 3: no verdict "
-        "from us-1 and ap-1",
-        "ipv4 50800-50803 no verdict: places of the checker are missing, reached by 1 of 3: no "
-        "verdict from us-1 and ap-1",
         "ipv4 why: could not judge ports 7466,50800-50803: the checker has no verdict from its "
         "places us-1 and ap-1, and the other places are too few",
         "ipv4 do: try again later, or use another checker; no change of a forward or a firewall "
         "follows from this",
-        "ipv4 0 of 5 ports reachable; 5 are without a verdict",
-        "ipv4 advertise: none",
     ]
     assert len(checker.posts()) >= 2  # the second look came at once, not after a ban
+
+
+def test_missing_places_withdraw_nothing(stub, later):
+    """With --watch: the checker answers, but without a verdict."""
+    said = {"entry": placed("open", eu_1="open", us_1="open", ap_1="open")}
+    checker = stub(checker_of(lambda port: said["entry"]))
+    running = later.enter_context(Running("--json", "--ports", "7466", "--watch", "1s", "--confirm",
+                                          "300ms", "--patience", "0", checker.url))
+    running.wait_reports(1)
+    said["entry"] = placed("limited", eu_1="open", us_1="missing", ap_1="missing")
+    told = (f"port-verifier: checker {checker.url}: no verdict, because too few of its places "
+            "answered\nport-verifier: no checker answered; keeping the last confirmed report\n")
+    eventually(lambda: told in running.err_path.read_text(), "a notice", 20)
+    assert len(running.reports) == 1
+    running.end()
 
 
 def test_a_second_look_replaces_what_places_said(stub):

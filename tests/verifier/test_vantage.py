@@ -21,7 +21,7 @@ FORM = [("Content-Type", "application/x-www-form-urlencoded")]
 
 @pytest.fixture
 def front(own_network, start, later, tmp_path):
-    """A front, "gw", that expects eu-1, which answers, and us-1, which does not."""
+    """A front, "gw", that expects eu-1, which answers, and us-1, which is not connected."""
     if not nats.program():
         pytest.skip("no nats-server")
     server = later.enter_context(contextlib.closing(nats.Nats()))
@@ -45,11 +45,11 @@ def test_every_place_is_named_in_the_report(front):
     for port in ports_of(family).values():
         places = port["verdicts"][0]["vantages"]
         assert {name: (place.get("proof"), place.get("reason")) for name, place in places.items()} == {
-            "gw": ("match", None), "eu-1": ("match", None), "us-1": (None, "no_answer")}
+            "gw": ("match", None), "eu-1": ("match", None), "us-1": (None, "no_responders")}
         assert port["cause"] == "good" and port["proved"] is True
 
     ended = verify("--ports", "7466,50800", front.url)
-    assert re.fullmatch(r"ipv4 checker .*; places: gw and eu-1; missing: us-1 \(no answer\)",
+    assert re.fullmatch(r"ipv4 checker .*; places: gw and eu-1; missing: us-1 \(no responders\)",
                         ended.lines[1]), ended
     assert ended.lines[2] == "ipv4 7466 good, reached by 2 of 3: no verdict from us-1"
 
@@ -73,5 +73,5 @@ def test_the_page_without_javascript_names_them(front, open_port):
         reply = connection.exchange("POST", "/", FORM, body)
     assert reply.status == 200, reply
     page = reply.body.decode()
-    assert re.search(r"gw open (under )?[0-9.]+ ms, eu-1 open (under )?[0-9.]+ ms, us-1 missing \(no answer\)</span>",
+    assert re.search(r"gw open (under )?[0-9.]+ ms, eu-1 open (under )?[0-9.]+ ms, us-1 missing \(no responders\)</span>",
                      page), page

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files with keys that settings name, read by the main process.
+ * Files with keys and certificates that settings name.
  */
 #pragma once
 
@@ -8,9 +8,11 @@
 
 struct err;
 
+#define FILE_TEXT_MAX (1024 * 1024)
+
 /* Reads a file completely; *ret is terminated. ERR_INVALID names the setting and the file.
  */
-bool pem_read(const char *setting, const char *path, char **ret, struct err *err);
+bool file_text_read(const char *setting, const char *path, char **ret, struct err *err);
 
 /* Overwrites and frees it; it may be NULL. */
-void pem_forget(char *text);
+void file_text_forget(char *text);

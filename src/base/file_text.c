@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-#include "service/pem.h"
+#include "base/file_text.h"
 
 #include "base/err.h"
 #include "base/fd.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PEM_MAX (256 * 1024)
-
-bool pem_read(const char *setting, const char *path, char **ret, struct err *err)
+bool file_text_read(const char *setting, const char *path, char **ret, struct err *err)
 {
-    char *text = malloc(PEM_MAX);
+    char *text = malloc(FILE_TEXT_MAX);
     if (!text)
-        return err_set(err, ERR_SYSTEM, "out of memory");
+        return err_sys(err, ENOMEM, "%s", setting);
 
     unsigned long len;
-    if (!fd_read_file(path, text, PEM_MAX - 1, &len, err)) {
+    if (!fd_read_file(path, text, FILE_TEXT_MAX - 1, &len, err)) {
         free(text);
         err_prefix(err, "%s", setting);
         if (err)
@@ -28,7 +27,7 @@ bool pem_read(const char *setting, const char *path, char **ret, struct err *err
     return true;
 }
 
-void pem_forget(char *text)
+void file_text_forget(char *text)
 {
     if (text)
         explicit_bzero(text, strlen(text));
