@@ -120,7 +120,7 @@ def test_a_router_that_refuses(world, protocol, result):
 
 
 @EACH
-@together("lease", [1, 29])
+@together("lease", [1, 14])
 def test_leases_that_are_too_short(world, protocol, lease):
     """They are not renewed without end; the router is asked once, and once to remove each."""
     one = world()
