@@ -211,8 +211,8 @@ static void or_map_put(const struct family_report *family, struct text *text)
 {
     static const char *const words[] = {
         [CAN_MAP_NO] = "",
-        [CAN_MAP_PERHAPS] = ", or, if the router allows UPnP, PCP or NAT-PMP, run "
-                            "port-verifier again with --map",
+        [CAN_MAP_PERHAPS] = (", or, if the router allows UPnP, PCP or NAT-PMP, run "
+                             "port-verifier again with --map"),
         [CAN_MAP_YES] = ", or run port-verifier again with --map",
     };
     text_append_str(text, words[can_map(family)]);
