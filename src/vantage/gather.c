@@ -384,7 +384,7 @@ bool gather_is_undecided(const struct gather *gather, size_t index)
 {
     for (size_t i = 0; i < gather_places(gather); i++) {
         struct gather_view view = gather_view(gather, i, index);
-        if (!view.reason && view.verdict.state == PORT_STATE_LIMITED)
+        if (!view.reason && view.verdict.state != PORT_STATE_OPEN)
             return false;
     }
     return gather_verdict(gather, index).state == PORT_STATE_LIMITED;

@@ -67,7 +67,8 @@ bool gather_has_own(const struct gather *gather, size_t index);
 /* What all places say together about that port, which must have an own verdict. */
 struct port_verdict gather_verdict(const struct gather *gather, size_t index);
 
-/* Whether that is LIMITED because places are missing, and not because of the target. */
+/* Whether that is LIMITED only because places are missing: all others reach the port, and
+ * are too few. */
 bool gather_is_undecided(const struct gather *gather, size_t index);
 
 /* One of the places, the own one first. */

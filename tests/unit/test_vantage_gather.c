@@ -245,6 +245,45 @@ static void a_place_without_processes_is_missing_at_once(void **state)
     rig_free(rig);
 }
 
+static int errnum_of(enum port_state state)
+{
+    return state == PORT_STATE_OPEN     ? 0
+           : state == PORT_STATE_CLOSED ? ECONNREFUSED
+                                        : ETIMEDOUT;
+}
+
+/* A place that does not reach the port is evidence, and so is a limit there. */
+static void only_missing_places_leave_a_port_undecided(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t quorum;
+        enum port_state own, other;
+        enum port_state merged;
+        bool is_undecided;
+    } rows[] = {
+        {3, PORT_STATE_OPEN, PORT_STATE_OPEN, PORT_STATE_LIMITED, true},
+        {2, PORT_STATE_OPEN, PORT_STATE_OPEN, PORT_STATE_OPEN, false},
+        {2, PORT_STATE_OPEN, PORT_STATE_CLOSED, PORT_STATE_LIMITED, false},
+        {2, PORT_STATE_FILTERED, PORT_STATE_OPEN, PORT_STATE_LIMITED, false},
+        {2, PORT_STATE_OPEN, PORT_STATE_LIMITED, PORT_STATE_LIMITED, false},
+        {3, PORT_STATE_CLOSED, PORT_STATE_CLOSED, PORT_STATE_CLOSED, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct rig *rig = rig_new(&others, true);
+        rig->config.quorum = rows[i].quorum;
+        begin(rig);
+        own(rig, rows[i].own, errnum_of(rows[i].own));
+        gather_own_ended(rig->gather);
+        script_answer(&rig->asker, "eu-1", rows[i].other, errnum_of(rows[i].other));
+        script_unmanned(&rig->asker, "us-1");
+        assert_true(gather_is_complete(rig->gather));
+        assert_int_equal(merged(rig), rows[i].merged);
+        assert_int_equal(gather_is_undecided(rig->gather, 1), rows[i].is_undecided);
+        rig_free(rig);
+    }
+}
+
 static void without_a_connection_it_is_complete_at_once(void **state)
 {
     (void)state;
@@ -357,6 +396,7 @@ int main(void)
         cmocka_unit_test(a_refusal_is_an_answer_without_a_verdict),
         cmocka_unit_test(if_none_can_answer_the_own_verdict_counts),
         cmocka_unit_test(a_place_without_processes_is_missing_at_once),
+        cmocka_unit_test(only_missing_places_leave_a_port_undecided),
         cmocka_unit_test(without_a_connection_it_is_complete_at_once),
         cmocka_unit_test(without_other_places_there_is_no_gathering),
         cmocka_unit_test(the_wait_begins_with_the_last_own_verdict),
