@@ -25,6 +25,7 @@ bool caller_is_forwarded(struct exchange *exchange)
         {"X-ProxyUser-IP", false},
         {"True-Client-IP", false},
         {"Client-IP", false},
+        {"DO-Connecting-IP", false}, /* DigitalOcean */
         {"Cdn-Loop", false},
         {"CF-", true}, /* Cloudflare: CF-Connecting-IP, CF-Connecting-IPv6, CF-Ray ... */
         {"Fly-", true},

@@ -227,7 +227,7 @@ def test_http_1_0_is_not_the_operators(shared):
     ("Forwarded", "for=127.0.0.1"), ("X-Real-IP", "127.0.0.1"), ("Via", "1.1 proxy"),
     ("via", ""), ("CF-Connecting-IP", "127.0.0.1"), ("CF-Connecting-IPv6", "::1"),
     ("True-Client-IP", "127.0.0.1"), ("X-Client-IP", "127.0.0.1"), ("Cdn-Loop", "a"),
-    ("Fly-Client-IP", "127.0.0.1"),
+    ("Fly-Client-IP", "127.0.0.1"), ("DO-Connecting-IP", "127.0.0.1"),
 ])
 def test_a_trace_of_a_proxy_takes_the_operators_rights(shared, header):
     for target in "127.0.0.1", OTHER:

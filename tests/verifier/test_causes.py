@@ -9,6 +9,8 @@ import home as homes
 from home import CHECKER, CHECKER6, OTHER, PROVIDER, PUBLIC, forward
 from program import NOT_OK, OK, UNKNOWN, cause_of, ports_of, verify
 
+MAP = "or, if the router allows UPnP, PCP or NAT-PMP, run port-verifier again with --map"
+
 
 @pytest.fixture
 def make_home(namespaces, later):
@@ -47,8 +49,8 @@ def test_a_part_of_the_range_is_forwarded(make_home, checked):
     assert cause["text"] == ("no answer from ports 50848-50900, only from 7466,50800-50847: "
                              "the router does not forward them")
     assert cause["remedy"] == (
-        f"in the router, forward TCP ports 50848-50900 to {PROVIDER} (same port numbers); the "
-        "firewall of this machine already lets them in")
+        f"in the router, forward TCP ports 50848-50900 to {PROVIDER} (same port numbers), {MAP}; "
+        "the firewall of this machine already lets them in")
 
 
 def test_a_forward_leads_to_another_port(make_home, checked):
@@ -144,7 +146,7 @@ def test_nothing_is_forwarded(make_home, checked):
         "text": "no connections arrive here: a missing port forward, a firewall, a second router, or "
                 f"carrier-grade NAT (the checker sees {PUBLIC} instead of {PROVIDER})",
         "remedy": f"in the router, forward TCP ports 7466,50800-50802 to {PROVIDER} (same port "
-                  "numbers); the firewall of this machine already lets them in; if the WAN "
+                  f"numbers), {MAP}; the firewall of this machine already lets them in; if the WAN "
                   f"address of the router is not {PUBLIC}: a private address (10.*, 172.16.* "
                   "to 172.31.*, 192.168.*) is that of a second router in front of it, which has "
                   "to be put into bridge mode or has to forward them to the first; an address in 100.64.0.0/10 shows carrier-grade NAT: ask the "
