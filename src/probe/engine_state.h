@@ -40,7 +40,7 @@
     "this checker's own machine seems to lose what it sends (a firewall rule, a full "     \
     "connection table, or its uplink)"
 
-/* Why there is none when no socket can be opened. */
+/* The same when no socket can be opened. */
 #define NO_CONNECTION    "this checker could not open a connection"
 
 /* So many ports of a request, its first, are asked first. */

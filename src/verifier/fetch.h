@@ -24,8 +24,7 @@ struct fetch;
 struct fetcher;
 struct loop;
 
-#define FETCH_MESSAGE_SIZE 200
-#define FETCH_REPLY_MAX    (12u << 20) /* 4,096 ports, each with 16 places */
+#define FETCH_REPLY_MAX (12u << 20) /* 4,096 ports, each with 16 places */
 
 /* Valid until the callback returns. */
 struct fetch_result {

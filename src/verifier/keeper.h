@@ -97,6 +97,3 @@ struct former {
  */
 bool keeper_former_next(const struct keeper *keeper, size_t *at, uint16_t *ports,
                         struct former *ret);
-
-/* How many ports were asked for. */
-size_t keeper_port_count(const struct keeper *keeper);

@@ -168,11 +168,6 @@ size_t keeper_left(const struct keeper *keeper, uint16_t *ports, time_t *ret_unt
     return count;
 }
 
-size_t keeper_port_count(const struct keeper *keeper)
-{
-    return keeper->port_count;
-}
-
 /* --- what an earlier router or address has left -----------------------------------------
  */
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The nonce of this machine's mappings in a file (--state), so that it outlives this
- * process: without it, a PCP router lets nobody change a mapping. The file is one JSON
- * object,
- * {"version": 1, "nonce": "00112233445566778899aabb"}; other members are ignored.
+ * process: a PCP router changes a mapping only for a request with its nonce. The file is
+ * one JSON object, {"version": 1, "nonce": "00112233445566778899aabb"}; other members are
+ * ignored.
  */
 #pragma once
 

@@ -27,8 +27,8 @@ struct run {
     struct receipt_result results[RECEIPTS_MAX];
 };
 
-/* Whether what it says may be shown. One that was changed, or that nobody signed, could
- * claim anything. */
+/* Whether what it says may be shown. One that was changed, or that has no valid signature,
+ * could claim anything. */
 static bool may_show(enum receipt_fault fault)
 {
     return fault == RECEIPT_FAULT_NONE || fault == RECEIPT_FAULT_ISSUER ||

@@ -199,7 +199,7 @@ def test_an_outer_port_leads_to_an_inner_one(make_home, start):
     assert (ports[17466]["inner"], ports[17466]["proved"]) == (7466, True)
     assert (ports[17467]["cause"], ports[17467]["leads_to"]) == ("other_port", 7468)
     assert cause_of(family, 17468)["remedy"].startswith(
-        f"in the router, forward TCP port 17468 to port 7468 of {PROVIDER};")
+        f"in the router, forward TCP port 17468 to port 7468 of {PROVIDER}, or, ")
 
 
 def test_an_own_address_is_asked_from(make_home, start):
