@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MAPPING_LEASE_MIN_SECONDS 15 /* 102 ports are renewed every 7 to 9 s then */
+#define MAPPING_LEASE_MIN_SECONDS 2 /* each port is renewed once a second then */
 
 #define MAPPING_STATE_MAP(X)                                                               \
     X(WAITING, "waiting")         /* not answered yet */                                   \

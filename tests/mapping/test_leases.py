@@ -6,7 +6,7 @@ from harness.homes import NATPMP, PCP, UPNP, Grants
 from harness.waiting import eventually
 from world import PORTS, good_of
 
-LEASE = 16
+LEASE = 12
 
 
 def test_short_leases_are_renewed(world, later):
