@@ -70,14 +70,15 @@ static bool request_serve(const struct request *request, bool may_go)
                   igd.has_outer ? &igd.outer : NULL, ignored);
     /* A router that has lost its connection can still remove. */
     bool is_able = igd.is_connected || request->is_removal;
-    if (is_found && is_able && request->waits && !may_go && !go_read())
-        return false;
-    if (is_found && is_able)
+    bool is_wanted = is_found && is_able;
+    bool is_told = !is_wanted || !request->waits || may_go || go_read();
+    if (is_wanted && is_told)
         forward_all(&igd, request);
     if (is_found)
         igd_done(&igd);
-    answer_end(!is_found ? "no_router" : is_able ? "done" : "not_connected");
-    return true;
+    if (is_told)
+        answer_end(!is_found ? "no_router" : is_able ? "done" : "not_connected");
+    return is_told;
 }
 
 static bool run(struct err *err)
