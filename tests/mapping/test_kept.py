@@ -114,7 +114,8 @@ def test_another_address_in_place_of_the_old_one(world, protocol):
                    in running.err_path.read_text(), "what is left is told", within=10)
         said = running.end().err
         assert said.count("7466,50800-50802\n") == 2, said  # and at the end
-    assert one.daemon.forwards() == FORWARDS
+    # What a busy router did not remove in time is told, too.
+    assert one.daemon.forwards() == FORWARDS or f"by the router {ROUTER}, until" in said, said
 
 
 def test_a_further_port_while_the_old_mappings_are_removed(world, later):
