@@ -29,6 +29,7 @@ static struct span wait_double(struct span wait)
 /* Whether the router's port is closed. */
 static bool request_send(struct call *call)
 {
+    call->sent++;
     return send(call->fd, call->bytes, call->len, MSG_NOSIGNAL) < 0 &&
            errno == ECONNREFUSED;
 }
@@ -114,6 +115,7 @@ bool call_start(struct call *call, struct span wait, struct instant deadline)
     call->begun = clock_now();
     call->deadline = deadline;
     call->wait = wait;
+    call->sent = 0;
     struct instant next = instant_min(deadline, instant_add(call->begun, call->wait));
     if (!loop_timer_set(call->loop, &call->timer, next)) {
         call_close(call);

@@ -42,6 +42,7 @@ struct call {
     struct address local; /* the source of the request */
     struct instant begun, deadline;
     struct span wait;
+    unsigned sent; /* datagrams */
     size_t len;
     uint8_t bytes[PCP_REQUEST_MAX]; /* no request is longer */
 };

@@ -21,6 +21,7 @@
 #define RETRY_MAX_SECONDS 1800
 #define HEAR_MIN_SECONDS  10
 #define PATIENCE_MAX_MS   1000
+#define DOUBLES_MAX       4
 #define UPSET_MIN_SECONDS 30
 #define UPSET_MAX_SECONDS 480
 
@@ -30,6 +31,7 @@ struct port {
     bool is_displaced; /* its outer port was given to another port of ours for a moment */
     bool is_retried;   /* for that reason, since it was last due */
     bool is_tried;     /* while removing: a removal has been sent */
+    unsigned doubles;  /* mappings that repeated requests may have made besides */
 };
 
 struct slot {
@@ -150,6 +152,7 @@ static void port_granted(struct mapper *mapper, struct port *port,
         .asked_at = now,
         .jitter = mapper->jitter,
     };
+    port->doubles = 0; /* repetitions renewed it */
     kept_port_grant(&port->kept, &grant, now);
 }
 
@@ -218,9 +221,21 @@ static bool reply_take(void *ctx, const uint8_t *bytes, size_t len)
     return map_reply_read(bytes, len, &slot->request, &slot->reply);
 }
 
+/* A router that gives another outer port may give a further one to a repetition of the
+ * request (miniupnpd does, when an earlier port has become free meanwhile). A removal ends
+ * one of them. */
+static void doubles_add(struct port *port, unsigned repetitions)
+{
+    port->doubles += repetitions;
+    if (port->doubles > DOUBLES_MAX)
+        port->doubles = DOUBLES_MAX;
+}
+
 static void slot_release(struct slot *slot)
 {
     call_close(&slot->call);
+    if (slot->request.lifetime != 0)
+        doubles_add(slot->port, slot->call.sent - 1);
     slot->port->is_under_way = false;
     slot->port = NULL;
     slot->mapper->calls--;
@@ -263,6 +278,13 @@ static void removal_end(struct slot *slot, struct port *port, enum call_end end)
 {
     if (end != CALL_ANSWERED || slot->reply.result != 0 || slot->reply.lifetime != 0)
         return;
+    if (port->doubles > 0) {
+        port->doubles--;
+        port->is_tried = false;
+        if (!slot->mapper->is_removing)
+            slot_begin(slot, port, true);
+        return;
+    }
     port->kept.mapping.is_held = false;
     if (slot->mapper->is_removing)
         port->kept.mapping.state = MAPPING_REMOVED;

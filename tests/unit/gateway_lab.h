@@ -63,6 +63,7 @@ struct gateway {
     uint32_t lease_max;
     size_t table_max;
     uint16_t taken;    /* another machine has this outer port: the next one is given */
+    bool has_doubles;  /* and to a repetition of the request a further one */
     uint16_t result;   /* of requests for a mapping, 0: as it is */
     const char *outer; /* its address on the other side */
 
@@ -144,7 +145,8 @@ static inline bool gateway_is_used(const struct gateway *gateway, uint16_t inner
                                    uint16_t outer)
 {
     for (size_t i = 0; i < gateway->table_count; i++)
-        if (gateway->table[i].outer == outer && gateway->table[i].inner != inner)
+        if (gateway->table[i].outer == outer &&
+            (gateway->has_doubles || gateway->table[i].inner != inner))
             return true;
     return outer == gateway->taken;
 }
@@ -153,7 +155,8 @@ static inline bool gateway_is_used(const struct gateway *gateway, uint16_t inner
 static inline uint16_t gateway_map(struct gateway *gateway, uint16_t inner, uint16_t outer,
                                    const uint8_t *nonce)
 {
-    struct gateway_mapping *mapping = gateway_find(gateway, inner);
+    struct gateway_mapping *mapping =
+        gateway->has_doubles ? NULL : gateway_find(gateway, inner);
     if (!mapping) {
         if (gateway->table_count >= gateway->table_max)
             return 0;
@@ -162,6 +165,7 @@ static inline uint16_t gateway_map(struct gateway *gateway, uint16_t inner, uint
         if (nonce)
             memcpy(mapping->nonce, nonce, sizeof mapping->nonce);
     }
+    mapping->outer = 0;
     while (gateway_is_used(gateway, inner, outer))
         outer++;
     mapping->outer = outer;

@@ -138,6 +138,57 @@ static void a_mapping_of_another_port_is_given_back(void **state)
     }
 }
 
+static void begin_with_doubles(enum router_protocol which)
+{
+    lab_begin(NULL);
+    lab.config.protocol = which;
+    lab.count = 1;
+    lab.gateway->taken = FIRST;
+    lab.gateway->has_doubles = true;
+    lab.gateway->delay_ms = 2 * CALL_WAIT_MS;
+}
+
+/* The request is repeated, and the router has made a mapping for each. */
+static void all_mappings_of_a_repeated_request_are_given_back(void **state)
+{
+    (void)state;
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
+        begin_with_doubles(which);
+        start();
+        run_until(1);
+        assert_true(lab.gateway->repetitions > 0);
+        assert_int_equal(mapping_of(0)->state, MAPPING_OTHER_PORT);
+        assert_false(mapping_of(0)->is_held);
+        assert_int_equal(lab.gateway->table_count, 0);
+        lab_end(NULL);
+    }
+}
+
+static void remove_if_repeated(void)
+{
+    if (lab.gateway->repetitions == 0) {
+        after(10, remove_if_repeated);
+        return;
+    }
+    lab.gateway->delay_ms = 0; /* a removal is not repeated */
+    remove_all();
+}
+
+static void all_mappings_of_a_repeated_request_are_removed(void **state)
+{
+    (void)state;
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
+        begin_with_doubles(which);
+        start();
+        after(10, remove_if_repeated);
+        assert_true(loop_run(lab.loop, NULL));
+        assert_int_equal(lab.removed, 1);
+        assert_false(mapping_of(0)->is_held);
+        assert_int_equal(lab.gateway->table_count, 0);
+        lab_end(NULL);
+    }
+}
+
 static void a_full_table_has_the_first_ports(void **state)
 {
     (void)state;
@@ -301,6 +352,8 @@ int main(void)
         TEST(a_router_may_take_two_seconds),
         TEST(a_router_that_is_known_to_be_slow_is_not_asked_twice),
         cmocka_unit_test(a_mapping_of_another_port_is_given_back),
+        cmocka_unit_test(all_mappings_of_a_repeated_request_are_given_back),
+        cmocka_unit_test(all_mappings_of_a_repeated_request_are_removed),
         cmocka_unit_test(a_full_table_has_the_first_ports),
         cmocka_unit_test(a_refusal_is_kept_with_its_code),
         TEST(a_router_that_speaks_only_nat_pmp_refuses_pcp),
