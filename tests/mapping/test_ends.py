@@ -77,7 +77,7 @@ def test_nohup(world):
     running.close()
     running.process.send_signal(signal.SIGHUP)
     one.daemon.restart()
-    eventually(one.daemon.forwards, "mapped anew")
+    eventually(one.daemon.forwards, "mapped anew", within=30)
     running.process.terminate()
     running.process.wait(timeout=30 * PATIENCE)
     assert one.daemon.is_empty()
