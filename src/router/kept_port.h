@@ -43,8 +43,8 @@ void kept_port_grant(struct kept_port *port, const struct kept_grant *grant,
 /* A renewal failed. Whether the mapping is still good; then it is asked for again. */
 bool kept_port_lasts(struct kept_port *port, struct instant now);
 
-/* There is no mapping: the port is in `state`, and asked for again after so long. Nothing
- * if it lasts. */
+/* The router has not mapped the port: it gets `state`, and is due again after so many
+ * seconds. A mapping that lasts (kept_port_lasts()) keeps its state. */
 void kept_port_fail(struct kept_port *port, enum mapping_state state, int64_t again_seconds,
                     struct instant now);
 
