@@ -19,7 +19,7 @@
 
 #define RETRY_MIN_SECONDS 60
 #define RETRY_MAX_SECONDS 1800
-#define HEAR_MIN_SECONDS  10
+#define HEED_MIN_SECONDS  10
 #define PATIENCE_MAX_MS   1000
 #define DOUBLES_MAX       4
 #define UPSET_MIN_SECONDS 30
@@ -59,7 +59,8 @@ struct mapper {
     uint8_t jitter; /* of the renewals: one for all, so that they come together */
     bool is_removing, has_removed;
     struct instant remove_by;
-    struct instant heard_at; /* the last announcement that renewed the mappings */
+    bool is_announced;       /* the mappings are to be renewed for that, at heed_at */
+    struct instant heed_at;  /* not before the last time + HEED_MIN_SECONDS */
     struct instant upset_at; /* the last restart or outer address that was heeded */
     struct span upset_pause; /* until the next one is */
 };
@@ -130,6 +131,16 @@ static void note_outer(struct mapper *mapper, const struct address *outer,
     mapper->outer_address = *outer;
     if (is_moved && upset(mapper, of, false))
         mapper->news.is_moved = true;
+}
+
+static void announcement_heed(struct mapper *mapper, struct instant now)
+{
+    if (!mapper->is_announced || instant_before(now, mapper->heed_at))
+        return;
+    mapper->is_announced = false;
+    mapper->heed_at = instant_add(now, span_seconds(HEED_MIN_SECONDS));
+    mapper->news.is_announced = true;
+    map_anew(mapper, NULL, now, false);
 }
 
 static struct span retry_after(const struct map_reply *reply)
@@ -388,6 +399,8 @@ static struct instant next_time(const struct mapper *mapper)
         return mapper->remove_by;
     if (!mapper->has_settled)
         next = mapper->config.deadline;
+    if (mapper->is_announced)
+        next = instant_min(next, mapper->heed_at);
     if (mapper->calls == MAPPER_CALLS_MAX)
         return next;
     for (size_t i = 0; i < mapper->port_count; i++)
@@ -422,6 +435,8 @@ static void timer_fire(struct timer *timer)
 {
     struct mapper *mapper = CONTAINER_OF(timer, struct mapper, timer);
     struct instant now = loop_now(mapper->loop);
+    if (!mapper->is_removing)
+        announcement_heed(mapper, now);
     requests_begin(mapper, now);
     loop_timer_set(mapper->loop, timer, next_time(mapper));
 
@@ -458,7 +473,7 @@ bool mapper_new(struct loop *loop, const struct mapper_config *config,
     mapper->config = *config;
     mapper->port_count = port_count;
     mapper->patience = span_ms(CALL_WAIT_MS);
-    mapper->heard_at = instant_back(clock_now(), span_seconds(HEAR_MIN_SECONDS));
+    mapper->heed_at = clock_now();
     mapper->upset_at = instant_back(clock_now(), span_seconds(UPSET_MAX_SECONDS));
     for (size_t i = 0; i < port_count; i++)
         mapper->ports[i].kept = kept_port_new(&ports[i]);
@@ -509,15 +524,10 @@ bool mapper_outer_address(const struct mapper *mapper, struct address *ret)
 
 void mapper_hear(struct mapper *mapper, uint32_t epoch, const struct address *outer)
 {
-    struct instant now = loop_now(mapper->loop);
     note_epoch(mapper, epoch, NULL);
     if (outer)
         note_outer(mapper, outer, NULL);
-    if (instant_since(now, mapper->heard_at).ns >= HEAR_MIN_SECONDS * NS_PER_SECOND) {
-        mapper->heard_at = now;
-        mapper->news.is_announced = true;
-        map_anew(mapper, NULL, now, false);
-    }
+    mapper->is_announced = true;
     wake(mapper);
 }
 

@@ -82,9 +82,10 @@ const struct mapping *mapper_mapping(const struct mapper *mapper, size_t index);
 bool mapper_outer_address(const struct mapper *mapper, struct address *ret);
 
 /* An announcement of this router, whose sender and form the caller has checked. `outer` is
- * NULL if it tells no address. Also if the epoch fits, all mappings are renewed, at most
- * every 10 seconds: miniupnpd with `system_uptime=yes` loses its mappings when it restarts,
- * announces that, and its epoch goes on. */
+ * NULL if it tells no address. Also if the epoch fits, all mappings are renewed, at once or
+ * 10 seconds after the last time: miniupnpd announces a restart, in which it loses its
+ * mappings, only once, and its epoch may fit because the router had just started or, with
+ * `system_uptime=yes`, because it goes on. */
 void mapper_hear(struct mapper *mapper, uint32_t epoch, const struct address *outer);
 
 /* Asks for all ports again, now: there is reason to believe that they are not forwarded. */

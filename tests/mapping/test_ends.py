@@ -77,6 +77,7 @@ def test_nohup(world):
     running.close()
     running.process.send_signal(signal.SIGHUP)
     one.daemon.restart()
+    # It may have announced its first start after the mapping, less than 10 seconds ago.
     eventually(one.daemon.forwards, "mapped anew", within=30)
     running.process.terminate()
     running.process.wait(timeout=30 * PATIENCE)

@@ -133,6 +133,38 @@ static void an_announcement_with_an_epoch_that_fits_renews_once(void **state)
     check_all_are_mapped();
 }
 
+static void lose_it_once_more(void)
+{
+    if (lab.gateway->maps < 2 * MAPPER_CALLS_MAX) {
+        after(10, lose_it_once_more);
+        return;
+    }
+    lab.gateway->table_count = 0;
+    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
+    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
+}
+
+static void lose_it_twice(void)
+{
+    lab.gateway->table_count = 0;
+    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
+    lose_it_once_more();
+}
+
+static void a_second_announcement_is_heeded_later(void **state)
+{
+    (void)state;
+    lab.count = MAPPER_CALLS_MAX;
+    start();
+    lab.at_first = lose_it_twice;
+    run_until(3);
+    assert_true(age_ms() >= 10000);
+    assert_true(lab.news.is_announced);
+    assert_int_equal(lab.gateway->maps, 3 * lab.count);
+    assert_int_equal(lab.gateway->table_count, lab.count);
+    check_all_are_mapped();
+}
+
 static void move(void)
 {
     lab.gateway->outer = "45.12.7.9";
@@ -377,6 +409,7 @@ int main(void)
         TEST(an_announced_restart_is_not_waited_for),
         TEST(after_a_restart_fewer_ports_may_fit),
         TEST(an_announcement_with_an_epoch_that_fits_renews_once),
+        TEST(a_second_announcement_is_heeded_later),
         TEST(another_outer_address_is_news),
         TEST(an_announced_address_renews_all),
         cmocka_unit_test(a_fickle_router_is_not_asked_without_end),
