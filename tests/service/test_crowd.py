@@ -314,6 +314,30 @@ def test_a_crowd_of_checks_keeps_no_one_out(start, later, silent_ports, open_por
     assert service.metric("refusals_total", "overloaded") > 0
 
 
+@pytest.mark.parametrize("callers", [["10.77.0.1"], [f"10.77.{n}.1" for n in range(4)]],
+                         ids=["one caller", "four networks"])
+def test_a_crowd_of_checks_through_a_proxy_keeps_no_one_out(
+        start, later, silent_ports, open_port, add_address, callers):
+    """The proxy has no limit of connections; the networks of its callers share them."""
+    most, proxy, newcomer = 4 * MAX, "127.0.0.2", add_address("10.78.0.1")
+    service = start(PORT_CHECKER_MAX_CONNECTIONS=most, PORT_CHECK_TIMEOUT=20,
+                    PORT_CHECKER_TRUSTED_PROXIES=proxy)
+    silent, port = silent_ports(1), open_port(newcomer)
+    for caller in callers:
+        add_address(caller)
+    for n in range(most):
+        caller = callers[n % len(callers)]
+        client = later.enter_context(service.connect(source=proxy))
+        client.request("POST", "/check-ports", [JSON, ("X-Forwarded-For", caller)],
+                       check_body(silent, caller))
+    eventually(lambda: service.metric("refusals_total", "overloaded") > 0, "some are refused")
+
+    for _ in range(20):
+        reply = service.check([port], newcomer, [("X-Forwarded-For", newcomer)], source=proxy)
+        assert reply.status == 200 and reply.json()["success"]
+    assert service.metric("checks_running") > most / 2
+
+
 def test_under_pressure_silence_ends_sooner(start):
     service = start(PORT_CHECKER_MAX_CONNECTIONS=4)
     with sooner_than(60), Crowd(service, count=4) as crowd:
