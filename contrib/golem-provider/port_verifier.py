@@ -2,7 +2,7 @@
 """Verifies which TCP ports of this machine the internet can reach.
 
 This module has the names and result types of the module of the same name in the Golem provider
-software, and takes its place there; README.md beside it says how. It needs Python 3.9 or later
+software, and takes its place there; README.md beside it says how. It needs Python 3.8 or later
 and only the standard library, and is written for Linux, macOS and Windows.
 
 It asks checkers over their HTTP API (docs/api.md). A checker that supports proofs gets a
@@ -597,6 +597,10 @@ def _is_private(server):
         return False
 
 
+async def _in_thread(function, *arguments):
+    return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+
+
 async def _resolve(checker, family):
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
@@ -630,7 +634,7 @@ async def _request(checker, addresses, path, body=None, is_json=True):
     """One request in a thread, since the standard library has no asynchronous client."""
     wire = _Wire()
     try:
-        return await asyncio.to_thread(_exchange, wire, checker, addresses, path, body, is_json)
+        return await _in_thread(_exchange, wire, checker, addresses, path, body, is_json)
     finally:
         wire.end()
 
@@ -715,7 +719,7 @@ async def _run(command, timeout):
     The status is None if it cannot be started or does not end in time."""
     started = []
     try:
-        return await asyncio.to_thread(_run_here, command, timeout, started)
+        return await _in_thread(_run_here, command, timeout, started)
     except asyncio.CancelledError:
         for process in started:
             process.kill()

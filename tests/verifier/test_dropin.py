@@ -80,11 +80,15 @@ def test_names_and_types_are_those_of_the_original():
     assert module.logger.name == "port_verifier"
 
 
-def test_it_is_python_3_9():
-    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 9))
+def test_it_is_python_3_8():
+    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 8))
     imported = {name.name.split(".")[0] for node in ast.walk(tree)
                 if isinstance(node, ast.Import) for name in node.names}
     assert not imported & {"os", "signal", "fcntl", "multiprocessing", "aiohttp", "requests"}
+    # What came with 3.9 and later.
+    named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not named & {"to_thread", "timeout_at", "TaskGroup", "Runner", "removeprefix",
+                        "removesuffix"}
 
 
 def test_the_guide_installs_it(tmp_path):
