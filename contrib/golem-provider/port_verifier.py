@@ -223,6 +223,8 @@ class PortVerifier:
 
     async def _ask(self, server, family, ports, told):
         """{port: verdict} of one checker. `told` keeps the address between checkers."""
+        if any(listeners.lacks(family, ports) for listeners in self._held):
+            raise NoAnswer(f"this machine does not listen on IPv{family}")
         checker = _parse(server, self.timeout)
         addresses = await _resolve(checker, family)
         held = next((listeners for listeners in self._held
@@ -437,6 +439,7 @@ class _Listeners:
         self.servers = {}  # by family and port
         self.in_use = set()
         self.reasons = {}
+        self.left_out = set()  # families, for lack of descriptors
         self.greeted = set()  # (family, port) of accepted connections
         self.open_connections = {}
 
@@ -447,11 +450,16 @@ class _Listeners:
     def bound(self, family):
         return {port for of, port in self.servers if of == family}
 
+    def lacks(self, family, ports):
+        """Whether nothing listens there, so that a refusal says nothing about the ports."""
+        return family in self.left_out and any(port in ports for _, port in self.servers)
+
     async def open(self, family, ports, is_first):
         """Binds what can be bound. Only the first family decides whether a port is in use."""
         if not is_first and not _has_descriptors(len(ports)):
-            logger.info("too few descriptors to listen on IPv%d too: its ports are checked "
-                        "without a proof", family)
+            logger.warning("too few descriptors (ulimit -n) to listen on IPv%d too: it is not "
+                           "checked", family)
+            self.left_out.add(family)
             return
         loop = asyncio.get_running_loop()
         for port in ports:

@@ -229,6 +229,22 @@ def test_only_ipv6(make_home, service):
     assert f"{server}: {CHECKER6} has no IPv4 address" in refused.error
 
 
+def test_too_few_descriptors_to_listen_on_both_families(make_home, service):
+    """Then IPv6, where nothing listens, is not checked: a refusal would say nothing."""
+    home = make_home()
+    home.rules(forward("50800"))
+    both = urls(service(home))
+    asked = ask(both, [50800], inside=home.provider, descriptors=90)
+    assert asked.good == [50800] and list(asked.by_family) == [4]
+    assert "too few descriptors" in asked.log
+    only = ask(both[1:], [50800], inside=home.provider, descriptors=90)
+    assert only.error and not only.by_family
+    # With enough of them, and without listeners.
+    assert list(ask(both, [50800], inside=home.provider, descriptors=200).by_family) == [4, 6]
+    status = ask(both, [50800], "verify_external_access", inside=home.provider, descriptors=90)
+    assert status.errors() == {50800: "Connection refused"}
+
+
 # --- local ports --------------------------------------------------------------------------
 
 def test_the_discovery_port_in_use_is_our_own(start):
