@@ -13,7 +13,6 @@
 #include "verifier/listeners.h"
 #include "verifier/lockdown.h"
 #include "verifier/mappings.h"
-#include "verifier/nonce_file.h"
 #include "verifier/outage.h"
 #include "verifier/packet_filter_look.h"
 #include "verifier/progress.h"
