@@ -9,8 +9,9 @@
  * speaks neither PCP nor NAT-PMP: first for ASK_MS, and, unless it answered that it does
  * not, once more for KEEPER_ASK_MS. At the same time, port-verifier-upnp looks for it; if
  * that finds it, the question ends after KEEPER_UPNP_MS, and the ports are mapped over
- * UPnP. If the router lacks mappings altogether in a protocol that it speaks, the next
- * protocol is tried.
+ * UPnP. If the router lacks mappings altogether in a protocol that it speaks, or answers no
+ * request for one within KEEPER_MUTE_MS, the next protocol is tried; if that brings
+ * nothing, the first of those in which requests were not answered is tried for good.
  *
  * As long as no router is found, one is looked for every KEEPER_RETRY_SECONDS, and when the
  * gateway announces that it speaks one of the protocols.
@@ -36,6 +37,7 @@ struct loop;
 
 #define KEEPER_ASK_MS        2500  /* for a slow router, which answers within 2 s */
 #define KEEPER_UPNP_MS       750   /* of that, if it speaks UPnP */
+#define KEEPER_MUTE_MS       3000  /* without an answer to any request for a mapping */
 #define KEEPER_MAP_MS        10000 /* until each port has an answer; late ones count, too */
 #define KEEPER_RETRY_SECONDS 60
 
