@@ -84,15 +84,6 @@ struct mapping_view keeper_view(const struct keeper *keeper, uint16_t inner);
  * ports, in the order of keeper_map(). */
 size_t keeper_left(const struct keeper *keeper, uint16_t *ports, time_t *ret_until);
 
-/* Mappings for an earlier address of this machine, or in an earlier router, which could not
- * be removed. */
-struct former {
-    struct address router, local;
-    size_t count;
-    bool is_permanent; /* one of them is */
-    time_t until;      /* the last of the others ends */
-};
-
 /* Those from *at on that have the same two addresses; `ports`, with room for as many ports
  * as were asked for, receives the outer ones. *at is 0 at first. False if there are no
  * more.

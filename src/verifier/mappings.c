@@ -256,7 +256,7 @@ static bool has_lost_mapped(const struct family_report *earlier,
 {
     for (size_t i = 0; i < later->port_count; i++)
         if (later->local[i].mapped.state == MAPPING_MAPPED &&
-            earlier->findings[i].is_good && later->findings[i].asked > 0 &&
+            (!earlier || earlier->findings[i].is_good) && later->findings[i].asked > 0 &&
             !later->findings[i].is_good)
             return true;
     return false;
@@ -266,8 +266,9 @@ void mappings_compare(struct mappings *mappings, const struct report *earlier,
                       const struct report *later)
 {
     for (enum family family = 0; family < FAMILY_COUNT; family++)
-        if (earlier->families[family] && later->families[family] &&
-            has_lost_mapped(earlier->families[family], later->families[family]))
+        if (later->families[family] &&
+            has_lost_mapped(earlier ? earlier->families[family] : NULL,
+                            later->families[family]))
             keeper_doubt(mappings->sides[family].keeper);
 }
 
@@ -301,6 +302,16 @@ struct mapping_view mappings_view(const struct mappings *mappings, enum family f
     const struct keeper *keeper = mappings->sides[family].keeper;
     return keeper ? keeper_view(keeper, mappings->config.arguments->inner[index])
                   : (struct mapping_view){0};
+}
+
+bool mappings_former_next(const struct mappings *mappings, enum family family, size_t *at,
+                          uint16_t *ports, struct former *ret)
+{
+    const struct keeper *keeper = mappings->sides[family].keeper;
+    if (!keeper || !keeper_former_next(keeper, at, ports, ret))
+        return false;
+    ports_sort(ports, ret->count);
+    return true;
 }
 
 struct mappings_count mappings_count(const struct mappings *mappings)

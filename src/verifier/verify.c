@@ -330,7 +330,7 @@ static void watched_done(struct verify *verify, struct report *report)
             family_report_keep_rented(report->families[which],
                                       verify->watch.firm->families[which]);
     outage_tell(&verify->outage, verify->watch.firm, report);
-    if (verify->mappings && verify->watch.firm)
+    if (verify->mappings)
         mappings_compare(verify->mappings, verify->watch.firm, report);
     enum watch_step step = watch_take(&verify->watch, report);
     switch (step) {

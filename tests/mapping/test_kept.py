@@ -112,6 +112,12 @@ def test_another_address_in_place_of_the_old_one(world, protocol):
         one.home.provider.ip(LOSE + ADD + USE)
         eventually(lambda: f"to {PROVIDER}, a former address of this machine, until"
                    in running.err_path.read_text(), "what is left is told", within=10)
+        eventually(lambda: last(running)["former_mappings"], "a report on that", within=30)
+        (former,) = last(running)["former_mappings"]
+        assert (former["router"], former["local_ip"], former["ports"]) == (ROUTER, PROVIDER,
+                                                                           PORTS)
+        assert former["expires"] > last(running)["time"]
+        assert running.reports[0]["families"][0]["former_mappings"] == []
         said = running.end().err
         assert said.count("7466,50800-50802\n") == 2, said  # and at the end
     # What a busy router did not remove in time is told, too.

@@ -174,6 +174,25 @@ def test_a_restart_without_an_announcement(world, protocol):
     assert gateway.table == {}
 
 
+@EACH
+def test_a_restart_before_the_first_check(world, protocol):
+    """The router had just started, so its epoch does not show it, and it announces nothing."""
+    one = world()
+    restarts = []
+
+    def restart_once(request, reply):
+        if len(gateway.table) == len(PORTS) and not restarts:
+            restarts.append(request)
+            gateway.restart()
+        return [reply]
+    gateway = one.start_gateway(protocols=(protocol,), alter=restart_once)
+    with one.mapped() as running:
+        eventually(lambda: gateway.forwards == FORWARDS, "mapped anew", within=30)
+        one.wait_proved()
+        running.end()
+    assert restarts and gateway.table == {}
+
+
 @contextlib.contextmanager
 def used(one, port):
     """Another program of the provider's machine uses it."""
