@@ -323,12 +323,37 @@ static void former_note(struct keeper *keeper)
     }
 }
 
+static bool is_of_uplink(const struct former_port *former, const struct uplink *uplink)
+{
+    return uplink->has_router && address_equals(&former->router, &uplink->router) &&
+           address_equals(&former->local, &uplink->local);
+}
+
+/* The router can be asked again to remove it. */
+static void former_take_back(struct keeper *keeper)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < keeper->former_count; i++) {
+        const struct former_port former = keeper->former[i];
+        bool is_back = is_of_uplink(&former, &keeper->uplink);
+        for (size_t j = 0; j < keeper->port_count && is_back; j++)
+            if (keeper->ports[j].outer == former.outer) {
+                keeper->ports[j].is_held = true;
+                keeper->ports[j].held_until = former.until;
+            }
+        if (!is_back)
+            keeper->former[count++] = former;
+    }
+    keeper->former_count = count;
+}
+
 static void uplink_set(struct keeper *keeper, const struct uplink *uplink)
 {
     mapper_drop(keeper);
     former_note(keeper);
     keeper->announcements = announcements_free(keeper->announcements);
     keeper->uplink = *uplink;
+    former_take_back(keeper);
     listen_begin(keeper);
 }
 

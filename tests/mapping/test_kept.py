@@ -65,6 +65,22 @@ def test_the_gateway_goes_away_and_comes_back(world):
     assert one.daemon.is_empty()
 
 
+def test_the_cable_is_out_and_in(world):
+    """What could not be removed meanwhile is no longer left when it is mapped anew."""
+    one = world(PCP)
+    with one.mapped() as running:
+        one.home.provider.ip("link set eth0 down\n")
+        eventually(lambda: "a former address" in running.err_path.read_text(), "the loss",
+                   within=30)
+        one.home.provider.ip(f"link set eth0 up\nroute add default via {ROUTER}\n")
+        one.wait_proved()
+        eventually(lambda: good_of(last(running)) == PORTS
+                   and last(running)["former_mappings"] == [], "the return", within=30)
+        said = running.end().err
+        assert said.count("a former address") == 1, said
+    assert one.daemon.is_empty()
+
+
 # --- another address of this machine ------------------------------------------------------
 
 NEXT = "192.168.50.4"
