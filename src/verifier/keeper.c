@@ -7,6 +7,7 @@
 #include "verifier/link.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -483,8 +484,16 @@ bool keeper_has_moved(const struct keeper *keeper)
            !uplink_equals(&uplink, &keeper->uplink);
 }
 
+unsigned keeper_interface(const struct keeper *keeper)
+{
+    return keeper->uplink.has_router ? if_nametoindex(link_find(&keeper->uplink.local).name)
+                                     : 0;
+}
+
 void keeper_doubt(struct keeper *keeper)
 {
+    if (is_lost(keeper) && !keeper->ask)
+        ask_anew_in(keeper, span_ms(0));
     if (keeper->mapper)
         mapper_map_anew(keeper->mapper);
     else if (keeper->upnp)

@@ -68,7 +68,11 @@ void keeper_map(struct keeper *keeper, const struct mapping_port *ports, size_t 
  * be called again. */
 bool keeper_has_moved(const struct keeper *keeper);
 
-/* Asks for all ports again: there is reason to believe that they are not forwarded. */
+/* The interface on the way to the router; 0 if this machine has none. */
+unsigned keeper_interface(const struct keeper *keeper);
+
+/* Asks for all ports again, or for the router if there was none: there is reason to believe
+ * that they are not forwarded. */
 void keeper_doubt(struct keeper *keeper);
 
 /* Removes what the router may hold for us, and calls `removed`. Once. */

@@ -203,13 +203,25 @@ static void keeper_settled(void *ctx, const struct mapping_news *news)
     }
 }
 
+/* Perhaps because the router has restarted, and has announced that in the meantime. */
+static bool is_back(const struct mappings *mappings, const struct keeper *keeper)
+{
+    unsigned interface = keeper_interface(keeper);
+    return interface != 0 && uplink_watch_is_back(mappings->uplink_watch, interface);
+}
+
 static void uplink_changed(void *ctx)
 {
     struct mappings *mappings = ctx;
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
         const struct side *side = &mappings->sides[family];
-        if (mappings->removed || !side->keeper || !keeper_has_moved(side->keeper))
+        if (mappings->removed || !side->keeper)
             continue;
+        if (!keeper_has_moved(side->keeper)) {
+            if (is_back(mappings, side->keeper))
+                keeper_doubt(side->keeper);
+            continue;
+        }
         mappings->config.event(mappings->config.ctx,
                                family == FAMILY_4
                                    ? "this machine has another address or router (IPv4); "

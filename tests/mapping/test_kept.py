@@ -81,6 +81,24 @@ def test_the_cable_is_out_and_in(world):
     assert one.daemon.is_empty()
 
 
+@together("protocol", ALL)
+def test_the_cable_is_out_while_the_router_restarts(world, protocol):
+    """This machine keeps its address, and does not hear what the router announces."""
+    one = world(protocol)
+    with one.mapped(watch="1h") as running:
+        for _ in range(2):
+            one.home.unplug()
+            one.daemon.restart()
+            one.home.plug_in()
+        eventually(lambda: one.daemon.forwards() == FORWARDS, "mapped anew", within=30)
+        one.home.unplug()
+        one.daemon.restart()
+        one.home.plug_in()
+        eventually(lambda: one.daemon.forwards() == FORWARDS, "mapped once more", within=30)
+        running.end()
+    assert one.daemon.is_empty()
+
+
 # --- another address of this machine ------------------------------------------------------
 
 NEXT = "192.168.50.4"
