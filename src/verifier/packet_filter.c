@@ -13,7 +13,8 @@
 
 bool port_filter_equals(const struct port_filter *a, const struct port_filter *b)
 {
-    return a->is_known == b->is_known && a->is_led == b->is_led && a->drop == b->drop &&
+    return a->is_known == b->is_known && a->is_led == b->is_led &&
+           a->is_redirected == b->is_redirected && a->drop == b->drop &&
            strcmp(a->to, b->to) == 0 && strcmp(a->where, b->where) == 0;
 }
 
@@ -466,6 +467,7 @@ struct port_filter ruleset_judge(const struct ruleset *ruleset, uint16_t port)
         found.where[0] = '\0';
         return found;
     }
+    found.is_redirected = is_other;
     filters_walk(ruleset, port, false, states, is_other, &found);
     return found;
 }
