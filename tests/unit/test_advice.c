@@ -417,6 +417,32 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
                 "unit of systemd is using it on this machine",
                 "if that program is yours, add port 50800 to --in-use; otherwise stop it "
                 "and run port-verifier again");
+    check_words(
+        &(struct setup){.local_ip = "172.17.0.2",
+                        .public_ip = "203.0.113.7",
+                        .count = 1,
+                        .ports = {50800},
+                        .local = {BOUND},
+                        .remotes = {CLOSED}},
+        "closed: connection refused",
+        "port 50800 is closed, although this machine listens: 172.17.0.2 looks like the "
+        "address of a container or a virtual machine, and its host or the router does not "
+        "lead port 50800 to it",
+        "the address of this machine looks like that of a container or a virtual machine: "
+        "publish TCP port 50800 on its host (-p of Docker and Podman), or use the network "
+        "of the host, and in the router, forward it to the address of the host");
+    check_words(
+        &(struct setup){PUBLIC, .count = 1, .ports = {50800}, .local = {MAY_BE_DROPPED},
+                        .remotes = {LIMITED}, .limit = {true, 20, 1.25}},
+        "limited: no longer answered",
+        "could not judge port 50800: the address stopped answering the checker (20 ports "
+        "were judged before, then 1.2 a second), as under a rate limit, a scan protection "
+        "or a ban",
+        "allow the checker's address 203.0.113.1 in the firewall of this machine, which "
+        "may "
+        "limit it (table inet f, chain in), and in the flood and scan protection of every "
+        "router in front of it; until then, list the ports that matter most in --required, "
+        "because they are checked first, and allow more time with --patience 3m");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {DROPPED}, {FILTERED}},
                 "blocked by the firewall of this machine",
                 "the firewall of this machine blocks port 50800 (table inet f, chain in)",

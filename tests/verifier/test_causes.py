@@ -48,7 +48,8 @@ def test_a_part_of_the_range_is_forwarded(make_home, checked):
     assert (cause["cause"], cause["ports"]) == ("not_forwarded", "50848-50900")
     assert cause["label"] == "filtered: not forwarded"
     assert cause["text"] == ("no answer from ports 50848-50900, only from 7466,50800-50847: "
-                             "the router does not forward them")
+                             "the router does not forward them, or the firewall of a hosting "
+                             "provider blocks them")
     assert cause["remedy"] == (
         f"in the router, forward TCP ports 50848-50900 to {PROVIDER} (same port numbers), {MAP}; "
         "the firewall of this machine already lets them in")
