@@ -216,6 +216,15 @@ def test_a_stopped_child_is_noticed(installed):
     assert installed.ask() == '{"status": "ok"}'
 
 
+def watch_here(debian):
+    """Enables port-verifier with the checker of this machine, and waits for its report."""
+    debian.shell("sed -i 's,^#\\(PORT_VERIFIER_ARGUMENTS=\\).*,\\1--watch 1h --lan --ports 50800"
+                 " --ip 127.0.0.1 http://127.0.0.1:7466,' /etc/port-verifier.env;"
+                 " systemctl enable --now port-verifier")
+    eventually(lambda: "50800" in debian.run("cat", "/run/port-verifier/report.json",
+                                             check=False).stdout, "a report", within=20)
+
+
 def test_port_verifier_starts_nothing(debian):
     debian.install(PACKAGES, "port-verifier")
     assert debian.show("port-verifier", "SubState") == "dead"
@@ -228,11 +237,7 @@ def test_port_verifier_watches_when_it_is_enabled(debian):
     debian.run("systemctl", "start", "port-verifier", check=False)
     eventually(lambda: debian.show("port-verifier", "SubState") == "failed", "the failure")
 
-    debian.shell("sed -i 's,^#\\(PORT_VERIFIER_ARGUMENTS=\\).*,\\1--watch 1h --lan --ports 50800"
-                 " --ip 127.0.0.1 http://127.0.0.1:7466,' /etc/port-verifier.env;"
-                 " systemctl enable --now port-verifier")
-    eventually(lambda: "50800" in debian.run("cat", "/run/port-verifier/report.json",
-                                             check=False).stdout, "a report", within=20)
+    watch_here(debian)
     assert debian.show("port-verifier", "SubState") == "running"
     debian.run("systemd-analyze", "security", "--threshold=15", "port-verifier.service")
 
@@ -261,7 +266,10 @@ def test_the_unit_keeps_ports_mapped(debian, home, tmp_path):
         said = debian.run("cat", "/run/port-verifier/report.json", check=False).stdout
         return said and json.loads(said)["families"][0]
 
-    for protocol in (homes.UPNP, homes.PCP):
+    # The removal of a package stops the unit, too.
+    for protocol, ends in [(homes.UPNP, ("systemctl", "stop", "port-verifier")),
+                           (homes.PCP, ("dpkg", "--remove", "port-verifier-upnp",
+                                        "port-verifier"))]:
         folder = tmp_path / protocol
         folder.mkdir()
         router = homes.Daemon(home, folder, protocols=(protocol,))
@@ -271,7 +279,7 @@ def test_the_unit_keeps_ports_mapped(debian, home, tmp_path):
             assert family["router"]["mapping"]["protocol"] == protocol
             assert family["advertise"] == [50800]
             assert router.forwards() == {50800: (homes.PROVIDER, 50800)}
-            debian.run("systemctl", "stop", "port-verifier")
+            debian.run(*ends)
             assert router.is_empty()
         finally:
             router.stop()
@@ -316,11 +324,15 @@ def test_a_purge_leaves_nothing(debian):
     before = files(debian)
     debian.install(PACKAGES, *ALL)
     debian.install(NEXT, *ALL)
-    debian.shell("systemctl enable port-checker.socket port-verifier")
+    debian.shell("systemctl stop port-checker;"
+                 " systemctl enable --now port-checker.socket")
+    assert debian.ask() == '{"status": "ok"}'
+    watch_here(debian)
     debian.run("dpkg", "--remove", *ALL)
-    assert debian.show("port-checker", "SubState") == "dead"
+    for unit in ("port-checker.service", "port-checker.socket", "port-verifier.service"):
+        assert debian.show(unit, "SubState") == "dead", unit
     assert debian.run("test", "-e", SETTINGS, check=False).returncode == 0
-    assert debian.run("ss", "-Hltn", "sport = 7466").stdout == ""
+    assert debian.run("ss", "-Hltn").stdout == ""
 
     debian.run("dpkg", "--purge", *ALL)
     # The user remains, as Debian recommends: files elsewhere may be its own.
