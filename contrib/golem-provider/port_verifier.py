@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}
+# Of a machine or a local network, of carrier-grade NAT, and of DS-Lite.
+INNER = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
+         "100.64.0.0/10", "192.0.0.0/29", "fc00::/7", "fe80::/10", "::1/128")
 REPLY_MAX = 1 << 20
 CONNECT_TIMEOUT = 10.0
 GREETING_TIMEOUT = 5.0  # a checker reads for 1.5 s
@@ -269,7 +272,7 @@ class PortVerifier:
             return told[family]
         local, peer = (ipaddress.ip_address(ip.partition("%")[0])
                        for ip in (reply.local, reply.peer))
-        if local.is_global or not peer.is_global:
+        if not _is_inner(local) or _is_inner(peer):
             return str(local)
         if family == 4 and self.address_service:
             told[family] = await self._get_public_ip()
@@ -594,6 +597,11 @@ def _parse(server, timeout=PortVerifier.timeout):
     if url.scheme not in ("http", "https") or not url.hostname:
         raise NoAnswer("not a URL such as http://checker.example:7466")
     return Checker(url.scheme, url.hostname, port, url.path.rstrip("/"), timeout)
+
+
+def _is_inner(ip):
+    """Whether a translator stands between such an address and the internet."""
+    return any(ip in ipaddress.ip_network(network) for network in INNER)
 
 
 def _is_private(server):

@@ -370,6 +370,18 @@ def test_the_address_comes_from_the_newer_checker(make_home, service, later):
     assert [attempt["success"] for attempt in asked.results[50800]["attempts"]] == [True, True]
 
 
+def test_behind_a_router_an_old_checker_is_not_asked_about_an_inner_address(make_home, later):
+    home = make_home()
+    home.rules(forward("50800"))
+    with home.checker:
+        checker = later.enter_context(stubs.Stub(old(422), address=CHECKER))
+    asked = ask([checker.url], [50800], inside=home.provider)
+    assert not checker.posts()
+    assert "public_ip" in asked.results[50800]["attempts"][0]["error"]
+    asked = ask([checker.url], [50800], inside=home.provider, public_ip=PUBLIC)
+    assert asked.good == [50800]
+
+
 def test_the_address_is_set_or_asked_for(stub, later):
     service = later.enter_context(stubs.Stub(lambda request: Answer(200, b"127.0.0.9\n")))
     checker = stub(old(422))
