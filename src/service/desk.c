@@ -174,7 +174,8 @@ void office_done(struct office *office)
 static void open_letter(void *ctx, struct letter *letter)
 {
     struct desk *desk = ctx;
-    bool is_for_point = letter->kind == LETTER_JOB || letter->kind == LETTER_CANCEL;
+    bool is_for_point = letter->kind == LETTER_JOB || letter->kind == LETTER_CANCEL ||
+                        letter->kind == LETTER_LATE;
     if (is_for_point && desk->point)
         point_read(desk->point, letter);
     else if (!is_for_point && desk->asker)
@@ -220,6 +221,7 @@ static bool front_make(struct desk *desk, const struct settings *settings,
         .places = desk->office->places,
         .own = own_place(settings),
         .quorum = settings->quorum,
+        .silence = settings->check_timeout,
     };
     return true;
 }

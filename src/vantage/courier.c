@@ -151,6 +151,20 @@ bool courier_ask(struct courier *courier, size_t worker, const char *id,
     return hand_in(courier, parcel);
 }
 
+void courier_inquire(struct courier *courier, size_t worker, const char *id,
+                     const struct place_list *places)
+{
+    char subject[SUBJECT_SIZE], reply[SUBJECT_SIZE];
+    char *data = strdup(id);
+    snprintf(subject, sizeof subject, LATE_SUBJECT "%s", courier->config.front);
+    snprintf(reply, sizeof reply, "%s%zu." LATE_REPLY "%s", courier->sorter.inbox, worker,
+             id);
+    struct parcel *parcel = data ? parcel_new(subject, reply, data, strlen(data)) : NULL;
+    if (parcel)
+        parcel->to = *places;
+    hand_in(courier, parcel);
+}
+
 bool courier_answer(struct courier *courier, const char *reply, char *data, size_t len)
 {
     return hand_in(courier, parcel_new(reply, "", data, len));
@@ -246,12 +260,14 @@ static bool subscribe(struct courier *courier, struct nats_connection *connectio
                       struct err *err)
 {
     const char *front = courier->config.front, *place = courier->config.place;
-    char inbox[SUBJECT_SIZE], jobs[SUBJECT_SIZE], hello[SUBJECT_SIZE];
+    char inbox[SUBJECT_SIZE], jobs[SUBJECT_SIZE], late[SUBJECT_SIZE], hello[SUBJECT_SIZE];
     snprintf(inbox, sizeof inbox, "%s>", courier->sorter.inbox);
     snprintf(jobs, sizeof jobs, CHECK_SUBJECT "*.%s", place);
+    snprintf(late, sizeof late, LATE_SUBJECT "*.%s", place);
     snprintf(hello, sizeof hello, HELLO_SUBJECT "%s", front);
     if (is_place(courier) && !courier->has_left &&
         (!nats_subscribe(connection, jobs, place, err) ||
+         !nats_subscribe(connection, late, NULL, err) ||
          !nats_subscribe(connection, CANCEL_SUBJECT "*", NULL, err) ||
          !nats_subscribe(connection, HELLO_SUBJECT "*", NULL, err)))
         return false;

@@ -6,6 +6,8 @@
  *   vp.check.FRONT.PLACE   jobs for that place. Its processes subscribe to vp.check.*.PLACE
  *                          in the queue group PLACE, so that one of them gets a job
  *   vp.cancel.FRONT        the id of a job that is no longer needed, to all vantage points
+ *   vp.late.FRONT.PLACE    the id of a job without an answer, to all processes of that
+ *                          place: the one that is at work on it says so
  *   vp.beat.PLACE          an empty message every PLACES_HEARTBEAT_SECONDS
  *   vp.hello.FRONT         an empty message of a front that has just connected: every place
  *                          sends its heartbeat at once
@@ -13,6 +15,8 @@
  *                          PROCESS is a random number. The server lets a place publish
  *                          there once, and only if it got that job. It also tells there
  *                          that the place has no responders
+ *   _INBOX.FRONT.PROCESS.WORKER.late.ID.PLACE   the same for that question, and an empty
+ *                          message
  *
  * Called by threads of libnats.
  */
@@ -27,6 +31,8 @@ struct places;
 
 #define CHECK_SUBJECT  "vp.check."
 #define CANCEL_SUBJECT "vp.cancel."
+#define LATE_SUBJECT   "vp.late."
+#define LATE_REPLY     "late." /* before the id */
 #define BEAT_SUBJECT   "vp.beat."
 #define HELLO_SUBJECT  "vp.hello."
 

@@ -316,12 +316,11 @@ static void the_wait_begins_with_the_last_own_verdict(void **state)
     gather_own_ended(rig->gather);
     loop_each_turn(rig->loop, stop_when_complete, rig);
     assert_true(loop_run(rig->loop, NULL));
-    assert_true(instant_since(clock_now(), begun).ns >=
-                span_seconds(GATHER_WAIT_SECONDS).ns);
+    assert_true(instant_since(clock_now(), begun).ns >= span_ms(GATHER_WAIT_MS).ns);
     assert_views(rig, "gw=open eu-1=open us-1=missing:no_answer");
     assert_int_equal(merged(rig), PORT_STATE_OPEN);
     assert_int_equal(rig->asker.told, 1);
-    assert_int_equal(rig->asker.repeated, 1);
+    assert_true(rig->asker.inquired == 1 && rig->asker.repeated == 1);
     rig_free(rig);
 }
 
@@ -343,13 +342,41 @@ static void only_a_place_that_has_not_answered_is_asked_again(void **state)
     gather_own_ended(rig->gather);
     loop_each_turn(rig->loop, answer_when_repeated, rig);
     assert_true(loop_run(rig->loop, NULL));
-    assert_true(instant_since(clock_now(), begun).ns >=
-                span_seconds(GATHER_REPEAT_SECONDS).ns);
+    assert_true(instant_since(clock_now(), begun).ns >= span_ms(GATHER_REPEAT_MS).ns);
     assert_int_equal(rig->asker.repeated, 1);
     assert_int_equal(rig->asker.places.count, 1);
     assert_string_equal(rig->asker.places.names[0], "us-1");
     assert_views(rig, "gw=open eu-1=open us-1=open");
     assert_int_equal(rig->asker.told, 1); /* the process that had it may still probe */
+    rig_free(rig);
+}
+
+static bool work_when_asked(void *ctx)
+{
+    struct rig *rig = ctx;
+    if (rig->asker.inquired > 0 && rig->completions == 0)
+        script_at_work(&rig->asker, "us-1");
+    return stop_when_complete(ctx);
+}
+
+/* It does not get the job again, and is waited for until silence would be a verdict there.
+ */
+static void a_place_that_is_at_work_is_waited_for(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(&others, true);
+    struct instant begun = loop_now(rig->loop);
+    rig->config.silence = span_ms(500);
+    begin(rig);
+    own(rig, PORT_STATE_OPEN, 0);
+    gather_own_ended(rig->gather);
+    loop_each_turn(rig->loop, work_when_asked, rig);
+    assert_true(loop_run(rig->loop, NULL));
+    assert_true(instant_since(clock_now(), begun).ns >= span_ms(500 + GATHER_WAIT_MS).ns);
+    assert_views(rig, "gw=open eu-1=missing:no_answer us-1=missing:no_answer");
+    assert_true(rig->asker.inquired == 1 && rig->asker.repeated == 1);
+    assert_int_equal(rig->asker.places.count, 1);
+    assert_string_equal(rig->asker.places.names[0], "eu-1");
     rig_free(rig);
 }
 
@@ -401,6 +428,7 @@ int main(void)
         cmocka_unit_test(without_other_places_there_is_no_gathering),
         cmocka_unit_test(the_wait_begins_with_the_last_own_verdict),
         cmocka_unit_test(only_a_place_that_has_not_answered_is_asked_again),
+        cmocka_unit_test(a_place_that_is_at_work_is_waited_for),
         cmocka_unit_test(a_place_missed_twice_is_not_waited_for),
         cmocka_unit_test(an_end_before_completion_cancels_the_job),
     };
