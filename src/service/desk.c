@@ -29,6 +29,7 @@ struct desk {
     struct nats_asker *asker; /* these two owned; NULL = not a front, not a vantage point */
     struct point *point;
     struct gather_config front;
+    size_t asked; /* ports */
 };
 
 /* ---- the office -----------------------------------------------------------------------
@@ -222,6 +223,7 @@ static bool front_make(struct desk *desk, const struct settings *settings,
         .own = own_place(settings),
         .quorum = settings->quorum,
         .silence = settings->check_timeout,
+        .asked = &desk->asked,
     };
     return true;
 }

@@ -14,7 +14,8 @@
 #define VANTAGE_END_MAP(X)                                                                 \
     X(DEADLINE, "no_answer")          /* its time is over */                               \
     X(NOT_CONNECTED, "not_connected") /* or not sent */                                    \
-    X(TOO_LARGE, "too_many_ports")    /* for one job */
+    X(TOO_LARGE, "too_many_ports")    /* for one job */                                    \
+    X(TOO_MANY, "too_many_checks")    /* wait already */
 
 enum vantage_end {
 #define X(NAME, text) VANTAGE_END_##NAME,

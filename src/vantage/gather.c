@@ -43,6 +43,7 @@ struct gather {
     bool is_repeated;                /* the request */
     bool is_made;                    /* gather_new() has returned */
     bool is_complete;
+    size_t asked; /* of config.asked */
     size_t port_count;
     struct port_verdict *own; /* owned; port 0 = not yet */
     size_t place_count;       /* without the own one */
@@ -336,6 +337,8 @@ static bool ask(struct gather *gather, const struct vantage_job *asked)
         memcpy(places.names[i], gather->places[i].expected.name, PLACE_NAME_SIZE);
     job.budget_ms = (unsigned)(ms < VANTAGE_BUDGET_MS ? ms : VANTAGE_BUDGET_MS);
     job.exp_ms = clock_unix_ms() + left;
+    gather->asked = job.port_count;
+    *gather->config.asked += gather->asked;
     return vantage_ask(gather->config.asker, &job, &places, gather->deadline, &answers,
                        &gather->request);
 }
@@ -361,6 +364,8 @@ static void begin(struct gather *gather, const struct vantage_job *job)
         complete(gather, VANTAGE_END_DEADLINE);
     else if (job->port_count > VANTAGE_PORTS_MAX)
         complete(gather, VANTAGE_END_TOO_LARGE);
+    else if (job->port_count > GATHER_PORTS_MAX - *gather->config.asked)
+        complete(gather, VANTAGE_END_TOO_MANY);
     else if (!ask(gather, job))
         complete(gather, VANTAGE_END_NOT_CONNECTED);
 }
@@ -393,6 +398,7 @@ struct gather *gather_free(struct gather *gather)
         return NULL;
 
     request_end(gather, has_any(gather, is_open));
+    *gather->config.asked -= gather->asked;
     loop_timer_stop(gather->config.loop, &gather->timer);
     for (size_t i = 0; i < gather->place_count; i++)
         free(gather->places[i].verdicts);

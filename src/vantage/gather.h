@@ -33,6 +33,10 @@ struct loop;
  */
 #define GATHER_MARGIN_MS  500
 
+/* Of all gatherings of a worker that ask other places; a further one asks none. That many
+ * take 60 MB with 15 other places (tests/unit/test_vantage_gather.c). */
+#define GATHER_PORTS_MAX  262144
+
 struct gather;
 
 /* What is asked, of whom. All borrowed by each gathering until its end. */
@@ -43,6 +47,7 @@ struct gather_config {
     const char *own;     /* the name of the front's own place */
     size_t quorum;       /* 0 = by the number of places */
     struct span silence; /* that is a verdict: PORT_CHECK_TIMEOUT */
+    size_t *asked;       /* ports of all gatherings of this worker; 0 at first */
 };
 
 /* Places that a job would be sent to now, and the own one. */
