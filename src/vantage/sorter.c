@@ -6,8 +6,34 @@
 #include "vantage/places.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+bool sorter_subscribe(const struct sorter *sorter, struct nats_connection *connection,
+                      bool takes_jobs, struct err *err)
+{
+    const bool answers = takes_jobs && sorter->place[0], asks = sorter->places != NULL;
+    const struct {
+        bool is_wanted;
+        const char *subject, *rest, *place, *group;
+    } rows[] = {
+        {answers, CHECK_SUBJECT, "*.", sorter->place, sorter->place},
+        {answers, LATE_SUBJECT, "*.", sorter->place, NULL},
+        {answers, CANCEL_SUBJECT, "*", "", NULL},
+        {answers, HELLO_SUBJECT, "*", "", NULL},
+        {asks, sorter->inbox, ">", "", NULL},
+        {asks, BEAT_SUBJECT, "*", "", NULL},
+    };
+    char subject[SUBJECT_SIZE];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(subject, sizeof subject, "%s%s%s", rows[i].subject, rows[i].rest,
+                 rows[i].place);
+        if (rows[i].is_wanted && !nats_subscribe(connection, subject, rows[i].group, err))
+            return false;
+    }
+    return true;
+}
 
 void sorter_post(const struct sorter *sorter, size_t worker, struct letter *letter)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sorts what arrives from NATS: from a message to letters in the workers' mailboxes. It
- * knows the subjects:
+ * What arrives from NATS: subscribes to it, and sorts it, from a message to letters in the
+ * workers' mailboxes. The subjects:
  *
  *   vp.check.FRONT.PLACE   jobs for that place. Its processes subscribe to vp.check.*.PLACE
  *                          in the queue group PLACE, so that one of them gets a job
@@ -18,14 +18,17 @@
  *   _INBOX.FRONT.PROCESS.WORKER.late.ID.PLACE   the same for that question, and an empty
  *                          message
  *
- * Called by threads of libnats.
+ * sorter_read() is called by threads of libnats.
  */
 #pragma once
 
 #include "vantage/mailbox.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
+struct err;
+struct nats_connection;
 struct nats_message;
 struct places;
 
@@ -45,6 +48,10 @@ struct sorter {
     void (*greeted)(void *ctx); /* a front says hello */
     void *ctx;
 };
+
+/* To all that is for this process; to jobs, and what belongs to them, if it takes jobs. */
+bool sorter_subscribe(const struct sorter *sorter, struct nats_connection *connection,
+                      bool takes_jobs, struct err *err);
 
 /* A message that is none of these is dropped. */
 void sorter_read(const struct sorter *sorter, const struct nats_message *message);
