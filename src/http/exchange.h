@@ -12,7 +12,6 @@
  */
 #pragma once
 
-#include "http/request.h"
 #include "net/address.h"
 
 #include <stdbool.h>

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "http/exchange.h"
+#include "http/request.h"
 #include "http/response.h"
 #include "http/transport.h"
 

@@ -193,12 +193,12 @@ def unsent(service):
 
 
 def until_stuck(service):
-    """Until the service has filled the buffers of clients that do not read."""
+    """Until the service has filled the buffers of clients that do not read, and waits."""
     seen = [None, 0.0]
 
     def is_stuck():
         now, found = time.monotonic(), unsent(service)
-        if found != seen[0]:
+        if found != seen[0] or not any(found) or not service.is_asleep():
             seen[:] = found, now
         return now - seen[1] > 0.3
 
