@@ -163,6 +163,15 @@ bool text_parse_u64(const char *digits, size_t len, uint64_t max, uint64_t *ret)
     return true;
 }
 
+void text_hex(const uint8_t *bytes, size_t len, char *ret_digits)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < len; i++) {
+        ret_digits[2 * i] = digits[bytes[i] >> 4];
+        ret_digits[2 * i + 1] = digits[bytes[i] & 0xf];
+    }
+}
+
 int text_hex_value(char c)
 {
     if (c >= '0' && c <= '9')
