@@ -16,7 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FIRST_INHERITED_FD 3 /* fixed by the LISTEN_FDS protocol */
+#define FIRST_INHERITED_FD 3           /* fixed by the LISTEN_FDS protocol */
+#define RECEIVE_BYTES      (16 * 1024) /* doubled by the kernel, for its own overhead */
 
 /* Not a setting: set from the moment that a service manager has passed the sockets. */
 #define PASSED_NAME        "CHECKER_SOCKETS"
@@ -204,6 +205,13 @@ void sockets_inherit(bool is_successor, struct sockets *ret)
     ret->distinct = count;
 }
 
+void sockets_inherit_input(struct sockets *ret)
+{
+    int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, FIRST_INHERITED_FD);
+    *ret = (struct sockets){.fds = {fd}, .count = fd >= 0, .distinct = fd >= 0};
+    ret->is_passed = ret->count > 0 && are_passed();
+}
+
 /* From a service manager: all of them, and each as often as it takes for every worker to
  * have one. */
 static bool sockets_take(const struct sockets *passed, const struct address *wanted,
@@ -273,6 +281,15 @@ static bool sockets_make(const struct address *address, size_t wanted,
     return true;
 }
 
+/* Accepted sockets inherit it. While a check runs, nothing is read from its connection, and
+ * what a client sends meanwhile fills the kernel's memory: 128 KiB and more otherwise. */
+static void receive_bytes_limit(const struct sockets *sockets)
+{
+    const int bytes = RECEIVE_BYTES;
+    for (size_t i = 0; i < sockets->count; i++)
+        setsockopt(sockets->fds[i], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
 bool sockets_open(const struct address *address, size_t wanted,
                   const struct sockets *inherited, struct sockets *ret, struct err *err)
 {
@@ -282,6 +299,7 @@ bool sockets_open(const struct address *address, size_t wanted,
         sockets_done(&sockets);
         return false;
     }
+    receive_bytes_limit(&sockets);
     *ret = sockets;
     return true;
 }

@@ -85,6 +85,12 @@ bool origin_is_plausible(const struct address *local, const struct address *peer
     return false;
 }
 
+bool origin_is_seen(const struct address *local, const struct address *peer)
+{
+    return (reach_of(local) == REACH_PUBLIC && !signs_is_clat(local)) ||
+           reach_of(peer) != REACH_PUBLIC;
+}
+
 bool origin_is_doubtful(const struct address *local, const struct address *told)
 {
     return !address_equals(local, told) && reach_of(local) == REACH_PUBLIC &&

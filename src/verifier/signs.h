@@ -17,6 +17,7 @@
     X(CLAT_ADDRESS, "clat_address") /* ours is the inner end of DS-Lite or 464XLAT */      \
     X(CONTAINER, "container") /* ours is in a network of containers or virtual machines */ \
     X(TUNNEL, "tunnel")       /* ours belongs to a VPN or another tunnel */                \
+    X(DIALED, "dialed")       /* ours belongs to PPP: an internet provider's, or a VPN */  \
     X(CELLULAR, "cellular")   /* ours was given by a mobile network */                     \
     X(ADDRESSES_DISAGREE, "addresses_disagree") /* checkers see different addresses */     \
     /* The address that our router has on its other side, as it says: */                   \
