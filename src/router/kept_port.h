@@ -18,7 +18,6 @@
 #define KEPT_SILENCE_SECONDS 60 /* without an answer: until a port is asked for again */
 #define KEPT_REFUSED_SECONDS 600
 
-/* Begins each mapper's own description of a port. */
 struct kept_port {
     struct mapping mapping;
     enum mapping_state told; /* by the last kept_port_tell() */

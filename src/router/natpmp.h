@@ -17,7 +17,6 @@
 #include <stdint.h>
 
 #define NATPMP_REQUEST_MAX 12
-#define NATPMP_REPLY_MAX   16
 
 enum natpmp_opcode {
     NATPMP_ADDRESS = 0,
