@@ -228,7 +228,7 @@ static bool introduce(struct courier *courier, struct nats_connection *connectio
     snprintf(hello, sizeof hello, HELLO_SUBJECT "%s", courier->config.front);
     return sorter_subscribe(&courier->sorter, connection, !courier->has_left, err) &&
            (!is_front(courier) || nats_publish(connection, hello, NULL, NULL, 0, err)) &&
-           nats_settle(connection, err);
+           nats_flush(connection, err);
 }
 
 static bool connect_to(struct courier *courier, const struct nats_target *target,
