@@ -32,8 +32,8 @@ struct loop;
 struct point;
 
 #define POINT_EXP_SECONDS 30
-#define POINT_JOBS_MAX    4096 /* running */
-#define POINT_REMEMBERED  1024 /* jobs that it had; the same of cancelled ones */
+#define POINT_JOBS_MAX    4096  /* running */
+#define POINT_REMEMBERED  65536 /* the last jobs that it had; the same of cancelled ones */
 
 /* A front acts for many callers: its budget is that of so many targets. */
 #define POINT_FRONT_SHARE 256
