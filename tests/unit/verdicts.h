@@ -17,6 +17,7 @@
 #define CLOSED      {.state = PORT_STATE_CLOSED, .words = "Connection refused"}
 #define FILTERED    {.state = PORT_STATE_FILTERED, .words = "Connection timed out"}
 #define LIMITED     {.state = PORT_STATE_LIMITED, .words = "Connection timed out"}
+#define UNDECIDED   {.state = PORT_STATE_LIMITED, .is_undecided = true}
 #define UNREACHABLE {.state = PORT_STATE_UNREACHABLE, .words = "No route to host"}
 
 #define INSIDE                                                                             \
@@ -56,6 +57,11 @@
                                     .has_waiting = true}}
 #define BOUND_BY_OTHER   {.binding = BINDING_IN_USE, .owner = {.use = OWNER_USE_BOUND}}
 #define HIDDEN           {.binding = BINDING_IN_USE}
+#define IN_USE_BY_UNIT   {.binding = BINDING_IN_USE,                                       \
+                          .owner = {.use = OWNER_USE_LISTENER, .is_on_all = true,          \
+                                    .name = "systemd"}}
+#define REDIRECTED       {.binding = BINDING_BOUND,                                        \
+                          .filter = {.is_known = true, .is_redirected = true}}
 #define LED              {.binding = BINDING_BOUND,                                        \
                           .filter = {.is_known = true, .is_led = true, .to = "10.88.0.2"}}
 #define DROPPED          {.binding = BINDING_BOUND,                                        \

@@ -117,6 +117,22 @@ def test_a_checker_that_cannot_know_us_has_failed(apart, ip):
     assert "--ip" not in cause_of(family, 7466)["remedy"]
 
 
+def test_a_plain_checker_is_not_asked_about_an_inner_address(make_home, later):
+    """It has no GET /ip, and on the internet nothing has the address of this machine."""
+    home = make_home()
+    home.rules(forward("7466"))
+    with home.checker:
+        plain = later.enter_context(stubs.Stub(
+            lambda request: stubs.NOT_FOUND if request.path == "/ip"
+            else stubs.results(request, lambda ip, port: GOOD), address=CHECKER))
+    ended = verify("--json", "--ports", PORTS, plain.url, inside=home.provider)
+    assert ended.status == UNKNOWN, ended
+    assert ended.family()["checkers"][0]["error"] == "no_address" and not plain.posts()
+    assert "--ip" in cause_of(ended.family(), 7466)["remedy"]
+    ended = verify("--json", "--ports", PORTS, "--ip", PUBLIC, plain.url, inside=home.provider)
+    assert ended.status == OK and ended.family()["advertise"] == [7466, 50800]
+
+
 def test_a_proxy_with_a_public_address_is_not_this_machine(apart):
     """Nothing proves that the address is ours, and ours needs no translation."""
     stub, provider = apart(telling_address(
@@ -172,6 +188,20 @@ def test_an_address_that_has_changed_is_asked_for_once_more(stub):
     ended = verify("--json", "--ports", PORTS, stub(changing("192.0.2.1", "192.0.2.2")).url)
     assert ended.status == OK, ended
     assert ended.family()["ip"] == "192.0.2.2"
+
+
+def test_an_address_that_alternates_with_every_request_is_named(stub):
+    """As of a router that takes its uplinks in turn: GET /ip always leaves through the first."""
+    def answer(request):
+        if request.path == "/ip":
+            return stubs.Answer(200, {"ip": "192.0.2.1", "family": 4})
+        return stubs.Answer(403, {"detail": "192.0.2.2 may not have 192.0.2.1 checked: a caller may "
+                                  "name only its own address.", "code": "target_not_allowed"})
+    ended = verify("--json", "--ports", PORTS, stub(answer).url)
+    assert ended.status == UNKNOWN, ended
+    assert ended.family()["checkers"][0]["message"] == (
+        "the address of this machine alternates between 192.0.2.2 and 192.0.2.1")
+    assert "--source" in cause_of(ended.family(), 7466)["remedy"]
 
 
 def test_an_address_that_alternates_is_named(stub):

@@ -133,7 +133,8 @@ def test_a_router_that_speaks_neither_has_a_closed_port(checker, report):
                                              unspoken("PCP", "closed")]
     assert family["causes"][0]["remedy"].startswith(
         f"{FORWARD}, or, if the router allows UPnP, PCP or NAT-PMP, run port-verifier again with "
-        f"--map{LETS_IN}; {GUESS}")
+        "--map, or, on a rented server, allow it in the firewall (security group) of the hosting "
+        f"provider{LETS_IN}; {GUESS}")
 
 
 SENTENCES = {
@@ -168,7 +169,8 @@ SENTENCES = {
         f"{FORWARD}, and look up its WAN address: a private address (10.*, 172.16.* to 172.31.*, "
         "192.168.*) is that of a second router in front of it, which has to be put into bridge "
         "mode or has to forward it to the first; an address in 100.64.0.0/10 shows carrier-grade "
-        "NAT: ask the internet provider for a public address"),
+        "NAT, as does a second router that is not yours: ask the internet provider for a public "
+        "address"),
 }
 
 
