@@ -139,7 +139,7 @@ def test_a_missing_place_is_named_and_changes_nothing(stub):
 def test_places_that_are_missing_are_not_the_fault_of_the_ports(stub):
     entry = placed("limited", eu_1="open", us_1="missing", ap_1="unplugged")
     checker = stub(checker_of(entry))
-    ended = verify("--ports", PORTS, "--patience", "3", checker.url)
+    ended = verify("--ports", PORTS, "--patience", "6", checker.url)
     assert ended.status == UNKNOWN, ended
     assert lines_of(ended)[1:] == [
         f"ipv4 checker {checker.url}: answered in N s, from this machine, not from the internet; "
