@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tells that addresses or routes of this machine have changed, as the kernel announces it:
- * UPLINK_WATCH_MS after the change, because changes come in groups, and at most every
+ * Reports that addresses or routes of this machine have changed, as the kernel announces
+ * it: UPLINK_WATCH_MS after the change, because changes come in groups, and at most every
  * UPLINK_WATCH_PAUSE_MS. Belongs to the loop's thread.
  */
 #pragma once
