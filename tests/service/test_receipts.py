@@ -365,7 +365,7 @@ def test_the_examples_accept_a_receipt_and_no_other(giving, tmp_path, closed_por
 
 @pytest.mark.parametrize("read", LIBRARIES)
 def test_the_examples_refuse_other_issuers_types_and_times(giving, tmp_path, read):
-    """Tokens that the key of this checker has signed, but that are no receipts of its."""
+    """Tokens that the key of this checker has signed, but that are not its receipts."""
     key = (tmp_path / "receipt-key.pem").read_text()
     head = {"typ": "port-receipt+jwt", "kid": key_ids(giving)[0]}
     now = int(time.time())
