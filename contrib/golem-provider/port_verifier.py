@@ -2,7 +2,7 @@
 """Verifies which TCP ports of this machine the internet can reach.
 
 This module has the names and result types of the module of the same name in the Golem provider
-software, and takes its place there; README.md beside it says how. It needs Python 3.9 or later
+software, and takes its place there; README.md beside it says how. It needs Python 3.8 or later
 and only the standard library, and is written for Linux, macOS and Windows.
 
 It asks checkers over their HTTP API (docs/api.md). A checker that supports proofs gets a
@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}
+# Of a machine or a local network, of carrier-grade NAT, and of DS-Lite.
+INNER = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
+         "100.64.0.0/10", "192.0.0.0/29", "fc00::/7", "fe80::/10", "::1/128")
 REPLY_MAX = 1 << 20
 CONNECT_TIMEOUT = 10.0
 GREETING_TIMEOUT = 5.0  # a checker reads for 1.5 s
@@ -223,6 +226,8 @@ class PortVerifier:
 
     async def _ask(self, server, family, ports, told):
         """{port: verdict} of one checker. `told` keeps the address between checkers."""
+        if any(listeners.lacks(family, ports) for listeners in self._held):
+            raise NoAnswer(f"this machine does not listen on IPv{family}")
         checker = _parse(server, self.timeout)
         addresses = await _resolve(checker, family)
         held = next((listeners for listeners in self._held
@@ -267,7 +272,7 @@ class PortVerifier:
             return told[family]
         local, peer = (ipaddress.ip_address(ip.partition("%")[0])
                        for ip in (reply.local, reply.peer))
-        if local.is_global or not peer.is_global:
+        if not _is_inner(local) or _is_inner(peer):
             return str(local)
         if family == 4 and self.address_service:
             told[family] = await self._get_public_ip()
@@ -437,6 +442,7 @@ class _Listeners:
         self.servers = {}  # by family and port
         self.in_use = set()
         self.reasons = {}
+        self.left_out = set()  # families, for lack of descriptors
         self.greeted = set()  # (family, port) of accepted connections
         self.open_connections = {}
 
@@ -447,11 +453,16 @@ class _Listeners:
     def bound(self, family):
         return {port for of, port in self.servers if of == family}
 
+    def lacks(self, family, ports):
+        """Whether nothing listens there, so that a refusal says nothing about the ports."""
+        return family in self.left_out and any(port in ports for _, port in self.servers)
+
     async def open(self, family, ports, is_first):
         """Binds what can be bound. Only the first family decides whether a port is in use."""
         if not is_first and not _has_descriptors(len(ports)):
-            logger.info("too few descriptors to listen on IPv%d too: its ports are checked "
-                        "without a proof", family)
+            logger.warning("too few descriptors (ulimit -n) to listen on IPv%d too: it is not "
+                           "checked", family)
+            self.left_out.add(family)
             return
         loop = asyncio.get_running_loop()
         for port in ports:
@@ -588,6 +599,11 @@ def _parse(server, timeout=PortVerifier.timeout):
     return Checker(url.scheme, url.hostname, port, url.path.rstrip("/"), timeout)
 
 
+def _is_inner(ip):
+    """Whether a translator stands between such an address and the internet."""
+    return any(ip in ipaddress.ip_network(network) for network in INNER)
+
+
 def _is_private(server):
     """Whether the URL names this machine or a private address."""
     try:
@@ -595,6 +611,10 @@ def _is_private(server):
         return host == "localhost" or not ipaddress.ip_address(host).is_global
     except (NoAnswer, ValueError):
         return False
+
+
+async def _in_thread(function, *arguments):
+    return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
 
 
 async def _resolve(checker, family):
@@ -630,7 +650,7 @@ async def _request(checker, addresses, path, body=None, is_json=True):
     """One request in a thread, since the standard library has no asynchronous client."""
     wire = _Wire()
     try:
-        return await asyncio.to_thread(_exchange, wire, checker, addresses, path, body, is_json)
+        return await _in_thread(_exchange, wire, checker, addresses, path, body, is_json)
     finally:
         wire.end()
 
@@ -715,7 +735,7 @@ async def _run(command, timeout):
     The status is None if it cannot be started or does not end in time."""
     started = []
     try:
-        return await asyncio.to_thread(_run_here, command, timeout, started)
+        return await _in_thread(_run_here, command, timeout, started)
     except asyncio.CancelledError:
         for process in started:
             process.kill()

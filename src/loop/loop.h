@@ -5,7 +5,8 @@
  * A turn: wait for events; handle at most LOOP_EVENTS_MAX of them; fire the timers that
  * are due; run the turn-end functions in the order in which they were added. Events come
  * before timers, so an answer that has arrived beats a deadline that passed while this
- * thread was not running.
+ * thread was not running. For that, events are fetched once more after a wait that brought
+ * none or ended late.
  *
  * A watch is named by slot and generation, never by a pointer: an event that was already
  * fetched when its watch was dropped is ignored, even if the descriptor and the slot have

@@ -25,6 +25,8 @@
 #define UPSET_MIN_SECONDS 30
 #define UPSET_MAX_SECONDS 480
 
+static const struct instant never = {INT64_MAX};
+
 struct port {
     struct kept_port kept;
     bool is_under_way;
@@ -32,6 +34,7 @@ struct port {
     bool is_retried;   /* for that reason, since it was last due */
     bool is_tried;     /* while removing: a removal has been sent */
     unsigned doubles;  /* mappings that repeated requests may have made besides */
+    struct instant anew; /* is_under_way: what has happened since wants it due by then */
 };
 
 struct slot {
@@ -80,9 +83,11 @@ static void map_anew(struct mapper *mapper, const struct port *except, struct in
 {
     for (size_t i = 0; i < mapper->port_count; i++) {
         struct port *port = &mapper->ports[i];
+        /* The router may have answered before it forgot: its reply is on the way. */
+        struct instant *due = port->is_under_way ? &port->anew : &port->kept.due;
         if (port == except)
             continue;
-        port->kept.due = instant_min(port->kept.due, at);
+        *due = instant_min(*due, at);
         if (is_forgotten)
             port->kept.mapping.expires = at;
         if (is_forgotten && !port->is_under_way)
@@ -345,6 +350,8 @@ static void call_ended(void *ctx, enum call_end end)
         removal_end(slot, port, end);
     else
         mapping_end(slot, port, end);
+    port->kept.due = instant_min(port->kept.due, port->anew);
+    port->anew = never;
     wake(mapper);
 }
 
@@ -362,17 +369,20 @@ static struct port *displaced_next(struct mapper *mapper)
     return NULL;
 }
 
-/* The first in the order of the list. */
+/* The one that has waited longest, so that each has its turn while events come faster than
+ * a slow router answers; the first of these in the order of the list. */
 static struct port *port_next(struct mapper *mapper, struct instant now)
 {
+    struct port *next = NULL;
     for (size_t i = 0; i < mapper->port_count; i++) {
         struct port *port = &mapper->ports[i];
         bool is_next = mapper->is_removing ? port->kept.mapping.is_held && !port->is_tried
                                            : !instant_before(now, port->kept.due);
-        if (is_next && !port->is_under_way)
-            return port;
+        if (is_next && !port->is_under_way &&
+            (!next || instant_before(port->kept.due, next->kept.due)))
+            next = port;
     }
-    return mapper->is_removing ? NULL : displaced_next(mapper);
+    return next || mapper->is_removing ? next : displaced_next(mapper);
 }
 
 static void requests_begin(struct mapper *mapper, struct instant now)
@@ -394,7 +404,7 @@ static void requests_begin(struct mapper *mapper, struct instant now)
 /* When the timer is to fire if no call ends before. */
 static struct instant next_time(const struct mapper *mapper)
 {
-    struct instant next = {INT64_MAX};
+    struct instant next = never;
     if (mapper->is_removing)
         return mapper->remove_by;
     if (!mapper->has_settled)
@@ -476,7 +486,7 @@ bool mapper_new(struct loop *loop, const struct mapper_config *config,
     mapper->heed_at = clock_now();
     mapper->upset_at = instant_back(clock_now(), span_seconds(UPSET_MAX_SECONDS));
     for (size_t i = 0; i < port_count; i++)
-        mapper->ports[i].kept = kept_port_new(&ports[i]);
+        mapper->ports[i] = (struct port){.kept = kept_port_new(&ports[i]), .anew = never};
     for (size_t i = 0; i < MAPPER_CALLS_MAX; i++) {
         mapper->slots[i].mapper = mapper;
         call_init(&mapper->slots[i].call, loop, reply_take, call_ended, &mapper->slots[i]);

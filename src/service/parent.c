@@ -46,7 +46,7 @@ struct parent {
     struct reload_watch watch;
     struct reload_check check;
     bool is_reload_wanted; /* requested while another could not begin */
-    bool is_accepted;      /* the new binary has accepted the configuration */
+    bool is_accepted;      /* the new binary has passed both stages of the check */
 
     bool is_ending;
     bool is_killed; /* the children, by us */
@@ -252,9 +252,17 @@ static bool is_reload_possible(const struct parent *parent)
     return parent->check.child == 0 && parent->is_ready && parent->predecessor.pid == 0;
 }
 
-static void reload_begin(struct parent *parent, const char *why)
+static void reload_stage_begin(struct parent *parent, enum reload_stage stage)
 {
     struct err err;
+    if (!reload_check_start(&parent->check, stage, parent->loop, parent->invocation,
+                            parent->service->sockets.fds[0], &err))
+        reload_refuse(parent, "the new program could not be started; nothing has changed",
+                      err.message);
+}
+
+static void reload_begin(struct parent *parent, const char *why)
+{
     if (parent->is_ending || parent->is_accepted)
         return;
     parent->is_reload_wanted = !is_reload_possible(parent);
@@ -262,10 +270,7 @@ static void reload_begin(struct parent *parent, const char *why)
         return;
 
     log_message(LOG_LEVEL_INFO, "reload_check", "%s: checking the configuration", why);
-    if (!reload_check_start(&parent->check, parent->loop, parent->invocation,
-                            parent->service->sockets.fds[0], &err))
-        reload_refuse(parent, "the new program could not be started; nothing has changed",
-                      err.message);
+    reload_stage_begin(parent, RELOAD_CONFIG);
 }
 
 static void reload_request(struct parent *parent, const char *why)
@@ -277,14 +282,21 @@ static void reload_request(struct parent *parent, const char *why)
 
 static void reload_check_ended(struct parent *parent, int status)
 {
+    static const char *const refusals[] = {
+        [RELOAD_CONFIG] = "the configuration was not accepted; nothing has changed",
+        [RELOAD_REHEARSAL] = "the new program cannot serve; nothing has changed",
+    };
     char reason[RELOAD_REASON_SIZE];
-    bool is_accepted = reload_check_end(&parent->check, status, reason);
-    if (!is_accepted)
-        reload_refuse(parent, "the configuration was not accepted; nothing has changed",
-                      reason);
-    if (!is_accepted || parent->is_reload_wanted || parent->is_ending)
+    bool has_passed = reload_check_end(&parent->check, status, reason);
+    if (!has_passed)
+        reload_refuse(parent, refusals[parent->check.stage], reason);
+    if (!has_passed || parent->is_reload_wanted || parent->is_ending)
         return;
 
+    if (parent->check.stage == RELOAD_CONFIG) {
+        reload_stage_begin(parent, RELOAD_REHEARSAL);
+        return;
+    }
     log_message(LOG_LEVEL_INFO, "reload",
                 "starting the new program; running checks finish in the old process");
     parent->is_accepted = true;

@@ -211,6 +211,13 @@ void sockets_inherit(bool is_successor, struct sockets *ret)
     ret->distinct = count;
 }
 
+void sockets_inherit_input(struct sockets *ret)
+{
+    int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, FIRST_INHERITED_FD);
+    *ret = (struct sockets){.fds = {fd}, .count = fd >= 0, .distinct = fd >= 0};
+    ret->is_passed = ret->count > 0 && are_passed();
+}
+
 /* From a service manager: all of them, and each as often as it takes for every worker to
  * have one. */
 static bool sockets_take(const struct sockets *passed, const struct address *wanted,

@@ -259,7 +259,7 @@ static bool subscribe(struct courier *courier, struct nats_connection *connectio
                               !nats_subscribe(connection, BEAT_SUBJECT "*", NULL, err) ||
                               !nats_publish(connection, hello, NULL, NULL, 0, err)))
         return false;
-    return nats_settle(connection, err);
+    return nats_flush(connection, err);
 }
 
 static bool connect_to(struct courier *courier, const struct nats_target *target,

@@ -277,7 +277,7 @@ void nats_leave_groups(struct nats_connection *connection)
         natsSubscription_Drain(connection->groups[i]);
 }
 
-bool nats_settle(struct nats_connection *connection, struct err *err)
+bool nats_flush(struct nats_connection *connection, struct err *err)
 {
     natsStatus status = natsConnection_FlushTimeout(connection->nc, WAIT_MS);
     return status == NATS_OK ? true : failed(err, status);

@@ -131,13 +131,13 @@ static void running_free(struct point_job *running)
 }
 
 /* The front pays for ports that were not tried as well: its budget is wide. */
-static void settle(struct point_job *running, size_t untried, size_t silent)
+static void end_accounting(struct point_job *running, size_t untried, size_t silent)
 {
     const struct point_config *config = &running->point->config;
     struct instant now = loop_now(config->loop);
     budget_give_back(config->targets, &running->target, &running->target,
                      running->is_foreign, untried, 1, now);
-    budget_settle_silent(config->targets, &running->target, running->is_foreign, silent,
+    budget_charge_silent(config->targets, &running->target, running->is_foreign, silent,
                          now);
 }
 
@@ -175,7 +175,7 @@ static void job_is_done(void *ctx, const struct job *job, const struct job_resul
     size_t len;
     char *text;
 
-    settle(running, result->untried, result->silent);
+    end_accounting(running, result->untried, result->silent);
     count(point, refusal);
     if (refusal == REFUSAL_NONE) {
         log_verdicts(running, job);
@@ -196,7 +196,7 @@ static void count_cancelled(const struct point *point)
 static void cancel(struct point_job *running, const char *reason)
 {
     size_t silent, untried = engine_cancel(running->job, &silent);
-    settle(running, untried, silent);
+    end_accounting(running, untried, silent);
     count_cancelled(running->point);
     log_end_without(running, reason);
     running_free(running);

@@ -3,7 +3,6 @@
 
 #include "base/err.h"
 #include "loop/loop.h"
-#include "net/scope.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -83,19 +82,17 @@ bool checker_told(const struct checker *checker, struct address *ret)
     return true;
 }
 
-/* Without NAT, the checker sees the address of our end of the connection. NAT can be
- * excluded if that address is global, or if the address of the checker is not. */
-static bool own_end_is_public(const struct checker *checker)
+/* Without NAT, the checker sees the address of our end of the connection. */
+static bool own_end_is_seen(const struct checker *checker)
 {
     return checker->result.has_local &&
-           (address_scope(&checker->result.local_address) == SCOPE_GLOBAL ||
-            address_scope(&checker->result.peer_address) != SCOPE_GLOBAL);
+           origin_is_seen(&checker->result.local_address, &checker->result.peer_address);
 }
 
 void checker_tell(struct checker *checker, const struct address *address)
 {
     assert(checker->phase == CHECKER_WAITING_FOR_ADDRESS);
-    if (!address && own_end_is_public(checker))
+    if (!address && own_end_is_seen(checker))
         address = &checker->result.local_address;
     if (!address) {
         checker_fail(checker, FAILURE_NO_ADDRESS, NULL);

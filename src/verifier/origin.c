@@ -91,6 +91,12 @@ static bool is_translated(const struct address *address)
     return address_has_prefix(address, AF_INET, bits, 29);
 }
 
+bool origin_is_seen(const struct address *local, const struct address *peer)
+{
+    return (reach_of(local) == REACH_PUBLIC && !is_translated(local)) ||
+           reach_of(peer) != REACH_PUBLIC;
+}
+
 bool origin_is_doubtful(const struct address *local, const struct address *told)
 {
     return !address_equals(local, told) && reach_of(local) == REACH_PUBLIC &&

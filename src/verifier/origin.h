@@ -39,6 +39,10 @@ enum vantage vantage_told(enum vantage vantage, const struct address *told);
 bool origin_is_plausible(const struct address *local, const struct address *peer,
                          const struct address *told);
 
+/* Whether the other end sees `local`: a translator is on the path only between a local
+ * network and the internet. */
+bool origin_is_seen(const struct address *local, const struct address *peer);
+
 /* Whether a translator has to be on the path, although `local` needs no translation: then a
  * proxy in front of the checker is as likely, and only a proof shows that `told` is the
  * address of this machine. */

@@ -122,10 +122,17 @@ bool family_report_judge(struct family_report *family, const struct report_polic
  * of this machine may be the reason. */
 bool family_report_has_doubt(const struct family_report *family);
 
-/* A port that was ours once, and advertised, is still to be advertised when another program
- * of this machine has it and it is reached: it has been rented out. */
-void family_report_keep_rented(struct family_report *family,
-                               const struct family_report *earlier);
+/* What is kept of an earlier report of the same address:
+ *
+ *   a port that was good, and about which no checker could decide because places of the
+ *   checkers are missing, is as it was: its cause is LIMITED, although it is good
+ *   a port that was ours once, and advertised, is still to be advertised when another
+ *   program of this machine has it and it is reached: it has been rented out
+ */
+void report_keep(struct report *later, const struct report *earlier);
+
+/* Whether it is good only because that was kept. */
+bool report_is_kept(const struct family_report *family, size_t index);
 
 enum report_status report_status(const struct report *report);
 

@@ -325,10 +325,8 @@ static void watched_done(struct verify *verify, struct report *report)
         next_round_later(verify);
         return;
     }
-    for (enum family which = 0; which < FAMILY_COUNT && verify->watch.firm; which++)
-        if (report->families[which] && verify->watch.firm->families[which])
-            family_report_keep_rented(report->families[which],
-                                      verify->watch.firm->families[which]);
+    if (verify->watch.firm)
+        report_keep(report, verify->watch.firm);
     outage_tell(&verify->outage, verify->watch.firm, report);
     if (verify->mappings && verify->watch.firm)
         mappings_compare(verify->mappings, verify->watch.firm, report);

@@ -11,9 +11,10 @@ from harness.netns import Borrowed
 from harness.waiting import eventually
 from machine import NEXT, PACKAGES
 
+CONTRIB = nats.CONFIGURATION.parents[1]
 ALL = ("port-checker", "port-verifier", "port-verifier-upnp")
 SETTINGS = "/etc/port-checker.env"
-OPEN = '{"provider_ip": "127.0.0.1", "ports": [7466]}'
+OPEN = '{"provider_ip": "127.0.0.1", "ports": [443]}'
 
 
 def files(debian):
@@ -68,7 +69,7 @@ def test_callers_can_check_only_their_own_address(installed):
 
 
 def test_its_exposure(installed):
-    for threshold, drop_in in [(11, None), (16, "privileged-port.conf")]:
+    for threshold, drop_in in [(11, None), (15, "privileged-port.conf")]:
         if drop_in:
             installed.shell(
                 "mkdir -p /etc/systemd/system/port-checker.service.d;"
@@ -86,7 +87,7 @@ def test_a_port_below_1024(installed):
         " /etc/systemd/system/port-checker.service.d; systemctl daemon-reload")
     append(installed, "PORT_CHECKER_PORT=443")
     installed.run("systemctl", "restart", "port-checker")
-    assert installed.ask("http://127.0.0.1:443/health") == '{"status": "ok"}'
+    assert '"accessible": true' in installed.ask("http://127.0.0.1:443/check-ports", OPEN)
     assert installed.ready_lines()[-1]["sandbox"] == "full"
 
 
@@ -257,6 +258,25 @@ def test_the_unit_keeps_ports_mapped(debian, home, tmp_path):
     debian.run("dpkg", "--purge", "port-verifier-upnp", "port-verifier")
     assert debian.shell("ls -d /var/lib/port-verifier /var/lib/private/port-verifier",
                         check=False).stdout == ""
+
+
+def test_the_examples_are_those_of_the_tree(debian):
+    """Unpacked and executable as there: the pages say where to copy them."""
+    debian.install(PACKAGES, "port-checker", "port-verifier")
+
+    def installed_in(package):
+        folder = f"/usr/share/doc/{package}/examples"
+        return dict(line.split() for line in debian.shell(
+            f"cd {folder}; find . -type f -printf '%P %m\\n'").stdout.splitlines())
+
+    def ours(*folders):
+        return {str(path.relative_to(CONTRIB)): f"{path.stat().st_mode & 0o755:o}"
+                for folder in folders for path in (CONTRIB / folder).iterdir()
+                if path.is_file()}
+    folders = {path.name for path in CONTRIB.iterdir()}
+    assert installed_in("port-verifier") == ours("golem-provider")
+    assert installed_in("port-checker") == {**ours(*folders - {"golem-provider"}),
+                                            "privileged-port.conf": "644"}
 
 
 def test_manual_pages_and_completions_are_installed(debian):

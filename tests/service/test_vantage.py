@@ -4,6 +4,7 @@ contrib/nats, and in the whole sandbox."""
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import time
 
@@ -303,6 +304,20 @@ def test_metrics_count_by_place_and_result(world, open_port):
     assert front.metric("place_answers_total", "eu-1", "answered") == 0
     assert place.metric("vantage_jobs_total", "target") == 1
     assert place.metric("vantage_jobs_total", "judged") == 0
+
+
+@pytest.mark.parametrize("name, who", [("gw", "front"), ("eu-1", "place")])
+def test_the_example_settings_are_accepted(tmp_path, name, who):
+    """With the key that make-keys makes for that name."""
+    text = (nats.CONFIGURATION.parent / f"{who}.env").read_text().replace(
+        "nats.example.org", nats.HOST)
+    assert text.count(f"/etc/port-checker/{name}.seed\n") == 1
+    (tmp_path / f"{name}.seed").write_text(nats.new_key(name, f"--{who}", name)[0])
+    (tmp_path / ".env").write_text(text.replace("/etc/port-checker", str(tmp_path)))
+    ended = run("--check-config", directory=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert set(re.findall("^[A-Z].*", text, re.MULTILINE)) - set(
+        ended.stdout.replace(str(tmp_path), "/etc/port-checker").splitlines()) == set()
 
 
 # --- the server comes and goes -------------------------------------------------------------

@@ -165,6 +165,71 @@ static void a_second_announcement_is_heeded_later(void **state)
     check_all_are_mapped();
 }
 
+static void stop_when_all_are_mapped(void)
+{
+    if (lab.gateway->table_count == lab.count)
+        stop();
+    else
+        after(10, stop_when_all_are_mapped);
+}
+
+static void restart_before_the_replies(void)
+{
+    assert_int_equal(lab.gateway->maps, lab.count);
+    assert_int_equal(lab.settled, 0);
+    restart_and_announce();
+    stop_when_all_are_mapped();
+}
+
+/* The replies that are on the way then were true when they were sent. */
+static void a_restart_while_requests_are_under_way(void **state)
+{
+    (void)state;
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
+        lab_begin(NULL);
+        lab.config.protocol = which;
+        lab.count = MAPPER_CALLS_MAX;
+        lab.gateway->delay_ms = 200;
+        start();
+        after(50, restart_before_the_replies);
+        assert_true(loop_run(lab.loop, NULL));
+        assert_int_equal(lab.gateway->table_count, lab.count);
+        lab_end(NULL);
+    }
+}
+
+static bool is_asked_for(uint16_t inner)
+{
+    for (int i = 0; i < lab.gateway->maps; i++)
+        if (lab.gateway->asked[i] == inner)
+            return true;
+    return false;
+}
+
+static void doubt_until_each_is_asked_for(void)
+{
+    bool are_all = true;
+    for (size_t i = 0; i < lab.count; i++)
+        are_all = are_all && is_asked_for(lab.ports[i].inner);
+    if (are_all) {
+        stop();
+        return;
+    }
+    mapper_map_anew(lab.mapper);
+    after(20, doubt_until_each_is_asked_for);
+}
+
+static void each_port_has_its_turn_at_a_slow_router(void **state)
+{
+    (void)state;
+    lab.count = 3 * MAPPER_CALLS_MAX;
+    lab.gateway->delay_ms = 100;
+    start();
+    after(20, doubt_until_each_is_asked_for);
+    assert_true(loop_run(lab.loop, NULL));
+    assert_int_equal(lab.settled, 0);
+}
+
 static void move(void)
 {
     lab.gateway->outer = "45.12.7.9";
@@ -410,6 +475,8 @@ int main(void)
         TEST(after_a_restart_fewer_ports_may_fit),
         TEST(an_announcement_with_an_epoch_that_fits_renews_once),
         TEST(a_second_announcement_is_heeded_later),
+        cmocka_unit_test(a_restart_while_requests_are_under_way),
+        TEST(each_port_has_its_turn_at_a_slow_router),
         TEST(another_outer_address_is_news),
         TEST(an_announced_address_renews_all),
         cmocka_unit_test(a_fickle_router_is_not_asked_without_end),

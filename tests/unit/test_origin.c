@@ -122,6 +122,33 @@ static void a_public_end_needs_no_translation(void **state)
     }
 }
 
+static void without_a_translator_our_end_is_seen(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *local, *peer;
+        bool is_seen;
+    } rows[] = {
+        {"8.8.8.8", "9.9.9.9", true},
+        {"203.0.113.9", "203.0.113.1", true},
+        {"192.168.1.5", "192.168.1.9", true},
+        {"127.0.0.1", "127.0.0.1", true},
+        {"100.64.3.4", "100.64.0.1", true},
+        {"192.168.1.5", "9.9.9.9", false},
+        {"192.168.1.5", "203.0.113.1", false},
+        {"100.64.3.4", "203.0.113.1", false},
+        {"192.0.0.4", "203.0.113.1", false},
+        {"2001:db8::9", "2001:db8::1", true},
+        {"fd00::9", "2001:db8::1", false},
+        {"fd00::9", "fd00::1", true},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct address local = address_of(rows[i].local);
+        struct address peer = address_of(rows[i].peer);
+        assert_int_equal(origin_is_seen(&local, &peer), rows[i].is_seen);
+    }
+}
+
 static void own_addresses_are_known(void **state)
 {
     (void)state;
@@ -138,6 +165,7 @@ int main(void)
         cmocka_unit_test(who_sees_an_inner_address_is_inside),
         cmocka_unit_test(an_address_follows_from_both_ends),
         cmocka_unit_test(a_public_end_needs_no_translation),
+        cmocka_unit_test(without_a_translator_our_end_is_seen),
         cmocka_unit_test(own_addresses_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -351,16 +351,16 @@ static int set_up(void **state)
     assert_true(pages_new(&pages, NULL));
 
     const struct api_config config = {
-        .settings = &settings,
-        .budget = budget,
-        .pages = pages,
-        .warnings = &warnings,
-        .metrics = metrics,
+        .checks = {.settings = &settings,
+                   .budget = budget,
+                   .metrics = metrics,
+                   .pages = pages,
+                   .warnings = &warnings,
+                   .machine = {.is_ours = is_ours, .is_broadcast = is_ours},
+                   .is_draining = is_draining},
         .all = &metrics,
         .all_count = 1,
         .limit = &limit,
-        .machine = {.is_ours = is_ours, .is_broadcast = is_ours},
-        .is_draining = is_draining,
         .more_metrics = no_more_metrics,
         .version = "1.2.3",
     };

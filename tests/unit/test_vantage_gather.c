@@ -310,7 +310,7 @@ static void the_wait_begins_with_the_last_own_verdict(void **state)
 {
     (void)state;
     struct rig *rig = rig_new(&others, true);
-    struct instant begun = clock_now();
+    struct instant begun = loop_now(rig->loop); /* the gathering knows no later time */
     own(rig, PORT_STATE_OPEN, 0);
     script_answer(&rig->asker, "eu-1", PORT_STATE_OPEN, 0);
     gather_own_ended(rig->gather);
@@ -337,7 +337,7 @@ static void only_a_place_that_has_not_answered_is_asked_again(void **state)
 {
     (void)state;
     struct rig *rig = rig_new(&others, true);
-    struct instant begun = clock_now();
+    struct instant begun = loop_now(rig->loop); /* the gathering knows no later time */
     own(rig, PORT_STATE_OPEN, 0);
     script_answer(&rig->asker, "eu-1", PORT_STATE_OPEN, 0);
     gather_own_ended(rig->gather);

@@ -80,11 +80,15 @@ def test_names_and_types_are_those_of_the_original():
     assert module.logger.name == "port_verifier"
 
 
-def test_it_is_python_3_9():
-    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 9))
+def test_it_is_python_3_8():
+    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 8))
     imported = {name.name.split(".")[0] for node in ast.walk(tree)
                 if isinstance(node, ast.Import) for name in node.names}
     assert not imported & {"os", "signal", "fcntl", "multiprocessing", "aiohttp", "requests"}
+    # What came with 3.9 and later.
+    named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not named & {"to_thread", "timeout_at", "TaskGroup", "Runner", "removeprefix",
+                        "removesuffix"}
 
 
 def test_the_guide_installs_it(tmp_path):
@@ -225,6 +229,22 @@ def test_only_ipv6(make_home, service):
     assert f"{server}: {CHECKER6} has no IPv4 address" in refused.error
 
 
+def test_too_few_descriptors_to_listen_on_both_families(make_home, service):
+    """Then IPv6, where nothing listens, is not checked: a refusal would say nothing."""
+    home = make_home()
+    home.rules(forward("50800"))
+    both = urls(service(home))
+    asked = ask(both, [50800], inside=home.provider, descriptors=90)
+    assert asked.good == [50800] and list(asked.by_family) == [4]
+    assert "too few descriptors" in asked.log
+    only = ask(both[1:], [50800], inside=home.provider, descriptors=90)
+    assert only.error and not only.by_family
+    # With enough of them, and without listeners.
+    assert list(ask(both, [50800], inside=home.provider, descriptors=200).by_family) == [4, 6]
+    status = ask(both, [50800], "verify_external_access", inside=home.provider, descriptors=90)
+    assert status.errors() == {50800: "Connection refused"}
+
+
 # --- local ports --------------------------------------------------------------------------
 
 def test_the_discovery_port_in_use_is_our_own(start):
@@ -348,6 +368,18 @@ def test_the_address_comes_from_the_newer_checker(make_home, service, later):
     asked = ask([new, checker.url], [50800], inside=home.provider)
     assert checker.posts()[-1].json["provider_ip"] == PUBLIC and asked.good == [50800]
     assert [attempt["success"] for attempt in asked.results[50800]["attempts"]] == [True, True]
+
+
+def test_behind_a_router_an_old_checker_is_not_asked_about_an_inner_address(make_home, later):
+    home = make_home()
+    home.rules(forward("50800"))
+    with home.checker:
+        checker = later.enter_context(stubs.Stub(old(422), address=CHECKER))
+    asked = ask([checker.url], [50800], inside=home.provider)
+    assert not checker.posts()
+    assert "public_ip" in asked.results[50800]["attempts"][0]["error"]
+    asked = ask([checker.url], [50800], inside=home.provider, public_ip=PUBLIC)
+    assert asked.good == [50800]
 
 
 def test_the_address_is_set_or_asked_for(stub, later):

@@ -117,6 +117,22 @@ def test_a_checker_that_cannot_know_us_has_failed(apart, ip):
     assert "--ip" not in cause_of(family, 7466)["remedy"]
 
 
+def test_a_plain_checker_is_not_asked_about_an_inner_address(make_home, later):
+    """It has no GET /ip, and on the internet nothing has the address of this machine."""
+    home = make_home()
+    home.rules(forward("7466"))
+    with home.checker:
+        plain = later.enter_context(stubs.Stub(
+            lambda request: stubs.NOT_FOUND if request.path == "/ip"
+            else stubs.results(request, lambda ip, port: GOOD), address=CHECKER))
+    ended = verify("--json", "--ports", PORTS, plain.url, inside=home.provider)
+    assert ended.status == UNKNOWN, ended
+    assert ended.family()["checkers"][0]["error"] == "no_address" and not plain.posts()
+    assert "--ip" in cause_of(ended.family(), 7466)["remedy"]
+    ended = verify("--json", "--ports", PORTS, "--ip", PUBLIC, plain.url, inside=home.provider)
+    assert ended.status == OK and ended.family()["advertise"] == [7466, 50800]
+
+
 def test_a_proxy_with_a_public_address_is_not_this_machine(apart):
     """Nothing proves that the address is ours, and ours needs no translation."""
     stub, provider = apart(telling_address(
