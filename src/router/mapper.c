@@ -30,10 +30,10 @@ static const struct instant never = {INT64_MAX};
 struct port {
     struct kept_port kept;
     bool is_under_way;
-    bool is_displaced; /* its outer port was given to another port of ours for a moment */
-    bool is_retried;   /* for that reason, since it was last due */
-    bool is_tried;     /* while removing: a removal has been sent */
-    unsigned doubles;  /* mappings that repeated requests may have made besides */
+    bool is_displaced;   /* its outer port was given to another port of ours for a moment */
+    bool is_retried;     /* for that reason, since it was last due */
+    bool is_tried;       /* while removing: a removal has been sent */
+    unsigned doubles;    /* mappings that repeated requests may have made besides */
     struct instant anew; /* is_under_way: what has happened since wants it due by then */
 };
 

@@ -258,7 +258,7 @@ static enum certainty meta_ask(const struct nft_reader *reader, const char *key,
     return CERTAINTY_MAYBE;
 }
 
-/* It is new, and nothing has led it elsewhere: such a connection goes another way. */
+/* It is new, and nothing has redirected it: such a connection goes another way. */
 static enum certainty ct_ask(const struct nft_reader *reader, const char *key,
                              const json_t *right)
 {

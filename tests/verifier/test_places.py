@@ -189,7 +189,7 @@ def test_missing_places_withdraw_no_single_port(stub, later):
         (True, "open", "unproved"), (True, "limited", "limited"), (False, "closed", "refused"),
         (True, "limited", "limited")]
     assert cause_of(family, 50800)["label"] == (
-        "good: kept, for want of a new verdict, reached by 1 of 3: no verdict from us-1 and ap-1")
+        "good: kept from an earlier verdict, reached by 1 of 3: no verdict from us-1 and ap-1")
     said[50800] = placed("limited", eu_1="open", us_1="closed", ap_1="missing")
     said[50802] = placed("closed", eu_1="closed", us_1="closed", ap_1="missing")
     assert running.wait_reports(3)[2]["families"][0]["advertise"] == [7466, 50800]
