@@ -31,6 +31,7 @@
 #pragma once
 
 #include "api/checks_config.h"
+#include "http/error.h"
 #include "http/exchange.h"
 
 #include <stdbool.h>

@@ -152,6 +152,11 @@ bool loop_timer_set(struct loop *loop, struct timer *timer, struct instant deadl
     return true;
 }
 
+bool loop_timer_in(struct loop *loop, struct timer *timer, struct span span)
+{
+    return loop_timer_set(loop, timer, instant_add(loop_now(loop), span));
+}
+
 void loop_timer_stop(struct loop *loop, struct timer *timer)
 {
     timers_stop(&loop->timers, timer);

@@ -75,8 +75,10 @@ bool loop_watch_change(struct loop *loop, int fd, struct loop_watch watch, uint3
  * the caller closes the descriptor next, which also ends the kernel's part. */
 void loop_watch_drop(struct loop *loop, int fd, struct loop_watch *watch);
 
-/* Timers on this loop's clock. False without memory; the timer is then not set. */
+/* Timers on this loop's clock; loop_timer_in() counts from loop_now(). False without
+ * memory; the timer is then not set. */
 bool loop_timer_set(struct loop *loop, struct timer *timer, struct instant deadline);
+bool loop_timer_in(struct loop *loop, struct timer *timer, struct span span);
 void loop_timer_stop(struct loop *loop, struct timer *timer);
 
 /* At most LOOP_TURN_FNS_MAX of them. Do not end one from within a turn-end function. */

@@ -9,6 +9,7 @@
 #include "base/container.h"
 #include "base/err.h"
 #include "loop/loop.h"
+#include "router/announced.h"
 #include "router/call.h"
 #include "router/epoch.h"
 #include "router/kept_port.h"
@@ -19,7 +20,6 @@
 
 #define RETRY_MIN_SECONDS 60
 #define RETRY_MAX_SECONDS 1800
-#define HEED_MIN_SECONDS  10
 #define PATIENCE_MAX_MS   1000
 #define DOUBLES_MAX       4
 #define UPSET_MIN_SECONDS 30
@@ -57,13 +57,13 @@ struct mapper {
     struct epoch epoch;
     bool has_outer;
     struct address outer_address;
+    bool is_answered; /* a request for a mapping was */
     bool has_settled;
     struct mapping_news news;
     uint8_t jitter; /* of the renewals: one for all, so that they come together */
     bool is_removing, has_removed;
     struct instant remove_by;
-    bool is_announced;       /* the mappings are to be renewed for that, at heed_at */
-    struct instant heed_at;  /* not before the last time + HEED_MIN_SECONDS */
+    struct announced announced;
     struct instant upset_at; /* the last restart or outer address that was heeded */
     struct span upset_pause; /* until the next one is */
 };
@@ -136,16 +136,6 @@ static void note_outer(struct mapper *mapper, const struct address *outer,
     mapper->outer_address = *outer;
     if (is_moved && upset(mapper, of, false))
         mapper->news.is_moved = true;
-}
-
-static void announcement_heed(struct mapper *mapper, struct instant now)
-{
-    if (!mapper->is_announced || instant_before(now, mapper->heed_at))
-        return;
-    mapper->is_announced = false;
-    mapper->heed_at = instant_add(now, span_seconds(HEED_MIN_SECONDS));
-    mapper->news.is_announced = true;
-    map_anew(mapper, NULL, now, false);
 }
 
 static struct span retry_after(const struct map_reply *reply)
@@ -346,6 +336,8 @@ static void call_ended(void *ctx, enum call_end end)
         note_epoch(mapper, reply.epoch, port);
     if (end == CALL_ANSWERED && reply.has_outer_address && slot->request.lifetime != 0)
         note_outer(mapper, &reply.outer_address, port);
+    mapper->is_answered =
+        mapper->is_answered || (end == CALL_ANSWERED && slot->request.lifetime != 0);
     if (slot->request.lifetime == 0)
         removal_end(slot, port, end);
     else
@@ -401,6 +393,14 @@ static void requests_begin(struct mapper *mapper, struct instant now)
     }
 }
 
+/* What is not answered by then is SILENT. */
+static struct instant settle_by(const struct mapper *mapper)
+{
+    const struct mapper_config *config = &mapper->config;
+    return mapper->is_answered ? config->deadline
+                               : instant_min(config->deadline, config->silent_by);
+}
+
 /* When the timer is to fire if no call ends before. */
 static struct instant next_time(const struct mapper *mapper)
 {
@@ -408,9 +408,8 @@ static struct instant next_time(const struct mapper *mapper)
     if (mapper->is_removing)
         return mapper->remove_by;
     if (!mapper->has_settled)
-        next = mapper->config.deadline;
-    if (mapper->is_announced)
-        next = instant_min(next, mapper->heed_at);
+        next = settle_by(mapper);
+    next = instant_min(next, announced_next(&mapper->announced));
     if (mapper->calls == MAPPER_CALLS_MAX)
         return next;
     for (size_t i = 0; i < mapper->port_count; i++)
@@ -445,8 +444,10 @@ static void timer_fire(struct timer *timer)
 {
     struct mapper *mapper = CONTAINER_OF(timer, struct mapper, timer);
     struct instant now = loop_now(mapper->loop);
-    if (!mapper->is_removing)
-        announcement_heed(mapper, now);
+    if (!mapper->is_removing && announced_take(&mapper->announced, now)) {
+        mapper->news.is_announced = true;
+        map_anew(mapper, NULL, now, false);
+    }
     requests_begin(mapper, now);
     loop_timer_set(mapper->loop, timer, next_time(mapper));
 
@@ -459,7 +460,7 @@ static void timer_fire(struct timer *timer)
         mapper->config.removed(mapper->config.ctx);
         return;
     }
-    bool is_late = !mapper->has_settled && !instant_before(now, mapper->config.deadline);
+    bool is_late = !mapper->has_settled && !instant_before(now, settle_by(mapper));
     if (is_late)
         waiting_end(mapper);
     if (is_idle || is_late)
@@ -483,7 +484,6 @@ bool mapper_new(struct loop *loop, const struct mapper_config *config,
     mapper->config = *config;
     mapper->port_count = port_count;
     mapper->patience = span_ms(CALL_WAIT_MS);
-    mapper->heed_at = clock_now();
     mapper->upset_at = instant_back(clock_now(), span_seconds(UPSET_MAX_SECONDS));
     for (size_t i = 0; i < port_count; i++)
         mapper->ports[i] = (struct port){.kept = kept_port_new(&ports[i]), .anew = never};
@@ -532,12 +532,14 @@ bool mapper_outer_address(const struct mapper *mapper, struct address *ret)
     return mapper->has_outer;
 }
 
-void mapper_hear(struct mapper *mapper, uint32_t epoch, const struct address *outer)
+void mapper_hear(struct mapper *mapper, enum router_protocol protocol, uint32_t epoch,
+                 const struct address *outer)
 {
-    note_epoch(mapper, epoch, NULL);
+    if (protocol == mapper->config.protocol)
+        note_epoch(mapper, epoch, NULL);
     if (outer)
         note_outer(mapper, outer, NULL);
-    mapper->is_announced = true;
+    mapper->announced.is_due = true;
     wake(mapper);
 }
 

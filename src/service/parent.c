@@ -88,11 +88,6 @@ static void kill_children(struct parent *parent)
     tell(parent->predecessor.pid, SIGKILL);
 }
 
-static void timer_in(struct parent *parent, struct timer *timer, struct span span)
-{
-    loop_timer_set(parent->loop, timer, instant_add(loop_now(parent->loop), span));
-}
-
 static void overdue_fire(struct timer *timer)
 {
     struct parent *parent = CONTAINER_OF(timer, struct parent, overdue);
@@ -105,7 +100,8 @@ static void overdue_fire(struct timer *timer)
 /* The children end in time by themselves; this is for one that does not. */
 static void expect_end(struct parent *parent)
 {
-    timer_in(parent, &parent->overdue, span_seconds(DRAIN_SECONDS + OVERDUE_SECONDS));
+    loop_timer_in(parent->loop, &parent->overdue,
+                  span_seconds(DRAIN_SECONDS + OVERDUE_SECONDS));
 }
 
 static void reason_keep(struct parent *parent, const char *reason)
@@ -325,7 +321,7 @@ static void watch_fire(struct timer *timer)
     struct parent *parent = CONTAINER_OF(timer, struct parent, watch_timer);
     if (reload_watch_look(&parent->watch, parent->invocation))
         reload_request(parent, "the binary or .env has changed");
-    timer_in(parent, timer, span_ms(WATCH_MS));
+    loop_timer_in(parent->loop, timer, span_ms(WATCH_MS));
 }
 
 /* --- the ends of children ------------------------------------------------------------- */
@@ -468,9 +464,9 @@ static bool parent_init(struct parent *parent, struct err *err)
     if (parent->child.pid == 0)
         predecessor_restore(parent);
     else if (parent->predecessor.pid > 0)
-        timer_in(parent, &parent->start_timer, span_seconds(START_SECONDS));
+        loop_timer_in(parent->loop, &parent->start_timer, span_seconds(START_SECONDS));
     if (parent->service->settings.debug)
-        timer_in(parent, &parent->watch_timer, span_ms(WATCH_MS));
+        loop_timer_in(parent->loop, &parent->watch_timer, span_ms(WATCH_MS));
     return true;
 }
 

@@ -103,8 +103,7 @@ bool reload_check_start(struct reload_check *check, enum reload_stage stage,
 
     struct err of_watch;
     check->said_fd = fd_take(&said_fd);
-    loop_timer_set(loop, &check->timer,
-                   instant_add(loop_now(loop), span_seconds(RELOAD_CHECK_SECONDS)));
+    loop_timer_in(loop, &check->timer, span_seconds(RELOAD_CHECK_SECONDS));
     if (!loop_watch_add(loop, check->said_fd, EPOLLIN, on_said, check, &check->watch,
                         &of_watch))
         log_message(LOG_LEVEL_WARNING, "reload_check", "%s", of_watch.message);

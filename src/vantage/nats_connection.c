@@ -18,14 +18,15 @@
 #define PING_MS          5000
 #define PINGS_UNANSWERED 2
 #define BUFFER_OFF       1 /* bytes kept while disconnected; 0 would be the default */
-#define GROUPS_MAX       4
+#define GROUPS_MAX       1
+#define OTHERS_MAX       5
 
 struct nats_connection {
     natsConnection *nc;                   /* owned */
     natsSubscription *groups[GROUPS_MAX]; /* owned */
     size_t group_count;
     bool has_left;                        /* the groups */
-    natsSubscription *others[GROUPS_MAX]; /* owned */
+    natsSubscription *others[OTHERS_MAX]; /* owned */
     size_t other_count;
     const struct nats_client *client; /* borrowed */
 };
@@ -257,6 +258,8 @@ bool nats_subscribe(struct nats_connection *connection, const char *subject,
         const struct nats_client *from;
         void *to;
     } ctx = {.from = connection->client}; /* the callbacks only read it */
+    assert(group ? connection->group_count < GROUPS_MAX
+                 : connection->other_count < OTHERS_MAX);
     natsSubscription **at = group ? &connection->groups[connection->group_count]
                                   : &connection->others[connection->other_count];
     natsStatus status =

@@ -375,26 +375,41 @@ static void read_job(struct point *point, const struct letter *letter)
         refuse(point, letter, &job, refusal);
 }
 
-/* Only the front that asked may cancel. Jobs and cancellations take different ways: this
- * may be the first. */
-static void read_cancel(struct point *point, const struct letter *letter)
+/* A job is known to the front that asked only. */
+static struct point_job *find(const struct point *point, const struct letter *letter)
 {
     struct point_job *running;
     LIST_FOREACH(running, &point->running, link)
         if (strcmp(running->id, letter->id) == 0 &&
-            strcmp(running->front, letter->front) == 0) {
-            cancel(running, "cancelled");
-            return;
-        }
-    remember(&point->cancelled, letter->front, letter->id);
+            strcmp(running->front, letter->front) == 0)
+            return running;
+    return NULL;
+}
+
+/* Jobs and cancellations take different ways: this may be the first. */
+static void read_cancel(struct point *point, const struct letter *letter)
+{
+    struct point_job *running = find(point, letter);
+    if (running)
+        cancel(running, "cancelled");
+    else
+        remember(&point->cancelled, letter->front, letter->id);
+}
+
+static void read_late(struct point *point, const struct letter *letter)
+{
+    if (find(point, letter))
+        answer(point, letter->reply, strdup(""), 0);
 }
 
 void point_read(struct point *point, const struct letter *letter)
 {
     if (letter->kind == LETTER_JOB)
         read_job(point, letter);
-    else
+    else if (letter->kind == LETTER_CANCEL)
         read_cancel(point, letter);
+    else if (letter->kind == LETTER_LATE)
+        read_late(point, letter);
 }
 
 /* ---- life ------------------------------------------------------------------------------

@@ -223,6 +223,22 @@ static void address_changed(struct checker *checker)
         checker_fail(checker, FAILURE_NO_MEMORY, NULL);
 }
 
+/* It told another address the second time; or it refuses an address that it has just told,
+ * and names the one that it sees now: "203.0.113.9 may not have ...". */
+static bool is_alternating(struct checker *checker, const struct fetch_result *result)
+{
+    char detail[REPLY_SENTENCE_SIZE];
+    struct address seen;
+    if (!address_equals(&checker->told_before, &checker->result.public_address))
+        return true;
+    reply_read_detail(result->body, result->body_len, detail);
+    if (!address_parse(detail, strcspn(detail, " "), &seen, NULL) ||
+        address_equals(&seen, &checker->result.public_address))
+        return false;
+    checker->told_before = seen;
+    return true;
+}
+
 static void fail_alternating(struct checker *checker)
 {
     char one[ADDRESS_TEXT_SIZE];
@@ -255,7 +271,7 @@ static void ask_done(void *ctx, const struct fetch_result *result)
              !checker->has_changed)
         address_changed(checker);
     else if (result->status == 403 && checker->has_changed &&
-             !address_equals(&checker->told_before, &checker->result.public_address))
+             is_alternating(checker, result))
         fail_alternating(checker);
     else if (result->status == 429 && !is_first && result->retry_after > 0 &&
              pause_begin(checker, span_seconds(result->retry_after)))

@@ -172,8 +172,6 @@ static bool condition_read(const struct reader *reader, const char *option,
         *ret = source_port_compare(value);
     else if (strcmp(option, "--pkt-type") == 0)
         *ret = is_true(strcmp(value, "unicast") == 0);
-    else if (strcmp(option, "--ctstate") == 0 || strcmp(option, "--state") == 0)
-        *ret = is_true(list_has(value, "NEW"));
     else if (strcmp(option, "--dst-type") == 0)
         *ret = is_true(list_has(value, "LOCAL"));
     else
@@ -198,7 +196,7 @@ static void target_read(const struct reader *reader, struct rule *rule, const ch
         {"MASQUERADE", RULE_GOES_ON}, {"TCPMSS", RULE_GOES_ON},
         {"NFQUEUE", RULE_UNSURE},     {"TPROXY", RULE_UNSURE},
         {"SYNPROXY", RULE_UNSURE},    {"CT", RULE_GOES_ON},
-        {"NOTRACK", RULE_GOES_ON},    {"TRACE", RULE_GOES_ON},
+        {"NOTRACK", RULE_UNTRACKS},   {"TRACE", RULE_GOES_ON},
     };
     for (size_t i = 0; !is_goto && i < sizeof rows / sizeof *rows; i++)
         if (strcmp(rows[i].name, target) == 0) {
@@ -227,6 +225,16 @@ static void lead_read(struct rule *rule, const char *to)
         rule->verdict = RULE_REDIRECTS;
 }
 
+static void states_read(struct rule *rule, const char *list, bool is_outside)
+{
+    static const char *const words[] = {"NEW", "UNTRACKED", "INVALID"}; /* as TRACKED_* */
+    unsigned states = 0;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (list_has(list, words[i]) != is_outside)
+            states |= TRACKED_NEW << i;
+    rule->states &= states;
+}
+
 static void option_read(const struct reader *reader, struct rule *rule, struct line *line,
                         const char *option, bool is_not)
 {
@@ -237,6 +245,10 @@ static void option_read(const struct reader *reader, struct rule *rule, struct l
         lead_read(rule, word_next(line));
     } else if (strcmp(option, "--dport") == 0 || strcmp(option, "--dports") == 0) {
         ports_read(reader, rule, word_next(line), is_not);
+    } else if (strcmp(option, "--ctstate") == 0 || strcmp(option, "--state") == 0) {
+        states_read(rule, word_next(line), is_not);
+    } else if (strcmp(option, "--notrack") == 0) {
+        rule->verdict = RULE_UNTRACKS; /* of "-j CT" */
     } else if (strcmp(option, "-m") == 0 || strcmp(option, "--comment") == 0 ||
                strcmp(option, "--reject-with") == 0 ||
                strncmp(option, "--log-", strlen("--log-")) == 0) {
@@ -260,7 +272,7 @@ static void option_read(const struct reader *reader, struct rule *rule, struct l
 
 static void rule_read(const struct reader *reader, struct line *line)
 {
-    struct rule rule = {.match = CERTAINTY_YES};
+    struct rule rule = {.match = CERTAINTY_YES, .states = TRACKED_ANY};
     line->at = 1; /* past "-A" */
     size_t chain = chain_of(reader, word_next(line));
     bool is_not = false;
@@ -290,6 +302,7 @@ static void chain_read(const struct reader *reader, struct line *line)
     bool is_nat = strcmp(reader->table, "nat") == 0;
     bool is_early = strcmp(name, "PREROUTING") == 0;
     chain->is_declared = true;
+    chain->is_early = is_early && strcmp(reader->table, "raw") == 0;
     /* Of the two kinds of iptables, either one may drop. */
     chain->drops_by_policy = strcmp(word_next(line), "DROP") == 0 || chain->drops_by_policy;
     if (is_nat && is_early)

@@ -258,13 +258,9 @@ static enum certainty meta_ask(const struct nft_reader *reader, const char *key,
     return CERTAINTY_MAYBE;
 }
 
-/* It is new, and nothing has redirected it: such a connection goes another way. */
-static enum certainty ct_ask(const struct nft_reader *reader, const char *key,
-                             const json_t *right)
+/* Nothing has redirected it: such a connection goes another way. */
+static enum certainty ct_ask(const char *key, const json_t *right)
 {
-    static char fresh[] = "new";
-    if (strcmp(key, "state") == 0)
-        return values_ask(reader, right, value_is_word, fresh);
     const char *word = json_string_value(right);
     return strcmp(key, "status") == 0 && word && strcmp(word, "dnat") == 0
                ? CERTAINTY_NO
@@ -355,6 +351,29 @@ static enum certainty flags_ask(const struct nft_reader *reader, const char *op,
     return strcmp(op, "!=") == 0 ? certainty_not(found) : found;
 }
 
+/* --- states --------------------------------------------------------------------------- */
+
+bool nft_is_state(const json_t *left)
+{
+    return strcmp(nft_text(json_object_get(left, "ct"), "key"), "state") == 0;
+}
+
+void nft_states(const struct nft_reader *reader, struct rule *rule, const json_t *right,
+                bool is_outside)
+{
+    static char words[][16] = {"new", "untracked",
+                               "invalid"}; /* in the order of TRACKED_* */
+    unsigned states = 0;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        enum certainty found = values_ask(reader, right, value_is_word, words[i]);
+        if (found == CERTAINTY_MAYBE)
+            rule_require(rule, CERTAINTY_MAYBE);
+        if (found != (is_outside ? CERTAINTY_YES : CERTAINTY_NO))
+            states |= TRACKED_NEW << i;
+    }
+    rule->states &= states;
+}
+
 /* --- a condition ---------------------------------------------------------------------- */
 
 /* Whether a port of the connection's destination is compared. */
@@ -378,7 +397,7 @@ enum certainty nft_compare(const struct nft_reader *reader, const json_t *left,
     if (meta)
         return meta_ask(reader, nft_text(meta, "key"), right);
     if (ct)
-        return ct_ask(reader, nft_text(ct, "key"), right);
+        return ct_ask(nft_text(ct, "key"), right);
     return fib ? fib_ask(reader, fib, right) : CERTAINTY_MAYBE;
 }
 
@@ -399,6 +418,8 @@ void nft_match(const struct nft_reader *reader, struct rule *rule, const json_t 
         rule_require(rule, CERTAINTY_MAYBE);
     } else if (nft_is_port(left)) {
         nft_ports(reader, rule, right, is_not);
+    } else if (nft_is_state(left)) {
+        nft_states(reader, rule, right, is_not);
     } else if (strcmp(protocol, "udp") == 0 || strncmp(protocol, "icmp", 4) == 0) {
         rule_require(rule, CERTAINTY_NO); /* whatever is compared */
     } else {

@@ -36,7 +36,13 @@ bool nft_is_port(const json_t *left);
 void nft_ports(const struct nft_reader *reader, struct rule *rule, const json_t *right,
                bool is_outside);
 
-/* Whether what `left` names, which is no port, has a value of `right`. */
+/* Whether it is the state of a connection; requires one of `right` of a rule, or another.
+ */
+bool nft_is_state(const json_t *left);
+void nft_states(const struct nft_reader *reader, struct rule *rule, const json_t *right,
+                bool is_outside);
+
+/* Whether what `left` names, which is neither of them, has a value of `right`. */
 enum certainty nft_compare(const struct nft_reader *reader, const json_t *left,
                            const json_t *right);
 

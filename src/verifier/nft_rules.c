@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define CONNTRACK_PRIORITY (-200) /* of the kernel's connection tracking */
+
 /* Of netdev tables too: ingress comes first. */
 static bool is_of_family(const struct nft_reader *reader, const char *family)
 {
@@ -37,10 +39,11 @@ static bool verdict_read(const struct nft_reader *reader, struct rule *rule,
         const char *name;
         enum rule_verdict verdict;
     } rows[] = {
-        {"accept", RULE_ACCEPTS}, {"drop", RULE_DROPS},         {"reject", RULE_DROPS},
-        {"return", RULE_RETURNS}, {"redirect", RULE_REDIRECTS}, {"dnat", RULE_LEADS},
-        {"jump", RULE_JUMPS},     {"goto", RULE_GOES_TO},       {"queue", RULE_UNSURE},
-        {"tproxy", RULE_UNSURE},  {"synproxy", RULE_UNSURE},    {"vmap", RULE_UNSURE},
+        {"accept", RULE_ACCEPTS},   {"drop", RULE_DROPS},         {"reject", RULE_DROPS},
+        {"return", RULE_RETURNS},   {"redirect", RULE_REDIRECTS}, {"dnat", RULE_LEADS},
+        {"jump", RULE_JUMPS},       {"goto", RULE_GOES_TO},       {"queue", RULE_UNSURE},
+        {"tproxy", RULE_UNSURE},    {"synproxy", RULE_UNSURE},    {"vmap", RULE_UNSURE},
+        {"notrack", RULE_UNTRACKS},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (strcmp(rows[i].name, name) != 0)
@@ -108,6 +111,8 @@ static void key_require(const struct nft_reader *reader, struct rule *rule,
         const json_t *right = keys ? json_array_get(values, i) : value;
         if (nft_is_port(part))
             nft_ports(reader, rule, right, false);
+        else if (nft_is_state(part))
+            nft_states(reader, rule, right, false);
         else
             rule_require(rule, nft_compare(reader, part, right));
     }
@@ -152,9 +157,9 @@ static bool is_aside(const char *name, const json_t *statement)
 {
     if (has_measure(statement))
         return false;
-    static const char *const names[] = {"counter", "log",        "mangle", "notrack",
-                                        "comment", "masquerade", "snat",   "set",
-                                        "map",     "ct helper",  "meter",  "last"};
+    static const char *const names[] = {"counter",    "log",   "mangle", "comment",
+                                        "masquerade", "snat",  "set",    "map",
+                                        "ct helper",  "meter", "last"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(names[i], name) == 0)
             return true;
@@ -167,7 +172,7 @@ static void rule_read(struct nft_reader *reader, const json_t *entry)
     reader->table = nft_text(entry, "table");
     size_t chain =
         chain_of(reader, reader->family, reader->table, nft_text(entry, "chain"));
-    struct rule rule = {.match = CERTAINTY_YES};
+    struct rule rule = {.match = CERTAINTY_YES, .states = TRACKED_ANY};
     const json_t *expressions = json_object_get(entry, "expr");
     const json_t *vmap = NULL;
     for (size_t i = 0; i < json_array_size(expressions); i++) {
@@ -252,6 +257,9 @@ static void chain_read(const struct nft_reader *reader, const json_t *entry)
              (is_early || strcmp(hook, "input") == 0 || strcmp(hook, "ingress") == 0))
         chain->hook = HOOK_FILTERS;
     chain->drops_by_policy = strcmp(nft_text(entry, "policy"), "drop") == 0;
+    chain->is_early = strcmp(hook, "ingress") == 0 ||
+                      (is_early && json_integer_value(json_object_get(entry, "prio")) <
+                                       CONNTRACK_PRIORITY);
     if (strcmp(hook, "ingress") == 0)
         device_require(reader, chain, json_object_get(entry, "dev"));
 }

@@ -77,6 +77,11 @@ bool owner_listens_elsewhere(const struct owner *owner, const struct address *he
     return true;
 }
 
+bool owner_is_systemd(const struct owner *owner)
+{
+    return strcmp(owner->name, "systemd") == 0;
+}
+
 bool owner_is_loopback_only(const struct owner *owner)
 {
     if (owner->use != OWNER_USE_LISTENER || owner->is_on_all)
@@ -125,10 +130,13 @@ static void name_read(int process, char ret_name[OWNER_NAME_SIZE])
 static void inode_name(struct search *search, uint64_t inode, int process)
 {
     for (size_t i = 0; i < search->count; i++) {
-        if (search->inodes[i] != inode || search->owners[i].name[0] != '\0')
+        struct owner *owner = &search->owners[i];
+        bool is_named = owner->name[0] != '\0' && !owner_is_systemd(owner);
+        if (search->inodes[i] != inode || is_named)
             continue;
-        name_read(process, search->owners[i].name);
-        if (search->owners[i].name[0] != '\0')
+        name_read(process, owner->name);
+        /* systemd keeps the socket of a service that has it, too. */
+        if (owner->name[0] != '\0' && !owner_is_systemd(owner))
             search->unnamed--;
     }
 }

@@ -37,6 +37,9 @@ struct owner {
 /* It listens, and connections to `here` do not reach it. */
 bool owner_listens_elsewhere(const struct owner *owner, const struct address *here);
 
+/* It is systemd: a socket unit, whose service may run or not. */
+bool owner_is_systemd(const struct owner *owner);
+
 /* It listens on loopback addresses only. */
 bool owner_is_loopback_only(const struct owner *owner);
 

@@ -13,7 +13,8 @@
 
 bool port_filter_equals(const struct port_filter *a, const struct port_filter *b)
 {
-    return a->is_known == b->is_known && a->is_led == b->is_led && a->drop == b->drop &&
+    return a->is_known == b->is_known && a->is_led == b->is_led &&
+           a->is_redirected == b->is_redirected && a->drop == b->drop &&
            strcmp(a->to, b->to) == 0 && strcmp(a->where, b->where) == 0;
 }
 
@@ -245,17 +246,19 @@ unsigned tcp_flag_of(const char *name, size_t len)
 
 /* --- the way of one connection -------------------------------------------------------- */
 
+/* `states` is the set of those that the connection may have. */
 static enum certainty rule_matches(const struct ruleset *ruleset, const struct rule *rule,
-                                   uint16_t port)
+                                   uint16_t port, unsigned states)
 {
     bool is_inside = false;
     for (size_t i = 0; i < rule->range_count; i++) {
         const struct port_range *range = &ruleset->ranges[rule->first_range + i];
         is_inside = is_inside || (port >= range->first && port <= range->last);
     }
-    if (rule->has_ports && is_inside == rule->is_outside)
+    if ((rule->has_ports && is_inside == rule->is_outside) || !(states & rule->states))
         return CERTAINTY_NO;
-    return rule->match;
+    bool is_unsure = (states & ~rule->states) != 0 && rule->match == CERTAINTY_YES;
+    return is_unsure ? CERTAINTY_MAYBE : rule->match;
 }
 
 /* Where a walk is: in which chains, at which rule of each, and whether it is certain that
@@ -268,11 +271,14 @@ struct place {
 
 struct walk {
     const struct ruleset *ruleset;
+    unsigned states; /* TRACKED_*: that the connection may have */
     struct place places[DEPTH_MAX];
     size_t depth;
     bool may_accept, may_drop;
     size_t may_drop_in;
 
+    unsigned
+        later_states; /* what it may have afterwards, if a rule kept it from tracking */
     bool is_led;
     bool is_other; /* it may be led elsewhere, or to another port: then filters see that */
     const char *to;
@@ -318,6 +324,9 @@ static void rule_apply(struct walk *walk, struct place *place, const struct rule
     const size_t chain = place->chain;
     switch (rule->verdict) {
     case RULE_GOES_ON:
+        return;
+    case RULE_UNTRACKS:
+        walk->later_states = TRACKED_NOT | (is_unsure ? TRACKED_NEW : 0);
         return;
     case RULE_ACCEPTS:
         walk->may_accept = true;
@@ -392,7 +401,7 @@ static void walk_chain(struct walk *walk, size_t base, uint16_t port)
             continue;
         }
         const struct rule *rule = &ruleset->rules[place->rule];
-        enum certainty match = rule_matches(ruleset, rule, port);
+        enum certainty match = rule_matches(ruleset, rule, port, walk->states);
         place->rule = rule->next;
         size_t depth = walk->depth;
         if (match == CERTAINTY_NO)
@@ -404,28 +413,61 @@ static void walk_chain(struct walk *walk, size_t base, uint16_t port)
     }
 }
 
+/* Through the filters before or after connection tracking. `is_other`: the ports may be
+ * others by then. Returns the states that the connection may have afterwards. */
+static unsigned filters_walk(const struct ruleset *ruleset, uint16_t port, bool is_early,
+                             unsigned states, bool is_other, struct port_filter *found)
+{
+    unsigned later_states = TRACKED_NEW;
+    for (size_t i = 0; i < ruleset->chain_count; i++) {
+        const struct chain *chain = &ruleset->chains[i];
+        struct walk walk = {.ruleset = ruleset, .states = states};
+        if (chain->hook != HOOK_FILTERS || chain->is_early != is_early)
+            continue;
+        walk_chain(&walk, i, port);
+        if (walk.later_states != 0)
+            later_states = walk.later_states;
+        if (walk.drop <= found->drop)
+            continue;
+        found->drop = is_other ? FILTER_DROP_MAYBE : walk.drop;
+        memcpy(found->where, ruleset->chains[walk.drop_in].name, sizeof found->where);
+    }
+    return later_states;
+}
+
+/* Through the translation of destinations; connections that are not tracked pass it by.
+ * Returns whether they may go elsewhere. */
+static bool leads_walk(const struct ruleset *ruleset, uint16_t port, unsigned states,
+                       struct port_filter *found)
+{
+    bool is_other = false;
+    for (size_t i = 0; i < ruleset->chain_count && !found->is_led; i++) {
+        struct walk walk = {.ruleset = ruleset, .states = TRACKED_NEW};
+        if (ruleset->chains[i].hook != HOOK_LEADS || !(states & TRACKED_NEW))
+            continue;
+        walk_chain(&walk, i, port);
+        found->is_led = walk.is_led && states == TRACKED_NEW;
+        is_other = is_other || walk.is_other;
+        memcpy(found->to, found->is_led ? walk.to : "",
+               found->is_led ? sizeof found->to : 1);
+    }
+    return is_other;
+}
+
 struct port_filter ruleset_judge(const struct ruleset *ruleset, uint16_t port)
 {
     struct port_filter found = {.is_known = true};
-    bool is_other = false;
-    for (size_t i = 0; i < ruleset->chain_count && !found.is_led; i++) {
-        struct walk walk = {.ruleset = ruleset};
-        if (ruleset->chains[i].hook != HOOK_LEADS)
-            continue;
-        walk_chain(&walk, i, port);
-        found.is_led = walk.is_led;
-        is_other = is_other || walk.is_other;
-        memcpy(found.to, walk.is_led ? walk.to : "", walk.is_led ? sizeof found.to : 1);
+    unsigned states = filters_walk(ruleset, port, true, TRACKED_INVALID, false, &found);
+    if (found.drop == FILTER_DROP_CERTAIN)
+        return found;
+
+    bool is_other = leads_walk(ruleset, port, states, &found);
+    if (found.is_led) {
+        found.drop = FILTER_DROP_NO;
+        found.where[0] = '\0';
+        return found;
     }
-    for (size_t i = 0; i < ruleset->chain_count && !found.is_led; i++) {
-        struct walk walk = {.ruleset = ruleset};
-        if (ruleset->chains[i].hook != HOOK_FILTERS)
-            continue;
-        walk_chain(&walk, i, port);
-        if (walk.drop <= found.drop)
-            continue;
-        found.drop = is_other ? FILTER_DROP_MAYBE : walk.drop;
-        memcpy(found.where, ruleset->chains[walk.drop_in].name, sizeof found.where);
-    }
+    found.is_redirected = is_other;
+    filters_walk(ruleset, port, false, states, is_other, &found);
     return found;
 }

@@ -26,8 +26,9 @@ enum filter_drop {
 
 /* What was found for one port. All zero: nothing is known. */
 struct port_filter {
-    bool is_known; /* the rules could be read */
-    bool is_led;   /* certainly; then `drop` is NO */
+    bool is_known;      /* the rules could be read */
+    bool is_led;        /* certainly; then `drop` is NO */
+    bool is_redirected; /* perhaps: to another port, or elsewhere */
     enum filter_drop drop;
     char to[ADDRESS_TEXT_SIZE];   /* is_led: the address, as the rule writes it */
     char where[FILTER_NAME_SIZE]; /* of `drop`: "table inet filter, chain input" */

@@ -52,6 +52,9 @@ struct family_report {
     struct router_view router; /* the gateway on the way to the internet */
     struct signs signs;
     struct mapping_summary mapping;
+    size_t former_count;
+    struct former *former;  /* former_count long */
+    uint16_t *former_ports; /* the ports of all of them, one after the other, ascending */
 
     size_t checker_count;
     struct report_checker *checkers; /* checker_count long */

@@ -25,7 +25,8 @@ static bool witnesses_alike(const struct family_report *family, size_t a, size_t
     return one->state == other->state && strcmp(one->words, other->words) == 0 &&
            strcmp(one->icmp, other->icmp) == 0 &&
            one->is_icmp_from_target == other->is_icmp_from_target &&
-           one->is_undecided == other->is_undecided;
+           one->is_undecided == other->is_undecided &&
+           (one->proof == PROOF_RESET) == (other->proof == PROOF_RESET);
 }
 
 /* The same checkers reached both ports. */

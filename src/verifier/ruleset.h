@@ -14,7 +14,8 @@
 enum certainty { CERTAINTY_NO, CERTAINTY_MAYBE, CERTAINTY_YES };
 
 enum rule_verdict {
-    RULE_GOES_ON, /* counts, logs, marks */
+    RULE_GOES_ON,  /* counts, logs, marks */
+    RULE_UNTRACKS, /* goes on, and keeps it from connection tracking */
     RULE_ACCEPTS,
     RULE_DROPS, /* or rejects */
     RULE_RETURNS,
@@ -25,12 +26,20 @@ enum rule_verdict {
     RULE_UNSURE,    /* does something that is not known here */
 };
 
+/* What connection tracking says of a new connection, as a set. Before it has seen the
+ * packet, that counts as invalid. */
+#define TRACKED_NEW     1u
+#define TRACKED_NOT     2u
+#define TRACKED_INVALID 4u
+#define TRACKED_ANY     (TRACKED_NEW | TRACKED_NOT | TRACKED_INVALID)
+
 struct port_range {
     uint16_t first, last;
 };
 
 struct rule {
-    enum certainty match; /* without its ports */
+    enum certainty match; /* without its ports and its states */
+    unsigned states;      /* TRACKED_*: of these only */
     bool has_ports;       /* and its port must be in the ranges, or outside of them */
     bool is_outside;
     size_t first_range;
@@ -52,6 +61,7 @@ enum chain_hook {
 struct chain {
     char name[FILTER_NAME_SIZE]; /* "table inet filter, chain input" */
     enum chain_hook hook;
+    bool is_early;  /* HOOK_FILTERS: before connection tracking */
     bool is_unsure; /* whether what comes in passes it */
     bool drops_by_policy;
     bool is_declared;

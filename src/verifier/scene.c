@@ -207,15 +207,23 @@ static enum can_map can_map(const struct family_report *family)
     return router->is_asked && !router_view_speaks(router) ? CAN_MAP_PERHAPS : CAN_MAP_NO;
 }
 
-static void or_map_put(const struct family_report *family, struct text *text)
+/* A router that speaks no protocol may be that of a hosting provider. */
+static void or_map_put(const struct scene *scene, struct text *text)
 {
-    static const char *const words[] = {
-        [CAN_MAP_NO] = "",
-        [CAN_MAP_PERHAPS] = (", or, if the router allows UPnP, PCP or NAT-PMP, run "
-                             "port-verifier again with --map"),
-        [CAN_MAP_YES] = ", or run port-verifier again with --map",
-    };
-    text_append_str(text, words[can_map(family)]);
+    switch (can_map(scene->family)) {
+    case CAN_MAP_NO:
+        return;
+    case CAN_MAP_PERHAPS:
+        text_printf(text,
+                    ", or, if the router allows UPnP, PCP or NAT-PMP, run port-verifier "
+                    "again with --map, or, on a rented server, allow %s in the firewall "
+                    "(security group) of the hosting provider",
+                    scene->count == 1 ? "it" : "them");
+        return;
+    case CAN_MAP_YES:
+        text_append_str(text, ", or run port-verifier again with --map");
+        return;
+    }
 }
 
 static uint16_t leads_to_pick(const struct family_report *family, size_t index,
@@ -238,6 +246,15 @@ static void ports_put(const struct scene *scene, struct text *text)
 {
     text_append_str(text, scene->count == 1 ? "port " : "ports ");
     report_format_group(scene->family, scene->group, text);
+}
+
+/* systemd itself holds a port until the service of a socket unit is started. */
+static void owner_put(const struct owner *owner, const char *unit, const char *otherwise,
+                      struct text *text)
+{
+    text_append_str(text, owner_is_systemd(owner) ? unit
+                          : owner->name[0]        ? owner->name
+                                                  : otherwise);
 }
 
 static void listens_at_put(const struct owner *owner, struct text *text)

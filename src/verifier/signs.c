@@ -72,8 +72,10 @@ struct signs signs_read(const struct address *local, enum link_kind kind,
         signs_add(&signs, SIGN_CLAT_ADDRESS);
     if (kind == LINK_CONTAINER || (kind == LINK_PLAIN && is_of_containers(local)))
         signs_add(&signs, SIGN_CONTAINER);
-    if (kind == LINK_TUNNEL || (kind == LINK_DIALED && scope != SCOPE_CARRIER))
+    if (kind == LINK_TUNNEL)
         signs_add(&signs, SIGN_TUNNEL);
+    if (kind == LINK_DIALED && scope != SCOPE_CARRIER)
+        signs_add(&signs, SIGN_DIALED);
     if (kind == LINK_CELLULAR)
         signs_add(&signs, SIGN_CELLULAR);
     return signs;

@@ -17,6 +17,7 @@
     X(CLAT_ADDRESS, "clat_address") /* ours is the inner end of DS-Lite or 464XLAT */      \
     X(CONTAINER, "container") /* ours is in a network of containers or virtual machines */ \
     X(TUNNEL, "tunnel")       /* ours belongs to a VPN or another tunnel */                \
+    X(DIALED, "dialed")       /* ours belongs to PPP: an internet provider's, or a VPN */  \
     X(CELLULAR, "cellular")   /* ours was given by a mobile network */                     \
     X(ADDRESSES_DISAGREE, "addresses_disagree") /* checkers see different addresses */     \
     /* The outer address of our router, as it says: */                                     \
@@ -43,7 +44,7 @@ struct signs {
 bool signs_have(struct signs signs, enum sign sign);
 void signs_add(struct signs *signs, enum sign sign);
 
-/* The inner end of DS-Lite or 464XLAT: RFC 6333, RFC 7335. */
+/* The inner end of DS-Lite or 464XLAT, which always translate: RFC 6333, RFC 7335. */
 bool signs_is_clat(const struct address *address);
 
 /* All signs before ADDRESSES_DISAGREE, from our end of a connection, the interface that has

@@ -31,19 +31,32 @@ static void origin_note(struct local_port *local, const struct address *from)
         local->syn_from[local->syn_count++] = *from;
 }
 
+/* The queue of another program may fill while the checker looks. */
+static void waiting_note(struct syn_watch *watch, size_t index, const struct tcp_row *row)
+{
+    for (enum family family = 0; family < FAMILY_COUNT; family++) {
+        struct local_port *local = &watch->local[family][index];
+        if (local->binding == BINDING_IN_USE)
+            owner_take_row(&local->owner, row);
+    }
+}
+
 static void row_look(void *ctx, const struct tcp_row *row)
 {
     struct syn_watch *watch = ctx;
-    if (row->state != TCP_STATE_SYN_RECV)
+    struct address local = address_unmap(&row->local);
+    size_t index;
+    if (!ports_find(watch->ports, watch->port_count, address_port(&local), &index))
         return;
 
-    struct address local = address_unmap(&row->local);
-    enum family family = local.sa.sa_family == AF_INET6 ? FAMILY_6 : FAMILY_4;
-    struct address from = address_unmap(&row->remote);
-    address_set_port(&from, 0);
-    size_t index;
-    if (ports_find(watch->ports, watch->port_count, address_port(&local), &index))
+    if (row->state == TCP_STATE_SYN_RECV) {
+        enum family family = local.sa.sa_family == AF_INET6 ? FAMILY_6 : FAMILY_4;
+        struct address from = address_unmap(&row->remote);
+        address_set_port(&from, 0);
         origin_note(&watch->local[family][index], &from);
+    }
+    if (row->state == TCP_STATE_LISTEN && row->waiting > 0)
+        waiting_note(watch, index, row);
 }
 
 void syn_watch_look(struct syn_watch *watch)
@@ -56,8 +69,7 @@ static void timer_fire(struct timer *timer)
 {
     struct syn_watch *watch = CONTAINER_OF(timer, struct syn_watch, timer);
     syn_watch_look(watch);
-    loop_timer_set(watch->loop, timer,
-                   instant_add(loop_now(watch->loop), span_ms(LOOK_MS)));
+    loop_timer_in(watch->loop, timer, span_ms(LOOK_MS));
 }
 
 bool syn_watch_new(struct loop *loop, const uint16_t *ports, size_t port_count,

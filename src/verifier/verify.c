@@ -13,7 +13,6 @@
 #include "verifier/listeners.h"
 #include "verifier/lockdown.h"
 #include "verifier/mappings.h"
-#include "verifier/nonce_file.h"
 #include "verifier/outage.h"
 #include "verifier/packet_filter_look.h"
 #include "verifier/progress.h"
@@ -328,7 +327,7 @@ static void watched_done(struct verify *verify, struct report *report)
     if (verify->watch.firm)
         report_keep(report, verify->watch.firm);
     outage_tell(&verify->outage, verify->watch.firm, report);
-    if (verify->mappings && verify->watch.firm)
+    if (verify->mappings)
         mappings_compare(verify->mappings, verify->watch.firm, report);
     enum watch_step step = watch_take(&verify->watch, report);
     switch (step) {

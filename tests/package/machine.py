@@ -31,11 +31,11 @@ def package(folder, name):
 
 
 class Machine:
-    def __init__(self):
+    def __init__(self, more_calls=""):
         self.nspawn = subprocess.Popen(
             ["systemd-nspawn", f"--directory={ROOT}", "--volatile=overlay", "--boot",
              "--register=no", "--keep-unit", "--private-network", "--console=pipe",
-             f"--system-call-filter={LANDLOCK}",
+             f"--system-call-filter={LANDLOCK} {more_calls}",
              f"--bind-ro={PACKAGES}:/packages", f"--bind-ro={NEXT}:/next"],
             env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
                  "UNIFIED_CGROUP_HIERARCHY": "1"},

@@ -73,6 +73,8 @@ static struct report *report_of(const struct setup *setup, const uint16_t *requi
     family->has_local = family->has_public = true;
     if (setup->kind == LINK_TUNNEL)
         memcpy(family->link.name, "tun0", sizeof "tun0");
+    if (setup->kind == LINK_DIALED)
+        memcpy(family->link.name, "ppp0", sizeof "ppp0");
     if (setup->kind == LINK_CELLULAR)
         memcpy(family->link.name, "wwan0", sizeof "wwan0");
     family->local_address = address_of(setup->local_ip);
@@ -133,8 +135,9 @@ static void check_words(const struct setup *setup, const char *label, const char
     "if the WAN address of the router is not 203.0.113.7: a private address (10.*, "       \
     "172.16.* to 172.31.*, 192.168.*) is that of a second router in front of it, which "   \
     "has to be put into bridge mode or has to forward " them " to the first; an address "  \
-    "in 100.64.0.0/10 shows carrier-grade NAT: ask the internet provider for a public "    \
-    "address"
+    "in 100.64.0.0/10 shows carrier-grade NAT, as does a second router that is not "       \
+    "yours: "                                                                              \
+    "ask the internet provider for a public address"
 #define SAID_SECOND SAID_SECOND_OF("them")
 
 #define NATTED      .local_ip = "192.168.1.5", .public_ip = "203.0.113.7"
@@ -382,6 +385,66 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
         "connection is accepted there (Connection refused)",
         "start the program in the container or the virtual machine that uses port "
         "50800, or remove the rule that redirects it there");
+    check_words(
+        &(struct setup){PUBLIC, 1, {50800}, {LED}, {FILTERED}},
+        "filtered: no incoming connections",
+        "no answer from port 50800: the packet filter of this machine redirects it to "
+        "10.88.0.2, where nothing answers, or no connections arrive here",
+        "make sure that the program at 10.88.0.2 runs and answers this machine; if "
+        "it does, allow TCP port 50800 from any address in the firewall of every "
+        "router in front of 203.0.113.7 and, on a rented server, in that of the "
+        "hosting provider");
+    check_words(
+        &(struct setup){NATTED, 2, {50800, 50801}, {LED, ACCEPTED}, {FILTERED, MATCH}},
+        "filtered: not forwarded",
+        "no answer from port 50800: the packet filter of this machine redirects it to "
+        "10.88.0.2, where nothing answers, or no connections arrive here",
+        "make sure that the program at 10.88.0.2 runs and answers this machine; if it "
+        "does, in the router, forward TCP port 50800 to 192.168.1.5 (same port number)");
+    check_words(
+        &(struct setup){NATTED, 1, {50800}, {REDIRECTED}, {OTHER(50801)}},
+        "open: leads to port 50801",
+        "the packet filter of this machine redirects port 50800 to port 50801",
+        "remove the rule that redirects port 50800 there; if a program of yours answers "
+        "there, add it to --in-use");
+    check_words(
+        &(struct setup){PUBLIC, 1, {50800}, {BOUND}, {OTHER(50801)}},
+        "open: leads to port 50801",
+        "a rule of this machine, or something in front of it, redirects port 50800 to "
+        "port 50801",
+        "remove the rule or the proxy that redirects port 50800 there");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {IN_USE_BY_UNIT}, {OPEN}},
+                "good: listener not verified (in use by a socket unit of systemd)",
+                "port 50800 is reachable, but what answers could not be verified: a socket "
+                "unit of systemd is using it on this machine",
+                "if that program is yours, add port 50800 to --in-use; otherwise stop it "
+                "and run port-verifier again");
+    check_words(
+        &(struct setup){.local_ip = "172.17.0.2",
+                        .public_ip = "203.0.113.7",
+                        .count = 1,
+                        .ports = {50800},
+                        .local = {BOUND},
+                        .remotes = {CLOSED}},
+        "closed: connection refused",
+        "port 50800 is closed, although this machine listens: 172.17.0.2 looks like the "
+        "address of a container or a virtual machine, and its host or the router does not "
+        "forward port 50800 to it",
+        "the address of this machine looks like that of a container or a virtual machine: "
+        "publish TCP port 50800 on its host (-p of Docker and Podman), or use the network "
+        "of the host, and in the router, forward it to the address of the host");
+    check_words(
+        &(struct setup){PUBLIC, .count = 1, .ports = {50800}, .local = {MAY_BE_DROPPED},
+                        .remotes = {LIMITED}, .limit = {true, 20, 1.25}},
+        "limited: no longer answered",
+        "could not judge port 50800: the address stopped answering the checker (20 ports "
+        "were judged before, then 1.2 a second), as under a rate limit, a scan protection "
+        "or a ban",
+        "allow the checker's address 203.0.113.1 in the firewall of this machine, which "
+        "may "
+        "limit it (table inet f, chain in), and in the flood and scan protection of every "
+        "router in front of it; until then, list the ports that matter most in --required, "
+        "because they are checked first, and allow more time with --patience 3m");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {DROPPED}, {FILTERED}},
                 "blocked by the firewall of this machine",
                 "the firewall of this machine blocks port 50800 (table inet f, chain in)",
@@ -588,6 +651,7 @@ static void no_router_can_forward_there(void **state)
     } places[] = {
         {"10.8.0.2", TUNNEL_REMEDY, LINK_TUNNEL},
         {"100.101.102.103", TUNNEL_REMEDY, LINK_TUNNEL},
+        {"10.64.3.2", "if ppp0 is a VPN, send the traffic of port-verifier ", LINK_DIALED},
         {"172.17.0.2",
          "the address of this machine looks like that of a container or a virtual "
          "machine: ",
@@ -676,6 +740,10 @@ static void who_refuses_in_our_place_is_told(void **state)
          "port 50800 is closed: this machine reaches the internet through a VPN or another "
          "tunnel (tun0), and its other end, 203.0.113.7, refuses connections",
          REJECTED_BY "the other end of the VPN or tunnel tun0 of this machine"},
+        {"10.64.3.2", LINK_DIALED,
+         "port 50800 is closed: ppp0 is a VPN, or the line of an internet provider that "
+         "uses carrier-grade NAT, and its other end, 203.0.113.7, refuses connections",
+         REJECTED_BY "the other end of ppp0, a VPN or the line of an internet provider"},
         {"10.120.3.2", LINK_CELLULAR,
          "port 50800 is closed by the mobile network of wwan0, which translates addresses "
          "(the checker sees 203.0.113.7 instead of 10.120.3.2)",
@@ -858,8 +926,8 @@ static void what_the_router_told_replaces_what_was_guessed(void **state)
                 "and look up its WAN address: a private address (10.*, 172.16.* to "
                 "172.31.*, 192.168.*) is that of a second router in front of it, which has "
                 "to be put into bridge mode or has to forward it to the first; an address "
-                "in 100.64.0.0/10 shows carrier-grade NAT: ask the internet provider for a "
-                "public address");
+                "in 100.64.0.0/10 shows carrier-grade NAT, as does a second router that is "
+                "not yours: ask the internet provider for a public address");
 }
 
 /* It is proof that carrier-grade NAT or another uplink is not in the way. */
@@ -895,7 +963,7 @@ static void a_port_that_is_reached_counts_more_than_the_router(void **state)
 
 /* --- the tables, row by row ----------------------------------------------------------- */
 
-#define ROWS_MAX 40
+#define ROWS_MAX 48
 
 static void every_row_of_the_table_can_be_said(void **state)
 {
@@ -1065,6 +1133,9 @@ static void like_ports_are_one_group(void **state)
          "1|2-3",
          {NATTED, 3, {1, 2, 3}, {FORBIDDEN, IN_USE, IN_USE}, {OPEN, OPEN, OPEN}}},
         {"by owner", "1|2", {NATTED, 2, {1, 2}, {IN_USE, IN_USE_LOCALLY}, {OPEN, OPEN}}},
+        {"by what closes connections",
+         "1|2",
+         {NATTED, 2, {1, 2}, {IN_USE, IN_USE}, {RESET, SILENT}}},
         {"by words",
          "1,3|2",
          {NATTED,

@@ -70,7 +70,7 @@ static void what_a_restart_took_away_is_mapped_anew(void **state)
 static void restart_and_announce(void)
 {
     gateway_restart(lab.gateway);
-    mapper_hear(lab.mapper, 0, NULL);
+    mapper_hear(lab.mapper, lab.config.protocol, 0, NULL);
 }
 
 static void an_announced_restart_is_not_waited_for(void **state)
@@ -108,14 +108,14 @@ static void announce_again(void)
         after(10, announce_again);
         return;
     }
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), NULL);
     after(100, stop);
 }
 
 static void lose_the_table_and_announce(void)
 {
     lab.gateway->table_count = 0;
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), NULL);
     announce_again();
 }
 
@@ -140,14 +140,14 @@ static void lose_it_once_more(void)
         return;
     }
     lab.gateway->table_count = 0;
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), NULL);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), NULL);
 }
 
 static void lose_it_twice(void)
 {
     lab.gateway->table_count = 0;
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), NULL);
     lose_it_once_more();
 }
 
@@ -230,6 +230,25 @@ static void each_port_has_its_turn_at_a_slow_router(void **state)
     assert_int_equal(lab.settled, 0);
 }
 
+static void announce_in_the_other_protocol(void)
+{
+    lab.gateway->table_count = 0;
+    mapper_hear(lab.mapper, ROUTER_NATPMP, 0, NULL);
+}
+
+/* Its epoch says nothing. */
+static void an_announcement_in_another_protocol_renews(void **state)
+{
+    (void)state;
+    start();
+    lab.at_first = announce_in_the_other_protocol;
+    run_until(2);
+    assert_true(lab.news.is_announced);
+    assert_false(lab.news.is_restarted || lab.news.is_changed);
+    assert_int_equal(lab.gateway->maps, 2 * PORTS);
+    check_all_are_mapped();
+}
+
 static void move(void)
 {
     lab.gateway->outer = "45.12.7.9";
@@ -254,10 +273,10 @@ static void another_outer_address_is_news(void **state)
 static void announce_addresses(void)
 {
     struct address first = address_of("45.12.7.1"), second = address_of("45.12.7.2");
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), &first);
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), &first);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), &first);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), &first);
     assert_int_equal(lab.gateway->maps, PORTS);
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), &second);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), &second);
 }
 
 static void an_announced_address_renews_all(void **state)
@@ -301,7 +320,7 @@ static void forge(void)
         return;
     }
     struct address outer = address_of(forged % 2 ? "45.12.7.2" : OUTER_ADDRESS);
-    mapper_hear(lab.mapper, forged % 2 ? 0 : 500000, &outer);
+    mapper_hear(lab.mapper, lab.config.protocol, forged % 2 ? 0 : 500000, &outer);
     after(10, forge);
 }
 
@@ -477,6 +496,7 @@ int main(void)
         TEST(a_second_announcement_is_heeded_later),
         cmocka_unit_test(a_restart_while_requests_are_under_way),
         TEST(each_port_has_its_turn_at_a_slow_router),
+        TEST(an_announcement_in_another_protocol_renews),
         TEST(another_outer_address_is_news),
         TEST(an_announced_address_renews_all),
         cmocka_unit_test(a_fickle_router_is_not_asked_without_end),

@@ -259,7 +259,7 @@ static void signs_of_addresses(void **state)
         {"172.17.0.2", "203.0.113.9", LINK_TUNNEL,
          SIGN(ADDRESS_DIFFERS) | SIGN(PRIVATE_ADDRESS) | SIGN(TUNNEL)},
         {"10.1.2.3", "203.0.113.9", LINK_DIALED, /* PPTP or L2TP */
-         SIGN(ADDRESS_DIFFERS) | SIGN(PRIVATE_ADDRESS) | SIGN(TUNNEL)},
+         SIGN(ADDRESS_DIFFERS) | SIGN(PRIVATE_ADDRESS) | SIGN(DIALED)},
         {"100.64.0.5", "203.0.113.9", LINK_DIALED, /* PPPoE */
          SIGN(ADDRESS_DIFFERS) | SIGN(CARRIER_ADDRESS)},
         {"100.64.0.5", "203.0.113.9", LINK_TUNNEL, /* as of Tailscale */

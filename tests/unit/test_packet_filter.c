@@ -39,6 +39,10 @@ static struct ruleset *rules_of(const char *ip, const char *interface)
     "{\"chain\": {\"family\": \"inet\", \"table\": \"f\", \"name\": \"" name               \
     "\", \"type\": \"" type "\", \"hook\": \"" hook                                        \
     "\", \"prio\": 0, \"policy\": \"" policy "\"}}"
+#define EARLY(name, policy)                                                                \
+    "{\"chain\": {\"family\": \"inet\", \"table\": \"f\", \"name\": \"" name               \
+    "\", \"type\": \"filter\", \"hook\": \"prerouting\", \"prio\": -300, \"policy\": "     \
+    "\"" policy "\"}}"
 #define PLAIN(name)                                                                        \
     "{\"chain\": {\"family\": \"inet\", \"table\": \"f\", \"name\": \"" name "\"}}"
 #define RULE(chain, ...)                                                                   \
@@ -71,6 +75,7 @@ static struct ruleset *rules_of(const char *ip, const char *interface)
 #define ACCEPT        "{\"accept\": null}"
 #define DROP          "{\"drop\": null}"
 #define REJECT        "{\"reject\": {\"type\": \"icmpx\", \"expr\": \"admin-prohibited\"}}"
+#define NOTRACK       "{\"notrack\": null}"
 #define RETURN        "{\"return\": null}"
 #define JUMP(to)      "{\"jump\": {\"target\": \"" to "\"}}"
 #define GOTO(to)      "{\"goto\": {\"target\": \"" to "\"}}"
@@ -130,6 +135,49 @@ static const struct row {
          "{\"vmap\": {\"key\": {\"ct\": {\"key\": \"state\"}}, \"data\": {\"set\": "
          "[[\"established\", {\"accept\": null}], [\"invalid\", {\"drop\": null}]]}}}"),
      FILTER_DROP_CERTAIN, NULL, "table inet f, chain in"},
+    {"before tracking, nothing is new",
+     EARLY("pre", "accept") RULE("pre", STATE("\"new\"") DROP), FILTER_DROP_NO, NULL, ""},
+    {"nor untracked", EARLY("pre", "drop") RULE("pre", STATE("\"untracked\"") ACCEPT),
+     FILTER_DROP_CERTAIN, NULL, "table inet f, chain pre"},
+    {"but invalid", EARLY("pre", "accept") RULE("pre", STATE("\"invalid\"") DROP),
+     FILTER_DROP_CERTAIN, NULL, "table inet f, chain pre"},
+    {"and not of another state",
+     EARLY("pre", "accept")
+         RULE("pre", MATCH("!=", "{\"ct\": {\"key\": \"state\"}}", "\"new\"") DROP),
+     FILTER_DROP_CERTAIN, NULL, NULL},
+    {"by a state map before tracking",
+     EARLY("pre", "accept") RULE("pre", VMAP("{\"ct\": {\"key\": \"state\"}}",
+                                             "{\"set\": [[\"invalid\", " DROP "]]}")),
+     FILTER_DROP_CERTAIN, NULL, NULL},
+    {"after it, it is not invalid", INPUT("accept") RULE("in", STATE("\"invalid\"") DROP),
+     FILTER_DROP_NO, NULL, ""},
+    {"kept from tracking",
+     INPUT("drop") RULE("in", STATE("[\"new\", \"established\"]") ACCEPT) ", " EARLY(
+         "pre", "accept") RULE("pre", DPORT("50800") NOTRACK),
+     FILTER_DROP_CERTAIN, NULL, "table inet f, chain in"},
+    {"kept from tracking, and accepted",
+     INPUT("drop") RULE("in", STATE("\"untracked\"") ACCEPT) ", " EARLY("pre", "accept")
+         RULE("pre", DPORT("50800") NOTRACK),
+     FILTER_DROP_NO, NULL, ""},
+    {"perhaps kept from tracking",
+     INPUT("drop") RULE("in", STATE("\"new\"") ACCEPT) ", " EARLY("pre", "accept")
+         RULE("pre", SADDR NOTRACK),
+     FILTER_DROP_MAYBE, NULL, "table inet f, chain in"},
+    {"another port kept from tracking",
+     INPUT("drop") RULE("in", STATE("\"new\"") ACCEPT) ", " EARLY("pre", "accept")
+         RULE("pre", DPORT("50801") NOTRACK),
+     FILTER_DROP_NO, NULL, ""},
+    {"too late to keep it from tracking",
+     INPUT("drop") RULE("in", NOTRACK) RULE("in", STATE("\"new\"") ACCEPT), FILTER_DROP_NO,
+     NULL, ""},
+    {"kept from tracking, it is not led away",
+     NAT RULE("pre", DPORT("50800") DNAT("\"10.88.0.2\"")) ", " EARLY("raw", "accept")
+         RULE("raw", DPORT("50800") NOTRACK),
+     FILTER_DROP_NO, NULL, ""},
+    {"dropped before it is led away",
+     NAT RULE("pre", DPORT("50800") DNAT("\"10.88.0.2\"")) ", " EARLY("raw", "accept")
+         RULE("raw", DPORT("50800") DROP),
+     FILTER_DROP_CERTAIN, NULL, "table inet f, chain raw"},
     {"rejected in the end",
      INPUT("accept") RULE("in", DPORT("22") ACCEPT)
          RULE("in", "{\"counter\": {}}, " REJECT),
@@ -418,6 +466,7 @@ static void what_is_no_rule_set_is_refused(void **state)
 #define FILTER(policy, rules)                                                              \
     "# Generated\n*filter\n:INPUT " policy " [0:0]\n:FORWARD DROP [0:0]\n:zone - [0:0]\n"  \
     ":OUTPUT ACCEPT [0:0]\n" rules "COMMIT\n"
+#define RAW(rule)   "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING " rule "\nCOMMIT\n"
 #define NATS(rules) "*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\n" rules "COMMIT\n"
 
 static void rules_of_iptables(void **state)
@@ -448,6 +497,25 @@ static void rules_of_iptables(void **state)
         {"by all ports but it",
          FILTER("DROP", "-A INPUT -p tcp -m tcp ! --dport 50800 -j ACCEPT\n"),
          FILTER_DROP_CERTAIN, NULL, NULL},
+        {"before tracking, nothing is new", RAW("-m conntrack --ctstate NEW -j DROP"),
+         FILTER_DROP_NO, NULL, ""},
+        {"but invalid", RAW("-m conntrack --ctstate INVALID -j DROP"), FILTER_DROP_CERTAIN,
+         NULL, "iptables table raw, chain PREROUTING"},
+        {"and not of another state",
+         RAW("-m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP"), FILTER_DROP_CERTAIN,
+         NULL, NULL},
+        {"kept from tracking",
+         RAW("-p tcp -m tcp --dport 50800 -j CT --notrack")
+             FILTER("DROP", "-A INPUT -m state --state NEW -j ACCEPT\n"),
+         FILTER_DROP_CERTAIN, NULL, "iptables table filter, chain INPUT"},
+        {"kept from tracking by its old name, and accepted",
+         RAW("-p tcp -m tcp --dport 50800 -j NOTRACK")
+             FILTER("DROP", "-A INPUT -m state --state UNTRACKED -j ACCEPT\n"),
+         FILTER_DROP_NO, NULL, ""},
+        {"in another zone, it is tracked",
+         RAW("-p tcp -j CT --zone 3")
+             FILTER("DROP", "-A INPUT -m state --state NEW -j ACCEPT\n"),
+         FILTER_DROP_NO, NULL, ""},
         {"with a comment",
          FILTER("DROP",
                 "-A INPUT -p tcp -m tcp --dport 50800 -m comment --comment \"-j DROP "

@@ -190,8 +190,9 @@ void exchange_stream_end(struct exchange *exchange)
     exchange->is_stream_ended = true;
 }
 
-bool exchange_may_wait(const struct exchange *exchange)
+bool exchange_may_wait(const struct exchange *exchange, const struct address *caller)
 {
+    (void)caller;
     return !exchange->is_crowded;
 }
 

@@ -57,6 +57,11 @@
                                     .has_waiting = true}}
 #define BOUND_BY_OTHER   {.binding = BINDING_IN_USE, .owner = {.use = OWNER_USE_BOUND}}
 #define HIDDEN           {.binding = BINDING_IN_USE}
+#define IN_USE_BY_UNIT   {.binding = BINDING_IN_USE,                                       \
+                          .owner = {.use = OWNER_USE_LISTENER, .is_on_all = true,          \
+                                    .name = "systemd"}}
+#define REDIRECTED       {.binding = BINDING_BOUND,                                        \
+                          .filter = {.is_known = true, .is_redirected = true}}
 #define LED              {.binding = BINDING_BOUND,                                        \
                           .filter = {.is_known = true, .is_led = true, .to = "10.88.0.2"}}
 #define DROPPED          {.binding = BINDING_BOUND,                                        \

@@ -9,7 +9,8 @@ import home as homes
 from home import CHECKER, CHECKER6, OTHER, PROVIDER, PUBLIC, forward
 from program import NOT_OK, OK, UNKNOWN, cause_of, ports_of, verify
 
-MAP = "or, if the router allows UPnP, PCP or NAT-PMP, run port-verifier again with --map"
+MAP = ("or, if the router allows UPnP, PCP or NAT-PMP, run port-verifier again with --map, or, on a "
+       "rented server, allow them in the firewall (security group) of the hosting provider")
 
 
 @pytest.fixture
@@ -47,7 +48,8 @@ def test_a_part_of_the_range_is_forwarded(make_home, checked):
     assert (cause["cause"], cause["ports"]) == ("not_forwarded", "50848-50900")
     assert cause["label"] == "filtered: not forwarded"
     assert cause["text"] == ("no answer from ports 50848-50900, only from 7466,50800-50847: "
-                             "the router does not forward them")
+                             "the router does not forward them, or the firewall of a hosting "
+                             "provider blocks them")
     assert cause["remedy"] == (
         f"in the router, forward TCP ports 50848-50900 to {PROVIDER} (same port numbers), {MAP}; "
         "the firewall of this machine already lets them in")
@@ -149,8 +151,9 @@ def test_nothing_is_forwarded(make_home, checked):
                   f"numbers), {MAP}; the firewall of this machine already lets them in; if the WAN "
                   f"address of the router is not {PUBLIC}: a private address (10.*, 172.16.* "
                   "to 172.31.*, 192.168.*) is that of a second router in front of it, which has "
-                  "to be put into bridge mode or has to forward them to the first; an address in 100.64.0.0/10 shows carrier-grade NAT: ask the "
-                  "internet provider for a public address",
+                  "to be put into bridge mode or has to forward them to the first; an address in "
+                  "100.64.0.0/10 shows carrier-grade NAT, as does a second router that is not "
+                  "yours: ask the internet provider for a public address",
     }]
 
 

@@ -422,15 +422,26 @@ def test_one_checker_is_down(start):
         (down, False, "Connection refused"), (service.url, True, None)]
 
 
+def answered_in_time(action):
+    """What `action` returns once port 50800 is good: with a short time limit, a busy machine may
+    hold up the checker that works for longer than that."""
+    def attempt():
+        asked = action()
+        return asked if asked.good == [50800] else None
+    return eventually(attempt, "the checker that works is heard", within=30)
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_checker_that_stalls(start, scheme):
     """It accepts and says nothing, in HTTP and in the handshake of TLS."""
     service = start()
     with listener() as mute:
         stalled = f"{scheme}://127.0.0.1:{port_of(mute)}"
-        with sooner_than(50):
-            asked = ask([stalled, service.url], [50800], timeout=1, within=60)
-    assert asked.good == [50800]
+
+        def attempt():
+            with sooner_than(50):
+                return ask([stalled, service.url], [50800], timeout=1, within=60)
+        asked = answered_in_time(attempt)
     assert asked.results[50800]["attempts"][0]["error"].startswith("no ")
 
 
@@ -439,9 +450,10 @@ def test_a_checker_behind_a_firewall_that_drops(make_home, service):
     home = make_home()
     home.checker.nft("table ip f {\nchain in {\ntype filter hook input priority 0\n"
                      "tcp dport != 1 ct state new drop\n}\n}\n")
-    asked = ask(urls(service(home)), [50800], inside=home.provider, timeout=2)
-    assert asked.good == [50800] and list(asked.by_family) == [6]
-    dropped = ask(urls(service(home))[:1], [50800], inside=home.provider, timeout=2)
+    servers = urls(service(home))
+    asked = answered_in_time(lambda: ask(servers, [50800], inside=home.provider, timeout=2))
+    assert list(asked.by_family) == [6]
+    dropped = ask(servers[:1], [50800], inside=home.provider, timeout=2)
     assert re.search(r"203.0.113.1:\d+: no (connection: timed out|answer within 2 seconds)",
                      dropped.error)
 

@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -164,6 +166,50 @@ def test_a_port_that_a_connection_uses(stub, later):
     assert cause_of(family, 50800)["remedy"] == (
         "run port-verifier again in a minute; to keep outgoing connections off port 50800, add "
         "it to the sysctl net.ipv4.ip_local_reserved_ports")
+
+
+# Holds port 50800 as systemd, and as the program of its argument if there is one.
+HOLDERS = """
+import os, socket, sys
+sock = socket.create_server(("127.0.0.1", 50800))
+is_service = len(sys.argv) > 1 and os.fork() == 0
+with open("/proc/self/comm", "w") as comm:
+    comm.write(sys.argv[1] if is_service else "systemd")
+os.write(1, b"ready\\n")
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("services", [(), ("golem",)], ids=["none", "a service"])
+def test_systemd_holds_the_port_of_a_socket_unit(stub, later, services):
+    holder = later.enter_context(subprocess.Popen(
+        [sys.executable, "-c", HOLDERS, *services], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True))
+    for _ in ("systemd", *services):
+        assert holder.stdout.readline() == "ready\n"
+    refused = {"accessible": False, "error": "Connection refused"}
+    family = verify("--json", "--ports", "50800", stub(stubs.fixed(refused)).url).family()
+    assert ports_of(family)[50800]["held_by"] == (services[0] if services else "systemd")
+    cause = cause_of(family, 50800)
+    if services:
+        assert cause["remedy"] == "make golem listen on all addresses, or stop it"
+    else:
+        assert cause["text"].endswith(
+            ": a socket unit of systemd listens on the loopback interface only")
+        assert cause["remedy"] == (
+            "make that unit (see systemctl list-sockets) listen on all addresses, or stop it")
+
+
+def test_a_queue_that_fills_while_the_checker_looks(stub, later):
+    server = listen(later, 50800)
+    timed_out = {"accessible": False, "error": "Connection timed out"}
+
+    def answer(request):
+        if request.path == "/check-ports":
+            later.enter_context(socket.create_connection(server.getsockname()))
+        return stubs.fixed(timed_out)(request)
+    family = verify("--json", "--ports", "50800", stub(answer).url).family()
+    assert cause_of(family, 50800)["cause"] == "not_accepted"
 
 
 def test_a_port_that_the_system_keeps(start, namespace):

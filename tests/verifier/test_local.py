@@ -82,6 +82,8 @@ def container(home, later):
              "route add default via 10.88.0.1\n")
     for port in 50800, 50801:
         listener(later, inner, port)
+    with home.provider:  # a new cable may lose its first packets
+        socket.create_connection((CONTAINER, 50800), timeout=20).close()
     return inner
 
 

@@ -190,6 +190,20 @@ def test_an_address_that_has_changed_is_asked_for_once_more(stub):
     assert ended.family()["ip"] == "192.0.2.2"
 
 
+def test_an_address_that_alternates_with_every_request_is_named(stub):
+    """As of a router that takes its uplinks in turn: GET /ip always leaves through the first."""
+    def answer(request):
+        if request.path == "/ip":
+            return stubs.Answer(200, {"ip": "192.0.2.1", "family": 4})
+        return stubs.Answer(403, {"detail": "192.0.2.2 may not have 192.0.2.1 checked: a caller may "
+                                  "name only its own address.", "code": "target_not_allowed"})
+    ended = verify("--json", "--ports", PORTS, stub(answer).url)
+    assert ended.status == UNKNOWN, ended
+    assert ended.family()["checkers"][0]["message"] == (
+        "the address of this machine alternates between 192.0.2.2 and 192.0.2.1")
+    assert "--source" in cause_of(ended.family(), 7466)["remedy"]
+
+
 def test_an_address_that_alternates_is_named(stub):
     checker = stub(changing("192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.1"))
     ended = verify("--json", "--ports", PORTS, checker.url)

@@ -133,7 +133,8 @@ def test_a_router_that_speaks_neither_has_a_closed_port(checker, report):
                                              unspoken("PCP", "closed")]
     assert family["causes"][0]["remedy"].startswith(
         f"{FORWARD}, or, if the router allows UPnP, PCP or NAT-PMP, run port-verifier again with "
-        f"--map{LETS_IN}; {GUESS}")
+        "--map, or, on a rented server, allow it in the firewall (security group) of the hosting "
+        f"provider{LETS_IN}; {GUESS}")
 
 
 SENTENCES = {
@@ -168,7 +169,8 @@ SENTENCES = {
         f"{FORWARD}, and look up its WAN address: a private address (10.*, 172.16.* to 172.31.*, "
         "192.168.*) is that of a second router in front of it, which has to be put into bridge "
         "mode or has to forward it to the first; an address in 100.64.0.0/10 shows carrier-grade "
-        "NAT: ask the internet provider for a public address"),
+        "NAT, as does a second router that is not yours: ask the internet provider for a public "
+        "address"),
 }
 
 
@@ -314,7 +316,10 @@ def test_a_silent_router_costs_no_time(home, router, checker):
         ended = verify("--json", "--ports", "7466", made.url, *arguments, inside=home.provider)
         assert ended.status == 0, ended
         return ended.report["duration_ms"]
-    rounds = [(took(), took("--no-router")) for _ in range(8)]
-    silent, unasked = (min(column) for column in zip(*rounds))
-    print(f"silent router {silent:.1f} ms, not asked {unasked:.1f} ms")
-    assert silent < (unasked + 250) / 2
+    silent, unasked = [], []
+
+    def is_as_quick():
+        silent.append(took())
+        unasked.append(took("--no-router"))
+        return min(silent) < (min(unasked) + 250) / 2
+    eventually(is_as_quick, "it is as quick as without a router", within=30)
