@@ -438,7 +438,7 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
                         .remotes = {LIMITED}, .limit = {true, 20, 1.25}},
         "limited: no longer answered",
         "could not judge port 50800: the address stopped answering the checker (20 ports "
-        "were judged before, then 1.2 a second), as under a rate limit, a scan protection "
+        "were judged before, then 1.2 a second), as under a rate limit, scan protection "
         "or a ban",
         "allow the checker's address 203.0.113.1 in the firewall of this machine, which "
         "may "
@@ -651,7 +651,7 @@ static void no_router_can_forward_there(void **state)
     } places[] = {
         {"10.8.0.2", TUNNEL_REMEDY, LINK_TUNNEL},
         {"100.101.102.103", TUNNEL_REMEDY, LINK_TUNNEL},
-        {"10.64.3.2", "if ppp0 is a VPN, send the traffic of port-verifier ", LINK_DIALED},
+        {"10.64.3.2", "if ppp0 is a VPN, route the traffic of port-verifier ", LINK_DIALED},
         {"172.17.0.2",
          "the address of this machine looks like that of a container or a virtual "
          "machine: ",
