@@ -93,7 +93,7 @@ static void map_anew(struct mapper *mapper, const struct port *except, struct in
     }
 }
 
-/* The router seems to be another one than before: all ports are mapped anew, at once or
+/* The router seems to be another one than before: all ports are mapped again, at once or
  * after a pause, which grows while this goes on. Returns whether it is at once. */
 static bool upset(struct mapper *mapper, const struct port *of, bool is_forgotten)
 {

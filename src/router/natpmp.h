@@ -27,8 +27,8 @@ struct natpmp_request {
     enum natpmp_opcode opcode;
     /* of MAP_TCP */
     uint16_t inner;
-    uint16_t outer;    /* wished; 0 to remove the mapping */
-    uint32_t lifetime; /* seconds, wished; 0 to remove the mapping */
+    uint16_t outer;    /* requested; 0 to remove the mapping */
+    uint32_t lifetime; /* seconds, requested; 0 to remove the mapping */
 };
 
 struct natpmp_reply {
