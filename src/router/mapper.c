@@ -81,10 +81,10 @@ static void map_anew(struct mapper *mapper, const struct port *except, struct in
 {
     for (size_t i = 0; i < mapper->port_count; i++) {
         struct port *port = &mapper->ports[i];
-        /* The router may have answered before it forgot: its reply is on the way. */
-        struct instant *due = port->is_under_way ? &port->anew : &port->kept->due;
         if (port == except)
             continue;
+        /* The router may have answered before it forgot: its reply is on the way. */
+        struct instant *due = port->is_under_way ? &port->anew : &port->kept->due;
         *due = instant_min(*due, at);
         if (is_forgotten)
             port->kept->mapping.expires = at;
