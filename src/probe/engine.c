@@ -410,7 +410,7 @@ static void engine_wake(struct timer *timer)
 static unsigned linear_timeouts_read(void)
 {
     char digits[16];
-    unsigned long len;
+    size_t len;
     uint64_t value = 0;
     if (fd_read_file("/proc/sys/net/ipv4/tcp_syn_linear_timeouts", digits, sizeof digits,
                      &len, NULL) &&
