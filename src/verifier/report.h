@@ -40,6 +40,7 @@ struct family_report {
     bool is_known;        /* at least one checker answered with a verdict */
     bool is_inside;       /* known only from this machine or network, and that counts not */
     bool counts_inside;   /* verdicts from inside count, for want of others or by wish */
+    bool was_reached;     /* on some port, at this address, in an earlier round */
     bool is_ok;           /* every required port, and one of the others, is good */
 
     bool has_public;
@@ -123,7 +124,8 @@ bool family_report_judge(struct family_report *family, const struct report_polic
 bool family_report_has_doubt(const struct family_report *family);
 
 /* A port that was ours once, and advertised, is still to be advertised when another program
- * of this machine has it and it is reached: it has been rented out. */
+ * of this machine has it and it is reached: it has been rented out. Also notes whether this
+ * machine was reached before. */
 void family_report_keep_rented(struct family_report *family,
                                const struct family_report *earlier);
 

@@ -262,11 +262,20 @@ static bool has_same_place(const struct family_report *a, const struct family_re
            (!a->has_public || address_equals(&a->public_address, &b->public_address));
 }
 
+static bool has_reached_port(const struct family_report *family)
+{
+    for (size_t i = 0; i < family->port_count; i++)
+        if (family->findings[i].reached > 0)
+            return true;
+    return false;
+}
+
 void family_report_keep_rented(struct family_report *family,
                                const struct family_report *earlier)
 {
     if (!has_same_place(family, earlier))
         return;
+    family->was_reached = earlier->was_reached || has_reached_port(earlier);
     for (size_t i = 0; i < family->port_count; i++) {
         struct finding *finding = &family->findings[i];
         if (!earlier->is_advertised[i] || !earlier->findings[i].was_proved)

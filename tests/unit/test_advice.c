@@ -1341,6 +1341,40 @@ static void renting_out_a_port_does_not_withdraw_it(void **state)
     }
 }
 
+/* What was reached is behind no carrier's translation, and was forwarded. */
+static void a_machine_that_was_reached_has_a_way_in(void **state)
+{
+    (void)state;
+    static const struct setup rounds[] = {
+        {NATTED, 2, {7466, 50800}, {ACCEPTED, BOUND}, {MATCH, LIMITED}},
+        {NATTED, 2, {7466, 50800}, {BOUND, BOUND}, {FILTERED, FILTERED}},
+        {NATTED, 2, {7466, 50800}, {BOUND, BOUND}, {FILTERED, FILTERED}},
+        {.local_ip = "192.168.1.5",
+         .public_ip = "203.0.113.8",
+         .count = 2,
+         .ports = {7466, 50800},
+         .local = {BOUND, BOUND},
+         .remotes = {FILTERED, FILTERED}},
+    };
+    static const char *const reasons[] = {"", "no connections arrive here, although an",
+                                          "no connections arrive here, although an",
+                                          "no connections arrive here: a missing port"};
+    struct report *earlier = NULL;
+    for (size_t i = 0; i < COUNT(rounds); i++) {
+        struct report *report = report_of(&rounds[i], NULL, 0, NULL, 0);
+        struct family_report *family = report->families[FAMILY_4];
+        if (earlier)
+            family_report_keep_rented(family, earlier->families[FAMILY_4]);
+        AUTO_TEXT text = text_up_to(4096);
+        advice_put(report, family, &family->groups[0], ADVICE_WHY, &text);
+        if (strncmp(text.data, reasons[i], strlen(reasons[i])) != 0)
+            fail_msg("round %zu: %s", i, text.data);
+        report_free(earlier);
+        earlier = report;
+    }
+    report_free(earlier);
+}
+
 static void only_handshakes_of_checkers_count(void **state)
 {
     (void)state;
@@ -1426,6 +1460,7 @@ int main(void)
         cmocka_unit_test(what_may_be_advertised),
         cmocka_unit_test(a_rented_port_is_treated_as_in_use),
         cmocka_unit_test(renting_out_a_port_does_not_withdraw_it),
+        cmocka_unit_test(a_machine_that_was_reached_has_a_way_in),
         cmocka_unit_test(only_handshakes_of_checkers_count),
         cmocka_unit_test(required_ports_and_one_of_the_others),
     };
