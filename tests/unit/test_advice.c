@@ -405,12 +405,11 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
         "the packet filter of this machine leads port 50800 to port 50801",
         "remove the rule that leads port 50800 there; if a program of yours answers "
         "there, add it to --in-use");
-    check_words(
-        &(struct setup){PUBLIC, 1, {50800}, {BOUND}, {OTHER(50801)}},
-        "open: leads to port 50801",
-        "a rule of this machine, or what stands in front of it, leads port 50800 to "
-        "port 50801",
-        "remove the rule or the proxy that leads port 50800 there");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {BOUND}, {OTHER(50801)}},
+                "open: leads to port 50801",
+                "a rule of this machine, or a router or proxy in front of it, leads port "
+                "50800 to port 50801",
+                "remove the rule or the forward that leads port 50800 there");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {IN_USE_BY_UNIT}, {OPEN}},
                 "good: listener not verified (in use by a socket unit of systemd)",
                 "port 50800 is reachable, but what answers could not be verified: a socket "
