@@ -309,10 +309,11 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
     check_words(
         &(struct setup){.local_ip = "10.0.0.5",
                         .public_ip = "10.0.0.5",
-                        1,
-                        {50800},
-                        {BOUND},
-                        {FILTERED}},
+                        .count = 1,
+                        .ports = {50800},
+                        .local = {BOUND},
+                        .remotes = {FILTERED},
+                        .vantage = VANTAGE_NETWORK},
         "filtered: no incoming connections",
         "no connections arrive here: a firewall on this machine or on the path to it "
         "blocks "
@@ -1340,6 +1341,31 @@ static void renting_out_a_port_does_not_withdraw_it(void **state)
     }
 }
 
+/* With --ip, and a checker that checks any address. */
+static void an_address_inside_is_not_asked_about_from_the_internet(void **state)
+{
+    (void)state;
+    static const struct remote_verdict verdicts[] = {FILTERED, CLOSED, UNREACHABLE};
+    for (size_t i = 0; i < COUNT(verdicts); i++)
+        for (enum vantage vantage = VANTAGE_INTERNET; vantage <= VANTAGE_NETWORK;
+             vantage++) {
+            const struct setup setup = {.local_ip = "192.168.1.5",
+                                        .public_ip = "192.168.1.5",
+                                        .count = 1,
+                                        .ports = {7466},
+                                        .local = {BOUND},
+                                        .remotes = {verdicts[i]},
+                                        .vantage = vantage};
+            struct report *report = report_of(&setup, NULL, 0, NULL, 0);
+            const struct family_report *family = report->families[FAMILY_4];
+            AUTO_TEXT text = text_up_to(4096);
+            advice_put(report, family, &family->groups[0], ADVICE_REMEDY, &text);
+            bool is_told = strstr(text.data, "--ip") != NULL;
+            assert_int_equal(is_told, vantage == VANTAGE_INTERNET);
+            report_free(report);
+        }
+}
+
 /* What was reached is behind no carrier's translation, and was forwarded. */
 static void a_machine_that_was_reached_has_a_way_in(void **state)
 {
@@ -1459,6 +1485,7 @@ int main(void)
         cmocka_unit_test(what_may_be_advertised),
         cmocka_unit_test(a_rented_port_is_treated_as_in_use),
         cmocka_unit_test(renting_out_a_port_does_not_withdraw_it),
+        cmocka_unit_test(an_address_inside_is_not_asked_about_from_the_internet),
         cmocka_unit_test(a_machine_that_was_reached_has_a_way_in),
         cmocka_unit_test(only_handshakes_of_checkers_count),
         cmocka_unit_test(required_ports_and_one_of_the_others),
