@@ -443,6 +443,28 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
         "limit it (table inet f, chain in), and in the flood and scan protection of every "
         "router in front of it; until then, list the ports that matter most in --required, "
         "because they are checked first, and allow more time with --patience 3m");
+    check_words(
+        &(struct setup){PUBLIC, 1, {50800}, {MAY_BE_DROPPED}, {CLOSED}},
+        "closed: connection refused",
+        "port 50800 is closed, although this machine listens: its firewall may "
+        "reject connections (table inet f, chain in), or one on the path to it does",
+        "allow TCP port 50800 from any address in the firewall of this machine, "
+        "which may block it (table inet f, chain in), and in that of every router "
+        "in front of it");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {LET_IN}, {CLOSED}},
+                "closed: connection refused",
+                "port 50800 is closed, although this machine listens: a firewall on the "
+                "path to it rejects connections",
+                "allow TCP port 50800 from any address in the firewall of every router in "
+                "front of 203.0.113.7 and, on a rented server, in that of the hosting "
+                "provider; the firewall of this machine already lets it in");
+    check_words(&(struct setup){NATTED, 1, {50800}, {MAY_BE_DROPPED}, {CLOSED}},
+                "closed: connection refused",
+                "port 50800 is closed, although this machine listens: the port forward "
+                "leads to another machine, or a firewall rejects connections",
+                "in the router, forward TCP port 50800 to 192.168.1.5 (same port number); "
+                "allow it in the firewall of this machine as well, which may block it "
+                "(table inet f, chain in)");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {DROPPED}, {FILTERED}},
                 "blocked by the firewall of this machine",
                 "the firewall of this machine blocks port 50800 (table inet f, chain in)",
