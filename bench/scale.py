@@ -6,12 +6,16 @@ and writes docs/scale.md if it has played them all."""
 import argparse
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import pathlib
+import selectors
 import socket
 import statistics
 import sys
+import threading
 import time
 import urllib.request
 
@@ -35,9 +39,11 @@ FRONT_HOST = NETWORKS["gw"] + ".2"
 HUB = NETWORKS["gw"] + ".1"  # where nats-server listens
 MONITOR = 8222
 # Providers by what their ports do: their network, their share, the most checks per second. A silent
-# port is waited for, so fewer of these fit at a time.
-KINDS = {"open": ("10.64", 0.80, 1.0), "closed": ("10.65", 0.18, 1.0),
-         "filtered": ("10.66", 0.02, 0.2)}
+# port is waited for, and a proof is a whole connection that this program serves, so fewer of these
+# fit at a time. The first kind is played before all, and not counted.
+KINDS = {"open": ("10.64", 0.75, 1.0), "proved": ("10.67", 0.05, 0.2),
+         "closed": ("10.65", 0.18, 1.0), "filtered": ("10.66", 0.02, 0.2)}
+TOKEN = "00112233445566778899aabbccddeeff"
 TRIAL = 40  # providers that are not counted, before the first kind
 AT_REST = 500  # entries of connection tracking that others may have left
 REST_SECONDS = 30
@@ -54,6 +60,39 @@ class Monitored(nats.Nats):
         with self.inside, urllib.request.urlopen(url, timeout=10) as reply:
             told = json.load(reply)
         return {name: told[name] for name in ("in_msgs", "out_msgs", "in_bytes", "out_bytes")}
+
+
+class Listeners:
+    """Prove themselves, as those of port-verifier do."""
+
+    def __init__(self, listeners):
+        self.selector = selectors.DefaultSelector()
+        for listener in listeners:
+            listener.setblocking(False)
+            port = listener.getsockname()[1]
+            proof = hmac.new(TOKEN.encode(), str(port).encode(), hashlib.sha256).hexdigest()
+            self.selector.register(listener, selectors.EVENT_READ,
+                                   f"golem-port-verifier 1 {port} {proof}\n".encode())
+        self.wake, woken = socket.socketpair()
+        self.selector.register(woken, selectors.EVENT_READ, None)
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            for key, _ in self.selector.select():
+                if key.data is None:
+                    return
+                with contextlib.suppress(OSError):  # none left, or reset already
+                    while True:
+                        connection, _ = key.fileobj.accept()
+                        with connection:
+                            connection.send(key.data)
+
+    def close(self):
+        self.wake.send(b"x")
+        self.thread.join()
+        self.selector.close()
 
 
 class Stage:
@@ -100,9 +139,9 @@ class Stage:
                   "reject with tcp reset\n"
                   f"ip daddr {KINDS['filtered'][0]}.0.0/16 tcp dport {PORTS_NFT} drop\n}}\n}}\n")
         with space:
-            for port in PORTS:
-                self.stack.enter_context(
-                    socket.create_server(("0.0.0.0", port), backlog=4096))
+            listeners = [self.stack.enter_context(
+                socket.create_server(("0.0.0.0", port), backlog=4096)) for port in PORTS]
+        self.stack.enter_context(contextlib.closing(Listeners(listeners)))
 
     @staticmethod
     def count_packets(space):
@@ -146,7 +185,8 @@ def faults_of(reply, kind):
     """Verdicts that are wrong, of the quorum and of the places; places that gave none; and whether
     that left the quorum without a verdict."""
     results = reply["results"].values()
-    wrong = sum(result["state"] not in (kind, "limited") for result in results)
+    wanted = ("open", "match") if kind == "proved" else (kind, None)
+    wrong = sum(result["state"] not in (wanted[0], "limited") for result in results)
     undecided = any(result["state"] == "limited" for result in results)
     missing = set()
     for result in results:
@@ -154,14 +194,15 @@ def faults_of(reply, kind):
             if place["state"] in ("missing", "limited"):
                 missing.add(name)
             else:
-                wrong += place["state"] != kind
+                wrong += (place["state"], place.get("proof")) != wanted
     return wrong, len(missing), undecided
 
 
 async def verify(kind, number, results):
     """One provider has its own ports checked from its own address."""
     address = address_of(kind, number)
-    body = json.dumps({"provider_ip": address, "ports": [7466, "50800-50900"], "details": True})
+    body = json.dumps({"provider_ip": address, "ports": [7466, "50800-50900"], "details": True,
+                       **({"token": TOKEN} if kind == "proved" else {})})
     begun = time.perf_counter()
     reader, writer = await asyncio.open_connection(
         FRONT_HOST, list(FRONTS.values())[number % len(FRONTS)], local_addr=(address, 0))

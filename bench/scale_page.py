@@ -99,9 +99,9 @@ PAGE = """# A million providers
 The command plays {providers:,} providers. Each asks from its own address to have its own {ports} ports checked (7466 and
 50800-50900), with `details`. Two fronts and three vantage points with one worker each answer, all with their default limits,
 joined by one nats-server with TLS and keys. Everything is in network namespaces of one machine, and the processors carry the
-providers' side as well. Connections are tracked, as behind a stateful firewall. Checks start at a fixed rate, whether earlier
-ones have ended or not. Every verdict of every place about every port is compared with what the port does; `wrong verdicts` must
-be 0, or the command fails.
+providers' side as well. The `proved` ports are open, too: their requests have a token, and each listener proves itself to each
+place. Connections are tracked, as behind a stateful firewall. Checks start at a fixed rate, whether earlier ones have ended or not.
+Every verdict of every place about every port is compared with what the port does; `wrong verdicts` must be 0, or the command fails.
 
 ## Measured
 
@@ -122,11 +122,12 @@ column for open ports plus *s* times its column for filtered ones.
   ports were played for less than the {syn_sent} s that their entries are kept, so the most is divided by the checks, and multiplied by
   {syn_sent} s. All fronts together have as many for their probes, and one for each HTTP connection, which is kept for
   120 s after its end (`nf_conntrack_tcp_timeout_time_wait`). `..._syn_sent = 30` divides them by four ([deploy.md](deploy.md#firewall-and-conntrack)).
-- **Budgets.** A caller has 1,200 ports a minute at its front, and a target has as many at each process of a place, so {ports} an
-  hour are far below. A process of a place probes at most 256 × 1,200 ports a minute for one front ([vantage.md](vantage.md#trust)),
+- **Budgets.** A caller has 1,200 ports a minute at its front, where its {ports} count once for each of the four places, and a target
+  has as many at each process of a place, so one check an hour is far below. A process of a place probes at most 256 × 1,200 ports a minute for one front ([vantage.md](vantage.md#trust)),
   {front_ports:,.0f} a second. A million providers need {probes:,.0f}: the number of front *names* times the number of processes of each
   place must be at least {products}, or `PORT_CHECKER_RATE` of the vantage points must be higher.
-- **NATS.** A check is {places} messages in and out to the places, and {places} answers in and out to the front. The rest are heartbeats.
+- **NATS.** A check is {places} messages in and out to the places, and {places} answers in and out to the front. The rest are
+  heartbeats, and questions to places that are late ([vantage.md](vantage.md#setting-it-up)).
 
 ## What it costs in money
 
@@ -145,7 +146,6 @@ Providers that ask only for what has changed, without `details`, cost less; that
 ## What this does not say
 
 - The round trips are those of one machine. Longer ones keep sockets and checks for longer.
-- No provider proved its listeners: requests had no token. With one, a probe of an open port is a whole connection.
 - IPv6, several nats-servers, several workers, and machines with more processors were not measured. `./dev test vantage` has a
   cluster of three servers; `./dev bench vantage` compares 1, 2 and 4 processes of one place.
 """

@@ -2,7 +2,7 @@
 """Verifies which TCP ports of this machine the internet can reach.
 
 This module has the names and result types of the module of the same name in the Golem provider
-software, and takes its place there; README.md beside it says how. It needs Python 3.9 or later
+software, and takes its place there; README.md beside it says how. It needs Python 3.8 or later
 and only the standard library, and is written for Linux, macOS and Windows.
 
 It asks checkers over their HTTP API (docs/api.md). A checker that supports proofs gets a
@@ -226,6 +226,8 @@ class PortVerifier:
 
     async def _ask(self, server, family, ports, told):
         """{port: verdict} of one checker. `told` keeps the address between checkers."""
+        if any(listeners.lacks(family, ports) for listeners in self._held):
+            raise NoAnswer(f"this machine does not listen on IPv{family}")
         checker = _parse(server, self.timeout)
         addresses = await _resolve(checker, family)
         held = next((listeners for listeners in self._held
@@ -440,6 +442,7 @@ class _Listeners:
         self.servers = {}  # by family and port
         self.in_use = set()
         self.reasons = {}
+        self.left_out = set()  # families, for lack of descriptors
         self.greeted = set()  # (family, port) of accepted connections
         self.open_connections = {}
 
@@ -450,11 +453,16 @@ class _Listeners:
     def bound(self, family):
         return {port for of, port in self.servers if of == family}
 
+    def lacks(self, family, ports):
+        """Whether nothing listens there, so that a refusal says nothing about the ports."""
+        return family in self.left_out and any(port in ports for _, port in self.servers)
+
     async def open(self, family, ports, is_first):
         """Binds what can be bound. Only the first family decides whether a port is in use."""
         if not is_first and not _has_descriptors(len(ports)):
-            logger.info("too few descriptors to listen on IPv%d too: its ports are checked "
-                        "without a proof", family)
+            logger.warning("too few descriptors (ulimit -n) to listen on IPv%d too: it is not "
+                           "checked", family)
+            self.left_out.add(family)
             return
         loop = asyncio.get_running_loop()
         for port in ports:
@@ -605,6 +613,10 @@ def _is_private(server):
         return False
 
 
+async def _in_thread(function, *arguments):
+    return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+
+
 async def _resolve(checker, family):
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
@@ -638,7 +650,7 @@ async def _request(checker, addresses, path, body=None, is_json=True):
     """One request in a thread, since the standard library has no asynchronous client."""
     wire = _Wire()
     try:
-        return await asyncio.to_thread(_exchange, wire, checker, addresses, path, body, is_json)
+        return await _in_thread(_exchange, wire, checker, addresses, path, body, is_json)
     finally:
         wire.end()
 
@@ -723,7 +735,7 @@ async def _run(command, timeout):
     The status is None if it cannot be started or does not end in time."""
     started = []
     try:
-        return await asyncio.to_thread(_run_here, command, timeout, started)
+        return await _in_thread(_run_here, command, timeout, started)
     except asyncio.CancelledError:
         for process in started:
             process.kill()

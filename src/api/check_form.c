@@ -121,17 +121,6 @@ void check_form_done(struct check_form *form)
 
 /* ---- its ports as JSON ------------------------------------------------------------ */
 
-static void append_string(struct text *json, const char *bytes, size_t len)
-{
-    text_append_str(json, "\"");
-    for (size_t i = 0; i < len; i++) {
-        if (bytes[i] == '"' || bytes[i] == '\\')
-            text_append_str(json, "\\");
-        text_append(json, bytes + i, 1);
-    }
-    text_append_str(json, "\"");
-}
-
 /* Without leading zeros, which JSON does not allow. */
 static void append_number(struct text *json, const char *digits, size_t len)
 {
@@ -179,7 +168,7 @@ static void append_ports(struct text *json, const char *text)
         if (strspn(text, DIGITS) >= len && len <= DIGITS_MAX)
             append_number(json, text, len);
         else
-            append_string(json, text, len);
+            text_append_json(json, text, len);
         text += len;
     }
     if (!is_first)
@@ -197,7 +186,7 @@ char *check_form_json(const struct check_form *form, const char *own, size_t *re
     join_ranges(ports);
     text_init(&json, 1024 + 4 * strlen(ports));
     text_append_str(&json, "{\"provider_ip\": ");
-    append_string(&json, address, strlen(address));
+    text_append_json(&json, address, strlen(address));
     append_ports(&json, ports);
     text_append_str(&json, "}");
     free(ports);

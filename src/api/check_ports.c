@@ -145,7 +145,7 @@ static void decide(struct check *check, const struct access_caller *caller)
         check_refuse_foreign_receipt(check, caller);
     else if (check->subject.port_count == 0)
         check_reply_no_ports(check);
-    else if (!exchange_may_wait(check->answer.exchange))
+    else if (!exchange_may_wait(check->answer.exchange, &check->subject.caller))
         check_refuse_crowded(check);
     else
         charge_and_start(check);

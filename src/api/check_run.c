@@ -28,7 +28,7 @@ static void check_end(struct check *check, size_t untried, size_t silent)
         budget_give_back(checks->config.budget, &check->subject.caller,
                          &check->subject.target, check->is_foreign, untried,
                          check->place_count, loop_now(checks->config.loop));
-    budget_settle_silent(checks->config.budget, &check->subject.target, check->is_foreign,
+    budget_charge_silent(checks->config.budget, &check->subject.target, check->is_foreign,
                          silent, loop_now(checks->config.loop));
     checks->running--;
     metrics_add(checks->config.metrics, METRIC_CHECKS_RUNNING, -1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the checks of one worker work with.
+ * What the checks of one worker work with, and the other routes too.
  */
 #pragma once
 
@@ -29,9 +29,9 @@ struct checks_config {
     struct budget *budget;             /* shared */
     struct metrics *metrics;           /* this worker's */
     const struct pages *pages;
-    const struct receipts *receipts;  /* shared; NULL = none are given */
-    struct caller_warnings *warnings; /* shared */
-    struct access_machine machine;
+    const struct receipts *receipts;          /* shared; NULL = none are given */
+    struct caller_warnings *warnings;         /* shared */
+    struct access_machine machine;            /* asked by any thread */
     bool (*is_draining)(const void *service); /* then no new check starts */
     const void *service;
 };

@@ -53,7 +53,7 @@ static bool varies_by_origin(const struct settings *settings)
 /* Whether the page that asks may read the reply; if so, the headers say it. */
 static bool allow_origin(const struct api *api, struct exchange *exchange)
 {
-    const struct settings *settings = api->config.settings;
+    const struct settings *settings = api->config.checks.settings;
     const char *origin = exchange_header(exchange, "Origin");
 
     if (settings->cors_origins.is_any)
@@ -73,7 +73,7 @@ static void expose(const struct api *api, struct exchange *exchange)
 
 static void vary(const struct api *api, struct exchange *exchange)
 {
-    if (varies_by_origin(api->config.settings))
+    if (varies_by_origin(api->config.checks.settings))
         exchange_set_header(exchange, "Vary", "Origin");
 }
 
@@ -144,7 +144,7 @@ static void handle_health(void *ctx, struct exchange *exchange)
     const struct api *api = ctx;
 
     share(api, exchange);
-    if (api->config.is_draining(api->config.service))
+    if (api->config.checks.is_draining(api->config.checks.service))
         reply_constant(exchange, 503, "{\"status\": \"draining\"}");
     else
         reply_constant(exchange, 200, "{\"status\": \"ok\"}");
@@ -153,7 +153,7 @@ static void handle_health(void *ctx, struct exchange *exchange)
 static void warn_unknown(const struct api *api, struct exchange *exchange,
                          const struct access_caller *caller)
 {
-    const struct api_config *config = &api->config;
+    const struct checks_config *config = &api->config.checks;
 
     caller_warn_unknown(exchange, caller, config->warnings, loop_now(config->loop));
 }
@@ -162,11 +162,11 @@ static void warn_unknown(const struct api *api, struct exchange *exchange,
 static bool know_caller(const struct api *api, struct exchange *exchange,
                         struct access_caller *ret)
 {
-    *ret = caller_of(exchange, api->config.settings);
+    *ret = caller_of(exchange, api->config.checks.settings);
     if (ret->kind != CALLER_UNKNOWN)
         return true;
 
-    metrics_add(api->config.metrics, caller_unknown_metric(ret), 1);
+    metrics_add(api->config.checks.metrics, caller_unknown_metric(ret), 1);
     warn_unknown(api, exchange, ret);
     reply_problem(exchange, PROBLEM_CALLER_UNKNOWN, access_ground_sentence(ret->ground));
     return false;
@@ -216,7 +216,7 @@ static const char *scope_of(enum targets targets, const struct access_caller *ca
 static void handle_limits(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
-    const struct settings *settings = api->config.settings;
+    const struct settings *settings = api->config.checks.settings;
     struct access_caller caller = caller_of(exchange, settings);
     struct text text;
 
@@ -232,7 +232,7 @@ static void handle_limits(void *ctx, struct exchange *exchange)
 static void handle_keys(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
-    const struct receipts *receipts = api->config.receipts;
+    const struct receipts *receipts = api->config.checks.receipts;
 
     share(api, exchange);
     if (!receipts) {
@@ -249,21 +249,21 @@ static void handle_page(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
 
-    pages_handle(api->config.pages, exchange, "Accept-Encoding");
+    pages_handle(api->config.checks.pages, exchange, "Accept-Encoding");
 }
 
 /* Unknown callers cannot check anything, so their page has no form. */
 static void handle_front(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
-    struct access_caller caller = caller_of_reader(exchange, api->config.settings);
+    struct access_caller caller = caller_of_reader(exchange, api->config.checks.settings);
 
     if (caller.kind != CALLER_UNKNOWN) {
         handle_page(ctx, exchange);
         return;
     }
     warn_unknown(api, exchange, &caller);
-    answer_unknown_reader(api->config.pages, exchange, 200,
+    answer_unknown_reader(api->config.checks.pages, exchange, 200,
                           access_ground_sentence(caller.ground));
 }
 
@@ -271,10 +271,10 @@ static void handle_front(void *ctx, struct exchange *exchange)
 static void handle_openapi(void *ctx, struct exchange *exchange)
 {
     const struct api *api = ctx;
-    bool is_shared = varies_by_origin(api->config.settings);
+    bool is_shared = varies_by_origin(api->config.checks.settings);
 
     expose(api, exchange);
-    pages_handle(api->config.pages, exchange,
+    pages_handle(api->config.checks.pages, exchange,
                  is_shared ? "Origin, Accept-Encoding" : "Accept-Encoding");
 }
 
@@ -331,8 +331,8 @@ static void handle_metrics(void *ctx, struct exchange *exchange)
 
     if (!know_caller(api, exchange, &caller))
         return;
-    if (!may_read_metrics(config->settings, exchange, &caller.address, reason)) {
-        metrics_add(config->metrics, METRIC_REFUSED_METRICS, 1);
+    if (!may_read_metrics(config->checks.settings, exchange, &caller.address, reason)) {
+        metrics_add(config->checks.metrics, METRIC_REFUSED_METRICS, 1);
         reply_problem(exchange, PROBLEM_METRICS_NOT_ALLOWED, reason);
         return;
     }
@@ -340,7 +340,7 @@ static void handle_metrics(void *ctx, struct exchange *exchange)
     const struct log_counts lost = log_counts();
     const struct metrics_facts facts = {
         .version = config->version,
-        .budget_entries = budget_entries(config->budget),
+        .budget_entries = budget_entries(config->checks.budget),
         .probes_in_flight =
             atomic_load_explicit(&config->limit->in_flight, memory_order_relaxed),
         .probes_max = config->limit->max,
@@ -349,7 +349,7 @@ static void handle_metrics(void *ctx, struct exchange *exchange)
     };
     text_init(&text, METRICS_TEXT_MAX);
     metrics_render(config->all, config->all_count, &facts, &text);
-    config->more_metrics(config->service, &text);
+    config->more_metrics(config->checks.service, &text);
     char *body = text_take(&text, &len);
     exchange_reply(exchange, 200, METRICS_CONTENT_TYPE, body, len);
 }
@@ -391,25 +391,11 @@ static const struct http_route routes[] = {
 
 bool api_new(const struct api_config *config, struct api **ret, struct err *err)
 {
-    const struct checks_config checks_config = {
-        .loop = config->loop,
-        .engine = config->engine,
-        .front = config->front,
-        .settings = config->settings,
-        .budget = config->budget,
-        .metrics = config->metrics,
-        .pages = config->pages,
-        .receipts = config->receipts,
-        .warnings = config->warnings,
-        .machine = config->machine,
-        .is_draining = config->is_draining,
-        .service = config->service,
-    };
     struct api *api = calloc(1, sizeof *api);
     if (!api)
         return err_sys(err, ENOMEM, "api");
 
-    if (!checks_new(&checks_config, &api->checks, err)) {
+    if (!checks_new(&config->checks, &api->checks, err)) {
         free(api);
         return false;
     }
@@ -431,7 +417,7 @@ struct api *api_free(struct api *api)
 const struct http_route *api_routes(const struct api *api, size_t *ret_count)
 {
     size_t count = sizeof routes / sizeof routes[0];
-    while (!is_cors_on(api->config.settings) &&
+    while (!is_cors_on(api->config.checks.settings) &&
            strcmp(routes[count - 1].method, "OPTIONS") == 0)
         count--;
     *ret_count = count;

@@ -30,44 +30,26 @@
  */
 #pragma once
 
+#include "api/checks_config.h"
+#include "http/error.h"
 #include "http/exchange.h"
-#include "policy/access.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 struct api;
-struct budget;
-struct caller_warnings;
-struct engine;
 struct err;
-struct gather_config;
-struct loop;
-struct metrics;
-struct pages;
 struct probe_limit;
-struct receipts;
-struct settings;
 struct text;
 
 /* All borrowed, for as long as the api lives. */
 struct api_config {
-    struct loop *loop;
-    struct engine *engine;
-    const struct settings *settings;
-    const struct gather_config *front; /* asks other places; NULL = this place alone */
-    struct budget *budget;             /* shared by all workers */
-    const struct pages *pages;         /* shared by all workers */
-    const struct receipts *receipts;   /* shared by all workers; NULL = none are given */
-    struct caller_warnings *warnings;  /* shared by all workers */
-    struct access_machine machine;     /* asked by any thread */
-    bool (*is_draining)(const void *service);
-    const void *service;
+    struct checks_config checks;
 
-    struct metrics *metrics;         /* this worker's, written here */
-    struct metrics *const *all;      /* every worker's, read for /metrics */
-    size_t all_count;                /* complete before the first request */
-    const struct probe_limit *limit; /* read for /metrics */
+    /* Read for /metrics. */
+    struct metrics *const *all; /* every worker's, complete before the first request */
+    size_t all_count;
+    const struct probe_limit *limit;
     void (*more_metrics)(const void *service, struct text *text);
     const char *version; /* without quotes or backslashes */
 };

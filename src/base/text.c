@@ -101,6 +101,22 @@ void text_printf(struct text *text, const char *format, ...)
     text->len += (size_t)len;
 }
 
+void text_append_json(struct text *text, const char *bytes, size_t len)
+{
+    text_append_str(text, "\"");
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        if (c < ' ') {
+            text_printf(text, "\\u%04x", c);
+            continue;
+        }
+        if (c == '"' || c == '\\')
+            text_append_str(text, "\\");
+        text_append(text, bytes + i, 1);
+    }
+    text_append_str(text, "\"");
+}
+
 char *text_take(struct text *text, size_t *ret_len)
 {
     if (text->failed || !text_reserve(text, 0)) {

@@ -43,6 +43,9 @@ static inline void text_append_str(struct text *text, const char *str)
 void text_printf(struct text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Appends a JSON string with its quotes. The bytes are UTF-8. */
+void text_append_json(struct text *text, const char *bytes, size_t len);
+
 /* Moves the content out; the caller frees it with free(). NULL when the text failed. */
 char *text_take(struct text *text, size_t *ret_len);
 

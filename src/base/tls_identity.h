@@ -24,4 +24,11 @@ bool tls_priority_check(const char *priority, struct err *err);
  * priority string of GnuTLS; "" = the default. */
 bool tls_identity_new(const char *cert_pem, const char *key_pem, const char *priority,
                       struct tls_identity **ret, struct err *err);
+
+/* Whether a client can complete a handshake with it. Tries one that wishes for the same
+ * `priority`; ERR_INVALID says why not, such as versions that TLS over TCP does not have,
+ * or suites for another kind of key. Takes the time of one handshake. */
+bool tls_identity_try(const struct tls_identity *identity, const char *priority,
+                      struct err *err);
+
 struct tls_identity *tls_identity_free(struct tls_identity *identity);

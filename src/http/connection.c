@@ -127,10 +127,11 @@ static void make_due(void *ctx)
     turns_add(&connection->all->turns, rank, &connection->task);
 }
 
-static bool may_wait(void *ctx)
+static bool may_wait(void *ctx, const struct address *caller)
 {
     const struct connection *connection = ctx;
-    return admission_may_work(connection->all->config->admission, connection->place);
+    return admission_may_work(connection->all->config->admission, connection->place,
+                              caller);
 }
 
 /* --- the end ---------------------------------------------------------------------- */

@@ -191,9 +191,9 @@ void exchange_set_header(struct exchange *exchange, const char *name, const char
     text_append_str(&exchange->fields, "\r\n");
 }
 
-bool exchange_may_wait(const struct exchange *exchange)
+bool exchange_may_wait(const struct exchange *exchange, const struct address *caller)
 {
-    return exchange->world->may_wait(exchange->connection);
+    return exchange->world->may_wait(exchange->connection, caller);
 }
 
 void exchange_on_gone(struct exchange *exchange, exchange_fn *gone, void *ctx)

@@ -12,7 +12,6 @@
  */
 #pragma once
 
-#include "http/request.h"
 #include "net/address.h"
 
 #include <stdbool.h>
@@ -69,8 +68,9 @@ void exchange_reply_const(struct exchange *exchange, unsigned status,
                           const char *content_type, const char *body, size_t len);
 
 /* Ask before returning without a reply. False if too many connections wait for a handler,
- * in all or of this network: they are not closed in favour of others. */
-bool exchange_may_wait(const struct exchange *exchange);
+ * in all or for callers of the network of `caller`: they are not closed in favour of
+ * others. */
+bool exchange_may_wait(const struct exchange *exchange, const struct address *caller);
 
 /* Calls `gone` when the client leaves before the reply. Set it before the handler returns
  * without a reply. */

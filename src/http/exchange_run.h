@@ -10,6 +10,7 @@
 #pragma once
 
 #include "http/exchange.h"
+#include "http/request.h"
 #include "http/response.h"
 #include "http/transport.h"
 
@@ -40,8 +41,8 @@ struct exchange_world {
     /* Called when an exchange that waits has output, or has failed. */
     void (*has_output)(void *connection);
 
-    /* Whether the connection may wait for its handler. */
-    bool (*may_wait)(void *connection);
+    /* Whether the connection may wait for its handler: exchange_may_wait(). */
+    bool (*may_wait)(void *connection, const struct address *caller);
 };
 
 /* Finds the route of a request whose head is complete, and refuses what cannot be served:

@@ -2,6 +2,7 @@
 #include "http/request.h"
 
 #include "base/text.h"
+#include "http/host.h"
 
 #include <assert.h>
 #include <string.h>
@@ -45,15 +46,6 @@ static bool is_field_value(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         if (((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == 0x7f)
-            return false;
-    return true;
-}
-
-/* Host and port, checked only for the characters that RFC 3986 section 3.2 allows. */
-static bool is_host(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (!is_visible(text[i]) || strchr("\"#/<>?@\\^`{|}", text[i]))
             return false;
     return true;
 }
@@ -108,7 +100,7 @@ static bool read_absolute(struct request *request, char *bytes, struct request_t
                                                             : 0;
     char *host = text + scheme;
     size_t len = strcspn(host, "/");
-    if (scheme == 0 || len == 0 || host[0] == ':' || !is_host(host, len))
+    if (scheme == 0 || len == 0 || !host_is_valid(host, len))
         return false;
 
     request->path = text_at(target.at + scheme + len, 0);
@@ -222,7 +214,7 @@ static bool weigh_field(struct request *request, const char *bytes,
             request->version == HTTP_1_1 &&
             text_equals_nocase(value, field->value.len, "100-continue");
     if (text_equals_nocase(name, len, "Host")) {
-        bool is_sound = is_host(value, field->value.len);
+        bool is_sound = host_is_valid(value, field->value.len);
         if (request->authority.len > 0)
             field->value = request->authority;
         return ++request->host_count == 1 && is_sound;

@@ -11,7 +11,7 @@
  *   excepted) and a folded line are refused.
  * - A target is visible ASCII: "/..." or "*", or "http://host/..." whose host then replaces
  *   the Host header (RFC 9112 section 3.2.2).
- * - HTTP/1.1 has exactly one Host, HTTP/1.0 at most one; it may be empty.
+ * - HTTP/1.1 has exactly one Host, HTTP/1.0 at most one; it may be empty (host.h).
  * - A body has one Content-Length of digits only, or, in HTTP/1.1, one "Transfer-Encoding:
  *   chunked", never both.
  * - A chunk's size is hexadecimal digits only. Extensions and trailers are read like

@@ -68,8 +68,7 @@ static bool spare_open(struct http_server *server, struct err *err)
  * watching them would spin. */
 static void pause_accepting(struct http_server *server)
 {
-    if (loop_timer_set(server->loop, &server->pause,
-                       instant_add(loop_now(server->loop), span_ms(PAUSE_MS))))
+    if (loop_timer_in(server->loop, &server->pause, span_ms(PAUSE_MS)))
         acceptors_watch(server, 0);
 }
 
@@ -110,8 +109,7 @@ static void refuse(struct http_server *server, int fd, const struct address *pee
 static void relieve_later(struct http_server *server)
 {
     if (!timer_is_set(&server->relief))
-        loop_timer_set(server->loop, &server->relief,
-                       instant_add(loop_now(server->loop), span_seconds(1)));
+        loop_timer_in(server->loop, &server->relief, span_seconds(1));
 }
 
 static void on_relief(struct timer *timer)

@@ -152,10 +152,7 @@ void transport_close(struct transport *transport)
 struct address transport_local(const struct transport *transport)
 {
     struct address local = {.len = sizeof local.in, .in = {.sin_family = AF_INET}};
-    struct sockaddr_storage storage;
-    socklen_t len = sizeof storage;
-    if (getsockname(transport->fd, (struct sockaddr *)&storage, &len) == 0)
-        address_from_sockaddr((struct sockaddr *)&storage, len, &local);
+    address_of_socket(transport->fd, &local);
     return local;
 }
 

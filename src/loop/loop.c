@@ -152,6 +152,11 @@ bool loop_timer_set(struct loop *loop, struct timer *timer, struct instant deadl
     return true;
 }
 
+bool loop_timer_in(struct loop *loop, struct timer *timer, struct span span)
+{
+    return loop_timer_set(loop, timer, instant_add(loop_now(loop), span));
+}
+
 void loop_timer_stop(struct loop *loop, struct timer *timer)
 {
     timers_stop(&loop->timers, timer);
@@ -219,19 +224,18 @@ static int wait_ms(int64_t limit_ns)
 }
 
 /* Adds to `stalled` the time that the last turn's work and this wait took beyond what was
- * expected. A wait without a limit cannot be late. */
-static void account_stall(struct loop *loop, struct instant before, struct instant after,
+ * expected. Returns whether the wait was late; one without a limit cannot be. */
+static bool account_stall(struct loop *loop, struct instant before, struct instant after,
                           int64_t limit_ns)
 {
     int64_t work = instant_since(before, loop->now).ns;
     if (work > STALL_NS)
         loop->stalled.ns += work;
 
-    if (limit_ns < 0)
-        return;
-    int64_t late = instant_since(after, before).ns - limit_ns;
+    int64_t late = limit_ns < 0 ? 0 : instant_since(after, before).ns - limit_ns;
     if (late > STALL_NS)
         loop->stalled.ns += late;
+    return late > STALL_NS;
 }
 
 static void handle_events(struct loop *loop, int count)
@@ -265,10 +269,14 @@ bool loop_run(struct loop *loop, struct err *err)
             return err_sys(err, errno, "epoll_wait");
 
         struct instant after = clock_now();
-        account_stall(loop, before, after, limit);
+        bool is_late = account_stall(loop, before, after, limit);
         loop->now = after;
         loop->has_more = false;
         handle_events(loop, count);
+        /* SIGSTOP and a suspended machine end the wait without its events. */
+        if (count <= 0 || is_late)
+            handle_events(loop,
+                          epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, 0));
         timers_fire(&loop->timers, after);
         end_turn(loop);
     }

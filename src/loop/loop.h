@@ -5,7 +5,8 @@
  * A turn: wait for events; handle at most LOOP_EVENTS_MAX of them; fire the timers that
  * are due; run the turn-end functions in the order in which they were added. Events come
  * before timers, so an answer that has arrived beats a deadline that passed while this
- * thread was not running.
+ * thread was not running. For that, events are fetched once more after a wait that brought
+ * none or ended late.
  *
  * A watch is named by slot and generation, never by a pointer: an event that was already
  * fetched when its watch was dropped is ignored, even if the descriptor and the slot have
@@ -74,8 +75,10 @@ bool loop_watch_change(struct loop *loop, int fd, struct loop_watch watch, uint3
  * the caller closes the descriptor next, which also ends the kernel's part. */
 void loop_watch_drop(struct loop *loop, int fd, struct loop_watch *watch);
 
-/* Timers on this loop's clock. False without memory; the timer is then not set. */
+/* Timers on this loop's clock; loop_timer_in() counts from loop_now(). False without
+ * memory; the timer is then not set. */
 bool loop_timer_set(struct loop *loop, struct timer *timer, struct instant deadline);
+bool loop_timer_in(struct loop *loop, struct timer *timer, struct span span);
 void loop_timer_stop(struct loop *loop, struct timer *timer);
 
 /* At most LOOP_TURN_FNS_MAX of them. Do not end one from within a turn-end function. */

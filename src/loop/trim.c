@@ -28,6 +28,5 @@ void trim_note(struct trim *trim, size_t count)
 {
     trim->freed += count;
     if (trim->freed >= trim->many && !timer_is_set(&trim->timer))
-        loop_timer_set(trim->loop, &trim->timer,
-                       instant_add(loop_now(trim->loop), span_seconds(DELAY_SECONDS)));
+        loop_timer_in(trim->loop, &trim->timer, span_seconds(DELAY_SECONDS));
 }

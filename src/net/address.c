@@ -71,6 +71,14 @@ bool address_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct addr
     return true;
 }
 
+bool address_of_socket(int fd, struct address *ret)
+{
+    struct sockaddr_in6 name;
+    socklen_t len = sizeof name;
+    return getsockname(fd, (struct sockaddr *)&name, &len) == 0 &&
+           address_from_sockaddr((struct sockaddr *)&name, len, ret);
+}
+
 struct address address_unmap(const struct address *address)
 {
     if (!address_has_prefix(address, AF_INET6, mapped_bits, 96))

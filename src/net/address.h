@@ -30,8 +30,11 @@ struct address {
  * anything around the literal. The text needs no terminator. ERR_INVALID. */
 bool address_parse(const char *text, size_t len, struct address *ret, struct err *err);
 
-/* Copies what accept(2), getsockname(2) and their like return. False for other families. */
+/* Copies what accept(2) and its like return. False for other families. */
 bool address_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct address *ret);
+
+/* The local address and port of a socket. False for other families. */
+bool address_of_socket(int fd, struct address *ret);
 
 /* The IPv4 address inside ::ffff:0:0/96, port kept; any other address as it is. */
 struct address address_unmap(const struct address *address);

@@ -39,11 +39,13 @@ struct oldest {
     } items[OLDEST_MAX];
 };
 
-/* A caller or a network with at least one connection. */
+/* A caller or a network with at least one connection, or an unlimited one that works for
+ * it. */
 struct group {
     struct address_entry entry;
     size_t connections;
-    _Atomic size_t working; /* of them; counted only for networks */
+    size_t sponsored;       /* unlimited ones that work for it, or may; only of a network */
+    _Atomic size_t working; /* of both; counted only for networks */
     struct oldest *oldest;  /* owned; only of a network that has reached its limit */
 };
 
@@ -52,6 +54,7 @@ struct place {
     uint32_t next_free;   /* while the place is free */
     struct group *caller; /* these two NULL if it is unlimited, evicted or free */
     struct group *network;
+    struct group *sponsor; /* what an unlimited one works for; only its worker looks */
 };
 
 struct admission {
@@ -85,8 +88,8 @@ static bool arrays_make(struct admission *admission, struct err *err)
     admission->since = calloc(count, sizeof *admission->since);
     if (!admission->places || !admission->since)
         return err_sys(err, ENOMEM, "table of connections");
-    /* A caller and a network of each, and those of a newcomer. */
-    size_t groups = 2 * (admission->limits.connections + 1);
+    /* A caller and a network of each, and those of a newcomer; and the sponsors. */
+    size_t groups = 2 * (admission->limits.connections + 1) + count;
     return address_table_init(&admission->groups, groups, err);
 }
 
@@ -159,10 +162,37 @@ static struct group *group_get(struct admission *admission, const struct address
 /* Frees it if it has no connection. NULL is fine. */
 static void group_put(struct admission *admission, struct group *group)
 {
-    if (!group || group->connections > 0)
+    if (!group || group->connections > 0 || group->sponsored > 0)
         return;
     address_table_remove(&admission->groups, &group->entry);
     group_free(group);
+}
+
+/* Finds or adds it. NULL without memory. */
+static struct group *network_get(struct admission *admission, const struct address *peer)
+{
+    struct address_key key = address_key_network(peer);
+    key.words[ADDRESS_KEY_WORDS - 1] += NETWORK;
+    return group_get(admission, &key);
+}
+
+static struct group *sponsor_find(struct admission *admission, struct place *place,
+                                  const struct address *caller)
+{
+    place->sponsor = network_get(admission, caller);
+    if (place->sponsor)
+        place->sponsor->sponsored++;
+    return place->sponsor;
+}
+
+/* It may have none. */
+static void sponsor_leave(struct admission *admission, struct place *place)
+{
+    struct group *sponsor = place->sponsor;
+    place->sponsor = NULL;
+    if (sponsor)
+        sponsor->sponsored--;
+    group_put(admission, sponsor);
 }
 
 static void group_leave(struct admission *admission, struct group *group)
@@ -284,9 +314,7 @@ static enum admission_answer join(struct admission *admission, const struct addr
 {
     struct address_key key = address_key_caller(peer);
     ret->caller = group_get(admission, &key);
-    key = address_key_network(peer);
-    key.words[ADDRESS_KEY_WORDS - 1] += NETWORK;
-    ret->network = group_get(admission, &key);
+    ret->network = network_get(admission, peer);
     enum admission_answer answer = ADMISSION_FULL;
     if (ret->caller && ret->network)
         answer = make_room_in(admission, ret->caller, ret->network);
@@ -328,14 +356,17 @@ enum admission_answer admission_enter(struct admission *admission,
 /* Call it only for a place that works and does not give way: its network then stays. */
 static void count_working(struct admission *admission, uint32_t place, size_t change)
 {
-    struct group *network = admission->places[place].network;
+    const struct place *it = &admission->places[place];
+    struct group *network = it->network ? it->network : it->sponsor;
     atomic_fetch_add_explicit(&admission->working, change, memory_order_relaxed);
     if (network)
         atomic_fetch_add_explicit(&network->working, change, memory_order_relaxed);
 }
 
-bool admission_may_work(struct admission *admission, uint32_t place)
+bool admission_may_work(struct admission *admission, uint32_t number,
+                        const struct address *caller)
 {
+    struct place *place = &admission->places[number];
     size_t limit = admission->limits.connections;
     size_t most = limit - limit / ADMISSION_WORK_RESERVE;
     size_t working = atomic_load_explicit(&admission->working, memory_order_relaxed);
@@ -343,11 +374,13 @@ bool admission_may_work(struct admission *admission, uint32_t place)
         return false;
 
     pthread_mutex_lock(&admission->lock); /* an eviction may end the network */
-    const struct group *network = admission->places[place].network;
+    sponsor_leave(admission, place);      /* of the last request */
+    const struct group *network =
+        place->network ? place->network : sponsor_find(admission, place, caller);
     size_t own =
-        network ? atomic_load_explicit(&network->working, memory_order_relaxed) : 0;
+        network ? atomic_load_explicit(&network->working, memory_order_relaxed) : SIZE_MAX;
     pthread_mutex_unlock(&admission->lock);
-    return !network || own < ADMISSION_WORK_SHARE * (most - working);
+    return own < ADMISSION_WORK_SHARE * (most - working);
 }
 
 /* Only the worker that owns the connection lets it work and wait; others only evict it. */
@@ -367,8 +400,14 @@ bool admission_wait(struct admission *admission, uint32_t place, struct instant 
 {
     _Atomic int64_t *place_since = &admission->since[place];
     int64_t before = atomic_load_explicit(place_since, memory_order_relaxed);
-    if (before == WORKING)
+    if (before == WORKING) {
         count_working(admission, place, (size_t)-1);
+        if (admission->places[place].sponsor) {
+            pthread_mutex_lock(&admission->lock);
+            sponsor_leave(admission, &admission->places[place]);
+            pthread_mutex_unlock(&admission->lock);
+        }
+    }
     return before != EVICTED &&
            atomic_compare_exchange_strong(place_since, &before, since.ns);
 }
@@ -383,6 +422,7 @@ bool admission_leave(struct admission *admission, uint32_t number)
         count_working(admission, number, (size_t)-1);
     if (!is_evicted)
         uncount(admission, place);
+    sponsor_leave(admission, place);
     assert(admission->places_used > 0);
     admission->places_used--;
     place->next_free = admission->first_free;

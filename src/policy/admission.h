@@ -53,11 +53,13 @@ enum admission_answer admission_enter(struct admission *admission,
 /* Whether the connection may begin to work. Then it keeps its place for as long as its
  * check takes, so checks leave one place in ADMISSION_WORK_RESERVE to connections that
  * wait. Of the others, a network may have ADMISSION_WORK_SHARE times as many as are left: N
- * networks that want everything leave one in 2N + 1. Unlimited connections have no network.
+ * networks that want everything leave one in 2N + 1. An unlimited connection works for the
+ * network of `caller`, whom its peer, a proxy, has named; for others, `caller` is the peer.
  * Workers that ask at the same time may exceed both limits by one each. */
 #define ADMISSION_WORK_SHARE   2
 #define ADMISSION_WORK_RESERVE 16
-bool admission_may_work(struct admission *admission, uint32_t place);
+bool admission_may_work(struct admission *admission, uint32_t place,
+                        const struct address *caller);
 
 /* The connection does not give way from now on. False if it already has. */
 bool admission_work(struct admission *admission, uint32_t place);

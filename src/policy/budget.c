@@ -364,7 +364,7 @@ void budget_give_back(struct budget *budget, const struct address *caller,
     budget_unlock(budget);
 }
 
-void budget_settle_silent(struct budget *budget, const struct address *target,
+void budget_charge_silent(struct budget *budget, const struct address *target,
                           bool is_foreign, size_t ports, struct instant now)
 {
     if (budget->is_unlimited || !is_foreign || ports == 0)

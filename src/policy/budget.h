@@ -11,8 +11,8 @@
  *
  * A port that does not answer, of an address other than the caller's, costs the target's
  * bucket BUDGET_SILENT_PORT ports: it takes the most packets, and these are what firewalls
- * report to their owners. One port is charged before the check, the others are settled
- * after it; this can put the bucket into debt. The caller's bucket is not affected.
+ * report to their owners. One port is charged before the check, the others after it, which
+ * can put the bucket into debt. The caller's bucket is not affected.
  *
  * A bucket fills at `rate` up to `burst`. A full bucket equals no bucket, so the table
  * drops it. While all places are in use, new callers or targets share one bucket per kind.
@@ -77,10 +77,10 @@ void budget_give_back(struct budget *budget, const struct address *caller,
 
 #define BUDGET_SILENT_PORT 5
 
-/* Settles what each port that did not answer costs beyond the one that budget_take() took.
+/* Charges what each port that did not answer costs beyond the one that budget_take() took.
  * `is_foreign` is the same; if it is false, nothing is charged. The debt is never deeper
  * than BUDGET_SILENT_PORT bursts; while there is one, every request is refused. */
-void budget_settle_silent(struct budget *budget, const struct address *target,
+void budget_charge_silent(struct budget *budget, const struct address *target,
                           bool is_foreign, size_t ports, struct instant now);
 
 /* Buckets in use, some of which may have refilled since the last call; for the metrics. */

@@ -171,20 +171,12 @@ static struct icmp_record records_drain(int fd)
     }
 }
 
-static bool own_name(int fd, struct address *ret)
-{
-    struct sockaddr_in6 name;
-    socklen_t len = sizeof name;
-    return getsockname(fd, (struct sockaddr *)&name, &len) == 0 &&
-           address_from_sockaddr((struct sockaddr *)&name, len, ret);
-}
-
 /* Who reported: the network, or our own kernel about a neighbour that does not answer? */
 static enum outcome_source record_source(int fd, const struct address *to,
                                          const struct icmp_record *record)
 {
     struct address own;
-    if (!own_name(fd, &own) || !address_equals(&own, &record->offender))
+    if (!address_of_socket(fd, &own) || !address_equals(&own, &record->offender))
         return OUTCOME_FROM_ICMP;
 
     bool has_gateway;
@@ -225,7 +217,7 @@ static bool may_be_our_own(const struct tcp_info *info, socklen_t len)
 static void read_ends(int fd, const struct address *to, struct attempt_reading *reading)
 {
     struct address own;
-    if (!own_name(fd, &own))
+    if (!address_of_socket(fd, &own))
         return;
     reading->is_own_host = address_equals(&own, to);
     reading->is_self = reading->is_own_host && address_port(&own) == address_port(to);
@@ -313,7 +305,7 @@ bool attempt_check_kernel(struct err *err)
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof any) != 0 ||
-        listen(fd, 1) != 0 || !own_name(fd, &listens))
+        listen(fd, 1) != 0 || !address_of_socket(fd, &listens))
         return true; /* no IPv4 loopback here to probe: nothing is known against it */
 
     switch (loopback_probe(&listens, &errnum)) {

@@ -4,7 +4,8 @@
  *
  *   engine.c         jobs: start, turns, fairness, end
  *   limited.c        addresses that stopped answering: one SYN at a time
- *   port.c           one port of a job: what happens to it, up to its verdict
+ *   port.c           one port of a job: what happens to it, and its next step
+ *   port_phase.c     what it holds and waits for, up to its verdict
  *   port_attempts.c  its attempts: their sockets, and what they count for
  *   judge.c          what the facts about a port mean
  *   proving.c        the proof of an open port's listener
@@ -233,6 +234,27 @@ void port_attempt(struct port *port);
  * with its open ones. The job may be gone when this returns. */
 void port_do_without(struct port *port);
 
+/* --- port_phase.c ------------------------------------------------------------------- */
+
+/* It refused, or was prohibited: by the port itself, or by a limit. */
+void port_doubt(struct port *port);
+
+/* It refused once, and another attempt is made. */
+void port_second_look_begin(struct port *port);
+void port_second_look_end(struct port *port);
+
+/* What is known about it no longer counts. */
+void port_forget(struct port *port);
+
+/* Takes it out of whatever it waits for. */
+void port_unqueue(struct port *port);
+
+/* Its clock stops, and after a pause it queues again. */
+void port_pause(struct port *port);
+
+/* Its clock stood still while it queued or was deferred. */
+void port_clock_on(struct port *port);
+
 /* The port waits for its turn at its limited address, at the head or the tail; what is
  * known about it no longer counts. */
 void port_limit(struct port *port, bool is_first);
@@ -243,16 +265,20 @@ void port_unlimit(struct port *port);
 /* A SYN of a limited port is over, and is not vouched for: it wants another. */
 void port_ask_again(struct port *port, bool is_first);
 
-/* Its final verdict while limited. The job may be gone when this returns. */
-void port_settle_limited(struct port *port, enum port_state state, int errnum);
+/* Notes the state of its verdict. */
+void port_decide(struct port *port, enum port_state state, int errnum);
 
-/* Open, and its proof has not come in time. The job may be gone when this returns. */
+/* Ends its attempts and reports its verdict: as it is, with this state, while limited, or
+ * open with a proof that has not come in time. The job may be gone when these return. */
+void port_settle(struct port *port);
+void port_settle_as(struct port *port, enum port_state state, int errnum);
+void port_settle_limited(struct port *port, enum port_state state, int errnum);
 void port_settle_unproved(struct port *port);
 
 /* Closes the attempts of all ports and stops their timers; for jobs that end early. */
 void job_abandon_ports(struct job *job);
 
-/* This checker cannot reach the target at all: ends the job without a verdict. */
+/* Ends a job without a verdict, for this reason. */
 void job_fail(struct job *job, enum job_end end, const struct err *reason);
 
 /* --- port_attempts.c ---------------------------------------------------------------- */

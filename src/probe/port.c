@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * One port of a job: sends its attempts, reads their results, collects them as evidence,
- * and settles the port once. It starts and ends attempts but never judges: judge.c decides
- * what their results mean.
+ * and takes its next step. It never judges: judge.c decides what the results mean.
  */
 #include "base/container.h"
 #include "base/libc.h"
@@ -12,8 +11,6 @@
 #include <errno.h>
 
 #define SELF_CONNECTS_MAX 3
-#define BACKOFF_FIRST_MS  50
-#define BACKOFF_DOUBLINGS 3 /* 50, 100, 200, 400 ms */
 
 /* A SYN at a limited address: its socket closes before the kernel repeats it. */
 #define LIMITED_MIN_MS    300
@@ -21,115 +18,7 @@
 
 static void port_look(struct port *port);
 
-/* --- what it holds and waits for ---------------------------------------------------- */
-
-/* It refused, or was prohibited: by the port itself, or by a limit. */
-static void port_doubt(struct port *port)
-{
-    if (port->first_negative.ns != 0)
-        return;
-    port->first_negative = engine_now(port->job->engine);
-    port->job->doubted++;
-}
-
-static void second_look_end(struct port *port)
-{
-    if (port->is_second_look)
-        port->job->second_looks--;
-    port->is_second_look = false;
-}
-
-static void port_doubt_no_more(struct port *port)
-{
-    second_look_end(port);
-    if (port->first_negative.ns != 0)
-        port->job->doubted--;
-    port->first_negative = (struct instant){0};
-}
-
-static void limit_remove(struct port *port)
-{
-    struct limit *limit = &port->job->host->limit;
-    TAILQ_REMOVE(port->asked == 0 ? &limit->turns : &limit->unsure, port, queue_link);
-}
-
-/* Takes the port out of whatever it waits for. */
-static void port_unqueue(struct port *port)
-{
-    struct engine *engine = port->job->engine;
-    timers_stop(&engine->timers, &port->timer);
-    if (port->is_again)
-        TAILQ_REMOVE(&port->job->again, port, queue_link);
-    port->is_again = false;
-    if (port->phase == PORT_DEFERRED)
-        engine->config.observer.deferred(engine->config.observer.ctx, -1);
-    if (port->phase == PORT_LIMITED)
-        limit_remove(port);
-}
-
-static void port_stop(struct port *port)
-{
-    attempts_end(port, NULL);
-    port->proving = proving_free(port->proving);
-    port_unqueue(port);
-    port_doubt_no_more(port);
-    port->phase = PORT_SETTLED;
-}
-
-void job_abandon_ports(struct job *job)
-{
-    for (size_t i = 0; i < job->port_count; i++)
-        port_stop(&job->ports[i]);
-}
-
-/* Closing before reporting: what follows may start the next attempt and must find these
- * descriptors already returned to the quota. */
-static void port_settle(struct port *port)
-{
-    struct engine *engine = port->job->engine;
-    port_stop(port);
-    engine->config.observer.settled(engine->config.observer.ctx, &port->verdict);
-    if (port->is_tried && port_verdict_is_silent(&port->verdict))
-        port->job->result.silent++;
-    job_port_settled(port->job, port);
-}
-
-static void port_decide(struct port *port, enum port_state state, int errnum)
-{
-    struct engine *engine = port->job->engine;
-    port->verdict.state = state;
-    port->verdict.errnum = errnum;
-    if (port->is_tried)
-        port->verdict.duration = instant_since(engine_now(engine), port->first_syn);
-}
-
-static void settle(struct port *port, enum port_state state, int errnum)
-{
-    port_decide(port, state, errnum);
-    port_settle(port);
-}
-
 /* --- what an attempt told ----------------------------------------------------------- */
-
-/* The port's clock stops, and after a pause it queues again. */
-static void port_pause(struct port *port)
-{
-    struct engine *engine = port->job->engine;
-    unsigned doublings =
-        port->local_faults < BACKOFF_DOUBLINGS ? port->local_faults : BACKOFF_DOUBLINGS;
-
-    /* It waits for another turn already, with another attempt still open. */
-    if (port->is_again || port->phase == PORT_DEFERRED || port->phase == PORT_LIMITED)
-        return;
-    if (port->local_faults < UINT8_MAX)
-        port->local_faults++;
-    engine->config.observer.deferred(engine->config.observer.ctx, 1);
-    if (port->phase == PORT_PROBING)
-        port->stopped_at = engine_now(engine);
-    port->phase = PORT_DEFERRED;
-    timers_set(&engine->timers, &port->timer,
-               instant_add(engine_now(engine), span_ms(BACKOFF_FIRST_MS << doublings)));
-}
 
 /* This checker could not try, or what it sent did not get out. A fault that the next SYN
  * clears does not replace one that only an answer clears. */
@@ -162,13 +51,6 @@ static void no_route_reason(const struct job *job, int errnum, struct err *ret)
     ret->errnum = errnum;
 }
 
-void job_fail(struct job *job, enum job_end end, const struct err *reason)
-{
-    job_abandon_ports(job);
-    job->result.reason = *reason;
-    job_finish(job, end);
-}
-
 static void port_no_route(struct port *port, int errnum)
 {
     struct job *job = port->job;
@@ -188,7 +70,7 @@ static void port_refused(struct port *port, const struct attempt_reading *readin
     port->is_looked_at = false;
     if (port->is_second_look)
         port->job->refused_twice++;
-    second_look_end(port);
+    port_second_look_end(port);
     port_doubt(port);
     port->evidence.refusals++;
     port->evidence.icmp = reading->icmp;
@@ -222,7 +104,7 @@ static void port_met_self(struct port *port, struct attempt *attempt, bool is_se
         job_want(port->job, port);
         return;
     }
-    settle(port, PORT_STATE_CLOSED, ECONNREFUSED);
+    port_settle_as(port, PORT_STATE_CLOSED, ECONNREFUSED);
 }
 
 static void port_opened(struct port *port, struct attempt *attempt,
@@ -239,7 +121,7 @@ static void port_opened(struct port *port, struct attempt *attempt,
                    engine_now(port->job->engine));
     port->verdict.icmp = (struct icmp_error){0};
     if (!port->job->has_token) {
-        settle(port, PORT_STATE_OPEN, 0);
+        port_settle_as(port, PORT_STATE_OPEN, 0);
         return;
     }
     port_decide(port, PORT_STATE_OPEN, 0);
@@ -325,13 +207,6 @@ static void attempt_event(void *ctx, uint32_t events)
 
 /* --- starting ----------------------------------------------------------------------- */
 
-/* Its clock stood still while it queued or was deferred. */
-static void port_clock_on(struct port *port)
-{
-    struct instant now = engine_now(port->job->engine);
-    port->first_syn = instant_add(port->first_syn, instant_since(now, port->stopped_at));
-}
-
 /* How long an attempt at a limited address stays open. */
 static struct span limited_patience(const struct host *host)
 {
@@ -413,15 +288,6 @@ static bool answer_has_come(struct port *port)
     return false;
 }
 
-/* What is known about it no longer counts. */
-static void port_forget(struct port *port)
-{
-    port->evidence = (struct evidence){0};
-    port->is_lean = false;
-    port->refreshed_at = (struct instant){0};
-    port_doubt_no_more(port);
-}
-
 /* What was sent proves nothing, for this reason. */
 static void port_begin_again(struct port *port, const char *reason)
 {
@@ -452,7 +318,7 @@ static void port_conclude(struct port *port, struct judgement verdict)
     if (verdict.state == PORT_STATE_CLOSED)
         host_witnessed(host, port->verdict.port, false, engine_now(port->job->engine));
     port->verdict.icmp = port->evidence.icmp;
-    settle(port, verdict.state, verdict.errnum);
+    port_settle_as(port, verdict.state, verdict.errnum);
 }
 
 /* Takes the port's next step. Called after everything that happens to it. */
@@ -463,10 +329,8 @@ static void port_look(struct port *port)
     case JUDGE_NOTHING:
         return;
     case JUDGE_ATTEMPT:
-        if (port->evidence.refusals == 1 && !port->is_second_look) {
-            port->is_second_look = true;
-            port->job->second_looks++;
-        }
+        if (port->evidence.refusals == 1)
+            port_second_look_begin(port);
         job_want(port->job, port);
         return;
     case JUDGE_WAIT:
@@ -523,8 +387,7 @@ static void port_timer(struct timer *timer)
     struct port *port = CONTAINER_OF(timer, struct port, timer);
     switch (port->phase) {
     case PORT_PROVING:
-        proving_time_up(port);
-        port_settle(port);
+        port_settle_unproved(port);
         return;
     case PORT_DEFERRED:
         job_want(port->job, port);
@@ -543,58 +406,6 @@ static void port_timer(struct timer *timer)
     case PORT_SETTLED:
         return;
     }
-}
-
-/* --- while its address is limited --------------------------------------------------- */
-
-void port_limit(struct port *port, bool is_first)
-{
-    struct port_queue *turns = &port->job->host->limit.turns;
-    attempts_end(port, NULL);
-    port_unqueue(port);
-    port_forget(port);
-    port->stopped_at = engine_now(port->job->engine);
-    port->phase = PORT_LIMITED;
-    port->asked = 0;
-    port->silent = 0;
-    if (is_first)
-        TAILQ_INSERT_HEAD(turns, port, queue_link);
-    else
-        TAILQ_INSERT_TAIL(turns, port, queue_link);
-}
-
-void port_unlimit(struct port *port)
-{
-    attempts_end(port, NULL);
-    port_unqueue(port);
-    port_forget(port);
-    port->phase = PORT_PROBING;
-    job_want(port->job, port);
-}
-
-void port_ask_again(struct port *port, bool is_first)
-{
-    struct limit *limit = &port->job->host->limit;
-    limit_remove(port);
-    port->asked = 0;
-    if (is_first)
-        TAILQ_INSERT_HEAD(&limit->turns, port, queue_link);
-    else
-        TAILQ_INSERT_TAIL(&limit->turns, port, queue_link);
-}
-
-void port_settle_limited(struct port *port, enum port_state state, int errnum)
-{
-    port->verdict.icmp = port->evidence.icmp;
-    if (state == PORT_STATE_LIMITED)
-        port->verdict.icmp = (struct icmp_error){0};
-    settle(port, state, errnum);
-}
-
-void port_settle_unproved(struct port *port)
-{
-    proving_time_up(port);
-    port_settle(port);
 }
 
 /* --- life --------------------------------------------------------------------------- */

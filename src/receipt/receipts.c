@@ -179,17 +179,6 @@ static void list_write(const struct receipt_facts *facts, int pick, const char *
     text_append_str(text, "\"");
 }
 
-static void for_write(const char *for_text, struct text *text)
-{
-    text_append_str(text, ",\"for\":\"");
-    for (const char *c = for_text; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            text_append_str(text, "\\");
-        text_append(text, c, 1);
-    }
-    text_append_str(text, "\"");
-}
-
 static void claims_write(const struct receipts *receipts, const struct receipt_facts *facts,
                          struct text *text)
 {
@@ -198,8 +187,10 @@ static void claims_write(const struct receipts *receipts, const struct receipt_f
                 receipts->issuer, (long long)facts->now,
                 (long long)facts->now + RECEIPT_SECONDS,
                 address_format(&facts->target, address));
-    if (facts->for_text[0])
-        for_write(facts->for_text, text);
+    if (facts->for_text[0]) {
+        text_append_str(text, ",\"for\":");
+        text_append_json(text, facts->for_text, strlen(facts->for_text));
+    }
     for (int state = 0; state < PORT_STATE_COUNT; state++)
         list_write(facts, state, port_state_text((enum port_state)state), text);
     list_write(facts, PICK_PROVED, "proved", text);

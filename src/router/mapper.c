@@ -9,6 +9,7 @@
 #include "base/container.h"
 #include "base/err.h"
 #include "loop/loop.h"
+#include "router/announced.h"
 #include "router/call.h"
 #include "router/epoch.h"
 #include "router/kept_port.h"
@@ -19,19 +20,21 @@
 
 #define RETRY_MIN_SECONDS 60
 #define RETRY_MAX_SECONDS 1800
-#define HEED_MIN_SECONDS  10
 #define PATIENCE_MAX_MS   1000
 #define DOUBLES_MAX       4
 #define UPSET_MIN_SECONDS 30
 #define UPSET_MAX_SECONDS 480
 
+static const struct instant never = {INT64_MAX};
+
 struct port {
     struct kept_port kept;
     bool is_under_way;
-    bool is_displaced; /* its outer port was given to another port of ours for a moment */
-    bool is_retried;   /* for that reason, since it was last due */
-    bool is_tried;     /* while removing: a removal has been sent */
-    unsigned doubles;  /* mappings that repeated requests may have made besides */
+    bool is_displaced;   /* its outer port was given to another port of ours for a moment */
+    bool is_retried;     /* for that reason, since it was last due */
+    bool is_tried;       /* while removing: a removal has been sent */
+    unsigned doubles;    /* mappings that repeated requests may have made besides */
+    struct instant anew; /* is_under_way: what has happened since wants it due by then */
 };
 
 struct slot {
@@ -54,13 +57,13 @@ struct mapper {
     struct epoch epoch;
     bool has_outer;
     struct address outer_address;
+    bool is_answered; /* a request for a mapping was */
     bool has_settled;
     struct mapping_news news;
     uint8_t jitter; /* of the renewals: one for all, so that they come together */
     bool is_removing, has_removed;
     struct instant remove_by;
-    bool is_announced;       /* the mappings are to be renewed for that, at heed_at */
-    struct instant heed_at;  /* not before the last time + HEED_MIN_SECONDS */
+    struct announced announced;
     struct instant upset_at; /* the last restart or outer address that was heeded */
     struct span upset_pause; /* until the next one is */
 };
@@ -80,9 +83,11 @@ static void map_anew(struct mapper *mapper, const struct port *except, struct in
 {
     for (size_t i = 0; i < mapper->port_count; i++) {
         struct port *port = &mapper->ports[i];
+        /* The router may have answered before it forgot: its reply is on the way. */
+        struct instant *due = port->is_under_way ? &port->anew : &port->kept.due;
         if (port == except)
             continue;
-        port->kept.due = instant_min(port->kept.due, at);
+        *due = instant_min(*due, at);
         if (is_forgotten)
             port->kept.mapping.expires = at;
         if (is_forgotten && !port->is_under_way)
@@ -131,16 +136,6 @@ static void note_outer(struct mapper *mapper, const struct address *outer,
     mapper->outer_address = *outer;
     if (is_moved && upset(mapper, of, false))
         mapper->news.is_moved = true;
-}
-
-static void announcement_heed(struct mapper *mapper, struct instant now)
-{
-    if (!mapper->is_announced || instant_before(now, mapper->heed_at))
-        return;
-    mapper->is_announced = false;
-    mapper->heed_at = instant_add(now, span_seconds(HEED_MIN_SECONDS));
-    mapper->news.is_announced = true;
-    map_anew(mapper, NULL, now, false);
 }
 
 static struct span retry_after(const struct map_reply *reply)
@@ -341,10 +336,14 @@ static void call_ended(void *ctx, enum call_end end)
         note_epoch(mapper, reply.epoch, port);
     if (end == CALL_ANSWERED && reply.has_outer_address && slot->request.lifetime != 0)
         note_outer(mapper, &reply.outer_address, port);
+    mapper->is_answered =
+        mapper->is_answered || (end == CALL_ANSWERED && slot->request.lifetime != 0);
     if (slot->request.lifetime == 0)
         removal_end(slot, port, end);
     else
         mapping_end(slot, port, end);
+    port->kept.due = instant_min(port->kept.due, port->anew);
+    port->anew = never;
     wake(mapper);
 }
 
@@ -362,17 +361,20 @@ static struct port *displaced_next(struct mapper *mapper)
     return NULL;
 }
 
-/* The first in the order of the list. */
+/* The one that has waited longest, so that each has its turn while events come faster than
+ * a slow router answers; the first of these in the order of the list. */
 static struct port *port_next(struct mapper *mapper, struct instant now)
 {
+    struct port *next = NULL;
     for (size_t i = 0; i < mapper->port_count; i++) {
         struct port *port = &mapper->ports[i];
         bool is_next = mapper->is_removing ? port->kept.mapping.is_held && !port->is_tried
                                            : !instant_before(now, port->kept.due);
-        if (is_next && !port->is_under_way)
-            return port;
+        if (is_next && !port->is_under_way &&
+            (!next || instant_before(port->kept.due, next->kept.due)))
+            next = port;
     }
-    return mapper->is_removing ? NULL : displaced_next(mapper);
+    return next || mapper->is_removing ? next : displaced_next(mapper);
 }
 
 static void requests_begin(struct mapper *mapper, struct instant now)
@@ -391,16 +393,23 @@ static void requests_begin(struct mapper *mapper, struct instant now)
     }
 }
 
+/* What is not answered by then is SILENT. */
+static struct instant settle_by(const struct mapper *mapper)
+{
+    const struct mapper_config *config = &mapper->config;
+    return mapper->is_answered ? config->deadline
+                               : instant_min(config->deadline, config->silent_by);
+}
+
 /* When the timer is to fire if no call ends before. */
 static struct instant next_time(const struct mapper *mapper)
 {
-    struct instant next = {INT64_MAX};
+    struct instant next = never;
     if (mapper->is_removing)
         return mapper->remove_by;
     if (!mapper->has_settled)
-        next = mapper->config.deadline;
-    if (mapper->is_announced)
-        next = instant_min(next, mapper->heed_at);
+        next = settle_by(mapper);
+    next = instant_min(next, announced_next(&mapper->announced));
     if (mapper->calls == MAPPER_CALLS_MAX)
         return next;
     for (size_t i = 0; i < mapper->port_count; i++)
@@ -435,8 +444,10 @@ static void timer_fire(struct timer *timer)
 {
     struct mapper *mapper = CONTAINER_OF(timer, struct mapper, timer);
     struct instant now = loop_now(mapper->loop);
-    if (!mapper->is_removing)
-        announcement_heed(mapper, now);
+    if (!mapper->is_removing && announced_take(&mapper->announced, now)) {
+        mapper->news.is_announced = true;
+        map_anew(mapper, NULL, now, false);
+    }
     requests_begin(mapper, now);
     loop_timer_set(mapper->loop, timer, next_time(mapper));
 
@@ -449,7 +460,7 @@ static void timer_fire(struct timer *timer)
         mapper->config.removed(mapper->config.ctx);
         return;
     }
-    bool is_late = !mapper->has_settled && !instant_before(now, mapper->config.deadline);
+    bool is_late = !mapper->has_settled && !instant_before(now, settle_by(mapper));
     if (is_late)
         waiting_end(mapper);
     if (is_idle || is_late)
@@ -473,10 +484,9 @@ bool mapper_new(struct loop *loop, const struct mapper_config *config,
     mapper->config = *config;
     mapper->port_count = port_count;
     mapper->patience = span_ms(CALL_WAIT_MS);
-    mapper->heed_at = clock_now();
     mapper->upset_at = instant_back(clock_now(), span_seconds(UPSET_MAX_SECONDS));
     for (size_t i = 0; i < port_count; i++)
-        mapper->ports[i].kept = kept_port_new(&ports[i]);
+        mapper->ports[i] = (struct port){.kept = kept_port_new(&ports[i]), .anew = never};
     for (size_t i = 0; i < MAPPER_CALLS_MAX; i++) {
         mapper->slots[i].mapper = mapper;
         call_init(&mapper->slots[i].call, loop, reply_take, call_ended, &mapper->slots[i]);
@@ -522,12 +532,14 @@ bool mapper_outer_address(const struct mapper *mapper, struct address *ret)
     return mapper->has_outer;
 }
 
-void mapper_hear(struct mapper *mapper, uint32_t epoch, const struct address *outer)
+void mapper_hear(struct mapper *mapper, enum router_protocol protocol, uint32_t epoch,
+                 const struct address *outer)
 {
-    note_epoch(mapper, epoch, NULL);
+    if (protocol == mapper->config.protocol)
+        note_epoch(mapper, epoch, NULL);
     if (outer)
         note_outer(mapper, outer, NULL);
-    mapper->is_announced = true;
+    mapper->announced.is_due = true;
     wake(mapper);
 }
 

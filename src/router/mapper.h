@@ -6,12 +6,12 @@
  *
  * Mapping. mapper_new() asks for the ports in the order of their list, which therefore
  * begins with those that matter most, with at most MAPPER_CALLS_MAX requests under way.
- * When each has a state other than WAITING, or the deadline has passed, `settled` is called
- * for the first time. A port that the router forwards at another outer port than wished is
- * given back: its state is OTHER_PORT. Until then it may be in the way of another port of
- * the list, which is therefore asked for once more when all others are done. Once the
- * router says that its table is full, ports that were not asked for yet are FULL as well,
- * without a request.
+ * When each has a state other than WAITING, or the deadline has passed, or no request was
+ * answered until `silent_by`, `settled` is called for the first time. A port that the
+ * router forwards at another outer port than wished is given back: its state is OTHER_PORT.
+ * Until then it may be in the way of another port of the list, which is therefore asked for
+ * once more when all others are done. Once the router says that its table is full, ports
+ * that were not asked for yet are FULL as well, without a request.
  *
  * Keeping. router/kept_port.h says when a mapping is renewed, whatever lease the router
  * granted. Ports in other states are asked for again: after 1 minute of silence; after a
@@ -57,10 +57,11 @@ struct mapper_config {
     struct address router; /* with its port */
     bool has_local;
     struct address local; /* has_local: source of the requests. The router forwards to it */
-    struct pcp_nonce nonce;  /* PCP */
-    uint32_t lease;          /* seconds, wished */
-    uint32_t lease_min;      /* seconds: shorter ones are not kept */
-    struct instant deadline; /* for the first `settled` */
+    struct pcp_nonce nonce;   /* PCP */
+    uint32_t lease;           /* seconds, wished */
+    uint32_t lease_min;       /* seconds: shorter ones are not kept */
+    struct instant deadline;  /* for the first `settled` */
+    struct instant silent_by; /* the same, if no request has been answered */
     mapping_settled_fn *settled;
     mapping_removed_fn *removed;
     void *ctx;
@@ -82,11 +83,12 @@ const struct mapping *mapper_mapping(const struct mapper *mapper, size_t index);
 bool mapper_outer_address(const struct mapper *mapper, struct address *ret);
 
 /* An announcement of this router, whose sender and form the caller has checked. `outer` is
- * NULL if it tells no address. Also if the epoch fits, all mappings are renewed, at once or
- * 10 seconds after the last time: miniupnpd announces a restart, in which it loses its
- * mappings, only once, and its epoch may fit because the router had just started or, with
- * `system_uptime=yes`, because it goes on. */
-void mapper_hear(struct mapper *mapper, uint32_t epoch, const struct address *outer);
+ * NULL if it tells no address. Also if the epoch fits, all mappings are renewed
+ * (router/announced.h): it may fit because the router had just started or, as that of
+ * miniupnpd with `system_uptime=yes`, because it goes on. Some routers announce a restart
+ * over one protocol only, whose epoch need not be that of ours. */
+void mapper_hear(struct mapper *mapper, enum router_protocol protocol, uint32_t epoch,
+                 const struct address *outer);
 
 /* Asks for all ports again, now: there is reason to believe that they are not forwarded. */
 void mapper_map_anew(struct mapper *mapper);

@@ -30,11 +30,6 @@ struct control {
     bool is_asked;         /* the workers, for a turn */
 };
 
-static void timer_in(struct control *control, struct timer *timer, struct span span)
-{
-    loop_timer_set(control->loop, timer, instant_add(loop_now(control->loop), span));
-}
-
 /* --- the watchdog --------------------------------------------------------------------- */
 
 static void turn_ask(struct control *control)
@@ -67,8 +62,8 @@ static void watchdog_fire(struct timer *timer)
         report_turn(control->service->report_fd);
         control->is_asked = false;
     }
-    timer_in(control, timer,
-             control->is_asked ? look : (struct span){interval.ns / 2 - look.ns});
+    loop_timer_in(control->loop, timer,
+                  control->is_asked ? look : (struct span){interval.ns / 2 - look.ns});
 }
 
 /* --- phases --------------------------------------------------------------------------- */

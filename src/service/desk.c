@@ -29,6 +29,7 @@ struct desk {
     struct nats_asker *asker; /* these two owned; NULL = not a front, not a vantage point */
     struct point *point;
     struct gather_config front;
+    size_t asked; /* ports */
 };
 
 /* ---- the office -----------------------------------------------------------------------
@@ -174,7 +175,8 @@ void office_done(struct office *office)
 static void open_letter(void *ctx, struct letter *letter)
 {
     struct desk *desk = ctx;
-    bool is_for_point = letter->kind == LETTER_JOB || letter->kind == LETTER_CANCEL;
+    bool is_for_point = letter->kind == LETTER_JOB || letter->kind == LETTER_CANCEL ||
+                        letter->kind == LETTER_LATE;
     if (is_for_point && desk->point)
         point_read(desk->point, letter);
     else if (!is_for_point && desk->asker)
@@ -220,6 +222,8 @@ static bool front_make(struct desk *desk, const struct settings *settings,
         .places = desk->office->places,
         .own = own_place(settings),
         .quorum = settings->quorum,
+        .silence = settings->check_timeout,
+        .asked = &desk->asked,
     };
     return true;
 }

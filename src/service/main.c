@@ -19,6 +19,7 @@
 #include "service/generation.h"
 #include "service/health.h"
 #include "service/receipt_keys.h"
+#include "service/rehearsal.h"
 #include "service/service.h"
 #include "service/sockets.h"
 #include "service/tls.h"
@@ -204,6 +205,12 @@ static int check_health(const struct service *service)
     return health_ask(&service->settings, &err) ? STATUS_FINE : complain(&err);
 }
 
+static int rehearse(struct service *service)
+{
+    struct err err;
+    return service_rehearse(service, &err) ? REHEARSAL_PASSED : complain(&err);
+}
+
 static int run(struct service *service, const struct arguments *arguments, char *argv[],
                const struct err *fault)
 {
@@ -249,6 +256,8 @@ static int load(struct service *service, const struct arguments *arguments, char
     case ACTION_NEW_RECEIPT_KEY:
         break;
     }
+    if (rehearsal_is_asked())
+        return rehearse(service);
     return run(service, arguments, argv, is_good ? NULL : &err);
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/notify.h"
 
-#include "base/err.h"
 #include "base/fd.h"
 #include "base/libc.h"
 #include "base/log.h"

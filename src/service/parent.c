@@ -46,7 +46,7 @@ struct parent {
     struct reload_watch watch;
     struct reload_check check;
     bool is_reload_wanted; /* requested while another could not begin */
-    bool is_accepted;      /* the new binary has accepted the configuration */
+    bool is_accepted;      /* the new binary has passed both stages of the check */
 
     bool is_ending;
     bool is_killed; /* the children, by us */
@@ -88,11 +88,6 @@ static void kill_children(struct parent *parent)
     tell(parent->predecessor.pid, SIGKILL);
 }
 
-static void timer_in(struct parent *parent, struct timer *timer, struct span span)
-{
-    loop_timer_set(parent->loop, timer, instant_add(loop_now(parent->loop), span));
-}
-
 static void overdue_fire(struct timer *timer)
 {
     struct parent *parent = CONTAINER_OF(timer, struct parent, overdue);
@@ -105,7 +100,8 @@ static void overdue_fire(struct timer *timer)
 /* The children end in time by themselves; this is for one that does not. */
 static void expect_end(struct parent *parent)
 {
-    timer_in(parent, &parent->overdue, span_seconds(DRAIN_SECONDS + OVERDUE_SECONDS));
+    loop_timer_in(parent->loop, &parent->overdue,
+                  span_seconds(DRAIN_SECONDS + OVERDUE_SECONDS));
 }
 
 static void reason_keep(struct parent *parent, const char *reason)
@@ -252,9 +248,17 @@ static bool is_reload_possible(const struct parent *parent)
     return parent->check.child == 0 && parent->is_ready && parent->predecessor.pid == 0;
 }
 
-static void reload_begin(struct parent *parent, const char *why)
+static void reload_stage_begin(struct parent *parent, enum reload_stage stage)
 {
     struct err err;
+    if (!reload_check_start(&parent->check, stage, parent->loop, parent->invocation,
+                            parent->service->sockets.fds[0], &err))
+        reload_refuse(parent, "the new program could not be started; nothing has changed",
+                      err.message);
+}
+
+static void reload_begin(struct parent *parent, const char *why)
+{
     if (parent->is_ending || parent->is_accepted)
         return;
     parent->is_reload_wanted = !is_reload_possible(parent);
@@ -262,10 +266,7 @@ static void reload_begin(struct parent *parent, const char *why)
         return;
 
     log_message(LOG_LEVEL_INFO, "reload_check", "%s: checking the configuration", why);
-    if (!reload_check_start(&parent->check, parent->loop, parent->invocation,
-                            parent->service->sockets.fds[0], &err))
-        reload_refuse(parent, "the new program could not be started; nothing has changed",
-                      err.message);
+    reload_stage_begin(parent, RELOAD_CONFIG);
 }
 
 static void reload_request(struct parent *parent, const char *why)
@@ -277,14 +278,21 @@ static void reload_request(struct parent *parent, const char *why)
 
 static void reload_check_ended(struct parent *parent, int status)
 {
+    static const char *const refusals[] = {
+        [RELOAD_CONFIG] = "the configuration was not accepted; nothing has changed",
+        [RELOAD_REHEARSAL] = "the new program cannot serve; nothing has changed",
+    };
     char reason[RELOAD_REASON_SIZE];
-    bool is_accepted = reload_check_end(&parent->check, status, reason);
-    if (!is_accepted)
-        reload_refuse(parent, "the configuration was not accepted; nothing has changed",
-                      reason);
-    if (!is_accepted || parent->is_reload_wanted || parent->is_ending)
+    bool has_passed = reload_check_end(&parent->check, status, reason);
+    if (!has_passed)
+        reload_refuse(parent, refusals[parent->check.stage], reason);
+    if (!has_passed || parent->is_reload_wanted || parent->is_ending)
         return;
 
+    if (parent->check.stage == RELOAD_CONFIG) {
+        reload_stage_begin(parent, RELOAD_REHEARSAL);
+        return;
+    }
     log_message(LOG_LEVEL_INFO, "reload",
                 "the new program starts; running checks finish beside it");
     parent->is_accepted = true;
@@ -313,7 +321,7 @@ static void watch_fire(struct timer *timer)
     struct parent *parent = CONTAINER_OF(timer, struct parent, watch_timer);
     if (reload_watch_look(&parent->watch, parent->invocation))
         reload_request(parent, "the binary or .env has changed");
-    timer_in(parent, timer, span_ms(WATCH_MS));
+    loop_timer_in(parent->loop, timer, span_ms(WATCH_MS));
 }
 
 /* --- the ends of children ------------------------------------------------------------- */
@@ -456,9 +464,9 @@ static bool parent_init(struct parent *parent, struct err *err)
     if (parent->child.pid == 0)
         predecessor_restore(parent);
     else if (parent->predecessor.pid > 0)
-        timer_in(parent, &parent->start_timer, span_seconds(START_SECONDS));
+        loop_timer_in(parent->loop, &parent->start_timer, span_seconds(START_SECONDS));
     if (parent->service->settings.debug)
-        timer_in(parent, &parent->watch_timer, span_ms(WATCH_MS));
+        loop_timer_in(parent->loop, &parent->watch_timer, span_ms(WATCH_MS));
     return true;
 }
 

@@ -6,17 +6,18 @@
  *
  * SIGTERM, SIGINT   drain: no new checks, running ones have DRAIN_SECONDS; a second signal
  *                   ends the service immediately
- * SIGHUP            reload: check that the binary accepts the configuration (it has
- *                   RELOAD_CHECK_SECONDS), then execute it in this process. It inherits
- *                   the sockets and the child, starts a child of its own beside it, and
- *                   then tells the predecessor to finish (DRAIN_SECONDS, or
+ * SIGHUP            reload: check that the binary accepts the configuration, rehearse its
+ *                   start beside this process (each has RELOAD_CHECK_SECONDS), then
+ *                   execute it in this process. It inherits the sockets and the child,
+ *                   starts a child of its own beside it, and then tells the predecessor to
+ *                   finish (DRAIN_SECONDS, or
  *                   DEBUG_YIELD_SECONDS with PORT_CHECKER_DEBUG). When that one accepts no
  *                   more connections, the service is ready. At most two children exist: a
  *                   reload waits for the end of the last one's predecessor.
  *
- * A reload that fails changes nothing: if the new program cannot be executed, its start
- * fails, or its child ends before it serves, the predecessor goes on serving, and a later
- * reload is possible.
+ * A reload that fails changes nothing: if the new program does not pass its rehearsal,
+ * cannot be executed, its start fails, or its child ends before it serves, the predecessor
+ * goes on serving, and a later reload is possible.
  *
  * If the child ends without having been told to, so does this process, with the child's
  * exit status, or 1 and an error line after a signal. A supervisor restarts the service. If

@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/spawn.h"
+#include "service/rehearsal.h"
 #include "service/service.h"
 
 #include <errno.h>
@@ -22,17 +23,34 @@
 
 /* --- checking the binary -------------------------------------------------------------- */
 
-static bool spawn_check(const struct invocation *invocation, int in_fd, int err_fd,
-                        pid_t *ret_child, struct err *err)
+static bool spawn_config(const struct invocation *invocation, const int fds[3],
+                         pid_t *ret_child, struct err *err)
 {
     char name[] = "port-checker", check[] = "--check-config", option[] = "--env-file";
     char file[4096] = "";
     if (invocation->env_file)
         strncpy(file, invocation->env_file, sizeof file - 1);
     char *argv[] = {name, check, invocation->env_file ? option : NULL, file, NULL};
-    const int fds[3] = {in_fd, -1, err_fd};
     return spawn_program(invocation->binary, argv, fds, ret_child, err);
 }
+
+static bool spawn_rehearsal(const struct invocation *invocation, const int fds[3],
+                            pid_t *ret_child, struct err *err)
+{
+    rehearsal_ask();
+    bool is_started =
+        spawn_program(invocation->binary, invocation->argv, fds, ret_child, err);
+    rehearsal_is_asked(); /* and not of other programs */
+    return is_started;
+}
+
+static const struct {
+    bool (*spawn)(const struct invocation *, const int[3], pid_t *, struct err *);
+    int status; /* of a program that has passed */
+} stages[] = {
+    [RELOAD_CONFIG] = {spawn_config, 0},
+    [RELOAD_REHEARSAL] = {spawn_rehearsal, REHEARSAL_PASSED},
+};
 
 static ssize_t read_some(struct reload_check *check)
 {
@@ -65,11 +83,12 @@ static void on_late(struct timer *timer)
     kill(check->child, SIGKILL);
 }
 
-bool reload_check_start(struct reload_check *check, struct loop *loop,
-                        const struct invocation *invocation, int listener, struct err *err)
+bool reload_check_start(struct reload_check *check, enum reload_stage stage,
+                        struct loop *loop, const struct invocation *invocation,
+                        int listener, struct err *err)
 {
     int ends[2];
-    *check = (struct reload_check){.loop = loop, .said_fd = -1};
+    *check = (struct reload_check){.stage = stage, .loop = loop, .said_fd = -1};
     timer_init(&check->timer, on_late);
     if (pipe2(ends, O_CLOEXEC) != 0)
         return err_sys(err, errno, "pipe2");
@@ -78,13 +97,13 @@ bool reload_check_start(struct reload_check *check, struct loop *loop,
     AUTO_FD err_fd = ends[1];
     if (fcntl(said_fd, F_SETFL, O_NONBLOCK) != 0)
         return err_sys(err, errno, "fcntl");
-    if (!spawn_check(invocation, listener, err_fd, &check->child, err))
+    const int fds[3] = {listener, -1, err_fd};
+    if (!stages[stage].spawn(invocation, fds, &check->child, err))
         return false;
 
     struct err of_watch;
     check->said_fd = fd_take(&said_fd);
-    loop_timer_set(loop, &check->timer,
-                   instant_add(loop_now(loop), span_seconds(RELOAD_CHECK_SECONDS)));
+    loop_timer_in(loop, &check->timer, span_seconds(RELOAD_CHECK_SECONDS));
     if (!loop_watch_add(loop, check->said_fd, EPOLLIN, on_said, check, &check->watch,
                         &of_watch))
         log_message(LOG_LEVEL_WARNING, "reload_check", "%s", of_watch.message);
@@ -142,7 +161,7 @@ bool reload_check_end(struct reload_check *check, int status,
     for (size_t i = 0; i <= PIPE_BYTES / RELOAD_REASON_SIZE && read_some(check) > 0; i++)
         continue;
     forget(check);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    if (WIFEXITED(status) && WEXITSTATUS(status) == stages[check->stage].status)
         return true;
 
     write_reason(check, last_line(check), status, ret_reason);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Replacing this process by a new binary: first a check that the binary accepts the
- * configuration, then its execution in this process's place.
+ * configuration, then a rehearsal of its start, then its execution in this process's place.
  */
 #pragma once
 
@@ -18,11 +18,17 @@ struct invocation;
 #define RELOAD_REASON_SIZE   1024
 #define RELOAD_CHECK_SECONDS 10 /* it takes milliseconds; a disk may be asleep */
 
-/* `BINARY --check-config`, running. Its standard input is one of our listening sockets,
- * which tells it that this is a reload and which address is ours; it tries to bind any
- * other address. Its output need not have the format of our log; the end of it is kept. If
- * it has not answered within RELOAD_CHECK_SECONDS, it is killed. */
+enum reload_stage {
+    RELOAD_CONFIG,    /* `BINARY --check-config`; passed with exit status 0 */
+    RELOAD_REHEARSAL, /* as it will be executed; rehearsal.h */
+};
+
+/* The new binary, running beside this process. Its standard input is one of our listening
+ * sockets, which tells it that this is a reload and which address is ours; it tries to bind
+ * any other address. Its output need not have the format of our log; the end of it is kept.
+ * If it has not answered within RELOAD_CHECK_SECONDS, it is killed. */
 struct reload_check {
+    enum reload_stage stage;
     struct loop *loop; /* borrowed */
     struct timer timer;
     struct loop_watch watch; /* of its output */
@@ -34,8 +40,9 @@ struct reload_check {
 };
 
 /* With this process's arguments and environment. */
-bool reload_check_start(struct reload_check *check, struct loop *loop,
-                        const struct invocation *invocation, int listener, struct err *err);
+bool reload_check_start(struct reload_check *check, enum reload_stage stage,
+                        struct loop *loop, const struct invocation *invocation,
+                        int listener, struct err *err);
 
 /* After the child, with its wait status. False if it refused: the reason is its last line
  * of output, or else its exit status, or the signal that ended it. */

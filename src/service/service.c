@@ -19,6 +19,7 @@
 #include "service/generation.h"
 #include "service/parent.h"
 #include "service/receipt_keys.h"
+#include "service/rehearsal.h"
 #include "service/reload.h"
 #include "service/tls.h"
 #include "service/worker.h"
@@ -112,7 +113,7 @@ static bool service_build(struct service *service, size_t *ret_layers, struct er
            control_new(service, &service->control, err) &&
            confine_apply(&service->plan, &service->settings, ret_layers, err) &&
            log_start(err) && workers_start(service, err) &&
-           office_open(&service->office, err);
+           (service->is_rehearsal || office_open(&service->office, err));
 }
 
 /* --- taking down ---------------------------------------------------------------------- */
@@ -168,6 +169,8 @@ static int serve(struct service *service, int report_fd)
     bool is_built = service_build(service, &layers, &err);
     if (is_built) {
         report_able(report_fd, layers);
+        if (service->is_rehearsal)
+            _exit(0); /* no worker leaves the gate: none takes a connection */
         report_wait(report_fd);
         gate_open(service);
     } else {
@@ -197,6 +200,23 @@ static int keep(struct service *service, const struct invocation *invocation,
     if (status == 0)
         log_message(LOG_LEVEL_INFO, "stopped", "the service has ended");
     return status;
+}
+
+bool service_rehearse(struct service *service, struct err *err)
+{
+    struct generation child;
+    service->is_rehearsal = true;
+    notify_init(&service->notify);
+    sockets_inherit_input(&service->former);
+    bool is_started = service_prepare(service, err) && generation_fork(&child, err);
+    if (is_started && child.pid == 0)
+        _exit(serve(service, child.report_fd));
+
+    bool is_able = is_started && rehearsal_await(&child, err);
+    keys_forget(service);
+    sockets_done(&service->sockets);
+    sockets_done(&service->former);
+    return is_able;
 }
 
 int service_run(struct service *service, const struct invocation *invocation,

@@ -11,7 +11,7 @@
  *   desk.c      a worker's part of front and vantage point
  *   ready.c     the line with event=ready
  *   confine.c   the child's sandbox; trial.c tries it
- *   reload.c    checks a new binary and executes it
+ *   reload.c    checks a new binary and executes it; rehearsal.c tries its start
  *   sockets.c, limits.c, tls.c, pem.c, receipt_keys.c   what a start needs
  */
 #pragma once
@@ -70,6 +70,7 @@ struct service {
     atomic_uint turn;          /* the number of turns that control.c has asked for */
     atomic_size_t accepting;   /* workers; the last one to stop closes report_fd */
     int report_fd;             /* owned by the child: generation.h */
+    bool is_rehearsal;
 
     struct control *control;
     struct worker *workers[SOCKETS_MAX];
@@ -83,6 +84,9 @@ struct invocation {
     const char *env_file; /* NULL = `.env` if it exists */
     char *const *argv;    /* borrowed from main() */
 };
+
+/* Starts, as far as a child that could serve, and ends: rehearsal.h. */
+bool service_rehearse(struct service *service, struct err *err);
 
 /* Runs until a signal ends it. `settings` have been loaded, or `fault` says why not: then a
  * predecessor must serve (generation_is_left()), and goes on. Returns the exit status, in

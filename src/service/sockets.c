@@ -16,7 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FIRST_INHERITED_FD 3 /* fixed by the LISTEN_FDS protocol */
+#define FIRST_INHERITED_FD 3           /* fixed by the LISTEN_FDS protocol */
+#define RECEIVE_BYTES      (16 * 1024) /* doubled by the kernel, for its own overhead */
 
 /* Not a setting: set from the moment that a service manager has passed the sockets. */
 #define PASSED_NAME        "CHECKER_SOCKETS"
@@ -75,14 +76,6 @@ static bool socket_bind(const struct address *address, bool is_shared, int *ret_
     return true;
 }
 
-static bool own_name(int fd, struct address *ret)
-{
-    struct sockaddr_in6 name;
-    socklen_t len = sizeof name;
-    return getsockname(fd, (struct sockaddr *)&name, &len) == 0 &&
-           address_from_sockaddr((struct sockaddr *)&name, len, ret);
-}
-
 /* Binds to see that the address is free, and learns the port: without SO_REUSEPORT, unless
  * a socket of our own is in the way. */
 static bool address_claim(struct address *address, bool is_beside, struct err *err)
@@ -90,7 +83,7 @@ static bool address_claim(struct address *address, bool is_beside, struct err *e
     AUTO_FD fd = -1;
     if (!socket_bind(address, is_beside, &fd, err))
         return false;
-    if (!own_name(fd, address))
+    if (!address_of_socket(fd, address))
         return fail(err, address);
     return true;
 }
@@ -150,7 +143,8 @@ static bool is_listening(int fd)
 
 static bool is_fitting(int fd, const struct address *wanted, struct address *ret_name)
 {
-    return is_listening(fd) && own_name(fd, ret_name) && address_equals(ret_name, wanted) &&
+    return is_listening(fd) && address_of_socket(fd, ret_name) &&
+           address_equals(ret_name, wanted) &&
            (address_port(wanted) == 0 || address_port(wanted) == address_port(ret_name));
 }
 
@@ -211,6 +205,13 @@ void sockets_inherit(bool is_successor, struct sockets *ret)
     ret->distinct = count;
 }
 
+void sockets_inherit_input(struct sockets *ret)
+{
+    int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, FIRST_INHERITED_FD);
+    *ret = (struct sockets){.fds = {fd}, .count = fd >= 0, .distinct = fd >= 0};
+    ret->is_passed = ret->count > 0 && are_passed();
+}
+
 /* From a service manager: all of them, and each as often as it takes for every worker to
  * have one. */
 static bool sockets_take(const struct sockets *passed, const struct address *wanted,
@@ -220,7 +221,7 @@ static bool sockets_take(const struct sockets *passed, const struct address *wan
     assert(passed->count > 0);
     for (size_t i = 0; i < passed->count; i++) {
         struct address name;
-        if (!is_listening(passed->fds[i]) || !own_name(passed->fds[i], &name))
+        if (!is_listening(passed->fds[i]) || !address_of_socket(passed->fds[i], &name))
             return err_set(err, ERR_INVALID,
                            "LISTEN_FDS: descriptor %d, which the service manager has "
                            "passed, is not a listening TCP socket; a .socket unit needs "
@@ -252,7 +253,7 @@ static bool sockets_select(const struct sockets *inherited, const struct address
         int fd = inherited->fds[i];
         struct address name;
         if (!is_fitting(fd, sockets->count > 0 ? &sockets->bound : wanted, &name)) {
-            is_beside |= own_name(fd, &name) && is_in_the_way(&name, wanted);
+            is_beside |= address_of_socket(fd, &name) && is_in_the_way(&name, wanted);
             continue;
         }
         if (!sockets_add_copy(sockets, fd, err))
@@ -280,6 +281,15 @@ static bool sockets_make(const struct address *address, size_t wanted,
     return true;
 }
 
+/* Accepted sockets inherit it. While a check runs, nothing is read from its connection, and
+ * what a client sends meanwhile fills the kernel's memory: 128 KiB and more otherwise. */
+static void receive_bytes_limit(const struct sockets *sockets)
+{
+    const int bytes = RECEIVE_BYTES;
+    for (size_t i = 0; i < sockets->count; i++)
+        setsockopt(sockets->fds[i], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
 bool sockets_open(const struct address *address, size_t wanted,
                   const struct sockets *inherited, struct sockets *ret, struct err *err)
 {
@@ -289,6 +299,7 @@ bool sockets_open(const struct address *address, size_t wanted,
         sockets_done(&sockets);
         return false;
     }
+    receive_bytes_limit(&sockets);
     *ret = sockets;
     return true;
 }
@@ -307,7 +318,7 @@ bool sockets_try(const struct address *address, int own, struct err *err)
     if (!is_listening(own) || are_passed() || is_fitting(own, address, &name))
         return true;
 
-    bool is_beside = own_name(own, &name) && is_in_the_way(&name, address);
+    bool is_beside = address_of_socket(own, &name) && is_in_the_way(&name, address);
     AUTO_FD fd = -1;
     return socket_bind(address, is_beside, &fd, err);
 }

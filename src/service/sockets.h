@@ -39,6 +39,9 @@ struct sockets {
  * There may be none, and some may not be listening sockets. `bound` is not set. */
 void sockets_inherit(bool is_successor, struct sockets *ret);
 
+/* In a rehearsal: a duplicate of standard input, which is one of them. */
+void sockets_inherit_input(struct sockets *ret);
+
 /* At least `wanted` sockets: duplicates of `inherited` ones, or new ones on `address`,
  * which do not listen yet: no connection may be lost if the process that is to serve them
  * fails. ERR_SYSTEM if the address is in use or not ours: the message names it. ERR_INVALID

@@ -72,7 +72,9 @@ static bool is_link_local(const struct address *address)
            IN6_IS_ADDR_LINKLOCAL(&address->in6.sin6_addr);
 }
 
-bool neighbourhood_has(const struct address *address)
+/* With a gateway only that, unless its address is link-local: then any address of the link,
+ * because the router may use its global one. */
+static bool is_allowed(const struct address *address)
 {
     size_t size;
     if (!here.is_known || address->sa.sa_family != here.local.sa.sa_family)
@@ -110,7 +112,7 @@ static bool host_read(const char *url, struct address *ret)
 bool neighbourhood_has_url(const char *url)
 {
     struct address host;
-    return host_read(url, &host) && neighbourhood_has(&host);
+    return host_read(url, &host) && is_allowed(&host);
 }
 
 static bool is_gateway(const struct address *address)
@@ -121,7 +123,7 @@ static bool is_gateway(const struct address *address)
 bool neighbourhood_is_told_by(const struct address *from, const char *url)
 {
     struct address host;
-    return host_read(url, &host) && neighbourhood_has(&host) && neighbourhood_has(from) &&
+    return host_read(url, &host) && is_allowed(&host) && is_allowed(from) &&
            (address_equals(&host, from) || is_gateway(&host) || is_gateway(from));
 }
 
@@ -134,7 +136,7 @@ int neighbourhood_connect(int fd, const struct sockaddr *to,
 int neighbourhood_connect(int fd, const struct sockaddr *to, socklen_t len)
 {
     struct address address;
-    if (!address_from_sockaddr(to, len, &address) || !neighbourhood_has(&address)) {
+    if (!address_from_sockaddr(to, len, &address) || !is_allowed(&address)) {
         errno = EACCES;
         return -1;
     }

@@ -23,12 +23,8 @@ bool neighbourhood_init(const struct request *request, struct err *err);
 /* The index of the interface. */
 unsigned neighbourhood_interface(void);
 
-/* With a gateway only that, unless its address is link-local: then any address of the link,
- * because the router may use its global one. */
-bool neighbourhood_has(const struct address *address);
-
-/* The same for the host of "http://HOST[:PORT]/...", which must be a literal address. False
- * also if the text has characters that do not belong in a URL. */
+/* Whether connect() allows the host of "http://HOST[:PORT]/...", which must be a literal
+ * address. False also if the text has characters that do not belong in a URL. */
 bool neighbourhood_has_url(const char *url);
 
 /* Whether such a URL may come from this sender: both are allowed, and the host is the

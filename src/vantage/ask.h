@@ -14,7 +14,8 @@
 #define VANTAGE_END_MAP(X)                                                                 \
     X(DEADLINE, "no_answer")          /* its time is over */                               \
     X(NOT_CONNECTED, "not_connected") /* or not sent */                                    \
-    X(TOO_LARGE, "too_many_ports")    /* for one job */
+    X(TOO_LARGE, "too_many_ports")    /* for one job */                                    \
+    X(TOO_MANY, "too_many_checks")    /* wait already */
 
 enum vantage_end {
 #define X(NAME, text) VANTAGE_END_##NAME,
@@ -33,6 +34,8 @@ struct vantage_answers {
     bool (*admit)(void *ctx, const char *place);
     /* One place has answered. The same name can come twice. */
     void (*answered)(void *ctx, const struct vantage_answer *answer);
+    /* A process of that place has the job: after vantage_inquire(). */
+    void (*at_work)(void *ctx, const char *place);
     /* No process of that place takes jobs. */
     void (*unmanned)(void *ctx, const char *place);
     /* The last call; the request no longer exists. */
@@ -45,6 +48,7 @@ struct vantage_asker {
     bool (*ask)(struct vantage_asker *asker, const struct vantage_job *job,
                 const struct place_list *places, struct instant deadline,
                 const struct vantage_answers *answers, struct vantage_request **ret);
+    void (*inquire)(struct vantage_request *request, const struct place_list *places);
     void (*repeat)(struct vantage_request *request, const struct place_list *places);
     void (*cancel)(struct vantage_request *request, bool is_told);
 };
@@ -62,6 +66,13 @@ static inline bool vantage_ask(struct vantage_asker *asker, const struct vantage
                                struct vantage_request **ret)
 {
     return asker->ask(asker, job, places, deadline, answers, ret);
+}
+
+/* Asks these places whether a process of theirs is at work on the job. */
+static inline void vantage_inquire(struct vantage_request *request,
+                                   const struct place_list *places)
+{
+    request->asker->inquire(request, places);
 }
 
 /* Sends the same job once more to these places: to another process, if the one that had it

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "vantage/nats_connection.h"
 #include "vantage/outbox.h"
+#include "vantage/parcel.h"
 #include "vantage/places.h"
 #include "vantage/sorter.h"
 
@@ -136,33 +137,34 @@ static bool hand_in(struct courier *courier, struct parcel *parcel)
     return is_taken;
 }
 
+static struct parcel_sender sender_of(const struct courier *courier, size_t worker)
+{
+    return (struct parcel_sender){courier->config.front, courier->sorter.inbox, worker};
+}
+
 bool courier_ask(struct courier *courier, size_t worker, const char *id,
                  const struct place_list *places, char *data, size_t len)
 {
-    char subject[SUBJECT_SIZE], reply[SUBJECT_SIZE];
-    snprintf(subject, sizeof subject, CHECK_SUBJECT "%s", courier->config.front);
-    snprintf(reply, sizeof reply, "%s%zu.%s", courier->sorter.inbox, worker, id);
-    struct parcel *parcel = parcel_new(subject, reply, data, len);
-    if (parcel) {
-        parcel->to = *places;
-        memcpy(parcel->id, id, VANTAGE_ID_LEN);
-        parcel->worker = worker;
-    }
-    return hand_in(courier, parcel);
+    const struct parcel_sender sender = sender_of(courier, worker);
+    return hand_in(courier, parcel_job(&sender, id, places, data, len));
+}
+
+void courier_inquire(struct courier *courier, size_t worker, const char *id,
+                     const struct place_list *places)
+{
+    const struct parcel_sender sender = sender_of(courier, worker);
+    hand_in(courier, parcel_inquiry(&sender, id, places));
 }
 
 bool courier_answer(struct courier *courier, const char *reply, char *data, size_t len)
 {
-    return hand_in(courier, parcel_new(reply, "", data, len));
+    return hand_in(courier, parcel_answer(reply, data, len));
 }
 
 void courier_cancel(struct courier *courier, const char *id)
 {
-    char subject[SUBJECT_SIZE];
-    char *data = strdup(id);
-    snprintf(subject, sizeof subject, CANCEL_SUBJECT "%s", courier->config.front);
-    if (data)
-        hand_in(courier, parcel_new(subject, "", data, strlen(data)));
+    const struct parcel_sender sender = sender_of(courier, 0);
+    hand_in(courier, parcel_cancellation(&sender, id));
 }
 
 static void is_not_sent(struct courier *courier, const struct parcel *parcel)
@@ -181,34 +183,11 @@ static struct parcel *take_all(struct courier *courier)
     return first;
 }
 
-static bool publish(struct courier *courier, const char *subject, const char *reply,
-                    const struct parcel *parcel)
-{
-    return nats_publish(courier->connection, subject, reply[0] ? reply : NULL, parcel->data,
-                        parcel->len, NULL);
-}
-
-static bool publish_to_places(struct courier *courier, const struct parcel *parcel)
-{
-    char subject[SUBJECT_SIZE + PLACE_NAME_SIZE], reply[SUBJECT_SIZE + PLACE_NAME_SIZE];
-    bool is_sent = true;
-    for (size_t i = 0; i < parcel->to.count && is_sent; i++) {
-        snprintf(subject, sizeof subject, "%s.%s", parcel->subject, parcel->to.names[i]);
-        snprintf(reply, sizeof reply, "%s.%s", parcel->reply, parcel->to.names[i]);
-        is_sent = publish(courier, subject, reply, parcel);
-    }
-    return is_sent;
-}
-
 static void publish_all(struct courier *courier)
 {
     for (struct parcel *parcel = take_all(courier), *next; parcel; parcel = next) {
         next = parcel->next;
-        bool is_sent = courier->connection &&
-                       (parcel->to.count > 0
-                            ? publish_to_places(courier, parcel)
-                            : publish(courier, parcel->subject, parcel->reply, parcel));
-        if (!is_sent)
+        if (!courier->connection || !parcel_publish(parcel, courier->connection))
             is_not_sent(courier, parcel);
         parcel_free(parcel);
     }
@@ -242,24 +221,14 @@ static void beat(struct courier *courier)
 /* ---- the connection -------------------------------------------------------------------
  */
 
-static bool subscribe(struct courier *courier, struct nats_connection *connection,
+static bool introduce(struct courier *courier, struct nats_connection *connection,
                       struct err *err)
 {
-    const char *front = courier->config.front, *place = courier->config.place;
-    char inbox[SUBJECT_SIZE], jobs[SUBJECT_SIZE], hello[SUBJECT_SIZE];
-    snprintf(inbox, sizeof inbox, "%s>", courier->sorter.inbox);
-    snprintf(jobs, sizeof jobs, CHECK_SUBJECT "*.%s", place);
-    snprintf(hello, sizeof hello, HELLO_SUBJECT "%s", front);
-    if (is_place(courier) && !courier->has_left &&
-        (!nats_subscribe(connection, jobs, place, err) ||
-         !nats_subscribe(connection, CANCEL_SUBJECT "*", NULL, err) ||
-         !nats_subscribe(connection, HELLO_SUBJECT "*", NULL, err)))
-        return false;
-    if (is_front(courier) && (!nats_subscribe(connection, inbox, NULL, err) ||
-                              !nats_subscribe(connection, BEAT_SUBJECT "*", NULL, err) ||
-                              !nats_publish(connection, hello, NULL, NULL, 0, err)))
-        return false;
-    return nats_settle(connection, err);
+    char hello[SUBJECT_SIZE];
+    snprintf(hello, sizeof hello, HELLO_SUBJECT "%s", courier->config.front);
+    return sorter_subscribe(&courier->sorter, connection, !courier->has_left, err) &&
+           (!is_front(courier) || nats_publish(connection, hello, NULL, NULL, 0, err)) &&
+           nats_flush(connection, err);
 }
 
 static bool connect_to(struct courier *courier, const struct nats_target *target,
@@ -268,7 +237,7 @@ static bool connect_to(struct courier *courier, const struct nats_target *target
     struct nats_connection *connection;
     if (!nats_connection_new(&courier->client, target, &connection, err))
         return false;
-    if (!subscribe(courier, connection, err)) {
+    if (!introduce(courier, connection, err)) {
         nats_connection_free(connection);
         return false;
     }

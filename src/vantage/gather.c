@@ -24,6 +24,7 @@ struct kept_verdict {
 struct gather_place {
     struct expected_place expected;
     bool is_heard; /* something came from it */
+    bool is_at_work;
     bool has_answered;
     const char *reason;            /* why it is missing; NULL = not known yet */
     struct kept_verdict *verdicts; /* owned; NULL until it has answered with verdicts */
@@ -34,12 +35,15 @@ struct gather {
     struct instant deadline;
     gather_complete_fn *complete;
     void *ctx;
-    struct timer timer;              /* runs from the last own verdict on */
-    struct instant end;              /* of the wait */
+    struct instant begun;
+    struct instant own_ended;        /* the last own verdict */
+    struct timer timer;              /* runs from then on */
+    size_t step;                     /* the next one */
     struct vantage_request *request; /* NULL = none, or ended */
     bool is_repeated;                /* the request */
     bool is_made;                    /* gather_new() has returned */
     bool is_complete;
+    size_t asked; /* of config.asked */
     size_t port_count;
     struct port_verdict *own; /* owned; port 0 = not yet */
     size_t place_count;       /* without the own one */
@@ -56,6 +60,11 @@ static bool is_open(const struct gather_place *place)
 static bool is_awaited(const struct gather_place *place)
 {
     return place->expected.is_awaited && is_open(place);
+}
+
+static bool is_quiet(const struct gather_place *place)
+{
+    return is_awaited(place) && !place->is_at_work;
 }
 
 static bool has_any(const struct gather *gather,
@@ -103,25 +112,82 @@ static void complete(struct gather *gather, enum vantage_end end)
         gather->complete(gather->ctx);
 }
 
-static void ask_again(struct gather *gather)
+/* ---- places that are late --------------------------------------------------------- */
+
+static struct place_list quiet_places(const struct gather *gather)
 {
     struct place_list places = {.count = 0};
     for (size_t i = 0; i < gather->place_count; i++)
-        if (is_awaited(&gather->places[i]))
+        if (is_quiet(&gather->places[i]))
             memcpy(places.names[places.count++], gather->places[i].expected.name,
                    PLACE_NAME_SIZE);
-    gather->is_repeated = true;
-    vantage_repeat(gather->request, &places);
+    return places;
+}
+
+static bool inquire(struct gather *gather)
+{
+    struct place_list places = quiet_places(gather);
+    vantage_inquire(gather->request, &places);
+    return true;
+}
+
+static bool ask_again(struct gather *gather)
+{
+    struct place_list places = quiet_places(gather);
+    if (places.count > 0) {
+        gather->is_repeated = true;
+        vantage_repeat(gather->request, &places);
+    }
+    return true;
+}
+
+static bool miss_all(struct gather *gather)
+{
+    complete(gather, VANTAGE_END_DEADLINE);
+    return false;
+}
+
+static bool miss_quiet(struct gather *gather)
+{
+    for (size_t i = 0; i < gather->place_count; i++)
+        if (is_quiet(&gather->places[i]))
+            miss(gather, &gather->places[i], vantage_end_text(VANTAGE_END_DEADLINE));
+    return has_any(gather, is_awaited) || miss_all(gather);
+}
+
+/* The last one counts from the time at which silence is a verdict. */
+static const struct step {
+    int64_t ms;                          /* since the last own verdict */
+    bool (*take)(struct gather *gather); /* false: the gathering is complete */
+} steps[] = {
+    {GATHER_INQUIRE_MS, inquire},
+    {GATHER_REPEAT_MS, ask_again},
+    {GATHER_WAIT_MS, miss_quiet},
+    {GATHER_WAIT_MS, miss_all},
+};
+
+#define LAST_STEP (sizeof steps / sizeof *steps - 1)
+
+static void wait_for_step(struct gather *gather)
+{
+    const struct step *step = &steps[gather->step];
+    struct instant silent = instant_add(gather->begun, gather->config.silence);
+    struct instant from = gather->own_ended;
+    if (gather->step == LAST_STEP && instant_before(from, silent))
+        from = silent;
+    struct instant at = instant_add(from, span_ms(step->ms));
+    if (!loop_timer_set(gather->config.loop, &gather->timer,
+                        instant_min(at, gather->deadline)))
+        complete(gather, VANTAGE_END_DEADLINE);
 }
 
 static void time_is_over(struct timer *timer)
 {
     struct gather *gather = CONTAINER_OF(timer, struct gather, timer);
-    if (instant_before(loop_now(gather->config.loop), gather->end) &&
-        loop_timer_set(gather->config.loop, timer, gather->end))
-        ask_again(gather);
-    else
-        complete(gather, VANTAGE_END_DEADLINE);
+    if (!instant_before(loop_now(gather->config.loop), gather->deadline))
+        gather->step = LAST_STEP;
+    if (steps[gather->step++].take(gather))
+        wait_for_step(gather);
 }
 
 /* ---- answers ---------------------------------------------------------------------- */
@@ -196,6 +262,13 @@ static void place_has_answered(void *ctx, const struct vantage_answer *answer)
         complete(gather, VANTAGE_END_DEADLINE);
 }
 
+static void place_is_at_work(void *ctx, const char *name)
+{
+    struct gather_place *place = find(ctx, name);
+    if (place)
+        place->is_at_work = true;
+}
+
 static void place_is_unmanned(void *ctx, const char *name)
 {
     struct gather *gather = ctx;
@@ -252,6 +325,7 @@ static bool ask(struct gather *gather, const struct vantage_job *asked)
     const struct vantage_answers answers = {
         .admit = place_is_admitted,
         .answered = place_has_answered,
+        .at_work = place_is_at_work,
         .unmanned = place_is_unmanned,
         .ended = no_more_answers,
         .ctx = gather,
@@ -263,6 +337,8 @@ static bool ask(struct gather *gather, const struct vantage_job *asked)
         memcpy(places.names[i], gather->places[i].expected.name, PLACE_NAME_SIZE);
     job.budget_ms = (unsigned)(ms < VANTAGE_BUDGET_MS ? ms : VANTAGE_BUDGET_MS);
     job.exp_ms = clock_unix_ms() + left;
+    gather->asked = job.port_count;
+    *gather->config.asked += gather->asked;
     return vantage_ask(gather->config.asker, &job, &places, gather->deadline, &answers,
                        &gather->request);
 }
@@ -288,6 +364,8 @@ static void begin(struct gather *gather, const struct vantage_job *job)
         complete(gather, VANTAGE_END_DEADLINE);
     else if (job->port_count > VANTAGE_PORTS_MAX)
         complete(gather, VANTAGE_END_TOO_LARGE);
+    else if (job->port_count > GATHER_PORTS_MAX - *gather->config.asked)
+        complete(gather, VANTAGE_END_TOO_MANY);
     else if (!ask(gather, job))
         complete(gather, VANTAGE_END_NOT_CONNECTED);
 }
@@ -302,6 +380,7 @@ struct gather *gather_new(const struct gather_config *config, const struct vanta
         return NULL;
 
     gather->config = *config;
+    gather->begun = loop_now(config->loop);
     gather->deadline = deadline;
     gather->complete = fn;
     gather->ctx = ctx;
@@ -319,6 +398,7 @@ struct gather *gather_free(struct gather *gather)
         return NULL;
 
     request_end(gather, has_any(gather, is_open));
+    *gather->config.asked -= gather->asked;
     loop_timer_stop(gather->config.loop, &gather->timer);
     for (size_t i = 0; i < gather->place_count; i++)
         free(gather->places[i].verdicts);
@@ -337,15 +417,9 @@ void gather_own(struct gather *gather, size_t index, const struct port_verdict *
 
 void gather_own_ended(struct gather *gather)
 {
-    struct instant now = loop_now(gather->config.loop);
-    struct instant again = instant_add(now, span_seconds(GATHER_REPEAT_SECONDS));
-    if (gather->is_complete)
-        return;
-    gather->end =
-        instant_min(instant_add(now, span_seconds(GATHER_WAIT_SECONDS)), gather->deadline);
-    if (!loop_timer_set(gather->config.loop, &gather->timer,
-                        instant_min(again, gather->end)))
-        complete(gather, VANTAGE_END_DEADLINE);
+    gather->own_ended = loop_now(gather->config.loop);
+    if (!gather->is_complete)
+        wait_for_step(gather);
 }
 
 bool gather_has_own(const struct gather *gather, size_t index)

@@ -5,9 +5,15 @@
  *
  * A gathering is complete when every place that is waited for has answered or is missing. A
  * place is missing when it refuses, when it is not there, when no further answer follows,
- * or GATHER_WAIT_SECONDS after the last own verdict. GATHER_REPEAT_SECONDS after that
- * verdict, it is asked once more: if the process that had the job was killed, another one
- * of the same name gets it.
+ * or if it is late. After the last own verdict, a place that has not answered
+ *
+ *   is asked whether it is at work   after GATHER_INQUIRE_MS
+ *   gets the job once more,          after GATHER_REPEAT_MS
+ *     unless it is at work: if the process that had the job was killed, another one of the
+ *     same name gets it
+ *   is missing, unless it is at work after GATHER_WAIT_MS
+ *   is missing                       GATHER_WAIT_MS after the time at which silence is a
+ *     verdict: from that place, ports can be filtered that are open from here
  */
 #pragma once
 
@@ -19,12 +25,17 @@
 
 struct loop;
 
-#define GATHER_WAIT_SECONDS   3
-#define GATHER_REPEAT_SECONDS 1
+#define GATHER_INQUIRE_MS 1000
+#define GATHER_REPEAT_MS  1500
+#define GATHER_WAIT_MS    3000
 
 /* Other places have so much less time than the check, so that their answers arrive in it.
  */
-#define GATHER_MARGIN_MS      500
+#define GATHER_MARGIN_MS  500
+
+/* Of all gatherings of a worker that ask other places; a further one asks none. That many
+ * take 60 MB with 15 other places (tests/unit/test_vantage_gather.c). */
+#define GATHER_PORTS_MAX  262144
 
 struct gather;
 
@@ -33,8 +44,10 @@ struct gather_config {
     struct loop *loop;
     struct vantage_asker *asker;
     struct places *places;
-    const char *own; /* the name of the front's own place */
-    size_t quorum;   /* 0 = by the number of places */
+    const char *own;     /* the name of the front's own place */
+    size_t quorum;       /* 0 = by the number of places */
+    struct span silence; /* that is a verdict: PORT_CHECK_TIMEOUT */
+    size_t *asked;       /* ports of all gatherings of this worker; 0 at first */
 };
 
 /* Places that a job would be sent to now, and the own one. */

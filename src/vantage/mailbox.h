@@ -23,7 +23,9 @@ struct mailbox;
 enum letter_kind {
     LETTER_JOB,           /* from a front, to a vantage point: `front`, `reply`, `data` */
     LETTER_CANCEL,        /* the same: `front`, `id` */
+    LETTER_LATE,          /* the same: `front`, `reply`, `id` */
     LETTER_ANSWER,        /* from a vantage point, to a front: `id`, `place`, `data` */
+    LETTER_AT_WORK,       /* the same: `id`, `place` */
     LETTER_NO_RESPONDERS, /* to a front: `id`, `place` */
     LETTER_NOT_SENT,      /* the same: `id` */
     LETTER_DISCONNECTED,  /* to a front: no request will be answered */

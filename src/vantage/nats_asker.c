@@ -129,6 +129,13 @@ static void repeat(struct vantage_request *head, const struct place_list *places
     dispatch(request, places);
 }
 
+static void inquire(struct vantage_request *head, const struct place_list *places)
+{
+    const struct nats_request *request = CONTAINER_OF(head, struct nats_request, head);
+    const struct nats_asker *asker = request->asker;
+    courier_inquire(asker->courier, asker->worker, request->job.id, places);
+}
+
 static void cancel(struct vantage_request *head, bool is_told)
 {
     struct nats_request *request = CONTAINER_OF(head, struct nats_request, head);
@@ -170,6 +177,8 @@ void nats_asker_read(struct nats_asker *asker, const struct letter *letter)
         return;
     if (letter->kind == LETTER_ANSWER)
         read_answer(request, letter);
+    else if (letter->kind == LETTER_AT_WORK)
+        request->answers.at_work(request->answers.ctx, letter->place);
     else if (letter->kind == LETTER_NOT_SENT)
         request_end(request, VANTAGE_END_NOT_CONNECTED);
     /* A process that leaves finishes its jobs: the repeated job may be one of them. */
@@ -186,7 +195,8 @@ bool nats_asker_new(struct loop *loop, struct courier *courier, size_t worker,
     if (!asker)
         return err_sys(err, ENOMEM, "NATS");
 
-    asker->head = (struct vantage_asker){.ask = ask, .repeat = repeat, .cancel = cancel};
+    asker->head = (struct vantage_asker){
+        .ask = ask, .inquire = inquire, .repeat = repeat, .cancel = cancel};
     asker->loop = loop;
     asker->courier = courier;
     asker->worker = worker;

@@ -18,14 +18,15 @@
 #define PING_MS          5000
 #define PINGS_UNANSWERED 2
 #define BUFFER_OFF       1 /* bytes kept while disconnected; 0 would be the default */
-#define GROUPS_MAX       4
+#define GROUPS_MAX       1
+#define OTHERS_MAX       5
 
 struct nats_connection {
     natsConnection *nc;                   /* owned */
     natsSubscription *groups[GROUPS_MAX]; /* owned */
     size_t group_count;
     bool has_left;                        /* the groups */
-    natsSubscription *others[GROUPS_MAX]; /* owned */
+    natsSubscription *others[OTHERS_MAX]; /* owned */
     size_t other_count;
     const struct nats_client *client; /* borrowed */
 };
@@ -257,6 +258,8 @@ bool nats_subscribe(struct nats_connection *connection, const char *subject,
         const struct nats_client *from;
         void *to;
     } ctx = {.from = connection->client}; /* the callbacks only read it */
+    assert(group ? connection->group_count < GROUPS_MAX
+                 : connection->other_count < OTHERS_MAX);
     natsSubscription **at = group ? &connection->groups[connection->group_count]
                                   : &connection->others[connection->other_count];
     natsStatus status =
@@ -277,7 +280,7 @@ void nats_leave_groups(struct nats_connection *connection)
         natsSubscription_Drain(connection->groups[i]);
 }
 
-bool nats_settle(struct nats_connection *connection, struct err *err)
+bool nats_flush(struct nats_connection *connection, struct err *err)
 {
     natsStatus status = natsConnection_FlushTimeout(connection->nc, WAIT_MS);
     return status == NATS_OK ? true : failed(err, status);

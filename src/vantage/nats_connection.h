@@ -63,7 +63,7 @@ bool nats_subscribe(struct nats_connection *connection, const char *subject,
 void nats_leave_groups(struct nats_connection *connection);
 
 /* Waits until the server has seen all of that. */
-bool nats_settle(struct nats_connection *connection, struct err *err);
+bool nats_flush(struct nats_connection *connection, struct err *err);
 
 /* `reply` NULL = none. */
 bool nats_publish(struct nats_connection *connection, const char *subject,

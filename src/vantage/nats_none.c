@@ -73,7 +73,7 @@ void nats_leave_groups(struct nats_connection *connection)
     (void)connection;
 }
 
-bool nats_settle(struct nats_connection *connection, struct err *err)
+bool nats_flush(struct nats_connection *connection, struct err *err)
 {
     (void)connection;
     return lacking(err);

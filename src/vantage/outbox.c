@@ -1,33 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vantage/outbox.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-struct parcel *parcel_free(struct parcel *parcel)
-{
-    if (!parcel)
-        return NULL;
-    free(parcel->data);
-    free(parcel);
-    return NULL;
-}
-
-struct parcel *parcel_new(const char *subject, const char *reply, char *data, size_t len)
-{
-    bool fits = strlen(subject) < SUBJECT_SIZE && strlen(reply) < SUBJECT_SIZE;
-    struct parcel *parcel = fits ? calloc(1, sizeof *parcel) : NULL;
-    if (!parcel) {
-        free(data);
-        return NULL;
-    }
-    parcel->data = data;
-    parcel->len = len;
-    snprintf(parcel->subject, sizeof parcel->subject, "%s", subject);
-    snprintf(parcel->reply, sizeof parcel->reply, "%s", reply);
-    return parcel;
-}
+#include "vantage/parcel.h"
 
 void outbox_init(struct outbox *outbox)
 {

@@ -131,13 +131,13 @@ static void running_free(struct point_job *running)
 }
 
 /* The front pays for ports that were not tried as well: its budget is wide. */
-static void settle(struct point_job *running, size_t untried, size_t silent)
+static void end_accounting(struct point_job *running, size_t untried, size_t silent)
 {
     const struct point_config *config = &running->point->config;
     struct instant now = loop_now(config->loop);
     budget_give_back(config->targets, &running->target, &running->target,
                      running->is_foreign, untried, 1, now);
-    budget_settle_silent(config->targets, &running->target, running->is_foreign, silent,
+    budget_charge_silent(config->targets, &running->target, running->is_foreign, silent,
                          now);
 }
 
@@ -175,7 +175,7 @@ static void job_is_done(void *ctx, const struct job *job, const struct job_resul
     size_t len;
     char *text;
 
-    settle(running, result->untried, result->silent);
+    end_accounting(running, result->untried, result->silent);
     count(point, refusal);
     if (refusal == REFUSAL_NONE) {
         log_verdicts(running, job);
@@ -196,7 +196,7 @@ static void count_cancelled(const struct point *point)
 static void cancel(struct point_job *running, const char *reason)
 {
     size_t silent, untried = engine_cancel(running->job, &silent);
-    settle(running, untried, silent);
+    end_accounting(running, untried, silent);
     count_cancelled(running->point);
     log_end_without(running, reason);
     running_free(running);
@@ -375,26 +375,41 @@ static void read_job(struct point *point, const struct letter *letter)
         refuse(point, letter, &job, refusal);
 }
 
-/* Only the front that asked may cancel. Jobs and cancellations take different ways: this
- * may be the first. */
-static void read_cancel(struct point *point, const struct letter *letter)
+/* A job is known to the front that asked only. */
+static struct point_job *find(const struct point *point, const struct letter *letter)
 {
     struct point_job *running;
     LIST_FOREACH(running, &point->running, link)
         if (strcmp(running->id, letter->id) == 0 &&
-            strcmp(running->front, letter->front) == 0) {
-            cancel(running, "cancelled");
-            return;
-        }
-    remember(&point->cancelled, letter->front, letter->id);
+            strcmp(running->front, letter->front) == 0)
+            return running;
+    return NULL;
+}
+
+/* Jobs and cancellations take different ways: this may be the first. */
+static void read_cancel(struct point *point, const struct letter *letter)
+{
+    struct point_job *running = find(point, letter);
+    if (running)
+        cancel(running, "cancelled");
+    else
+        remember(&point->cancelled, letter->front, letter->id);
+}
+
+static void read_late(struct point *point, const struct letter *letter)
+{
+    if (find(point, letter))
+        answer(point, letter->reply, strdup(""), 0);
 }
 
 void point_read(struct point *point, const struct letter *letter)
 {
     if (letter->kind == LETTER_JOB)
         read_job(point, letter);
-    else
+    else if (letter->kind == LETTER_CANCEL)
         read_cancel(point, letter);
+    else if (letter->kind == LETTER_LATE)
+        read_late(point, letter);
 }
 
 /* ---- life ------------------------------------------------------------------------------

@@ -11,7 +11,8 @@
  *   a job beyond the budget of its target, which is PORT_CHECKER_RATE, or of its front
  *
  * A job that it had before, or that was cancelled before it came, is neither probed nor
- * answered. Belongs to the worker's thread.
+ * answered. To a front that misses an answer, it says whether it is at work on the job.
+ * Belongs to the worker's thread.
  */
 #pragma once
 

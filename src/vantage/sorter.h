@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sorts what arrives from NATS: from a message to letters in the workers' mailboxes. It
- * knows the subjects:
+ * What arrives from NATS: subscribes to it, and sorts it, from a message to letters in the
+ * workers' mailboxes. The subjects:
  *
  *   vp.check.FRONT.PLACE   jobs for that place. Its processes subscribe to vp.check.*.PLACE
  *                          in the queue group PLACE, so that one of them gets a job
  *   vp.cancel.FRONT        the id of a job that is no longer needed, to all vantage points
+ *   vp.late.FRONT.PLACE    the id of a job without an answer, to all processes of that
+ *                          place: the one that is at work on it says so
  *   vp.beat.PLACE          an empty message every PLACES_HEARTBEAT_SECONDS
  *   vp.hello.FRONT         an empty message of a front that has just connected: every place
  *                          sends its heartbeat at once
@@ -13,20 +15,27 @@
  *                          PROCESS is a random number. The server lets a place publish
  *                          there once, and only if it got that job. It also tells there
  *                          that the place has no responders
+ *   _INBOX.FRONT.PROCESS.WORKER.late.ID.PLACE   the same for that question, and an empty
+ *                          message
  *
- * Called by threads of libnats.
+ * sorter_read() is called by threads of libnats.
  */
 #pragma once
 
 #include "vantage/mailbox.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
+struct err;
+struct nats_connection;
 struct nats_message;
 struct places;
 
 #define CHECK_SUBJECT  "vp.check."
 #define CANCEL_SUBJECT "vp.cancel."
+#define LATE_SUBJECT   "vp.late."
+#define LATE_REPLY     "late." /* before the id */
 #define BEAT_SUBJECT   "vp.beat."
 #define HELLO_SUBJECT  "vp.hello."
 
@@ -39,6 +48,10 @@ struct sorter {
     void (*greeted)(void *ctx); /* a front says hello */
     void *ctx;
 };
+
+/* To all that is for this process; to jobs, and what belongs to them, if it takes jobs. */
+bool sorter_subscribe(const struct sorter *sorter, struct nats_connection *connection,
+                      bool takes_jobs, struct err *err);
 
 /* A message that is none of these is dropped. */
 void sorter_read(const struct sorter *sorter, const struct nats_message *message);

@@ -296,10 +296,8 @@ static void receipt_ask(struct checker *checker)
     text_append_str(&checker->body, ", \"receipt\": true");
     if (!for_text)
         return;
-    text_append_str(&checker->body, ", \"for\": \"");
-    for (const char *c = for_text; *c; c++)
-        text_printf(&checker->body, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
-    text_append_str(&checker->body, "\"");
+    text_append_str(&checker->body, ", \"for\": ");
+    text_append_json(&checker->body, for_text, strlen(for_text));
 }
 
 static void body_write(struct checker *checker)

@@ -7,6 +7,7 @@
 #include "verifier/link.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,7 +82,27 @@ static bool is_lost(const struct keeper *keeper)
 static void told(struct keeper *keeper)
 {
     if (is_lost(keeper))
-        ask_anew_in(keeper, span_seconds(KEEPER_RETRY_SECONDS));
+        ask_anew_in(keeper, span_seconds(keeper->is_announced ? 0 : KEEPER_RETRY_SECONDS));
+}
+
+/* Whether the next protocol is to be tried, which `may_speak` shows. */
+static bool has_to_change(struct keeper *keeper, bool is_first)
+{
+    if (keeper->protocol == ROUTER_UPNP) {
+        if (!is_first || !keeper->is_mute || keeper->is_last ||
+            upnp_mapper_has_router(keeper->upnp))
+            return false;
+        keeper->is_last = keeper->may_speak[keeper->mute] = true;
+        return true;
+    }
+    if (is_first && is_silent(keeper) && !keeper->is_last) {
+        keeper->mute = keeper->is_mute ? keeper->mute : keeper->protocol;
+        keeper->is_mute = true;
+    } else if (!lacks_mappings(keeper)) {
+        return false;
+    }
+    keeper->may_speak[keeper->protocol] = false;
+    return true;
 }
 
 static void mapper_begin(struct keeper *keeper);
@@ -93,8 +114,7 @@ static void mapper_settled(void *ctx, const struct mapping_news *news)
         keeper->is_search_over = true;
         return;
     }
-    if (news->is_first && lacks_mappings(keeper) && keeper->protocol != ROUTER_UPNP) {
-        keeper->may_speak[keeper->protocol] = false;
+    if (has_to_change(keeper, news->is_first)) {
         mapper_begin(keeper);
         return;
     }
@@ -116,6 +136,7 @@ static void mapper_removed(void *ctx)
 
 static bool datagram_begin(struct keeper *keeper)
 {
+    const struct instant now = clock_now();
     const struct mapper_config config = {
         .protocol = keeper->protocol,
         .router = keeper->uplink.router,
@@ -124,7 +145,8 @@ static bool datagram_begin(struct keeper *keeper)
         .nonce = keeper->config.nonce,
         .lease = MAPPER_LEASE_SECONDS,
         .lease_min = MAPPING_LEASE_MIN_SECONDS,
-        .deadline = instant_add(clock_now(), span_ms(KEEPER_MAP_MS)),
+        .deadline = instant_add(now, span_ms(KEEPER_MAP_MS)),
+        .silent_by = instant_add(now, span_ms(keeper->is_last ? ASK_MS : KEEPER_MUTE_MS)),
         .settled = mapper_settled,
         .removed = mapper_removed,
         .ctx = keeper,
@@ -161,6 +183,7 @@ static void mapper_begin(struct keeper *keeper)
         i++;
     keeper->protocol = order[i];
     keeper->fault = MAPPING_FAULT_NONE;
+    keeper->is_announced = keeper->is_announced && order[i] == ROUTER_UPNP;
     if (order[i] == ROUTER_UPNP ? upnp_begin(keeper, false) : datagram_begin(keeper))
         keeper->known_count = keeper->port_count;
     else
@@ -211,6 +234,7 @@ static void ask_ended(void *ctx, const struct router_answer *answer)
         bool has_family = which == ROUTER_PCP || keeper->config.family == FAMILY_4;
         enum speech_state state = answer->speech[which].state;
         keeper->may_speak[which] = state == SPEECH_SPOKEN;
+        keeper->is_mute = keeper->is_last = false;
         is_spoken = is_spoken || state == SPEECH_SPOKEN;
         is_silent = is_silent || (has_family && state == SPEECH_SILENT);
     }
@@ -258,10 +282,24 @@ static void router_announced(void *ctx, enum router_protocol protocol, uint32_t 
     struct keeper *keeper = ctx;
     if (keeper->is_removing)
         return;
-    if (keeper->mapper && protocol == keeper->protocol)
-        mapper_hear(keeper->mapper, epoch, outer);
-    else if (is_lost(keeper) && !keeper->ask)
-        ask_anew_in(keeper, span_ms(0)); /* not within its own callback */
+    if (keeper->mapper) {
+        mapper_hear(keeper->mapper, protocol, epoch, outer);
+    } else if (is_lost(keeper)) {
+        keeper->is_announced = true;
+        if (!keeper->ask)
+            ask_anew_in(keeper, span_ms(0)); /* not within its own callback */
+    } else if (keeper->upnp) {
+        upnp_mapper_hear(keeper->upnp);
+    }
+}
+
+/* Without announcements there still is the epoch of replies. */
+static void listen_begin(struct keeper *keeper)
+{
+    const struct uplink *uplink = &keeper->uplink;
+    if (!keeper->announcements && uplink->has_router && uplink->needs_mapping)
+        announcements_new(keeper->config.loop, &uplink->router, ROUTER_ANNOUNCE_PORT,
+                          router_announced, keeper, &keeper->announcements, NULL);
 }
 
 /* What the router holds, although it cannot be asked any more. */
@@ -286,16 +324,38 @@ static void former_note(struct keeper *keeper)
     }
 }
 
+static bool is_of_uplink(const struct former_port *former, const struct uplink *uplink)
+{
+    return uplink->has_router && address_equals(&former->router, &uplink->router) &&
+           address_equals(&former->local, &uplink->local);
+}
+
+/* The router can be asked again to remove it. */
+static void former_take_back(struct keeper *keeper)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < keeper->former_count; i++) {
+        const struct former_port former = keeper->former[i];
+        bool is_back = is_of_uplink(&former, &keeper->uplink);
+        for (size_t j = 0; j < keeper->port_count && is_back; j++)
+            if (keeper->ports[j].outer == former.outer) {
+                keeper->ports[j].is_held = true;
+                keeper->ports[j].held_until = former.until;
+            }
+        if (!is_back)
+            keeper->former[count++] = former;
+    }
+    keeper->former_count = count;
+}
+
 static void uplink_set(struct keeper *keeper, const struct uplink *uplink)
 {
     mapper_drop(keeper);
     former_note(keeper);
     keeper->announcements = announcements_free(keeper->announcements);
     keeper->uplink = *uplink;
-    /* Without announcements there still is the epoch of replies. */
-    if (uplink->has_router && uplink->needs_mapping)
-        announcements_new(keeper->config.loop, &uplink->router, ROUTER_ANNOUNCE_PORT,
-                          router_announced, keeper, &keeper->announcements, NULL);
+    former_take_back(keeper);
+    listen_begin(keeper);
 }
 
 /* Between the rounds: the router may have come back. */
@@ -307,6 +367,7 @@ static void ask_anew(struct keeper *keeper)
     if (!uplink_equals(&uplink, &keeper->uplink))
         uplink_set(keeper, &uplink);
     keeper->is_asked_twice = true;
+    keeper->is_announced = false;
     if (uplink.has_router && uplink.needs_mapping)
         ask_begin(keeper, span_ms(KEEPER_ASK_MS));
     else
@@ -351,6 +412,7 @@ static void map_all(struct keeper *keeper, bool is_more)
         mapper_drop(keeper);
         keeper->fault = MAPPING_FAULT_NONE;
         keeper->is_asked_twice = false;
+        keeper->is_announced = false;
         ask_begin(keeper, span_ms(ASK_MS));
     } else if (is_more) {
         mapper_begin(keeper);
@@ -411,6 +473,7 @@ void keeper_map(struct keeper *keeper, const struct mapping_port *ports, size_t 
         return;
     if (is_moved)
         uplink_set(keeper, &uplink);
+    listen_begin(keeper); /* it may have failed before */
     map_all(keeper, is_more);
 }
 
@@ -421,8 +484,16 @@ bool keeper_has_moved(const struct keeper *keeper)
            !uplink_equals(&uplink, &keeper->uplink);
 }
 
+unsigned keeper_interface(const struct keeper *keeper)
+{
+    return keeper->uplink.has_router ? if_nametoindex(link_find(&keeper->uplink.local).name)
+                                     : 0;
+}
+
 void keeper_doubt(struct keeper *keeper)
 {
+    if (is_lost(keeper) && !keeper->ask)
+        ask_anew_in(keeper, span_ms(0));
     if (keeper->mapper)
         mapper_map_anew(keeper->mapper);
     else if (keeper->upnp)
@@ -460,11 +531,13 @@ static void timer_fire(struct timer *timer)
     keeper->has_to_tell = false;
     if (keeper->is_removing) {
         keeper->config.removed(keeper->config.ctx);
-    } else if (keeper->is_waited_for) {
-        keeper->is_waited_for = false;
-        told(keeper);
-        keeper->config.settled(keeper->config.ctx, &news);
+        return;
     }
+    bool is_waited_for = keeper->is_waited_for;
+    keeper->is_waited_for = false;
+    told(keeper);
+    if (is_waited_for)
+        keeper->config.settled(keeper->config.ctx, &news);
 }
 
 bool keeper_new(const struct keeper_config *config, struct keeper **ret, struct err *err)

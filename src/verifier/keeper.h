@@ -9,8 +9,9 @@
  * speaks neither PCP nor NAT-PMP: first for ASK_MS, and, unless it answered that it does
  * not, once more for KEEPER_ASK_MS. At the same time, port-verifier-upnp looks for it; if
  * that finds it, the question ends after KEEPER_UPNP_MS, and the ports are mapped over
- * UPnP. If the router lacks mappings altogether in a protocol that it speaks, the next
- * protocol is tried.
+ * UPnP. If the router lacks mappings altogether in a protocol that it speaks, or answers no
+ * request for one within KEEPER_MUTE_MS, the next protocol is tried; if that brings
+ * nothing, the first of those in which requests were not answered is tried for good.
  *
  * As long as no router is found, one is looked for every KEEPER_RETRY_SECONDS, and when the
  * gateway announces that it speaks one of the protocols.
@@ -36,6 +37,7 @@ struct loop;
 
 #define KEEPER_ASK_MS        2500  /* for a slow router, which answers within 2 s */
 #define KEEPER_UPNP_MS       750   /* of that, if it speaks UPnP */
+#define KEEPER_MUTE_MS       3000  /* without an answer to any request for a mapping */
 #define KEEPER_MAP_MS        10000 /* until each port has an answer; late ones count, too */
 #define KEEPER_RETRY_SECONDS 60
 
@@ -66,7 +68,11 @@ void keeper_map(struct keeper *keeper, const struct mapping_port *ports, size_t 
  * be called again. */
 bool keeper_has_moved(const struct keeper *keeper);
 
-/* Asks for all ports again: there is reason to believe that they are not forwarded. */
+/* The interface on the way to the router; 0 if this machine has none. */
+unsigned keeper_interface(const struct keeper *keeper);
+
+/* Asks for all ports again, or for the router if there was none: there is reason to believe
+ * that they are not forwarded. */
 void keeper_doubt(struct keeper *keeper);
 
 /* Removes what the router may hold for us, and calls `removed`. Once. */
@@ -81,15 +87,6 @@ struct mapping_view keeper_view(const struct keeper *keeper, uint16_t inner);
  * is held; *ret_until is 0 if one is permanent. `ports`, if not NULL, receives their outer
  * ports, in the order of keeper_map(). */
 size_t keeper_left(const struct keeper *keeper, uint16_t *ports, time_t *ret_until);
-
-/* Mappings for an earlier address of this machine, or in an earlier router, which could not
- * be removed. */
-struct former {
-    struct address router, local;
-    size_t count;
-    bool is_permanent; /* one of them is */
-    time_t until;      /* the last of the others ends */
-};
 
 /* Those from *at on that have the same two addresses; `ports`, with room for as many ports
  * as were asked for, receives the outer ones. *at is 0 at first. False if there are no

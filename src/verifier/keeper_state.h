@@ -36,6 +36,10 @@ struct keeper {
     bool is_searching;        /* while it runs, `upnp` only looks for the router */
     bool is_search_over;      /* is_searching: and has found none that it can ask */
     bool may_speak[ROUTER_PROTOCOL_COUNT];
+    bool is_mute; /* it speaks `mute`, but answers no request for a mapping in it */
+    bool is_last; /* is_mute: and nothing else that maps: the mapper is of `mute` again */
+    enum router_protocol mute;
+    bool is_announced; /* it announced itself while nothing could be made of that */
     enum router_protocol protocol; /* of the mapper */
     enum mapping_fault fault;      /* without a mapper */
     bool is_waited_for;            /* `settled` is due with is_first */

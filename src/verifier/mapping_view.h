@@ -61,3 +61,12 @@ struct mapping_summary {
     bool is_kept;   /* the mappings stay in the router at the end: --map-keep */
     enum mapping_fault fault;
 };
+
+/* Mappings for an earlier address of this machine, or in an earlier router, which could not
+ * be removed. */
+struct former {
+    struct address router, local;
+    size_t count;
+    bool is_permanent; /* one of them is */
+    time_t until;      /* the last of the others ends */
+};

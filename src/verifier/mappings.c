@@ -203,13 +203,25 @@ static void keeper_settled(void *ctx, const struct mapping_news *news)
     }
 }
 
+/* Perhaps because the router has restarted, and has announced that in the meantime. */
+static bool is_back(const struct mappings *mappings, const struct keeper *keeper)
+{
+    unsigned interface = keeper_interface(keeper);
+    return interface != 0 && uplink_watch_is_back(mappings->uplink_watch, interface);
+}
+
 static void uplink_changed(void *ctx)
 {
     struct mappings *mappings = ctx;
     for (enum family family = 0; family < FAMILY_COUNT; family++) {
         const struct side *side = &mappings->sides[family];
-        if (mappings->removed || !side->keeper || !keeper_has_moved(side->keeper))
+        if (mappings->removed || !side->keeper)
             continue;
+        if (!keeper_has_moved(side->keeper)) {
+            if (is_back(mappings, side->keeper))
+                keeper_doubt(side->keeper);
+            continue;
+        }
         mappings->config.event(mappings->config.ctx,
                                family == FAMILY_4
                                    ? "this machine has another address or router (IPv4); "
@@ -256,7 +268,7 @@ static bool has_lost_mapped(const struct family_report *earlier,
 {
     for (size_t i = 0; i < later->port_count; i++)
         if (later->local[i].mapped.state == MAPPING_MAPPED &&
-            earlier->findings[i].is_good && later->findings[i].asked > 0 &&
+            (!earlier || earlier->findings[i].is_good) && later->findings[i].asked > 0 &&
             !later->findings[i].is_good)
             return true;
     return false;
@@ -266,8 +278,9 @@ void mappings_compare(struct mappings *mappings, const struct report *earlier,
                       const struct report *later)
 {
     for (enum family family = 0; family < FAMILY_COUNT; family++)
-        if (earlier->families[family] && later->families[family] &&
-            has_lost_mapped(earlier->families[family], later->families[family]))
+        if (later->families[family] &&
+            has_lost_mapped(earlier ? earlier->families[family] : NULL,
+                            later->families[family]))
             keeper_doubt(mappings->sides[family].keeper);
 }
 
@@ -301,6 +314,16 @@ struct mapping_view mappings_view(const struct mappings *mappings, enum family f
     const struct keeper *keeper = mappings->sides[family].keeper;
     return keeper ? keeper_view(keeper, mappings->config.arguments->inner[index])
                   : (struct mapping_view){0};
+}
+
+bool mappings_former_next(const struct mappings *mappings, enum family family, size_t *at,
+                          uint16_t *ports, struct former *ret)
+{
+    const struct keeper *keeper = mappings->sides[family].keeper;
+    if (!keeper || !keeper_former_next(keeper, at, ports, ret))
+        return false;
+    ports_sort(ports, ret->count);
+    return true;
 }
 
 struct mappings_count mappings_count(const struct mappings *mappings)

@@ -65,7 +65,9 @@ void mappings_map(struct mappings *mappings, struct local_port *const held[FAMIL
 void mappings_leave(struct mappings *mappings);
 
 /* After a round: if ports are no longer reached that the router says it forwards, it is
- * asked for them again. */
+ * asked for them again. So it is if they are not reached in the first round (`earlier` is
+ * NULL, or does not know the family): the router may have restarted since it mapped them.
+ */
 void mappings_compare(struct mappings *mappings, const struct report *earlier,
                       const struct report *later);
 
@@ -79,6 +81,10 @@ struct mapping_summary mappings_summary(const struct mappings *mappings,
 /* By the index of the port in arguments->ports. */
 struct mapping_view mappings_view(const struct mappings *mappings, enum family family,
                                   size_t index);
+
+/* See keeper_former_next(). */
+bool mappings_former_next(const struct mappings *mappings, enum family family, size_t *at,
+                          uint16_t *ports, struct former *ret);
 
 /* Of both families: how many are mapped, or still held by the router. */
 struct mappings_count {

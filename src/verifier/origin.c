@@ -2,6 +2,7 @@
 #include "verifier/origin.h"
 
 #include "net/scope.h"
+#include "verifier/signs.h"
 
 #include <ifaddrs.h>
 #include <stddef.h>
@@ -84,23 +85,16 @@ bool origin_is_plausible(const struct address *local, const struct address *peer
     return false;
 }
 
-/* 192.0.0.0/29 (RFC 7335): the inner end of DS-Lite and 464XLAT, which always translate. */
-static bool is_translated(const struct address *address)
-{
-    static const uint8_t bits[] = {192, 0, 0, 0};
-    return address_has_prefix(address, AF_INET, bits, 29);
-}
-
 bool origin_is_seen(const struct address *local, const struct address *peer)
 {
-    return (reach_of(local) == REACH_PUBLIC && !is_translated(local)) ||
+    return (reach_of(local) == REACH_PUBLIC && !signs_is_clat(local)) ||
            reach_of(peer) != REACH_PUBLIC;
 }
 
 bool origin_is_doubtful(const struct address *local, const struct address *told)
 {
     return !address_equals(local, told) && reach_of(local) == REACH_PUBLIC &&
-           reach_of(told) == REACH_PUBLIC && !is_translated(local) && !origin_is_own(told);
+           reach_of(told) == REACH_PUBLIC && !signs_is_clat(local) && !origin_is_own(told);
 }
 
 bool origin_is_own(const struct address *address)

@@ -15,6 +15,12 @@ static bool is_unanswered(const struct report *report, enum family which)
     return report->families[which] && !report->families[which]->is_known;
 }
 
+static uint16_t kept_pick(const struct family_report *family, size_t index, const void *ctx)
+{
+    (void)ctx;
+    return report_is_kept(family, index) ? family->ports[index] : 0;
+}
+
 /* An outage is reported again if this differs. It has no messages: they may contain times.
  */
 static char *key_make(const struct report *report)
@@ -28,6 +34,8 @@ static char *key_make(const struct report *report)
             text_printf(&key, "%d %s %d %u\n", (int)which, family->checkers[i].url,
                         (int)result->failure, result->status);
         }
+        if (family && family->is_known)
+            report_format_ports(family, kept_pick, NULL, &key);
     }
     return text_take(&key, &len);
 }
@@ -39,6 +47,17 @@ static void tell_kept(const char *where, bool was_known)
             was_known ? "; keeping the last confirmed report" : "");
 }
 
+static void tell_kept_ports(const char *where, const struct family_report *family)
+{
+    AUTO_TEXT ports = text_up_to(KEY_MAX);
+    report_format_ports(family, kept_pick, NULL, &ports);
+    if (ports.len > 0)
+        fprintf(stderr,
+                "port-verifier: no verdict on %s%s, because too few places of the checkers "
+                "answered; keeping the last confirmed one\n",
+                ports.data, where);
+}
+
 static void tell(const struct report *firm, const struct report *report)
 {
     static const char *const where[] = {" over IPv4", " over IPv6"};
@@ -46,6 +65,8 @@ static void tell(const struct report *firm, const struct report *report)
     for (enum family which = 0; which < FAMILY_COUNT; which++) {
         const struct family_report *family = report->families[which];
         const struct family_report *known = firm->families[which];
+        if (family && family->is_known)
+            tell_kept_ports(where[which], family);
         if (!is_unanswered(report, which))
             continue;
         for (size_t i = 0; i < family->checker_count; i++)

@@ -33,8 +33,7 @@ static void timer_fire(struct timer *timer)
 {
     struct progress *progress = CONTAINER_OF(timer, struct progress, timer);
     show(progress);
-    loop_timer_set(progress->loop, timer,
-                   instant_add(loop_now(progress->loop), span_ms(STEP_MS)));
+    loop_timer_in(progress->loop, timer, span_ms(STEP_MS));
 }
 
 struct progress *progress_new(struct loop *loop, progress_fn *write, void *ctx)

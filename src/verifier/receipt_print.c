@@ -69,23 +69,11 @@ void receipt_print_text(const struct receipt_result *result, struct text *text)
 
 /* --- JSON ----------------------------------------------------------------------------- */
 
-/* Printable ASCII only. */
-static void string_put(const char *value, struct text *text)
-{
-    text_append_str(text, "\"");
-    for (const char *c = value; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            text_append_str(text, "\\");
-        text_append(text, c, 1);
-    }
-    text_append_str(text, "\"");
-}
-
 static void member_put(const char *name, const char *value, struct text *text)
 {
     text_printf(text, "\"%s\": ", name);
     if (value[0])
-        string_put(value, text);
+        text_append_json(text, value, strlen(value));
     else
         text_append_str(text, "null");
     text_append_str(text, ", ");

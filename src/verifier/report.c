@@ -91,6 +91,8 @@ struct family_report *family_report_free(struct family_report *family)
     free(family->checkers);
     free(family->ports);
     free(family->inner);
+    free(family->former);
+    free(family->former_ports);
     free(family->local);
     free(family->findings);
     free(family->is_advertised);

@@ -53,6 +53,9 @@ struct family_report {
     struct router_view router; /* the gateway on the way to the internet */
     struct signs signs;
     struct mapping_summary mapping;
+    size_t former_count;
+    struct former *former;  /* former_count long */
+    uint16_t *former_ports; /* the ports of all of them, one after the other, ascending */
 
     size_t checker_count;
     struct report_checker *checkers; /* checker_count long */
@@ -123,11 +126,18 @@ bool family_report_judge(struct family_report *family, const struct report_polic
  * of this machine may be the reason. */
 bool family_report_has_doubt(const struct family_report *family);
 
-/* A port that was ours once, and advertised, is still to be advertised when another program
- * of this machine has it and it is reached: it has been rented out. Also notes whether this
- * machine was reached before. */
-void family_report_keep_rented(struct family_report *family,
-                               const struct family_report *earlier);
+/* What is kept of an earlier report of the same address:
+ *
+ *   a port that was good, and about which no checker could decide because places of the
+ *   checkers are missing, is as it was: its cause is LIMITED, although it is good
+ *   a port that was ours once, and advertised, is still to be advertised when another
+ *   program of this machine has it and it is reached: it has been rented out
+ *   whether any port was reached
+ */
+void report_keep(struct report *later, const struct report *earlier);
+
+/* Whether it is good only because that was kept. */
+bool report_is_kept(const struct family_report *family, size_t index);
 
 enum report_status report_status(const struct report *report);
 

@@ -266,6 +266,25 @@ static json_t *router_json(const struct family_report *family)
                      mapping_json(&family->mapping));
 }
 
+/* What an earlier router, or this one for an earlier address, may still forward. */
+static json_t *formers_json(const struct family_report *family)
+{
+    json_t *list = json_array();
+    const uint16_t *ports = family->former_ports;
+    for (size_t i = 0; i < family->former_count; i++) {
+        const struct former *former = &family->former[i];
+        const struct timespec until = {.tv_sec = former->until};
+        json_array_append_new(
+            list,
+            json_pack("{s:o, s:o, s:o, s:o}", "router", address_json(true, &former->router),
+                      "local_ip", address_json(true, &former->local), "ports",
+                      ports_json(ports, former->count), "expires",
+                      former->is_permanent ? json_null() : time_json(&until)));
+        ports += former->count;
+    }
+    return list;
+}
+
 /* --- checkers ------------------------------------------------------------------------- */
 
 static json_t *limit_json(const struct remote_limit *limit)
@@ -340,12 +359,13 @@ static void members_put(struct text *text, json_t *object)
 
 static json_t *family_head(const struct report *report, const struct family_report *family)
 {
-    return json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "family",
-                     family_number(family->which), "known", (int)family->is_known, "ok",
-                     (int)family->is_ok, "time", time_json(&family->time), "ip",
+    return json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     "family", family_number(family->which), "known", (int)family->is_known,
+                     "ok", (int)family->is_ok, "time", time_json(&family->time), "ip",
                      address_json(family->has_public, &family->public_address), "local_ip",
                      address_json(family->has_local, &family->local_address), "signs",
-                     signs_json(family->signs), "router", router_json(family), "advertise",
+                     signs_json(family->signs), "router", router_json(family),
+                     "former_mappings", formers_json(family), "advertise",
                      advertised_json(family), "checkers", checkers_json(family), "causes",
                      causes_json(report, family));
 }

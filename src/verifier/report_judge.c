@@ -178,16 +178,15 @@ static bool may_be_advertised(const struct family_report *family, size_t index)
 }
 
 /* Every required port is good, and if other ports are listed, at least one of them. */
-static bool family_is_ok(const struct family_report *family,
-                         const struct report_policy *policy)
+static bool family_is_ok(const struct family_report *family, const uint16_t *required,
+                         size_t required_count)
 {
     size_t others = 0;
     size_t good_others = 0;
     for (size_t i = 0; i < family->port_count; i++) {
         size_t ignored;
         bool is_good = family->findings[i].is_good;
-        bool is_required = ports_find(policy->required, policy->required_count,
-                                      family->ports[i], &ignored);
+        bool is_required = ports_find(required, required_count, family->ports[i], &ignored);
         if (is_required && !is_good)
             return false;
         others += !is_required;
@@ -270,12 +269,44 @@ static bool has_reached_port(const struct family_report *family)
     return false;
 }
 
-void family_report_keep_rented(struct family_report *family,
-                               const struct family_report *earlier)
+/* Checkers have a verdict, but each lacks places. */
+static bool is_undecided(const struct family_report *family, size_t index)
 {
-    if (!has_same_place(family, earlier))
-        return;
-    family->was_reached = earlier->was_reached || has_reached_port(earlier);
+    size_t undecided = 0;
+    for (size_t i = 0; i < family->checker_count; i++) {
+        const struct remote_verdict *verdict = report_verdict(family, i, index);
+        if (!verdict || !report_counts(family, i))
+            continue;
+        if (!verdict->is_undecided)
+            return false;
+        undecided++;
+    }
+    return undecided > 0;
+}
+
+static void keep_undecided(struct family_report *family,
+                           const struct family_report *earlier)
+{
+    for (size_t i = 0; i < family->port_count; i++) {
+        struct finding *finding = &family->findings[i];
+        if (!earlier->findings[i].is_good || !is_undecided(family, i))
+            continue;
+        finding->cause = CAUSE_LIMITED;
+        finding->is_good = true;
+        finding->is_proved = earlier->findings[i].is_proved;
+        finding->was_proved = earlier->findings[i].was_proved;
+        family->is_advertised[i] = earlier->is_advertised[i];
+    }
+}
+
+bool report_is_kept(const struct family_report *family, size_t index)
+{
+    return family->findings[index].is_good &&
+           family->findings[index].cause == CAUSE_LIMITED;
+}
+
+static void keep_rented(struct family_report *family, const struct family_report *earlier)
+{
     for (size_t i = 0; i < family->port_count; i++) {
         struct finding *finding = &family->findings[i];
         if (!earlier->is_advertised[i] || !earlier->findings[i].was_proved)
@@ -284,7 +315,21 @@ void family_report_keep_rented(struct family_report *family,
             family->is_advertised[i] = true;
         finding->was_proved = finding->was_proved || family->is_advertised[i];
     }
-    groups_make(family);
+}
+
+void report_keep(struct report *later, const struct report *earlier)
+{
+    for (enum family which = 0; which < FAMILY_COUNT; which++) {
+        struct family_report *family = later->families[which];
+        const struct family_report *was = earlier->families[which];
+        if (!family || !was || !has_same_place(family, was))
+            continue;
+        family->was_reached = was->was_reached || has_reached_port(was);
+        keep_undecided(family, was);
+        keep_rented(family, was);
+        family->is_ok = family_is_ok(family, later->required, later->required_count);
+        groups_make(family);
+    }
 }
 
 bool family_report_judge(struct family_report *family, const struct report_policy *policy,
@@ -327,7 +372,8 @@ bool family_report_judge(struct family_report *family, const struct report_polic
     for (size_t i = 0; i < family->port_count; i++)
         family->findings[i].was_proved = family->findings[i].is_proved;
     groups_make(family);
-    family->is_ok = family->is_known && family_is_ok(family, policy);
+    family->is_ok =
+        family->is_known && family_is_ok(family, policy->required, policy->required_count);
     clock_gettime(CLOCK_REALTIME, &family->time);
     return true;
 }

@@ -9,6 +9,7 @@
 #include "verifier/report.h"
 #include "verifier/router_asks.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define RECEIPTS_MAX (64u << 20) /* of all checkers */
@@ -125,6 +126,22 @@ static void mapping_collect(const struct mappings *mappings, struct family_repor
     family->router.is_offline = family->mapping.fault == MAPPING_FAULT_NOT_CONNECTED;
 }
 
+static bool former_collect(const struct mappings *mappings, struct family_report *family)
+{
+    size_t at = 0;
+    uint16_t *ports;
+    family->former = calloc(family->port_count + 1, sizeof *family->former);
+    family->former_ports = ports = calloc(family->port_count + 1, sizeof *ports);
+    if (!family->former || !ports)
+        return false;
+    for (struct former *former = family->former;
+         mappings_former_next(mappings, family->which, &at, ports, former); former++) {
+        ports += former->count;
+        family->former_count++;
+    }
+    return true;
+}
+
 static void router_collect(const struct round_parts *parts, struct family_report *family)
 {
     family->router = router_asks_view(parts->router_asks, family->which);
@@ -158,7 +175,7 @@ static bool checkers_collect(const struct round_parts *parts, struct family_repo
         family->signs.bits |= signs.bits;
     }
     router_collect(parts, family);
-    return true;
+    return !parts->mappings || former_collect(parts->mappings, family);
 }
 
 void round_local(const struct round_parts *parts, enum family which, struct local_port *ret)

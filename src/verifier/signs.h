@@ -44,7 +44,7 @@ struct signs {
 bool signs_have(struct signs signs, enum sign sign);
 void signs_add(struct signs *signs, enum sign sign);
 
-/* The inner end of DS-Lite or 464XLAT: RFC 6333, RFC 7335. */
+/* The inner end of DS-Lite or 464XLAT, which always translate: RFC 6333, RFC 7335. */
 bool signs_is_clat(const struct address *address);
 
 /* All signs before ADDRESSES_DISAGREE, from our end of a connection, the interface that has

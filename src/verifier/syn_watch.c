@@ -101,8 +101,7 @@ static void timer_fire(struct timer *timer)
 {
     struct syn_watch *watch = CONTAINER_OF(timer, struct syn_watch, timer);
     syn_watch_look(watch);
-    loop_timer_set(watch->loop, timer,
-                   instant_add(loop_now(watch->loop), span_ms(LOOK_MS)));
+    loop_timer_in(watch->loop, timer, span_ms(LOOK_MS));
 }
 
 bool syn_watch_new(struct loop *loop, const uint16_t *ports, size_t port_count,

@@ -2,7 +2,8 @@
  *
  * Tells that addresses or routes of this machine have changed, as the kernel announces it:
  * UPLINK_WATCH_MS after the change, because changes come in groups, and at most every
- * UPLINK_WATCH_PAUSE_MS. Belongs to the loop's thread.
+ * UPLINK_WATCH_PAUSE_MS. So it does when an interface has lost its connection, the cable
+ * for instance, and has it again. Belongs to the loop's thread.
  */
 #pragma once
 
@@ -21,4 +22,8 @@ typedef void(uplink_changed_fn)(void *ctx);
 /* ERR_SYSTEM. */
 bool uplink_watch_new(struct loop *loop, uplink_changed_fn *changed, void *ctx,
                       struct uplink_watch **ret, struct err *err);
+
+/* Within `changed`: whether this interface had lost its connection and has it again. */
+bool uplink_watch_is_back(const struct uplink_watch *watch, unsigned interface);
+
 struct uplink_watch *uplink_watch_free(struct uplink_watch *watch);

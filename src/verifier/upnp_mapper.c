@@ -8,6 +8,7 @@
 #include "base/container.h"
 #include "base/err.h"
 #include "loop/loop.h"
+#include "router/announced.h"
 #include "router/kept_port.h"
 #include "router/protocol.h"
 #include "verifier/upnp_run.h"
@@ -42,6 +43,7 @@ struct upnp_mapper {
     bool has_settled;
     struct instant settle_by;
     struct mapping_news news;
+    struct announced announced;
     bool is_anew;   /* asked for during a run: all ports again after it */
     uint8_t jitter; /* of the renewals: one for all, so that they come together */
     size_t removed;
@@ -273,8 +275,11 @@ static struct instant next_time(const struct upnp_mapper *mapper)
         return mapper->remove_by;
     if (!mapper->has_settled)
         next = mapper->settle_by;
-    for (size_t i = 0; i < mapper->port_count && !mapper->run.is_busy; i++)
+    if (mapper->run.is_busy)
+        return next;
+    for (size_t i = 0; i < mapper->port_count; i++)
         next = instant_min(next, mapper->ports[i].kept.due);
+    next = instant_min(next, announced_next(&mapper->announced));
     return next;
 }
 
@@ -295,7 +300,7 @@ static void news_tell(struct upnp_mapper *mapper)
     mapper->has_settled = true;
     mapper->news = (struct mapping_news){0};
     mapper->jitter = kept_jitter(mapper->jitter);
-    if (news.is_changed || news.is_restarted || news.is_moved)
+    if (news.is_changed || news.is_restarted || news.is_moved || news.is_announced)
         mapper->config.settled(mapper->config.ctx, &news);
 }
 
@@ -317,6 +322,10 @@ static void timer_fire(struct timer *timer)
     bool is_removal_over = mapper->is_removing && !instant_before(now, mapper->remove_by);
     if (!mapper->run.is_busy && !is_removal_over) {
         expired_mark(mapper, now);
+        if (!mapper->is_removing && announced_take(&mapper->announced, now)) {
+            mapper->news.is_announced = true;
+            map_others_anew(mapper, false);
+        }
         if (ports_choose(mapper, now))
             run_begin(mapper, now);
     }
@@ -426,6 +435,12 @@ void upnp_mapper_map_anew(struct upnp_mapper *mapper)
 {
     map_others_anew(mapper, false);
     mapper->is_anew = mapper->run.is_busy;
+    wake(mapper);
+}
+
+void upnp_mapper_hear(struct upnp_mapper *mapper)
+{
+    mapper->announced.is_due = true;
     wake(mapper);
 }
 

@@ -77,6 +77,10 @@ enum upnp_end upnp_mapper_end(const struct upnp_mapper *mapper);
 bool upnp_mapper_outer_address(const struct upnp_mapper *mapper, struct address *ret);
 void upnp_mapper_map_anew(struct upnp_mapper *mapper);
 
+/* An announcement of the router in another protocol: all mappings are renewed, after the
+ * run that is under way. See router/announced.h. */
+void upnp_mapper_hear(struct upnp_mapper *mapper);
+
 /* How many ports have been removed so far, for a line of progress. */
 size_t upnp_mapper_removed(const struct upnp_mapper *mapper);
 /* The same at an address from which the router can be reached now: the mappings lead to

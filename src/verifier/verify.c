@@ -13,7 +13,6 @@
 #include "verifier/listeners.h"
 #include "verifier/lockdown.h"
 #include "verifier/mappings.h"
-#include "verifier/nonce_file.h"
 #include "verifier/outage.h"
 #include "verifier/packet_filter_look.h"
 #include "verifier/progress.h"
@@ -325,12 +324,10 @@ static void watched_done(struct verify *verify, struct report *report)
         next_round_later(verify);
         return;
     }
-    for (enum family which = 0; which < FAMILY_COUNT && verify->watch.firm; which++)
-        if (report->families[which] && verify->watch.firm->families[which])
-            family_report_keep_rented(report->families[which],
-                                      verify->watch.firm->families[which]);
+    if (verify->watch.firm)
+        report_keep(report, verify->watch.firm);
     outage_tell(&verify->outage, verify->watch.firm, report);
-    if (verify->mappings && verify->watch.firm)
+    if (verify->mappings)
         mappings_compare(verify->mappings, verify->watch.firm, report);
     enum watch_step step = watch_take(&verify->watch, report);
     switch (step) {

@@ -514,7 +514,7 @@ def budget_faults(payers, syns, seconds):
 
 
 @attack("Abuse", "syns-and-budgets", "no port without a charge; 14 SYNs for each on average")
-def syns_and_budgets(seconds=20):
+def syns_and_budgets(seconds=20, syns_max=SYNS_MAX):
     """Callers that ask for more than their budget, that leave during a check, and that share a
     victim, each beside checks of its own address."""
     settings = {"PORT_CHECKER_TARGETS": "any", "PORT_CHECKER_RATE": f"{RATE}/s",
@@ -524,14 +524,17 @@ def syns_and_budgets(seconds=20):
         cable.run("ip", "address", "add", "2a01:77::dead:1/64", "dev", cable.FAR, "nodad")
         payers = Payers(cable, service)
         begun = time.monotonic()
-        payers.run_all(seconds)
+        denied, turns = 0, 0
+        while not denied and turns < 10:  # in one turn, a busy machine may ask for too little
+            payers.run_all(seconds)
+            denied = sum(check.status == 429 for check in payers.checks)
+            turns += 1
         service.at_rest()
         syns = watch.syns()
         wrong = payers.failures + budget_faults(payers, syns, time.monotonic() - begun)
-        denied = sum(check.status == 429 for check in payers.checks)
     silent = [sum(found.values()) for port, found in syns.items() if port >= SILENT_FROM]
     average = sum(silent) / max(len(silent), 1)
-    if average > SYNS_MAX or not silent:
+    if average > syns_max or not silent:
         wrong.append(f"{average:.1f} SYNs to each of {len(silent)} silent ports")
     if not denied:
         wrong.append("no request was too expensive")

@@ -206,10 +206,11 @@ test("the description of a tile covers neither the tile nor the counts", async (
             const tile = look.page.locator(".tile").nth(index);
             await tile.focus();
             await tile.hover();
-            await look.page.locator("#tip").waitFor();
-            // At one moment: the page may still be scrolling.
-            const [tip, legend, own] = await tile.evaluate(it =>
-                [document.querySelector("#tip"), document.querySelector("#legend"), it].map(one => one.getBoundingClientRect().toJSON()));
+            // At one moment: the page may still be scrolling, which hides the description for a while.
+            const found = await look.page.waitForFunction(it => !document.querySelector("#tip").hidden &&
+                [document.querySelector("#tip"), document.querySelector("#legend"), it].map(one => one.getBoundingClientRect().toJSON()),
+            await tile.elementHandle());
+            const [tip, legend, own] = await found.jsonValue();
             assert.ok(tip.y >= legend.y + legend.height, `${count} ports: that of tile ${index} covers the counts`);
             assert.ok(tip.y >= own.y + own.height || tip.y + tip.height <= own.y, `${count} ports: tile ${index} is covered`);
             if (index === 5)

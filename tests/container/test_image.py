@@ -17,6 +17,11 @@ from harness.waiting import eventually
 CALLER = "192.168.55.1"
 
 
+def log(container):
+    return subprocess.run([*PODMAN, "logs", container], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=True).stdout
+
+
 @pytest.fixture(scope="module")
 def container(own):
     address = network.Address(CALLER)
@@ -52,9 +57,38 @@ def test_it_runs_without_rights_and_confined(container):
                   pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
     assert status["Uid"].split() == ["65532"] * 4
     assert int(status["CapEff"], 16) == 0
-    assert "sandbox=full" in podman("logs", container) + subprocess.run(
-        [*PODMAN, "logs", container], capture_output=True, text=True).stderr
+    assert "sandbox=full" in log(container)
     podman("run", "--rm", *OPTIONS, IMAGE, "--check-sandbox")
+
+
+def test_a_reload_reads_mounted_files_again(own, tmp_path):
+    """A key that belongs to the user in the container, as docs/container.md says."""
+    key = tmp_path / "key.pem"
+    for number in range(2):
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out",
+                        tmp_path / f"{number}.pem"], check=True)
+    key.write_bytes((tmp_path / "0.pem").read_bytes())
+    os.chown(key, 65532, 65532)
+    key.chmod(0o400)
+    name = podman("run", "--detach", *OPTIONS, "-v", f"{key}:/key.pem:ro",
+                  "-e", "PORT_CHECKER_PORT=7467", "-e", "PORT_CHECKER_RECEIPT_KEY=/key.pem",
+                  "-e", "PORT_CHECKER_RECEIPT_ISSUER=https://checker.example", IMAGE).strip()
+
+    def keys():
+        with Connection(("127.0.0.1", 7467)) as connection:
+            return connection.exchange("GET", "/.well-known/jwks.json").body
+
+    def is_ready(times):
+        return log(name).count("event=ready") == times
+    try:
+        eventually(lambda: is_ready(1), "it serves")
+        first = keys()
+        key.write_bytes((tmp_path / "1.pem").read_bytes())
+        podman("kill", "--signal", "HUP", name)
+        eventually(lambda: is_ready(2), "it serves again")
+        assert b"Ed25519" in first and b"Ed25519" in keys() and keys() != first
+    finally:
+        podman("rm", "--force", "--time", "10", name)
 
 
 def test_nothing_else_is_in_the_image():

@@ -24,6 +24,9 @@ QUERIES = {f"{panel['title']}: {target['refId']}": target["expr"]
            for panel in DASHBOARD["panels"] for target in panel["targets"]}
 # These show only what there is: without faults and refusals, nothing.
 MAY_BE_EMPTY = re.compile(r"local_faults_total|budget_denials_total")
+# A front and a vantage point, whose server does not answer: it has the metrics of both.
+PLACES = {"PORT_CHECKER_NATS_URL": "nats://127.0.0.1:1", "PORT_CHECKER_FRONT": "gw",
+          "PORT_CHECKER_VANTAGE": "eu-1", "PORT_CHECKER_VANTAGES": "us-1"}
 
 
 class Prometheus(Program):
@@ -65,7 +68,7 @@ class Prometheus(Program):
 
 @pytest.fixture(scope="module")
 def prometheus(addresses, tmp_path_factory):
-    with kept(start_service("nginx", PORT_CHECK_TIMEOUT="0.5")) as service:
+    with kept(start_service("nginx", PORT_CHECK_TIMEOUT="0.5", **PLACES)) as service:
         service.wait_ready()
         made = Prometheus(tmp_path_factory.mktemp("prometheus"))
         try:

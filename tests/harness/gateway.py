@@ -20,6 +20,7 @@ SO_TIMESTAMPNS = 35  # Linux: each datagram has the time at which it came
 NATPMP, PCP = "NAT-PMP", "PCP"
 VERSIONS = {0: NATPMP, 2: PCP}
 ADDRESS, ANNOUNCE, NATPMP_MAP_TCP, PCP_MAP = 0, 0, 2, 1
+REST = 0.05  # seconds without a request
 SUCCESS, UNSUPPORTED_VERSION, NOT_AUTHORIZED = 0, 1, 2
 NATPMP_NETWORK_FAILURE, NATPMP_NO_RESOURCES, NATPMP_UNSUPPORTED_OPCODE = 3, 4, 5
 PCP_UNSUPPORTED_OPCODE, PCP_NO_RESOURCES = 4, 8
@@ -112,6 +113,7 @@ class Gateway:
         self.address = address
         self.socket = self._bound(address, port)
         self.answering = self._bound(*sender) if sender else self.socket
+        self.has_replied = False
         self.late = []  # heap of (when, number, when it came, datagrams, receiver)
         self.numbers = itertools.count()
         self.wake, self.woken = os.pipe()
@@ -196,27 +198,31 @@ class Gateway:
     def _turn(self, selector):
         """Returns whether it is over."""
         now = time.monotonic()
-        timeout = max(self.late[0][0] - now, 0) if self.late else None
+        pause = REST if self.has_replied else None
+        timeout = max(self.late[0][0] - now, 0) if self.late else pause
         ready = {key.fileobj for key, _ in selector.select(timeout)}
         if self.wake in ready:
             return True
         if self.socket in ready:
             self._take_all()
+        elif not self.late and self.has_replied:
+            self.has_replied = False
+            self.rested()
         while self.late and self.late[0][0] <= time.monotonic():
             _, _, came, parts, receiver = heapq.heappop(self.late)
             for part in parts:
                 self.answering.sendto(part, receiver)
             self.slowest = max(self.slowest, time.time() - came - self.delay)
             self.answered += 1
-        if not self.late:
-            self.replied()
+            self.has_replied = True
         return False
 
     def granted(self):
         """Called when all requests that have come are in the table, before their replies."""
 
-    def replied(self):
-        """Called when all replies have been sent."""
+    def rested(self):
+        """Called when all replies have been sent and no request has come for a moment: whoever asks
+        for much at once gets its replies first."""
 
     def _take_all(self):
         with contextlib.suppress(BlockingIOError):

@@ -159,6 +159,13 @@ class Home:
                       f"tcp dport {inner} accept\n")
         self.router.nft(rules)
 
+    def unplug(self):
+        """The provider's cable, at the router."""
+        self.router.ip(f"link set to-{self.provider.name} down\n")
+
+    def plug_in(self):
+        self.router.ip(f"link set to-{self.provider.name} up\n")
+
     def move(self):
         """The router gets another public address."""
         self.router.ip(f"addr del {PUBLIC}/24 dev wan\n"

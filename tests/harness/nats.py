@@ -30,8 +30,9 @@ def make_certificates(folder, names=f"DNS:{HOST}"):
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    openssl("req", "-x509", *key, "-days", "2", "-subj", "/CN=test CA", "-keyout", "ca.key",
-            "-out", "ca.pem")
+    # Python asks for the usage from 3.13 on.
+    openssl("req", "-x509", *key, "-days", "2", "-subj", "/CN=test CA", "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign", "-keyout", "ca.key", "-out", "ca.pem")
     openssl("req", *key, "-subj", "/CN=nats", "-addext", f"subjectAltName={names}", "-keyout",
             "server.key", "-out", "server.csr")
     openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2",

@@ -251,6 +251,11 @@ class Service:
             fields = stat.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def is_asleep(self):
+        """Whether all threads of the process that serves wait for something."""
+        stats = pathlib.Path(f"/proc/{self.pid}/task").glob("*/stat")
+        return {stat.read_text().rpartition(")")[2].split()[0] for stat in stats} == {"S"}
+
     def resident(self):
         """Resident memory in bytes."""
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:

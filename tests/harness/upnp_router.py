@@ -110,6 +110,10 @@ class Router:
         host = f"[{self.address}]" if self.family == 6 else self.address
         return f"http://{host}:{self.port}"
 
+    def forget(self):
+        """What it was asked before does not count."""
+        self.actions, self.paths, self.searches = [], [], 0
+
     def close(self):
         self.is_closing = True
         for sock in [*self.ssdp, self.http]:

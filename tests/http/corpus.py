@@ -411,10 +411,10 @@ refuses("two different Hosts", "names in other cases",
 refuses("two different Hosts", "far apart", POST + b"A: b\r\n" * 100 + b"Host: y\r\n\r\n")
 refuses("two equal Hosts", "many", LINE + b"Host: x\r\n" * 50 + b"\r\n")
 for value in (b"x:80", b"[::1]", b"[::1]:80", b"127.0.0.1:7466", b"EXAMPLE.org", b"x.",
-              b"a_b", b"%41"):
+              b"a_b", b"%41", b"a%2Fb", b"[::ffff:192.0.2.1]:80", b"x:65535"):
     takes("a Host", shown(value),
           LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello", b"hello")
-for value in b"x:y", b"x:99999", b"[::1", b"x,y", b"'x'", b"x:", b":80":
+for value in b"x,y", b"'x'", b"x:", b"[::1]:", b"x:00080", b"[v1.x:y]":
     takes("a Host with an odd port or address", shown(value),
           LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello", b"hello")
 for value in (b"x y", b"x, y", b"x/y", b"u@x", b"http://x", b"x?y", b"x#y", b"x\\y", b"<x>",
@@ -422,6 +422,15 @@ for value in (b"x y", b"x, y", b"x/y", b"u@x", b"http://x", b"x?y", b"x#y", b"x\
               b"x|y", b'"x"', b"x\x7f"):
     refuses("an invalid Host", shown(value),
             LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello")
+for value in (b"x:y", b"x:99999", b"x:65536", b"x:80:80", b"x:+80", b"x:80a", b":80", b":",
+              b"::1", b"[::1", b"[::1]x", b"[::1]80", b"[::1]:x", b"[]", b"[x]", b"x[y", b"x]",
+              b"[[::1]]", b"[192.0.2.1]", b"[::g]", b"[fe80::1%25lo]", b"[fe80::1%lo]", b"[v.x]",
+              b"[v1.]", b"x%y", b"x%4", b"%", b"x%g0", b"x%%41"):
+    refuses("a Host with an invalid port, literal or encoding", shown(value),
+            LINE + b"Host: " + value + b"\r\n" + LENGTH + b"\r\nhello")
+    if b"%" not in value and value[:1] != b":":
+        refuses("an absolute form with an invalid port or literal", shown(value),
+                b"GET http://" + value + b"/echo HTTP/1.1\r\nHost: x\r\n\r\n")
 
 # --- request lines ------------------------------------------------------------------------
 

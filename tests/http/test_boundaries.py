@@ -140,7 +140,7 @@ def test_the_table_of_differences(views):
         row = table.get(group) or {"this server": ours[group],
                                    **{oracle: ours[group] for oracle in words}}
         if row["this server"] != ours[group]:
-            faults.append(f"{group}: we {ours[group]}, the table says {row['we']}")
+            faults.append(f"{group}: we {ours[group]}, the table says {row['this server']}")
         faults += [f"{group}: {oracle} {found}, the table says {row[oracle]}"
                    for oracle, found in words.items() if not found <= row[oracle]]
     assert not faults, "\n".join(faults)

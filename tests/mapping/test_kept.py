@@ -65,6 +65,40 @@ def test_the_gateway_goes_away_and_comes_back(world):
     assert one.daemon.is_empty()
 
 
+def test_the_cable_is_out_and_in(world):
+    """What could not be removed meanwhile is no longer left when it is mapped anew."""
+    one = world(PCP)
+    with one.mapped() as running:
+        one.home.provider.ip("link set eth0 down\n")
+        eventually(lambda: "a former address" in running.err_path.read_text(), "the loss",
+                   within=30)
+        one.home.provider.ip(f"link set eth0 up\nroute add default via {ROUTER}\n")
+        one.wait_proved()
+        eventually(lambda: good_of(last(running)) == PORTS
+                   and last(running)["former_mappings"] == [], "the return", within=30)
+        said = running.end().err
+        assert said.count("a former address") == 1, said
+    assert one.daemon.is_empty()
+
+
+@together("protocol", ALL)
+def test_the_cable_is_out_while_the_router_restarts(world, protocol):
+    """This machine keeps its address, and does not hear what the router announces."""
+    one = world(protocol)
+    with one.mapped(watch="1h") as running:
+        for _ in range(2):
+            one.home.unplug()
+            one.daemon.restart()
+            one.home.plug_in()
+        eventually(lambda: one.daemon.forwards() == FORWARDS, "mapped anew", within=30)
+        one.home.unplug()
+        one.daemon.restart()
+        one.home.plug_in()
+        eventually(lambda: one.daemon.forwards() == FORWARDS, "mapped once more", within=30)
+        running.end()
+    assert one.daemon.is_empty()
+
+
 # --- another address of this machine ------------------------------------------------------
 
 NEXT = "192.168.50.4"
@@ -112,6 +146,12 @@ def test_another_address_in_place_of_the_old_one(world, protocol):
         one.home.provider.ip(LOSE + ADD + USE)
         eventually(lambda: f"to {PROVIDER}, a former address of this machine, until"
                    in running.err_path.read_text(), "what is left is told", within=10)
+        eventually(lambda: last(running)["former_mappings"], "a report on that", within=30)
+        (former,) = last(running)["former_mappings"]
+        assert (former["router"], former["local_ip"], former["ports"]) == (ROUTER, PROVIDER,
+                                                                           PORTS)
+        assert former["expires"] > last(running)["time"]
+        assert running.reports[0]["families"][0]["former_mappings"] == []
         said = running.end().err
         assert said.count("7466,50800-50802\n") == 2, said  # and at the end
     # What a busy router did not remove in time is told, too.

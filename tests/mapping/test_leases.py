@@ -6,7 +6,7 @@ from harness.homes import NATPMP, PCP, UPNP, Grants
 from harness.waiting import eventually
 from world import PORTS, good_of
 
-LEASE = 12
+LEASE = 24  # seconds: a renewal at half of it may be late on a busy machine
 
 
 def test_short_leases_are_renewed(world, later):
@@ -25,7 +25,7 @@ def test_short_leases_are_renewed(world, later):
         each.wait_reports(1, within=30)
     def are_renewed():
         return all(len(times.get(port, ())) > 3 for times in granted.values() for port in PORTS)
-    eventually(are_renewed, "three renewals", within=80)
+    eventually(are_renewed, "three renewals", within=100)
     for each in granted.values():
         for times in each.values():
             assert all(after - before < LEASE for before, after in zip(times, times[1:])), granted

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """--map with routers that answer as the test tells them to."""
 import contextlib
+import socket
 import struct
 import time
 
-from harness.gateway import NATPMP, PCP, garbage, silent
+from harness.gateway import ANNOUNCE_PORT, NATPMP, PCP, garbage, silent
 from harness.homes import OTHER, PROVIDER, ROUTER
 from harness.targets import listener
 from harness.together import together
@@ -132,7 +133,8 @@ def test_leases_that_are_too_short(world, protocol, lease):
     assert set(states_of(family).values()) == {"short_lease"}
     assert {(request.inner, request.lifetime > 0) for request in gateway.maps()} == {
         (port, True) for port in PORTS}
-    assert len(gateway.maps()) == len(PORTS)
+    # A request that is repeated, since the answer was late, comes from the same socket.
+    assert len({request.sender for request in gateway.maps()}) == len(PORTS)
     running.end()
     assert gateway.table == {}
 
@@ -171,6 +173,25 @@ def test_a_restart_without_an_announcement(world, protocol):
         eventually(lambda: gateway.forwards == FORWARDS, "mapped anew", within=60)
         running.end()
     assert gateway.table == {}
+
+
+@EACH
+def test_a_restart_before_the_first_check(world, protocol):
+    """The router had just started, so its epoch does not show it, and it announces nothing."""
+    one = world()
+    restarts = []
+
+    def restart_once(request, reply):
+        if len(gateway.table) == len(PORTS) and not restarts:
+            restarts.append(request)
+            gateway.restart()
+        return [reply]
+    gateway = one.start_gateway(protocols=(protocol,), alter=restart_once)
+    with one.mapped() as running:
+        eventually(lambda: gateway.forwards == FORWARDS, "mapped anew", within=30)
+        one.wait_proved()
+        running.end()
+    assert restarts and gateway.table == {}
 
 
 @contextlib.contextmanager
@@ -233,33 +254,45 @@ def test_upnp_does_not_wait_for_pcp_longer_than_a_second(world):
 def test_upnp_does_not_wait_for_a_router_that_refuses(world):
     one = world()
     router = one.start_upnp()
-    begun = time.monotonic()
-    family = one.verify("--map")
-    quick = time.monotonic() - begun
-    assert protocol_of(family) == "UPnP" and good_of(family) == PORTS
+
+    def took():
+        begun = time.monotonic()
+        family = one.verify("--map")
+        assert protocol_of(family) == "UPnP" and good_of(family) == PORTS
+        return time.monotonic() - begun
+    quick = min(took() for _ in range(3))
     one.home.router.nft("add rule inet filter spoken udp dport 5351 drop\n")
-    begun = time.monotonic()
-    assert protocol_of(one.verify("--map")) == "UPnP"
-    assert time.monotonic() - begun > 1 and quick < time.monotonic() - begun
+    silent = took()
+    assert silent > 1 and quick < silent
     assert router.table == {}
 
 
 def test_pcp_that_answers_within_a_second_is_preferred(world):
-    """The search has found the router by then, and has changed nothing in it."""
+    """The search has found the router by then, and has changed nothing in it. A machine that holds
+    an answer up until after that second proves nothing."""
     one = world()
     gateway, router = one.start_gateway(delay=0.5), one.start_upnp()
-    family = one.verify("--map")
-    assert protocol_of(family) == PCP and good_of(family) == PORTS
+
+    def preferred():
+        router.forget()
+        family = one.verify("--map")
+        return protocol_of(family) == PCP and family
+    family = eventually(preferred, "PCP is preferred", within=30)
+    assert good_of(family) == PORTS
     assert router.searches > 0 and changes_of(router) == []
     assert gateway.table == {}
 
 
 def test_pcp_that_answers_at_once_keeps_upnp_out_of_it(world):
+    """The search begins when no answer has come for 250 ms."""
     one = world()
     one.start_gateway()
     router = one.start_upnp()
-    assert protocol_of(one.verify("--map")) == PCP
-    assert router.searches == 0
+
+    def is_kept_out():
+        router.forget()
+        return protocol_of(one.verify("--map")) == PCP and router.searches == 0
+    eventually(is_kept_out, "no search", within=30)
 
 
 def test_a_router_without_a_connection_while_pcp_says_nothing(world):
@@ -273,12 +306,126 @@ def test_a_router_without_a_connection_while_pcp_says_nothing(world):
 
 def test_a_signal_during_the_search(world):
     one = world()
-    gateway, router = one.start_gateway(alter=silent), one.start_upnp(ignore=2)
+    gateway, router = one.start_gateway(alter=silent), one.start_upnp(ignore=1000)
     running = one.watch("--map")
     eventually(lambda: router.searches, "the search")
-    ended = running.end()
+    running.process.terminate()
+    router.manner.ignore = 0
+    ended = running.wait()
     assert changes_of(router) == [] and gateway.maps() == []
     assert "may still be" not in ended.err
+
+
+# --- routers that do not map in a protocol that they speak --------------------------------
+
+def ignore_maps(*protocols):
+    """Requests for a mapping are not answered in these."""
+    return lambda request, reply: [] if request.is_map and request.protocol in protocols \
+        else [reply]
+
+
+def test_nat_pmp_where_pcp_answers_no_request_for_a_mapping(world):
+    one = world()
+    gateway, router = one.start_gateway(alter=ignore_maps(PCP)), one.start_upnp()
+    family = one.verify("--map")
+    assert protocol_of(family) == NATPMP and good_of(family) == PORTS
+    assert len(gateway.maps(PCP)) > 0 and router.searches == 0
+
+
+@together("spoken", [(PCP,), (NATPMP,), (PCP, NATPMP)])
+def test_upnp_where_no_other_answers_a_request_for_a_mapping(world, spoken):
+    one = world()
+    gateway = one.start_gateway(protocols=spoken, alter=ignore_maps(PCP, NATPMP))
+    router = one.start_upnp()
+    family = one.verify("--map")
+    assert protocol_of(family) == "UPnP" and good_of(family) == PORTS
+    assert {request.protocol for request in gateway.maps()} == set(spoken)
+    assert router.table == {}
+
+
+def test_pcp_again_where_nothing_answers_a_request_for_a_mapping(world):
+    """What the router says later counts."""
+    one = world()
+    gateway = one.start_gateway(alter=ignore_maps(PCP, NATPMP))
+    running = one.watch("--map", watch="1h")
+    running.wait_reports(1, within=60)
+    family = running.reports[0]["families"][0]
+    assert protocol_of(family) == PCP and set(states_of(family).values()) == {"silent"}
+    gateway.alter = lambda request, reply: [reply]
+    eventually(lambda: gateway.forwards == FORWARDS, "mapped after all", within=90)
+    running.end()
+    assert gateway.table == {}
+
+
+def test_pcp_that_ends_while_ports_are_mapped(world):
+    """The router says at a renewal that it has no mappings."""
+    one = world()
+    gateway, router = one.start_gateway(protocols=(PCP,), lease_max=4), one.start_upnp()
+    with one.mapped(watch="1h") as running:
+        gateway.map_result = 4  # UNSUPP_OPCODE
+        eventually(lambda: sorted(router.table) == PORTS, "mapped over UPnP", within=60)
+        running.end()
+    assert router.table == {}
+
+
+# --- announcements ------------------------------------------------------------------------
+
+def test_a_router_that_announces_itself_while_it_is_asked(world):
+    """It has just started, and the question is not repeated any more."""
+    one = world()
+    gateway = one.start_gateway(alter=silent)
+    running = one.watch("--map", watch="1h")
+
+    def is_asked_to_the_end():
+        asked = [request.sender for request in list(gateway.requests)
+                 if request.protocol == PCP]
+        return any(asked.count(sender) == 4 for sender in asked)
+    eventually(is_asked_to_the_end, "the last repetition")
+    gateway.alter = lambda request, reply: [reply]
+    gateway.announce(PCP)
+    eventually(lambda: gateway.forwards == FORWARDS, "mapped", within=15)
+    running.end()
+    assert gateway.table == {}
+
+
+@together("spoken, announced", [(PCP, NATPMP), (NATPMP, PCP)])
+def test_an_announcement_in_the_other_protocol(world, spoken, announced):
+    """The router has forgotten everything, and its epoch does not show it."""
+    one = world()
+    gateway = one.start_gateway(protocols=(spoken,))
+    with one.mapped(watch="1h") as running:
+        gateway.restart()
+        gateway.announce(announced)
+        eventually(lambda: gateway.forwards == FORWARDS, "mapped anew", within=30)
+        running.end()
+    assert gateway.table == {}
+
+
+def test_an_announcement_where_upnp_is_used(world):
+    one = world()
+    gateway, router = one.start_gateway(alter=ignore_maps(PCP, NATPMP)), one.start_upnp()
+    with one.mapped(watch="1h") as running:
+        router.table.clear()
+        gateway.announce(PCP)
+        eventually(lambda: sorted(router.table) == PORTS, "mapped anew", within=30)
+        running.end()
+    assert router.table == {}
+
+
+def test_another_program_has_the_port_of_announcements_for_a_while(world):
+    one = world()
+    gateway = one.start_gateway()
+    with one.home.provider.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("0.0.0.0", ANNOUNCE_PORT))
+        running = one.watch("--map")
+        running.wait_reports(1, within=30)
+    one.wait_proved()
+
+    def is_heard():
+        gateway.announce(PCP)
+        return "announces itself" in running.err_path.read_text()
+    eventually(is_heard, "an announcement", within=30)
+    running.end()
 
 
 # --- UPnP ---------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ LIST = "7466,50800-50802"
 
 
 class ForwardingGateway(Gateway):
-    """Forwards a port before it says so. The end of a forward comes after the reply, which is not
+    """Forwards a port before it says so. The end of a forward comes after the replies, which are not
     waited for long."""
 
     def __init__(self, home, **options):
@@ -37,7 +37,7 @@ class ForwardingGateway(Gateway):
         if not wanted.items() <= self.forwards.items():
             self._forward(wanted)
 
-    def replied(self):
+    def rested(self):
         self._forward(self._wanted())
 
     def restart(self):

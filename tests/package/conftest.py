@@ -8,9 +8,9 @@ import machine
 
 
 @pytest.fixture
-def debian():
-    """A new machine without our packages."""
-    booted = machine.Machine()
+def debian(request):
+    """A new machine without our packages; a parameter: system calls that it has as well."""
+    booted = machine.Machine(getattr(request, "param", ""))
     with contextlib.ExitStack() as stack:
         stack.callback(booted.stop)
         yield booted

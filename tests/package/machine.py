@@ -31,11 +31,11 @@ def package(folder, name):
 
 
 class Machine:
-    def __init__(self):
+    def __init__(self, more_calls=""):
         self.nspawn = subprocess.Popen(
             ["systemd-nspawn", f"--directory={ROOT}", "--volatile=overlay", "--boot",
              "--register=no", "--keep-unit", "--private-network", "--console=pipe",
-             f"--system-call-filter={LANDLOCK}",
+             f"--system-call-filter={LANDLOCK} {more_calls}",
              f"--bind-ro={PACKAGES}:/packages", f"--bind-ro={NEXT}:/next"],
             env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
                  "UNIFIED_CGROUP_HIERARCHY": "1"},
@@ -105,11 +105,13 @@ class Machine:
         return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in self.log().splitlines()
                 if "event=ready" in line]
 
-    def ask(self, url="http://127.0.0.1:7466/health"):
+    def ask(self, url="http://127.0.0.1:7466/health", body=""):
         """The body of a reply with the status 200."""
         script = "import ssl, sys, urllib.request as u; " \
-                 "print(u.urlopen(sys.argv[1], timeout=10, " \
+                 "asked = u.Request(sys.argv[1], sys.argv[2].encode() or None, " \
+                 "{'Content-Type': 'application/json'}); " \
+                 "print(u.urlopen(asked, timeout=10, " \
                  "context=ssl._create_unverified_context()).read().decode())"
         return subprocess.run(
-            [*self.inside("--net"), "/usr/bin/python3", "-c", script, url],
+            [*self.inside("--net"), "/usr/bin/python3", "-c", script, url, body],
             capture_output=True, text=True, timeout=30, check=True).stdout.strip()

@@ -14,6 +14,8 @@ def test_a_sample_of_the_policy_matrix():
 
 
 def test_syns_are_paid_for():
-    record = abuse.syns_and_budgets(seconds=4)
+    # If the machine is busy, sockets close late, and the kernel repeats the SYN of each of the
+    # four of a port once more.
+    record = abuse.syns_and_budgets(seconds=4, syns_max=abuse.SYNS_MAX + 4)
 
     assert record.holds, record

@@ -193,12 +193,12 @@ def unsent(service):
 
 
 def until_stuck(service):
-    """Until the service has filled the buffers of clients that do not read."""
+    """Until the service has filled the buffers of clients that do not read, and waits."""
     seen = [None, 0.0]
 
     def is_stuck():
         now, found = time.monotonic(), unsent(service)
-        if found != seen[0]:
+        if found != seen[0] or not any(found) or not service.is_asleep():
             seen[:] = found, now
         return now - seen[1] > 0.3
 
@@ -217,6 +217,30 @@ def test_replies_that_are_not_read_do_not_fill_the_kernels_memory(start):
     with Crowd(service, first=200 * DOCS, count=8):
         until_stuck(service)
         assert 0 < max(unsent(service)) < 1 << 16
+
+
+def unread(service):
+    """Bytes that wait in each receive queue of the service's connections."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [row.split() for row in table]
+    return [int(row[4].split(":")[1], 16) for row in rows
+            if row[3] == "01" and row[1].endswith(f":{service.port:04X}")]
+
+
+def test_what_is_sent_during_a_check_does_not_fill_the_kernels_memory(start, silent_ports):
+    """Nothing is read from the connection of a check that runs."""
+    service = start(PORT_CHECK_TIMEOUT=20)
+    with service.connect() as client:
+        client.request("POST", "/check-ports", [JSON], check_body(silent_ports(1)))
+        eventually(lambda: service.metric("checks_running") == 1, "the check runs")
+        client.socket.setblocking(False)
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while sent < 1 << 24:
+                sent += client.socket.send(HEALTH)
+        assert sent > 1 << 16, "more was sent than the service's end may take"
+        eventually(lambda: max(unread(service)) > 1 << 12, "its queue is full")
+        assert max(unread(service)) < 1 << 15
 
 
 def test_a_client_that_reads_gives_way_later(start):
@@ -312,6 +336,30 @@ def test_a_crowd_of_checks_keeps_no_one_out(start, later, silent_ports, open_por
         assert service.check([port], newcomer, source=newcomer).json()["success"]
     assert service.metric("checks_running") > most / 2
     assert service.metric("refusals_total", "overloaded") > 0
+
+
+@pytest.mark.parametrize("callers", [["10.77.0.1"], [f"10.77.{n}.1" for n in range(4)]],
+                         ids=["one caller", "four networks"])
+def test_a_crowd_of_checks_through_a_proxy_keeps_no_one_out(
+        start, later, silent_ports, open_port, add_address, callers):
+    """The proxy has no limit of connections; the networks of its callers share them."""
+    most, proxy, newcomer = 4 * MAX, "127.0.0.2", add_address("10.78.0.1")
+    service = start(PORT_CHECKER_MAX_CONNECTIONS=most, PORT_CHECK_TIMEOUT=20,
+                    PORT_CHECKER_TRUSTED_PROXIES=proxy)
+    silent, port = silent_ports(1), open_port(newcomer)
+    for caller in callers:
+        add_address(caller)
+    for n in range(most):
+        caller = callers[n % len(callers)]
+        client = later.enter_context(service.connect(source=proxy))
+        client.request("POST", "/check-ports", [JSON, ("X-Forwarded-For", caller)],
+                       check_body(silent, caller))
+    eventually(lambda: service.metric("refusals_total", "overloaded") > 0, "some are refused")
+
+    for _ in range(20):
+        reply = service.check([port], newcomer, [("X-Forwarded-For", newcomer)], source=proxy)
+        assert reply.status == 200 and reply.json()["success"]
+    assert service.metric("checks_running") > most / 2
 
 
 def test_under_pressure_silence_ends_sooner(start):

@@ -136,9 +136,10 @@ def test_out_of_descriptors_each_is_told_at_once(options):
 
 # --- limits of time ------------------------------------------------------------------------------
 
-def drip(client, data, seconds=WAIT):
-    """Sends a byte now and then until the server ends the connection; returns the seconds."""
-    started = time.monotonic()
+def drip(client, data, started=None):
+    """Sends a byte now and then until the server ends the connection; returns the seconds since
+    `started`. Pass it if the server's clock may have begun before this."""
+    started = started or time.monotonic()
     for byte in data:
         try:
             client.send(bytes([byte]))
@@ -146,7 +147,7 @@ def drip(client, data, seconds=WAIT):
             break
         if client.hears_within(0.02):
             break
-        assert time.monotonic() - started < seconds, "may go on for ever"
+        assert time.monotonic() - started < WAIT, "may go on for ever"
     return time.monotonic() - started
 
 
@@ -173,8 +174,9 @@ def test_slow_headers_past_the_first_line(hasty):
 def test_slow_bodies(hasty, before):
     client = hasty.client()
     BEFORE[before](client)
+    started = time.monotonic()
     client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
-    assert drip(client, b"x" * 900) > 0.2
+    assert drip(client, b"x" * 900, started) > 0.2
     reply = client.reply()
     assert (reply.status, reply.body) == (408, b'{"detail": "TIMEOUT"}')
     assert client.ended()
@@ -182,7 +184,8 @@ def test_slow_bodies(hasty, before):
 
 @pytest.mark.parametrize("before", ["nothing", "a request", "a wait"])
 def test_idle_connections_end_quietly(options, before):
-    with serving(**options, idle_ms=800) as server:
+    idle_ms = 800 if before == "nothing" else 3000  # a busy machine may send a request late
+    with serving(**options, idle_ms=idle_ms) as server:
         started = time.monotonic()  # ahead of the server's own clock: a reply may be read late
         client = server.client()
         if before == "a request":
@@ -190,14 +193,14 @@ def test_idle_connections_end_quietly(options, before):
         if before == "a wait":
             assert client.get("/wait", "X-Wait: 10\r\n").status == 200
         assert client.ended()
-        assert 0.8 <= time.monotonic() - started < WAIT
+        assert idle_ms / 1000 <= time.monotonic() - started < WAIT
 
 
 @pytest.mark.parametrize("sent", [b"", HELLO[:1], HELLO])
 def test_a_handshake_that_stalls_is_ended(pem, sent):
     with serving(handshake_ms=800, **pem) as server:
-        client = Client(server.raw())
         started = time.monotonic()
+        client = Client(server.raw())
         client.send(sent)
         assert client.ended()
         assert time.monotonic() - started > 0.7
@@ -207,7 +210,8 @@ def test_a_handshake_that_stalls_is_ended(pem, sent):
 def test_a_handshake_that_trickles_is_not_prolonged(pem):
     with serving(handshake_ms=400, **pem) as server:
         hello = b"\x16\x03\x01\x10\0\x01\0\x0f\xfc"
-        assert drip(Client(server.raw()), hello + b"\x03" * 4000) > 0.3
+        started = time.monotonic()
+        assert drip(Client(server.raw()), hello + b"\x03" * 4000, started) > 0.3
 
 
 def test_waiting_has_no_limit_of_ours(hasty):
@@ -224,14 +228,13 @@ def test_a_reply_that_is_not_read(hasty, path):
         assert hasty.get(path).status == 200
     else:
         client.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
-        hasty.until(exchanges=2)
+    eventually(lambda: hasty.metric("http_connections_timed_out_total") >= 1, "it is ended")
     hasty.until(exchanges=1)
-    assert hasty.metric("http_connections_timed_out_total") >= 1
 
 
 def test_a_reply_that_is_read_steadily_may_take_longer(options):
-    """8 MiB in more than two seconds, with a limit of one second for each pause."""
-    with serving(**options, send_ms=1000) as server:
+    """8 MiB in more than four seconds, with a limit of two seconds for each pause."""
+    with serving(**options, send_ms=2000) as server:
         client = server.client()
         client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         client.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -241,10 +244,10 @@ def test_a_reply_that_is_read_steadily_may_take_longer(options):
             piece = client.sock.recv(16 * 1024)
             assert piece, f"ended after {received} bytes"
             received += len(piece)
-            ahead = received / (3.5 * 1024 * 1024) - (time.monotonic() - started)
+            ahead = received / (1.8 * 1024 * 1024) - (time.monotonic() - started)
             if ahead > 0.01:
                 time.sleep(ahead)  # the pace of the reader
-        assert time.monotonic() - started > 2
+        assert time.monotonic() - started > 4
         assert server.metric("http_connections_timed_out_total") == 0
 
 

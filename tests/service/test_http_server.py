@@ -405,8 +405,7 @@ def test_the_servers_own_answers_know_the_request(common_hasty, what, before):
     client = common_hasty.client()
     BEFORE[before](client)
     with contextlib.suppress(OSError):
-        client.send(head + b"Host: x\r\nMark: known\r\n\r\n")
-        client.send(body)
+        client.send(head + b"Host: x\r\nMark: known\r\n\r\n" + body)
     reply = client.reply()
     assert (reply.status, reply.one("marked")) == (status, "known")
 

@@ -100,7 +100,7 @@ ENDING = {
 @pytest.mark.parametrize("how", ENDING)
 def test_tls_ends_before_its_connection(pem, how, version):
     """Without it, the end might be a truncation by a third party."""
-    with serving(**pem, **SHORT, idle_ms=800) as server:
+    with serving(**pem, **SHORT, idle_ms=3000) as server:  # a busy machine may send late
         client = tls_client(server, **version)
         ENDING[how](client)
         assert client.sock.recv(1) == b""
@@ -234,18 +234,21 @@ def test_no_handshake_is_computed_for_who_has_left(pem):
 
 
 def test_the_end_of_a_handshake_is_acknowledged_at_once(pem):
-    """Otherwise a client with Nagle's algorithm would usually send its first request 40 ms later.
-    """
+    """Otherwise a client with Nagle's algorithm would usually send its first request 40 ms later
+    than one without it."""
     with serving(**pem) as server:
-        def are_most_answered_at_once():
-            times = []
-            for _ in range(15):
-                client = tls_client(server, **TLS_1_3)
-                begun = time.monotonic()
-                assert client.is_open()
-                times.append(time.monotonic() - begun)
-            return sorted(times)[10] < 0.03
-        eventually(are_most_answered_at_once, "most are answered at once")
+        def took(*, is_nagle):
+            client = tls_client(server, **TLS_1_3)
+            client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not is_nagle)
+            begun = time.monotonic()
+            assert client.is_open()
+            return time.monotonic() - begun
+
+        def are_most_as_quick():
+            pairs = [(took(is_nagle=True), took(is_nagle=False)) for _ in range(15)]
+            nagle, other = (sorted(times)[10] for times in zip(*pairs))
+            return nagle < other + 0.02
+        eventually(are_most_as_quick, "most are as quick")
 
 
 class GnuTls:

@@ -4,6 +4,7 @@ import contextlib
 import signal
 import socket
 import ssl
+import subprocess
 
 import pytest
 
@@ -200,6 +201,50 @@ def test_an_invalid_priority_string_stops_the_start_with_one_line(
         line, = ended.stderr.splitlines()
         assert f'PORT_CHECKER_TLS_PRIORITY="{priority}"' in line.replace('\\"', '"')
         assert f"at character {at}; an example: NORMAL:-VERS-ALL:+VERS-TLS1.3" in line
+
+
+@pytest.mark.parametrize("priority, reason", [
+    ("NORMAL:-CIPHER-ALL", "No "),
+    ("NORMAL:-VERS-ALL", "No "),
+    ("NORMAL:-VERS-ALL:+VERS-DTLS1.2", "no client can agree on it"),
+    ("NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+RSA", "no client can agree on it"),
+    ("NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+ECDHE-RSA", "no client can agree on it"),
+    ("NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+ANON-ECDH", "no client can agree on it"),
+    ("NORMAL:-SIGN-ALL:+SIGN-RSA-SHA256", "no client can agree on it"),
+    ("NORMAL:-GROUP-ALL", "no client can agree on it"),
+])
+def test_a_priority_string_that_no_client_can_use(start_tls, tmp_path, priority, reason):
+    """The key of the certificate is an ECDSA key."""
+    ended = run("--check-config", directory=tmp_path, PORT_CHECKER_PORT="0",
+                PORT_CHECKER_TLS_PRIORITY=priority, **tls_settings(*make_pair(tmp_path, "own")))
+    assert ended.returncode == 2, ended
+    line, = ended.stderr.splitlines()
+    assert f'PORT_CHECKER_TLS_PRIORITY="{priority}"' in line.replace('\\"', '"')
+    assert reason in line and "an example: NORMAL:-VERS-ALL:+VERS-TLS1.3" in line
+
+    service = start_tls(env_file="")
+    service.env_file.write_text(f"PORT_CHECKER_TLS_PRIORITY={priority}\n")
+    service.signal(signal.SIGHUP)
+    assert "PORT_CHECKER_TLS_PRIORITY" in service.wait_event("reload_refused")["reason"]
+    assert service.get("/health").status == 200
+
+
+@pytest.mark.parametrize("kind", [
+    ("-newkey", "rsa:2048", "-addext", "keyUsage=critical,keyEncipherment"),
+    ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-addext",
+     "keyUsage=critical,keyAgreement"),
+])
+def test_a_certificate_that_no_client_can_use_stops_the_start(tmp_path, kind):
+    """TLS with forward secrecy takes a key that may sign."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-nodes", "-subj", "/CN=localhost", "-days", "2",
+                    "-keyout", key, "-out", cert, *kind], check=True, capture_output=True)
+    ended = run("--check-config", directory=tmp_path, PORT_CHECKER_PORT="0",
+                **tls_settings(cert, key))
+
+    assert ended.returncode == 2, ended
+    line, = ended.stderr.splitlines()
+    assert f'PORT_CHECKER_TLS_CERT="{cert}"'[:100] in line and "that may sign" in line
 
 
 def test_bad_certificates_stop_the_start_with_one_line(tmp_path):

@@ -3,7 +3,6 @@
 nothing, and the journal."""
 import concurrent.futures
 import contextlib
-import itertools
 import json
 import os
 import re
@@ -82,9 +81,10 @@ def test_a_second_has_at_most_a_hundred_lines(start):
     stamps = [(stamp - stamps[0] + 60) % 3600 for stamp in stamps]
 
     assert len(stamps) >= 200
-    # A line has its time before it is admitted: it may be a little older than the one before it.
-    stamps = list(itertools.accumulate(stamps, max))
-    for first, beyond in zip(stamps, stamps[100:]):
+    # A line has its time before it is admitted, and a busy machine may hold up each worker between
+    # the two.
+    stamps.sort()
+    for first, beyond in zip(stamps, stamps[100 + int(USUAL["PORT_CHECKER_WORKERS"]):]):
         assert beyond - first >= 0.9
 
 

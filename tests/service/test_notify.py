@@ -245,14 +245,17 @@ def assert_no_sign(manager, service):
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_an_idle_service_gives_signs_of_life_in_time(manager, watched, workers):
+    """At half of the interval, not more often; and on average sooner than systemd would act. A busy
+    machine may hold a sign up: some signs in a row are in time."""
     watched(LONG_INTERVAL, PORT_CHECKER_WORKERS=workers)
-    assert_alive(manager, 1)
-    begun = manager.sent
-    assert_alive(manager, 4)
+    times = []
 
-    took = manager.sent - begun
-    assert 4 * LONG_INTERVAL / 2 * 0.9 < took, "at half of the interval, not more often"
-    assert took < 4 * LONG_INTERVAL, "on average sooner than systemd would act"
+    def are_in_time():
+        assert_alive(manager, 1)
+        times.append(manager.sent)
+        return any(4 * LONG_INTERVAL / 2 * 0.9 < after - before < 4 * LONG_INTERVAL
+                   for before, after in zip(times, times[4:]))
+    eventually(are_in_time, "five signs in time")
 
 
 def test_over_reloads_also_refused_ones(manager, watched):

@@ -349,9 +349,11 @@ def test_the_examples_accept_a_receipt_and_no_other(giving, tmp_path, closed_por
     header, claims, signature = receipt.split(".")
     changed = ("A" if claims[20] != "A" else "B").join((claims[:20], claims[21:]))
     (tmp_path / "jwks.json").write_bytes(giving.get(KEYS).body)
+    public = json.loads(giving.get(KEYS).body)["keys"][0]
     wrong = [f"{header}.{changed}.{signature}", f"{header}.{claims}.", receipt[:-4] + "AAAA",
-             jwt.encode(receipts.part(receipt, 1), None, algorithm="none",
-                        headers={"typ": "port-receipt+jwt", "kid": key_ids(giving)[0]})]
+             *(jwt.encode(receipts.part(receipt, 1), key, algorithm=algorithm,
+                          headers={"typ": "port-receipt+jwt", "kid": public["kid"]})
+               for algorithm, key in (("none", None), ("HS256", public["x"])))]
     for text in wrong:
         (tmp_path / "receipts.txt").write_text(text + "\n")
         ended = read(tmp_path)
@@ -372,7 +374,9 @@ def test_the_examples_refuse_other_issuers_types_and_times(giving, tmp_path, rea
     good = {"iss": receipts.ISSUER, "iat": now, "exp": now + 60, "sub": "203.0.113.7"}
     (tmp_path / "jwks.json").write_bytes(giving.get(KEYS).body)
     rows = [(good, head, True), ({**good, "iss": "https://b.example"}, head, False),
-            ({**good, "exp": now - 60}, head, False), (good, {**head, "typ": "JWT"}, False)]
+            ({**good, "iat": now + 40, "exp": now + 3640}, head, True),  # a clock that is ahead
+            ({**good, "exp": now - 120}, head, False), (good, {**head, "typ": "JWT"}, False),
+            (good, {**head, "kid": "other"}, False)]
     for claims, header, is_good in rows:
         text = jwt.encode(claims, key, algorithm="EdDSA", headers=header)
         (tmp_path / "receipts.txt").write_text(text + "\n")

@@ -10,7 +10,7 @@ import pytest
 
 from harness import targets
 from harness.hammer import Hammer
-from harness.http import check_body
+from harness.http import Connection, check_body
 from harness.service import BINARY, replace
 from harness.waiting import eventually
 
@@ -19,6 +19,10 @@ JSON = ("Content-Type", "application/json")
 # --check-config starts no worker. In this address space, some start and some do not.
 MANY_WORKERS = "PORT_CHECKER_WORKERS=200\n"
 ADDRESS_SPACE = 250 * 1024 * 1024
+
+# A program that accepts any configuration; what follows is its start.
+SCRIPT = '#!/bin/sh\n[ "$1" = --check-config ] && exit 0\n'
+REHEARSAL_PASSED = 99
 
 scarce_memory = pytest.mark.heavy  # a sanitizer reserves terabytes
 
@@ -84,10 +88,10 @@ def test_without_memory_for_the_new_child_the_old_one_serves(start):
             hammer.more(3)
             assert "Resource temporarily unavailable" in refused["reason"] \
                 or "Cannot allocate memory" in refused["reason"]
-            assert "the process before it does" in refused["message"]
+            assert "cannot serve; nothing has changed" in refused["message"]
     assert hammer.failures == [], "the sockets of the new workers must take no connection"
 
-    assert len(service.events("reload")) == 3, "each time the new program was executed"
+    assert service.events("reload") == [], "the new program was never executed"
     assert service.process.poll() is None and service.process.pid == pid
     assert service.events("failed") == []
     assert_later_reload_works(service, served_by)
@@ -136,7 +140,7 @@ def test_the_end_comes_while_a_reload_fails(start):
     service.env_file.write_text(MANY_WORKERS)
     limit(service, resource.RLIMIT_AS, ADDRESS_SPACE)
     service.signal(signal.SIGHUP)
-    service.wait_event("reload")
+    service.wait_event("reload_check")
     service.signal(signal.SIGTERM)
 
     assert service.wait() == 0
@@ -158,7 +162,7 @@ def test_a_program_that_cannot_be_executed_after_its_check(copied):
     served_by = service.pid
     for count in (1, 2):
         replace(binary, lambda new: new.write_text(
-            f"#!/bin/sh\n[ $# = 1 ] && chmod 0 {binary}\nexit 0\n"))
+            f"{SCRIPT}chmod 0 {binary}\nexit {REHEARSAL_PASSED}\n"))
         service.signal(signal.SIGHUP)
         refused = service.wait_event("reload_refused", count)
         assert "could not be executed" in refused["message"]
@@ -172,18 +176,83 @@ def test_a_program_that_cannot_be_executed_after_its_check(copied):
     assert service.get("/health").status == 200
 
 
-def test_settings_that_change_after_their_check(copied):
-    """The program that is executed finds other settings than the one that has checked them."""
-    service, binary = copied()
-    served_by = service.pid
+def real_beside(binary):
+    """A copy of the real program; a script in the place of `binary` may move it back."""
     real = binary.with_name("real")
     shutil.copy(BINARY, real)
+    return real
+
+
+@pytest.mark.parametrize("spoil", ["echo PORT_CHECKER_MAX_PORTS=none > {env}",
+                                   "echo PORT_CHECKER_TLS_CERT=nowhere > {env}"])
+def test_settings_that_change_after_the_rehearsal(copied, spoil):
+    """The program that is executed finds other settings than the one that has rehearsed."""
+    service, binary = copied()
+    served_by, real = service.pid, real_beside(binary)
     replace(binary, lambda new: new.write_text(
-        f"#!/bin/sh\necho PORT_CHECKER_MAX_PORTS=none > {service.env_file}\n"
-        f"mv {real} {binary}\n"))
+        f"{SCRIPT}{spoil.format(env=service.env_file)}\nmv {real} {binary}\n"
+        f"exit {REHEARSAL_PASSED}\n"))
     service.signal(signal.SIGHUP)
     refused = service.wait_event("reload_refused")
 
-    assert "PORT_CHECKER_MAX_PORTS" in refused["reason"]
+    assert spoil.split()[1].split("=")[0] in refused["reason"]
     assert "the process before it does" in refused["message"]
     assert_later_reload_works(service, served_by)
+
+
+@scarce_memory
+def test_a_child_that_fails_after_the_rehearsal(copied):
+    service, binary = copied(PORT_CHECKER_WORKERS=None)
+    served_by, real = service.pid, real_beside(binary)
+    replace(binary, lambda new: new.write_text(
+        f"{SCRIPT}echo PORT_CHECKER_WORKERS=200 > {service.env_file}\n"
+        f"prlimit --pid $PPID --as={ADDRESS_SPACE}:\nmv {real} {binary}\n"
+        f"exit {REHEARSAL_PASSED}\n"))
+    limits = resource.prlimit(service.process.pid, resource.RLIMIT_AS)
+    with Hammer(service) as hammer:
+        service.signal(signal.SIGHUP)
+        refused = service.wait_event("reload_refused")
+        hammer.more(3)
+    assert hammer.failures == [], "the sockets of the new workers must take no connection"
+
+    assert "the process before it does" in refused["message"]
+    assert len(service.events("reload")) == 1, "the new program was executed"
+    resource.prlimit(service.process.pid, resource.RLIMIT_AS, limits)
+    assert_later_reload_works(service, served_by)
+
+
+@pytest.mark.parametrize("text, reason", [
+    ("exec sleep 60", "no answer within 10 seconds"),
+    ("sleep 1; kill -SEGV $$", "signal 11"),
+    ("sleep 1; echo no >&2; exit 1", "no"),
+    ("exit 0", "exit status 0"),
+])
+def test_a_program_that_accepts_the_configuration_and_does_not_start(copied, text, reason):
+    """It never becomes the main process, so that no connection is refused meanwhile."""
+    service, binary = copied()
+    served_by, pid = service.pid, service.process.pid
+    replace(binary, lambda new: new.write_text(f"{SCRIPT}{text}\n"))
+    with Hammer(service) as hammer:
+        service.signal(signal.SIGHUP)
+        refused = service.wait_event("reload_refused", within=20)
+        hammer.more(3)
+    assert hammer.failures == []
+
+    assert refused["reason"] == reason
+    assert "cannot serve; nothing has changed" in refused["message"]
+    assert service.process.poll() is None and service.process.pid == pid
+    replace(binary, lambda new: shutil.copyfile(BINARY, new))
+    assert_later_reload_works(service, served_by)
+
+
+def test_the_service_ends_while_a_new_program_hangs(copied):
+    service, binary = copied()
+    address = service.address
+    replace(binary, lambda new: new.write_text(f"{SCRIPT}: > {binary}.rehearses\nexec sleep 60\n"))
+    service.signal(signal.SIGHUP)
+    eventually(binary.with_name(f"{binary.name}.rehearses").exists, "the rehearsal hangs")
+    service.signal(signal.SIGTERM)
+
+    assert service.wait() == 0
+    with pytest.raises(ConnectionRefusedError):
+        Connection(address)

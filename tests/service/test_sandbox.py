@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The two processes of the service: what the one that serves has given up, and how they end."""
+import contextlib
 import os
 import pathlib
 import pwd
@@ -121,10 +122,18 @@ def test_without_capabilities_it_need_not_drop_any(unprivileged, start, later, t
     assert service.check([9]).status == 200
 
 
+def open_files(pid):
+    names = set()
+    for path in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed since
+            names.add(os.readlink(path))
+    return names
+
+
 def test_it_holds_no_file_of_the_disk(as_root, start):
     service = start()
     service.check([9])
-    names = {os.readlink(path) for path in pathlib.Path(f"/proc/{service.pid}/fd").iterdir()}
+    names = open_files(service.pid)
 
     allowed = re.compile(r"/dev/null|socket:|pipe:|anon_inode:|/proc/|" + re.escape(service.log.name))
     assert [name for name in names if not allowed.match(name)] == []
@@ -161,8 +170,7 @@ def test_the_key_and_a_low_port_need_only_the_main_process(as_root, start, tmp_p
     service.signal(signal.SIGHUP)
 
     assert service.wait_ready(2).ready["tls"] == "true"
-    names = [os.readlink(path) for path in pathlib.Path(f"/proc/{service.pid}/fd").iterdir()]
-    assert not any(str(secret) in name for name in names)
+    assert not any(str(secret) in name for name in open_files(service.pid))
 
 
 def test_without_a_user_of_its_own_it_warns(as_root, start):

@@ -4,6 +4,7 @@ contrib/nats, and in the whole sandbox."""
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import time
 
@@ -305,6 +306,20 @@ def test_metrics_count_by_place_and_result(world, open_port):
     assert place.metric("vantage_jobs_total", "judged") == 0
 
 
+@pytest.mark.parametrize("name, who", [("gw", "front"), ("eu-1", "place")])
+def test_the_example_settings_are_accepted(tmp_path, name, who):
+    """With the key that make-keys makes for that name."""
+    text = (nats.CONFIGURATION.parent / f"{who}.env").read_text().replace(
+        "nats.example.org", nats.HOST)
+    assert text.count(f"/etc/port-checker/{name}.seed\n") == 1
+    (tmp_path / f"{name}.seed").write_text(nats.new_key(name, f"--{who}", name)[0])
+    (tmp_path / ".env").write_text(text.replace("/etc/port-checker", str(tmp_path)))
+    ended = run("--check-config", directory=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert set(re.findall("^[A-Z].*", text, re.MULTILINE)) - set(
+        ended.stdout.replace(str(tmp_path), "/etc/port-checker").splitlines()) == set()
+
+
 # --- the server comes and goes -------------------------------------------------------------
 
 def test_it_serves_without_the_server_and_connects_when_it_appears(world, open_port):
@@ -360,6 +375,24 @@ def test_nobody_is_there(world, open_port):
     port = open_port()
     said = soon(WAIT, lambda: states(ask(front, port)[1]))
     assert said == {"gw": "open", "eu-1": "no_responders"}
+
+
+@pytest.mark.parametrize("quorum, needed, state", [("", 14, "limited"), (2, 2, "open"),
+                                                   (16, 16, "limited")])
+def test_most_of_sixteen_places_are_absent(world, open_port, quorum, needed, state):
+    absent = [f"p-{number}" for number in range(14)]
+    world.server.start()
+    world.place()
+    front = world.front(PORT_CHECKER_VANTAGES=",".join(["eu-1", *absent]),
+                        PORT_CHECKER_QUORUM=quorum)
+    connected(front)
+    port = open_port()
+    for reason in "no_responders", "no_responders", "absent":
+        body, result = soon(WAIT, lambda: ask(front, port))
+        assert body["quorum"] == {"needed": needed, "places": 16}
+        assert result["state"] == state and result["accessible"] == (state == "open")
+        assert states(result) == {"gw": "open", "eu-1": "open", **dict.fromkeys(absent, reason)}
+    assert front.check([port]).status == (200 if state == "open" else 503)
 
 
 def test_a_place_that_hangs_is_waited_for_twice(world, open_port):
@@ -456,6 +489,31 @@ def test_a_key_that_the_server_does_not_know(world, open_port):
     assert not [line for line in front.events("nats") if line["message"].startswith("connected")]
 
 
+def test_a_reload_takes_another_key(world, open_port):
+    """The operator replaces a key that the server does not know. A file that cannot be read, or has
+    no key, changes nothing."""
+    file = world.server.key("wrong", "--front", "gw", is_known=False)
+    world.keys["wrong"] = file
+    world.server.start()
+    world.place()
+    front = world.front("wrong")
+    assert "Authorization" in front.wait_event("nats")["message"]
+    right = world.keys["gw"].read_text()
+    file.write_text(right)
+    front.process.send_signal(signal.SIGHUP)
+    connected(front)
+    port = open_port()
+    answered(front, port, {"gw": "open", "eu-1": "open"})
+    for count, spoil in enumerate((lambda: file.write_text("SUABC\n"), file.unlink), 1):
+        spoil()
+        front.process.send_signal(signal.SIGHUP)
+        eventually(lambda: len([line for line in front.events("reload_refused")
+                                if "PORT_CHECKER_NATS_CREDENTIALS" in line["reason"]]) == count,
+                   "the reload is refused")
+        assert states(ask(front, port)[1]) == {"gw": "open", "eu-1": "open"}
+    assert len(connected(front)) == 1
+
+
 def test_a_front_without_rights(world, open_port):
     """It has the key of another front: it may not publish under this name."""
     world.keys["other"] = world.server.key("other", "--front", "other")
@@ -488,6 +546,14 @@ def test_a_server_with_a_foreign_certificate(world, server, open_port, tmp_path)
     assert "ertificate" in front.wait_event("nats")["message"] or \
         "SSL" in front.wait_event("nats")["message"]
     assert states(ask(front, open_port())[1])["eu-1"] == "not_connected"
+
+
+@pytest.mark.parametrize("setting", ["VANTAGE", "FRONT", "VANTAGES"])
+def test_a_name_is_one_word_of_a_subject(setting, tmp_path):
+    for name in "EU-1", "eu.1", "eu *", "eu>", "*", ".", "a" * 33, "\u00e9":
+        ended = run("--check-config", directory=tmp_path, PORT_CHECKER_NATS_URL="nats://127.0.0.1",
+                    **{"PORT_CHECKER_FRONT": "gw", f"PORT_CHECKER_{setting}": name})
+        assert ended.returncode == 2 and f"PORT_CHECKER_{setting}=" in ended.stderr, ended
 
 
 @pytest.mark.parametrize("content", ["", "SUABC\n", "-----BEGIN NATS USER JWT-----\nx\n"])

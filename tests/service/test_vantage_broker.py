@@ -113,6 +113,34 @@ def test_a_server_that_always_leaves_is_not_stormed(start, broker):
     assert server.accepted - before <= 4 * (time.monotonic() - begun) + 2
 
 
+def test_a_server_that_comes_back_is_found_by_the_next_attempt(start, broker):
+    """Attempts do not become rarer with time: there are half as many at least as this thread, which
+    the same processors slow down, can count quarters of a second. So it takes less than a second."""
+    is_up, welcomed = threading.Event(), []
+    is_up.set()
+
+    def serve(connection):
+        if not is_up.is_set():
+            connection.shutdown(socket.SHUT_RDWR)
+            return
+        welcomed.append(connection)
+        for _ in lines_of(connection):
+            pass
+    server = broker(serve)
+    front = front_of(start, f"nats://127.0.0.1:{server.port}")
+    connected(front)
+    is_up.clear()
+    welcomed[0].shutdown(socket.SHUT_RDWR)
+    for quarters in 12, 24:
+        before = server.accepted
+        for _ in range(quarters):
+            time.sleep(0.25)
+        assert server.accepted - before >= quarters / 2
+    is_up.set()
+    connected(front, 2)
+    assert len(welcomed) == 2
+
+
 def test_a_handshake_that_never_ends_holds_nothing_back(start, broker, tmp_path):
     """Neither the next server nor the end of the service."""
     server = broker(begin_tls_and_stall)

@@ -85,6 +85,7 @@ static inline int lab_begin(void **state)
         .nonce = {"abcdefghijkl"},
         .lease = MAPPER_LEASE_SECONDS,
         .deadline = instant_add(clock_now(), span_seconds(60)),
+        .silent_by = instant_add(clock_now(), span_seconds(60)),
         .settled = settled,
         .removed = removed,
     };

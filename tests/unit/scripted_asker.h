@@ -23,7 +23,7 @@ struct scripted_asker {
     struct vantage_asker head;
     struct vantage_request request; /* at most one */
     bool is_connected;
-    unsigned asked, repeated, cancelled, told;
+    unsigned asked, inquired, repeated, cancelled, told;
     struct place_list places; /* that were asked last */
     bool is_running;
     struct vantage_job job;
@@ -52,6 +52,15 @@ static inline bool scripted_ask(struct vantage_asker *head, const struct vantage
     return true;
 }
 
+static inline void scripted_inquire(struct vantage_request *request,
+                                    const struct place_list *places)
+{
+    struct scripted_asker *asker = CONTAINER_OF(request, struct scripted_asker, request);
+    assert_true(asker->is_running && places->count > 0);
+    asker->inquired++;
+    asker->places = *places;
+}
+
 static inline void scripted_repeat(struct vantage_request *request,
                                    const struct place_list *places)
 {
@@ -73,7 +82,10 @@ static inline void scripted_cancel(struct vantage_request *request, bool is_told
 static inline struct scripted_asker scripted_asker_of(bool is_connected)
 {
     return (struct scripted_asker){
-        .head = {.ask = scripted_ask, .repeat = scripted_repeat, .cancel = scripted_cancel},
+        .head = {.ask = scripted_ask,
+                 .inquire = scripted_inquire,
+                 .repeat = scripted_repeat,
+                 .cancel = scripted_cancel},
         .is_connected = is_connected,
     };
 }
@@ -101,6 +113,12 @@ static inline void script_refusal(struct scripted_asker *asker, const char *plac
     assert_true(asker->is_running);
     strncpy(answer.place, place, PLACE_NAME_MAX);
     asker->answers.answered(asker->answers.ctx, &answer);
+}
+
+static inline void script_at_work(struct scripted_asker *asker, const char *place)
+{
+    assert_true(asker->is_running);
+    asker->answers.at_work(asker->answers.ctx, place);
 }
 
 static inline void script_unmanned(struct scripted_asker *asker, const char *place)

@@ -231,7 +231,7 @@ static bool begin_work(struct admission *admission, const char *peer, bool is_un
     struct address address = address_of(peer);
     return admission_enter(admission, &address, is_unlimited, NO_FD, at(0), ret_place) ==
                ADMISSION_GRANTED &&
-           admission_may_work(admission, *ret_place) &&
+           admission_may_work(admission, *ret_place, &address) &&
            admission_work(admission, *ret_place);
 }
 
@@ -260,18 +260,19 @@ static void who_has_worked_leaves_its_share(void **state)
 {
     (void)state;
     uint32_t first, second, place;
+    struct address caller = address_of("192.0.2.1");
     struct admission *admission = admission_of(3, 3, 3);
     assert_true(begin_work(admission, "192.0.2.1", false, &first));
     assert_true(begin_work(admission, "192.0.2.1", false, &second));
     assert_false(begin_work(admission, "192.0.2.1", false, &place));
 
     assert_true(admission_wait(admission, first, at(1)));
-    assert_true(admission_may_work(admission, place));
+    assert_true(admission_may_work(admission, place, &caller));
     assert_true(admission_work(admission, first));
     assert_true(admission_work(admission, first)); /* counts once */
-    assert_false(admission_may_work(admission, place));
+    assert_false(admission_may_work(admission, place, &caller));
     assert_false(admission_leave(admission, second));
-    assert_true(admission_may_work(admission, place));
+    assert_true(admission_may_work(admission, place, &caller));
     admission_free(admission);
 }
 
@@ -281,10 +282,56 @@ static void checks_leave_a_reserve(void **state)
     enum { LIMIT = 32, RESERVE = LIMIT / ADMISSION_WORK_RESERVE };
     uint32_t place;
     struct admission *admission = admission_of(LIMIT, 1, 1);
-    for (int i = 0; i < LIMIT - RESERVE; i++)
-        assert_true(begin_work(admission, "192.0.2.1", true, &place));
-    assert_false(begin_work(admission, "192.0.2.1", true, &place));
+    for (int i = 0; i < LIMIT - RESERVE; i++) {
+        char peer[32];
+        snprintf(peer, sizeof peer, "192.0.%d.1", i);
+        assert_true(begin_work(admission, peer, true, &place));
+    }
+    assert_false(begin_work(admission, "192.0.255.1", true, &place));
     assert_false(begin_work(admission, "198.51.100.1", false, &place));
+    admission_free(admission);
+}
+
+/* A proxy's connection, which works for `caller` if it may. */
+static bool work_for(struct admission *admission, uint32_t place, const char *caller)
+{
+    struct address address = address_of(caller);
+    return admission_may_work(admission, place, &address) &&
+           admission_work(admission, place);
+}
+
+static void callers_behind_a_proxy_share_as_others_do(void **state)
+{
+    (void)state;
+    enum { LIMIT = 96, NETWORKS = 4, SHARE = 20 }; /* 6 in reserve */
+    uint32_t places[LIMIT], place;
+    struct address proxy = address_of("10.0.0.1");
+    struct admission *admission = admission_of(LIMIT, LIMIT, LIMIT);
+    for (unsigned i = 0; i < LIMIT - 1; i++)
+        assert_int_equal(ADMISSION_GRANTED, admission_enter(admission, &proxy, true, NO_FD,
+                                                            at(0), &places[i]));
+    unsigned used = 0;
+    for (unsigned i = 0, refused = 0; refused < NETWORKS; i++) {
+        char caller[32];
+        snprintf(caller, sizeof caller, "192.0.%u.%u", i % NETWORKS, i % 250);
+        if (work_for(admission, places[used], caller))
+            used++;
+        else
+            refused++;
+    }
+    assert_int_equal(NETWORKS * SHARE, used);
+    assert_true(work_for(admission, places[used], "198.51.100.1"));
+    assert_false(work_for(admission, places[used + 1], "192.0.0.9"));
+    /* without a proxy it is the same network */
+    assert_false(begin_work(admission, "192.0.0.9", false, &place));
+
+    for (unsigned i = 0; i < used; i += 2)
+        assert_true(admission_wait(admission, places[i], at(1)));
+    assert_true(work_for(admission, places[0], "192.0.0.9"));
+    assert_true(work_for(admission, places[2], "203.0.113.1"));
+    assert_true(admission_wait(admission, places[2], at(2)));
+    for (unsigned i = 0; i < LIMIT - 1; i++)
+        assert_false(admission_leave(admission, places[i]));
     admission_free(admission);
 }
 
@@ -452,10 +499,10 @@ static void *come_and_go(void *ctx)
         struct address peer = caller(i % 7);
         struct instant now = {i};
         uint32_t place;
-        if (admission_enter(admission, &peer, false, NO_FD, now, &place) !=
+        if (admission_enter(admission, &peer, i % 5 == 0, NO_FD, now, &place) !=
             ADMISSION_GRANTED)
             continue;
-        admission_may_work(admission, place);
+        admission_may_work(admission, place, &peer);
         bool stays = admission_work(admission, place);
         if (stays && i % 2 == 0)
             stays = admission_wait(admission, place, now);
@@ -512,6 +559,7 @@ int main(void)
         cmocka_unit_test(checks_of_networks_leave_places),
         cmocka_unit_test(who_has_worked_leaves_its_share),
         cmocka_unit_test(checks_leave_a_reserve),
+        cmocka_unit_test(callers_behind_a_proxy_share_as_others_do),
         cmocka_unit_test(a_request_resets_the_wait),
         cmocka_unit_test(a_full_network_makes_room_in_itself),
         cmocka_unit_test(the_evicted_is_shut_down),

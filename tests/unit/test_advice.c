@@ -633,7 +633,7 @@ static void missing_places_blame_nothing(void **state)
                 "good", "", "");
     check_words(
         &(struct setup){PUBLIC, .count = 1, .ports = {7466}, .local = {BOUND},
-                        .remotes = {{.state = PORT_STATE_LIMITED, .is_undecided = true}},
+                        .remotes = {UNDECIDED},
                         .places = {"eu-1 open, us-1 missing, ap-1 missing"}},
         "no verdict: places of the checker are missing, reached by 1 of 3: no verdict from "
         "us-1 and ap-1",
@@ -1353,9 +1353,59 @@ static void renting_out_a_port_does_not_withdraw_it(void **state)
                                      report_of(&after, NULL, 0, NULL, 0),
                                      report_of(&after, NULL, 0, NULL, 0)};
         for (size_t j = 1; j < 3; j++) { /* and it stays so */
-            struct family_report *family = reports[j]->families[FAMILY_4];
-            family_report_keep_rented(family, reports[j - 1]->families[FAMILY_4]);
-            if (family->is_advertised[0] != rows[i].is_advertised)
+            report_keep(reports[j], reports[j - 1]);
+            if (reports[j]->families[FAMILY_4]->is_advertised[0] != rows[i].is_advertised)
+                fail_msg("%s: round %zu", rows[i].what, j);
+        }
+        for (size_t j = 0; j < 3; j++)
+            report_free(reports[j]);
+    }
+}
+
+static void missing_places_do_not_withdraw_a_port(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what;
+        struct remote_verdict was, is;
+        const char *public_ip;
+        bool is_kept, is_proved;
+    } rows[] = {
+        {"proved", MATCH, UNDECIDED, "203.0.113.7", true, true},
+        {"good without proof", OPEN, UNDECIDED, "203.0.113.7", true, false},
+        {"never good", CLOSED, UNDECIDED, "203.0.113.7", false, false},
+        {"a word of a newer version",
+         MATCH,
+         {.is_unknown = true},
+         "203.0.113.7",
+         false,
+         false},
+        {"limited by the address", MATCH, LIMITED, "203.0.113.7", false, false},
+        {"decided", MATCH, CLOSED, "203.0.113.7", false, false},
+        {"at another address", MATCH, UNDECIDED, "203.0.113.8", false, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static const uint16_t required[] = {50800};
+        const struct setup before = {PUBLIC, .count = 2, .ports = {7466, 50800},
+                                     .local = {ACCEPTED, ACCEPTED},
+                                     .remotes = {MATCH, rows[i].was}};
+        const struct setup after = {.local_ip = rows[i].public_ip,
+                                    .public_ip = rows[i].public_ip,
+                                    .count = 2,
+                                    .ports = {7466, 50800},
+                                    .local = {ACCEPTED, ACCEPTED},
+                                    .remotes = {MATCH, rows[i].is}};
+        struct report *reports[3] = {report_of(&before, required, 1, NULL, 0),
+                                     report_of(&after, required, 1, NULL, 0),
+                                     report_of(&after, required, 1, NULL, 0)};
+        for (size_t j = 1; j < 3; j++) { /* and it stays so */
+            const struct family_report *family = reports[j]->families[FAMILY_4];
+            report_keep(reports[j], reports[j - 1]);
+            if (family->findings[1].is_good != rows[i].is_kept ||
+                family->findings[1].is_proved != rows[i].is_proved ||
+                family->is_advertised[1] != rows[i].is_kept ||
+                report_is_kept(family, 1) != rows[i].is_kept ||
+                family->is_ok != rows[i].is_kept)
                 fail_msg("%s: round %zu", rows[i].what, j);
         }
         for (size_t j = 0; j < 3; j++)
@@ -1409,9 +1459,9 @@ static void a_machine_that_was_reached_has_a_way_in(void **state)
     struct report *earlier = NULL;
     for (size_t i = 0; i < COUNT(rounds); i++) {
         struct report *report = report_of(&rounds[i], NULL, 0, NULL, 0);
-        struct family_report *family = report->families[FAMILY_4];
+        const struct family_report *family = report->families[FAMILY_4];
         if (earlier)
-            family_report_keep_rented(family, earlier->families[FAMILY_4]);
+            report_keep(report, earlier);
         AUTO_TEXT text = text_up_to(4096);
         advice_put(report, family, &family->groups[0], ADVICE_WHY, &text);
         if (strncmp(text.data, reasons[i], strlen(reasons[i])) != 0)
@@ -1507,6 +1557,7 @@ int main(void)
         cmocka_unit_test(what_may_be_advertised),
         cmocka_unit_test(a_rented_port_is_treated_as_in_use),
         cmocka_unit_test(renting_out_a_port_does_not_withdraw_it),
+        cmocka_unit_test(missing_places_do_not_withdraw_a_port),
         cmocka_unit_test(an_address_inside_is_not_asked_about_from_the_internet),
         cmocka_unit_test(a_machine_that_was_reached_has_a_way_in),
         cmocka_unit_test(only_handshakes_of_checkers_count),

@@ -246,7 +246,7 @@ static void silent_ports_cost_the_target_more(void **state)
         bool is_foreign = rows[i].is_foreign;
         assert_granted(
             budget_take(budget, &caller, &target, is_foreign, rows[i].ports, 1, at_ms(0)));
-        budget_settle_silent(budget, &target, is_foreign, rows[i].silent, at_ms(0));
+        budget_charge_silent(budget, &target, is_foreign, rows[i].silent, at_ms(0));
 
         struct budget_answer answer =
             take_foreign(budget, "192.0.2.2", "203.0.113.9", 1, at_ms(0));
@@ -267,7 +267,7 @@ static void a_debt_has_a_limit(void **state)
     struct budget *budget = make(RATE, BURST, 16);
     struct address target = address_of("203.0.113.9");
     for (int i = 0; i < 10; i++)
-        budget_settle_silent(budget, &target, true, BURST, at_ms(0));
+        budget_charge_silent(budget, &target, true, BURST, at_ms(0));
     assert_denied(take_foreign(budget, "192.0.2.2", "203.0.113.9", BURST, at_ms(0)),
                   BUDGET_TARGET, (BUDGET_SILENT_PORT + 1) * BURST * PORT_NS);
     assert_int_equal(budget_entries(budget), 1);
@@ -279,7 +279,7 @@ static void a_debt_that_is_paid_leaves_no_bucket_behind(void **state)
     (void)state;
     struct budget *budget = make(RATE, BURST, 16);
     struct address target = address_of("203.0.113.9");
-    budget_settle_silent(budget, &target, true, 10, at_ms(0));
+    budget_charge_silent(budget, &target, true, 10, at_ms(0));
     assert_int_equal(budget_entries(budget), 1);
     assert_granted(take(budget, "192.0.2.1", 1, at_ms(2000)));
     assert_int_equal(budget_entries(budget), 1); /* the caller's */
@@ -608,7 +608,7 @@ static void extreme_rates_do_not_overflow(void **state)
 
         struct address target = address_of("203.0.113.9");
         for (int times = 0; times < 3; times++)
-            budget_settle_silent(budget, &target, true, 65535, at_ms(0));
+            budget_charge_silent(budget, &target, true, 65535, at_ms(0));
         answer = take_foreign(budget, "192.0.2.2", "203.0.113.9", 1, at_ms(0));
         assert_int_equal(answer.denied, BUDGET_TARGET);
         assert_true(answer.retry_after.ns > 0);

@@ -6,9 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -376,6 +379,41 @@ static void waiting_for_a_timer_is_no_stall(void **state)
     assert_true(loop_stalled(lab.loop).ns <= late);
 }
 
+/* As after SIGSTOP and SIGCONT: the wait is interrupted when the time of the timer is over,
+ * and the event came before that. */
+static void write_and_be_kept(int number)
+{
+    (void)number;
+    eventfd_write(first.fd, 1);
+    struct timespec rest = {.tv_nsec = 200 * NS_PER_MS};
+    while (nanosleep(&rest, &rest) != 0)
+        continue;
+}
+
+static void note_timer_and_stop(struct timer *timer)
+{
+    note_timer(timer);
+    loop_stop(lab.loop);
+}
+
+static void an_event_that_came_during_a_stop_is_before_the_timers(void **state)
+{
+    (void)state;
+    uint64_t value;
+    struct sigaction action = {.sa_handler = write_and_be_kept};
+    struct itimerval soon = {.it_value.tv_usec = 50000};
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    source_open(&first, 'e', NULL);
+    assert_int_equal(read(first.fd, &value, sizeof value), sizeof value);
+    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    timer_init(&lab.timer, note_timer_and_stop);
+    assert_true(
+        loop_timer_set(lab.loop, &lab.timer, instant_add(clock_now(), span_ms(150))));
+    run(1000);
+    assert_string_equal(lab.log, "et");
+    source_close(&first);
+}
+
 static void watching_for_stalls_wakes_the_loop_ten_times_a_second(void **state)
 {
     (void)state;
@@ -406,6 +444,7 @@ int main(void)
         TEST(a_loop_that_was_stopped_before_it_ran_does_not_run),
         TEST(a_long_turn_counts_as_time_that_was_missed),
         TEST(waiting_for_a_timer_is_no_stall),
+        TEST(an_event_that_came_during_a_stop_is_before_the_timers),
         TEST(watching_for_stalls_wakes_the_loop_ten_times_a_second),
     };
     return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -325,6 +325,28 @@ static void answers_after_the_deadline_are_a_change(void **state)
     assert_false(lab.news.is_restarted);
 }
 
+static void a_router_that_answers_no_request_is_known_soon(void **state)
+{
+    (void)state;
+    lab.gateway->manner = GATEWAY_SILENT;
+    lab.config.silent_by = instant_add(clock_now(), span_ms(300));
+    start();
+    run_until(1);
+    assert_false(is_in_future(lab.config.silent_by));
+    assert_int_equal(count_of(MAPPING_SILENT), PORTS);
+}
+
+static void one_that_answers_slowly_has_the_time_for_all(void **state)
+{
+    (void)state;
+    lab.gateway->delay_ms = 300;
+    lab.config.silent_by = instant_add(clock_now(), span_seconds(3));
+    start();
+    run_until(1);
+    assert_false(is_in_future(lab.config.silent_by));
+    check_all_are_mapped();
+}
+
 static void a_closed_port_holds_nothing(void **state)
 {
     (void)state;
@@ -362,6 +384,8 @@ int main(void)
         TEST(the_loop_sleeps_while_the_router_is_silent),
         TEST(noise_before_a_reply_does_not_matter),
         TEST(answers_after_the_deadline_are_a_change),
+        TEST(a_router_that_answers_no_request_is_known_soon),
+        TEST(one_that_answers_slowly_has_the_time_for_all),
         TEST(a_closed_port_holds_nothing),
     };
     return cmocka_run_group_tests_name("mapper", tests, NULL, NULL);

@@ -70,7 +70,7 @@ static void what_a_restart_took_away_is_mapped_anew(void **state)
 static void restart_and_announce(void)
 {
     gateway_restart(lab.gateway);
-    mapper_hear(lab.mapper, 0, NULL);
+    mapper_hear(lab.mapper, lab.config.protocol, 0, NULL);
 }
 
 static void an_announced_restart_is_not_waited_for(void **state)
@@ -108,14 +108,14 @@ static void announce_again(void)
         after(10, announce_again);
         return;
     }
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), NULL);
     after(100, stop);
 }
 
 static void lose_the_table_and_announce(void)
 {
     lab.gateway->table_count = 0;
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), NULL);
     announce_again();
 }
 
@@ -140,14 +140,14 @@ static void lose_it_once_more(void)
         return;
     }
     lab.gateway->table_count = 0;
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), NULL);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), NULL);
 }
 
 static void lose_it_twice(void)
 {
     lab.gateway->table_count = 0;
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), NULL);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), NULL);
     lose_it_once_more();
 }
 
@@ -162,6 +162,90 @@ static void a_second_announcement_is_heeded_later(void **state)
     assert_true(lab.news.is_announced);
     assert_int_equal(lab.gateway->maps, 3 * lab.count);
     assert_int_equal(lab.gateway->table_count, lab.count);
+    check_all_are_mapped();
+}
+
+static void stop_when_all_are_mapped(void)
+{
+    if (lab.gateway->table_count == lab.count)
+        stop();
+    else
+        after(10, stop_when_all_are_mapped);
+}
+
+static void restart_before_the_replies(void)
+{
+    assert_int_equal(lab.gateway->maps, lab.count);
+    assert_int_equal(lab.settled, 0);
+    restart_and_announce();
+    stop_when_all_are_mapped();
+}
+
+/* The replies that are on the way then were true when they were sent. */
+static void a_restart_while_requests_are_under_way(void **state)
+{
+    (void)state;
+    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
+        lab_begin(NULL);
+        lab.config.protocol = which;
+        lab.count = MAPPER_CALLS_MAX;
+        lab.gateway->delay_ms = 200;
+        start();
+        after(50, restart_before_the_replies);
+        assert_true(loop_run(lab.loop, NULL));
+        assert_int_equal(lab.gateway->table_count, lab.count);
+        lab_end(NULL);
+    }
+}
+
+static bool is_asked_for(uint16_t inner)
+{
+    for (int i = 0; i < lab.gateway->maps; i++)
+        if (lab.gateway->asked[i] == inner)
+            return true;
+    return false;
+}
+
+static void doubt_until_each_is_asked_for(void)
+{
+    bool are_all = true;
+    for (size_t i = 0; i < lab.count; i++)
+        are_all = are_all && is_asked_for(lab.ports[i].inner);
+    if (are_all) {
+        stop();
+        return;
+    }
+    mapper_map_anew(lab.mapper);
+    after(20, doubt_until_each_is_asked_for);
+}
+
+static void each_port_has_its_turn_at_a_slow_router(void **state)
+{
+    (void)state;
+    lab.count = 3 * MAPPER_CALLS_MAX;
+    lab.gateway->delay_ms = 100;
+    start();
+    after(20, doubt_until_each_is_asked_for);
+    assert_true(loop_run(lab.loop, NULL));
+    assert_int_equal(lab.settled, 0);
+}
+
+static void announce_in_the_other_protocol(void)
+{
+    lab.gateway->table_count = 0;
+    mapper_hear(lab.mapper, ROUTER_NATPMP, 0, NULL);
+}
+
+/* Its epoch says nothing. */
+static void an_announcement_in_another_protocol_renews(void **state)
+{
+    (void)state;
+    start();
+    lab.at_first = announce_in_the_other_protocol;
+    run_until(2);
+    assert_true(lab.news.is_announced);
+    assert_false(lab.news.is_restarted || lab.news.is_changed);
+    assert_int_equal(lab.gateway->maps, 2 * PORTS);
     check_all_are_mapped();
 }
 
@@ -189,10 +273,10 @@ static void another_outer_address_is_news(void **state)
 static void announce_addresses(void)
 {
     struct address first = address_of("45.12.7.1"), second = address_of("45.12.7.2");
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), &first);
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), &first);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), &first);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), &first);
     assert_int_equal(lab.gateway->maps, PORTS);
-    mapper_hear(lab.mapper, gateway_epoch(lab.gateway), &second);
+    mapper_hear(lab.mapper, lab.config.protocol, gateway_epoch(lab.gateway), &second);
 }
 
 static void an_announced_address_renews_all(void **state)
@@ -236,7 +320,7 @@ static void forge(void)
         return;
     }
     struct address outer = address_of(forged % 2 ? "45.12.7.2" : OUTER_ADDRESS);
-    mapper_hear(lab.mapper, forged % 2 ? 0 : 500000, &outer);
+    mapper_hear(lab.mapper, lab.config.protocol, forged % 2 ? 0 : 500000, &outer);
     after(10, forge);
 }
 
@@ -410,6 +494,9 @@ int main(void)
         TEST(after_a_restart_fewer_ports_may_fit),
         TEST(an_announcement_with_an_epoch_that_fits_renews_once),
         TEST(a_second_announcement_is_heeded_later),
+        cmocka_unit_test(a_restart_while_requests_are_under_way),
+        TEST(each_port_has_its_turn_at_a_slow_router),
+        TEST(an_announcement_in_another_protocol_renews),
         TEST(another_outer_address_is_news),
         TEST(an_announced_address_renews_all),
         cmocka_unit_test(a_fickle_router_is_not_asked_without_end),

@@ -84,7 +84,8 @@ static bool of_a_value(unsigned char c)
 
 static bool of_a_host(unsigned char c)
 {
-    return visible(c) && !strchr("\"#/<>?@\\^`{|}", c);
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           (c != 0 && strchr("!$&'()*+,-.;=_~", c));
 }
 
 /* In a target, a slash or a question mark ends it. */
@@ -95,7 +96,7 @@ static bool of_an_authority(unsigned char c)
 
 static bool around_a_host(unsigned char c)
 {
-    return of_a_host(c) || a_blank(c);
+    return of_a_host(c) || c == ':' || a_blank(c); /* the port may be empty */
 }
 
 static bool a_digit(unsigned char c)
@@ -150,6 +151,9 @@ static const struct place {
     {"GET / HTTP/1.1\r\n", "\r\nHost: a\r\n\r\n", none},
     {"GET / HTTP/1.1\r\nHost: a", "b\r\n\r\n", of_a_host},
     {"GET / HTTP/1.1\r\nHost: a", "\r\n\r\n", around_a_host},
+    {"GET / HTTP/1.1\r\nHost: a:1", "2\r\n\r\n", a_digit},
+    {"GET / HTTP/1.1\r\nHost: a%2", "b\r\n\r\n", a_hex_digit},
+    {"GET / HTTP/1.1\r\nHost: [::1]", "1\r\n\r\n", a_colon},
     {GET "X", "Y: a\r\n\r\n", of_a_name},
     {GET "X", ": a\r\n\r\n", of_a_name},
     {GET "X", "a\r\n\r\n", a_colon},

@@ -190,8 +190,9 @@ void exchange_stream_end(struct exchange *exchange)
     exchange->is_stream_ended = true;
 }
 
-bool exchange_may_wait(const struct exchange *exchange)
+bool exchange_may_wait(const struct exchange *exchange, const struct address *caller)
 {
+    (void)caller;
     return !exchange->is_crowded;
 }
 
@@ -351,16 +352,16 @@ static int set_up(void **state)
     assert_true(pages_new(&pages, NULL));
 
     const struct api_config config = {
-        .settings = &settings,
-        .budget = budget,
-        .pages = pages,
-        .warnings = &warnings,
-        .metrics = metrics,
+        .checks = {.settings = &settings,
+                   .budget = budget,
+                   .metrics = metrics,
+                   .pages = pages,
+                   .warnings = &warnings,
+                   .machine = {.is_ours = is_ours, .is_broadcast = is_ours},
+                   .is_draining = is_draining},
         .all = &metrics,
         .all_count = 1,
         .limit = &limit,
-        .machine = {.is_ours = is_ours, .is_broadcast = is_ours},
-        .is_draining = is_draining,
         .more_metrics = no_more_metrics,
         .version = "1.2.3",
     };

@@ -142,6 +142,19 @@ static void a_format_longer_than_the_room_that_is_there_arrives_whole(void **sta
     }
 }
 
+static void a_json_string_has_its_escapes(void **state)
+{
+    (void)state;
+    struct text text;
+    text_init(&text, 100);
+    text_append_json(&text, "", 0);
+    text_append_json(&text, "a\"b\\c/\xc3\xa9\x7f", 9);
+    text_append_json(&text, "\n\0\x1f", 3);
+    assert_string_equal(text.data,
+                        "\"\"\"a\\\"b\\\\c/\xc3\xa9\x7f\"\"\\u000a\\u0000\\u001f\"");
+    text_done(&text);
+}
+
 static void digits_are_written_as_they_are_read(void **state)
 {
     (void)state;
@@ -241,6 +254,7 @@ int main(void)
         cmocka_unit_test(the_content_can_be_taken_also_when_empty),
         cmocka_unit_test(thousands_of_appends_arrive_whole),
         cmocka_unit_test(a_format_longer_than_the_room_that_is_there_arrives_whole),
+        cmocka_unit_test(a_json_string_has_its_escapes),
         cmocka_unit_test(digits_are_written_as_they_are_read),
         cmocka_unit_test(a_number_is_digits_and_nothing_else),
         cmocka_unit_test(a_number_ends_where_its_length_says),

@@ -286,6 +286,36 @@ static void all_ports_are_mapped(void **state)
     assert_asked(1, "\"ports\": [[50800,50800],[50801,50801],");
 }
 
+static bool is_second_run(void)
+{
+    return request_of(2)[0];
+}
+
+static void hear(void)
+{
+    upnp_mapper_hear(lab.mapper);
+}
+
+static void hear_at_once_and_in_the_run(void)
+{
+    hear();
+    when(is_second_run, hear);
+}
+
+static void announcements_renew_at_once_and_after_a_pause(void **state)
+{
+    (void)state;
+    const struct instant begun = clock_now();
+    scene(MAPPED);
+    start();
+    when(is_settled, hear_at_once_and_in_the_run);
+    run_until(3);
+    assert_true(lab.news.is_announced);
+    assert_true(instant_since(clock_now(), begun).ns >= 10 * NS_PER_SECOND);
+    assert_asked(3, "\"is_renewal\": true");
+    assert_string_equal(request_of(4), "");
+}
+
 static void an_outer_port_may_be_another_one(void **state)
 {
     (void)state;
@@ -643,6 +673,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(all_ports_are_mapped),
+        TEST(announcements_renew_at_once_and_after_a_pause),
         TEST(an_outer_port_may_be_another_one),
         ENDS(MISSING),
         ENDS(NO_ROUTER),

@@ -91,7 +91,7 @@ void nats_leave_groups(struct nats_connection *connection)
     (void)connection;
 }
 
-bool nats_settle(struct nats_connection *connection, struct err *err)
+bool nats_flush(struct nats_connection *connection, struct err *err)
 {
     (void)err;
     if (atomic_fetch_add(&made, 1) < atomic_load(&lost_at_once)) {

@@ -8,6 +8,7 @@
 #include "vantage/gather.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 
 #define PORTS 2
@@ -22,6 +23,7 @@ struct rig {
     struct scripted_asker asker;
     struct gather_config config;
     struct gather *gather;
+    size_t asked;
     unsigned completions;
 };
 
@@ -55,7 +57,12 @@ static struct rig *rig_new(const struct place_list *listed, bool is_connected)
     assert_true(places_new(listed, "gw", &rig->places, NULL));
     rig->asker = scripted_asker_of(is_connected);
     rig->config = (struct gather_config){
-        .loop = rig->loop, .asker = &rig->asker.head, .places = rig->places, .own = "gw"};
+        .loop = rig->loop,
+        .asker = &rig->asker.head,
+        .places = rig->places,
+        .own = "gw",
+        .asked = &rig->asked,
+    };
     begin(rig);
     return rig;
 }
@@ -64,6 +71,7 @@ static void rig_free(struct rig *rig)
 {
     gather_free(rig->gather);
     assert_false(rig->asker.is_running);
+    assert_int_equal(rig->asked, 0);
     places_free(rig->places);
     loop_free(rig->loop);
     free(rig);
@@ -295,6 +303,57 @@ static void without_a_connection_it_is_complete_at_once(void **state)
     rig_free(rig);
 }
 
+static void ignore(void *ctx)
+{
+    (void)ctx;
+}
+
+/* As many checks of many ports, with as many places, as a worker waits for at a time. */
+static void what_many_large_checks_take_is_bounded(void **state)
+{
+    (void)state;
+    enum { LARGE = 1024, CHECKS = GATHER_PORTS_MAX / LARGE, OTHERS = PLACES_MAX - 1 };
+    static struct gather *gathers[CHECKS + 1];
+    static uint16_t many[LARGE];
+    struct place_list listed = {.count = OTHERS};
+    for (size_t i = 0; i < LARGE; i++)
+        many[i] = (uint16_t)(i + 1);
+    for (size_t i = 0; i < OTHERS; i++)
+        snprintf(listed.names[i], PLACE_NAME_SIZE, "p-%zu", i);
+    struct rig *rig = rig_new(&listed, true);
+    rig->gather = gather_free(rig->gather);
+    const struct vantage_job job = {
+        .caller = address_of("203.0.113.7"),
+        .target = address_of("203.0.113.7"),
+        .ports = many,
+        .port_count = LARGE,
+    };
+    const struct instant deadline = instant_add(loop_now(rig->loop), span_seconds(20));
+
+    size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    for (size_t i = 0; i < CHECKS; i++) {
+        gathers[i] = gather_new(&rig->config, &job, deadline, ignore, NULL);
+        for (size_t j = 0; j < OTHERS; j++)
+            script_answer(&rig->asker, listed.names[j], PORT_STATE_OPEN, 0);
+        assert_int_equal(gather_summary(gathers[i]).answered, PLACES_MAX);
+    }
+    size_t used = mallinfo2().uordblks + mallinfo2().hblkhd - before;
+    print_message("%d checks of %d ports at %d places: %zu MB\n", CHECKS, LARGE, PLACES_MAX,
+                  used / 1000000);
+    assert_true(used <= 65000000);
+
+    unsigned asked = rig->asker.asked;
+    gathers[CHECKS] = gather_new(&rig->config, &job, deadline, ignore, NULL);
+    assert_true(gather_is_complete(gathers[CHECKS]) && rig->asker.asked == asked);
+    assert_string_equal(gather_view(gathers[CHECKS], 1, 0).reason, "too_many_checks");
+    gather_free(gathers[0]);
+    gathers[0] = gather_new(&rig->config, &job, deadline, ignore, NULL);
+    assert_int_equal(rig->asker.asked, asked + 1);
+    for (size_t i = 0; i <= CHECKS; i++)
+        gather_free(gathers[i]);
+    rig_free(rig);
+}
+
 static void without_other_places_there_is_no_gathering(void **state)
 {
     (void)state;
@@ -310,18 +369,17 @@ static void the_wait_begins_with_the_last_own_verdict(void **state)
 {
     (void)state;
     struct rig *rig = rig_new(&others, true);
-    struct instant begun = clock_now();
+    struct instant begun = loop_now(rig->loop); /* the gathering knows no later time */
     own(rig, PORT_STATE_OPEN, 0);
     script_answer(&rig->asker, "eu-1", PORT_STATE_OPEN, 0);
     gather_own_ended(rig->gather);
     loop_each_turn(rig->loop, stop_when_complete, rig);
     assert_true(loop_run(rig->loop, NULL));
-    assert_true(instant_since(clock_now(), begun).ns >=
-                span_seconds(GATHER_WAIT_SECONDS).ns);
+    assert_true(instant_since(clock_now(), begun).ns >= span_ms(GATHER_WAIT_MS).ns);
     assert_views(rig, "gw=open eu-1=open us-1=missing:no_answer");
     assert_int_equal(merged(rig), PORT_STATE_OPEN);
     assert_int_equal(rig->asker.told, 1);
-    assert_int_equal(rig->asker.repeated, 1);
+    assert_true(rig->asker.inquired == 1 && rig->asker.repeated == 1);
     rig_free(rig);
 }
 
@@ -337,19 +395,47 @@ static void only_a_place_that_has_not_answered_is_asked_again(void **state)
 {
     (void)state;
     struct rig *rig = rig_new(&others, true);
-    struct instant begun = clock_now();
+    struct instant begun = loop_now(rig->loop); /* the gathering knows no later time */
     own(rig, PORT_STATE_OPEN, 0);
     script_answer(&rig->asker, "eu-1", PORT_STATE_OPEN, 0);
     gather_own_ended(rig->gather);
     loop_each_turn(rig->loop, answer_when_repeated, rig);
     assert_true(loop_run(rig->loop, NULL));
-    assert_true(instant_since(clock_now(), begun).ns >=
-                span_seconds(GATHER_REPEAT_SECONDS).ns);
+    assert_true(instant_since(clock_now(), begun).ns >= span_ms(GATHER_REPEAT_MS).ns);
     assert_int_equal(rig->asker.repeated, 1);
     assert_int_equal(rig->asker.places.count, 1);
     assert_string_equal(rig->asker.places.names[0], "us-1");
     assert_views(rig, "gw=open eu-1=open us-1=open");
     assert_int_equal(rig->asker.told, 1); /* the process that had it may still probe */
+    rig_free(rig);
+}
+
+static bool work_when_asked(void *ctx)
+{
+    struct rig *rig = ctx;
+    if (rig->asker.inquired > 0 && rig->completions == 0)
+        script_at_work(&rig->asker, "us-1");
+    return stop_when_complete(ctx);
+}
+
+/* It does not get the job again, and is waited for until silence would be a verdict there.
+ */
+static void a_place_that_is_at_work_is_waited_for(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(&others, true);
+    struct instant begun = loop_now(rig->loop);
+    rig->config.silence = span_ms(500);
+    begin(rig);
+    own(rig, PORT_STATE_OPEN, 0);
+    gather_own_ended(rig->gather);
+    loop_each_turn(rig->loop, work_when_asked, rig);
+    assert_true(loop_run(rig->loop, NULL));
+    assert_true(instant_since(clock_now(), begun).ns >= span_ms(500 + GATHER_WAIT_MS).ns);
+    assert_views(rig, "gw=open eu-1=missing:no_answer us-1=missing:no_answer");
+    assert_true(rig->asker.inquired == 1 && rig->asker.repeated == 1);
+    assert_int_equal(rig->asker.places.count, 1);
+    assert_string_equal(rig->asker.places.names[0], "eu-1");
     rig_free(rig);
 }
 
@@ -398,9 +484,11 @@ int main(void)
         cmocka_unit_test(a_place_without_processes_is_missing_at_once),
         cmocka_unit_test(only_missing_places_leave_a_port_undecided),
         cmocka_unit_test(without_a_connection_it_is_complete_at_once),
+        cmocka_unit_test(what_many_large_checks_take_is_bounded),
         cmocka_unit_test(without_other_places_there_is_no_gathering),
         cmocka_unit_test(the_wait_begins_with_the_last_own_verdict),
         cmocka_unit_test(only_a_place_that_has_not_answered_is_asked_again),
+        cmocka_unit_test(a_place_that_is_at_work_is_waited_for),
         cmocka_unit_test(a_place_missed_twice_is_not_waited_for),
         cmocka_unit_test(an_end_before_completion_cancels_the_job),
     };

@@ -44,10 +44,9 @@ __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
 static void open_letter(void *ctx, struct letter *letter)
 {
     static const char *const kinds[] = {
-        [LETTER_JOB] = "job",
-        [LETTER_CANCEL] = "cancel",
-        [LETTER_ANSWER] = "answer",
-        [LETTER_NO_RESPONDERS] = "nobody",
+        [LETTER_JOB] = "job",         [LETTER_CANCEL] = "cancel",
+        [LETTER_LATE] = "late",       [LETTER_ANSWER] = "answer",
+        [LETTER_AT_WORK] = "at work", [LETTER_NO_RESPONDERS] = "nobody",
     };
     struct mailbox **mailbox = ctx;
     tell("%td %s %s%s%s%s %.*s;", mailbox - rig.mailboxes, kinds[letter->kind], letter->id,
@@ -134,6 +133,21 @@ static void each_message_has_its_letters(void **state)
         {"vp.cancel.gw", NULL, "", false, ""},
         {"vp.cancel.gw.x", NULL, ID, false, ""},
         {"vp.cancel.", NULL, ID, false, ""},
+        /* questions after a job, to every worker */
+        {"vp.late.gw.eu-1", "R", ID, false, "0 late " ID "gwR ;1 late " ID "gwR ;"},
+        {"vp.late.gw.eu-1", NULL, ID, false, ""},
+        {"vp.late.gw.us-1", "R", ID, false, ""},
+        {"vp.late.gw", "R", ID, false, ""},
+        {"vp.late.gw.eu-1", "R", "", false, ""},
+        {"vp.late.gw.eu-1", "R", ID "0", false, ""},
+        /* what is said to them */
+        {INBOX "1.late." ID ".eu-1", NULL, "", false, "1 at work " ID "eu-1 ;"},
+        {INBOX "1.late." ID ".eu-1", NULL, "a", false, "1 at work " ID "eu-1 ;"},
+        {INBOX "1.late." ID ".eu-1", NULL, "", true, ""},
+        {INBOX "2.late." ID ".eu-1", NULL, "", false, ""},
+        {INBOX "1.late." ID, NULL, "", false, ""},
+        {INBOX "1.late.", NULL, "", false, ""},
+        {INBOX "1.late", NULL, "", false, ""},
         /* answers, to the worker that asked */
         {INBOX "1." ID ".eu-1", NULL, "a", false, "1 answer " ID "eu-1 a;"},
         {INBOX "0." ID ".eu-1", NULL, "", true, "0 nobody " ID "eu-1 ;"},

@@ -17,6 +17,7 @@
 #define CLOSED      {.state = PORT_STATE_CLOSED, .words = "Connection refused"}
 #define FILTERED    {.state = PORT_STATE_FILTERED, .words = "Connection timed out"}
 #define LIMITED     {.state = PORT_STATE_LIMITED, .words = "Connection timed out"}
+#define UNDECIDED   {.state = PORT_STATE_LIMITED, .is_undecided = true}
 #define UNREACHABLE {.state = PORT_STATE_UNREACHABLE, .words = "No route to host"}
 
 #define INSIDE                                                                             \

@@ -12,7 +12,7 @@ import pytest
 from harness import nats, targets
 from harness.places import connected, states
 from harness.waiting import eventually, soon
-from laboratory import TARGET
+from laboratory import NETWORKS, TARGET
 from scripted import Client, all_closed, all_open, all_open_after
 
 WAIT = 3        # seconds: GATHER_WAIT_SECONDS
@@ -138,20 +138,33 @@ def test_a_place_that_answers_for_another(replies_as, world, scripted, open_targ
     ("ap-1", "PUB _INBOX.gw.0.0.{id}.us-1 2"),
     ("ap-1", "PUB vp.check.gw.us-1 2"),
     ("ap-1", "PUB vp.cancel.gw 2"),
+    ("ap-1", "PUB vp.late.gw.us-1 2"),
+    ("ap-1", "PUB _INBOX.gw.0.0.late.{id}.ap-1 2"),  # a question that it did not get
     ("ap-1", "PUB vp.hello.gw 2"),
     ("ap-1", "PUB vp.beat.us-1 2"),
     ("ap-1", "SUB vp.check.*.us-1 ap-1 9"),     # jobs of another
     ("ap-1", "SUB vp.check.*.ap-1 9"),          # those that other processes of its name get
     ("ap-1", "SUB vp.check.*.ap-1 us-1 9"),
     ("ap-1", "SUB vp.check.> ap-1 9"),
+    ("ap-1", "SUB vp.late.*.us-1 9"),
+    ("ap-1", "SUB vp.late.> 9"),
+    ("ap-1", "SUB vp.beat.* 9"),
     ("ap-1", "SUB _INBOX.> 9"),
     ("ap-1", "SUB > 9"),
     ("gw", "PUB vp.check.other.us-1 2"),
     ("gw", "PUB vp.cancel.other 2"),
+    ("gw", "PUB vp.late.other.us-1 2"),
+    ("gw", "PUB vp.hello.other 2"),
     ("gw", "PUB vp.beat.us-1 2"),
     ("gw", "PUB _INBOX.gw.0.0.{id}.us-1 2"),
     ("gw", "SUB vp.check.> 9"),
     ("gw", "SUB vp.check.*.us-1 us-1 9"),
+    ("gw", "SUB vp.late.*.us-1 9"),
+    ("gw", "SUB vp.cancel.* 9"),
+    ("gw", "SUB $SYS.> 9"),
+    ("gw", "PUB $SYS.REQ.SERVER.PING 2"),
+    ("ap-1", "SUB $SYS.> 9"),
+    ("ap-1", "PUB $JS.API.INFO 2"),
     ("gw", "SUB _INBOX.other.> 9"),
     ("gw", "SUB > 9"),
 ])
@@ -166,6 +179,24 @@ def test_what_a_key_does_not_allow(key, line, own_network, tmp_path):
             client.send(line.format(id="0" * 32), b"{}" if line.startswith("PUB") else None)
             eventually(lambda: client.denials, "the server denies it")
     assert "Permissions Violation" in client.denials[0]
+
+
+def test_a_filter_at_one_place_is_its_verdict(world, networks, open_target, later):
+    """There it takes longer to say than the front waits for a place that shows no sign of work. Only
+    one process of that place probes."""
+    world.cluster.start()
+    front = world.front(PORT_CHECK_TIMEOUT=5)
+    places = [world.place(name, PORT_CHECK_TIMEOUT=5) for name in ("eu-1", "ap-1", "us-1", "us-1")]
+    for service in front, *places:
+        connected(service)
+    twins = places[2:]
+    says(front, open_target, ALL_OPEN)
+    networks.drop(f"ip saddr {NETWORKS['us-1']}.0/24 ip daddr {TARGET}")
+    before = [len(twin.events("job")) for twin in twins]
+    begun = time.monotonic()
+    assert said(front, open_target) == (True, {**ALL_OPEN, "us-1": "filtered"})
+    assert time.monotonic() - begun >= WAIT
+    assert sum(len(twin.events("job")) for twin in twins) == sum(before) + 1
 
 
 def test_a_front_that_connects_hears_of_places_at_once(world, scripted, open_target):

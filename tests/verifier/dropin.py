@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 
@@ -59,10 +60,11 @@ class Outcome:
 
 
 def ask(servers, ports, method="verify_ports", inside=None, path="/nonexistent", within=120,
-        **settings):
-    """Calls a method of PortVerifier; `settings` are attributes of the class, `path` is PATH."""
+        descriptors=None, **settings):
+    """Calls a method of PortVerifier; `settings` are attributes of the class, `path` is PATH,
+    and `descriptors` is their limit."""
     wish = {"servers": servers, "ports": list(ports), "method": method,
-            "settings": {"address_service": None, **settings}}
+            "descriptors": descriptors, "settings": {"address_service": None, **settings}}
     with inside or contextlib.nullcontext():
         ended = subprocess.run([sys.executable, "-W", "error", __file__], input=json.dumps(wish),
                                env={**os.environ, "PATH": str(path)}, capture_output=True,
@@ -89,6 +91,8 @@ def main():
     logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     wish = json.load(sys.stdin)
+    if wish["descriptors"]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wish["descriptors"],) * 2)
     module = load()
     for name, value in wish["settings"].items():
         setattr(module.PortVerifier, name, value)

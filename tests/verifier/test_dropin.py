@@ -80,11 +80,15 @@ def test_names_and_types_are_those_of_the_original():
     assert module.logger.name == "port_verifier"
 
 
-def test_it_is_python_3_9():
-    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 9))
+def test_it_is_python_3_8():
+    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 8))
     imported = {name.name.split(".")[0] for node in ast.walk(tree)
                 if isinstance(node, ast.Import) for name in node.names}
     assert not imported & {"os", "signal", "fcntl", "multiprocessing", "aiohttp", "requests"}
+    # What came with 3.9 and later.
+    named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not named & {"to_thread", "timeout_at", "TaskGroup", "Runner", "removeprefix",
+                        "removesuffix"}
 
 
 def test_the_guide_installs_it(tmp_path):
@@ -223,6 +227,22 @@ def test_only_ipv6(make_home, service):
     assert asked.results[50800]["verified_by"] == server
     refused = ask([server], [50800], inside=home.provider, families=[4])
     assert f"{server}: {CHECKER6} has no IPv4 address" in refused.error
+
+
+def test_too_few_descriptors_to_listen_on_both_families(make_home, service):
+    """Then IPv6, where nothing listens, is not checked: a refusal would say nothing."""
+    home = make_home()
+    home.rules(forward("50800"))
+    both = urls(service(home))
+    asked = ask(both, [50800], inside=home.provider, descriptors=90)
+    assert asked.good == [50800] and list(asked.by_family) == [4]
+    assert "too few descriptors" in asked.log
+    only = ask(both[1:], [50800], inside=home.provider, descriptors=90)
+    assert only.error and not only.by_family
+    # With enough of them, and without listeners.
+    assert list(ask(both, [50800], inside=home.provider, descriptors=200).by_family) == [4, 6]
+    status = ask(both, [50800], "verify_external_access", inside=home.provider, descriptors=90)
+    assert status.errors() == {50800: "Connection refused"}
 
 
 # --- local ports --------------------------------------------------------------------------
@@ -402,15 +422,26 @@ def test_one_checker_is_down(start):
         (down, False, "Connection refused"), (service.url, True, None)]
 
 
+def answered_in_time(action):
+    """What `action` returns once port 50800 is good: with a short time limit, a busy machine may
+    hold up the checker that works for longer than that."""
+    def attempt():
+        asked = action()
+        return asked if asked.good == [50800] else None
+    return eventually(attempt, "the checker that works is heard", within=30)
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_checker_that_stalls(start, scheme):
     """It accepts and says nothing, in HTTP and in the handshake of TLS."""
     service = start()
     with listener() as mute:
         stalled = f"{scheme}://127.0.0.1:{port_of(mute)}"
-        with sooner_than(50):
-            asked = ask([stalled, service.url], [50800], timeout=1, within=60)
-    assert asked.good == [50800]
+
+        def attempt():
+            with sooner_than(50):
+                return ask([stalled, service.url], [50800], timeout=1, within=60)
+        asked = answered_in_time(attempt)
     assert asked.results[50800]["attempts"][0]["error"].startswith("no ")
 
 
@@ -419,9 +450,10 @@ def test_a_checker_behind_a_firewall_that_drops(make_home, service):
     home = make_home()
     home.checker.nft("table ip f {\nchain in {\ntype filter hook input priority 0\n"
                      "tcp dport != 1 ct state new drop\n}\n}\n")
-    asked = ask(urls(service(home)), [50800], inside=home.provider, timeout=2)
-    assert asked.good == [50800] and list(asked.by_family) == [6]
-    dropped = ask(urls(service(home))[:1], [50800], inside=home.provider, timeout=2)
+    servers = urls(service(home))
+    asked = answered_in_time(lambda: ask(servers, [50800], inside=home.provider, timeout=2))
+    assert list(asked.by_family) == [6]
+    dropped = ask(servers[:1], [50800], inside=home.provider, timeout=2)
     assert re.search(r"203.0.113.1:\d+: no (connection: timed out|answer within 2 seconds)",
                      dropped.error)
 

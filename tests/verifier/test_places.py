@@ -167,6 +167,36 @@ def test_missing_places_withdraw_nothing(stub, later):
     running.end()
 
 
+def test_missing_places_withdraw_no_single_port(stub, later):
+    """With --watch: the checker decides on 7466 alone. What it decides on 50801 counts."""
+    everywhere = placed("open", eu_1="open", us_1="open", ap_1="open")
+    said = dict.fromkeys((7466, 50800, 50801, 50802), everywhere)
+    checker = stub(checker_of(lambda port: said[port]))
+    running = later.enter_context(Running("--json", "--ports", "7466,50800-50802", "--watch", "1s",
+                                          "--confirm", "300ms", "--patience", "0", checker.url))
+    running.wait_reports(1)
+    said[50800] = placed("limited", eu_1="open", us_1="missing", ap_1="missing")
+    said[50802] = placed("limited", eu_1="open", us_1="closed", ap_1="missing")
+    told = ("port-verifier: no verdict on 50800,50802 over IPv4, because too few places of the "
+            "checkers answered; keeping the last confirmed one\n")
+    eventually(lambda: told in running.err_path.read_text(), "a notice", 20)
+    assert len(running.reports) == 1
+    said[50801] = placed("closed", eu_1="closed", us_1="closed", ap_1="missing")
+    family = running.wait_reports(2)[1]["families"][0]
+    jsonschema.validate(running.reports[1], SCHEMA)
+    assert family["ok"] and family["advertise"] == [7466, 50800, 50802]
+    assert [(port["good"], port["state"], port["cause"]) for port in family["ports"]] == [
+        (True, "open", "unproved"), (True, "limited", "limited"), (False, "closed", "refused"),
+        (True, "limited", "limited")]
+    assert cause_of(family, 50800)["label"] == (
+        "good: kept, for want of a new verdict, reached by 1 of 3: no verdict from us-1 and ap-1")
+    said[50800] = placed("limited", eu_1="open", us_1="closed", ap_1="missing")
+    said[50802] = placed("closed", eu_1="closed", us_1="closed", ap_1="missing")
+    assert running.wait_reports(3)[2]["families"][0]["advertise"] == [7466, 50800]
+    assert running.err_path.read_text().count(told) == 1
+    running.end()
+
+
 def test_a_second_look_replaces_what_places_said(stub):
     looks = []
 

@@ -316,7 +316,10 @@ def test_a_silent_router_costs_no_time(home, router, checker):
         ended = verify("--json", "--ports", "7466", made.url, *arguments, inside=home.provider)
         assert ended.status == 0, ended
         return ended.report["duration_ms"]
-    rounds = [(took(), took("--no-router")) for _ in range(8)]
-    silent, unasked = (min(column) for column in zip(*rounds))
-    print(f"silent router {silent:.1f} ms, not asked {unasked:.1f} ms")
-    assert silent < (unasked + 250) / 2
+    silent, unasked = [], []
+
+    def is_as_quick():
+        silent.append(took())
+        unasked.append(took("--no-router"))
+        return min(silent) < (min(unasked) + 250) / 2
+    eventually(is_as_quick, "it is as quick as without a router", within=30)

@@ -25,6 +25,7 @@ class World:
     def __init__(self, stub):
         self.ip = "127.0.0.1"
         self.bad = set()
+        self.bad_once = []  # sets, each of one of the next rounds
         self.is_broken = False
         self.checker = stub(self._answer)
         self.url = self.checker.url
@@ -34,7 +35,7 @@ class World:
             return stubs.Answer(503)
         if request.path == "/ip":
             return stubs.Answer(200, {"ip": self.ip, "family": 4})
-        bad = set(self.bad)
+        bad = self.bad | (self.bad_once.pop() if self.bad_once else set())
         return stubs.results(request, lambda ip, port: REFUSED if port in bad else GOOD)
 
     def wait_rounds(self, more):
@@ -99,9 +100,8 @@ def test_what_one_round_saw_is_not_reported(world, watching, tmp_path):
     running = watching("--output", path)
     running.wait_reports(1)
     rounds = len(world.checker.posts())
-    world.bad = {50800}
+    world.bad_once.append({50800})
     eventually(lambda: "checking again" in running.err_path.read_text(), "a suspicion", 20)
-    world.bad = set()
     eventually(lambda: len(world.checker.posts()) >= rounds + 3, "two more rounds", 20)
     assert len(running.reports) == 1
     assert advertised(json.loads(path.read_text())) == [50800, 50801]
