@@ -194,7 +194,7 @@ def page(rows, facts):
     sizes = "\n".join("| " + " | ".join(cells) + " |" for cells in facts["sizes"])
     return f"""# Benchmarks
 
-`./dev bench` generates this page; do not edit it.
+How fast `port-checker` is, and what it costs in processor time and memory. `./dev bench` generates this page; do not edit it.
 
 {described}
 

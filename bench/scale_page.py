@@ -89,7 +89,8 @@ def table(rows, figures):
 
 PAGE = """# A million providers
 
-`./dev scale` generates this page; do not edit it.
+What it takes to check a million providers every hour from several [places](vantage.md). `./dev scale` generates this page; do
+not edit it.
 
 - Date: {date}
 - Command: `{command}`
@@ -101,7 +102,8 @@ The command plays {providers:,} providers. Each asks from its own address to hav
 joined by one nats-server with TLS and keys. Everything is in network namespaces of one machine, and the processors carry the
 providers' side as well. The `proved` ports are open, too: their requests have a token, and each listener proves itself to each
 place. Connections are tracked, as behind a stateful firewall. Checks start at a fixed rate, whether earlier ones have ended or not.
-Every verdict of every place about every port is compared with what the port does; `wrong verdicts` must be 0, or the command fails.
+Every verdict of every place about every port is compared with the true state of the port; `wrong verdicts` must be 0, or the
+command fails.
 
 ## Measured
 
@@ -110,20 +112,21 @@ Every verdict of every place about every port is compared with what the port doe
 ## A million providers, each checked once an hour
 
 That is {providers_m:,} / 3,600 = {checks:.1f} checks per second, and {probes:,.0f} probes per second from each of the four places. The
-table multiplies the figures above with {checks:.1f}. Processes have one worker each, and are planned for {load:.0%} of a processor.
-More workers in fewer processes do the same.
+table multiplies the figures above by {checks:.1f}. Processes have one worker each, and are planned for {load:.0%} of a processor.
+Fewer processes with more workers do the same.
 
 {planned}
 
 Providers of different kinds add up in proportion: with a share *s* of filtered ports, each figure is (1 - *s*) times its
 column for open ports plus *s* times its column for filtered ones.
 
-- **Conntrack.** An entry of an open port is kept for 10 s, so what was usually held is divided by the rate. The filtered
-  ports were played for less than the {syn_sent} s that their entries are kept, so the most is divided by the checks, and multiplied by
-  {syn_sent} s. All fronts together have as many for their probes, and one for each HTTP connection, which is kept for
+- **Conntrack.** An entry of an open port is kept for 10 s, so the usual number is divided by the rate. The run with filtered
+  ports took less than the {syn_sent} s that their entries are kept, so the largest number is divided by the number of checks, and multiplied by
+  {syn_sent} s. All fronts together have as many for their probes, and one more for each HTTP connection, which is kept for
   120 s after its end (`nf_conntrack_tcp_timeout_time_wait`). `..._syn_sent = 30` divides them by four ([deploy.md](deploy.md#firewall-and-conntrack)).
-- **Budgets.** A caller has 1,200 ports a minute at its front, where its {ports} count once for each of the four places, and a target
-  has as many at each process of a place, so one check an hour is far below. A process of a place probes at most 256 × 1,200 ports a minute for one front ([vantage.md](vantage.md#trust)),
+- **Budgets.** A caller may check 1,200 ports a minute at its front, where its {ports} count once for each of the four places, and each
+  process of a place allows 1,200 for a target, so one check an hour is far below the limit. A process of a place probes at most
+  256 × 1,200 ports a minute for one front ([vantage.md](vantage.md#trust)),
   {front_ports:,.0f} a second. A million providers need {probes:,.0f}: the number of front *names* times the number of processes of each
   place must be at least {products}, or `PORT_CHECKER_RATE` of the vantage points must be higher.
 - **NATS.** A check is {places} messages in and out to the places, and {places} answers in and out to the front. The rest are
@@ -131,21 +134,21 @@ column for open ports plus *s* times its column for filtered ones.
 
 ## What it costs in money
 
-With a price per processor and month *c*, and a price per GB sent *g*:
+With a price *c* per processor and month, and a price *g* per GB sent:
 
-    processors = ({checks:.1f} × (front + {places} × place + nats)) / {load}        seconds of processor for a check, as measured
-    GB sent    = {checks:.1f} × {month:,} × (4 × probes + reply + NATS out + NATS in) / 1e9      bytes for a check, as measured
+    processors = ({checks:.1f} × (front + {places} × place + nats)) / {load}        processor seconds per check, as measured
+    GB sent    = {checks:.1f} × {month:,} × (4 × probes + reply + NATS out + NATS in) / 1e9      bytes per check, as measured
     per month  = processors × c + GB sent × g
 
 | if all providers have | processors | GB sent in a month |
 |---|---|---|
 {money}
 
-Providers that ask only for what has changed, without `details`, cost less; that is not measured here.
+Checks without `details`, or of fewer ports, cost less; that was not measured.
 
 ## What this does not say
 
-- The round trips are those of one machine. Longer ones keep sockets and checks for longer.
+- Round-trip times are those of one machine. With longer ones, sockets and checks last longer.
 - IPv6, several nats-servers, several workers, and machines with more processors were not measured. `./dev test vantage` has a
   cluster of three servers; `./dev bench vantage` compares 1, 2 and 4 processes of one place.
 """

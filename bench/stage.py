@@ -158,7 +158,7 @@ class Service(Child):
             raise Trouble(f"{trouble}: {text}") from None
 
     def _ready(self):
-        """The port, and the process that serves; the main process only waits for signals."""
+        """The port, and the serving process; the main process only waits for signals."""
         with open(self.log, encoding="utf-8", errors="replace") as log:
             found = re.search(r"event=ready .*\bport=(\d+) .*\bpid=(\d+)", log.read(65536))
         return (int(found.group(1)), int(found.group(2))) if found else None

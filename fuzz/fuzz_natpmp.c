@@ -7,6 +7,8 @@
 
 #include <assert.h>
 
+#define REPLY_MAX 16 /* RFC 6886, section 3.3 */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -24,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!natpmp_read(data + 1, size - 1, &asked, &reply))
         return 0;
 
-    assert(size - 1 >= 8 && size - 1 <= NATPMP_REPLY_MAX);
+    assert(size - 1 >= 8 && size - 1 <= REPLY_MAX);
     if (reply.result != 0)
         return 0;
     if (asked.opcode == NATPMP_ADDRESS)

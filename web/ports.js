@@ -38,7 +38,7 @@ export function parsePorts(text, max) {
     for (const word of splitPorts(text)) {
         const { fault, item, first, last } = readItem(word);
         if (fault)
-            return { fault: `\u201c${word}\u201d: ${fault}` };
+            return { fault: fault.endsWith(word) ? fault : `\u201c${word}\u201d: ${fault}` };
         items.push(item);
         for (let port = first; port <= last; port++)
             ports.add(port);

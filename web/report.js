@@ -52,12 +52,17 @@ function headingOf(word) {
     return word === "undecided" ? [glyph("limited"), "places missing "] : [glyph(shownState(word)), `${nameOf(word)} `];
 }
 
+// A command in which no line breaks within an option.
+function command(text) {
+    return element("code", "", ...text.split(/(?<= )(-\S+)/).map((part, i) => i % 2 ? element("span", "run", part) : part));
+}
+
 // A sentence in which no line breaks within a run of ports, and `this` is code.
 function sentence(text) {
     return text.split(/(`[^`]+`|\d+\u2013\d+)/).map((part, i) => {
         if (i % 2 === 0)
             return part;
-        return part.startsWith("`") ? element("code", "", part.slice(1, -1)) : element("span", "run", part);
+        return part.startsWith("`") ? command(part.slice(1, -1)) : element("span", "run", part);
     });
 }
 

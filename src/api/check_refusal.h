@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The replies of a check that are not a 200: each logs why, counts it, and ends the
- * exchange. The check itself stays the caller's.
+ * The replies of a check that are not a 200: each logs why and ends the exchange, and
+ * counts it if it has a metric of its own. The check itself stays the caller's.
  */
 #pragma once
 

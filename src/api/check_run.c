@@ -16,6 +16,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static void refund(const struct check *check, size_t ports)
+{
+    const struct checks_config *config = &check->checks->config;
+    budget_give_back(config->budget, &check->subject.caller, &check->subject.target,
+                     check->is_foreign, ports, check->place_count, loop_now(config->loop));
+}
+
 /* Ends the accounting of a check that had a job. Called before the reply: a client that has
  * read it may ask another worker at once. */
 static void check_end(struct check *check, size_t untried, size_t silent)
@@ -23,11 +30,7 @@ static void check_end(struct check *check, size_t untried, size_t silent)
     struct checks *checks = check->checks;
 
     check->subject.has_cost = untried < check->subject.port_count;
-
-    if (untried > 0)
-        budget_give_back(checks->config.budget, &check->subject.caller,
-                         &check->subject.target, check->is_foreign, untried,
-                         check->place_count, loop_now(checks->config.loop));
+    refund(check, untried);
     budget_charge_silent(checks->config.budget, &check->subject.target, check->is_foreign,
                          silent, loop_now(checks->config.loop));
     checks->running--;
@@ -253,7 +256,6 @@ static void ask_places(struct check *check)
 
 void check_start(struct check *request)
 {
-    struct checks *checks = request->checks;
     struct err err;
     struct check *check = malloc(sizeof *check);
     bool is_started = false;
@@ -266,15 +268,12 @@ void check_start(struct check *request)
     }
     if (!is_started) {
         free(check);
-        budget_give_back(checks->config.budget, &request->subject.caller,
-                         &request->subject.target, request->is_foreign,
-                         request->subject.port_count, request->place_count,
-                         loop_now(checks->config.loop));
+        refund(request, request->subject.port_count);
         reply_not_started(request, &err);
         return;
     }
     ask_places(check);
-    checks->running++;
+    check->checks->running++;
     check_count(check, METRIC_CHECKS_RUNNING);
     exchange_on_gone(check->answer.exchange, client_is_gone, check);
 }

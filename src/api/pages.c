@@ -192,15 +192,10 @@ char *pages_message(const struct pages *pages, const char *message, size_t *ret_
     return fill_in("index.html", &values, ret_len);
 }
 
-/* FNV-1a: a tag has to tell versions apart, not to resist attacks. */
 static void tag(struct variant *variant, const char *suffix)
 {
-    uint64_t hash = 0xcbf29ce484222325;
-    for (size_t i = 0; i < variant->len; i++) {
-        hash ^= (unsigned char)variant->bytes[i];
-        hash *= 0x100000001b3;
-    }
-    snprintf(variant->tag, sizeof variant->tag, "\"%016" PRIx64 "%s\"", hash, suffix);
+    snprintf(variant->tag, sizeof variant->tag, "\"%016" PRIx64 "%s\"",
+             text_hash(variant->bytes, variant->len), suffix);
 }
 
 static bool compress_page(const struct variant *plain, struct variant *ret)

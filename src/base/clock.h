@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #define NS_PER_MS     INT64_C(1000000)
 #define NS_PER_SECOND INT64_C(1000000000)
@@ -66,6 +67,12 @@ static inline struct span instant_since(struct instant later, struct instant ear
 static inline bool instant_before(struct instant a, struct instant b)
 {
     return a.ns < b.ns;
+}
+
+static inline struct timespec instant_timespec(struct instant t)
+{
+    return (struct timespec){.tv_sec = t.ns / NS_PER_SECOND,
+                             .tv_nsec = t.ns % NS_PER_SECOND};
 }
 
 static inline struct instant instant_min(struct instant a, struct instant b)

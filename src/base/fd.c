@@ -49,14 +49,14 @@ bool fd_raise_limit(size_t *ret_limit, struct err *err)
     return true;
 }
 
-bool fd_read_file(const char *path, char *ret_data, unsigned long size,
-                  unsigned long *ret_len, struct err *err)
+bool fd_read_file(const char *path, char *ret_data, size_t size, size_t *ret_len,
+                  struct err *err)
 {
     AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(err, errno, "%s", path);
 
-    unsigned long len = 0;
+    size_t len = 0;
     while (len < size) {
         ssize_t got = read(fd, ret_data + len, size - len);
         if (got < 0 && errno == EINTR)
@@ -67,9 +67,9 @@ bool fd_read_file(const char *path, char *ret_data, unsigned long size,
             *ret_len = len;
             return true;
         }
-        len += (unsigned long)got;
+        len += (size_t)got;
     }
-    return err_set(err, ERR_LIMIT, "%s: longer than %lu bytes", path, size - 1);
+    return err_set(err, ERR_LIMIT, "%s: longer than %zu bytes", path, size - 1);
 }
 
 bool fd_write_all(int fd, const char *data, size_t len)

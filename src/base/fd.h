@@ -28,8 +28,8 @@ bool fd_raise_limit(size_t *ret_limit, struct err *err);
 
 /* Reads at most `size` bytes of a file into `ret_data` (never terminated) and returns how
  * many it read. ERR_LIMIT when the file is longer, ERR_SYSTEM when it cannot be read. */
-bool fd_read_file(const char *path, char *ret_data, unsigned long size,
-                  unsigned long *ret_len, struct err *err);
+bool fd_read_file(const char *path, char *ret_data, size_t size, size_t *ret_len,
+                  struct err *err);
 
 /* Writes everything. False with errno on failure, also if a non-blocking descriptor accepts
  * no more. */

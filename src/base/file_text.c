@@ -14,7 +14,7 @@ bool file_text_read(const char *setting, const char *path, char **ret, struct er
     if (!text)
         return err_sys(err, ENOMEM, "%s", setting);
 
-    unsigned long len;
+    size_t len;
     if (!fd_read_file(path, text, FILE_TEXT_MAX - 1, &len, err)) {
         free(text);
         err_prefix(err, "%s", setting);

@@ -14,14 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING_SIZE (256 * 1024) /* a power of two */
-#define DIRECT_MS 100          /* the longest wait of a line without the thread */
-#define GATHER_NS NS_PER_MS    /* between two writes, so that each takes many lines */
-#define NOTICE_SPAN                                                                        \
-    (struct span)                                                                          \
-    {                                                                                      \
-        NS_PER_SECOND                                                                      \
-    }
+#define RING_SIZE    (256 * 1024) /* a power of two */
+#define DIRECT_MS    100          /* the longest wait of a line without the thread */
+#define GATHER_SPAN  span_ms(1)   /* between two writes, so that each takes many lines */
+#define NOTICE_SPAN  span_seconds(1)
 #define THREAD_STACK (128 * 1024)
 
 static struct {
@@ -176,12 +172,6 @@ struct log_counts log_counts(void)
 
 /* --- the thread ----------------------------------------------------------------------- */
 
-static struct timespec timespec_of(struct instant at)
-{
-    return (struct timespec){.tv_sec = at.ns / NS_PER_SECOND,
-                             .tv_nsec = at.ns % NS_PER_SECOND};
-}
-
 static bool notice_begin(struct log_line *line, const char *event, const char *key,
                          uint64_t count, const char *message)
 {
@@ -257,7 +247,7 @@ static size_t next_piece(char ret_piece[static PIPE_BUF])
 /* Waits for `span`, or until log_stop(). */
 static void pause_for(struct span span)
 {
-    struct timespec until = timespec_of(instant_add(clock_now(), span));
+    struct timespec until = instant_timespec(instant_add(clock_now(), span));
     while (!writer.is_stopping &&
            pthread_cond_timedwait(&writer.to_do, &writer.lock, &until) == 0)
         continue;
@@ -269,7 +259,7 @@ static void wait_for_lines(void)
     writer.head = writer.tail = 0; /* uses the same pages again */
     if (writer.suppressed > 0) {
         struct timespec until =
-            timespec_of(instant_add(writer.suppressed_since, NOTICE_SPAN));
+            instant_timespec(instant_add(writer.suppressed_since, NOTICE_SPAN));
         pthread_cond_timedwait(&writer.to_do, &writer.lock, &until);
     } else {
         pthread_cond_wait(&writer.to_do, &writer.lock);
@@ -314,7 +304,7 @@ static void *writer_main(void *ctx)
             if (!is_written)
                 pause_for(span_seconds(1));
             else if (writer.tail == writer.head)
-                pause_for((struct span){GATHER_NS});
+                pause_for(GATHER_SPAN);
         } else if (writer.is_stopping) {
             break;
         } else {
@@ -373,7 +363,7 @@ void log_stop(void)
     writer.is_on = false;
     writer.is_stopping = true;
     pthread_cond_signal(&writer.to_do);
-    struct timespec until = timespec_of(instant_add(clock_now(), span_seconds(1)));
+    struct timespec until = instant_timespec(instant_add(clock_now(), span_seconds(1)));
     int failure = 0;
     while (!writer.is_ended && failure == 0)
         failure = pthread_cond_timedwait(&writer.is_done, &writer.lock, &until);

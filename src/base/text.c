@@ -163,6 +163,15 @@ bool text_parse_u64(const char *digits, size_t len, uint64_t max, uint64_t *ret)
     return true;
 }
 
+void text_hex(const uint8_t *bytes, size_t len, char *ret_digits)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < len; i++) {
+        ret_digits[2 * i] = digits[bytes[i] >> 4];
+        ret_digits[2 * i + 1] = digits[bytes[i] & 0xf];
+    }
+}
+
 int text_hex_value(char c)
 {
     if (c >= '0' && c <= '9')
@@ -170,6 +179,14 @@ int text_hex_value(char c)
     if (c >= 'a' && c <= 'f')
         return c - 'a' + 10;
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+uint64_t text_hash(const char *text, size_t len)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3;
+    return hash;
 }
 
 bool text_equals_nocase(const char *text, size_t len, const char *word)

@@ -59,8 +59,14 @@ size_t text_digits(uint64_t number, size_t width, char ret_digits[TEXT_DIGITS_MA
  * `max`. Returns false without writing when `digits` is anything else. */
 bool text_parse_u64(const char *digits, size_t len, uint64_t max, uint64_t *ret);
 
+/* Writes 2 * `len` lower-case hexadecimal digits, without a terminator. */
+void text_hex(const uint8_t *bytes, size_t len, char *ret_digits);
+
 /* 0 to 15, or -1 if `c` is not a hexadecimal digit. */
 int text_hex_value(char c);
+
+/* FNV-1a: tells texts apart that no attacker has chosen. */
+uint64_t text_hash(const char *text, size_t len);
 
 /* Whether `text` of `len` bytes equals the C string `word`, ASCII case ignored. */
 bool text_equals_nocase(const char *text, size_t len, const char *word);

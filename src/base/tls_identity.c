@@ -29,9 +29,10 @@ bool tls_priority_check(const char *priority, struct err *err)
     gnutls_priority_t read;
     const char *at = priority;
     int result = gnutls_priority_init(&read, priority, &at);
+    if (result == GNUTLS_E_MEMORY_ERROR)
+        return err_sys(err, ENOMEM, "GnuTLS");
     if (result < 0)
-        return err_set(err, result == GNUTLS_E_MEMORY_ERROR ? ERR_SYSTEM : ERR_INVALID,
-                       "%s, at character %zu", gnutls_strerror(result),
+        return err_set(err, ERR_INVALID, "error at character %zu",
                        (size_t)(at - priority) + 1);
 
     gnutls_priority_deinit(read);

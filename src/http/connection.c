@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The states of a connection, and all that moves it from one to the next. One file although
+ * it is long: each part would need the struct of the others (decision 10).
+ */
 #include "http/connection.h"
 
 #include "base/container.h"

@@ -46,10 +46,10 @@ void process_hold(void)
 
 static bool stat_text(char *data, size_t size)
 {
-    unsigned long len = 0;
+    size_t len = 0;
     if (held.is_on) {
         ssize_t got = pread(held.stat_fd, data, size - 1, 0);
-        len = got > 0 ? (unsigned long)got : 0;
+        len = got > 0 ? (size_t)got : 0;
     } else {
         fd_read_file(STAT_PATH, data, size - 1, &len, NULL);
     }

@@ -31,20 +31,20 @@ void conntrack_hold(void)
         held.fds[i] = open(paths[i], O_RDONLY | O_CLOEXEC);
 }
 
-static bool read_text(size_t file, char *data, size_t size, unsigned long *ret_len)
+static bool read_text(size_t file, char *data, size_t size, size_t *ret_len)
 {
     if (!held.is_on)
         return fd_read_file(paths[file], data, size, ret_len, NULL);
 
     ssize_t got = pread(held.fds[file], data, size, 0);
-    *ret_len = got > 0 ? (unsigned long)got : 0;
+    *ret_len = got > 0 ? (size_t)got : 0;
     return got > 0;
 }
 
 static bool read_number(size_t file, uint64_t *ret)
 {
     char digits[32];
-    unsigned long len;
+    size_t len;
     if (!read_text(file, digits, sizeof digits, &len))
         return false;
 

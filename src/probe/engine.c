@@ -287,12 +287,11 @@ static bool port_take_quota(struct port *port)
     bool is_further = !LIST_EMPTY(&port->attempts);
     if (is_further && !host_is_answering(port->job->host) && share_was_short(engine, share))
         return false;
-    if (quota_take(engine, &share->held, is_further)) {
+    if (share_take(engine, share, is_further)) {
         port->is_on_loan = false;
         return true;
     }
-    if (is_further || !share_may_borrow(engine, share) ||
-        !quota_borrow(engine, &share->held))
+    if (is_further || !share_may_borrow(engine, share) || !share_borrow(engine, share))
         return false;
     port->is_on_loan = true;
     return true;
@@ -338,7 +337,7 @@ static unsigned engine_start_some(struct engine *engine)
     unsigned steps = 0;
     struct share *share;
     shares_retry(engine);
-    while (steps < TURN_STARTS && (share = TAILQ_FIRST(&engine->shares))) {
+    while (steps < TURN_STARTS && (share = share_next(engine))) {
         if (share_start_one(engine, share))
             steps++;
         else
@@ -411,7 +410,7 @@ static void engine_wake(struct timer *timer)
 static unsigned linear_timeouts_read(void)
 {
     char digits[16];
-    unsigned long len;
+    size_t len;
     uint64_t value = 0;
     if (fd_read_file("/proc/sys/net/ipv4/tcp_syn_linear_timeouts", digits, sizeof digits,
                      &len, NULL) &&
@@ -440,6 +439,7 @@ bool engine_new(struct loop *loop, const struct engine_config *config, struct en
     timer_init(&engine->wake, engine_wake);
     trim_init(&engine->trim, loop, TRIM_PORTS);
     LIST_INIT(&engine->jobs);
+    TAILQ_INIT(&engine->first_shares);
     TAILQ_INIT(&engine->shares);
     TAILQ_INIT(&engine->short_shares);
     TAILQ_INIT(&engine->finished);

@@ -125,19 +125,28 @@ enum job_place {
     JOB_FINISHED,
 };
 
-/* A caller with jobs at this engine. It has a place in engine->shares or, if it was refused
- * a socket in this turn, in engine->short_shares; none while no job of it is running. */
+TAILQ_HEAD(share_queue, share);
+
+/* The network of callers with jobs at this engine: address_key_network(). */
+struct share_network {
+    struct address_entry entry;
+    size_t shares;
+    size_t held; /* sockets of all of them */
+};
+
+/* A caller with jobs at this engine. It has a place in one of the engine's queues of
+ * shares; none while no job of it is running. */
 struct share {
     struct address_entry entry;
+    struct share_network *network; /* held, as is the share by its jobs */
+    struct share_queue *queue;     /* where it has its place; NULL = none */
     TAILQ_ENTRY(share) link;
     struct job_queue running; /* its jobs with something to start, taking turns */
     size_t held;              /* sockets of all its ports */
     size_t jobs;
-    bool is_short;           /* it is in engine->short_shares */
     struct instant short_at; /* the last time that it was; ns 0 = never */
     struct instant loan_at;  /* a port gave back a socket on loan; ns 0 = never */
 };
-TAILQ_HEAD(share_queue, share);
 
 struct job {
     struct engine *engine; /* borrowed */
@@ -189,9 +198,10 @@ struct engine {
     struct timer wake;    /* on the loop's: when the engine's earliest timer is due */
 
     LIST_HEAD(, job) jobs;
-    struct address_table callers;    /* of struct share, owned */
-    struct share_queue shares;       /* callers whose jobs have something to start */
-    struct share_queue short_shares; /* those of them that wait for a socket */
+    struct address_table callers;    /* of struct share and struct share_network, owned */
+    struct share_queue first_shares; /* callers whose jobs have something to start, ... */
+    struct share_queue shares;       /* ... those of networks that hold sockets */
+    struct share_queue short_shares; /* those that were refused one in this turn */
     struct job
         *ending; /* its ports are being settled at its deadline; NULL once it is gone */
     struct job_queue finished; /* `done` is called at the end of the turn */
@@ -422,10 +432,22 @@ void share_put(struct engine *engine, struct share *share);
 
 /* Its first job begins to run, or its last one no longer does. */
 void share_begin(struct engine *engine, struct share *share);
-void share_end(struct engine *engine, struct share *share);
+void share_end(struct share *share);
+
+/* Whose turn it is: first those of networks that hold no socket. NULL = no one's. */
+struct share *share_next(struct engine *engine);
+
+/* A socket for a port of this caller, if neither it nor its network holds too many:
+ * quota_take(). Its first socket is only its own matter. */
+bool share_take(struct engine *engine, struct share *share, bool is_further);
+bool share_borrow(struct engine *engine, struct share *share); /* quota_borrow() */
+void share_return(struct engine *engine, struct share *share);
 
 /* It has had its turn: all others come first. */
 void share_rotate(struct engine *engine, struct share *share);
+
+/* Is it refused sockets in this turn? */
+bool share_is_short(const struct engine *engine, const struct share *share);
 
 /* Was it short of sockets within the time that a port has? */
 bool share_was_short(const struct engine *engine, const struct share *share);
@@ -444,6 +466,9 @@ void shares_retry(struct engine *engine);
  * caller, or the controls of an address. `is_further`: for a port that has an attempt open.
  * quota.c has the rule. */
 bool quota_take(struct engine *engine, size_t *held, bool is_further);
+
+/* Whether one that holds so many could take another one. */
+bool quota_allows(struct engine *engine, size_t held, bool is_further);
 
 /* A socket of the reserve, for a caller that holds none: on loan. */
 bool quota_borrow(struct engine *engine, size_t *held);

@@ -192,7 +192,7 @@ static bool send_one(struct engine *engine, struct host *host)
     limit->is_short = false;
     if (!port)
         return false;
-    limit->is_short = !quota_take(engine, &port->job->share->held, false);
+    limit->is_short = !share_take(engine, port->job->share, false);
     if (limit->is_short)
         return false;
     limit->unheard++;

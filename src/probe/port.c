@@ -374,7 +374,7 @@ static void port_lose_patience(struct port *port)
 {
     if (LIST_EMPTY(&port->attempts))
         return;
-    if (!port->job->share->is_short) {
+    if (!share_is_short(port->job->engine, port->job->share)) {
         port_be_patient(port);
         return;
     }

@@ -57,7 +57,7 @@ enum outcome attempt_start(struct port *port, loop_event_fn *on_event, int *ret_
         *ret_errnum = ENOMEM;
     }
     fd_close(&fd);
-    quota_return(engine, &port->job->share->held);
+    share_return(engine, port->job->share);
     return outcome;
 }
 
@@ -78,7 +78,7 @@ void attempt_close(struct attempt *attempt)
         return;
     loop_watch_drop(engine->loop, -1, &attempt->watch);
     fd_close(&attempt->fd);
-    quota_return(engine, &attempt->port->job->share->held);
+    share_return(engine, attempt->port->job->share);
     attempt_answered(attempt);
 }
 

@@ -30,14 +30,12 @@ const char *proof_text(enum proof proof)
     return proof_texts[proof];
 }
 
-static const char hex_digits[] = "0123456789abcdef";
-
 bool proof_token_parse(const char *text, size_t len, struct proof_token *ret)
 {
     if (len != PROOF_TOKEN_LEN)
         return false;
     for (size_t i = 0; i < len; i++)
-        if (text[i] == '\0' || !strchr(hex_digits, text[i]))
+        if (text[i] == '\0' || !strchr("0123456789abcdef", text[i]))
             return false;
 
     memcpy(ret->hex, text, len);
@@ -53,10 +51,7 @@ static bool hmac_make(const struct proof_token *token, const char *digits, size_
                          hmac) != GNUTLS_E_SUCCESS)
         return false;
 
-    for (size_t i = 0; i < HMAC_LEN; i++) {
-        ret_hex[2 * i] = hex_digits[hmac[i] >> 4];
-        ret_hex[2 * i + 1] = hex_digits[hmac[i] & 0xf];
-    }
+    text_hex(hmac, sizeof hmac, ret_hex);
     return true;
 }
 

@@ -19,7 +19,7 @@ void job_leave_place(struct job *job)
     case JOB_RUNNING:
         TAILQ_REMOVE(&job->share->running, job, place_link);
         if (TAILQ_EMPTY(&job->share->running))
-            share_end(engine, job->share);
+            share_end(job->share);
         break;
     case JOB_WAITING:
         TAILQ_REMOVE(&job->host->waiting, job, place_link);

@@ -19,6 +19,9 @@
  * a further attempt, and begins again later, as if it had not been probed. So an open port
  * is found at once, and a silent one keeps the socket for as long as an answer takes.
  *
+ * The same rule holds for all callers of a network together (share_take), except for the
+ * first socket of each: one site with many addresses would otherwise leave next to nothing.
+ *
  * Only the number of free sockets is common to all workers, not what a caller holds: one
  * that is connected to several workers has a share at each.
  */
@@ -66,10 +69,16 @@ static bool is_within_share(size_t held, size_t free_count, bool is_further)
     return held / (is_further ? SHARE_FURTHER : SHARE_FIRST) < free_count - 1;
 }
 
+/* What this engine may have beside its own. */
+static size_t own_left(struct engine *engine)
+{
+    return left(min(engine->ceiling, track_limit(engine)), engine->in_flight);
+}
+
 static bool take(struct engine *engine, size_t *held, bool is_further, size_t reserve)
 {
     struct probe_limit *limit = engine->config.limit;
-    size_t own = left(min(engine->ceiling, track_limit(engine)), engine->in_flight);
+    size_t own = own_left(engine);
 
     /* Do not count first and undo it later: other workers and the metrics would see it. */
     size_t before = atomic_load_explicit(&limit->in_flight, memory_order_relaxed);
@@ -88,6 +97,14 @@ static bool take(struct engine *engine, size_t *held, bool is_further, size_t re
 bool quota_take(struct engine *engine, size_t *held, bool is_further)
 {
     return take(engine, held, is_further, engine->config.limit->max / RESERVE);
+}
+
+bool quota_allows(struct engine *engine, size_t held, bool is_further)
+{
+    const struct probe_limit *limit = engine->config.limit;
+    size_t used = atomic_load_explicit(&limit->in_flight, memory_order_relaxed);
+    size_t all_left = left(limit->max - limit->max / RESERVE, used);
+    return is_within_share(held, min(own_left(engine), all_left), is_further);
 }
 
 bool quota_borrow(struct engine *engine, size_t *held)

@@ -54,7 +54,7 @@ static size_t digits_at(const char *text, size_t len)
 struct source_ports source_ports_of_system(unsigned index, unsigned count, uint64_t random)
 {
     char text[32];
-    unsigned long len;
+    size_t len;
     uint64_t first, last;
     if (!has_option() || !fd_read_file(RANGE_FILE, text, sizeof text, &len, NULL))
         return (struct source_ports){0};

@@ -45,8 +45,8 @@ struct err;
     X(PAYLOAD, "payload",                                                                  \
       "its payload is not a JSON object in which every member occurs once")                \
     X(CLAIM, "claim", "a claim is missing or wrong")                                       \
-    X(ISSUER, "issuer", "its iss is that of another checker")                              \
-    X(FOR, "for", "its for is another text")                                               \
+    X(ISSUER, "issuer", "it was issued by another checker (iss)")                          \
+    X(FOR, "for", "it was made for something else (for)")                                  \
     X(EARLY, "early", "it is from the future: compare the clocks")                         \
     X(EXPIRED, "expired", "it has expired")
 

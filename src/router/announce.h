@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Listens to what a router announces to all on its link: that it has started anew, or has
- * another outer address. NAT-PMP announces to 224.0.0.1 in the form of a reply to the
- * question for the address; PCP in that of a reply to ANNOUNCE, over IPv6 to ff02::1.
+ * Listens to what a router announces to all on its link: that it has restarted, or has
+ * another outer address. A NAT-PMP announcement is a reply to the question for the address,
+ * sent to 224.0.0.1; a PCP announcement is a reply to ANNOUNCE, over IPv6 sent to ff02::1.
  * Several programs can listen on one machine. Belongs to the loop's thread.
  */
 #pragma once
@@ -16,7 +16,7 @@ struct announcements;
 struct err;
 struct loop;
 
-/* `outer` is NULL if the announcement tells no address. For mapper_hear(). */
+/* `outer` is NULL if the announcement has no address. For mapper_hear(). */
 typedef void(announced_fn)(void *ctx, enum router_protocol protocol, uint32_t epoch,
                            const struct address *outer);
 

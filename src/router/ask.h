@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Asks a router, without changing anything in it, which protocols it speaks and which
- * address it has on its other side: NAT-PMP's question for the address, and PCP's ANNOUNCE,
- * both at once. PCP alone does not tell the address without a mapping. Belongs to the
- * loop's thread.
+ * Asks a router, without changing anything in it, which protocols it speaks and what its
+ * outer address is: NAT-PMP's question for the address, and PCP's ANNOUNCE, both at once.
+ * PCP alone does not report the address without a mapping. Belongs to the loop's thread.
  */
 #pragma once
 
@@ -42,7 +41,7 @@ struct router_speech {
 
 struct router_answer {
     struct router_speech speech[ROUTER_DATAGRAM_COUNT];
-    bool has_outer; /* an IPv4 router told its address on the other side */
+    bool has_outer; /* an IPv4 router told its outer address */
     struct address outer_address;
 };
 

@@ -2,7 +2,7 @@
  *
  * One request to a router, repeated until it is answered: after 250 ms, then after twice as
  * long each time, within a tenth, so that requests that were lost together are not repeated
- * together. RFC 6886 wants 250 ms; RFC 6887 wants 3 s, but home routers answer within
+ * together. RFC 6886 says 250 ms; RFC 6887 says 3 s, but home routers answer within
  * 100 ms.
  *
  * Each call has a UDP socket of its own, connected to the router: the kernel passes on only

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Whether a router still has its table of mappings. Each reply says how many seconds old
- * the table is; if that does not fit the time that has passed here, the router has started
- * anew and has forgotten the mappings. Pure.
+ * the table is; if that does not fit the time that has passed here, the router has
+ * restarted and has forgotten the mappings. Pure.
  */
 #pragma once
 

@@ -18,7 +18,6 @@
 #define KEPT_SILENCE_SECONDS 60 /* without an answer: until a port is asked for again */
 #define KEPT_REFUSED_SECONDS 600
 
-/* Begins each mapper's own description of a port. */
 struct kept_port {
     struct mapping mapping;
     enum mapping_state told; /* by the last kept_port_tell() */
@@ -32,7 +31,7 @@ struct kept_grant {
     bool is_permanent;
     uint32_t renew_seconds;  /* is_permanent: the lease to go by */
     uint32_t lease_min;      /* seconds */
-    struct instant asked_at; /* the renewal is due so long after this */
+    struct instant asked_at; /* the time until the renewal starts here */
     uint8_t jitter;          /* 255: at 5/8 */
 };
 
@@ -43,8 +42,8 @@ void kept_port_grant(struct kept_port *port, const struct kept_grant *grant,
 /* A renewal failed. Whether the mapping is still good; then it is asked for again. */
 bool kept_port_lasts(struct kept_port *port, struct instant now);
 
-/* The router has not mapped the port: it gets `state`, and is due again after so many
- * seconds. A mapping that lasts (kept_port_lasts()) keeps its state. */
+/* The router has not mapped the port: it gets `state`, and is due again after
+ * `again_seconds`. A mapping that lasts (kept_port_lasts()) keeps its state. */
 void kept_port_fail(struct kept_port *port, enum mapping_state state, int64_t again_seconds,
                     struct instant now);
 

@@ -17,8 +17,8 @@ struct map_request {
     struct address client;  /* PCP: the source address of the datagram */
     struct pcp_nonce nonce; /* PCP */
     uint16_t inner;
-    uint16_t outer;    /* wished; 0 in a removal */
-    uint32_t lifetime; /* seconds, wished; 0 is a removal */
+    uint16_t outer;    /* requested; 0 in a removal */
+    uint32_t lifetime; /* seconds, requested; 0 is a removal */
 };
 
 struct map_reply {

@@ -12,7 +12,7 @@
 #include "router/announced.h"
 #include "router/call.h"
 #include "router/epoch.h"
-#include "router/kept_port.h"
+#include "router/kept_ports.h"
 #include "router/map_request.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@
 static const struct instant never = {INT64_MAX};
 
 struct port {
-    struct kept_port kept;
+    struct kept_port *kept; /* borrowed */
     bool is_under_way;
     bool is_displaced;   /* its outer port was given to another port of ours for a moment */
     bool is_retried;     /* for that reason, since it was last due */
@@ -49,6 +49,7 @@ struct mapper {
     struct loop *loop; /* borrowed */
     struct mapper_config config;
     size_t port_count;
+    struct kept_ports kept;
     struct port *ports; /* owned */
     struct slot slots[MAPPER_CALLS_MAX];
     size_t calls;         /* slots in use */
@@ -58,9 +59,6 @@ struct mapper {
     bool has_outer;
     struct address outer_address;
     bool is_answered; /* a request for a mapping was */
-    bool has_settled;
-    struct mapping_news news;
-    uint8_t jitter; /* of the renewals: one for all, so that they come together */
     bool is_removing, has_removed;
     struct instant remove_by;
     struct announced announced;
@@ -84,18 +82,18 @@ static void map_anew(struct mapper *mapper, const struct port *except, struct in
     for (size_t i = 0; i < mapper->port_count; i++) {
         struct port *port = &mapper->ports[i];
         /* The router may have answered before it forgot: its reply is on the way. */
-        struct instant *due = port->is_under_way ? &port->anew : &port->kept.due;
+        struct instant *due = port->is_under_way ? &port->anew : &port->kept->due;
         if (port == except)
             continue;
         *due = instant_min(*due, at);
         if (is_forgotten)
-            port->kept.mapping.expires = at;
+            port->kept->mapping.expires = at;
         if (is_forgotten && !port->is_under_way)
-            port->kept.mapping.state = MAPPING_WAITING;
+            port->kept->mapping.state = MAPPING_WAITING;
     }
 }
 
-/* The router seems to be another one than before: all ports are mapped anew, at once or
+/* The router seems to be another one than before: all ports are mapped again, at once or
  * after a pause, which grows while this goes on. Returns whether it is at once. */
 static bool upset(struct mapper *mapper, const struct port *of, bool is_forgotten)
 {
@@ -122,7 +120,7 @@ static void note_epoch(struct mapper *mapper, uint32_t seconds, const struct por
     if (!epoch_note(&mapper->epoch, mapper->config.protocol, seconds,
                     loop_now(mapper->loop)) &&
         upset(mapper, of, true))
-        mapper->news.is_restarted = true;
+        mapper->kept.news.is_restarted = true;
 }
 
 static void note_outer(struct mapper *mapper, const struct address *outer,
@@ -135,7 +133,7 @@ static void note_outer(struct mapper *mapper, const struct address *outer,
     mapper->has_outer = true;
     mapper->outer_address = *outer;
     if (is_moved && upset(mapper, of, false))
-        mapper->news.is_moved = true;
+        mapper->kept.news.is_moved = true;
 }
 
 static struct span retry_after(const struct map_reply *reply)
@@ -156,10 +154,10 @@ static void port_granted(struct mapper *mapper, struct port *port,
         .lease = reply->lifetime,
         .lease_min = mapper->config.lease_min,
         .asked_at = now,
-        .jitter = mapper->jitter,
+        .jitter = mapper->kept.jitter,
     };
     port->doubles = 0; /* repetitions renewed it */
-    kept_port_grant(&port->kept, &grant, now);
+    kept_port_grant(port->kept, &grant, now);
 }
 
 /* The ports that have not been mapped yet need not be asked for. */
@@ -168,11 +166,11 @@ static void table_full(struct mapper *mapper, const struct map_reply *reply)
     struct instant now = loop_now(mapper->loop);
     for (size_t i = 0; i < mapper->port_count; i++) {
         struct port *port = &mapper->ports[i];
-        if (port->is_under_way || port->kept.mapping.is_held)
+        if (port->is_under_way || port->kept->mapping.is_held)
             continue;
-        port->kept.mapping.state = MAPPING_FULL;
-        port->kept.mapping.result = reply->result;
-        port->kept.due = instant_add(now, retry_after(reply));
+        port->kept->mapping.state = MAPPING_FULL;
+        port->kept->mapping.result = reply->result;
+        port->kept->due = instant_add(now, retry_after(reply));
     }
 }
 
@@ -180,7 +178,7 @@ static void table_full(struct mapper *mapper, const struct map_reply *reply)
 static void displaced_mark(struct mapper *mapper, uint16_t outer)
 {
     for (size_t i = 0; i < mapper->port_count; i++)
-        if (mapper->ports[i].kept.mapping.outer == outer)
+        if (mapper->kept.each[i].mapping.outer == outer)
             mapper->ports[i].is_displaced = true;
 }
 
@@ -199,14 +197,14 @@ static void port_refused(struct mapper *mapper, struct port *port,
     const struct router_result said =
         router_result_of(mapper->config.protocol, reply->result);
     if (said.meaning != ROUTER_GRANTED &&
-        kept_port_lasts(&port->kept, loop_now(mapper->loop)))
+        kept_port_lasts(port->kept, loop_now(mapper->loop)))
         return;
 
-    port->kept.mapping.state = states[said.meaning];
-    port->kept.mapping.result = reply->result;
-    port->kept.mapping.given = reply->result == 0 ? reply->outer : 0;
-    port->kept.mapping.is_held = said.meaning == ROUTER_GRANTED;
-    port->kept.due = instant_add(loop_now(mapper->loop), retry_after(reply));
+    port->kept->mapping.state = states[said.meaning];
+    port->kept->mapping.result = reply->result;
+    port->kept->mapping.given = reply->result == 0 ? reply->outer : 0;
+    port->kept->mapping.is_held = said.meaning == ROUTER_GRANTED;
+    port->kept->due = instant_add(loop_now(mapper->loop), retry_after(reply));
     if (said.meaning == ROUTER_GRANTED)
         displaced_mark(mapper, reply->outer);
     if (said.meaning == ROUTER_FULL)
@@ -215,7 +213,7 @@ static void port_refused(struct mapper *mapper, struct port *port,
 
 static void port_unanswered(struct mapper *mapper, struct port *port)
 {
-    kept_port_fail(&port->kept, MAPPING_SILENT, KEPT_SILENCE_SECONDS,
+    kept_port_fail(port->kept, MAPPING_SILENT, KEPT_SILENCE_SECONDS,
                    loop_now(mapper->loop));
 }
 
@@ -255,8 +253,8 @@ static bool slot_begin(struct slot *slot, struct port *port, bool is_removal)
     struct instant deadline = instant_add(now, span_ms(MAPPER_REQUEST_MS));
     if (mapper->is_removing)
         deadline = instant_min(deadline, mapper->remove_by);
-    else if (port->kept.mapping.state == MAPPING_MAPPED) /* no longer than that is true */
-        deadline = instant_min(deadline, port->kept.mapping.expires);
+    else if (port->kept->mapping.state == MAPPING_MAPPED) /* no longer than that is true */
+        deadline = instant_min(deadline, port->kept->mapping.expires);
     if (!call_open(&slot->call, &config->router, config->has_local ? &config->local : NULL,
                    NULL))
         return false;
@@ -264,8 +262,8 @@ static bool slot_begin(struct slot *slot, struct port *port, bool is_removal)
         .protocol = config->protocol,
         .client = slot->call.local,
         .nonce = config->nonce,
-        .inner = port->kept.mapping.inner,
-        .outer = is_removal ? 0 : port->kept.mapping.outer,
+        .inner = port->kept->mapping.inner,
+        .outer = is_removal ? 0 : port->kept->mapping.outer,
         .lifetime = is_removal ? 0 : config->lease,
     };
     slot->call.len = map_request_write(&slot->request, slot->call.bytes);
@@ -276,7 +274,7 @@ static bool slot_begin(struct slot *slot, struct port *port, bool is_removal)
     port->is_under_way = true;
     mapper->calls++;
     if (!is_removal)
-        kept_port_hold(&port->kept, deadline, config->lease);
+        kept_port_hold(port->kept, deadline, config->lease);
     return true;
 }
 
@@ -291,25 +289,25 @@ static void removal_end(struct slot *slot, struct port *port, enum call_end end)
             slot_begin(slot, port, true);
         return;
     }
-    port->kept.mapping.is_held = false;
+    port->kept->mapping.is_held = false;
     if (slot->mapper->is_removing)
-        port->kept.mapping.state = MAPPING_REMOVED;
+        port->kept->mapping.state = MAPPING_REMOVED;
 }
 
 static void mapping_end(struct slot *slot, struct port *port, enum call_end end)
 {
     struct mapper *mapper = slot->mapper;
     const struct map_reply *reply = &slot->reply;
-    if (end == CALL_CLOSED && port->kept.mapping.state != MAPPING_MAPPED)
-        port->kept.mapping.is_held = false;
+    if (end == CALL_CLOSED && port->kept->mapping.state != MAPPING_MAPPED)
+        port->kept->mapping.is_held = false;
     if (end != CALL_ANSWERED)
         port_unanswered(mapper, port);
-    else if (reply->result == 0 && reply->outer == port->kept.mapping.outer)
+    else if (reply->result == 0 && reply->outer == port->kept->mapping.outer)
         port_granted(mapper, port, reply);
     else
         port_refused(mapper, port, reply);
     /* What is not wanted is given back at once: for its owner, not for us. */
-    if (port->kept.mapping.state == MAPPING_OTHER_PORT && port->kept.mapping.is_held)
+    if (port->kept->mapping.state == MAPPING_OTHER_PORT && port->kept->mapping.is_held)
         slot_begin(slot, port, true);
 }
 
@@ -342,7 +340,7 @@ static void call_ended(void *ctx, enum call_end end)
         removal_end(slot, port, end);
     else
         mapping_end(slot, port, end);
-    port->kept.due = instant_min(port->kept.due, port->anew);
+    port->kept->due = instant_min(port->kept->due, port->anew);
     port->anew = never;
     wake(mapper);
 }
@@ -354,7 +352,7 @@ static struct port *displaced_next(struct mapper *mapper)
 {
     for (size_t i = 0; i < mapper->port_count && mapper->calls == 0; i++) {
         struct port *port = &mapper->ports[i];
-        if (port->kept.mapping.state == MAPPING_OTHER_PORT && port->is_displaced &&
+        if (port->kept->mapping.state == MAPPING_OTHER_PORT && port->is_displaced &&
             !port->is_retried)
             return port;
     }
@@ -368,10 +366,10 @@ static struct port *port_next(struct mapper *mapper, struct instant now)
     struct port *next = NULL;
     for (size_t i = 0; i < mapper->port_count; i++) {
         struct port *port = &mapper->ports[i];
-        bool is_next = mapper->is_removing ? port->kept.mapping.is_held && !port->is_tried
-                                           : !instant_before(now, port->kept.due);
+        bool is_next = mapper->is_removing ? port->kept->mapping.is_held && !port->is_tried
+                                           : !instant_before(now, port->kept->due);
         if (is_next && !port->is_under_way &&
-            (!next || instant_before(port->kept.due, next->kept.due)))
+            (!next || instant_before(port->kept->due, next->kept->due)))
             next = port;
     }
     return next || mapper->is_removing ? next : displaced_next(mapper);
@@ -384,9 +382,9 @@ static void requests_begin(struct mapper *mapper, struct instant now)
         struct port *port = slot->port ? NULL : port_next(mapper, now);
         if (!port)
             continue;
-        kept_port_expire(&port->kept, now);
+        kept_port_expire(port->kept, now);
         port->is_tried = mapper->is_removing;
-        port->is_retried = instant_before(now, port->kept.due);
+        port->is_retried = instant_before(now, port->kept->due);
         port->is_displaced = false;
         if (!slot_begin(slot, port, mapper->is_removing) && !mapper->is_removing)
             port_unanswered(mapper, port);
@@ -407,37 +405,15 @@ static struct instant next_time(const struct mapper *mapper)
     struct instant next = never;
     if (mapper->is_removing)
         return mapper->remove_by;
-    if (!mapper->has_settled)
+    if (!mapper->kept.has_settled)
         next = settle_by(mapper);
     next = instant_min(next, announced_next(&mapper->announced));
     if (mapper->calls == MAPPER_CALLS_MAX)
         return next;
     for (size_t i = 0; i < mapper->port_count; i++)
         if (!mapper->ports[i].is_under_way)
-            next = instant_min(next, mapper->ports[i].kept.due);
+            next = instant_min(next, mapper->kept.each[i].due);
     return next;
-}
-
-/* Once the first answers are late: they may still come. */
-static void waiting_end(struct mapper *mapper)
-{
-    for (size_t i = 0; i < mapper->port_count; i++)
-        if (mapper->ports[i].kept.mapping.state == MAPPING_WAITING)
-            mapper->ports[i].kept.mapping.state = MAPPING_SILENT;
-}
-
-/* Calls `settled` if there is news. */
-static void news_tell(struct mapper *mapper)
-{
-    struct mapping_news news = mapper->news;
-    news.is_first = news.is_changed = !mapper->has_settled;
-    for (size_t i = 0; i < mapper->port_count; i++)
-        news.is_changed = kept_port_tell(&mapper->ports[i].kept) || news.is_changed;
-    mapper->has_settled = true;
-    mapper->news = (struct mapping_news){0};
-    mapper->jitter = kept_jitter(mapper->jitter);
-    if (news.is_changed || news.is_restarted || news.is_moved || news.is_announced)
-        mapper->config.settled(mapper->config.ctx, &news);
 }
 
 static void timer_fire(struct timer *timer)
@@ -445,7 +421,7 @@ static void timer_fire(struct timer *timer)
     struct mapper *mapper = CONTAINER_OF(timer, struct mapper, timer);
     struct instant now = loop_now(mapper->loop);
     if (!mapper->is_removing && announced_take(&mapper->announced, now)) {
-        mapper->news.is_announced = true;
+        mapper->kept.news.is_announced = true;
         map_anew(mapper, NULL, now, false);
     }
     requests_begin(mapper, now);
@@ -460,24 +436,35 @@ static void timer_fire(struct timer *timer)
         mapper->config.removed(mapper->config.ctx);
         return;
     }
-    bool is_late = !mapper->has_settled && !instant_before(now, settle_by(mapper));
+    bool is_late = !mapper->kept.has_settled && !instant_before(now, settle_by(mapper));
     if (is_late)
-        waiting_end(mapper);
+        kept_ports_end_waiting(&mapper->kept);
     if (is_idle || is_late)
-        news_tell(mapper);
+        kept_ports_tell(&mapper->kept);
 }
 
 /* --- life ----------------------------------------------------------------------------- */
+
+/* What it owns itself. */
+static struct mapper *memory_free(struct mapper *mapper)
+{
+    kept_ports_done(&mapper->kept);
+    free(mapper->ports);
+    free(mapper);
+    return NULL;
+}
 
 bool mapper_new(struct loop *loop, const struct mapper_config *config,
                 const struct mapping_port *ports, size_t port_count, struct mapper **ret,
                 struct err *err)
 {
     struct mapper *mapper = calloc(1, sizeof *mapper);
-    if (mapper)
-        mapper->ports = calloc(port_count ? port_count : 1, sizeof *mapper->ports);
-    if (!mapper || !mapper->ports) {
-        free(mapper);
+    if (!mapper)
+        return err_sys(err, ENOMEM, "mapping ports");
+    mapper->ports = calloc(port_count + 1, sizeof *mapper->ports);
+    if (!kept_ports_init(&mapper->kept, ports, port_count, config->settled, config->ctx) ||
+        !mapper->ports) {
+        memory_free(mapper);
         return err_sys(err, ENOMEM, "mapping ports");
     }
     mapper->loop = loop;
@@ -486,12 +473,11 @@ bool mapper_new(struct loop *loop, const struct mapper_config *config,
     mapper->patience = span_ms(CALL_WAIT_MS);
     mapper->upset_at = instant_back(clock_now(), span_seconds(UPSET_MAX_SECONDS));
     for (size_t i = 0; i < port_count; i++)
-        mapper->ports[i] = (struct port){.kept = kept_port_new(&ports[i]), .anew = never};
+        mapper->ports[i] = (struct port){.kept = &mapper->kept.each[i], .anew = never};
     for (size_t i = 0; i < MAPPER_CALLS_MAX; i++) {
         mapper->slots[i].mapper = mapper;
         call_init(&mapper->slots[i].call, loop, reply_take, call_ended, &mapper->slots[i]);
     }
-    mapper->jitter = kept_jitter(0);
     timer_init(&mapper->timer, timer_fire);
     if (!loop_timer_set(loop, &mapper->timer, clock_now())) {
         mapper_free(mapper);
@@ -515,14 +501,12 @@ struct mapper *mapper_free(struct mapper *mapper)
 
     calls_close(mapper);
     loop_timer_stop(mapper->loop, &mapper->timer);
-    free(mapper->ports);
-    free(mapper);
-    return NULL;
+    return memory_free(mapper);
 }
 
 const struct mapping *mapper_mapping(const struct mapper *mapper, size_t index)
 {
-    return &mapper->ports[index].kept.mapping;
+    return &mapper->kept.each[index].mapping;
 }
 
 bool mapper_outer_address(const struct mapper *mapper, struct address *ret)

@@ -7,18 +7,18 @@
  * Mapping. mapper_new() asks for the ports in the order of their list, which therefore
  * begins with those that matter most, with at most MAPPER_CALLS_MAX requests under way.
  * When each has a state other than WAITING, or the deadline has passed, or no request was
- * answered until `silent_by`, `settled` is called for the first time. A port that the
- * router forwards at another outer port than wished is given back: its state is OTHER_PORT.
- * Until then it may be in the way of another port of the list, which is therefore asked for
- * once more when all others are done. Once the router says that its table is full, ports
- * that were not asked for yet are FULL as well, without a request.
+ * answered until `silent_by`, `settled` is called for the first time. If the router gives
+ * an outer port other than the requested one, that mapping is removed, and the state is
+ * OTHER_PORT. Until then it may block another port of the list, which is therefore asked
+ * for once more when all others are done. Once the router says that its table is full,
+ * ports that were not asked for yet are FULL as well, without a request.
  *
  * Keeping. router/kept_port.h says when a mapping is renewed, whatever lease the router
  * granted. Ports in other states are asked for again: after 1 minute of silence; after a
  * refusal in 10 minutes, or when the router said (PCP), between 1 and 30 minutes.
  *
  * Restarts. If the epoch of a reply does not fit (router/epoch.h), the router has forgotten
- * the mappings: all ports are mapped anew, at once. If it tells another outer address, all
+ * the mappings: all ports are mapped again, at once. If it tells another outer address, all
  * mappings are renewed. `settled` is called when that is done, also after an announcement
  * that comes to ROUTER_ANNOUNCE_PORT: see mapper_hear(). Some routers do this all the time,
  * and datagrams are easily forged: within 30 seconds of the last time, and up to 8 minutes
@@ -58,7 +58,7 @@ struct mapper_config {
     bool has_local;
     struct address local; /* has_local: source of the requests. The router forwards to it */
     struct pcp_nonce nonce;   /* PCP */
-    uint32_t lease;           /* seconds, wished */
+    uint32_t lease;           /* seconds, requested */
     uint32_t lease_min;       /* seconds: shorter ones are not kept */
     struct instant deadline;  /* for the first `settled` */
     struct instant silent_by; /* the same, if no request has been answered */

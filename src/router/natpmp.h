@@ -17,7 +17,6 @@
 #include <stdint.h>
 
 #define NATPMP_REQUEST_MAX 12
-#define NATPMP_REPLY_MAX   16
 
 enum natpmp_opcode {
     NATPMP_ADDRESS = 0,
@@ -28,8 +27,8 @@ struct natpmp_request {
     enum natpmp_opcode opcode;
     /* of MAP_TCP */
     uint16_t inner;
-    uint16_t outer;    /* wished; 0 to remove the mapping */
-    uint32_t lifetime; /* seconds, wished; 0 to remove the mapping */
+    uint16_t outer;    /* requested; 0 to remove the mapping */
+    uint32_t lifetime; /* seconds, requested; 0 to remove the mapping */
 };
 
 struct natpmp_reply {

@@ -41,8 +41,8 @@ struct pcp_request {
     /* of MAP */
     struct pcp_nonce nonce;
     uint16_t inner;
-    uint16_t outer;    /* wished; 0 to remove the mapping */
-    uint32_t lifetime; /* seconds, wished; 0 to remove the mapping */
+    uint16_t outer;    /* requested; 0 to remove the mapping */
+    uint32_t lifetime; /* seconds, requested; 0 to remove the mapping */
 };
 
 struct pcp_reply {

@@ -2,7 +2,7 @@
  *
  * The protocols in which a program asks its router to forward ports, and what their result
  * codes mean: NAT-PMP (RFC 6886) and its successor PCP (RFC 6887), which use UDP between
- * the router's port 5351 and any port of ours; and UPnP IGD, which a program of its own
+ * the router's port 5351 and any port of ours; and UPnP IGD, which a separate program
  * speaks (verifier/upnp_mapper.h). Pure.
  */
 #pragma once
@@ -30,7 +30,7 @@ enum router_meaning {
     ROUTER_REFUSES,       /* its configuration forbids it */
     ROUTER_FULL,          /* its table, or our share of it; or it has no public address */
     ROUTER_TAKEN,         /* not with that outer port or address */
-    ROUTER_OFFLINE,       /* it has no connection, or no usable address on its other side */
+    ROUTER_OFFLINE,       /* it has no connection, or no usable outer address */
     ROUTER_FAR,           /* a NAT lies between it and us */
     ROUTER_LACKS,         /* it does not support what was asked for */
     ROUTER_MISUNDERSTOOD, /* it says that our request is wrong, or uses an unknown code */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the process that serves gives up before it reads its first byte from the network.
+ * What the serving process gives up before it reads its first byte from the network.
  * Each layer holds without the others. A layer that the kernel or the build lacks is
  * skipped, unless PORT_CHECKER_SANDBOX=require; any other failure stops the start.
  */

@@ -294,7 +294,7 @@ static void reload_check_ended(struct parent *parent, int status)
         return;
     }
     log_message(LOG_LEVEL_INFO, "reload",
-                "the new program starts; running checks finish beside it");
+                "starting the new program; running checks finish in the old process");
     parent->is_accepted = true;
 }
 

@@ -259,7 +259,7 @@ bool trial_print(const struct confine_plan *plan, FILE *out)
         return false;
 
     int holding = 0;
-    fprintf(out, "The process that serves, on this system:\n");
+    fprintf(out, "The serving process, on this system:\n");
     fflush(out); /* children must not print it again */
     for (enum layer layer = 0; layer < LAYER_COUNT; layer++) {
         holding += layer_print(layer, plan, err, out);

@@ -268,9 +268,9 @@ static bool check_places(const struct sources *s, const struct settings *setting
                        from);
     if (settings->vantages.count > 0 && settings->quorum > settings->vantages.count + 1)
         return err_set(err, ERR_INVALID,
-                       "PORT_CHECKER_QUORUM=%zu is more than the places in "
-                       "PORT_CHECKER_VANTAGES and this one",
-                       settings->quorum);
+                       "PORT_CHECKER_QUORUM=%zu is more than there are places: this one "
+                       "and the %zu in PORT_CHECKER_VANTAGES",
+                       settings->quorum, settings->vantages.count);
     return true;
 }
 

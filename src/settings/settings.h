@@ -46,7 +46,7 @@ enum targets {
 #undef X
 };
 
-/* How the process that serves is confined: docs/deploy.md. */
+/* How the serving process is confined: docs/deploy.md. */
 #define SANDBOX_MAP(X)                                                                     \
     X(AUTO, "auto", "with every layer that the kernel has")                                \
     X(REQUIRE, "require", "with all layers; the service does not start without one")       \

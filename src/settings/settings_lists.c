@@ -375,7 +375,7 @@ static const char *issuer_fault(const char *text, size_t len)
     if (why)
         return why;
     if (text[len - 1] == '/')
-        return "leave out the slash at its end";
+        return "leave out the trailing slash";
     for (const char *c = path; c && c < text + len; c++)
         if (!strchr(allowed, *c))
             return "leave out its query, its fragment, and spaces";

@@ -49,8 +49,8 @@ static const char *const log_format_words[] = {
     TO(field, kind_count, SHOW(low) " to " SHOW(high)), .min = (low), .max = (high)
 #define TO_ISSUER(field) \
     TO(field, kind_issuer, \
-       "a URL of at most 255 characters such as https://checker.example, without a slash " \
-       "at its end")
+       "a URL of at most 255 characters such as https://checker.example, without a " \
+       "trailing slash")
 #define TO_LOG_FORMAT(field) \
     TO_WORD(field, log_format_words, "text or json")
 #define TO_NATS_URLS(field) \
@@ -62,8 +62,8 @@ static const char *const log_format_words[] = {
 #define TO_PATH(field) \
     TO(field, kind_path, "a path of at most 4095 bytes")
 #define TO_PLACE(field) \
-    TO(field, kind_place, "a name of lower-case letters, digits and hyphens, at most " \
-       SHOW(PLACE_NAME_MAX) " of them, such as eu-1")
+    TO(field, kind_place, "a name of at most " SHOW(PLACE_NAME_MAX) \
+       " lower-case letters, digits and hyphens, such as eu-1")
 #define TO_PLACES(field) \
     TO(field, kind_places, "at most " SHOW(PLACES_MAX) " names such as eu-1,us-1")
 #define TO_RATE(field) \

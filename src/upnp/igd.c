@@ -38,8 +38,8 @@ static bool is_reachable(const char *control_url)
 
 /* --- its state ------------------------------------------------------------------------ */
 
-/* Returns false if the router tells that it has none: miniupnpd, whose state is "Connected"
- * all the same, if its address on the other side is not a public one. */
+/* Returns false if the router says that it has none. So does miniupnpd if its outer address
+ * is not public, although its state is "Connected" then. */
 static bool outer_ask(struct igd *igd)
 {
     char text[WORDS_SIZE] = "";
@@ -66,7 +66,7 @@ static bool connection_ask(struct igd *igd)
     return result != 0 || strcmp(state, "Connected") == 0 || strcmp(state, "Up") == 0;
 }
 
-/* Some have a connection that is not in use beside the one that is. */
+/* Some have an unused connection besides the one in use. */
 static void connection_choose(struct igd *igd, unsigned zone)
 {
     igd->is_connected = connection_ask(igd);

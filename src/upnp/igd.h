@@ -16,7 +16,7 @@ struct igd {
     char url[MINIUPNPC_URL_MAXSIZE]; /* of its description */
     struct UPNPUrls urls; /* owned by the library; all inside the neighbourhood */
     struct IGDdatas data;
-    bool is_connected; /* on its other side */
+    bool is_connected; /* to the internet */
     bool has_outer;
     struct address outer; /* IPv4 only */
 };

@@ -104,7 +104,7 @@ int main(int argc, char *argv[])
         return fflush(stdout) == 0 ? STATUS_DONE : STATUS_SYSTEM;
     }
     if (argc > 1) {
-        fprintf(stderr, "port-verifier-upnp: no arguments are accepted; the request "
+        fprintf(stderr, "port-verifier-upnp: the only option is --version; the request "
                         "is read from standard input: see port-verifier-upnp(1)\n");
         return STATUS_USAGE;
     }

@@ -44,7 +44,7 @@ struct request {
     struct address client; /* where the ports lead: `local`, or in a removal another one */
     bool has_gateway;
     struct address gateway;
-    uint32_t lease; /* seconds, wished */
+    uint32_t lease; /* seconds, requested */
     int deadline_ms;
     size_t port_count;
     struct request_port ports[REQUEST_PORTS_MAX];

@@ -33,7 +33,7 @@ struct vantage_answer {
                                       without `icmp` and `duration` */
 };
 
-/* Bytes of JSON for so many ports. */
+/* Bytes of JSON for this many ports. */
 size_t vantage_answer_size_max(size_t port_count);
 
 /* Writes an answer with verdicts. The text is to be freed with free(); NULL without

@@ -302,15 +302,9 @@ static void disconnect(struct courier *courier)
 /* ---- the thread -----------------------------------------------------------------------
  */
 
-static struct timespec timespec_of(struct instant instant)
-{
-    return (struct timespec){.tv_sec = instant.ns / NS_PER_SECOND,
-                             .tv_nsec = instant.ns % NS_PER_SECOND};
-}
-
 static void wait_until(struct courier *courier, struct instant end)
 {
-    const struct timespec ts = timespec_of(end);
+    const struct timespec ts = instant_timespec(end);
     lock(courier);
     if (!courier->outbox.first && !courier->is_stopping && !courier->is_greeted &&
         !courier->is_lost && atomic_load(&courier->is_retired) == courier->has_left)
@@ -445,7 +439,7 @@ bool courier_start(struct courier *courier, struct err *err)
 
     courier->is_started = true;
     const struct timespec end =
-        timespec_of(instant_add(clock_now(), span_ms(COURIER_START_MS)));
+        instant_timespec(instant_add(clock_now(), span_ms(COURIER_START_MS)));
     lock(courier);
     while (!courier->has_tried && failure == 0)
         failure = pthread_cond_timedwait(&courier->cond, &courier->mutex, &end);

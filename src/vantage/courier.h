@@ -28,7 +28,7 @@ struct places;
 struct courier_config {
     const struct nats_access *access;
     const char *front;                /* "" = this process asks no other places */
-    const char *place;                /* "" = it answers nobody */
+    const char *place;                /* "" = it is not a vantage point */
     struct places *places;            /* of a front; NULL = none */
     struct mailbox *const *mailboxes; /* one of each worker */
     size_t mailbox_count;

@@ -4,8 +4,8 @@
  * member that is missing or of another type spoils the form, and so does one that was never
  * read. So a reader asks once, at the end.
  *
- *     form_begin(&form, text, len);
- *     form_text(&form, "id", &id, &id_len);
+ *     form_begin(&form, object);
+ *     const char *id = form_text(&form, "id", &len);
  *     if (!form_end(&form)) ...
  */
 #pragma once

@@ -2,10 +2,12 @@
 #include "vantage/gather.h"
 
 #include "base/container.h"
+#include "base/text.h"
 #include "loop/loop.h"
 #include "vantage/quorum.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -302,15 +304,11 @@ size_t gather_expected(const struct gather_config *config)
 
 static bool id_make(char ret_id[static VANTAGE_ID_LEN + 1])
 {
-    static const char digits[] = "0123456789abcdef";
-    unsigned char random[VANTAGE_ID_LEN / 2];
+    uint8_t random[VANTAGE_ID_LEN / 2];
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return false;
 
-    for (size_t i = 0; i < sizeof random; i++) {
-        ret_id[2 * i] = digits[random[i] >> 4];
-        ret_id[2 * i + 1] = digits[random[i] & 15];
-    }
+    text_hex(random, sizeof random, ret_id);
     ret_id[VANTAGE_ID_LEN] = '\0';
     return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One check that several places make: the own verdicts of the front, the answers of the
- * others, and what all of them say together. Belongs to one worker.
+ * One check that several places make: the front's own verdicts, the answers of the others,
+ * and what all of them say together. Belongs to one worker.
  *
  * A gathering is complete when every place that is waited for has answered or is missing. A
  * place is missing when it refuses, when it is not there, when no further answer follows,
@@ -29,8 +29,8 @@ struct loop;
 #define GATHER_REPEAT_MS  1500
 #define GATHER_WAIT_MS    3000
 
-/* Other places have so much less time than the check, so that their answers arrive in it.
- */
+/* Other places have this much less time than the check, so that their answers arrive before
+ * its end. */
 #define GATHER_MARGIN_MS  500
 
 /* Of all gatherings of a worker that ask other places; a further one asks none. That many
@@ -80,7 +80,7 @@ bool gather_has_own(const struct gather *gather, size_t index);
 /* What all places say together about that port, which must have an own verdict. */
 struct port_verdict gather_verdict(const struct gather *gather, size_t index);
 
-/* Whether that is LIMITED only because places are missing: all others reach the port, and
+/* Whether that is LIMITED only because places are missing: all others reach the port, but
  * are too few. */
 bool gather_is_undecided(const struct gather *gather, size_t index);
 

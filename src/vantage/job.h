@@ -29,7 +29,7 @@ struct port_set;
 #define VANTAGE_VERSION      1
 #define VANTAGE_ID_LEN       32
 #define VANTAGE_PORTS_MAX    4096
-#define VANTAGE_BUDGET_MS    25000       /* more is no check: clients wait for 30 s */
+#define VANTAGE_BUDGET_MS    25000       /* no check takes longer: clients wait for 30 s */
 #define VANTAGE_JOB_SIZE_MAX (32 * 1024) /* bytes of JSON; a port takes at most six */
 
 /* Why a vantage point does not judge a job; NONE means that it does. */

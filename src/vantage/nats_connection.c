@@ -41,7 +41,7 @@ static bool failed(struct err *err, natsStatus status)
 /* ---- the libraries ------------------------------------------------------------------ */
 
 /* In place of OpenSSL's function. libnats calls it for every context, and would trust the
- * system's certificates beside those that it is given, and open files to read them. */
+ * system's certificates as well as those that it is given, and open files to read them. */
 int SSL_CTX_set_default_verify_paths(SSL_CTX *context)
 {
     (void)context;
@@ -67,7 +67,7 @@ static bool wait_for(const SSL *ssl, int error, struct instant end)
 }
 
 /* In place of OpenSSL's function, which libnats calls with a socket that blocks: a server
- * that never answers would hold our thread for ever. libnats sets O_NONBLOCK next. */
+ * that never answers would block our thread forever. libnats sets O_NONBLOCK next. */
 int SSL_do_handshake(SSL *ssl)
 {
     struct instant end = instant_add(clock_now(), span_ms(WAIT_MS));

@@ -23,7 +23,7 @@ struct nats_message {
     size_t len;
 };
 
-/* Who connects, and what hears of it: borrowed until nats_library_close(), because a thread
+/* Who connects, and what is called: borrowed until nats_library_close(), because a thread
  * of libnats may be late. The functions are called on those threads. */
 struct nats_client {
     const struct nats_access *access;

@@ -32,13 +32,13 @@ struct point_job {
     size_t port_count;
 };
 
-/* Jobs, as a ring. An id belongs to its front. */
+/* The last jobs, as hashes of front and id, to which an id belongs. Each bucket is a ring,
+ * so a few of them are forgotten before older ones. */
+#define MEMORY_WAYS    16
+#define MEMORY_BUCKETS (POINT_REMEMBERED / MEMORY_WAYS)
 struct memory {
-    size_t next;
-    struct {
-        char id[VANTAGE_ID_LEN + 1];
-        char front[PLACE_NAME_SIZE];
-    } items[POINT_REMEMBERED];
+    uint64_t items[MEMORY_BUCKETS][MEMORY_WAYS]; /* 0 = none */
+    uint8_t next[MEMORY_BUCKETS];
 };
 
 struct point {
@@ -233,9 +233,7 @@ static enum vantage_refusal check_target(const struct point_config *config,
 static struct address address_of_front(const char *front)
 {
     struct address address = {.len = sizeof address.in6, .in6.sin6_family = AF_INET6};
-    uint64_t hash = 0xcbf29ce484222325;
-    for (const char *c = front; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3;
+    uint64_t hash = text_hash(front, strlen(front));
     memcpy(&address.in6.sin6_addr, &hash, sizeof hash);
     return address;
 }
@@ -329,20 +327,35 @@ static enum vantage_refusal charge_and_start(struct point *point,
     return refusal;
 }
 
+static uint64_t item_of(const char *front, const char *id)
+{
+    char text[PLACE_NAME_SIZE + VANTAGE_ID_LEN + 1];
+    int len = snprintf(text, sizeof text, "%s.%s", front, id);
+    uint64_t hash = text_hash(text, (size_t)len);
+    return hash != 0 ? hash : 1;
+}
+
+/* By bits that depend on all characters: FNV-1a leaves similar texts close together. */
+static size_t bucket_of(uint64_t item)
+{
+    return (size_t)(item * 0x9e3779b97f4a7c15 >> 32) % MEMORY_BUCKETS;
+}
+
 static bool is_remembered(const struct memory *memory, const char *front, const char *id)
 {
-    for (size_t i = 0; i < POINT_REMEMBERED; i++)
-        if (strcmp(memory->items[i].id, id) == 0 &&
-            strcmp(memory->items[i].front, front) == 0)
+    const uint64_t item = item_of(front, id);
+    const uint64_t *items = memory->items[bucket_of(item)];
+    for (size_t i = 0; i < MEMORY_WAYS; i++)
+        if (items[i] == item)
             return true;
     return false;
 }
 
 static void remember(struct memory *memory, const char *front, const char *id)
 {
-    snprintf(memory->items[memory->next].id, VANTAGE_ID_LEN + 1, "%s", id);
-    snprintf(memory->items[memory->next].front, PLACE_NAME_SIZE, "%s", front);
-    memory->next = (memory->next + 1) % POINT_REMEMBERED;
+    const uint64_t item = item_of(front, id);
+    const size_t bucket = bucket_of(item);
+    memory->items[bucket][memory->next[bucket]++ % MEMORY_WAYS] = item;
 }
 
 /* Whether the job came before, or its end. */

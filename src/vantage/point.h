@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The vantage point of one worker: takes jobs of fronts, probes with the worker's engine
- * and answers. It sees no caller, so it believes an admitted front about who that is, and
- * nothing else. It refuses
+ * and answers. It never sees the caller: it relies on an admitted front to check who asks,
+ * and on nothing else. It refuses
  *
  *   a target that is not globally reachable, or an address of this machine, unless
  *   PORT_CHECKER_VANTAGE_TARGETS=any
@@ -10,8 +10,8 @@
  *   a job whose `exp` has passed, or is more than POINT_EXP_SECONDS ahead
  *   a job beyond the budget of its target, which is PORT_CHECKER_RATE, or of its front
  *
- * A job that it had before, or that was cancelled before it came, is neither probed nor
- * answered. To a front that misses an answer, it says whether it is at work on the job.
+ * A job that it had before, or that was cancelled before it arrived, is neither probed nor
+ * answered. If a front misses an answer, it says whether it is at work on the job.
  * Belongs to the worker's thread.
  */
 #pragma once
@@ -32,10 +32,10 @@ struct loop;
 struct point;
 
 #define POINT_EXP_SECONDS 30
-#define POINT_JOBS_MAX    4096 /* running */
-#define POINT_REMEMBERED  1024 /* jobs that it had; the same of cancelled ones */
+#define POINT_JOBS_MAX    4096  /* running */
+#define POINT_REMEMBERED  65536 /* the last jobs that it had; the same of cancelled ones */
 
-/* A front acts for many callers: its budget is that of so many targets. */
+/* A front acts for many callers: its budget is that of this many targets. */
 #define POINT_FRONT_SHARE 256
 
 /* Jobs by what became of them: judged (REFUSAL_NONE), refused, cancelled. Shared by all

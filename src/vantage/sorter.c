@@ -2,6 +2,7 @@
 #include "vantage/sorter.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "vantage/nats_connection.h"
 #include "vantage/places.h"
 
@@ -41,13 +42,10 @@ void sorter_post(const struct sorter *sorter, size_t worker, struct letter *lett
         mailbox_post(sorter->mailboxes[worker], letter);
 }
 
-/* The same job, delivered twice, gets to the same worker (FNV-1a). */
+/* The same job, delivered twice, gets to the same worker. */
 static size_t worker_of(const struct sorter *sorter, const char *data, size_t len)
 {
-    uint64_t hash = 0xcbf29ce484222325;
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (unsigned char)data[i]) * 0x100000001b3;
-    return (size_t)((hash >> 32) % sorter->mailbox_count);
+    return (size_t)((text_hash(data, len) >> 32) % sorter->mailbox_count);
 }
 
 /* Whether a message to this place, FRONT.PLACE, can be answered. */

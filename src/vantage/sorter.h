@@ -13,8 +13,8 @@
  *                          sends its heartbeat at once
  *   _INBOX.FRONT.PROCESS.WORKER.ID.PLACE   where a job wants the answer of that place;
  *                          PROCESS is a random number. The server lets a place publish
- *                          there once, and only if it got that job. It also tells there
- *                          that the place has no responders
+ *                          there once, and only if it got that job. The server also
+ *                          reports there that the place has no responders
  *   _INBOX.FRONT.PROCESS.WORKER.late.ID.PLACE   the same for that question, and an empty
  *                          message
  *

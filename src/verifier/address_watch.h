@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Between two rounds, looks every minute which public address the checkers see (GET /ip),
- * because the ports have to be checked anew at a new one. Everything belongs to the loop's
+ * because the ports have to be checked again at a new one. Everything belongs to the loop's
  * thread.
  */
 #pragma once

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whether the public address of this machine changes to and fro from round to round: a
- * router with several uplinks sends each connection through one of them. Pure.
+ * Whether the public address of this machine alternates from round to round: a router with
+ * several uplinks sends each connection through one of them. Pure.
  */
 #pragma once
 

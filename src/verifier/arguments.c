@@ -375,7 +375,7 @@ static bool probe_check(const struct option_rest *rest, struct arguments *argume
 {
     if (rest->operand_count != 2)
         return err_set(err, ERR_INVALID,
-                       "probe needs a host and a list of ports, for example "
+                       "probe needs one host and one list of ports, for example "
                        "port-verifier probe 203.0.113.7 " ARGUMENTS_PORTS);
     struct address address;
     arguments->target = rest->operands[0];
@@ -401,7 +401,7 @@ static bool receipt_check(const struct option_rest *rest, struct arguments *argu
 {
     if (rest->operand_count != 1)
         return err_set(err, ERR_INVALID,
-                       "receipt needs a file, for example port-verifier receipt "
+                       "receipt needs one file, for example port-verifier receipt "
                        "receipts.txt --jwks https://checker.example" RECEIPT_KEYS_PATH);
     arguments->receipt = rest->operands[0];
     return true;

@@ -4,7 +4,7 @@
  * on the same connection, with a token and with details. If a checker refuses these (422,
  * 400), it is asked again with the plain contract. Ports are always listed one by one,
  * because ranges are an extension too. If they are more than the checker takes at a time
- * (GET /limits), they are asked about in pieces; a Retry-After is obeyed.
+ * (GET /limits), they are sent in several requests; a Retry-After is obeyed.
  *
  * If the address that the checker sees changes between the two requests, it is asked for
  * once more. A checker that cannot know the address of this machine has failed.

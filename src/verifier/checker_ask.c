@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * POST /check-ports: the question, in pieces where it has to be, and further looks at ports
- * whose first verdict was negative.
+ * POST /check-ports: the question, in several requests if necessary, and further looks at
+ * ports whose first verdict was negative.
  */
 #include "verifier/checker_state.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A process that executes programs for this one, which gives that up (lockdown.h). It is
- * forked before, knows beforehand which programs it may execute, and never sees the
- * network. It ends with this process, or after a program that still runs then.
+ * A process that executes programs for this one, which gives up executing (lockdown.h). It
+ * is forked before that, is told in advance which programs it may execute, and never sees
+ * the network. It ends with this process, or after a program that still runs then.
  */
 #pragma once
 

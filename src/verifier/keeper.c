@@ -11,268 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_EVERY_MS 50
-
-static void tell_soon(struct keeper *keeper)
-{
-    keeper->has_to_tell = true;
-    /* The timer has room: keeper_new() set it. */
-    loop_timer_set(keeper->config.loop, &keeper->timer, clock_now());
-}
-
-static void fail(struct keeper *keeper, enum mapping_fault fault)
-{
-    keeper->fault = fault;
-    tell_soon(keeper);
-}
-
-static void ask_anew_in(struct keeper *keeper, struct span pause)
-{
-    if (!keeper->has_to_tell && !keeper->is_removing)
-        loop_timer_set(keeper->config.loop, &keeper->timer,
-                       instant_add(clock_now(), pause));
-}
-
-/* --- a mapper of any protocol --------------------------------------------------------- */
-
-static void search_end(struct keeper *keeper)
-{
-    if (keeper->is_searching && !keeper->has_to_tell)
-        loop_timer_stop(keeper->config.loop, &keeper->timer);
-    keeper->is_searching = false;
-}
-
-/* The next mapper removes what this one would have removed. */
-static void mapper_drop(struct keeper *keeper)
-{
-    for (size_t i = 0; i < keeper->known_count; i++)
-        keeper->ports[i] = keeper_port(keeper, i);
-    keeper->known_count = 0;
-    search_end(keeper);
-    keeper->mapper = mapper_free(keeper->mapper);
-    keeper->upnp = upnp_mapper_free(keeper->upnp);
-}
-
-/* The router speaks this protocol, but knows no mappings in it. */
-static bool lacks_mappings(const struct keeper *keeper)
-{
-    for (size_t i = 0; i < keeper->known_count; i++)
-        if (keeper_mapping(keeper, i)->state != MAPPING_REFUSED ||
-            keeper_meaning(keeper, i) != ROUTER_LACKS)
-            return false;
-    return keeper_has_mapper(keeper) && keeper->known_count > 0;
-}
-
-static bool is_silent(const struct keeper *keeper)
-{
-    for (size_t i = 0; i < keeper->known_count; i++)
-        if (keeper_mapping(keeper, i)->state != MAPPING_SILENT)
-            return false;
-    return true;
-}
-
-/* There is nothing that looks for the router by itself. */
-static bool is_lost(const struct keeper *keeper)
-{
-    if (keeper->mapper || !keeper->uplink.needs_mapping || keeper->port_count == 0)
-        return false;
-    return !keeper->upnp || upnp_mapper_end(keeper->upnp) != UPNP_END_DONE;
-}
-
-static void told(struct keeper *keeper)
-{
-    if (is_lost(keeper))
-        ask_anew_in(keeper, span_seconds(keeper->is_announced ? 0 : KEEPER_RETRY_SECONDS));
-}
-
-/* Whether the next protocol is to be tried, which `may_speak` shows. */
-static bool has_to_change(struct keeper *keeper, bool is_first)
-{
-    if (keeper->protocol == ROUTER_UPNP) {
-        if (!is_first || !keeper->is_mute || keeper->is_last ||
-            upnp_mapper_has_router(keeper->upnp))
-            return false;
-        keeper->is_last = keeper->may_speak[keeper->mute] = true;
-        return true;
-    }
-    if (is_first && is_silent(keeper) && !keeper->is_last) {
-        keeper->mute = keeper->is_mute ? keeper->mute : keeper->protocol;
-        keeper->is_mute = true;
-    } else if (!lacks_mappings(keeper)) {
-        return false;
-    }
-    keeper->may_speak[keeper->protocol] = false;
-    return true;
-}
-
-static void mapper_begin(struct keeper *keeper);
-
-static void mapper_settled(void *ctx, const struct mapping_news *news)
-{
-    struct keeper *keeper = ctx;
-    if (keeper->is_searching) {
-        keeper->is_search_over = true;
-        return;
-    }
-    if (has_to_change(keeper, news->is_first)) {
-        mapper_begin(keeper);
-        return;
-    }
-    keeper->is_waited_for = keeper->is_waited_for && !news->is_first;
-    told(keeper);
-    keeper->config.settled(keeper->config.ctx, news);
-}
-
-static void retire_end(struct keeper *keeper);
-
-static void mapper_removed(void *ctx)
-{
-    struct keeper *keeper = ctx;
-    if (keeper->is_retiring)
-        retire_end(keeper);
-    else
-        keeper->config.removed(keeper->config.ctx);
-}
-
-static bool datagram_begin(struct keeper *keeper)
-{
-    const struct instant now = clock_now();
-    const struct mapper_config config = {
-        .protocol = keeper->protocol,
-        .router = keeper->uplink.router,
-        .has_local = true,
-        .local = keeper->uplink.local,
-        .nonce = keeper->config.nonce,
-        .lease = MAPPER_LEASE_SECONDS,
-        .lease_min = MAPPING_LEASE_MIN_SECONDS,
-        .deadline = instant_add(now, span_ms(KEEPER_MAP_MS)),
-        .silent_by = instant_add(now, span_ms(keeper->is_last ? ASK_MS : KEEPER_MUTE_MS)),
-        .settled = mapper_settled,
-        .removed = mapper_removed,
-        .ctx = keeper,
-    };
-    return mapper_new(keeper->config.loop, &config, keeper->ports, keeper->port_count,
-                      &keeper->mapper, NULL);
-}
-
-static bool upnp_begin(struct keeper *keeper, bool waits)
-{
-    const struct upnp_mapper_config config = {
-        .family = keeper->config.family,
-        .local = keeper->uplink.local,
-        .gateway = keeper->uplink.router,
-        .has_gateway = true,
-        .waits = waits,
-        .lease = MAPPER_LEASE_SECONDS,
-        .lease_min = MAPPING_LEASE_MIN_SECONDS,
-        .settled = mapper_settled,
-        .removed = mapper_removed,
-        .ctx = keeper,
-    };
-    return upnp_mapper_new(keeper->config.loop, &config, keeper->ports, keeper->port_count,
-                           &keeper->upnp, NULL);
-}
-
-/* Of the first protocol that the router may speak. */
-static void mapper_begin(struct keeper *keeper)
-{
-    static const enum router_protocol order[] = {ROUTER_PCP, ROUTER_NATPMP, ROUTER_UPNP};
-    size_t i = 0;
-    mapper_drop(keeper);
-    while (!keeper->may_speak[order[i]]) /* UPnP always may be */
-        i++;
-    keeper->protocol = order[i];
-    keeper->fault = MAPPING_FAULT_NONE;
-    keeper->is_announced = keeper->is_announced && order[i] == ROUTER_UPNP;
-    if (order[i] == ROUTER_UPNP ? upnp_begin(keeper, false) : datagram_begin(keeper))
-        keeper->known_count = keeper->port_count;
-    else
-        fail(keeper, MAPPING_FAULT_FAILED);
-}
-
-/* --- asking -----------------------------------------------------------------------------
- */
-
-static void ask_begin(struct keeper *keeper, struct span timeout);
-
-static void look_in(struct keeper *keeper, int64_t ms)
-{
-    loop_timer_set(keeper->config.loop, &keeper->timer,
-                   instant_add(clock_now(), span_ms(ms)));
-}
-
-/* UPnP is tried only if no datagram is answered, but the search for it takes time. */
-static void search_begin(struct keeper *keeper)
-{
-    keeper->protocol = ROUTER_UPNP;
-    if (!upnp_begin(keeper, true))
-        return;
-    keeper->known_count = keeper->port_count;
-    keeper->is_searching = true;
-    keeper->is_search_over = false;
-    look_in(keeper, KEEPER_UPNP_MS);
-}
-
-/* No datagram was answered. */
-static void search_use(struct keeper *keeper)
-{
-    const struct mapping_news news = {.is_first = true, .is_changed = true};
-    search_end(keeper);
-    if (keeper->is_search_over)
-        mapper_settled(keeper, &news);
-    else
-        upnp_mapper_go(keeper->upnp);
-}
-
-static void ask_ended(void *ctx, const struct router_answer *answer)
-{
-    struct keeper *keeper = ctx;
-    bool is_spoken = false;
-    bool is_silent = false;
-    keeper->ask = ask_free(keeper->ask);
-    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++) {
-        bool has_family = which == ROUTER_PCP || keeper->config.family == FAMILY_4;
-        enum speech_state state = answer->speech[which].state;
-        keeper->may_speak[which] = state == SPEECH_SPOKEN;
-        keeper->is_mute = keeper->is_last = false;
-        is_spoken = is_spoken || state == SPEECH_SPOKEN;
-        is_silent = is_silent || (has_family && state == SPEECH_SILENT);
-    }
-    if (!is_spoken && keeper->is_searching) {
-        search_use(keeper);
-    } else if (!is_spoken && !keeper->is_waited_for && keeper_has_mapper(keeper)) {
-        told(keeper); /* it asks over UPnP by itself */
-    } else if (is_spoken || !is_silent || keeper->is_asked_twice) {
-        mapper_begin(keeper);
-    } else {
-        keeper->is_asked_twice = true;
-        search_begin(keeper);
-        ask_begin(keeper, span_ms(KEEPER_ASK_MS));
-    }
-}
-
-/* While both are looked for: what has been found is used. */
-static void search_look(struct keeper *keeper)
-{
-    const struct router_answer answer = *ask_answer(keeper->ask);
-    bool is_spoken = false;
-    for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++)
-        is_spoken = is_spoken || answer.speech[which].state == SPEECH_SPOKEN;
-    if (is_spoken || upnp_mapper_has_router(keeper->upnp))
-        ask_ended(keeper, &answer);
-    else
-        look_in(keeper, LOOK_EVERY_MS);
-}
-
-static void ask_begin(struct keeper *keeper, struct span timeout)
-{
-    if (!ask_new(keeper->config.loop, &keeper->uplink.router, timeout, ask_ended, keeper,
-                 &keeper->ask, NULL)) {
-        mapper_drop(keeper);
-        fail(keeper, MAPPING_FAULT_FAILED);
-    }
-}
-
 /* --- the uplink -------------------------------------------------------------------------
  */
 
@@ -284,10 +22,10 @@ static void router_announced(void *ctx, enum router_protocol protocol, uint32_t 
         return;
     if (keeper->mapper) {
         mapper_hear(keeper->mapper, protocol, epoch, outer);
-    } else if (is_lost(keeper)) {
+    } else if (keeper_is_lost(keeper)) {
         keeper->is_announced = true;
         if (!keeper->ask)
-            ask_anew_in(keeper, span_ms(0)); /* not within its own callback */
+            keeper_ask_anew_in(keeper, span_ms(0)); /* not within its own callback */
     } else if (keeper->upnp) {
         upnp_mapper_hear(keeper->upnp);
     }
@@ -350,7 +88,7 @@ static void former_take_back(struct keeper *keeper)
 
 static void uplink_set(struct keeper *keeper, const struct uplink *uplink)
 {
-    mapper_drop(keeper);
+    keeper_drop(keeper);
     former_note(keeper);
     keeper->announcements = announcements_free(keeper->announcements);
     keeper->uplink = *uplink;
@@ -362,16 +100,16 @@ static void uplink_set(struct keeper *keeper, const struct uplink *uplink)
 static void ask_anew(struct keeper *keeper)
 {
     const struct uplink uplink = uplink_find(keeper->config.family, &keeper->config.source);
-    if (!is_lost(keeper) || keeper->ask)
+    if (!keeper_is_lost(keeper) || keeper->ask)
         return;
     if (!uplink_equals(&uplink, &keeper->uplink))
         uplink_set(keeper, &uplink);
     keeper->is_asked_twice = true;
     keeper->is_announced = false;
     if (uplink.has_router && uplink.needs_mapping)
-        ask_begin(keeper, span_ms(KEEPER_ASK_MS));
+        keeper_ask(keeper, span_ms(KEEPER_ASK_MS));
     else
-        told(keeper);
+        keeper_told(keeper);
 }
 
 /* --- what the owner asks for -------------------------------------------------------------
@@ -407,17 +145,19 @@ static void map_all(struct keeper *keeper, bool is_more)
 {
     const struct uplink *uplink = &keeper->uplink;
     if (!uplink->needs_mapping || !uplink->has_router || keeper->port_count == 0) {
-        fail(keeper, uplink->has_router ? MAPPING_FAULT_NONE : MAPPING_FAULT_NO_ROUTER);
-    } else if (!keeper_has_mapper(keeper) || keeper->is_searching || is_silent(keeper)) {
-        mapper_drop(keeper);
+        keeper_fail(keeper,
+                    uplink->has_router ? MAPPING_FAULT_NONE : MAPPING_FAULT_NO_ROUTER);
+    } else if (!keeper_has_mapper(keeper) || keeper->is_searching ||
+               keeper_is_silent(keeper)) {
+        keeper_drop(keeper);
         keeper->fault = MAPPING_FAULT_NONE;
         keeper->is_asked_twice = false;
         keeper->is_announced = false;
-        ask_begin(keeper, span_ms(ASK_MS));
+        keeper_ask(keeper, span_ms(ASK_MS));
     } else if (is_more) {
-        mapper_begin(keeper);
+        keeper_begin(keeper);
     } else {
-        tell_soon(keeper);
+        keeper_tell_soon(keeper);
     }
 }
 
@@ -456,6 +196,15 @@ static void retire_end(struct keeper *keeper)
         map_all(keeper, false);
 }
 
+static void mapper_removed(void *ctx)
+{
+    struct keeper *keeper = ctx;
+    if (keeper->is_retiring)
+        retire_end(keeper);
+    else
+        keeper->config.removed(keeper->config.ctx);
+}
+
 void keeper_map(struct keeper *keeper, const struct mapping_port *ports, size_t count)
 {
     const struct uplink uplink = uplink_find(keeper->config.family, &keeper->config.source);
@@ -465,7 +214,7 @@ void keeper_map(struct keeper *keeper, const struct mapping_port *ports, size_t 
     keeper->has_to_tell = false;
     keeper->ask = ask_free(keeper->ask);
     if (!is_added)
-        fail(keeper, MAPPING_FAULT_FAILED);
+        keeper_fail(keeper, MAPPING_FAULT_FAILED);
     if (!is_added || keeper->is_retiring)
         return;
     bool is_moved = !uplink_equals(&uplink, &keeper->uplink);
@@ -492,8 +241,8 @@ unsigned keeper_interface(const struct keeper *keeper)
 
 void keeper_doubt(struct keeper *keeper)
 {
-    if (is_lost(keeper) && !keeper->ask)
-        ask_anew_in(keeper, span_ms(0));
+    if (keeper_is_lost(keeper) && !keeper->ask)
+        keeper_ask_anew_in(keeper, span_ms(0));
     if (keeper->mapper)
         mapper_map_anew(keeper->mapper);
     else if (keeper->upnp)
@@ -512,7 +261,7 @@ void keeper_remove(struct keeper *keeper)
     else if (keeper->upnp)
         upnp_mapper_remove(keeper->upnp, span_ms(UPNP_REMOVE_MS));
     else
-        tell_soon(keeper);
+        keeper_tell_soon(keeper);
 }
 
 /* --- life ----------------------------------------------------------------------------- */
@@ -523,7 +272,7 @@ static void timer_fire(struct timer *timer)
     const struct mapping_news news = {.is_first = true, .is_changed = true};
     if (!keeper->has_to_tell) {
         if (keeper->is_searching && keeper->ask)
-            search_look(keeper);
+            keeper_search_look(keeper);
         else if (!keeper->is_removing)
             ask_anew(keeper);
         return;
@@ -535,7 +284,7 @@ static void timer_fire(struct timer *timer)
     }
     bool is_waited_for = keeper->is_waited_for;
     keeper->is_waited_for = false;
-    told(keeper);
+    keeper_told(keeper);
     if (is_waited_for)
         keeper->config.settled(keeper->config.ctx, &news);
 }
@@ -547,6 +296,7 @@ bool keeper_new(const struct keeper_config *config, struct keeper **ret, struct 
         return err_sys(err, ENOMEM, "mapping ports");
 
     keeper->config = *config;
+    keeper->removed = mapper_removed;
     keeper->may_speak[ROUTER_UPNP] = true;
     timer_init(&keeper->timer, timer_fire);
     /* It does nothing yet, but later there is room for it. */
@@ -565,7 +315,7 @@ struct keeper *keeper_free(struct keeper *keeper)
 
     loop_timer_stop(keeper->config.loop, &keeper->timer);
     ask_free(keeper->ask);
-    mapper_drop(keeper);
+    keeper_drop(keeper);
     announcements_free(keeper->announcements);
     free(keeper->ports);
     free(keeper->former);

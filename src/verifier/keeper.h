@@ -37,7 +37,7 @@ struct loop;
 
 #define KEEPER_ASK_MS        2500  /* for a slow router, which answers within 2 s */
 #define KEEPER_UPNP_MS       750   /* of that, if it speaks UPnP */
-#define KEEPER_MUTE_MS       3000  /* without an answer to any request for a mapping */
+#define KEEPER_MUTE_MS       4000  /* without an answer to any request for a mapping */
 #define KEEPER_MAP_MS        10000 /* until each port has an answer; late ones count, too */
 #define KEEPER_RETRY_SECONDS 60
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The inside of a keeper, for keeper.c, which maps, and keeper_view.c, which tells what is
- * known, only.
+ * The inside of a keeper, only for keeper.c, which follows the uplink and its owner,
+ * keeper_protocol.c, which has the mapper, and keeper_view.c, which tells what is known.
  */
 #pragma once
 
@@ -43,6 +43,7 @@ struct keeper {
     enum router_protocol protocol; /* of the mapper */
     enum mapping_fault fault;      /* without a mapper */
     bool is_waited_for;            /* `settled` is due with is_first */
+    mapping_removed_fn *removed;   /* of the mappers */
     bool is_removing;
     bool is_retiring;   /* the mapper removes what it can: another one follows */
     bool has_to_tell;   /* the owner, what no mapper tells it */
@@ -57,3 +58,34 @@ struct mapping_port keeper_port(const struct keeper *keeper, size_t index);
 
 enum router_meaning keeper_meaning(const struct keeper *keeper, size_t index);
 bool keeper_find(const struct keeper *keeper, uint16_t inner, size_t *ret);
+
+/* --- of keeper_protocol.c --------------------------------------------------------------
+ */
+
+/* The owner is told, from the loop; keeper_fail(): why nothing is mapped. */
+void keeper_tell_soon(struct keeper *keeper);
+void keeper_fail(struct keeper *keeper, enum mapping_fault fault);
+
+/* The router may have come back. */
+void keeper_ask_anew_in(struct keeper *keeper, struct span pause);
+
+/* Asks the router of the uplink, and begins to map. */
+void keeper_ask(struct keeper *keeper, struct span timeout);
+
+/* While it is asked and looked for: what has been found is used. */
+void keeper_search_look(struct keeper *keeper);
+
+/* A mapper of the first protocol that the router may speak, in place of any other. */
+void keeper_begin(struct keeper *keeper);
+
+/* The next mapper removes what this one would have removed. */
+void keeper_drop(struct keeper *keeper);
+
+/* The mapper has no answer for any port. */
+bool keeper_is_silent(const struct keeper *keeper);
+
+/* There is nothing that looks for the router by itself. */
+bool keeper_is_lost(const struct keeper *keeper);
+
+/* The owner knows all: looks for the router later if it is lost. */
+void keeper_told(struct keeper *keeper);

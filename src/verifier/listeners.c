@@ -217,7 +217,7 @@ static enum binding binding_of_errno(int errnum)
 static unsigned privileged_below(void)
 {
     char text[16];
-    unsigned long len;
+    size_t len;
     uint64_t port;
     if (!fd_read_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", text, sizeof text,
                       &len, NULL) ||

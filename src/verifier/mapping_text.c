@@ -24,7 +24,7 @@ static void fault_put(const struct family_report *family, struct text *text)
                                     "one of them in the router",
         [MAPPING_FAULT_NOT_CONNECTED] = "the router forwards nothing, because it has no "
                                         "connection to the internet, or no "
-                                        "public address on its other side",
+                                        "public outer address",
         [MAPPING_FAULT_UPNP_MISSING] =
             "it speaks neither PCP nor NAT-PMP; for UPnP, install port-verifier-upnp",
         [MAPPING_FAULT_FAILED] =
@@ -96,10 +96,10 @@ static const char *refusal_of(const struct family_report *family,
     switch (meaning) {
     case ROUTER_REFUSES:
         if (is_behind && family->mapping.mapped == 0)
-            return "the router has no public address on its other side";
+            return "the router has no public outer address";
         return "refused by the router, which has to allow this machine to map ports";
     case ROUTER_OFFLINE:
-        return "the router has no connection, or no public address on its other side";
+        return "the router has no connection, or no public outer address";
     case ROUTER_FAR:
         return "another router with NAT lies between this machine and the one that "
                "answered";
@@ -129,7 +129,7 @@ static void reason_put(const struct family_report *family,
     case MAPPING_FULL:
         text_append_str(text, is_any_mapped ? "the table of the router is full"
                                             : "the router has no room for mappings, or no "
-                                              "public address on its other side");
+                                              "public outer address");
         break;
     case MAPPING_REFUSED:
         text_append_str(text, refusal_of(family, mapped->meaning));

@@ -25,7 +25,7 @@ struct side {
     size_t mapped;         /* ports, when its keeper last settled */
     bool has_announced;
     struct instant announced_at; /* the last announcement that was told */
-    size_t former_told;          /* so many mappings for former addresses */
+    size_t former_told;          /* number of mappings for former addresses */
 };
 
 struct mappings {

@@ -56,7 +56,7 @@ bool mappings_new(const struct mappings_config *config, struct mappings **ret,
 struct mappings *mappings_free(struct mappings *mappings);
 
 /* In a round, which has bound the ports: `held[family]` are those of arguments->held.
- * `settled` is called once, from the loop, within about 15 seconds (UPnP may take that
+ * `settled` is called once, from the loop, within about 20 seconds (UPnP may take that
  * long; PCP takes one). Without a change since the last round, it is called at once. */
 void mappings_map(struct mappings *mappings, struct local_port *const held[FAMILY_COUNT],
                   mappings_settled_fn *settled, void *ctx);

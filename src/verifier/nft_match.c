@@ -258,7 +258,7 @@ static enum certainty meta_ask(const struct nft_reader *reader, const char *key,
     return CERTAINTY_MAYBE;
 }
 
-/* Nothing has led it elsewhere: such a connection goes another way. */
+/* Nothing has redirected it: such a connection goes another way. */
 static enum certainty ct_ask(const char *key, const json_t *right)
 {
     const char *word = json_string_value(right);

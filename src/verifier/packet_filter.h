@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the packet filter of this machine does with a new TCP connection that arrives from
- * outside: whether a rule leads it to another address (DNAT: containers, virtual machines),
+ * outside: whether a rule redirects it elsewhere (DNAT: containers, virtual machines),
  * and whether one drops or rejects it. Rules are read as nft and iptables-save write them.
  * Pure; packet_filter_look.h runs the programs.
  *

@@ -33,12 +33,13 @@ static bool map_range(struct range outer, struct range inner, uint16_t *map,
                       struct err *err)
 {
     if (outer.last - outer.first != inner.last - inner.first)
-        return err_set(err, ERR_INVALID, "both sides of a colon have as many ports");
+        return err_set(err, ERR_INVALID,
+                       "both sides of a colon must have the same number of ports");
     for (unsigned i = 0; i <= (unsigned)(outer.last - outer.first); i++) {
         uint16_t *leads_to = &map[outer.first + i];
         uint16_t port = (uint16_t)(inner.first + i);
         if (*leads_to != 0 && *leads_to != port)
-            return err_set(err, ERR_INVALID, "port %u leads to one port only",
+            return err_set(err, ERR_INVALID, "port %u can lead to only one port",
                            outer.first + i);
         *leads_to = port;
     }

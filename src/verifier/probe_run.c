@@ -218,7 +218,7 @@ static bool target_find(struct probe *probe, struct err *err)
 
 /* --- life ----------------------------------------------------------------------------- */
 
-static void progress_write(void *ctx, char *line, unsigned long size)
+static void progress_write(void *ctx, char *line, size_t size)
 {
     const struct probe *probe = ctx;
     double seconds = span_to_seconds(instant_since(clock_now(), probe->start));

@@ -6,12 +6,13 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct loop;
 struct progress;
 
 /* Writes what to show to `line` of `size` bytes; it is cut at the terminal's edge. */
-typedef void(progress_fn)(void *ctx, char *line, unsigned long size);
+typedef void(progress_fn)(void *ctx, char *line, size_t size);
 
 /* NULL without such a terminal, or without memory. Calls `write` and shows its line ten
  * times a second. */

@@ -90,7 +90,7 @@ static bool keys_fetch(const struct arguments *arguments, struct receipt_key_set
 static bool keys_read(const char *path, struct receipt_key_set *ret, struct err *err)
 {
     char *text = malloc(RECEIPT_KEY_SET_MAX);
-    unsigned long len;
+    size_t len;
     struct err why;
     if (!text)
         return err_sys(err, ENOMEM, "keys");

@@ -89,7 +89,7 @@ static bool judge_all(struct run *run, const char *text, struct err *err)
 static bool file_judge(struct run *run, struct err *err)
 {
     char *text = malloc(FILE_MAX + 1);
-    unsigned long len;
+    size_t len;
     if (!text)
         return err_sys(err, ENOMEM, "receipts");
     bool is_fine = fd_read_file(run->arguments->receipt, text, FILE_MAX, &len, err);

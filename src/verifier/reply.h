@@ -35,7 +35,7 @@ struct remote_verdict {
     bool is_unknown;       /* a new state or proof: the other members mean nothing */
     bool is_unasked;       /* is_unknown, because the checker did not come to this port */
     unsigned looks;        /* how often the checker judged it; counted by checker.c */
-    bool is_undecided;     /* LIMITED for want of places, which are missing: the address has
+    bool is_undecided;     /* LIMITED because places are missing: the address has
                               limited none of them */
     enum port_state state; /* with the plain contract: read from its error text */
     enum proof proof;      /* PROOF_NONE: the reply has none */

@@ -39,7 +39,7 @@ struct family_report {
     struct timespec time; /* when it was judged; wall clock */
     bool is_known;        /* at least one checker answered with a verdict */
     bool is_inside;       /* known only from this machine or network, and that counts not */
-    bool counts_inside;   /* verdicts from inside count, for want of others or by wish */
+    bool counts_inside;   /* verdicts from inside count: there are no others, or --lan */
     bool was_reached;     /* on some port, at this address, in an earlier round */
     bool is_ok;           /* every required port, and one of the others, is good */
 

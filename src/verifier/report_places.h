@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What is said about the places of checkers. One checker is shown for each port: the first
- * whose verdict counts and whose places disagree about it; without such a one, the first of
- * whose places only some reached it; without such a one, the first that lacks places. Pure.
+ * whose verdict counts and whose places disagree about it; otherwise the first of whose
+ * places only some reached it; otherwise the first that lacks places. Pure.
  */
 #pragma once
 

@@ -210,15 +210,11 @@ static void step_fire(struct timer *timer)
 /* 128 random bits. */
 static bool token_make(struct proof_token *ret, struct err *err)
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t random[PROOF_TOKEN_LEN / 2];
     if (gnutls_rnd(GNUTLS_RND_KEY, random, sizeof random) != GNUTLS_E_SUCCESS)
         return err_sys(err, EIO, "random numbers");
 
-    for (size_t i = 0; i < sizeof random; i++) {
-        ret->hex[2 * i] = digits[random[i] >> 4];
-        ret->hex[2 * i + 1] = digits[random[i] & 0xf];
-    }
+    text_hex(random, sizeof random, ret->hex);
     ret->hex[PROOF_TOKEN_LEN] = '\0';
     return true;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the router next to this machine told about itself, and what its outer address, the
- * one on its other side, shows about the path to the internet. Pure.
+ * What the router next to this machine told about itself, and what its outer address shows
+ * about the path to the internet. Pure.
  *
- * A router can be wrong, and so can what pretends to be one. Nothing depends on its words
- * but texts: whether a port is good is for checkers to say.
+ * A router can be wrong, and another device can pretend to be one. Only texts depend on its
+ * words: the checkers decide whether a port is good.
  */
 #pragma once
 

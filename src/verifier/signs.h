@@ -20,7 +20,7 @@
     X(DIALED, "dialed")       /* ours belongs to PPP: an internet provider's, or a VPN */  \
     X(CELLULAR, "cellular")   /* ours was given by a mobile network */                     \
     X(ADDRESSES_DISAGREE, "addresses_disagree") /* checkers see different addresses */     \
-    /* The address that our router has on its other side, as it says: */                   \
+    /* The outer address of our router, as it says: */                                     \
     X(OUTER_SAME, "outer_same")       /* is the one that checkers see */                   \
     X(OUTER_PRIVATE, "outer_private") /* belongs to a local network */                     \
     X(OUTER_CARRIER, "outer_carrier") /* is in 100.64.0.0/10, or an end of DS-Lite */      \

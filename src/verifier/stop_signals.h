@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The signals that end a program which has something to do before: SIGTERM, SIGINT, and
+ * The signals that end a program which first has something to do: SIGTERM, SIGINT, and
  * SIGHUP, unless it is ignored when the program starts, as under nohup(1).
  */
 #pragma once

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tells that addresses or routes of this machine have changed, as the kernel announces it:
- * UPLINK_WATCH_MS after the change, because changes come in groups, and at most every
- * UPLINK_WATCH_PAUSE_MS. So it does when an interface has lost its connection, the cable
- * for instance, and has it again. Belongs to the loop's thread.
+ * Reports that addresses or routes of this machine have changed, as the kernel announces
+ * it: UPLINK_WATCH_MS after the change, because changes come in groups, and at most every
+ * UPLINK_WATCH_PAUSE_MS. It also reports that an interface that had lost its connection,
+ * the cable for instance, has it again. Belongs to the loop's thread.
  */
 #pragma once
 

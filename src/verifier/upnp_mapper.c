@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "loop/loop.h"
 #include "router/announced.h"
-#include "router/kept_port.h"
+#include "router/kept_ports.h"
 #include "router/protocol.h"
 #include "verifier/upnp_run.h"
 
@@ -20,9 +20,9 @@
 #define UNFINISHED_SECONDS 1                   /* after a run that would have gone on */
 
 struct port {
-    struct kept_port kept;
-    bool is_answered; /* in this run */
-    bool is_tried;    /* a removal was asked for */
+    struct kept_port *kept; /* borrowed */
+    bool is_answered;       /* in this run */
+    bool is_tried;          /* a removal was asked for */
     bool has_pinhole;
     uint16_t pinhole;
 };
@@ -32,6 +32,7 @@ struct upnp_mapper {
     struct upnp_mapper_config config;
     struct address local; /* from where the router is asked */
     size_t port_count;
+    struct kept_ports kept;
     struct port *ports; /* owned */
     struct upnp_run run;
     struct port **asked; /* owned: borrowed ports, in the order of the run */
@@ -40,12 +41,9 @@ struct upnp_mapper {
     enum upnp_end end;
     bool has_outer;
     struct address outer_address;
-    bool has_settled;
     struct instant settle_by;
-    struct mapping_news news;
     struct announced announced;
-    bool is_anew;   /* asked for during a run: all ports again after it */
-    uint8_t jitter; /* of the renewals: one for all, so that they come together */
+    bool is_anew; /* asked for during a run: all ports again after it */
     size_t removed;
     bool is_removing, has_removed;
     struct instant remove_by;
@@ -68,10 +66,10 @@ static void port_granted(struct upnp_mapper *mapper, struct port *port,
         .renew_seconds = mapper->config.lease,
         .lease_min = mapper->config.lease_min,
         .asked_at = mapper->run_began,
-        .jitter = mapper->jitter,
+        .jitter = mapper->kept.jitter,
     };
-    kept_port_grant(&port->kept, &grant, loop_now(mapper->loop));
-    port->kept.mapping.is_held = !answer->is_foreign;
+    kept_port_grant(port->kept, &grant, loop_now(mapper->loop));
+    port->kept->mapping.is_held = !answer->is_foreign;
     port->has_pinhole = answer->has_pinhole;
     port->pinhole = answer->pinhole;
 }
@@ -88,18 +86,18 @@ static void port_refused(struct upnp_mapper *mapper, struct port *port,
     };
     /* clang-format on */
     enum router_meaning meaning = router_result_of(ROUTER_UPNP, answer->result).meaning;
-    if (meaning != ROUTER_TAKEN && kept_port_lasts(&port->kept, loop_now(mapper->loop)))
+    if (meaning != ROUTER_TAKEN && kept_port_lasts(port->kept, loop_now(mapper->loop)))
         return;
 
-    port->kept.mapping = (struct mapping){
-        .inner = port->kept.mapping.inner,
-        .outer = port->kept.mapping.outer,
+    port->kept->mapping = (struct mapping){
+        .inner = port->kept->mapping.inner,
+        .outer = port->kept->mapping.outer,
         .state = states[meaning],
         .result = answer->result,
         .has_holder = answer->has_holder,
         .holder = answer->holder,
     };
-    port->kept.due =
+    port->kept->due =
         instant_add(loop_now(mapper->loop), span_seconds(KEPT_REFUSED_SECONDS));
 }
 
@@ -109,8 +107,8 @@ static void port_unanswered(struct upnp_mapper *mapper, struct port *port, bool 
 {
     struct instant now = loop_now(mapper->loop);
     if (is_asked)
-        kept_port_hold(&port->kept, now, mapper->config.lease);
-    kept_port_fail(&port->kept, MAPPING_SILENT, again_seconds, now);
+        kept_port_hold(port->kept, now, mapper->config.lease);
+    kept_port_fail(port->kept, MAPPING_SILENT, again_seconds, now);
 }
 
 static void port_removed(struct upnp_mapper *mapper, struct port *port,
@@ -118,8 +116,8 @@ static void port_removed(struct upnp_mapper *mapper, struct port *port,
 {
     if (!answer->is_answered || answer->result != 0)
         return;
-    port->kept.mapping.is_held = false;
-    port->kept.mapping.state = MAPPING_REMOVED;
+    port->kept->mapping.is_held = false;
+    port->kept->mapping.state = MAPPING_REMOVED;
     mapper->removed++;
 }
 
@@ -136,10 +134,10 @@ static void map_others_anew(struct upnp_mapper *mapper, bool is_forgotten)
             is_in_run = is_in_run || mapper->asked[j] == port;
         if (is_in_run)
             continue;
-        port->kept.due = now;
-        if (is_forgotten && port->kept.mapping.is_held) {
-            port->kept.mapping.state = MAPPING_WAITING;
-            port->kept.mapping.is_held = false;
+        port->kept->due = now;
+        if (is_forgotten && port->kept->mapping.is_held) {
+            port->kept->mapping.state = MAPPING_WAITING;
+            port->kept->mapping.is_held = false;
         }
     }
 }
@@ -154,7 +152,7 @@ static void outer_note(struct upnp_mapper *mapper)
     mapper->has_outer = true;
     mapper->outer_address = reply->outer;
     if (is_moved) {
-        mapper->news.is_moved = true;
+        mapper->kept.news.is_moved = true;
         map_others_anew(mapper, false);
     }
 }
@@ -169,9 +167,9 @@ static void port_answered(void *ctx, size_t index, const struct upnp_port_reply 
         return;
     }
     if (answer->was_gone) {
-        if (!mapper->news.is_restarted)
+        if (!mapper->kept.news.is_restarted)
             map_others_anew(mapper, true);
-        mapper->news.is_restarted = true;
+        mapper->kept.news.is_restarted = true;
     }
     if (!answer->is_answered)
         port_unanswered(mapper, port, true, KEPT_SILENCE_SECONDS);
@@ -193,12 +191,12 @@ static void run_ended(void *ctx, enum upnp_end end)
     for (size_t i = 0; i < mapper->run.port_count && !mapper->is_removing; i++) {
         struct port *port = mapper->asked[i];
         if (end == UPNP_END_NOT_CONNECTED)
-            kept_port_fail(&port->kept, MAPPING_OFFLINE, KEPT_SILENCE_SECONDS,
+            kept_port_fail(port->kept, MAPPING_OFFLINE, KEPT_SILENCE_SECONDS,
                            loop_now(mapper->loop));
         else if (!port->is_answered)
             port_unanswered(mapper, port, is_cut, again);
         if (mapper->is_anew)
-            port->kept.due = loop_now(mapper->loop);
+            port->kept->due = loop_now(mapper->loop);
     }
     mapper->is_anew = false;
     mapper->run.port_count = 0;
@@ -210,8 +208,8 @@ static void run_ended(void *ctx, enum upnp_end end)
 static bool is_next(const struct upnp_mapper *mapper, const struct port *port,
                     struct instant now)
 {
-    return mapper->is_removing ? port->kept.mapping.is_held && !port->is_tried
-                               : !instant_before(now, port->kept.due);
+    return mapper->is_removing ? port->kept->mapping.is_held && !port->is_tried
+                               : !instant_before(now, port->kept->due);
 }
 
 /* Returns whether there is anything to ask for. */
@@ -222,7 +220,7 @@ static bool ports_choose(struct upnp_mapper *mapper, struct instant now)
     for (size_t i = 0; i < mapper->port_count && run->port_count < UPNP_RUN_PORTS_MAX;
          i++) {
         struct port *port = &mapper->ports[i];
-        const struct mapping *mapping = &port->kept.mapping;
+        const struct mapping *mapping = &port->kept->mapping;
         if (!is_next(mapper, port, now))
             continue;
         port->is_answered = false;
@@ -241,7 +239,7 @@ static bool ports_choose(struct upnp_mapper *mapper, struct instant now)
 static void run_begin(struct upnp_mapper *mapper, struct instant now)
 {
     const struct upnp_mapper_config *config = &mapper->config;
-    const struct mapping *first = &mapper->asked[0]->kept.mapping;
+    const struct mapping *first = &mapper->asked[0]->kept->mapping;
     mapper->run_began = now;
     upnp_run_start(&mapper->run,
                    &(struct upnp_run_order){
@@ -264,7 +262,7 @@ static void run_begin(struct upnp_mapper *mapper, struct instant now)
 static void expired_mark(struct upnp_mapper *mapper, struct instant now)
 {
     for (size_t i = 0; i < mapper->port_count; i++)
-        kept_port_expire(&mapper->ports[i].kept, now);
+        kept_port_expire(&mapper->kept.each[i], now);
 }
 
 /* When the timer is to fire if no run ends before. */
@@ -273,35 +271,14 @@ static struct instant next_time(const struct upnp_mapper *mapper)
     struct instant next = {INT64_MAX};
     if (mapper->is_removing)
         return mapper->remove_by;
-    if (!mapper->has_settled)
+    if (!mapper->kept.has_settled)
         next = mapper->settle_by;
     if (mapper->run.is_busy)
         return next;
     for (size_t i = 0; i < mapper->port_count; i++)
-        next = instant_min(next, mapper->ports[i].kept.due);
+        next = instant_min(next, mapper->kept.each[i].due);
     next = instant_min(next, announced_next(&mapper->announced));
     return next;
-}
-
-static void waiting_end(struct upnp_mapper *mapper)
-{
-    for (size_t i = 0; i < mapper->port_count; i++)
-        if (mapper->ports[i].kept.mapping.state == MAPPING_WAITING)
-            mapper->ports[i].kept.mapping.state = MAPPING_SILENT;
-}
-
-/* Calls `settled` if there is news. */
-static void news_tell(struct upnp_mapper *mapper)
-{
-    struct mapping_news news = mapper->news;
-    news.is_first = news.is_changed = !mapper->has_settled;
-    for (size_t i = 0; i < mapper->port_count; i++)
-        news.is_changed = kept_port_tell(&mapper->ports[i].kept) || news.is_changed;
-    mapper->has_settled = true;
-    mapper->news = (struct mapping_news){0};
-    mapper->jitter = kept_jitter(mapper->jitter);
-    if (news.is_changed || news.is_restarted || news.is_moved || news.is_announced)
-        mapper->config.settled(mapper->config.ctx, &news);
 }
 
 static void removing_continue(struct upnp_mapper *mapper, struct instant now)
@@ -323,7 +300,7 @@ static void timer_fire(struct timer *timer)
     if (!mapper->run.is_busy && !is_removal_over) {
         expired_mark(mapper, now);
         if (!mapper->is_removing && announced_take(&mapper->announced, now)) {
-            mapper->news.is_announced = true;
+            mapper->kept.news.is_announced = true;
             map_others_anew(mapper, false);
         }
         if (ports_choose(mapper, now))
@@ -334,11 +311,11 @@ static void timer_fire(struct timer *timer)
         removing_continue(mapper, now);
         return;
     }
-    bool is_late = !mapper->has_settled && !instant_before(now, mapper->settle_by);
+    bool is_late = !mapper->kept.has_settled && !instant_before(now, mapper->settle_by);
     if (is_late)
-        waiting_end(mapper);
+        kept_ports_end_waiting(&mapper->kept);
     if (!mapper->run.is_busy || is_late)
-        news_tell(mapper);
+        kept_ports_tell(&mapper->kept);
 }
 
 /* --- life ----------------------------------------------------------------------------- */
@@ -356,6 +333,7 @@ void upnp_finish(void)
 /* What it owns itself. */
 static struct upnp_mapper *memory_free(struct upnp_mapper *mapper)
 {
+    kept_ports_done(&mapper->kept);
     free(mapper->ports);
     free(mapper->asked);
     free(mapper);
@@ -377,14 +355,14 @@ bool upnp_mapper_new(struct loop *loop, const struct upnp_mapper_config *config,
     mapper->ports = calloc(port_count + 1, sizeof *mapper->ports);
     mapper->asked = calloc(UPNP_RUN_PORTS_MAX, sizeof *mapper->asked);
     timer_init(&mapper->timer, timer_fire);
-    if (!mapper->ports || !mapper->asked ||
+    if (!kept_ports_init(&mapper->kept, ports, port_count, config->settled, config->ctx) ||
+        !mapper->ports || !mapper->asked ||
         !upnp_run_init(&mapper->run, loop, port_answered, run_ended, mapper, err)) {
         memory_free(mapper);
         return err_sys(err, ENOMEM, "mapping ports");
     }
     for (size_t i = 0; i < port_count; i++)
-        mapper->ports[i].kept = kept_port_new(&ports[i]);
-    mapper->jitter = kept_jitter(mapper->jitter);
+        mapper->ports[i].kept = &mapper->kept.each[i];
     if (!loop_timer_set(loop, &mapper->timer, clock_now())) {
         upnp_mapper_free(mapper);
         return err_sys(err, ENOMEM, "mapping ports");
@@ -405,7 +383,7 @@ struct upnp_mapper *upnp_mapper_free(struct upnp_mapper *mapper)
 
 const struct mapping *upnp_mapper_mapping(const struct upnp_mapper *mapper, size_t index)
 {
-    return &mapper->ports[index].kept.mapping;
+    return &mapper->kept.each[index].mapping;
 }
 
 void upnp_mapper_go(struct upnp_mapper *mapper)

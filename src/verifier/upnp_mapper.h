@@ -7,9 +7,9 @@
  * it writes one line of JSON per port (docs/mapping.md).
  *
  * The router tells which machine holds a port that it refuses (`holder`). If it grants
- * permanent mappings only, `is_permanent` is set: they are removed at the end all the same,
- * and asked for again as if they had the lease that was wished. Whether the router has
- * restarted is seen when a mapping of ours is missing at a renewal.
+ * permanent mappings only, `is_permanent` is set: they are removed at the end as well, and
+ * asked for again as if they had the requested lease. A restart of the router is noticed
+ * when a mapping of ours is missing at a renewal.
  *
  * A mapping to us that another program made is MAPPED and not held: it stays. A run that is
  * cut off at its deadline goes on a second later with the ports that were not answered.
@@ -48,7 +48,7 @@ struct upnp_mapper_config {
     struct address gateway; /* only a router with this address is asked, if has_gateway */
     bool has_gateway;
     bool waits;         /* only looks for the router until upnp_mapper_go() */
-    uint32_t lease;     /* seconds, wished */
+    uint32_t lease;     /* seconds, requested */
     uint32_t lease_min; /* seconds: shorter ones are not kept */
     mapping_settled_fn *settled;
     mapping_removed_fn *removed;

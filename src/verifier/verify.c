@@ -68,7 +68,7 @@ static void removed(void *ctx)
     loop_stop(verify->loop);
 }
 
-static void removal_write(void *ctx, char *line, unsigned long size)
+static void removal_write(void *ctx, char *line, size_t size)
 {
     const struct verify *verify = ctx;
     snprintf(line, size, "removing the mappings from the router: %zu left",
@@ -119,7 +119,7 @@ static void complain(const struct err *err)
 
 static void round_done(void *ctx, struct report *report);
 
-static void progress_write(void *ctx, char *line, unsigned long size)
+static void progress_write(void *ctx, char *line, size_t size)
 {
     const struct verify *verify = ctx;
     if (!verify->round)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The command "verify": one round, or with --watch one after the other until SIGTERM or
- * SIGINT. With --map, the ports are mapped in between, and the mappings are removed at the
- * end, also after such a signal; a second one ends the program at once.
+ * The command "verify": one round, or with --watch one after the other until SIGTERM,
+ * SIGINT or SIGHUP. With --map, the ports are mapped before the checkers are asked, and the
+ * mappings are removed at the end, also after such a signal; a second SIGTERM or SIGINT
+ * ends the program at once.
  */
 #pragma once
 

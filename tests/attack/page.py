@@ -51,7 +51,7 @@ def page(results, date, seconds):
     held = sum(record.holds for _, record in results)
     return f"""# Reliability
 
-`./dev attack` generates this page; do not edit it.
+What happens when `port-checker` is attacked, overloaded or short of resources. `./dev attack` generates this page; do not edit it.
 
 - Date: {date}
 - Command: `./dev attack`

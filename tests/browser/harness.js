@@ -71,7 +71,7 @@ export class Service {
         log.on("line", line => service.lines.push(line));
         const ready = await service.said(/event=ready /);
         service.port = Number(/ port=(\d+)/.exec(ready)[1]);
-        service.pid = Number(/ pid=(\d+)/.exec(ready)[1]); // of the process that serves
+        service.pid = Number(/ pid=(\d+)/.exec(ready)[1]); // of the serving process
         const host = (settings.PORT_CHECKER_HOST ?? "127.0.0.1");
         service.url = `http://${host.includes(":") ? `[${host}]` : host}:${service.port}`;
         return service;

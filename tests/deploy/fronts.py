@@ -10,7 +10,6 @@ from dotenv import dotenv_values
 from harness.http import Connection, check_body
 from harness.proxies import Program
 from harness.service import Service
-from harness.waiting import eventually
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONTRIB = ROOT / "contrib"
@@ -80,6 +79,8 @@ class Front(Program):
     """One of the proxies with files from contrib/, in a folder of its own. `edits` replace
     one text by another each, to make a proxy that does something wrong."""
 
+    UP_WITHIN = 30  # Caddy makes its certificate, and tries again after a pause
+
     def __init__(self, kind, folder, files, edits=()):
         self.kind = kind
         self.edits = edits
@@ -87,8 +88,9 @@ class Front(Program):
         self.live = make_certificate(folder / NAME)
         self.pem = folder / f"{NAME}.pem"
         super().__init__(kind, getattr(self, f"_{kind}")(files), folder, ("127.0.0.1", 80))
-        if kind == "caddy":
-            eventually(self._has_certificate, "Caddy has made its certificate")
+
+    def _is_up(self):
+        return super()._is_up() and (self.kind != "caddy" or self._has_certificate())
 
     def _has_certificate(self):
         try:

@@ -104,15 +104,16 @@ def test_lines_come_as_they_are_judged(front, scheme, open_port, packet_filter, 
     """The second port answers only after the first line was read: a proxy that keeps lines back
     would never see it open. Many streams, since a proxy may cut some of them."""
     first, second = open_port(CALLER), open_port(CALLER)
+    # Handshakes take time, and the second port is judged after 2.4 s.
+    clients = [later.enter_context(Client(front, CALLER, scheme)) for _ in range(30)]
     packet_filter.rule([second], "drop")
-    streams = []
-    for _ in range(30):
-        client = later.enter_context(Client(front, CALLER, scheme))
+    for client in clients:
         client.connection.request("POST", "/check-ports", [HOST, *STREAM],
                                   check_body([second, first], CALLER))
-        streams.append(Stream(client.connection))
-        assert streams[-1].headers["content-type"] == "application/x-ndjson"
-        assert streams[-1].line()["port"] == first
+    streams = [Stream(client.connection) for client in clients]
+    for stream in streams:
+        assert stream.headers["content-type"] == "application/x-ndjson"
+        assert stream.line()["port"] == first
     packet_filter.clear()
     for stream in streams:
         line, end = stream.lines()

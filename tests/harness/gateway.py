@@ -86,6 +86,7 @@ class Gateway:
     alter      called with a Request and its reply; returns the datagrams to send
     delay      of each reply, seconds
     sender     (address, port) from which it answers, if not its own
+    mute       protocols in which requests for a mapping are ignored
     table_max, lease_max, taken  mappings that it has room for, seconds that it grants, and outer
                ports that others have, for which it gives the next free one
 
@@ -95,13 +96,14 @@ class Gateway:
 
     def __init__(self, address="192.168.50.1", inside=None, port=PORT, protocols=(NATPMP, PCP),
                  outer="203.0.113.7", result=SUCCESS, map_result=SUCCESS, alter=None, delay=0,
-                 sender=None, table_max=256, lease_max=3600, taken=()):
+                 sender=None, mute=(), table_max=256, lease_max=3600, taken=()):
         self.protocols = protocols
         self.outer = outer
         self.result = result
         self.map_result = map_result
         self.alter = alter or (lambda request, reply: [reply])
         self.delay = delay
+        self.mute = mute
         self.table_max = table_max
         self.lease_max = lease_max
         self.taken = set(taken)
@@ -243,6 +245,8 @@ class Gateway:
 
     def _answer(self, request):
         """The reply of an honest router; None if it has none."""
+        if request.is_map and request.protocol in self.mute:
+            return None
         if request.protocol not in self.protocols:
             return self._other_version(request)
         if request.protocol == NATPMP:

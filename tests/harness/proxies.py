@@ -81,6 +81,8 @@ class Program:
     """A server that is not ours, from its start until it is closed; `address` is where it
     listens, and `folder` gets what it prints."""
 
+    UP_WITHIN = 10  # seconds
+
     def __init__(self, name, words, folder, address):
         self.address = address
         self.name = name
@@ -89,13 +91,14 @@ class Program:
                                         stdout=self.log, stderr=self.log,
                                         env={**os.environ, "HOME": str(folder)})
         try:
-            eventually(self._is_up, f"{name} listens")
-        except AssertionError:
+            eventually(self._is_up, f"{name} is up", self.UP_WITHIN)
+        except AssertionError as error:
+            printed = self.printed()
             self.close()
-            raise
+            raise AssertionError(f"{error}; it printed: {printed}") from None
 
     def _is_up(self):
-        assert self.process.poll() is None, f"it ended: {self.printed()}"
+        assert self.process.poll() is None, "it ended"
         try:
             self.connect().close()
         except ConnectionRefusedError:

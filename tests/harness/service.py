@@ -117,7 +117,7 @@ class Service:
                                                    (descriptors, descriptors)))
             if descriptors else None,
         )
-        self.pid = self.process.pid  # of the process that serves, once it is ready
+        self.pid = self.process.pid  # of the serving process, once it is ready
         self.context = None  # of TLS
         self.ready = {}
 

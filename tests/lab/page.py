@@ -19,8 +19,8 @@ UNITS = {"whole_t95": "s to the complete reply, 95th percentile",
          "syns_closed": "SYNs per closed port", "syns_filtered": "SYNs per dropped port"}
 
 METHOD = """\
-This page is written by the command above; `quick` has smaller counts and fewer tools. Everything
-runs in network namespaces: a checker, a router, and targets that cover whole networks of private
+How accurate and how fast verdicts are, compared with other tools. `./dev lab full` writes this page;
+`quick` has smaller counts and fewer tools. Everything runs in network namespaces: a checker, a router, and targets that cover whole networks of private
 addresses. The tools take turns at the same scenario, and each round starts with another tool. Each
 turn uses addresses that no tool has probed before. The slowest tools run only in every second
 round.

@@ -109,7 +109,7 @@ def test_the_text_of_a_refusal_behind_another_router(world):
     lines = verify("--map", "--patience", "0", "--ports", "7466", one.urls[4],
                    inside=one.home.provider).lines
     (line,) = [line for line in lines if "not mapped" in line]
-    assert "no public address" in line and "allow" not in line
+    assert "no public outer address" in line and "allow" not in line
 
 
 @together("protocol", ALL)

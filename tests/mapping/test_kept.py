@@ -40,8 +40,8 @@ def test_pinholes_after_a_restart(world):
         one.daemon.restart()
         eventually(lambda: one.daemon.pinholes() == PORTS, "mapped anew", within=30)
         one.wait_proved()
-        running.end()
-    assert one.daemon.is_empty()
+        said = running.end().err
+    assert one.daemon.is_empty(), said
 
 
 @together("protocol", [PCP, NATPMP])

@@ -318,24 +318,19 @@ def test_a_signal_during_the_search(world):
 
 # --- routers that do not map in a protocol that they speak --------------------------------
 
-def ignore_maps(*protocols):
-    """Requests for a mapping are not answered in these."""
-    return lambda request, reply: [] if request.is_map and request.protocol in protocols \
-        else [reply]
-
-
 def test_nat_pmp_where_pcp_answers_no_request_for_a_mapping(world):
     one = world()
-    gateway, router = one.start_gateway(alter=ignore_maps(PCP)), one.start_upnp()
+    gateway, router = one.start_gateway(mute=(PCP,)), one.start_upnp()
     family = one.verify("--map")
     assert protocol_of(family) == NATPMP and good_of(family) == PORTS
     assert len(gateway.maps(PCP)) > 0 and router.searches == 0
+    assert set(states_of(family).values()) == {"mapped"} and gateway.table == {}
 
 
 @together("spoken", [(PCP,), (NATPMP,), (PCP, NATPMP)])
 def test_upnp_where_no_other_answers_a_request_for_a_mapping(world, spoken):
     one = world()
-    gateway = one.start_gateway(protocols=spoken, alter=ignore_maps(PCP, NATPMP))
+    gateway = one.start_gateway(protocols=spoken, mute=(PCP, NATPMP))
     router = one.start_upnp()
     family = one.verify("--map")
     assert protocol_of(family) == "UPnP" and good_of(family) == PORTS
@@ -346,12 +341,12 @@ def test_upnp_where_no_other_answers_a_request_for_a_mapping(world, spoken):
 def test_pcp_again_where_nothing_answers_a_request_for_a_mapping(world):
     """What the router says later counts."""
     one = world()
-    gateway = one.start_gateway(alter=ignore_maps(PCP, NATPMP))
+    gateway = one.start_gateway(mute=(PCP, NATPMP))
     running = one.watch("--map", watch="1h")
     running.wait_reports(1, within=60)
     family = running.reports[0]["families"][0]
     assert protocol_of(family) == PCP and set(states_of(family).values()) == {"silent"}
-    gateway.alter = lambda request, reply: [reply]
+    gateway.mute = ()
     eventually(lambda: gateway.forwards == FORWARDS, "mapped after all", within=90)
     running.end()
     assert gateway.table == {}
@@ -403,7 +398,7 @@ def test_an_announcement_in_the_other_protocol(world, spoken, announced):
 
 def test_an_announcement_where_upnp_is_used(world):
     one = world()
-    gateway, router = one.start_gateway(alter=ignore_maps(PCP, NATPMP)), one.start_upnp()
+    gateway, router = one.start_gateway(mute=(PCP, NATPMP)), one.start_upnp()
     with one.mapped(watch="1h") as running:
         router.table.clear()
         gateway.announce(PCP)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Crowds of connections without a request. They must not keep anybody else out: at the limit, the
+"""Crowds of connections without a request. They must not keep other clients out: at the limit, the
 connection that has been waiting longest gives way, and no network has more than a quarter."""
 import contextlib
 import itertools

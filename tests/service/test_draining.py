@@ -10,12 +10,28 @@ import pytest
 
 from harness import targets
 from harness.hammer import Hammer
-from harness.http import Connection
+from harness.http import Connection, check_body
 from harness.service import BINARY, replace
 from harness.waiting import SANITIZER, eventually, sooner_than
 
 RELOADS = 20 if SANITIZER else 50
 WORKERS = pytest.mark.parametrize("workers", [1, 4])
+
+
+# A silent host is judged after 4 seconds; a check of a port that refuses lasts 15 with these.
+LASTING = {"PORT_CHECK_TIMEOUT": 20, "PORT_CHECK_RETRIES": 4, "PORT_CHECK_RETRY_DELAY": 5}
+
+
+@pytest.fixture
+def lasting_check(later, closed_port):
+    """lasting_check(service): a connection with such a check, which is running."""
+    def begin(service):
+        connection = later.enter_context(service.connect())
+        connection.request("POST", "/check-ports", [("Content-Type", "application/json")],
+                           check_body([closed_port()]))
+        eventually(lambda: service.metric("checks_running") == 1, "the check runs")
+        return connection
+    return begin
 
 
 # --- draining -----------------------------------------------------------------------------
@@ -54,9 +70,9 @@ def test_without_checks_it_ends_at_once(start):
         assert connection.is_ended()
 
 
-def test_a_second_signal_ends_it_at_once(start, long_check):
-    service = start(PORT_CHECK_TIMEOUT=20)
-    connection = long_check(service)
+def test_a_second_signal_ends_it_at_once(start, lasting_check):
+    service = start(**LASTING)
+    connection = lasting_check(service)
     service.signal(signal.SIGTERM)
     service.wait_event("draining")
     service.signal(signal.SIGTERM)
@@ -373,9 +389,9 @@ def test_in_debug_a_new_env_file_is_taken_by_itself(start):
     assert service.check(["1-4"]).status == 200
 
 
-def test_in_debug_a_long_check_does_not_hold_up_a_reload(start, long_check):
-    service = start(PORT_CHECKER_DEBUG="true", PORT_CHECK_TIMEOUT=20)
-    running = long_check(service)
+def test_in_debug_a_long_check_does_not_hold_up_a_reload(start, lasting_check):
+    service = start(PORT_CHECKER_DEBUG="true", **LASTING)
+    running = lasting_check(service)
     service.signal(signal.SIGHUP)
     service.wait_ready(2)
 

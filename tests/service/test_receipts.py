@@ -109,7 +109,7 @@ def test_the_last_line_of_a_stream_has_it(giving, closed_port):
 
 def test_many_ports_fit_into_a_receipt(giving):
     """Listed from the last to the first, no two adjacent ones: the longest text, and most work.
-    The process that serves does it inside its sandbox."""
+    The serving process does it inside its sandbox."""
     ports = list(range(65535, 63487, -2))
     said = verified(giving, receipt_of(giving, ports))
 
@@ -242,7 +242,7 @@ def test_a_public_key_can_be_announced(start, tmp_path):
 
 
 def test_the_key_is_not_needed_after_the_start(start, tmp_path, closed_port):
-    """Its file may be unreadable for the process that serves, and gone."""
+    """Its file may be unreadable for the serving process, and gone."""
     settings = receipts.settings(tmp_path)
     service = start(**settings)
     os.unlink(settings["PORT_CHECKER_RECEIPT_KEY"])
@@ -299,7 +299,7 @@ def test_a_new_key_is_written_for_its_owner_only_and_overwrites_nothing(tmp_path
      "public key in PEM"),
     ({"PORT_CHECKER_RECEIPT_ISSUER": "checker.example"},
      'PORT_CHECKER_RECEIPT_ISSUER="checker.example" (from the environment) is not valid'),
-    ({"PORT_CHECKER_RECEIPT_ISSUER": "https://checker.example/"}, "(leave out the slash at its end)"),
+    ({"PORT_CHECKER_RECEIPT_ISSUER": "https://checker.example/"}, "(leave out the trailing slash)"),
 ])
 def test_what_makes_no_sense_stops_the_start(tmp_path, more, complaint):
     settings = {**receipts.settings(tmp_path), **more}
@@ -367,7 +367,7 @@ def test_the_examples_accept_a_receipt_and_no_other(giving, tmp_path, closed_por
 
 @pytest.mark.parametrize("read", LIBRARIES)
 def test_the_examples_refuse_other_issuers_types_and_times(giving, tmp_path, read):
-    """Tokens that the key of this checker has signed, but that are no receipts of its."""
+    """Tokens that the key of this checker has signed, but that are not its receipts."""
     key = (tmp_path / "receipt-key.pem").read_text()
     head = {"typ": "port-receipt+jwt", "kid": key_ids(giving)[0]}
     now = int(time.time())

@@ -77,7 +77,7 @@ def assert_confined(service):
     assert service.ready["sandbox"] == EXTENT
     limits = pathlib.Path(f"/proc/{service.pid}/limits").read_text()
     assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
-    # A process that cannot be dumped belongs to root in /proc, whoever runs it.
+    # A process that cannot be dumped belongs to root in /proc, whatever its user is.
     assert os.stat(f"/proc/{service.pid}/mem").st_uid == 0
     return status
 

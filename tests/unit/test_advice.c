@@ -160,7 +160,7 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
         "every connection",
         "in the router, forward TCP port 50800 to 192.168.1.5 (same port number); if it "
         "already does, look for a SYN proxy or DDoS protection that answers in place of "
-        "192.168.1.5; if a rule of this machine leads port 50800 to a machine that you "
+        "192.168.1.5; if a rule of this machine redirects port 50800 to a machine that you "
         "rent out, add "
         "it to --in-use, or run port-verifier as root with nft or iptables-save, "
         "which show such rules");
@@ -173,7 +173,7 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
         "that accepts every connection",
         "in the router, forward TCP ports 60800-60801 to ports 50800-50801 of "
         "192.168.1.5; if it already does, look for a SYN proxy or DDoS protection "
-        "that answers in place of 192.168.1.5; if a rule of this machine leads ports "
+        "that answers in place of 192.168.1.5; if a rule of this machine redirects ports "
         "60800-60801 to a machine that you rent out, add them to --in-use, or run "
         "port-verifier as root with nft or iptables-save, "
         "which show such rules");
@@ -184,7 +184,7 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
         "limited: no longer answered",
         "could not judge ports 50800-50801: the address stopped answering the "
         "checker (20 ports were judged before, then 1.2 a second), as under a rate "
-        "limit, a scan protection or a ban",
+        "limit, scan protection or a ban",
         "allow the checker's address 203.0.113.1 in the flood and scan protection of "
         "192.168.1.5 and of every router in front of it; until then, list the ports "
         "that matter most in --required, because they are checked first, and allow "
@@ -202,7 +202,7 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
                 "something else answers on port 50800: another machine, or a proxy that "
                 "accepts every connection",
                 "look for a SYN proxy or DDoS protection in front of 203.0.113.7 that "
-                "answers in its place; if a rule of this machine leads port 50800 to a "
+                "answers in its place; if a rule of this machine redirects port 50800 to a "
                 "machine that you rent out, add "
                 "it to --in-use, or run port-verifier as root with nft or iptables-save, "
                 "which show such rules");
@@ -369,48 +369,51 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
 {
     (void)state;
     check_words(&(struct setup){PUBLIC, 1, {7466}, {LED}, {MISMATCH}},
-                "good: led to 10.88.0.2",
-                "port 7466 is reachable; the packet filter of this machine leads it to "
+                "good: redirected to 10.88.0.2",
+                "port 7466 is reachable; the packet filter of this machine redirects it to "
                 "10.88.0.2",
                 "nothing, if the provider or a machine that you rent out answers there");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {LED}, {MISMATCH}},
-                "good: led to 10.88.0.2",
+                "good: redirected to 10.88.0.2",
                 "port 50800 is reachable, but what answers could not be verified: the "
-                "packet filter of this machine leads it to 10.88.0.2",
+                "packet filter of this machine redirects it to 10.88.0.2",
                 "if a machine that you rent out answers there, add port 50800 to --in-use; "
                 "otherwise remove the rule and run port-verifier again");
-    check_words(&(struct setup){PUBLIC, 1, {50800}, {LED}, {CLOSED}},
-                "led to 10.88.0.2: Connection refused",
-                "the packet filter of this machine leads port 50800 to 10.88.0.2, and no "
-                "connection is accepted there (Connection refused)",
-                "start the program in the container or the virtual machine that uses port "
-                "50800, or remove the rule that leads it there");
-    check_words(&(struct setup){PUBLIC, 1, {50800}, {LED}, {FILTERED}},
-                "filtered: no incoming connections",
-                "no answer from port 50800: the packet filter of this machine leads it to "
-                "10.88.0.2, where nothing answers, or no connections arrive here",
-                "make sure that the program at 10.88.0.2 runs and answers this machine; if "
-                "it does, allow TCP port 50800 from any address in the firewall of every "
-                "router in front of 203.0.113.7 and, on a rented server, in that of the "
-                "hosting provider");
+    check_words(
+        &(struct setup){PUBLIC, 1, {50800}, {LED}, {CLOSED}},
+        "redirected to 10.88.0.2: Connection refused",
+        "the packet filter of this machine redirects port 50800 to 10.88.0.2, and no "
+        "connection is accepted there (Connection refused)",
+        "start the program in the container or the virtual machine that uses port "
+        "50800, or remove the rule that redirects it there");
+    check_words(
+        &(struct setup){PUBLIC, 1, {50800}, {LED}, {FILTERED}},
+        "filtered: no incoming connections",
+        "no answer from port 50800: the packet filter of this machine redirects it to "
+        "10.88.0.2, where nothing answers, or no connections arrive here",
+        "make sure that the program at 10.88.0.2 runs and answers this machine; if "
+        "it does, allow TCP port 50800 from any address in the firewall of every "
+        "router in front of 203.0.113.7 and, on a rented server, in that of the "
+        "hosting provider");
     check_words(
         &(struct setup){NATTED, 2, {50800, 50801}, {LED, ACCEPTED}, {FILTERED, MATCH}},
         "filtered: not forwarded",
-        "no answer from port 50800: the packet filter of this machine leads it to "
+        "no answer from port 50800: the packet filter of this machine redirects it to "
         "10.88.0.2, where nothing answers, or no connections arrive here",
         "make sure that the program at 10.88.0.2 runs and answers this machine; if it "
         "does, in the router, forward TCP port 50800 to 192.168.1.5 (same port number)");
     check_words(
         &(struct setup){NATTED, 1, {50800}, {REDIRECTED}, {OTHER(50801)}},
         "open: leads to port 50801",
-        "the packet filter of this machine leads port 50800 to port 50801",
-        "remove the rule that leads port 50800 there; if a program of yours answers "
+        "the packet filter of this machine redirects port 50800 to port 50801",
+        "remove the rule that redirects port 50800 there; if a program of yours answers "
         "there, add it to --in-use");
-    check_words(&(struct setup){PUBLIC, 1, {50800}, {BOUND}, {OTHER(50801)}},
-                "open: leads to port 50801",
-                "a rule of this machine, or a router or proxy in front of it, leads port "
-                "50800 to port 50801",
-                "remove the rule or the forward that leads port 50800 there");
+    check_words(
+        &(struct setup){PUBLIC, 1, {50800}, {BOUND}, {OTHER(50801)}},
+        "open: leads to port 50801",
+        "a rule of this machine, or a router or proxy in front of it, redirects port "
+        "50800 to port 50801",
+        "remove the rule or the forward that redirects port 50800 there");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {IN_USE_BY_UNIT}, {OPEN}},
                 "good: listener not verified (in use by a socket unit of systemd)",
                 "port 50800 is reachable, but what answers could not be verified: a socket "
@@ -427,7 +430,7 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
         "closed: connection refused",
         "port 50800 is closed, although this machine listens: 172.17.0.2 looks like the "
         "address of a container or a virtual machine, and its host or the router does not "
-        "lead port 50800 to it",
+        "forward port 50800 to it",
         "the address of this machine looks like that of a container or a virtual machine: "
         "publish TCP port 50800 on its host (-p of Docker and Podman), or use the network "
         "of the host, and in the router, forward it to the address of the host");
@@ -436,7 +439,7 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
                         .remotes = {LIMITED}, .limit = {true, 20, 1.25}},
         "limited: no longer answered",
         "could not judge port 50800: the address stopped answering the checker (20 ports "
-        "were judged before, then 1.2 a second), as under a rate limit, a scan protection "
+        "were judged before, then 1.2 a second), as under a rate limit, scan protection "
         "or a ban",
         "allow the checker's address 203.0.113.1 in the firewall of this machine, which "
         "may "
@@ -543,7 +546,7 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
     check_words(&(struct setup){PUBLIC, 1, {50800}, {HIDDEN}, {CLOSED}},
                 "closed: nothing listens (in use by another program)",
                 "port 50800 is closed: another program is using it on this machine; how "
-                "cannot be seen, because the system hides its sockets",
+                "is unknown, because the system hides its sockets",
                 "stop that program and run port-verifier again, or run it where "
                 "/proc/self/net can be read");
     check_words(
@@ -587,21 +590,22 @@ static void who_sent_an_icmp_error_is_told(void **state)
 }
 
 #define LOOK_FOR_A_FILTER(ports, from)                                                     \
-    "look for a filter by country or by list of addresses in the router, in the firewall " \
-    "of 203.0.113.7 and at the internet provider, and allow " ports " from any address; "  \
-    "without such a filter, the route from " from " fails: try again later, and report "   \
-    "it to the internet provider"
+    "look for a country filter or an address blocklist in the router, in the firewall of " \
+    "203.0.113.7 and at the internet provider, and allow " ports " from any address; if "  \
+    "there is no such filter, the route from " from " is broken: try again later, and "    \
+    "report it to the internet provider"
 
 static void places_that_disagree_are_named(void **state)
 {
     (void)state;
-    check_words(&(struct setup){PUBLIC, .count = 1, .ports = {7466}, .local = {ACCEPTED},
-                                .remotes = {MATCH},
-                                .places = {"eu-1 match, us-1 filtered, ap-1 match"}},
-                "good, reached by 2 of 3: not from us-1",
-                "port 7466 is reachable from eu-1 and ap-1, not from us-1: a geographic "
-                "filter or a route",
-                LOOK_FOR_A_FILTER("port 7466", "us-1"));
+    check_words(
+        &(struct setup){PUBLIC, .count = 1, .ports = {7466}, .local = {ACCEPTED},
+                        .remotes = {MATCH},
+                        .places = {"eu-1 match, us-1 filtered, ap-1 match"}},
+        "good, reached by 2 of 3: not from us-1",
+        "port 7466 is reachable from eu-1 and ap-1, but not from us-1: a geographic "
+        "filter or a routing problem",
+        LOOK_FOR_A_FILTER("port 7466", "us-1"));
     check_words(
         &(struct setup){PUBLIC, .count = 2, .ports = {50800, 50801},
                         .local = {BOUND, BOUND}, .remotes = {FILTERED, FILTERED},
@@ -609,14 +613,15 @@ static void places_that_disagree_are_named(void **state)
                                    "eu-1 open, us-1 filtered, ap-1 closed, sa-1 missing"}},
         "open: to some places only, reached by 1 of 4: not from us-1 and ap-1; no verdict "
         "from sa-1",
-        "ports 50800-50801 are reachable from eu-1, not from us-1 and ap-1: a geographic "
-        "filter or a route",
+        "ports 50800-50801 are reachable from eu-1, but not from us-1 and ap-1: a "
+        "geographic filter or a routing problem",
         LOOK_FOR_A_FILTER("ports 50800-50801", "us-1 and ap-1"));
     check_words(
         &(struct setup){PUBLIC, .count = 1, .ports = {50800}, .local = {IN_USE},
                         .remotes = {OPEN}, .places = {"a open, b closed, c closed"}},
         "good (in use by nginx), reached by 1 of 3: not from b and c",
-        "port 50800 is reachable from a, not from b and c: a geographic filter or a route",
+        "port 50800 is reachable from a, but not from b and c: a geographic filter or a "
+        "routing problem",
         "if your own program answers there, add port 50800 to --in-use; "
         "then " LOOK_FOR_A_FILTER("port 50800", "b and c"));
 }
@@ -654,8 +659,9 @@ static void missing_places_blame_nothing(void **state)
 #define TUNNEL_REMEDY                                                                      \
     "this machine reaches the internet through a VPN or another tunnel (tun0), and a "     \
     "port "                                                                                \
-    "forward in your own router does not lead into it: send the traffic of port-verifier " \
-    "and of the provider past the tunnel (see --source), or ask its operator to forward "  \
+    "forward in your own router does not lead into it: route the traffic of "              \
+    "port-verifier and of the provider around the tunnel (see --source), or ask its "      \
+    "operator to forward "                                                                 \
     "TCP port 50800"
 
 /* Whatever is wrong, no router is told to forward to these addresses. */
@@ -668,7 +674,7 @@ static void no_router_can_forward_there(void **state)
     } places[] = {
         {"10.8.0.2", TUNNEL_REMEDY, LINK_TUNNEL},
         {"100.101.102.103", TUNNEL_REMEDY, LINK_TUNNEL},
-        {"10.64.3.2", "if ppp0 is a VPN, send the traffic of port-verifier ", LINK_DIALED},
+        {"10.64.3.2", "if ppp0 is a VPN, route the traffic of port-verifier ", LINK_DIALED},
         {"172.17.0.2",
          "the address of this machine looks like that of a container or a virtual "
          "machine: ",

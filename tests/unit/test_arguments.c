@@ -224,8 +224,8 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"a", "--jwks", "k"}, "verify has no option --jwks"},
         {{"a", "--issuer", "https://a"}, "verify has no option --issuer"},
         {{"receipt"},
-         "receipt needs a file, for example port-verifier receipt receipts.txt"},
-        {{"receipt", "a", "b"}, "receipt needs a file"},
+         "receipt needs one file, for example port-verifier receipt receipts.txt"},
+        {{"receipt", "a", "b"}, "receipt needs one file"},
         {{"receipt", "a", "-q"}, "receipt has no option --quiet"},
         {{"receipt", "a", "--ports", "80"}, "receipt has no option --ports"},
         {{"receipt", "a", "--issuer", "x"}, "\"x\": --issuer must be a URL"},
@@ -306,10 +306,10 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"--ports", "80-82:90-91", "a"},
          "\"80-82:90-91\": --ports must be a list of ports and ranges (\"80-82:90-91\": "
          "both "
-         "sides of a colon have as many ports)"},
+         "sides of a colon must have the same number of ports)"},
         {{"--ports", "80:81,80:82", "a"},
          "\"80:81,80:82\": --ports must be a list of ports and ranges (\"80:82\": port 80 "
-         "leads to one port only)"},
+         "can lead to only one port)"},
         {{"--required", "80:81", "a"}, "\"80:81\": --required must be a list of ports"},
         {{"probe", "192.0.2.1", "80:81"}, "\"80:81\": PORTS must be a list of ports"},
         {{"probe", "--lan", "192.0.2.1", "80"}, "probe has no option --lan"},
@@ -322,8 +322,8 @@ static void what_makes_no_sense_is_refused(void **state)
         {{"--i", "80", "a"}, "--i is ambiguous: more than one option begins with it"},
         {{"prboe", "192.0.2.1", "80"}, "unknown command prboe; did you mean probe?"},
         {{"probe"},
-         "probe needs a host and a list of ports, for example port-verifier probe"},
-        {{"probe", "192.0.2.1"}, "probe needs a host and a list of ports"},
+         "probe needs one host and one list of ports, for example port-verifier probe"},
+        {{"probe", "192.0.2.1"}, "probe needs one host and one list of ports"},
         {{"probe", "192.0.2.1", "http"},
          "\"http\": PORTS must be a list of ports and ranges (\"http\": a port is a number "
          "from 1 to 65535), for example 7466,50800-50900"},

@@ -121,10 +121,10 @@ static void places_that_differ_are_one_line(void **state)
     char *html = page_of(rows, COUNT(rows));
     assert_int_equal(count_of(html, ">mixed <span"), 2);
     assert_says(html,
-                "<p class=\"runs\">40, 42</p><p>Reachable from eu-1 and ap-1, not from "
-                "us-1: a geographic filter or a route.</p>");
-    assert_says(html, "<p class=\"runs\">41</p><p>Reachable from ap-1, not from eu-1 and "
-                      "us-1: a geographic filter or a route.</p>");
+                "<p class=\"runs\">40, 42</p><p>Reachable from eu-1 and ap-1, but not from "
+                "us-1: a geographic filter or a routing problem.</p>");
+    assert_says(html, "<p class=\"runs\">41</p><p>Reachable from ap-1, but not from eu-1 "
+                      "and us-1: a geographic filter or a routing problem.</p>");
     /* the advice on closed ports is about the last one only */
     assert_says(html, "closed <span class=\"count\">1</span>");
     assert_says(html, "open <span class=\"count\">2</span>");

@@ -79,10 +79,14 @@ static void callers_that_want_all_leave_some(void **state)
         {64, {"192.0.2.1"}, 53},
         {64, {"192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.1"}, 53},
         {64, {"2001:db8::1", "2001:db8::2"}, 53},
-        {64, {"192.0.2.1", "192.0.2.2"}, 56},
-        {64, {"192.0.2.1", "192.0.2.1", "2001:db8::1", "2001:db8:0:1::1"}, 57},
-        {64, {"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}, 58},
-        {4, {"192.0.2.1", "192.0.2.2", "192.0.2.3"}, 3},
+        {64, {"192.0.2.1", "192.0.3.1"}, 56},
+        {64, {"192.0.2.1", "192.0.2.1", "2001:db8:1::1", "2001:db8:2::1"}, 57},
+        {64, {"192.0.2.1", "192.0.3.1", "192.0.4.1", "192.0.5.1"}, 58},
+        {4, {"192.0.2.1", "192.0.3.1", "192.0.4.1"}, 3},
+        {4, {"192.0.2.1", "192.0.3.1", "192.0.4.1", "192.0.5.1"}, 4},
+        /* one network */
+        {64, {"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}, 53},
+        {64, {"2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:ffff::1"}, 53},
         {4, {"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}, 4},
         {2, {"192.0.2.1"}, 1},
         {1, {"192.0.2.1"}, 1},
@@ -136,7 +140,7 @@ static void a_newcomer_does_not_wait_for_those_that_hold_all(void **state)
     (void)state;
     struct rig *rig = short_rig(64);
     silent_check(rig, "192.0.2.1", 40, 20000);
-    silent_check(rig, "192.0.2.2", 40, 20000);
+    silent_check(rig, "192.0.3.1", 40, 20000);
     run_with_late_check(rig);
     rig_free(rig);
 }
@@ -146,10 +150,40 @@ static void nor_for_those_of_another_worker(void **state)
     (void)state;
     struct rig *rig = short_rig(64);
     silent_check(rig, "192.0.2.1", 40, 20000);
-    silent_check(rig, "192.0.2.2", 40, 20000);
+    silent_check(rig, "192.0.3.1", 40, 20000);
     assert_true(engine_new(rig->loop, &rig->config, &second_engine, NULL));
     run_with_late_check(rig);
     second_engine = engine_free(second_engine);
+    rig_free(rig);
+}
+
+static int attempted_before_it;
+
+static void note_attempts(struct check *check)
+{
+    attempted_before_it = check->rig->attempted;
+    for (size_t i = 0; i < check->rig->check_count; i++)
+        if (&check->rig->checks[i] != check && check->rig->checks[i].job)
+            check_cancel(&check->rig->checks[i]);
+}
+
+/* It came last. The engine starts a part of the others in each turn. */
+static void a_caller_of_another_network_comes_first(void **state)
+{
+    (void)state;
+    enum { CALLERS = 200 };
+    char callers[CALLERS][32];
+    struct rig *rig = short_rig(4096);
+    for (int i = 0; i < CALLERS; i++) {
+        snprintf(callers[i], sizeof callers[i], "2001:db8:0:%x::1", i);
+        silent_check(rig, callers[i], 1, 20000);
+    }
+    rig->caller = "2001:db8:1::1";
+    struct check *check = rig_check_one(rig, THERE, 998);
+    check->on_settled = note_attempts;
+    rig_run(rig);
+    assert_state(check, 0, PORT_STATE_CLOSED);
+    assert_in_range(attempted_before_it, 1, CALLERS / 2);
     rig_free(rig);
 }
 
@@ -220,6 +254,7 @@ int main(void)
         TEST(callers_that_want_all_leave_some),
         TEST(a_newcomer_does_not_wait_for_those_that_hold_all),
         TEST(nor_for_those_of_another_worker),
+        TEST(a_caller_of_another_network_comes_first),
         TEST(a_port_without_a_socket_is_not_blamed),
         TEST(silent_ports_are_counted),
         TEST(ports_that_had_not_answered_when_cancelled_are_counted),

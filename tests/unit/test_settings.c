@@ -298,8 +298,8 @@ static void settings_of_places_need_one_another(void **state)
          "PORT_CHECKER_FRONT nor PORT_CHECKER_VANTAGE is: set one or both"},
         {{URL, "PORT_CHECKER_FRONT=gw", "PORT_CHECKER_VANTAGES=eu-1",
           "PORT_CHECKER_QUORUM=3"},
-         "PORT_CHECKER_QUORUM=3 is more than the places in PORT_CHECKER_VANTAGES and "
-         "this one"},
+         "PORT_CHECKER_QUORUM=3 is more than there are places: this one and the 1 in "
+         "PORT_CHECKER_VANTAGES"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *entries[5] = {NULL};

@@ -180,6 +180,17 @@ static void digits_are_written_as_they_are_read(void **state)
     }
 }
 
+static void bytes_are_written_as_lower_case_hexadecimal_digits(void **state)
+{
+    (void)state;
+    const uint8_t bytes[] = {0x00, 0x1f, 0xa9, 0xff};
+    char digits[9] = "........";
+    text_hex(bytes, 4, digits);
+    assert_string_equal(digits, "001fa9ff");
+    text_hex(bytes + 3, 1, digits);
+    assert_string_equal(digits, "ff1fa9ff");
+}
+
 static void a_number_is_digits_and_nothing_else(void **state)
 {
     (void)state;
@@ -256,6 +267,7 @@ int main(void)
         cmocka_unit_test(a_format_longer_than_the_room_that_is_there_arrives_whole),
         cmocka_unit_test(a_json_string_has_its_escapes),
         cmocka_unit_test(digits_are_written_as_they_are_read),
+        cmocka_unit_test(bytes_are_written_as_lower_case_hexadecimal_digits),
         cmocka_unit_test(a_number_is_digits_and_nothing_else),
         cmocka_unit_test(a_number_ends_where_its_length_says),
         cmocka_unit_test(words_are_compared_whole_and_without_case),

@@ -134,11 +134,15 @@ class ScriptedFront(Client):
     """Publishes the jobs that a test wants."""
 
     def __init__(self, server, name, seed):
-        self.name, self.answers, self.count = name, {}, 0
+        self.name, self.answers, self.told, self.count = name, {}, [], 0
         super().__init__(server, seed, f"_INBOX.{name}.>")
 
     def read(self, subject, reply, answer):
-        self.answers.setdefault(subject.split(".")[-2], []).append(answer)
+        *_, kind, id, _ = subject.split(".")
+        if kind == "late":
+            self.told.append(id)
+        else:
+            self.answers.setdefault(id, []).append(answer)
 
     def job(self, **members):
         self.count += 1
@@ -149,6 +153,10 @@ class ScriptedFront(Client):
 
     def cancel(self, id):
         self.publish(f"vp.cancel.{self.name}", id.encode())
+
+    def inquire(self, id):
+        """Whether a process is at work on that job."""
+        self.publish(f"vp.late.{self.name}.eu-1", id.encode(), f"_INBOX.{self.name}.0.0.late.{id}.eu-1")
 
     def ask(self, job, as_front=None, place="eu-1"):
         """Sends a job; its id."""

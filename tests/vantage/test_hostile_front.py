@@ -89,6 +89,39 @@ def test_a_job_is_probed_once(world, place, scripted_front):
     assert len(front.answers[job["id"]]) == 1
 
 
+def test_a_job_is_probed_once_whatever_comes_between(world, place, scripted_front):
+    """More other jobs than a process gets in the seconds that a job is good for."""
+    front = scripted_front()
+    job = front.job(budget_ms=500)
+    reason(front, job)
+    for _ in range(6):
+        for _ in range(999):
+            front.ask(front.job(target="127.0.0.1"))
+        assert reason(front, front.job(target="127.0.0.1")) == "target"
+    front.ask(job)
+    ended = front.job(target="9.9.9.8", caller="9.9.9.8", budget_ms=500)
+    reason(front, ended)  # as late as the second answer would be
+    assert len(front.answers[job["id"]]) == 1
+
+
+def test_only_the_front_that_asked_is_told_of_a_job(world, networks, scripted_front):
+    world.keys["other"] = world.cluster.key("other", "--front", "other")
+    world.cluster.start()
+    connected(world.place("eu-1", PORT_CHECK_TIMEOUT=5))
+    networks.drop(f"ip daddr {TARGET}")
+    other, front = scripted_front("other"), scripted_front()
+    id = front.ask(front.job(target=TARGET, caller=TARGET))
+    for asking in other, front:
+        asking.inquire(id)
+    eventually(lambda: id in front.told, "it is at work")
+    assert reason(other, other.job(target="0.0.0.0")) == "target"
+    assert not other.told and front.told == [id]
+    eventually(lambda: front.answers.get(id), "it is answered")
+    front.inquire(id)
+    assert reason(front, front.job(target="0.0.0.0")) == "target"
+    assert front.told == [id]
+
+
 def cancelled(networks, place):
     with networks.spaces["eu-1"]:
         return place.metric("vantage_jobs_total", "cancelled")

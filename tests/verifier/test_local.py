@@ -112,7 +112,7 @@ def test_rented_ports_are_known_by_the_rules(make_home, service, later):
                    inside=home.provider)
     assert ended.family()["advertise"] == [7466, 50800, 50801, 50802]
     assert cause_of(ended.family(), 50800)["text"] == (
-        f"ports 50800-50801 are reachable; the packet filter of this machine leads them to {CONTAINER}")
+        f"ports 50800-50801 are reachable; the packet filter of this machine redirects them to {CONTAINER}")
 
 
 def test_rented_ports_without_the_right_to_see_rules(make_home, service, later, nobody):

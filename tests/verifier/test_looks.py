@@ -152,7 +152,7 @@ def test_a_limited_port_is_no_missing_forward(stub):
     assert (cause["cause"], cause["ports"]) == ("limited", "50801-50802")
     assert cause["text"] == (
         "could not judge ports 50801-50802: the address stopped answering the checker (2 ports "
-        "were judged before), as under a rate limit, a scan protection or a ban")
+        "were judged before), as under a rate limit, scan protection or a ban")
     assert cause["remedy"].startswith(
         "allow the checker's address 127.0.0.1 in the flood and scan protection of 127.0.0.1 ")
     assert "forward" not in cause["remedy"]

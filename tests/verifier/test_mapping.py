@@ -229,8 +229,8 @@ REFUSALS = {
         "refused by the router, which has to allow this machine to map ports (NOT_AUTHORIZED)",
         "not forwarded: refused by the router",
         "the router refuses to forward port 50803 (NOT_AUTHORIZED)",
-        f"in the router, allow this machine ({PROVIDER}) to map ports: PCP, NAT-PMP or UPnP, in "
-        "some routers a setting of each machine; or in the router, forward TCP port 50803 to "
+        f"in the router, allow this machine ({PROVIDER}) to map ports (PCP, NAT-PMP or UPnP; "
+        "some routers have this setting for each machine); or in the router, forward TCP port 50803 to "
         f"{PROVIDER} (same port number) by hand"),
 }
 

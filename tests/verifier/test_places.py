@@ -61,10 +61,10 @@ def lines_of(ended):
     return [re.sub(r"in \d+\.\d s", "in N s", line) for line in ended.lines]
 
 
-FILTER = ("look for a filter by country or by list of addresses in the router, in the firewall of "
-          "127.0.0.1 and at the internet provider, and allow {} from any address; without such a "
-          "filter, the route from {} fails: try again later, and report it to the internet "
-          "provider")
+FILTER = ("look for a country filter or an address blocklist in the router, in the firewall of "
+          "127.0.0.1 and at the internet provider, and allow {} from any address; if there is no "
+          "such filter, the route from {} is broken: try again later, and report it to the "
+          "internet provider")
 
 
 def mixed(port):
@@ -89,11 +89,11 @@ def test_places_that_disagree_are_named(stub):
         "ipv4 why: port 7466 is reachable, but what answers could not be verified: the checker "
         "does not support proofs",
         "ipv4 do: to make sure that this machine answers, use a checker that supports proofs",
-        "ipv4 why: ports 50800-50801 are reachable from eu-1 and ap-1, not from us-1: a "
-        "geographic filter or a route",
+        "ipv4 why: ports 50800-50801 are reachable from eu-1 and ap-1, but not from us-1: a "
+        "geographic filter or a routing problem",
         "ipv4 do: " + FILTER.format("ports 50800-50801", "us-1"),
-        "ipv4 why: ports 50802-50803 are reachable from eu-1, not from us-1 and ap-1: a "
-        "geographic filter or a route",
+        "ipv4 why: ports 50802-50803 are reachable from eu-1, but not from us-1 and ap-1: a "
+        "geographic filter or a routing problem",
         "ipv4 do: " + FILTER.format("ports 50802-50803", "us-1 and ap-1"),
         "ipv4 3 of 5 ports reachable; 2 are reachable from some places only",
         "ipv4 advertise: 7466,50800-50801",
@@ -139,7 +139,7 @@ def test_a_missing_place_is_named_and_changes_nothing(stub):
 def test_places_that_are_missing_are_not_the_fault_of_the_ports(stub):
     entry = placed("limited", eu_1="open", us_1="missing", ap_1="unplugged")
     checker = stub(checker_of(entry))
-    ended = verify("--ports", PORTS, "--patience", "3", checker.url)
+    ended = verify("--ports", PORTS, "--patience", "6", checker.url)
     assert ended.status == UNKNOWN, ended
     assert lines_of(ended)[1:] == [
         f"ipv4 checker {checker.url}: answered in N s, from this machine, not from the internet; "
@@ -189,7 +189,7 @@ def test_missing_places_withdraw_no_single_port(stub, later):
         (True, "open", "unproved"), (True, "limited", "limited"), (False, "closed", "refused"),
         (True, "limited", "limited")]
     assert cause_of(family, 50800)["label"] == (
-        "good: kept, for want of a new verdict, reached by 1 of 3: no verdict from us-1 and ap-1")
+        "good: kept from an earlier verdict, reached by 1 of 3: no verdict from us-1 and ap-1")
     said[50800] = placed("limited", eu_1="open", us_1="closed", ap_1="missing")
     said[50802] = placed("closed", eu_1="closed", us_1="closed", ap_1="missing")
     assert running.wait_reports(3)[2]["families"][0]["advertise"] == [7466, 50800]
@@ -234,8 +234,8 @@ def test_proofs_of_places_name_ports_of_this_machine(stub):
         "eu-1": ("match", None), "us-1": ("other_port", 17466), "ap-1": ("other_port", None)}
     assert port["cause"] == "places_disagree" and port["proved"] is True
     assert cause_of(ended.family(), 17466)["text"] == (
-        "port 17466 is reachable from eu-1, not from us-1 and ap-1: a geographic filter or a "
-        "route")
+        "port 17466 is reachable from eu-1, but not from us-1 and ap-1: a geographic filter or a "
+        "routing problem")
 
 
 def test_the_quorum_counts_checkers_not_places(stub):

@@ -189,7 +189,7 @@ def test_a_wrong_receipt_is_not_written(giving, stub, tmp_path, change, complain
 def test_a_receipt_about_another_address_or_for_another_is_not_written(stub, signed, giving,
                                                                        tmp_path):
     for claims, why in (({}, "its sub is another address"),
-                        ({"sub": "127.0.0.1", "for": "x"}, "its for is another text"),
+                        ({"sub": "127.0.0.1", "for": "x"}, "it was made for something else (for)"),
                         ({"sub": "127.0.0.1", "exp": int(time.time()) - 1, "iat": 1},
                          "it has expired")):
         def answer(request):

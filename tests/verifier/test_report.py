@@ -68,9 +68,9 @@ def test_a_range_that_leads_to_one_port_is_three_lines(stub):
     assert ended.lines[2:] == [
         "ipv4 7466 good",
         "ipv4 50800-50900 open: leads to port 7466",
-        "ipv4 why: a rule of this machine, or a router or proxy in front of it, leads ports "
+        "ipv4 why: a rule of this machine, or a router or proxy in front of it, redirects ports "
         "50800-50900 to port 7466",
-        "ipv4 do: remove the rule or the forward that leads ports 50800-50900 there",
+        "ipv4 do: remove the rule or the forward that redirects ports 50800-50900 there",
         "ipv4 1 of 102 ports reachable; 101 are forwarded to another port",
         "ipv4 advertise: 7466",
     ]
