@@ -45,9 +45,9 @@ static bool is_json_type(const char *content_type)
             text_equals_nocase(subtype + len - suffix_len, suffix_len, suffix));
 }
 
-/* How a body in an encoding other than UTF-8 begins: with its byte order mark, or with the
- * first character of JSON, which is ASCII, between NULs. A raw NUL is never valid JSON in
- * UTF-8. */
+/* How a body in an encoding other than UTF-8 begins: with its byte order mark, with the
+ * first character of JSON, which is ASCII, between NULs, or as a compressed file whose
+ * Content-Encoding is missing. A raw NUL is never valid JSON in UTF-8. */
 #define ASCII     (-1) /* any but NUL */
 #define START_MAX 4
 static const struct {
@@ -60,6 +60,7 @@ static const struct {
     {"UTF-32LE", 4, {ASCII, 0, 0, 0}},   {"UTF-32BE", 4, {0, 0, 0, ASCII}},
     {"UTF-16LE", 2, {0xff, 0xfe}},       {"UTF-16BE", 2, {0xfe, 0xff}},
     {"UTF-16LE", 2, {ASCII, 0}},         {"UTF-16BE", 2, {0, ASCII}},
+    {"gzip", 2, {0x1f, 0x8b}},           {"zstd", 4, {0x28, 0xb5, 0x2f, 0xfd}},
 };
 
 static bool starts_with(const char *body, const int *start, size_t start_len)

@@ -32,13 +32,13 @@ static void listener_note(struct owner *owner, const struct address *local)
     if (owner->use != OWNER_USE_LISTENER)
         owner->is_on_all = false;
     owner->use = OWNER_USE_LISTENER;
+    for (size_t i = 0; i < owner->address_count; i++)
+        if (address_equals(&owner->addresses[i], local))
+            return;
     if (address_is_any(local) || owner->address_count == OWNER_ADDRESSES_MAX) {
         owner->is_on_all = true;
         return;
     }
-    for (size_t i = 0; i < owner->address_count; i++)
-        if (address_equals(&owner->addresses[i], local))
-            return;
     owner->addresses[owner->address_count] = *local;
     address_set_port(&owner->addresses[owner->address_count++], 0);
 }

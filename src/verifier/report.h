@@ -40,6 +40,7 @@ struct family_report {
     bool is_known;        /* at least one checker answered with a verdict */
     bool is_inside;       /* known only from this machine or network, and that counts not */
     bool counts_inside;   /* verdicts from inside count: there are no others, or --lan */
+    bool was_reached;     /* on some port, at this address, in an earlier round */
     bool is_ok;           /* every required port, and one of the others, is good */
 
     bool has_public;
@@ -131,6 +132,7 @@ bool family_report_has_doubt(const struct family_report *family);
  *   checkers are missing, is as it was: its cause is LIMITED, although it is good
  *   a port that was ours once, and advertised, is still to be advertised when another
  *   program of this machine has it and it is reached: it has been rented out
+ *   whether any port was reached
  */
 void report_keep(struct report *later, const struct report *earlier);
 

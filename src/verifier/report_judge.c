@@ -261,6 +261,14 @@ static bool has_same_place(const struct family_report *a, const struct family_re
            (!a->has_public || address_equals(&a->public_address, &b->public_address));
 }
 
+static bool has_reached_port(const struct family_report *family)
+{
+    for (size_t i = 0; i < family->port_count; i++)
+        if (family->findings[i].reached > 0)
+            return true;
+    return false;
+}
+
 /* Checkers have a verdict, but each lacks places. */
 static bool is_undecided(const struct family_report *family, size_t index)
 {
@@ -316,6 +324,7 @@ void report_keep(struct report *later, const struct report *earlier)
         const struct family_report *was = earlier->families[which];
         if (!family || !was || !has_same_place(family, was))
             continue;
+        family->was_reached = was->was_reached || has_reached_port(was);
         keep_undecided(family, was);
         keep_rented(family, was);
         family->is_ok = family_is_ok(family, later->required, later->required_count);

@@ -12,9 +12,19 @@
 
 /* An unfinished handshake is visible for many seconds: the kernel repeats its SYN-ACK
  * (tcp_synack_retries). */
-#define LOOK_MS 250
+#define LOOK_MS     250
+
+/* Handshakes that hang already: of an earlier check, whose rules may have been others. More
+ * than fit count as those of this one. */
+#define EARLIER_MAX 1024
+
+struct handshake {
+    struct address local, remote;
+};
 
 struct syn_watch {
+    struct handshake earlier[EARLIER_MAX];
+    size_t earlier_count;
     struct loop *loop;     /* borrowed */
     const uint16_t *ports; /* borrowed */
     size_t port_count;
@@ -41,6 +51,28 @@ static void waiting_note(struct syn_watch *watch, size_t index, const struct tcp
     }
 }
 
+static bool is_same_end(const struct address *a, const struct address *b)
+{
+    return address_equals(a, b) && address_port(a) == address_port(b);
+}
+
+static bool is_earlier(const struct syn_watch *watch, const struct tcp_row *row)
+{
+    for (size_t i = 0; i < watch->earlier_count; i++)
+        if (is_same_end(&watch->earlier[i].remote, &row->remote) &&
+            is_same_end(&watch->earlier[i].local, &row->local))
+            return true;
+    return false;
+}
+
+static void earlier_note(void *ctx, const struct tcp_row *row)
+{
+    struct syn_watch *watch = ctx;
+    if (row->state == TCP_STATE_SYN_RECV && watch->earlier_count < EARLIER_MAX)
+        watch->earlier[watch->earlier_count++] =
+            (struct handshake){row->local, row->remote};
+}
+
 static void row_look(void *ctx, const struct tcp_row *row)
 {
     struct syn_watch *watch = ctx;
@@ -49,7 +81,7 @@ static void row_look(void *ctx, const struct tcp_row *row)
     if (!ports_find(watch->ports, watch->port_count, address_port(&local), &index))
         return;
 
-    if (row->state == TCP_STATE_SYN_RECV) {
+    if (row->state == TCP_STATE_SYN_RECV && !is_earlier(watch, row)) {
         enum family family = local.sa.sa_family == AF_INET6 ? FAMILY_6 : FAMILY_4;
         struct address from = address_unmap(&row->remote);
         address_set_port(&from, 0);
@@ -85,6 +117,8 @@ bool syn_watch_new(struct loop *loop, const uint16_t *ports, size_t port_count,
     watch->port_count = port_count;
     for (enum family family = 0; family < FAMILY_COUNT; family++)
         watch->local[family] = local[family];
+    tcp_table_read(TCP_TABLE_4, earlier_note, watch);
+    tcp_table_read(TCP_TABLE_6, earlier_note, watch);
     timer_init(&watch->timer, timer_fire);
     if (!loop_timer_set(loop, &watch->timer, instant_add(clock_now(), span_ms(LOOK_MS)))) {
         free(watch);

@@ -2,7 +2,7 @@
  *
  * During a check, looks for handshakes at our ports that do not finish (SYN_RECV): the SYN
  * arrives, but the answer is lost. Strangers begin such handshakes, too, so each is noted
- * with the address that it came from.
+ * with the address that it came from. Those that hang already at the start do not count.
  */
 #pragma once
 

@@ -309,10 +309,11 @@ static void every_cause_has_its_sentence_and_its_remedy(void **state)
     check_words(
         &(struct setup){.local_ip = "10.0.0.5",
                         .public_ip = "10.0.0.5",
-                        1,
-                        {50800},
-                        {BOUND},
-                        {FILTERED}},
+                        .count = 1,
+                        .ports = {50800},
+                        .local = {BOUND},
+                        .remotes = {FILTERED},
+                        .vantage = VANTAGE_NETWORK},
         "filtered: no incoming connections",
         "no connections arrive here: a firewall on this machine or on the path to it "
         "blocks "
@@ -410,9 +411,9 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
     check_words(
         &(struct setup){PUBLIC, 1, {50800}, {BOUND}, {OTHER(50801)}},
         "open: leads to port 50801",
-        "a rule of this machine, or something in front of it, redirects port 50800 to "
-        "port 50801",
-        "remove the rule or the proxy that redirects port 50800 there");
+        "a rule of this machine, or a router or proxy in front of it, redirects port "
+        "50800 to port 50801",
+        "remove the rule or the forward that redirects port 50800 there");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {IN_USE_BY_UNIT}, {OPEN}},
                 "good: listener not verified (in use by a socket unit of systemd)",
                 "port 50800 is reachable, but what answers could not be verified: a socket "
@@ -445,6 +446,28 @@ static void what_this_machine_does_with_a_port_is_told(void **state)
         "limit it (table inet f, chain in), and in the flood and scan protection of every "
         "router in front of it; until then, list the ports that matter most in --required, "
         "because they are checked first, and allow more time with --patience 3m");
+    check_words(
+        &(struct setup){PUBLIC, 1, {50800}, {MAY_BE_DROPPED}, {CLOSED}},
+        "closed: connection refused",
+        "port 50800 is closed, although this machine listens: its firewall may "
+        "reject connections (table inet f, chain in), or one on the path to it does",
+        "allow TCP port 50800 from any address in the firewall of this machine, "
+        "which may block it (table inet f, chain in), and in that of every router "
+        "in front of it");
+    check_words(&(struct setup){PUBLIC, 1, {50800}, {LET_IN}, {CLOSED}},
+                "closed: connection refused",
+                "port 50800 is closed, although this machine listens: a firewall on the "
+                "path to it rejects connections",
+                "allow TCP port 50800 from any address in the firewall of every router in "
+                "front of 203.0.113.7 and, on a rented server, in that of the hosting "
+                "provider; the firewall of this machine already lets it in");
+    check_words(&(struct setup){NATTED, 1, {50800}, {MAY_BE_DROPPED}, {CLOSED}},
+                "closed: connection refused",
+                "port 50800 is closed, although this machine listens: the port forward "
+                "leads to another machine, or a firewall rejects connections",
+                "in the router, forward TCP port 50800 to 192.168.1.5 (same port number); "
+                "allow it in the firewall of this machine as well, which may block it "
+                "(table inet f, chain in)");
     check_words(&(struct setup){PUBLIC, 1, {50800}, {DROPPED}, {FILTERED}},
                 "blocked by the firewall of this machine",
                 "the firewall of this machine blocks port 50800 (table inet f, chain in)",
@@ -1396,6 +1419,65 @@ static void missing_places_do_not_withdraw_a_port(void **state)
     }
 }
 
+/* With --ip, and a checker that checks any address. */
+static void an_address_inside_is_not_asked_about_from_the_internet(void **state)
+{
+    (void)state;
+    static const struct remote_verdict verdicts[] = {FILTERED, CLOSED, UNREACHABLE};
+    for (size_t i = 0; i < COUNT(verdicts); i++)
+        for (enum vantage vantage = VANTAGE_INTERNET; vantage <= VANTAGE_NETWORK;
+             vantage++) {
+            const struct setup setup = {.local_ip = "192.168.1.5",
+                                        .public_ip = "192.168.1.5",
+                                        .count = 1,
+                                        .ports = {7466},
+                                        .local = {BOUND},
+                                        .remotes = {verdicts[i]},
+                                        .vantage = vantage};
+            struct report *report = report_of(&setup, NULL, 0, NULL, 0);
+            const struct family_report *family = report->families[FAMILY_4];
+            AUTO_TEXT text = text_up_to(4096);
+            advice_put(report, family, &family->groups[0], ADVICE_REMEDY, &text);
+            bool is_told = strstr(text.data, "--ip") != NULL;
+            assert_int_equal(is_told, vantage == VANTAGE_INTERNET);
+            report_free(report);
+        }
+}
+
+/* What was reached is behind no carrier's translation, and was forwarded. */
+static void a_machine_that_was_reached_has_a_way_in(void **state)
+{
+    (void)state;
+    static const struct setup rounds[] = {
+        {NATTED, 2, {7466, 50800}, {ACCEPTED, BOUND}, {MATCH, LIMITED}},
+        {NATTED, 2, {7466, 50800}, {BOUND, BOUND}, {FILTERED, FILTERED}},
+        {NATTED, 2, {7466, 50800}, {BOUND, BOUND}, {FILTERED, FILTERED}},
+        {.local_ip = "192.168.1.5",
+         .public_ip = "203.0.113.8",
+         .count = 2,
+         .ports = {7466, 50800},
+         .local = {BOUND, BOUND},
+         .remotes = {FILTERED, FILTERED}},
+    };
+    static const char *const reasons[] = {"", "no connections arrive here, although an",
+                                          "no connections arrive here, although an",
+                                          "no connections arrive here: a missing port"};
+    struct report *earlier = NULL;
+    for (size_t i = 0; i < COUNT(rounds); i++) {
+        struct report *report = report_of(&rounds[i], NULL, 0, NULL, 0);
+        const struct family_report *family = report->families[FAMILY_4];
+        if (earlier)
+            report_keep(report, earlier);
+        AUTO_TEXT text = text_up_to(4096);
+        advice_put(report, family, &family->groups[0], ADVICE_WHY, &text);
+        if (strncmp(text.data, reasons[i], strlen(reasons[i])) != 0)
+            fail_msg("round %zu: %s", i, text.data);
+        report_free(earlier);
+        earlier = report;
+    }
+    report_free(earlier);
+}
+
 static void only_handshakes_of_checkers_count(void **state)
 {
     (void)state;
@@ -1482,6 +1564,8 @@ int main(void)
         cmocka_unit_test(a_rented_port_is_treated_as_in_use),
         cmocka_unit_test(renting_out_a_port_does_not_withdraw_it),
         cmocka_unit_test(missing_places_do_not_withdraw_a_port),
+        cmocka_unit_test(an_address_inside_is_not_asked_about_from_the_internet),
+        cmocka_unit_test(a_machine_that_was_reached_has_a_way_in),
         cmocka_unit_test(only_handshakes_of_checkers_count),
         cmocka_unit_test(required_ports_and_one_of_the_others),
     };

@@ -499,6 +499,8 @@ static void other_encodings_are_named(void **state)
         const char *wanted;
     } rows[] = {
 #define ROW(body, name) {(body), sizeof(body) - 1, ENCODED(name)}
+        ROW("\x1f\x8b\x08\0", "gzip"),
+        ROW("(\xb5/\xfd\x04", "zstd"),
         ROW("\xff\xfe", "UTF-16LE"),
         ROW("\xff\xfe{\0}\0", "UTF-16LE"),
         ROW("{\0}\0", "UTF-16LE"),

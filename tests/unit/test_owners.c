@@ -232,6 +232,20 @@ static void kinds_of_interfaces(void **state)
 
 #define SIGN(name) (1u << SIGN_##name)
 
+static void a_table_that_is_read_again_says_the_same(void **state)
+{
+    (void)state;
+    static const char *const ips[OWNER_ADDRESSES_MAX] = {"127.0.0.1", "127.0.0.2",
+                                                         "127.0.0.3", "127.0.0.4"};
+    struct owner owner = {.port = 50800, .family = AF_INET};
+    for (size_t i = 0; i < 2ul * OWNER_ADDRESSES_MAX; i++) {
+        struct tcp_row row = row_of(ips[i % OWNER_ADDRESSES_MAX], 50800, TCP_STATE_LISTEN);
+        owner_take_row(&owner, &row);
+    }
+    assert_int_equal(owner.address_count, OWNER_ADDRESSES_MAX);
+    assert_true(owner_is_loopback_only(&owner));
+}
+
 static void signs_of_addresses(void **state)
 {
     (void)state;
@@ -282,6 +296,7 @@ int main(void)
         cmocka_unit_test(sockets_that_hold_a_port),
         cmocka_unit_test(more_addresses_than_fit_count_as_all),
         cmocka_unit_test(kinds_of_interfaces),
+        cmocka_unit_test(a_table_that_is_read_again_says_the_same),
         cmocka_unit_test(signs_of_addresses),
     };
     return cmocka_run_group_tests_name("owners", tests, NULL, NULL);

@@ -200,6 +200,27 @@ def test_systemd_holds_the_port_of_a_socket_unit(stub, later, services):
             "make that unit (see systemctl list-sockets) listen on all addresses, or stop it")
 
 
+@pytest.mark.parametrize("is_early", [True, False], ids=["earlier", "now"])
+def test_a_handshake_that_hangs_already_is_of_an_earlier_check(stub, later, is_early):
+    """It hangs as long as its listener waits for data."""
+    server = listen(later, 50800)
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
+    timed_out = {"accessible": False, "error": "Connection timed out"}
+
+    def hang():
+        later.enter_context(socket.create_connection(server.getsockname()))
+
+    def answer(request):
+        if request.path == "/check-ports" and not is_early:
+            hang()
+        return stubs.fixed(timed_out)(request)
+    if is_early:
+        hang()
+    family = verify("--json", "--ports", "50800", stub(answer).url).family()
+    assert ports_of(family)[50800]["syn_seen"] is not is_early
+    assert cause_of(family, 50800)["cause"] == ("no_way_in" if is_early else "way_back_blocked")
+
+
 def test_a_queue_that_fills_while_the_checker_looks(stub, later):
     server = listen(later, 50800)
     timed_out = {"accessible": False, "error": "Connection timed out"}

@@ -68,8 +68,9 @@ def test_a_range_that_leads_to_one_port_is_three_lines(stub):
     assert ended.lines[2:] == [
         "ipv4 7466 good",
         "ipv4 50800-50900 open: leads to port 7466",
-        "ipv4 why: the router forwards ports 50800-50900 to port 7466 of this machine",
-        "ipv4 do: in the router, forward TCP ports 50800-50900 to 127.0.0.1 (same port numbers)",
+        "ipv4 why: a rule of this machine, or a router or proxy in front of it, redirects ports "
+        "50800-50900 to port 7466",
+        "ipv4 do: remove the rule or the forward that redirects ports 50800-50900 there",
         "ipv4 1 of 102 ports reachable; 101 are forwarded to another port",
         "ipv4 advertise: 7466",
     ]
