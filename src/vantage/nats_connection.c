@@ -132,6 +132,9 @@ static void is_closed(natsConnection *nc, void *ctx)
     client->lost(client->ctx, nc);
 }
 
+/* The text is the connection's own: if errors follow each other quickly, its thread may
+ * write that of a later one meanwhile, always within the same bytes, of which the last
+ * stays NUL. */
 static void has_error(natsConnection *nc, natsSubscription *subscription, natsStatus status,
                       void *ctx)
 {

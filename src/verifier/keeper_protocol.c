@@ -189,7 +189,7 @@ static void search_begin(struct keeper *keeper)
         return;
     keeper->known_count = keeper->port_count;
     keeper->is_searching = true;
-    keeper->is_search_over = false;
+    keeper->is_search_over = keeper->is_heard = false;
     look_in(keeper, KEEPER_UPNP_MS);
 }
 
@@ -237,10 +237,14 @@ void keeper_search_look(struct keeper *keeper)
     bool is_spoken = false;
     for (enum router_protocol which = 0; which < ROUTER_DATAGRAM_COUNT; which++)
         is_spoken = is_spoken || answer.speech[which].state == SPEECH_SPOKEN;
-    if (is_spoken || upnp_mapper_has_router(keeper->upnp))
+    /* If NAT-PMP was answered, the answer in PCP, which is better, may be right behind. */
+    bool is_enough = answer.speech[ROUTER_PCP].state != SPEECH_SILENT || keeper->is_heard;
+    if ((is_spoken && is_enough) || upnp_mapper_has_router(keeper->upnp)) {
         ask_ended(keeper, &answer);
-    else
-        look_in(keeper, LOOK_EVERY_MS);
+        return;
+    }
+    keeper->is_heard = is_spoken;
+    look_in(keeper, LOOK_EVERY_MS);
 }
 
 void keeper_ask(struct keeper *keeper, struct span timeout)

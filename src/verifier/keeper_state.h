@@ -35,6 +35,7 @@ struct keeper {
     bool is_asked_twice;      /* the second question has been put */
     bool is_searching;        /* while it runs, `upnp` only looks for the router */
     bool is_search_over;      /* is_searching: and has found none that it can ask */
+    bool is_heard;            /* is_searching: an answer had come at the last look */
     bool may_speak[ROUTER_PROTOCOL_COUNT];
     bool is_mute; /* it speaks `mute`, but answers no request for a mapping in it */
     bool is_last; /* is_mute: and nothing else that maps: the mapper is of `mute` again */
