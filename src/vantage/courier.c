@@ -143,10 +143,10 @@ static struct parcel_sender sender_of(const struct courier *courier, size_t work
 }
 
 bool courier_ask(struct courier *courier, size_t worker, const char *id,
-                 const struct place_list *places, char *data, size_t len)
+                 const struct place_list *places, bool is_again, char *data, size_t len)
 {
     const struct parcel_sender sender = sender_of(courier, worker);
-    return hand_in(courier, parcel_job(&sender, id, places, data, len));
+    return hand_in(courier, parcel_job(&sender, id, places, is_again, data, len));
 }
 
 void courier_inquire(struct courier *courier, size_t worker, const char *id,

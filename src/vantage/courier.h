@@ -56,10 +56,11 @@ struct courier *courier_free(struct courier *courier);
 bool courier_is_up(const struct courier *courier);
 
 /* Any thread. These take `data`, which is from malloc(). False if it is dropped: without a
- * connection, or if too much waits. `reply` is that of the job. courier_inquire() asks the
- * places whether a process of theirs is at work on the job. */
+ * connection, or if too much waits. `reply` is that of the job, `is_again`: it has been
+ * sent before. courier_inquire() asks the places whether a process of theirs is at work on
+ * it. */
 bool courier_ask(struct courier *courier, size_t worker, const char *id,
-                 const struct place_list *places, char *data, size_t len);
+                 const struct place_list *places, bool is_again, char *data, size_t len);
 void courier_inquire(struct courier *courier, size_t worker, const char *id,
                      const struct place_list *places);
 bool courier_answer(struct courier *courier, const char *reply, char *data, size_t len);

@@ -98,8 +98,8 @@ static bool dispatch(const struct nats_request *request, const struct place_list
     const struct nats_asker *asker = request->asker;
     size_t len;
     char *text = vantage_job_write(&request->job, &len);
-    return text &&
-           courier_ask(asker->courier, asker->worker, request->job.id, places, text, len);
+    return text && courier_ask(asker->courier, asker->worker, request->job.id, places,
+                               request->is_repeated, text, len);
 }
 
 static bool ask(struct vantage_asker *head, const struct vantage_job *job,

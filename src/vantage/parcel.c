@@ -48,9 +48,11 @@ static struct parcel *to_places(const struct parcel_sender *sender, const char *
 }
 
 struct parcel *parcel_job(const struct parcel_sender *sender, const char *id,
-                          const struct place_list *to, char *data, size_t len)
+                          const struct place_list *to, bool is_again, char *data,
+                          size_t len)
 {
-    struct parcel *parcel = to_places(sender, CHECK_SUBJECT, "", id, to, data, len);
+    const char *mark = is_again ? AGAIN_REPLY : "";
+    struct parcel *parcel = to_places(sender, CHECK_SUBJECT, mark, id, to, data, len);
     if (parcel) {
         memcpy(parcel->id, id, VANTAGE_ID_LEN);
         parcel->worker = sender->worker;

@@ -33,7 +33,8 @@ struct parcel_sender {
 /* All return NULL without memory, or if a subject is too long. Those with `data` take it,
  * which is from malloc(), in any case. */
 struct parcel *parcel_job(const struct parcel_sender *sender, const char *id,
-                          const struct place_list *to, char *data, size_t len);
+                          const struct place_list *to, bool is_again, char *data,
+                          size_t len);
 struct parcel *parcel_inquiry(const struct parcel_sender *sender, const char *id,
                               const struct place_list *to);
 struct parcel *parcel_cancellation(const struct parcel_sender *sender, const char *id);

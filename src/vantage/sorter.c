@@ -116,7 +116,16 @@ static struct letter *letter_of(const struct nats_message *message, bool is_late
                : letter_new(LETTER_ANSWER, message->data, message->len);
 }
 
-/* `rest` is WORKER.ID.PLACE, or WORKER.late.ID.PLACE. */
+/* If the text begins with `mark`, it is moved behind that. */
+static bool skip_mark(const char **text, const char *mark)
+{
+    size_t len = strlen(mark);
+    bool is_there = strncmp(*text, mark, len) == 0;
+    *text += is_there ? len : 0;
+    return is_there;
+}
+
+/* `rest` is WORKER.ID.PLACE, WORKER.again.ID.PLACE, or WORKER.late.ID.PLACE. */
 static void read_answer(const struct sorter *sorter, const char *rest,
                         const struct nats_message *message)
 {
@@ -128,8 +137,9 @@ static void read_answer(const struct sorter *sorter, const char *rest,
 
     char place[PLACE_NAME_SIZE];
     const char *id = rest + 1;
-    bool is_late = strncmp(id, LATE_REPLY, strlen(LATE_REPLY)) == 0;
-    id += is_late ? strlen(LATE_REPLY) : 0;
+    bool is_late = skip_mark(&id, LATE_REPLY);
+    if (!is_late)
+        skip_mark(&id, AGAIN_REPLY);
     size_t id_len = strcspn(id, ".");
     const char *name = id + id_len + (id[id_len] == '.');
     if (!vantage_id_is_valid(id, id_len) || !place_name_parse(name, strlen(name), place))

@@ -15,6 +15,9 @@
  *                          PROCESS is a random number. The server lets a place publish
  *                          there once, and only if it got that job. The server also
  *                          reports there that the place has no responders
+ *   _INBOX.FRONT.PROCESS.WORKER.again.ID.PLACE   the same for a job that is repeated: a
+ *                          server of version 2.10 that has delivered two messages with one
+ *                          such subject does not let the place publish there
  *   _INBOX.FRONT.PROCESS.WORKER.late.ID.PLACE   the same for that question, and an empty
  *                          message
  *
@@ -35,7 +38,8 @@ struct places;
 #define CHECK_SUBJECT  "vp.check."
 #define CANCEL_SUBJECT "vp.cancel."
 #define LATE_SUBJECT   "vp.late."
-#define LATE_REPLY     "late." /* before the id */
+#define LATE_REPLY     "late."  /* before the id */
+#define AGAIN_REPLY    "again." /* the same */
 #define BEAT_SUBJECT   "vp.beat."
 #define HELLO_SUBJECT  "vp.hello."
 

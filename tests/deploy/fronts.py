@@ -90,7 +90,11 @@ class Front(Program):
         super().__init__(kind, getattr(self, f"_{kind}")(files), folder, ("127.0.0.1", 80))
 
     def _is_up(self):
-        return super()._is_up() and (self.kind != "caddy" or self._has_certificate())
+        """HAProxy may listen before it can be told to reload."""
+        return super()._is_up() and (
+            self.kind == "nginx"
+            or self.kind == "haproxy" and "Loading success" in self.printed()
+            or self.kind == "caddy" and self._has_certificate())
 
     def _has_certificate(self):
         try:

@@ -150,6 +150,11 @@ static void each_message_has_its_letters(void **state)
         {INBOX "1.late", NULL, "", false, ""},
         /* answers, to the worker that asked */
         {INBOX "1." ID ".eu-1", NULL, "a", false, "1 answer " ID "eu-1 a;"},
+        {INBOX "1.again." ID ".eu-1", NULL, "a", false, "1 answer " ID "eu-1 a;"},
+        {INBOX "1.again." ID ".eu-1", NULL, "", true, "1 nobody " ID "eu-1 ;"},
+        {INBOX "1.again.late." ID ".eu-1", NULL, "", false, ""},
+        {INBOX "1.late.again." ID ".eu-1", NULL, "", false, ""},
+        {INBOX "1.again.", NULL, "", false, ""},
         {INBOX "0." ID ".eu-1", NULL, "", true, "0 nobody " ID "eu-1 ;"},
         {INBOX "2." ID ".eu-1", NULL, "a", false, ""},
         {INBOX "18446744073709551616." ID ".eu-1", NULL, "a", false, ""},

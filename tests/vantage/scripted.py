@@ -134,7 +134,7 @@ class ScriptedFront(Client):
     """Publishes the jobs that a test wants."""
 
     def __init__(self, server, name, seed):
-        self.name, self.answers, self.told, self.count = name, {}, [], 0
+        self.name, self.answers, self.told, self.count, self.sent = name, {}, [], 0, 0
         super().__init__(server, seed, f"_INBOX.{name}.>")
 
     def read(self, subject, reply, answer):
@@ -159,10 +159,12 @@ class ScriptedFront(Client):
         self.publish(f"vp.late.{self.name}.eu-1", id.encode(), f"_INBOX.{self.name}.0.0.late.{id}.eu-1")
 
     def ask(self, job, as_front=None, place="eu-1"):
-        """Sends a job; its id."""
+        """Sends a job; its id. Each reply has a subject of its own: a server of version 2.10 that
+        has delivered two messages with one lets no place publish there."""
         id = job["id"] if isinstance(job, dict) else f"{self.count:032x}"
+        self.sent += 1
         self.publish(f"vp.check.{as_front or self.name}.{place}", job,
-                     f"_INBOX.{self.name}.0.0.{id}.{place}")
+                     f"_INBOX.{self.name}.0.0.{self.sent}.{id}.{place}")
         return id
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The local side: ports that are bound, the proof that they send, and ports in use."""
+import contextlib
 import hashlib
 import hmac
 import socket
@@ -12,7 +13,7 @@ import pytest
 
 import stub as stubs
 from harness.network import tcp_sockets
-from harness.waiting import PATIENCE, sooner_than
+from harness.waiting import PATIENCE, eventually, sooner_than
 from program import OK, Running, cause_of, ports_of, verify
 
 GOOD = {"accessible": True, "error": None}
@@ -117,9 +118,14 @@ def test_no_more_connections_are_held_than_the_limit(held, later):
 
 
 def listen(later, port, address="0.0.0.0"):
+    """A program of the test before may hold the port for a moment."""
     sock = later.enter_context(socket.socket())
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((address, port))
+    def is_bound():
+        with contextlib.suppress(OSError):
+            sock.bind((address, port))
+            return True
+    eventually(is_bound, f"port {port} is free")
     sock.listen(16)
     return sock
 
