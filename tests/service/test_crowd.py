@@ -354,6 +354,7 @@ def test_a_crowd_of_checks_through_a_proxy_keeps_no_one_out(
         client = later.enter_context(service.connect(source=proxy))
         client.request("POST", "/check-ports", [JSON, ("X-Forwarded-For", caller)],
                        check_body(silent, caller))
+    eventually(lambda: unaccepted(service) == 0, "all have been accepted")
     eventually(lambda: service.metric("refusals_total", "overloaded") > 0, "some are refused")
 
     for _ in range(20):

@@ -59,7 +59,7 @@ def unprivileged(as_root, tmp_path, monkeypatch):
     os.chmod(tmp_path, 0o755)
     for name in "TSAN_OPTIONS", "LSAN_OPTIONS":
         options = os.environ.get(name, "")
-        for path in re.findall("suppressions=([^:]+)", options):
+        for path in re.findall("(?:^|:)suppressions=([^:]+)", options):
             copy = shutil.copy(path, tmp_path)
             os.chmod(copy, 0o644)
             monkeypatch.setenv(name, options.replace(path, os.path.basename(copy)))

@@ -94,8 +94,8 @@ def test_a_job_is_probed_once_whatever_comes_between(world, place, scripted_fron
     front = scripted_front()
     job = front.job(budget_ms=500)
     reason(front, job)
-    for _ in range(6):
-        for _ in range(999):
+    for _ in range(30):
+        for _ in range(199):
             front.ask(front.job(target="127.0.0.1"))
         assert reason(front, front.job(target="127.0.0.1")) == "target"
     front.ask(job)
