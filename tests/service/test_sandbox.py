@@ -55,14 +55,13 @@ def as_root(own_network):
 @pytest.fixture
 def unprivileged(as_root, tmp_path, monkeypatch):
     """A command that executes its arguments as nobody; that user can enter the folder, but perhaps
-    not the checkout, where a sanitizer would look for its list."""
+    not the checkout, where the thread sanitizer would look for its list."""
     os.chmod(tmp_path, 0o755)
-    for name in "TSAN_OPTIONS", "LSAN_OPTIONS":
-        options = os.environ.get(name, "")
-        for path in re.findall("(?:^|:)suppressions=([^:]+)", options):
-            copy = shutil.copy(path, tmp_path)
-            os.chmod(copy, 0o644)
-            monkeypatch.setenv(name, options.replace(path, os.path.basename(copy)))
+    options = os.environ.get("TSAN_OPTIONS", "")
+    for path in re.findall("suppressions=([^:]+)", options):
+        copy = shutil.copy(path, tmp_path)
+        os.chmod(copy, 0o644)
+        monkeypatch.setenv("TSAN_OPTIONS", options.replace(path, os.path.basename(copy)))
     return ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
 
