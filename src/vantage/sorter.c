@@ -106,7 +106,8 @@ static void read_cancel(const struct sorter *sorter, const char *rest,
         post_to_all(sorter, LETTER_CANCEL, front, message);
 }
 
-/* What has come to an inbox. Only about the job itself it counts that nobody answers. */
+/* What has come to an inbox. That there are no responders counts only for the job itself.
+ */
 static struct letter *letter_of(const struct nats_message *message, bool is_late)
 {
     if (is_late)
